@@ -1,0 +1,86 @@
+# Everything runs from a clone with nothing but make and Python 3.11 or newer:
+# the first target makes .venv and installs into it.
+#
+#   make demo         sample the posterior of the 12 primates; results on screen and in demo-output/
+#   make test         the tests, without the slow statistical tier
+#   make check        ruff and pyright
+#   make verify       the slow statistical tier
+#   make benchmarks   every benchmark at its smallest size (figures: benchmarks/RESULTS.md)
+#   make clean        remove what the targets above have made, .venv included
+#
+# Variables
+#   PYTHON=python3.12    the Python to make .venv from, if the first one found will not do
+#   TORCH_ARGS=...       more options for pip when it installs PyTorch. Where the default is a CUDA
+#                        build of several GB and you want the CPU build:
+#                        make TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
+#   VERIFY="verification and not long"
+#                        the part of the slow tier that takes less than a minute a check
+#   PYTEST_ARGS=...      more options for pytest, such as PYTEST_ARGS="-k newick -x"
+
+VENV := .venv
+STAMP := $(VENV)/.installed
+BIN := $(VENV)/bin
+PYTHON ?=
+TORCH_ARGS ?=
+PYTEST_ARGS ?=
+VERIFY ?= verification
+DEMO_BUDGET ?= 60s
+SMALLEST := data/primates.fasta --budget 10s --seeds 1
+
+.PHONY: help install demo test check verify benchmarks clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '/^#   make/s/^#   //p' Makefile
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ ! -x $(BIN)/python ]; then \
+	  for candidate in $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	    if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	      >/dev/null 2>&1; then found=$$candidate; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "make: no Python 3.11 or newer with venv found; install one, or name it: make PYTHON=/path/to/python3" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "making $(VENV) with $$found"; \
+	  $$found -m venv $(VENV); \
+	fi
+	@echo "installing PyTorch and what else is needed; this takes some minutes"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_ARGS) torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/phylogfn sample data/primates.fasta -o demo-output --budget $(DEMO_BUDGET) --seed 1 --force
+	@echo
+	@echo "most probable topologies (rank, probability, cumulative, log evidence):"
+	@head -n 6 demo-output/topologies.tsv | cut -f 1-4
+	@echo
+	@echo "majority-rule consensus with clade probabilities:"
+	@cat demo-output/consensus.nwk
+	@echo
+	@echo "open demo-output/report.html in a browser for the tree, the diagnostics and the citations"
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not verification" $(PYTEST_ARGS)
+
+verify: $(STAMP)
+	$(BIN)/python -m pytest -m "$(VERIFY)" $(PYTEST_ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+
+benchmarks: $(STAMP)
+	$(BIN)/python -m benchmarks.phylogfn.evidence $(SMALLEST)
+	@if command -v mb >/dev/null; then \
+	  $(BIN)/python -m benchmarks.phylogfn.mrbayes_control $(SMALLEST); \
+	else echo "mb is not installed: the MrBayes control is left out"; fi
+
+clean:
+	rm -rf $(VENV) build dist demo-output .pytest_cache .ruff_cache .hypothesis
+	find phylogfn gfncore tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""A GFlowNet engine: environments, objectives, a graph-network policy, training and evaluation."""

@@ -1,0 +1,153 @@
+"""Checkpoints of a training run: safetensors and JSON, nothing unpickled.
+
+A directory holds ``checkpoint.json`` and the tensor file that it names. Both are written to a
+temporary name, synced and renamed, the JSON last: whenever the process is killed, the directory
+holds one complete checkpoint, the old or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from gfncore.errors import UserError
+from gfncore.files import write_atomically
+from gfncore.training import Trainer
+
+__all__ = ["CheckpointError", "load_checkpoint", "save_checkpoint"]
+
+FORMAT = 1
+INDEX = "checkpoint.json"
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is absent, incomplete, or of another run."""
+
+
+def _array_fields(states: Any) -> dict[str, np.ndarray]:
+    """The array fields of a batch of states by name."""
+    values = {field.name: getattr(states, field.name) for field in fields(states)}
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
+def _modules(trainer: Trainer) -> dict[str, torch.nn.Module]:
+    modules = {"policy": trainer.policy, "objective": trainer.objective}
+    if trainer.backward_policy is not None:
+        modules["backward_policy"] = trainer.backward_policy
+    return modules
+
+
+def save_checkpoint(
+    directory: Path | str,
+    trainer: Trainer,
+    extra: Mapping[str, Any] | None = None,
+    arrays: Mapping[str, np.ndarray] | None = None,
+) -> None:
+    """Write the whole state of a trainer.
+
+    Parameters
+    ----------
+    directory : Path
+        Made if it is not there.
+    trainer : Trainer
+    extra : mapping, optional
+        What else the caller wants back, as JSON.
+    arrays : mapping of str to ndarray, optional
+        The same for arrays.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, torch.Tensor] = {}
+    for name, module in _modules(trainer).items():
+        tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
+    optimizer = trainer.optimizer.state_dict()
+    for index, state in optimizer["state"].items():
+        tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items()}
+    if trainer.replay is not None:
+        stored = _array_fields(trainer.replay.states) | {"log_reward": trainer.replay.log_reward}
+        tensors |= {f"replay/{key}": _tensor(value) for key, value in stored.items()}
+    tensors |= {f"arrays/{key}": _tensor(value) for key, value in (arrays or {}).items()}
+    name = f"step-{trainer.step_number:09d}.safetensors"
+    index = {
+        "format": FORMAT,
+        "tensors": name,
+        "step": trainer.step_number,
+        "seconds_by_part": trainer.seconds_by_part,
+        "generator": trainer.generator.bit_generator.state,
+        "extra": dict(extra or {}),
+    }
+    data = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    write_atomically(directory / name, save(data))
+    write_atomically(directory / INDEX, json.dumps(index, indent=1).encode())
+    for old in directory.glob("step-*.safetensors*"):
+        if old.name != name:
+            old.unlink()
+
+
+def load_checkpoint(
+    directory: Path | str, trainer: Trainer
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Put a trainer, made in the same way as the saved one, into the saved state.
+
+    Returns
+    -------
+    extra : dict
+    arrays : dict of str to ndarray
+        As they were given to `save_checkpoint`.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no checkpoint, it cannot be read, or it does not fit the trainer.
+    """
+    directory = Path(directory)
+    try:
+        index = json.loads((directory / INDEX).read_text())
+        if index["format"] != FORMAT:
+            raise CheckpointError(
+                f"{directory / INDEX}: format {index['format']}, but this version reads {FORMAT}"
+            )
+        with safe_open(directory / index["tensors"], framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{directory}: no checkpoint here ({error.filename})") from None
+    except (ValueError, KeyError, OSError, SafetensorError) as error:
+        raise CheckpointError(f"{directory}: the checkpoint cannot be read: {error}") from None
+    try:
+        for name, module in _modules(trainer).items():
+            module.load_state_dict(_under(tensors, name))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{directory}: of a run with other settings: {reason}") from None
+    optimizer = trainer.optimizer.state_dict()
+    optimizer["state"] = {}
+    for key, value in _under(tensors, "optimizer").items():
+        number, _, field = key.partition("/")
+        optimizer["state"].setdefault(int(number), {})[field] = value
+    trainer.optimizer.load_state_dict(optimizer)
+    trainer.step_number = index["step"]
+    trainer.seconds_by_part = dict(index["seconds_by_part"])
+    trainer.generator.bit_generator.state = index["generator"]
+    if trainer.replay is not None:
+        stored = {key: value.numpy() for key, value in _under(tensors, "replay").items()}
+        log_reward = stored.pop("log_reward")
+        trainer.replay.restore(replace(trainer.environment.initial(0), **stored), log_reward)
+    return index["extra"], {k: v.numpy() for k, v in _under(tensors, "arrays").items()}
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The entries below ``prefix/``, without it."""
+    start = prefix + "/"
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

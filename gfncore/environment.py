@@ -1,0 +1,265 @@
+"""The contract between the engine and an environment.
+
+An environment describes how an object x is built step by step, s_0 -> ... -> s_n = x, and what
+log R(x) is. It knows nothing of networks. It owns its states as struct-of-arrays batches; all its
+arrays are numpy, except the :class:`GraphBatch`, which is what a policy reads.
+
+Glossary: B states in a batch, A legal actions of them in one flat list, C classes of actions in
+one flat list, N nodes, E directed edges, F node features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "Actions",
+    "Environment",
+    "GraphBatch",
+    "LearnedBackward",
+    "ManyRepresentations",
+    "States",
+    "representation_keys",
+]
+
+
+class States(Protocol):
+    """A batch of states of one environment: a frozen dataclass of arrays, treated as immutable.
+
+    Fields that are numpy arrays have the batch as their first axis; a checkpoint keeps those, and
+    takes all other fields from `Environment.initial`.
+    """
+
+    def __len__(self) -> int: ...
+
+    def take(self, index: np.ndarray) -> Self:
+        """Rows `index` (int64, repeats allowed) as a new batch."""
+        ...
+
+    @staticmethod
+    def concat(parts: Sequence[Any]) -> Any:
+        """One batch out of several, in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Actions:
+    """The legal actions of a batch of states as one flat list.
+
+    Attributes
+    ----------
+    state : ndarray, shape(A,), dtype=int64
+        Row of the state that the action belongs to; sorted.
+    action : ndarray, shape(A,), dtype=int64
+        The environment's own code, which `step` (or `backstep`) understands; unique in a state.
+    action_class : ndarray, shape(A,), dtype=int64, optional
+        Actions of one state with the same number lead to isomorphic states: probabilities are of
+        classes. None: every action is a class of its own.
+    """
+
+    state: np.ndarray
+    action: np.ndarray
+    action_class: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+    @cached_property
+    def class_of_action(self) -> np.ndarray:
+        """Row of each action in the flat list of classes; int64 (A,), classes sorted by state."""
+        if self.action_class is None or len(self) == 0:
+            return np.arange(len(self))
+        span = int(self.action_class.max()) + 1
+        return np.unique(self.state * span + self.action_class, return_inverse=True)[1].reshape(-1)
+
+    @cached_property
+    def first_of_class(self) -> np.ndarray:
+        """Row of the first action of each class; int64 (C,)."""
+        if self.action_class is None or len(self) == 0:
+            return np.arange(len(self))
+        return np.unique(self.class_of_action, return_index=True)[1]
+
+    @cached_property
+    def state_of_class(self) -> np.ndarray:
+        """Row of the state of each class; int64 (C,), sorted."""
+        return self.state[self.first_of_class]
+
+    def classes_per_state(self, n_states: int) -> np.ndarray:
+        """Number of classes of each of `n_states` states; int64 (n_states,)."""
+        return np.bincount(self.state_of_class, minlength=n_states)
+
+    def find(self, state: np.ndarray, action: np.ndarray) -> np.ndarray:
+        """Rows of the given (state, code) pairs in the flat list.
+
+        Raises
+        ------
+        ValueError
+            If a pair is not among the legal actions.
+        """
+        span = max(int(self.action.max(initial=0)), int(np.max(action, initial=0))) + 1
+        known = self.state * span + self.action
+        order = np.argsort(known, kind="stable")
+        wanted = state * span + action
+        place = np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)
+        rows = order[place]
+        if not np.array_equal(known[rows], wanted):
+            raise ValueError("an action was asked for that is not legal in its state")
+        return rows
+
+    @staticmethod
+    def concat(parts: Sequence[Actions], n_states: Sequence[int]) -> Actions:
+        """One list out of several, whose states are laid end to end (`n_states` in each part)."""
+        offsets = np.cumsum([0, *n_states[:-1]])
+        merged = all(part.action_class is not None for part in parts)
+        return Actions(
+            np.concatenate([part.state + o for part, o in zip(parts, offsets, strict=True)]),
+            np.concatenate([part.action for part in parts]),
+            np.concatenate([part.action_class for part in parts if part.action_class is not None])
+            if merged
+            else None,
+        )
+
+
+@dataclass(frozen=True)
+class GraphBatch:
+    """What the policy reads: the graphs of B states laid end to end, and their A actions.
+
+    Attributes
+    ----------
+    node_features : Tensor, shape(N, F), dtype=float32
+    node_graph : Tensor, shape(N,), dtype=int64
+        Row of the state that a node belongs to; sorted. Every state has at least one node.
+    graph_type : Tensor, shape(B,), dtype=int64
+        A category of the state, embedded and added to its nodes (e.g. which taxon comes next).
+    edge_index : Tensor, shape(2, E), dtype=int64
+        Source and target node of directed edges, as PyTorch Geometric has them.
+    edge_type : Tensor, shape(E,), dtype=int64
+        The relation of each edge, 0..R-1; each has weights of its own.
+    action_state : Tensor, shape(A,), dtype=int64
+        As in the environment's list of actions, and in its order.
+    action_index : Tensor, shape(A,), dtype=int64
+        What the action's head reads: the node, the column of `edge_index`, the column of `pairs`,
+        or the state, by the kind of the head.
+    action_head : Tensor, shape(A,), dtype=int64, optional
+        Which of the policy's heads gives the logit. None: head 0 for all.
+    action_column : Tensor, shape(A,), dtype=int64, optional
+        Which output of that head. None: output 0 for all.
+    pairs : Tensor, shape(2, P), dtype=int64, optional
+        Unordered pairs of nodes, for heads of kind "pair".
+    action_bias : Tensor, shape(A,), dtype=float32, optional
+        A data-informed logit; the policy adds it times a learned scale.
+    """
+
+    node_features: torch.Tensor
+    node_graph: torch.Tensor
+    graph_type: torch.Tensor
+    edge_index: torch.Tensor
+    edge_type: torch.Tensor
+    action_state: torch.Tensor
+    action_index: torch.Tensor
+    action_head: torch.Tensor | None = None
+    action_column: torch.Tensor | None = None
+    pairs: torch.Tensor | None = None
+    action_bias: torch.Tensor | None = None
+
+    def to(self, device: torch.device | str) -> GraphBatch:
+        """The same batch on another device."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v.to(device) for k, v in values.items() if v is not None})
+
+
+class Environment(Protocol):
+    """How objects are built, and their reward.
+
+    Attributes
+    ----------
+    is_tree : bool
+        True when every state has exactly one parent: log P_B = 0, and no backward policy exists.
+    """
+
+    is_tree: bool
+
+    def initial(self, n: int) -> Any:
+        """`n` copies of the state s_0."""
+        ...
+
+    def is_terminal(self, states: Any) -> np.ndarray:
+        """Which states are finished objects; bool (B,). A terminal state has no forward action."""
+        ...
+
+    def forward_actions(self, states: Any) -> Actions:
+        """The legal forward actions; none for terminal states, at least one for the others."""
+        ...
+
+    def step(self, states: Any, action: np.ndarray) -> Any:
+        """Apply one forward action code a state; int64 (B,) -> states."""
+        ...
+
+    def backward_actions(self, states: Any) -> Actions:
+        """The legal backward actions; none for s_0 alone."""
+        ...
+
+    def backstep(self, states: Any, action: np.ndarray) -> Any:
+        """Apply one backward action code a state; int64 (B,) -> states."""
+        ...
+
+    def forward_of_backward(self, states: Any, action: np.ndarray) -> np.ndarray:
+        """Codes that, applied to ``backstep(states, action)``, lead back; int64 (B,)."""
+        ...
+
+    def backward_of_forward(self, states: Any, action: np.ndarray) -> np.ndarray:
+        """Codes that, applied to ``step(states, action)``, lead back; int64 (B,)."""
+        ...
+
+    def graph(self, states: Any) -> GraphBatch:
+        """The graphs of the states, with their forward actions in `forward_actions` order."""
+        ...
+
+    def log_reward(self, states: Any) -> np.ndarray:
+        """log R of terminal states, in nats; float64 (B,), finite or -inf, never NaN."""
+        ...
+
+    def energy(self, states: Any) -> np.ndarray | None:
+        """Energy of intermediate states, in nats; float64 (B,), or None where there is none."""
+        ...
+
+    def keys(self, states: Any) -> np.ndarray:
+        """Canonical keys, equal for isomorphic states alone; uint64 (B, 2)."""
+        ...
+
+
+@runtime_checkable
+class ManyRepresentations(Protocol):
+    """Extension for environments where isomorphic states may be numbered in different ways.
+
+    The engine embeds equal states of a step once. There an action code must mean the same, so it
+    compares `labels` where this method exists, and `keys` elsewhere.
+    """
+
+    def labels(self, states: Any) -> np.ndarray:
+        """Keys of the very arrays: equal for states that share every action code; uint64 (B, 2)."""
+        ...
+
+
+@runtime_checkable
+class LearnedBackward(Protocol):
+    """Extension for environments that offer a learned backward policy something to read."""
+
+    def backward_graph(self, states: Any) -> GraphBatch:
+        """The graphs of the states, with backward actions in `backward_actions` order."""
+        ...
+
+
+def representation_keys(environment: Environment, states: Any) -> np.ndarray:
+    """Keys by which the engine treats two states as one; uint64 (B, 2)."""
+    if isinstance(environment, ManyRepresentations):
+        return environment.labels(states)
+    return environment.keys(states)

@@ -1,0 +1,22 @@
+"""Measures of how good a trained policy and its weighted draws are."""
+
+from gfncore.evaluation.contract import check_contract
+from gfncore.evaluation.ess import effective_sample_size
+from gfncore.evaluation.exact import ExactDistribution, exact_distribution
+from gfncore.evaluation.goodness_of_fit import ChiSquared, chi_squared, total_variation
+from gfncore.evaluation.log_partition import log_partition, log_partition_with_known
+from gfncore.evaluation.pareto_k import generalised_pareto_fit, pareto_k
+
+__all__ = [
+    "ChiSquared",
+    "ExactDistribution",
+    "check_contract",
+    "chi_squared",
+    "effective_sample_size",
+    "exact_distribution",
+    "generalised_pareto_fit",
+    "log_partition",
+    "log_partition_with_known",
+    "pareto_k",
+    "total_variation",
+]

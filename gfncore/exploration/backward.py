@@ -1,0 +1,80 @@
+"""Trajectories drawn backward from given objects, e.g. from replay or a walk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from gfncore.environment import Environment, representation_keys
+from gfncore.exploration.draws import draw_classes
+from gfncore.keys import unique_keys
+from gfncore.policies import Policy
+from gfncore.trajectories import Trajectories, TrajectoryBuilder, state_log_probabilities
+
+__all__ = ["backward_trajectories"]
+
+
+def backward_trajectories(
+    environment: Environment,
+    terminals: Any,
+    generator: np.random.Generator,
+    backward_policy: Policy | None = None,
+) -> Trajectories:
+    """Draw one trajectory to each of the given terminal states by P_B.
+
+    Parameters
+    ----------
+    environment : Environment
+    terminals : States
+        n terminal states, repeats allowed.
+    generator : numpy Generator
+        Unused where every state has one parent.
+    backward_policy : Policy, optional
+        None: uniform over the backward classes of a state.
+
+    Returns
+    -------
+    Trajectories
+    """
+    builder = TrajectoryBuilder(len(terminals))
+    first, state = unique_keys(representation_keys(environment, terminals))
+    states = terminals.take(first)
+    rows = np.arange(len(terminals))
+    while True:
+        actions = environment.backward_actions(states)
+        has_parent = actions.classes_per_state(len(states)) > 0
+        if not has_parent.all():  # s_0 is reached
+            going = np.flatnonzero(has_parent)
+            renumbered = np.full(len(states), -1, np.int64)
+            renumbered[going] = np.arange(len(going))
+            keep = has_parent[state]
+            states, rows, state = states.take(going), rows[keep], renumbered[state[keep]]
+            if not len(rows):
+                break
+            actions = environment.backward_actions(states)
+        if backward_policy is None:
+            p = np.ones(len(actions.first_of_class))
+        else:
+            with torch.no_grad():
+                log_p = state_log_probabilities(
+                    environment, backward_policy, states, actions, backward=True
+                )
+            p = log_p.exp().cpu().numpy()
+        chosen = draw_classes(p, actions, len(states), state, generator)
+        if not environment.is_tree:
+            builder.add_backward(states, actions, rows, chosen)
+
+        moves, move = np.unique(chosen, return_inverse=True)
+        codes = actions.action[actions.first_of_class[moves]]
+        children = states.take(actions.state_of_class[moves])
+        undone = environment.forward_of_backward(children, codes)
+        parents = environment.backstep(children, codes)
+        first, inverse = unique_keys(representation_keys(environment, parents))
+        states = parents.take(first)
+        forward = environment.forward_actions(states)
+        classes = forward.class_of_action[forward.find(inverse, undone)]
+        state = inverse[move]
+        builder.add_forward(states, forward, rows, state, classes[move])
+    return builder.build(terminals, reverse=True)

@@ -1,0 +1,82 @@
+"""Trajectories drawn by a policy from s_0, with epsilon-uniform and tempered exploration."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from gfncore.environment import Actions, Environment, representation_keys
+from gfncore.exploration.draws import draw_classes, explored
+from gfncore.keys import unique_keys
+from gfncore.policies import Policy
+from gfncore.trajectories import Trajectories, TrajectoryBuilder, state_log_probabilities
+
+__all__ = ["sample_trajectories"]
+
+
+def sample_trajectories(
+    environment: Environment,
+    policy: Policy,
+    n: int,
+    generator: np.random.Generator,
+    epsilon: float = 0.0,
+    temperature: float = 1.0,
+) -> Trajectories:
+    """Draw `n` trajectories from s_0 to a terminal state.
+
+    Parameters
+    ----------
+    environment : Environment
+    policy : Policy
+    n : int
+    generator : numpy Generator
+    epsilon : float
+        Share of uniform choices among a state's classes of actions.
+    temperature : float
+        Choices are drawn from P_F ** (1 / temperature), normalised.
+
+    Returns
+    -------
+    Trajectories
+        Its `log_pf` is under P_F itself, without epsilon and temperature.
+    """
+    builder = TrajectoryBuilder(n)
+    states = environment.initial(1)
+    state = np.zeros(n, np.int64)  # row in `states` of each trajectory that goes on
+    rows = np.arange(n)  # these trajectories
+    log_pf = np.zeros(n)
+    ends, ended = [], []  # finished objects, and whose they are
+    while len(rows):
+        actions = environment.forward_actions(states)
+        with torch.no_grad():
+            log_p = state_log_probabilities(environment, policy, states, actions).cpu().numpy()
+        p = explored(log_p, actions.state_of_class, len(states), epsilon, temperature)
+        chosen = draw_classes(p, actions, len(states), state, generator)
+        log_pf[rows] += log_p[chosen]
+        builder.add_forward(states, actions, rows, state, chosen)
+
+        moves, move = np.unique(chosen, return_inverse=True)  # distinct (state, class) pairs
+        codes = actions.action[actions.first_of_class[moves]]
+        parents = states.take(actions.state_of_class[moves])
+        children = environment.step(parents, codes)
+        first, inverse = unique_keys(representation_keys(environment, children))
+        distinct = children.take(first)
+        if not environment.is_tree:
+            undone = environment.backward_of_forward(parents, codes)
+            back: Actions = environment.backward_actions(distinct)
+            classes = back.class_of_action[back.find(inverse, undone)]
+            builder.add_backward(distinct, back, rows, classes[move])
+
+        child = inverse[move]
+        finished = environment.is_terminal(distinct)
+        done = finished[child]
+        ends.append(distinct.take(child[done]))
+        ended.append(rows[done])
+        going = np.flatnonzero(~finished)
+        renumbered = np.full(len(finished), -1, np.int64)
+        renumbered[going] = np.arange(len(going))
+        states = distinct.take(going)
+        rows, state = rows[~done], renumbered[child[~done]]
+    order = np.argsort(np.concatenate(ended), kind="stable")
+    terminals = type(states).concat(ends).take(order)
+    return builder.build(terminals, log_pf)

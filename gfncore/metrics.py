@@ -1,0 +1,49 @@
+"""Training metrics as JSON lines, one object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from gfncore.files import write_atomically
+
+__all__ = ["MetricsWriter"]
+
+
+class MetricsWriter:
+    """Appends metrics to a file such as ``train.jsonl``.
+
+    Parameters
+    ----------
+    path : Path
+    after_step : int
+        On resume, lines of later steps (and a last line cut short) are dropped first; 0 starts a
+        new file.
+    """
+
+    def __init__(self, path: Path | str, after_step: int = 0) -> None:
+        path = Path(path)
+        kept = []
+        if after_step and path.exists():
+            for line in path.read_text().splitlines(keepends=True):
+                if not line.endswith("\n") or json.loads(line)["step"] > after_step:
+                    break
+                kept.append(line)
+        write_atomically(path, "".join(kept).encode())
+        self._file = path.open("a", buffering=1)
+
+    def write(self, metrics: Mapping[str, Any]) -> None:
+        """Append one line."""
+        self._file.write(json.dumps(dict(metrics)) + "\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

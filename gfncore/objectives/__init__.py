@@ -1,0 +1,41 @@
+"""Training objectives, by name.
+
+An objective is a module that maps `ScoredTrajectories` to a scalar loss, and says with
+`on_policy_allowed` whether it may be used on the policy's own draws, with `needs_reward` whether
+it reads rewards, and with `log_partition(batch)` which log Z it implies (None: none).
+"""
+
+from gfncore.objectives.log_variance import LogVariance
+from gfncore.objectives.maximum_likelihood import MaximumLikelihood, state_divergence
+from gfncore.objectives.trajectory_balance import TrajectoryBalance
+
+__all__ = [
+    "OBJECTIVES",
+    "LogVariance",
+    "MaximumLikelihood",
+    "TrajectoryBalance",
+    "make_objective",
+    "state_divergence",
+]
+
+OBJECTIVES = {
+    "trajectory_balance": TrajectoryBalance,
+    "log_variance": LogVariance,
+    "maximum_likelihood": MaximumLikelihood,
+}
+
+
+def make_objective(
+    name: str, log_z: float = 0.0
+) -> TrajectoryBalance | LogVariance | MaximumLikelihood:
+    """The objective of that name; `log_z` is where a learned log Z starts.
+
+    Raises
+    ------
+    ValueError
+        If there is no such objective; the message names those that exist.
+    """
+    if name not in OBJECTIVES:
+        raise ValueError(f"objective is {name!r}, but must be one of {', '.join(OBJECTIVES)}")
+    kind = OBJECTIVES[name]
+    return kind(log_z) if kind is TrajectoryBalance else kind()

@@ -1,0 +1,20 @@
+"""The graph-network policy."""
+
+from gfncore.policies.backbone import Backbone
+from gfncore.policies.heads import Head, HeadSpec
+from gfncore.policies.policy import (
+    Policy,
+    PolicyOutput,
+    class_log_probabilities,
+    segment_log_softmax,
+)
+
+__all__ = [
+    "Backbone",
+    "Head",
+    "HeadSpec",
+    "Policy",
+    "PolicyOutput",
+    "class_log_probabilities",
+    "segment_log_softmax",
+]

@@ -1,0 +1,130 @@
+"""The message-passing network that every environment's graphs go through.
+
+Relational graph convolution (Schlichtkrull 2018): a round computes, for each node v,
+
+    h_v <- h_v + relu(LayerNorm(W_0 h_v + sum_r W_r agg_{u -r-> v} h_u + b))
+
+On a CPU this is bound by memory, so all relations are aggregated by one sparse product: in the
+adjacency of shape (N R, N), row v R + r collects the sources of relation r at v, and the result,
+read as (N, R H), goes through one matrix product. PyTorch Geometric's `EdgeIndex` does the sparse
+product and keeps the transposed adjacency for the backward pass; on 2,000 trees of 40 nodes it is
+five to six times faster than scatter or `index_add`.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import nn
+
+from gfncore.environment import GraphBatch
+
+with warnings.catch_warnings():  # it still calls torch.jit.script, which torch deprecates
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from torch_geometric import EdgeIndex
+
+__all__ = ["Backbone", "group_matrix", "relation_matrix"]
+
+
+def _sorted_edge_index(
+    row: torch.Tensor, column: torch.Tensor, shape: tuple[int, int]
+) -> EdgeIndex:
+    """A (row, column) index with its rows sorted; its transpose too, where gradients are wanted."""
+    order = torch.argsort(row, stable=True)
+    index = torch.stack([row[order], column[order]])
+    edges = EdgeIndex(index, sparse_size=shape, sort_order="row")  # pyright: ignore
+    return edges.fill_cache_() if torch.is_grad_enabled() else edges
+
+
+def relation_matrix(graph: GraphBatch, relations: int) -> EdgeIndex:
+    """The adjacency of shape (N R, N) whose row v R + r holds the sources of relation r at v."""
+    n = graph.node_features.shape[0]
+    row = graph.edge_index[1] * relations + graph.edge_type
+    return _sorted_edge_index(row, graph.edge_index[0], (n * relations, n))
+
+
+def group_matrix(graph: GraphBatch) -> EdgeIndex:
+    """The matrix of shape (B, N) that sums the nodes of each graph."""
+    n, b = graph.node_features.shape[0], graph.graph_type.shape[0]
+    nodes = torch.arange(n, device=graph.node_graph.device)
+    return _sorted_edge_index(graph.node_graph, nodes, (b, n))
+
+
+def product(edges: EdgeIndex, x: torch.Tensor, mean: bool) -> torch.Tensor:
+    """Sum (or mean) of the rows of `x` that each row of `edges` names; zero where it names none."""
+    with warnings.catch_warnings():  # torch calls its CSR tensors beta, once a process
+        warnings.simplefilter("ignore", UserWarning)
+        out = edges.matmul(x)
+    assert isinstance(out, torch.Tensor)
+    if mean:
+        pointer = edges.get_csr()[0][0]
+        count = (pointer[1:] - pointer[:-1]).clamp(min=1)
+        out = out / count.unsqueeze(1).to(out.dtype)
+    return out
+
+
+class Backbone(nn.Module):
+    """Node embeddings of a graph batch.
+
+    Parameters
+    ----------
+    node_features : int
+        F, width of the input features.
+    graph_types : int
+        How many categories `GraphBatch.graph_type` can take.
+    relations : int
+        R, how many values `GraphBatch.edge_type` can take.
+    hidden : int
+        H, width of the embeddings.
+    rounds : int
+        Rounds of message passing.
+    aggregation : {"sum", "mean"}
+        How the messages of one relation at one node are put together.
+    normalise : bool
+        Layer normalisation before the nonlinearity of each round.
+    context : bool
+        After the rounds, add a linear map of the mean over the graph to each of its nodes.
+    """
+
+    def __init__(
+        self,
+        node_features: int,
+        graph_types: int = 1,
+        relations: int = 1,
+        hidden: int = 64,
+        rounds: int = 2,
+        aggregation: str = "sum",
+        normalise: bool = True,
+        context: bool = False,
+    ) -> None:
+        super().__init__()
+        if aggregation not in ("sum", "mean"):
+            raise ValueError(f"aggregation is {aggregation!r}, but must be 'sum' or 'mean'")
+        self.relations = relations
+        self.hidden = hidden
+        self.mean = aggregation == "mean"
+        self.inputs = nn.Linear(node_features, hidden)
+        self.types = nn.Embedding(graph_types, hidden)
+        self.own = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(rounds))
+        self.messages = nn.ModuleList(
+            nn.Linear(relations * hidden, hidden, bias=False) for _ in range(rounds)
+        )
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(hidden) if normalise else nn.Identity() for _ in range(rounds)
+        )
+        self.context = nn.Linear(hidden, hidden) if context else None
+
+    def forward(self, graph: GraphBatch) -> torch.Tensor:
+        """Embeddings of the nodes; float32 (N, H)."""
+        n = graph.node_features.shape[0]
+        edges = relation_matrix(graph, self.relations)
+        shift = self.types(graph.graph_type)  # (B, H)
+        h = torch.relu(self.inputs(graph.node_features) + shift[graph.node_graph])
+        for own, messages, norm in zip(self.own, self.messages, self.norms, strict=True):
+            collected = product(edges, h, self.mean).view(n, self.relations * self.hidden)
+            h = h + torch.relu(norm(own(h) + messages(collected)))
+        if self.context is not None:
+            pooled = product(group_matrix(graph), h, mean=True)  # (B, H)
+            h = h + self.context(pooled)[graph.node_graph]
+        return h

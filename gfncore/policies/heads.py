@@ -1,0 +1,83 @@
+"""Heads: from node embeddings to logits of actions.
+
+A head is of a kind, which says what it reads, and has one or more outputs (columns), e.g. one an
+element that could be added at a node. The last layer starts at zero: an untrained policy is
+uniform, or follows the environment's `action_bias` alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from gfncore.environment import GraphBatch
+
+__all__ = ["Head", "HeadSpec"]
+
+KINDS = ("node", "edge", "pair", "graph")
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """Kind of a head ("node", "edge", "pair" or "graph") and its number of outputs."""
+
+    kind: str
+    columns: int = 1
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"the kind of a head is {self.kind!r}, but must be one of {KINDS}")
+
+
+class Head(nn.Module):
+    """A two-layer perceptron on what the kind of the head reads.
+
+    node: h_v; edge: (h_source, h_target); pair: (h_u + h_v, h_u * h_v), which does not know the
+    order of the two; graph: the mean of the nodes.
+    """
+
+    def __init__(self, spec: HeadSpec, hidden: int) -> None:
+        super().__init__()
+        self.kind = spec.kind
+        width = 2 * hidden if spec.kind in ("edge", "pair") else hidden
+        self.first = nn.Linear(width, hidden)
+        self.last = nn.Linear(hidden, spec.columns)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(
+        self,
+        nodes: torch.Tensor,
+        pooled: torch.Tensor | None,
+        graph: GraphBatch,
+        index: torch.Tensor,
+        column: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Logits of the actions that read `index`; float32 (len(index),).
+
+        Parameters
+        ----------
+        nodes : Tensor, shape(N, H)
+        pooled : Tensor, shape(B, H)
+            Means over the graphs; needed by the kind "graph" alone.
+        graph : GraphBatch
+        index, column : Tensor, shape(A',), dtype=int64
+            See `GraphBatch.action_index` and `GraphBatch.action_column`.
+        """
+        if self.kind == "node":
+            read = nodes.index_select(0, index)
+        elif self.kind == "edge":
+            source, target = graph.edge_index[:, index]
+            read = torch.cat([nodes[source], nodes[target]], dim=1)
+        elif self.kind == "pair":
+            if graph.pairs is None:
+                raise ValueError("the policy has a pair head, but the environment gave no pairs")
+            u, v = nodes[graph.pairs[0, index]], nodes[graph.pairs[1, index]]
+            read = torch.cat([u + v, u * v], dim=1)
+        else:
+            assert pooled is not None
+            read = pooled.index_select(0, index)
+        out = self.last(torch.relu(self.first(read)))
+        return out[:, 0] if column is None else out.gather(1, column.unsqueeze(1)).squeeze(1)

@@ -1,0 +1,137 @@
+"""The policy: backbone, heads, the learned scale of the environment's bias, optional state flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from gfncore.environment import Actions, GraphBatch
+from gfncore.policies.backbone import Backbone, group_matrix, product
+from gfncore.policies.heads import Head, HeadSpec
+
+__all__ = ["Policy", "PolicyOutput", "class_log_probabilities", "segment_log_softmax"]
+
+
+@dataclass(frozen=True)
+class PolicyOutput:
+    """Logits of the actions, float32 (A,), and log F of the states, float32 (B,), or None."""
+
+    logits: torch.Tensor
+    log_flow: torch.Tensor | None = None
+
+
+class Policy(nn.Module):
+    """A distribution over the legal actions of each state.
+
+    logit(a) = head(a) + scale[graph_type] * action_bias(a)
+
+    Parameters
+    ----------
+    backbone : Backbone
+    heads : sequence of HeadSpec
+        `GraphBatch.action_head` counts in this order.
+    initial_scale : float
+        Where the learned scales of the bias start; there is one for each graph type.
+    flow : bool
+        Also give log F of each state (for objectives that need it).
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        heads: Sequence[HeadSpec] = (HeadSpec("node"),),
+        initial_scale: float = 0.15,
+        flow: bool = False,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleList(Head(spec, backbone.hidden) for spec in heads)
+        self.flow = Head(HeadSpec("graph"), backbone.hidden) if flow else None
+        self.bias_scale = nn.Parameter(
+            torch.full((backbone.types.num_embeddings,), float(initial_scale))
+        )
+        self._pools = flow or any(spec.kind == "graph" for spec in heads)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.bias_scale.device
+
+    def forward(self, graph: GraphBatch) -> PolicyOutput:
+        """Logits in the order of the batch's actions; the batch is moved to the policy's device."""
+        graph = graph.to(self.device)
+        nodes = self.backbone(graph)
+        pooled = product(group_matrix(graph), nodes, mean=True) if self._pools else None
+        if graph.action_head is None:
+            head = self.heads[0]
+            logits = head(nodes, pooled, graph, graph.action_index, graph.action_column)
+        else:
+            logits = nodes.new_zeros(len(graph.action_index))
+            for i, head in enumerate(self.heads):
+                rows = torch.nonzero(graph.action_head == i).squeeze(1)
+                column = None if graph.action_column is None else graph.action_column[rows]
+                values = head(nodes, pooled, graph, graph.action_index[rows], column)
+                logits = logits.index_put((rows,), values)
+        if graph.action_bias is not None:
+            scale = self.bias_scale[graph.graph_type[graph.action_state]]
+            logits = logits + scale * graph.action_bias
+        log_flow = None
+        if self.flow is not None:
+            states = torch.arange(len(graph.graph_type), device=self.device)
+            log_flow = self.flow(nodes, pooled, graph, states, None)
+        return PolicyOutput(logits, log_flow)
+
+
+def segment_log_softmax(logits: torch.Tensor, segment: torch.Tensor, n: int) -> torch.Tensor:
+    """log softmax within segments, in float64.
+
+    Parameters
+    ----------
+    logits : Tensor, shape(A,)
+    segment : Tensor, shape(A,), dtype=int64
+        Segment of each entry, 0..n-1.
+    n : int
+        Number of segments; some may be empty.
+
+    Returns
+    -------
+    Tensor, shape(A,), dtype=float64
+    """
+    values = logits.double()
+    with torch.no_grad():
+        top = values.new_full((n,), -torch.inf).scatter_reduce(0, segment, values, "amax")
+    centred = values - top[segment]
+    total = values.new_zeros(n).index_add(0, segment, centred.exp())
+    return centred - total.log()[segment]
+
+
+def class_log_probabilities(logits: torch.Tensor, actions: Actions, n: int) -> torch.Tensor:
+    """log-probability of each class of actions: the sum over its actions of their probabilities.
+
+    Parameters
+    ----------
+    logits : Tensor, shape(A,)
+        In the order of `actions`.
+    actions : Actions
+        Of `n` states.
+    n : int
+
+    Returns
+    -------
+    Tensor, shape(C,), dtype=float64
+    """
+    state = torch.from_numpy(actions.state).to(logits.device)
+    log_p = segment_log_softmax(logits, state, n)
+    if actions.action_class is None:
+        return log_p
+    rows = torch.from_numpy(actions.class_of_action).to(logits.device)
+    c = len(actions.first_of_class)
+    if c == len(actions):
+        return log_p.new_zeros(c).index_put((rows,), log_p)
+    with torch.no_grad():
+        top = log_p.new_full((c,), -torch.inf).scatter_reduce(0, rows, log_p, "amax")
+    total = log_p.new_zeros(c).index_add(0, rows, (log_p - top[rows]).exp())
+    return total.log() + top

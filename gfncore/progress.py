@@ -1,0 +1,196 @@
+"""What a run says while it works: live on a terminal, else a plain line every few seconds.
+
+Everything goes to standard error. The display is a context manager; long work calls
+:meth:`Progress.phase`, :meth:`Progress.update` and :meth:`Progress.warn` at will, as calls are
+cheap: nothing is printed more often than the interval allows.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import Any, Self, TextIO
+
+__all__ = ["Progress", "format_duration"]
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as people write it: ``8s``, ``2m05s``, ``1h02m``."""
+    whole = int(max(seconds, 0.0))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+class Progress:
+    """Progress of one run.
+
+    Parameters
+    ----------
+    program : str
+        What stands at the head of each line.
+    budget_seconds : float, optional
+        Time the run may take; shown beside the time elapsed.
+    quiet : bool
+        Print warnings only.
+    stream : text stream, optional
+        Default: standard error.
+    interval : float
+        Least seconds between two plain lines.
+    live : bool, optional
+        Redraw one line in place. Default: whether the stream is a terminal.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        *,
+        budget_seconds: float | None = None,
+        quiet: bool = False,
+        stream: TextIO | None = None,
+        interval: float = 5.0,
+        live: bool | None = None,
+    ) -> None:
+        self.program = program
+        self.budget_seconds = budget_seconds
+        self.quiet = quiet
+        self.warnings: list[str] = []
+        self._stream = sys.stderr if stream is None else stream
+        self._interval = interval
+        self._start = time.monotonic()
+        self._last_line = -math.inf
+        self._phase = ""
+        self._figures: dict[str, Any] = {}
+        is_terminal = bool(getattr(self._stream, "isatty", lambda: False)())
+        self._wants_live = (is_terminal if live is None else live) and not quiet
+        self._console: Any = None
+        self._display: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def elapsed(self) -> float:
+        """Return the seconds since this object was made."""
+        return time.monotonic() - self._start
+
+    def phase(self, name: str) -> None:
+        """Begin a phase, such as ``"reading primates.fasta"``; always prints a line."""
+        self._phase = name
+        self._figures.pop("detail", None)
+        if self.quiet:
+            return
+        self._print(f"{self.program}  {self._clock()}  {name}", style="bold")
+        self._last_line = time.monotonic()
+        self._refresh()
+
+    def update(
+        self,
+        *,
+        log_evidence: float | None = None,
+        se: float | None = None,
+        ess: float | None = None,
+        detail: str | None = None,
+        **figures: float | str,
+    ) -> None:
+        """Set the figures shown; what is not given stays as it was.
+
+        Parameters
+        ----------
+        log_evidence, se : float
+            Log evidence and its standard error, in nats.
+        ess : float
+            Effective number of draws.
+        detail : str
+            A few words on what is being done.
+        **figures
+            Further figures by name, in the order in which they first came.
+        """
+        given = {"log_evidence": log_evidence, "se": se, "ess": ess, "detail": detail, **figures}
+        self._figures.update({key: value for key, value in given.items() if value is not None})
+        if self.quiet:
+            return
+        now = time.monotonic()
+        if self._wants_live:
+            self._refresh()
+        elif now - self._last_line >= self._interval:
+            self._print(f"{self.program}  {self._status()}")
+            self._last_line = now
+
+    def warn(self, message: str) -> None:
+        """Print a warning, once however often it comes, and keep it in ``warnings``."""
+        if message in self.warnings:
+            return
+        self.warnings.append(message)
+        self._print(f"{self.program}: warning: {message}", style="yellow")
+
+    def note(self, message: str) -> None:
+        """Print a line that stays, unless quiet."""
+        if not self.quiet:
+            self._print(message)
+
+    def close(self) -> None:
+        """End the live display; the last state stays on the screen."""
+        if self._display is not None:
+            self._display.stop()
+            self._display = None
+
+    def _clock(self) -> str:
+        elapsed = format_duration(self.elapsed())
+        if self.budget_seconds is None:
+            return elapsed
+        return f"{elapsed}/{format_duration(self.budget_seconds)}"
+
+    def _status(self) -> str:
+        parts = [self._clock()]
+        if self._phase:
+            parts.append(self._phase)
+        figures = dict(self._figures)
+        log_evidence, se = figures.pop("log_evidence", None), figures.pop("se", None)
+        if log_evidence is not None:
+            error = f" \u00b1 {se:.3f}" if se is not None and math.isfinite(se) else ""
+            parts.append(f"log evidence {log_evidence:.3f}{error}")
+        ess = figures.pop("ess", None)
+        if ess is not None:
+            parts.append(f"ESS {ess:,.0f}")
+        detail = figures.pop("detail", None)
+        for key, value in figures.items():
+            shown = f"{value:,.4g}" if isinstance(value, float) else str(value)
+            parts.append(f"{key.replace('_', ' ')} {shown}")
+        if detail:
+            parts.append(str(detail))
+        return "  ".join(parts)
+
+    def _print(self, line: str, style: str | None = None) -> None:
+        if self._wants_live:
+            self._live_console().print(line, style=style, markup=False, highlight=False)
+        else:
+            encoding = getattr(self._stream, "encoding", None) or "utf-8"
+            print(line.encode(encoding, "replace").decode(encoding), file=self._stream, flush=True)
+
+    def _live_console(self) -> Any:
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(file=self._stream, stderr=self._stream is sys.stderr)
+        return self._console
+
+    def _refresh(self) -> None:
+        if not self._wants_live:
+            return
+        from rich.live import Live
+        from rich.spinner import Spinner
+        from rich.text import Text
+
+        if self._display is None:
+            self._spinner = Spinner("dots", style="cyan")
+            self._display = Live(
+                self._spinner, console=self._live_console(), refresh_per_second=4, transient=False
+            )
+            self._display.start()
+        self._spinner.update(text=Text(self._status()))

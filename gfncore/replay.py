@@ -1,0 +1,80 @@
+"""Replay: the objects met so far, each kept once, with their rewards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gfncore.environment import Environment
+from gfncore.keys import key_bytes, unique_keys
+
+__all__ = ["Replay"]
+
+TOP_SHARE = 0.1  # a prioritised draw takes half of its objects from this share of the best
+
+
+class Replay:
+    """Terminal states, unique by canonical key, with log reward.
+
+    Parameters
+    ----------
+    environment : Environment
+    capacity : int
+        When full, the objects with the lowest reward are dropped.
+    prioritised : bool
+        Draw half of the objects from the best tenth and half from the others
+        (Shen et al. 2023, arXiv:2305.07170); otherwise all uniformly.
+    """
+
+    def __init__(
+        self, environment: Environment, capacity: int = 100_000, prioritised: bool = True
+    ) -> None:
+        self.environment = environment
+        self.capacity = capacity
+        self.prioritised = prioritised
+        self.states: Any = environment.initial(0)
+        self.log_reward = np.zeros(0)
+        self._known: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self.log_reward)
+
+    def add(self, states: Any, log_reward: np.ndarray) -> int:
+        """Keep what is not known yet; returns how many were new.
+
+        Parameters
+        ----------
+        states : States
+            n terminal states.
+        log_reward : ndarray, shape(n,), dtype=float64
+        """
+        keys = self.environment.keys(states)
+        first, _ = unique_keys(keys)
+        names = key_bytes(keys[first])
+        new = [i for i, name in zip(first, names, strict=True) if name not in self._known]
+        if not new:
+            return 0
+        self._known.update(names)
+        rows = np.sort(np.array(new, dtype=np.int64))
+        self.states = type(self.states).concat([self.states, states.take(rows)])
+        self.log_reward = np.concatenate([self.log_reward, log_reward[rows]])
+        if len(self) > self.capacity:
+            best = np.sort(np.argsort(-self.log_reward, kind="stable")[: self.capacity])
+            self.restore(self.states.take(best), self.log_reward[best])
+        return len(new)
+
+    def restore(self, states: Any, log_reward: np.ndarray) -> None:
+        """Replace the content."""
+        self.states, self.log_reward = states, log_reward
+        self._known = set(key_bytes(self.environment.keys(states)))
+
+    def draw(self, n: int, generator: np.random.Generator) -> tuple[Any, np.ndarray]:
+        """`n` objects with replacement, and their log rewards; the replay must not be empty."""
+        rows = generator.integers(len(self), size=n)
+        if self.prioritised:
+            top = max(1, int(TOP_SHARE * len(self)))
+            best = np.argpartition(-self.log_reward, top - 1)[:top]
+            half = n // 2
+            rows[:half] = np.sort(best)[generator.integers(top, size=half)]
+        return self.states.take(rows), self.log_reward[rows]

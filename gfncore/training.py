@@ -1,0 +1,300 @@
+"""The training loop: experience from several sources, one objective, one optimiser.
+
+A step puts together trajectories drawn by the policy, trajectories drawn backward from replay and
+from objects that the caller supplies, and states with known targets; whichever are asked for. All
+randomness comes from one numpy Generator, so that a run can be repeated and resumed exactly.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gfncore.environment import Environment
+from gfncore.exploration import backward_trajectories, sample_trajectories
+from gfncore.keys import unique_keys
+from gfncore.objectives import state_divergence
+from gfncore.policies import Policy
+from gfncore.replay import Replay
+from gfncore.trajectories import (
+    ScoredTrajectories,
+    StateTargets,
+    Trajectories,
+    score_backward,
+    score_forward,
+    state_log_probabilities,
+)
+
+__all__ = ["SCHEDULES", "Trainer", "TrainingSettings"]
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda progress: 1.0,
+    "linear": lambda progress: 1.0 - progress,
+    "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
+}
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What a training run is made of.
+
+    Attributes
+    ----------
+    steps : int
+        Optimiser steps of the whole run.
+    seconds : float, optional
+        Wall-clock budget of the whole run; it ends at whichever comes first.
+    on_policy : int
+        Trajectories drawn by the policy, a step.
+    replay : int
+        Trajectories drawn backward from replay, a step (none while the replay is empty).
+    epsilon, temperature : float
+        Exploration of the on-policy draws, see `sample_trajectories`.
+    learning_rate, log_z_learning_rate : float
+        Of Adam, for the policies and for a learned log Z.
+    schedule : {"constant", "linear", "cosine"}
+        Factor on both over the run: to zero at its end, by steps or by time.
+    clip_norm : float, optional
+        Largest norm of the policies' gradient; None: not clipped.
+    state_weight : float
+        Weight of the state-level divergence beside the objective's loss.
+    """
+
+    steps: int
+    seconds: float | None = None
+    on_policy: int = 64
+    replay: int = 0
+    epsilon: float = 0.0
+    temperature: float = 1.0
+    learning_rate: float = 1e-3
+    log_z_learning_rate: float = 1e-1
+    schedule: str = "constant"
+    clip_norm: float | None = None
+    state_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            known = ", ".join(SCHEDULES)
+            raise ValueError(f"schedule is {self.schedule!r}, but must be one of {known}")
+
+
+class Trainer:
+    """Trains a policy (and, if given, a backward policy) on an environment.
+
+    Parameters
+    ----------
+    environment : Environment
+    policy : Policy
+    objective : Module
+        See `gfncore.objectives`.
+    settings : TrainingSettings
+    generator : numpy Generator
+        All draws of the run.
+    backward_policy : Policy, optional
+        Trained by the same objective; None: uniform (or log P_B = 0 where `is_tree`).
+    replay : Replay, optional
+        Every object that the policy draws is added.
+    terminal_batches : callable, optional
+        ``terminal_batches(generator)`` gives terminal states to draw trajectories from backward.
+    state_batches : callable, optional
+        ``state_batches(generator)`` gives a `StateTargets`.
+
+    Attributes
+    ----------
+    step_number : int
+        Steps done.
+    seconds : float
+        Wall-clock seconds of these steps, over all sessions of a resumed run.
+    seconds_by_part : dict of str to float
+        The same, by "policy", "environment", "reward", "other".
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        policy: Policy,
+        objective: Any,
+        settings: TrainingSettings,
+        generator: np.random.Generator,
+        *,
+        backward_policy: Policy | None = None,
+        replay: Replay | None = None,
+        terminal_batches: Callable[[np.random.Generator], Any] | None = None,
+        state_batches: Callable[[np.random.Generator], StateTargets] | None = None,
+    ) -> None:
+        if settings.on_policy and not objective.on_policy_allowed:
+            raise ValueError(
+                f"{type(objective).__name__} cannot be trained on the policy's own draws: "
+                f"on_policy is {settings.on_policy}, set it to 0"
+            )
+        if settings.replay and replay is None:
+            raise ValueError(f"settings ask for {settings.replay} from replay, but there is none")
+        self.environment = environment
+        self.policy = policy
+        self.backward_policy = backward_policy
+        self.objective = objective
+        self.settings = settings
+        self.generator = generator
+        self.replay = replay
+        self.terminal_batches = terminal_batches
+        self.state_batches = state_batches
+        self.step_number = 0
+        self.seconds_by_part = dict.fromkeys(("policy", "environment", "reward", "other"), 0.0)
+        networks: list[nn.Module] = [policy]
+        if backward_policy is not None:
+            networks.append(backward_policy)
+        self.parameters = [p for network in networks for p in network.parameters()]
+        groups: list[dict[str, Any]] = [{"params": self.parameters, "lr": settings.learning_rate}]
+        learned = list(objective.parameters())
+        if learned:
+            groups.append({"params": learned, "lr": settings.log_z_learning_rate})
+        self.optimizer = torch.optim.Adam(groups)
+        self._rates = [group["lr"] for group in groups]
+        self._entered = 0.0
+        for network in networks:
+            network.register_forward_pre_hook(self._enter)
+            network.register_forward_hook(self._leave)
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of the steps done."""
+        return sum(self.seconds_by_part.values())
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done, 0 to 1, by steps or by time, whichever is further."""
+        share = self.step_number / self.settings.steps
+        if self.settings.seconds is not None:
+            share = max(share, self.seconds / self.settings.seconds)
+        return min(share, 1.0)
+
+    def _enter(self, *_: Any) -> None:
+        self._entered = time.perf_counter()
+
+    def _leave(self, *_: Any) -> None:
+        self.seconds_by_part["policy"] += time.perf_counter() - self._entered
+
+    def _rewards(self, trajectories: Trajectories) -> np.ndarray:
+        """log R of the terminals, each distinct one evaluated once; new ones go to replay."""
+        terminals = trajectories.terminals
+        if not self.objective.needs_reward:
+            return np.zeros(len(terminals))
+        first, inverse = unique_keys(self.environment.keys(terminals))
+        distinct = terminals.take(first)
+        started = time.perf_counter()
+        log_reward = self.environment.log_reward(distinct)
+        self.seconds_by_part["reward"] += time.perf_counter() - started
+        if self.replay is not None:
+            self.replay.add(distinct, log_reward)
+        return log_reward[inverse]
+
+    def _experience(self) -> list[tuple[Trajectories, np.ndarray]]:
+        """Trajectories of this step with their log rewards, by source."""
+        settings, batches = self.settings, []
+        if settings.on_policy:
+            drawn = sample_trajectories(
+                self.environment,
+                self.policy,
+                settings.on_policy,
+                self.generator,
+                settings.epsilon,
+                settings.temperature,
+            )
+            batches.append((drawn, self._rewards(drawn)))
+        if settings.replay and self.replay is not None and len(self.replay):
+            objects, log_reward = self.replay.draw(settings.replay, self.generator)
+            batches.append((self._backward(objects), log_reward))
+        if self.terminal_batches is not None:
+            given = self._backward(self.terminal_batches(self.generator))
+            batches.append((given, self._rewards(given)))
+        return batches
+
+    def _backward(self, objects: Any) -> Trajectories:
+        return backward_trajectories(
+            self.environment, objects, self.generator, self.backward_policy
+        )
+
+    def _scored(self, trajectories: Trajectories, log_reward: np.ndarray) -> ScoredTrajectories:
+        log_pf = score_forward(self.environment, self.policy, trajectories)
+        log_pb = score_backward(self.environment, self.backward_policy, trajectories)
+        return ScoredTrajectories(
+            log_pf, log_pb.to(log_pf.device), torch.from_numpy(log_reward).to(log_pf.device)
+        )
+
+    def step(self) -> dict[str, Any]:
+        """One optimiser step.
+
+        Returns
+        -------
+        dict
+            Metrics: step, loss, log_z, state_loss, gradient_norm, mean_log_reward and
+            max_log_reward of the policy's own draws, replay_size, learning_rate, seconds, and
+            seconds by part; absent where they do not apply.
+        """
+        started, before = time.perf_counter(), self.seconds
+        factor = SCHEDULES[self.settings.schedule](self.progress)
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        metrics: dict[str, Any] = {"step": self.step_number + 1}
+        losses = []
+
+        entered, inside = time.perf_counter(), self.seconds
+        experience = self._experience()
+        if experience:
+            batch = ScoredTrajectories.concat([self._scored(*part) for part in experience])
+            loss = self.objective(batch)
+            losses.append(loss)
+            metrics["loss"] = float(loss.detach())
+            metrics["log_z"] = self.objective.log_partition(batch)
+            if self.settings.on_policy and self.objective.needs_reward:
+                metrics["mean_log_reward"] = float(experience[0][1].mean())
+                metrics["max_log_reward"] = float(experience[0][1].max())
+        if self.state_batches is not None:
+            targets = self.state_batches(self.generator)
+            log_p = state_log_probabilities(
+                self.environment, self.policy, targets.states, targets.actions
+            )
+            loss = state_divergence(log_p, targets)
+            losses.append(self.settings.state_weight * loss)
+            metrics["state_loss"] = float(loss.detach())
+        spent = time.perf_counter() - entered - (self.seconds - inside)
+        self.seconds_by_part["environment"] += spent
+
+        self._enter()
+        self.optimizer.zero_grad()
+        torch.stack(losses).sum().backward()
+        limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.parameters, limit)
+        self.optimizer.step()
+        self._leave()
+
+        self.step_number += 1
+        metrics["gradient_norm"] = float(norm)
+        metrics["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        if self.replay is not None:
+            metrics["replay_size"] = len(self.replay)
+        total = time.perf_counter() - started
+        self.seconds_by_part["other"] += total - (self.seconds - before)
+        metrics["seconds"] = self.seconds
+        metrics |= {f"seconds_{part}": value for part, value in self.seconds_by_part.items()}
+        return metrics
+
+    def run(self, callback: Callable[[dict[str, Any]], bool | None] | None = None) -> None:
+        """Train until the steps or the time are used up, or the callback returns True.
+
+        Parameters
+        ----------
+        callback : callable, optional
+            Called with the metrics of each step.
+        """
+        while self.progress < 1.0:
+            metrics = self.step()
+            if callback is not None and callback(metrics):
+                break

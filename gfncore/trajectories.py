@@ -1,0 +1,295 @@
+"""Trajectories as one struct of arrays, in which every distinct state is kept once.
+
+Trajectories share states: all begin at s_0, and those of one step often meet. A state is embedded
+once however many trajectories pass through it, in sampling and in scoring.
+
+Glossary: n trajectories, T the largest number of steps, U distinct non-terminal states, C classes
+of their forward actions in one flat list; V distinct states that a step leads to, D classes of
+their backward actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from gfncore.environment import Actions, Environment, LearnedBackward
+from gfncore.policies import Policy, class_log_probabilities
+
+__all__ = [
+    "BackwardTable",
+    "ScoredTrajectories",
+    "StateTargets",
+    "TrajectoryBuilder",
+    "Trajectories",
+    "score_backward",
+    "score_forward",
+    "state_log_probabilities",
+]
+
+CHUNK_NODES = 8192  # nodes embedded at a time: their activations stay in the cache
+
+
+@dataclass(frozen=True)
+class BackwardTable:
+    """The backward side of a batch of trajectories, for environments that are not trees.
+
+    Attributes
+    ----------
+    states : States
+        The V distinct states that a step leads to.
+    actions : Actions
+        Their backward actions.
+    class_index : ndarray, shape(n, T), dtype=int64
+        Row in the D classes of `actions` of the move that undoes each step; -1 is padding.
+    """
+
+    states: Any
+    actions: Actions
+    class_index: np.ndarray
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """A batch of whole trajectories from s_0 to a terminal state.
+
+    Attributes
+    ----------
+    states : States
+        The U distinct non-terminal states.
+    actions : Actions
+        Their forward actions.
+    state_index : ndarray, shape(n, T), dtype=int64
+        Row of s_t in `states`; -1 is padding, at the end of a row.
+    class_index : ndarray, shape(n, T), dtype=int64
+        Row in the C classes of `actions` that step t took; -1 is padding.
+    terminals : States
+        The n objects.
+    log_pf : ndarray, shape(n,), dtype=float64, optional
+        Sum of log P_F under the policy that drew them, without exploration; None where they were
+        drawn backward.
+    backward : BackwardTable, optional
+        None where every state has one parent, so that log P_B = 0.
+    """
+
+    states: Any
+    actions: Actions
+    state_index: np.ndarray
+    class_index: np.ndarray
+    terminals: Any
+    log_pf: np.ndarray | None = None
+    backward: BackwardTable | None = None
+
+    def __len__(self) -> int:
+        return len(self.state_index)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of steps of each trajectory; int64 (n,)."""
+        return (self.state_index >= 0).sum(axis=1)
+
+
+@dataclass(frozen=True)
+class StateTargets:
+    """States with the distribution over their forward actions that a policy should have.
+
+    Attributes
+    ----------
+    states : States
+        B non-terminal states.
+    actions : Actions
+        Their forward actions.
+    targets : ndarray, shape(C,), dtype=float64
+        Target probability of each class; sums to one in each state.
+    weights : ndarray, shape(B,), dtype=float64
+        Weight of each state's cross-entropy, e.g. its flow.
+    """
+
+    states: Any
+    actions: Actions
+    targets: np.ndarray
+    weights: np.ndarray
+
+
+def state_log_probabilities(
+    environment: Environment,
+    policy: Policy,
+    states: Any,
+    actions: Actions,
+    backward: bool = False,
+) -> torch.Tensor:
+    """log-probability of every class of actions of the states, with gradient.
+
+    Parameters
+    ----------
+    environment : Environment
+    policy : Policy
+    states : States
+        B non-terminal states (with `backward`: states other than s_0).
+    actions : Actions
+        Their forward (backward) actions.
+    backward : bool
+        Read ``environment.backward_graph`` in place of ``environment.graph``.
+
+    Returns
+    -------
+    Tensor, shape(C,), dtype=float64
+    """
+    if backward:
+        if not isinstance(environment, LearnedBackward):
+            raise TypeError("a learned backward policy needs an environment with backward_graph")
+        draw = environment.backward_graph
+    else:
+        draw = environment.graph
+    n = len(states)
+    logits = []
+    # Policies read batches of some hundred states; the first one tells how large a state is.
+    size, start = min(n, 256), 0
+    while start < n:
+        graph = draw(states.take(np.arange(start, min(start + size, n))))
+        logits.append(policy(graph).logits)
+        nodes = len(graph.node_features) / len(graph.graph_type)
+        start, size = start + size, max(1, int(CHUNK_NODES / nodes))
+    return class_log_probabilities(torch.cat(logits), actions, n)
+
+
+@dataclass(frozen=True)
+class ScoredTrajectories:
+    """What an objective reads.
+
+    Attributes
+    ----------
+    log_pf, log_pb : Tensor, shape(n, T), dtype=float64
+        log P_F and log P_B of every step, zero at padding, with gradient.
+    log_reward : Tensor, shape(n,), dtype=float64
+        log R of the object that each trajectory ends in.
+    """
+
+    log_pf: torch.Tensor
+    log_pb: torch.Tensor
+    log_reward: torch.Tensor
+
+    @staticmethod
+    def concat(parts: Sequence[ScoredTrajectories]) -> ScoredTrajectories:
+        """One batch out of several, padded to the longest."""
+        steps = max(part.log_pf.shape[1] for part in parts)
+
+        def join(tables: list[torch.Tensor]) -> torch.Tensor:
+            pad = torch.nn.functional.pad
+            return torch.cat([pad(table, (0, steps - table.shape[1])) for table in tables])
+
+        return ScoredTrajectories(
+            join([part.log_pf for part in parts]),
+            join([part.log_pb for part in parts]),
+            torch.cat([part.log_reward for part in parts]),
+        )
+
+
+def _gather(log_p: torch.Tensor, class_index: np.ndarray) -> torch.Tensor:
+    """Entries of `log_p` at `class_index`, zero at padding; float64 (n, T)."""
+    index = torch.from_numpy(class_index).to(log_p.device)
+    return torch.where(index >= 0, log_p[index.clamp(min=0)], 0.0)
+
+
+def score_forward(
+    environment: Environment, policy: Policy, trajectories: Trajectories
+) -> torch.Tensor:
+    """log P_F of every step, with gradient; float64 (n, T), zero at padding."""
+    log_p = state_log_probabilities(environment, policy, trajectories.states, trajectories.actions)
+    return _gather(log_p, trajectories.class_index)
+
+
+def score_backward(
+    environment: Environment, backward_policy: Policy | None, trajectories: Trajectories
+) -> torch.Tensor:
+    """log P_B of every step; float64 (n, T), zero at padding.
+
+    Zero where every state has one parent; uniform over the backward classes of a state without a
+    backward policy; else that policy's, with gradient.
+    """
+    table = trajectories.backward
+    if table is None:
+        return torch.zeros(trajectories.class_index.shape, dtype=torch.float64)
+    if backward_policy is None:
+        count = table.actions.classes_per_state(len(table.states))
+        log_p = torch.from_numpy(-np.log(count[table.actions.state_of_class]))
+    else:
+        log_p = state_log_probabilities(
+            environment, backward_policy, table.states, table.actions, backward=True
+        )
+    return _gather(log_p, table.class_index)
+
+
+class TrajectoryBuilder:
+    """Collects the steps of trajectories, each step with its distinct states, into one batch.
+
+    Parameters
+    ----------
+    n : int
+        Number of trajectories.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._forward: list[tuple[Any, Actions, np.ndarray]] = []
+        self._backward: list[tuple[Any, Actions, np.ndarray]] = []
+
+    def add_forward(
+        self, states: Any, actions: Actions, rows: np.ndarray, state: np.ndarray, chosen: np.ndarray
+    ) -> None:
+        """Add a step: trajectories `rows` are at `state` of `states` and take class `chosen`."""
+        columns = np.full((self.n, 2), -1, np.int64)
+        columns[rows, 0], columns[rows, 1] = state, chosen
+        self._forward.append((states, actions, columns))
+
+    def add_backward(
+        self, states: Any, actions: Actions, rows: np.ndarray, chosen: np.ndarray
+    ) -> None:
+        """Add the backward side of a step: backward class `chosen` of `states` undoes it."""
+        columns = np.full((self.n, 1), -1, np.int64)
+        columns[rows, 0] = chosen
+        self._backward.append((states, actions, columns))
+
+    @staticmethod
+    def _join(steps: list[tuple[Any, Actions, np.ndarray]]) -> tuple[Any, Actions, np.ndarray]:
+        """Lay the states of all steps end to end; columns become (n, T, 2 or 1)."""
+        sizes = [len(states) for states, _, _ in steps]
+        classes = [len(actions.first_of_class) for _, actions, _ in steps]
+        table = np.stack([columns for _, _, columns in steps], axis=1)  # (n, T, 2 or 1)
+        shifts = [np.cumsum([0, *classes[:-1]])]
+        if table.shape[2] == 2:
+            shifts.insert(0, np.cumsum([0, *sizes[:-1]]))
+        table = np.where(table >= 0, table + np.stack(shifts, axis=1)[None], -1)
+        states = type(steps[0][0]).concat([states for states, _, _ in steps])
+        return states, Actions.concat([actions for _, actions, _ in steps], sizes), table
+
+    def build(
+        self, terminals: Any, log_pf: np.ndarray | None = None, reverse: bool = False
+    ) -> Trajectories:
+        """The batch; with `reverse`, steps were added from the last one to the first."""
+        states, actions, table = self._join(self._forward)
+        backward = None
+        if self._backward:
+            *sides, column = self._join(self._backward)
+            backward = BackwardTable(sides[0], sides[1], _aligned(column[:, :, 0], reverse))
+        return Trajectories(
+            states,
+            actions,
+            _aligned(table[:, :, 0], reverse),
+            _aligned(table[:, :, 1], reverse),
+            terminals,
+            log_pf,
+            backward,
+        )
+
+
+def _aligned(index: np.ndarray, reverse: bool) -> np.ndarray:
+    """Padding moved to the end of each row, after the columns were put in order of time."""
+    if reverse:
+        index = index[:, ::-1]
+    order = np.argsort(index < 0, axis=1, kind="stable")
+    return np.ascontiguousarray(np.take_along_axis(index, order, axis=1))

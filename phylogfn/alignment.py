@@ -1,0 +1,247 @@
+"""Alignments: read, checked, and compressed into site patterns."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phylogfn.alignment_formats import FORMATS, RawAlignment, parse_alignment
+from phylogfn.alphabet import ALPHABETS, Alphabet, detect_alphabet
+from phylogfn.errors import AlignmentError, quoted_list
+from phylogfn.text_files import read_text, source_name
+
+__all__ = [
+    "FORMATS",
+    "Alignment",
+    "AlignmentError",
+    "SitePatterns",
+    "compress",
+    "read_alignment",
+    "variable_sites",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """A checked alignment.
+
+    Parameters
+    ----------
+    names : tuple of str, length n
+        The taxa, exactly as in the file.
+    alphabet : Alphabet
+        DNA, RNA or protein.
+    masks : ndarray, shape(n, n_sites), dtype=uint32
+        The states possible: bit i is set for state i; gaps and missing data have all bits set.
+    source : str
+        What messages call the input.
+    notes : tuple of str
+        What a user should know though nothing is wrong, each one line.
+    """
+
+    names: tuple[str, ...]
+    alphabet: Alphabet
+    masks: NDArray[np.uint32]
+    source: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_taxa(self) -> int:
+        """The number of sequences."""
+        return self.masks.shape[0]
+
+    @property
+    def n_sites(self) -> int:
+        """The number of columns."""
+        return self.masks.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class SitePatterns:
+    """The different columns of an alignment, in the order in which they first occur.
+
+    Parameters
+    ----------
+    masks : ndarray, shape(n_taxa, n_patterns), dtype=uint32
+        The columns, as in `Alignment.masks`.
+    weights : ndarray, shape(n_patterns,), dtype=float64
+        How many sites show each.
+    site_to_pattern : ndarray, shape(n_sites,), dtype=int32
+        The pattern of each site.
+    n_states : int
+        4 or 20.
+    """
+
+    masks: NDArray[np.uint32]
+    weights: NDArray[np.float64]
+    site_to_pattern: NDArray[np.int32]
+    n_states: int
+
+    @property
+    def n_taxa(self) -> int:
+        """The number of sequences."""
+        return self.masks.shape[0]
+
+    @property
+    def n_patterns(self) -> int:
+        """The number of different columns."""
+        return self.masks.shape[1]
+
+    def tip_partials(self) -> NDArray[np.float64]:
+        """Return the likelihoods at the leaves, 0 or 1, shape(n_taxa, n_states, n_patterns)."""
+        bits = np.arange(self.n_states, dtype=np.uint32)[None, :, None]
+        return ((self.masks[:, None, :] >> bits) & 1).astype(np.float64)
+
+
+def compress(alignment: Alignment) -> SitePatterns:
+    """Return the site patterns of an alignment."""
+    columns = np.ascontiguousarray(alignment.masks.T)
+    rows = columns.view(np.dtype((np.void, columns.itemsize * columns.shape[1]))).ravel()
+    _, first, inverse, counts = np.unique(
+        rows, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(first)
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return SitePatterns(
+        masks=np.ascontiguousarray(alignment.masks[:, first[order]]),
+        weights=counts[order].astype(np.float64),
+        site_to_pattern=rank[inverse.ravel()],
+        n_states=alignment.alphabet.n_states,
+    )
+
+
+def variable_sites(masks: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Return which sites vary for certain, bool (n_sites,).
+
+    A site varies when no one state is possible in all taxa, so that ambiguous characters and
+    missing data alone make no site variable.
+    """
+    return np.bitwise_and.reduce(masks, axis=0) == 0
+
+
+def read_alignment(
+    path: str | os.PathLike[str],
+    *,
+    data_type: str | None = None,
+    file_format: str | None = None,
+) -> Alignment:
+    """Read and check an alignment.
+
+    Parameters
+    ----------
+    path : path-like
+        A FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm file, plain or gzipped; ``-`` is standard
+        input.
+    data_type : {"dna", "rna", "protein"}, optional
+        The kind of data; as the file declares, else found out from the letters.
+    file_format : one of `FORMATS`, optional
+        The format; found out from the content.
+
+    Raises
+    ------
+    AlignmentError
+        One line that says what is wrong, where, and what would do.
+    """
+    source = source_name(path)
+    if data_type is not None and data_type not in ALPHABETS:
+        raise AlignmentError(f"data type {data_type!r} is unknown; choose dna, rna or protein")
+    raw = parse_alignment(read_text(path, AlignmentError), source, file_format)
+    _check_shape(raw, source)
+    declared = data_type or raw.data_type
+    alphabet = ALPHABETS[declared] if declared else detect_alphabet(raw.sequences)
+    masks = _encode(raw, alphabet, source, chosen=declared is not None)
+    if not variable_sites(masks).any():
+        raise AlignmentError(
+            f"{source}: none of the {masks.shape[1]} sites varies among the {len(masks)} taxa, "
+            "so the data say nothing about the tree; add sites or taxa that differ"
+        )
+    notes = (*raw.notes, *_notes(raw, alphabet, masks))
+    return Alignment(tuple(raw.names), alphabet, masks, source, notes)
+
+
+def _check_shape(raw: RawAlignment, source: str) -> None:
+    for number, name in enumerate(raw.names, 1):
+        if not name.strip():
+            raise AlignmentError(f"{source}: sequence {number} has no name; give it one")
+    twice = [name for name, count in Counter(raw.names).items() if count > 1]
+    if twice:
+        places = [str(i) for i, name in enumerate(raw.names, 1) if name == twice[0]]
+        more = f" (and {len(twice) - 1} more names)" if len(twice) > 1 else ""
+        raise AlignmentError(
+            f"{source}: taxon {twice[0]!r} occurs {len(places)} times, as sequences "
+            f"{', '.join(places[:5])}{more}; give each its own name"
+        )
+    if len(raw.names) < 4:
+        raise AlignmentError(
+            f"{source}: has {len(raw.names)} taxa ({quoted_list(raw.names)}); "
+            "an unrooted tree needs at least 4"
+        )
+    lengths = [len(sequence) for sequence in raw.sequences]
+    usual, _ = Counter(lengths).most_common(1)[0]
+    odd = [i for i, length in enumerate(lengths) if length != usual]
+    if odd:
+        other = raw.names[lengths.index(usual)]
+        more = f" (and {len(odd) - 1} more taxa differ)" if len(odd) > 1 else ""
+        raise AlignmentError(
+            f"{source}: taxon {raw.names[odd[0]]!r} has {lengths[odd[0]]} columns, but "
+            f"{other!r} has {usual}{more}; all sequences of an alignment have one length, so "
+            "align them first"
+        )
+    if usual == 0:
+        raise AlignmentError(f"{source}: the sequences are empty; an alignment needs sites")
+
+
+def _encode(raw: RawAlignment, alphabet: Alphabet, source: str, chosen: bool) -> NDArray[np.uint32]:
+    extra = {ord(c): alphabet.mask(states) for c, states in raw.state_sets.items()}
+    masks = np.empty((len(raw.names), len(raw.sequences[0])), np.uint32)
+    for row, sequence in enumerate(raw.sequences):
+        codes = np.frombuffer(sequence.encode("utf-32-le", "surrogatepass"), np.uint32)
+        masks[row] = np.where(codes < 128, alphabet.masks[np.minimum(codes, 127)], 0)
+        for code, mask in extra.items():
+            masks[row][codes == code] = mask
+    unknown = masks == 0
+    if unknown.any():
+        row, column = (int(i) for i in np.argwhere(unknown)[0])
+        character = raw.sequences[row][column]
+        shown = "{" + raw.state_sets[character] + "}" if character in raw.state_sets else character
+        more = f" (and {unknown.sum() - 1} more such characters)" if unknown.sum() > 1 else ""
+        why = "" if chosen else " (found out from the letters; --data-type sets it)"
+        cure = "write gaps as '-' and unknown states as '?'" if shown in ".~ " else "correct it"
+        raise AlignmentError(
+            f"{source}: taxon {raw.names[row]!r}, column {column + 1}: {shown!r} is not a "
+            f"{alphabet.label} character{more}; {cure}, or choose another data type{why}"
+        )
+    return masks
+
+
+def _notes(raw: RawAlignment, alphabet: Alphabet, masks: NDArray[np.uint32]) -> list[str]:
+    notes = []
+    empty = (masks == alphabet.missing).all(axis=1)
+    if empty.any():
+        names = [name for name, none in zip(raw.names, empty, strict=True) if none]
+        notes.append(
+            f"{len(names)} taxa have no data at all, so their place in the tree is anybody's "
+            f"guess: {quoted_list(names)}"
+        )
+    groups: dict[bytes, list[str]] = {}
+    for name, row, none in zip(raw.names, masks, empty, strict=True):
+        if not none:
+            groups.setdefault(row.tobytes(), []).append(name)
+    same = [group for group in groups.values() if len(group) > 1]
+    if same:
+        shown = "; ".join(quoted_list(group) for group in same[:3])
+        more = f"; and {len(same) - 3} more groups" if len(same) > 3 else ""
+        notes.append(f"identical sequences, all kept as taxa of their own: {shown}{more}")
+    blank = int((masks == alphabet.missing).all(axis=0).sum())
+    if blank:
+        notes.append(f"{blank} of {masks.shape[1]} sites have no data in any taxon")
+    if alphabet.name == "protein":
+        odd = sum(sequence.upper().count(c) for sequence in raw.sequences for c in "UO*")
+        if odd:
+            notes.append(f"{odd} characters U, O or * (20-state models lack them) read as missing")
+    return notes

@@ -1,0 +1,83 @@
+"""``phylogfn compare``: do sets of trees tell the same?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+__all__ = ["compare"]
+
+
+def compare(
+    *trees: Path,
+    burnin: float = 0.25,
+    minimum: Annotated[float, Parameter(name="--min-frequency")] = 0.10,
+) -> None:
+    """Compare two or more sets of trees of the same taxa.
+
+    Prints the number of trees of each file, the average standard deviation of split frequencies
+    (ASDSF; below 0.01 the sets agree well), the largest difference in the frequency of a split,
+    and the Robinson-Foulds distance between the majority-rule consensus trees.
+
+    **Examples**
+
+    ```
+    phylogfn compare out/trees.nwk mrbayes.run1.t mrbayes.run2.t
+    phylogfn compare seed1/topologies.tsv seed2/topologies.tsv
+    ```
+
+    Parameters
+    ----------
+    trees
+        Two or more files: Newick, NEXUS (MrBayes .t and .trprobs too), topologies.tsv.
+    burnin
+        Share left out at the start of the files of a Markov chain (.t, .trees).
+    minimum
+        Splits count in the ASDSF that are this frequent in some file.
+    """
+    from itertools import combinations
+
+    from gfncore.errors import UserError
+    from phylogfn.consensus import consensus_splits
+    from phylogfn.diagnostics import (
+        asdsf,
+        largest_split_difference,
+        mean_robinson_foulds,
+        robinson_foulds_splits,
+        split_names,
+    )
+    from phylogfn.tree_samples import read_tree_sample
+
+    if len(trees) < 2:
+        raise UserError(f"compare needs two files of trees or more, {len(trees)} given")
+    first = read_tree_sample(trees[0], burnin=burnin)
+    samples = [first, *(read_tree_sample(path, first.names, burnin=burnin) for path in trees[1:])]
+    tables = [sample.split_table() for sample in samples]
+    runs = [table.supports for table in tables]
+
+    print("file\ttrees\tused\ttopologies")
+    for sample in samples:
+        used, topologies = len(sample.branches), len(sample.topology_weights())
+        print(f"{sample.source}\t{sample.n_read}\t{used}\t{topologies}")
+    print()
+    value = asdsf(runs, minimum)
+    if value == value:
+        print(f"asdsf\t{value:.6f}")
+    else:
+        print(f"asdsf\tNA (no split reaches a frequency of {minimum:g} in any file)")
+    worst = largest_split_difference(runs)
+    if worst is None:
+        print("largest_split_difference\tNA (no splits)")
+    else:
+        frequencies = ", ".join(f"{run.get(worst.split, 0.0):.4f}" for run in runs)
+        print(
+            f"largest_split_difference\t{worst.difference:.6f}\t{frequencies}"
+            f"\t{split_names(worst.split, first.names)}"
+        )
+    consensus = [set(consensus_splits(table)) for table in tables]
+    for one, other in combinations(range(len(samples)), 2):
+        pair = f"{samples[one].source}\t{samples[other].source}"
+        print(f"rf_consensus\t{robinson_foulds_splits(consensus[one], consensus[other])}\t{pair}")
+        print(f"rf_mean\t{mean_robinson_foulds(runs[one], runs[other]):.4f}\t{pair}")

@@ -1,0 +1,62 @@
+"""``phylogfn consensus``: one tree for many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from phylogfn.cli.options import Flag
+
+__all__ = ["consensus"]
+
+
+def consensus(
+    *trees: Path, burnin: float = 0.25, strict: Flag = False, nexus: Flag = False
+) -> None:
+    """Print the majority-rule consensus of trees, with supports and mean branch lengths.
+
+    Several files are pooled, each with the same weight.
+
+    **Examples**
+
+    ```
+    phylogfn consensus out/trees.nwk > consensus.nwk
+    phylogfn consensus mrbayes.run1.t mrbayes.run2.t --nexus > consensus.con.tre
+    ```
+
+    Parameters
+    ----------
+    trees
+        Files of trees: Newick, NEXUS (MrBayes .t and .trprobs too), topologies.tsv.
+    burnin
+        Share left out at the start of the files of a Markov chain (.t, .trees).
+    strict
+        Keep the clades that all trees hold, not those of more than half.
+    nexus
+        Print NEXUS that FigTree shows with clade probabilities, not plain Newick.
+    """
+    import math
+
+    from gfncore.errors import UserError
+    from phylogfn.consensus import consensus_newick, consensus_nexus, consensus_tree
+    from phylogfn.posterior import tabulate_splits
+    from phylogfn.tree_samples import read_tree_sample
+
+    if not trees:
+        raise UserError("consensus needs a file of trees")
+    first = read_tree_sample(trees[0], burnin=burnin)
+    samples = [first, *(read_tree_sample(path, first.names, burnin=burnin) for path in trees[1:])]
+    pooled = (
+        (weight / total, branches)
+        for sample in samples
+        if (total := math.fsum(sample.weights)) > 0
+        for weight, branches in zip(sample.weights, sample.branches, strict=True)
+    )
+    try:
+        table = tabulate_splits(first.names, pooled)
+    except ValueError:
+        raise UserError(f"{first.source}: no tree has any weight") from None
+    root = consensus_tree(table, strict=strict)
+    if nexus:
+        print(consensus_nexus(root, table.names, strict=strict), end="")
+    else:
+        print(consensus_newick(root, table.names))

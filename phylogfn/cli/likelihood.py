@@ -1,0 +1,233 @@
+"""The subcommand `phylogfn likelihood`: a row of tab-separated values for each tree of a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from phylogfn.alignment import SitePatterns
+    from phylogfn.likelihood import TreeLikelihood
+    from phylogfn.models import ModelSpec
+    from phylogfn.tree import Tree
+    from phylogfn.tree_files import NamedTrees
+
+__all__ = ["likelihood"]
+
+SHORTEST = 1e-8  # expected substitutions per site
+
+
+def likelihood(
+    alignment: Path,
+    trees: Path,
+    /,
+    *,
+    model: str = "JC69",
+    optimize: bool = False,
+    evidence: bool = False,
+    branch_prior: str = "exp:10",
+    data_type: str | None = None,
+    draws: int = 1000,
+    seed: int = 1,
+    threads: int | None = None,
+) -> None:
+    """Print the log-likelihood of each tree, a row a tree, tab-separated, on standard output.
+
+    Examples:
+
+        phylogfn likelihood primates.fasta trees.nwk
+        phylogfn likelihood primates.fasta trees.nwk --model HKY85+G4 --optimize
+        phylogfn likelihood primates.fasta trees.nwk --model "K80{4.2}+G4{0.5}" --evidence
+
+    Parameters
+    ----------
+    alignment
+        FASTA, PHYLIP, NEXUS or Clustal; - is standard input.
+    trees
+        Newick or NEXUS, with the taxa of the alignment.
+    model
+        JC69, K80, F81, HKY85, GTR; Poisson, LG, WAG, JTT, Dayhoff; with +F, +G4, +I. Braces fix
+        values: "HKY85{2.1}+F{.3,.2,.2,.3}+G4{0.5}".
+    optimize
+        Maximise the likelihood over branch lengths and free parameters first; the columns then
+        hold the parameters and the tree with its lengths.
+    evidence
+        Add the log marginal likelihood of the topology and its standard error: branch lengths
+        are integrated over, parameters stay at their given or fitted values.
+    branch_prior
+        Prior on each branch length for --evidence, exp:RATE.
+    data_type
+        dna, rna or protein; guessed from the characters when left out.
+    draws
+        Importance draws of branch lengths a tree, for --evidence.
+    seed
+        Of those draws.
+    threads
+        Trees computed at a time; the default is all cores.
+    """
+    from gfncore.errors import UserError
+    from phylogfn.alignment import compress, read_alignment
+    from phylogfn.models import parse_model
+    from phylogfn.settings import parse_branch_prior
+    from phylogfn.tree_files import read_trees
+
+    if threads is not None and threads < 1:
+        raise UserError(f"--threads {threads}: give 1 or more")
+    if draws < 2:
+        raise UserError(f"--draws {draws}: give 2 or more")
+    try:
+        branch_rate = parse_branch_prior(branch_prior)
+    except ValueError as error:
+        raise UserError(f"--branch-prior: {error}") from None
+    data = read_alignment(alignment, data_type=data_type)
+    spec = parse_model(model, data.alphabet)
+    found = read_trees(trees, data.names)
+    patterns = compress(data)
+    spec = spec.resolve(patterns)
+    _check(spec, found, optimize, evidence)
+    _warn_of_short_lengths(found, optimize)
+    header = ["tree", "log_likelihood", "tree_length"]
+    header += ["log_evidence", "log_evidence_se"] if evidence else []
+    header += [*spec.labels, "newick"] if optimize else []
+    print("\t".join(header))
+    integral = _Integral(branch_rate, draws, seed) if evidence else None
+    row = _Row(spec, patterns, data.names, optimize, integral)
+    usable = [_with_positive_lengths(tree) for tree in found.trees]
+    for number, fields in enumerate(_in_order(row, usable, threads), start=1):
+        print("\t".join([str(number), *fields]))
+
+
+def _check(spec: ModelSpec, found: NamedTrees, optimize: bool, evidence: bool) -> None:
+    """Refuse what lacks values, in one line that says what would do."""
+    from gfncore.errors import UserError
+
+    if optimize:
+        return
+    if spec.n_free:
+        raise UserError(
+            f"model '{spec.name}' leaves {', '.join(spec.labels)} free: add --optimize, or give "
+            "values in braces, as in 'HKY85{2.1}+F{0.3,0.2,0.2,0.3}+G4{0.5}+I{0.2}'"
+        )
+    if evidence:
+        return
+    for number, tree in enumerate(found.trees, start=1):
+        if tree.lengths is None:
+            raise UserError(
+                f"{found.source}: tree {number} has no branch lengths: add --optimize to fit "
+                "them or --evidence to integrate over them"
+            )
+
+
+def _warn_of_short_lengths(found: NamedTrees, optimize: bool) -> None:
+    import sys
+
+    short = [
+        number
+        for number, tree in enumerate(found.trees, start=1)
+        if tree.lengths is not None and tree.lengths[1:].min() < SHORTEST
+    ]
+    if short and not optimize:
+        print(
+            f"phylogfn: warning: {found.source}: branches shorter than {SHORTEST:g} in "
+            f"{len(short)} of {len(found)} trees (the first is tree {short[0]}) are taken "
+            f"as {SHORTEST:g}",
+            file=sys.stderr,
+        )
+
+
+def _with_positive_lengths(tree: Tree) -> Tree:
+    """The tree with lengths of at least `SHORTEST`: at 0, data that differ have no likelihood."""
+    import numpy as np
+
+    from phylogfn.tree import Tree
+
+    if tree.lengths is None:
+        return tree
+    lengths = np.maximum(tree.lengths, SHORTEST)
+    lengths[0] = 0.0
+    return Tree(tree.parent, tree.children, lengths)
+
+
+class _Row:
+    """Computes the fields of one tree; calling it from several threads is safe."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        patterns: SitePatterns,
+        names: tuple[str, ...],
+        optimize: bool,
+        integral: _Integral | None,
+    ):
+        from phylogfn.likelihood import TreeLikelihood
+
+        self.spec = spec
+        self.patterns = patterns
+        self.names = names
+        self.optimize = optimize
+        self.integral = integral
+        self.fixed = None if spec.n_free else TreeLikelihood(patterns, spec.build())
+
+    def __call__(self, tree: Tree) -> list[str]:
+        from phylogfn.likelihood import TreeLikelihood
+        from phylogfn.model_fit import fit_model
+        from phylogfn.tree import Tree, canonical_newick
+
+        values: list[str] = []
+        target = self.fixed
+        if self.optimize:
+            fit = fit_model(self.spec, self.patterns, tree)
+            tree = Tree(tree.parent, tree.children, fit.lengths)
+            values = [f"{value:.8g}" for value in self.spec.describe(fit.theta).values()]
+            values.append(canonical_newick(tree, self.names))
+            target = TreeLikelihood(self.patterns, fit.model)
+        assert target is not None  # only --optimize leaves it open
+        fields = ["NA", "NA"]
+        if tree.lengths is not None:
+            fields = [f"{target.log_likelihood(tree):.6f}", f"{tree.lengths[1:].sum():.8g}"]
+        if self.integral is not None:
+            log_evidence, error = self.integral(target, tree)
+            fields += [f"{log_evidence:.6f}", f"{error:.3g}"]
+        return fields + values
+
+
+@dataclass(frozen=True)
+class _Integral:
+    """Log evidence of a topology and its standard error, by importance draws of the lengths."""
+
+    branch_rate: float
+    draws: int
+    seed: int
+
+    def __call__(self, target: TreeLikelihood, tree: Tree) -> tuple[float, float]:
+        import numpy as np
+
+        from phylogfn.evidence import CollapsedReward
+
+        reward = CollapsedReward(target, self.branch_rate, threads=1)
+        parents = tree.parent[None, :]
+        fit = reward.closed_form(parents, None if tree.lengths is None else tree.lengths[None, :])
+        log_weights = reward.draw_lengths(parents, fit, self.draws, self.seed).log_weights[0]
+        reward.pool.shutdown()
+        weights = np.exp(log_weights - log_weights.max())
+        log_evidence = float(log_weights.max() + np.log(weights.mean()))
+        error = float(weights.std(ddof=1) / weights.mean() / np.sqrt(self.draws))
+        return log_evidence, error
+
+
+def _in_order(row: _Row, trees: list[Tree], threads: int | None) -> Iterator[list[str]]:
+    """Fields of the trees in their order, several trees at a time (the kernels free the GIL)."""
+    import os
+    from concurrent.futures import ThreadPoolExecutor
+
+    affinity = getattr(os, "sched_getaffinity", None)
+    available = len(affinity(0)) if affinity else os.cpu_count() or 1
+    workers = min(threads or available, len(trees))
+    if workers == 1:
+        yield from map(row, trees)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(row, trees)

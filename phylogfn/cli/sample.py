@@ -1,0 +1,131 @@
+"""``phylogfn sample``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from phylogfn.cli.options import Flag
+
+__all__ = ["sample"]
+
+_MODEL = Group("Model", sort_key=1)
+_RUN = Group("Run", sort_key=2)
+_INPUT = Group("Input", sort_key=3)
+
+
+def sample(
+    alignment: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    model: Annotated[str | None, Parameter(group=_MODEL, show_default="JC69")] = None,
+    branch_prior: Annotated[str | None, Parameter(group=_MODEL, show_default="exp:10")] = None,
+    samples: Annotated[int | None, Parameter(group=_RUN, show_default="1000")] = None,
+    budget: Annotated[str | None, Parameter(group=_RUN, show_default="5m")] = None,
+    environment: Annotated[
+        Literal["insertion"] | None, Parameter(group=_RUN, show_default="insertion")
+    ] = None,
+    seed: Annotated[int | None, Parameter(group=_RUN, show_default="1")] = None,
+    threads: Annotated[int | None, Parameter(group=_RUN, show_default="all cores")] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, Parameter(group=_RUN, show_default="auto")
+    ] = None,
+    config: Path | None = None,
+    resume: Flag = False,
+    force: Flag = False,
+    data_type: Annotated[
+        Literal["dna", "rna", "protein"] | None,
+        Parameter(group=_INPUT, show_default="found from the characters"),
+    ] = None,
+    format: Annotated[
+        Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None,
+        Parameter(group=_INPUT, show_default="found from the content"),
+    ] = None,
+    quiet: Annotated[Flag, Parameter(name=["--quiet", "-q"])] = False,
+) -> None:
+    """Sample the posterior over trees of an alignment, and compute the evidence of its model.
+
+    Writes to the output directory: `report.html` (look here first), `summary.json`, `trees.nwk`,
+    `topologies.tsv`, `consensus.nwk`, and the files that FigTree, Tracer, RWTY and MrBayes read.
+
+    **Examples**
+
+    ```
+    phylogfn sample primates.fasta -o out
+    phylogfn sample primates.fasta -o out --model HKY85+G4 --budget 10m --seed 7
+    phylogfn sample -o out --resume --budget 20m
+    phylogfn sample --config out/run.toml -o again
+    ```
+
+    Parameters
+    ----------
+    alignment
+        FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm, plain or gzipped; - for standard input.
+    output
+        Directory of the results; made if missing, refused if not empty.
+    model
+        Substitution model, such as JC69, HKY85+G4, GTR+G4+I, LG+G4.
+    branch_prior
+        Prior on branch lengths: exp:RATE.
+    samples
+        Posterior draws to write.
+    budget
+        Wall-clock time for search and training: 30s, 5m, 1h. The run ends earlier when it is
+        accurate enough.
+    environment
+        How trees are built.
+    seed
+        The same seed gives the same files.
+    threads
+        Threads to use.
+    device
+        Where the network runs.
+    config
+        TOML file of settings; the command line goes first.
+    resume
+        Go on with the interrupted run in the output directory.
+    force
+        Replace the run in the output directory.
+    data_type
+        Kind of sequences.
+    format
+        Format of the alignment.
+    quiet
+        Say nothing but warnings and errors.
+    """
+    from gfncore.progress import Progress
+
+    with Progress("phylogfn", quiet=quiet) as progress:
+        # The first words come before anything heavy is imported.
+        progress.phase(f"reading {alignment}" if alignment else f"starting in {output}")
+        from gfncore.output import check_output
+        from phylogfn.cli.config import resolve_settings
+
+        check_output(output, force=force, resume=resume)
+        settings = resolve_settings(
+            {
+                "alignment": alignment,
+                "output": output,
+                "model": model,
+                "branch_prior": branch_prior,
+                "samples": samples,
+                "budget": budget,
+                "environment": environment,
+                "seed": seed,
+                "threads": threads,
+                "device": device,
+                "data_type": data_type,
+                "format": format,
+                "resume": resume or None,
+                "force": force or None,
+                "quiet": quiet or None,
+            },
+            config,
+        )
+        progress.budget_seconds = settings.budget_seconds
+        from phylogfn.sampling import run_sample
+
+        run_sample(settings, progress)

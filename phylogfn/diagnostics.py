@@ -1,0 +1,155 @@
+"""Is the answer to be trusted, and do two sets of trees agree? Figures and plain words.
+
+The average standard deviation of split frequencies (ASDSF) is that of MrBayes (Lakner et al.,
+Syst. Biol. 57:86, 2008): the mean, over the splits of frequency 0.10 or more in some run, of the
+sample standard deviation of the frequency across runs. The Pareto shape k of the importance
+weights is that of Vehtari et al., J. Mach. Learn. Res. 25:72 (2024): above 0.7, averages over the
+weights cannot be trusted.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from phylogfn.posterior import Posterior
+
+__all__ = [
+    "PARETO_K_LIMIT",
+    "SplitDifference",
+    "asdsf",
+    "largest_split_difference",
+    "mean_robinson_foulds",
+    "posterior_warnings",
+    "robinson_foulds_splits",
+    "split_names",
+]
+
+PARETO_K_LIMIT = 0.7
+_FEWEST_EFFECTIVE_DRAWS = 100.0
+_LARGEST_STANDARD_ERROR = 0.5
+
+
+@dataclass(frozen=True)
+class SplitDifference:
+    """The split whose frequency differs most between runs."""
+
+    split: int
+    lowest: float
+    highest: float
+
+    @property
+    def difference(self) -> float:
+        """The highest frequency less the lowest."""
+        return self.highest - self.lowest
+
+
+def asdsf(runs: Sequence[Mapping[int, float]], minimum: float = 0.10) -> float:
+    """Return the average standard deviation of split frequencies.
+
+    Parameters
+    ----------
+    runs : sequence of mapping of int to float, two or more
+        Split frequencies of each run.
+    minimum : float
+        A split counts when its frequency is at least this in some run.
+
+    Returns
+    -------
+    asdsf : float
+        NaN when no split is that frequent: then nothing was compared.
+    """
+    if len(runs) < 2:
+        raise ValueError("the deviation between runs needs two runs or more")
+    counted = sorted({split for run in runs for split, f in run.items() if f >= minimum})
+    if not counted:
+        return math.nan
+    return statistics.fmean(
+        statistics.stdev([run.get(split, 0.0) for run in runs]) for split in counted
+    )
+
+
+def largest_split_difference(runs: Sequence[Mapping[int, float]]) -> SplitDifference | None:
+    """Return the split whose frequency differs most between runs; None when there are no splits."""
+    candidates = [
+        SplitDifference(
+            split,
+            min(run.get(split, 0.0) for run in runs),
+            max(run.get(split, 0.0) for run in runs),
+        )
+        for split in sorted({split for run in runs for split in run})
+    ]
+    return max(candidates, key=lambda d: (d.difference, -d.split), default=None)
+
+
+def robinson_foulds_splits(first: Set[int], second: Set[int]) -> int:
+    """Return the number of splits found in one of two trees alone (Robinson & Foulds 1981)."""
+    return len(first ^ second)
+
+
+def mean_robinson_foulds(
+    first: Mapping[int, float], second: Mapping[int, float]
+) -> float:
+    """Return the expected RF distance between a tree of one run and a tree of the other.
+
+    Parameters
+    ----------
+    first, second : mapping of int to float
+        Split frequencies. The trees of the two runs are drawn independently: each split adds
+        p(1-q) + q(1-p).
+    """
+    everywhere = set(first) | set(second)
+    pairs = ((first.get(split, 0.0), second.get(split, 0.0)) for split in sorted(everywhere))
+    return math.fsum(p * (1 - q) + q * (1 - p) for p, q in pairs)
+
+
+def split_names(split: int, names: Sequence[str], limit: int = 6) -> str:
+    """Return a split in words: the taxa of its smaller side, shortened to ``limit`` of them."""
+    n = len(names)
+    inside = [names[i] for i in range(n) if split >> i & 1]
+    if 2 * len(inside) > n:
+        inside = [names[i] for i in range(n) if not split >> i & 1]
+    shown = ", ".join(inside[:limit])
+    more = len(inside) - limit
+    return f"{{{shown}, and {more} more}}" if more > 0 else f"{{{shown}}}"
+
+
+def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
+    """Return what a user must know before trusting a posterior, in plain words.
+
+    Those that the run itself gave come first; nothing is said twice.
+    """
+    found = list(posterior.warnings)
+    k, ess, se = posterior.pareto_k, posterior.ess, posterior.log_evidence_se
+    if not math.isfinite(posterior.log_evidence):
+        found.append("The log evidence is not a finite number: the run has failed.")
+    if math.isnan(k):
+        found.append(
+            "The tail of the importance weights could not be judged (Pareto k is not defined): "
+            "there were too few different weights. Treat the stated errors as lower bounds."
+        )
+    elif k > PARETO_K_LIMIT:
+        found.append(
+            f"Do not trust the stated errors: a few draws dominate the importance weights "
+            f"(Pareto k = {k:.2f}, should be below {PARETO_K_LIMIT}). The sampler has not learned "
+            "the whole posterior; run again with a larger --budget."
+        )
+    if not ess >= _FEWEST_EFFECTIVE_DRAWS:
+        found.append(
+            f"The effective sample size is low ({ess:.0f}, should be at least "
+            f"{_FEWEST_EFFECTIVE_DRAWS:.0f}): clade probabilities are rough. Run again with a "
+            "larger --budget."
+        )
+    elif posterior.n_draws > 2 * ess:
+        found.append(
+            f"The {posterior.n_draws} draws written hold about as much information as {ess:.0f} "
+            "independent ones; ask for fewer --samples or give a larger --budget."
+        )
+    if not se <= _LARGEST_STANDARD_ERROR:
+        found.append(
+            f"The log evidence is uncertain (standard error {se:.2f} nats): models whose log "
+            "evidences differ by less than a few times that cannot be told apart."
+        )
+    return tuple(dict.fromkeys(found))

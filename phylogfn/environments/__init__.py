@@ -1,0 +1,1 @@
+"""Environments of the tree program: how a topology is built step by step."""

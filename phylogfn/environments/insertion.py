@@ -1,0 +1,161 @@
+"""The insertion environment: taxa enter a tree in a fixed order, each into a branch of what is there.
+
+Every topology has exactly one trajectory, so P_F(topology) is exact and there is no backward policy.
+The order of the taxa is chosen beforehand (`phylogfn.taxon_order`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gfncore.environment import Actions, GraphBatch
+from phylogfn.kernels import insertion_numba as kernels
+
+__all__ = ["InsertionEnvironment", "InsertionStates"]
+
+
+@dataclass(frozen=True)
+class InsertionStates:
+    """Trees of the first taxa of the order.
+
+    Attributes
+    ----------
+    parents : ndarray, shape (B, 2n-2), int16
+        See `phylogfn.kernels.insertion_numba`.
+    counts : ndarray, shape (B,), int64
+        Taxa that are in the tree.
+    """
+
+    parents: np.ndarray
+    counts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def take(self, index: np.ndarray) -> InsertionStates:
+        """Rows as a new batch."""
+        return InsertionStates(self.parents[index], self.counts[index])
+
+    @staticmethod
+    def concat(parts: Sequence[InsertionStates]) -> InsertionStates:
+        """One batch out of several."""
+        return InsertionStates(
+            np.concatenate([part.parents for part in parts]),
+            np.concatenate([part.counts for part in parts]),
+        )
+
+
+class InsertionEnvironment:
+    """Builds unrooted topologies of n taxa by insertion.
+
+    Parameters
+    ----------
+    order : ndarray, shape (n,)
+        The taxon at each position; the first three are there from the start.
+    log_reward_of_trees : callable
+        Log reward (B,), nats, of topologies: parents (B, 2n-2), int16, drawn at taxon 0.
+    """
+
+    is_tree = True
+
+    def __init__(
+        self, order: np.ndarray, log_reward_of_trees: Callable[[np.ndarray], np.ndarray]
+    ):
+        self.order = np.asarray(order, np.int64)
+        self.n_taxa = len(self.order)
+        self._log_reward_of_trees = log_reward_of_trees
+        width = 2 * self.n_taxa - 2
+        rng = np.random.default_rng(width)  # fixed: keys must agree between runs
+        self._codes = rng.integers(0, 2**64, size=(2, width, width + 1), dtype=np.uint64)
+
+    def initial(self, n: int) -> InsertionStates:
+        """The tree of the first three taxa."""
+        actions = np.zeros((n, self.n_taxa - 3), np.int16)
+        depths = np.zeros(n, np.int64)
+        return InsertionStates(kernels.states_of_actions(actions, depths), depths + 3)
+
+    def is_terminal(self, states: InsertionStates) -> np.ndarray:
+        """Which trees have all taxa."""
+        return states.counts == self.n_taxa
+
+    def forward_actions(self, states: InsertionStates) -> Actions:
+        """All branches of unfinished trees, by the node below."""
+        branches = states.parents[:, 1:] >= 0
+        branches &= ~self.is_terminal(states)[:, None]
+        state, node = np.nonzero(branches)
+        return Actions(state, node + 1)
+
+    def step(self, states: InsertionStates, action: np.ndarray) -> InsertionStates:
+        """Insert the next taxon into branch ``action`` of each tree."""
+        parents, counts = states.parents.copy(), states.counts.copy()
+        kernels.insert(parents, counts, action)
+        return InsertionStates(parents, counts)
+
+    def backward_actions(self, states: InsertionStates) -> Actions:
+        """The one way back: take the last taxon off."""
+        state = np.flatnonzero(states.counts > 3)
+        return Actions(state, np.zeros_like(state))
+
+    def _undone(self, states: InsertionStates) -> tuple[InsertionStates, np.ndarray]:
+        parents, counts = states.parents.copy(), states.counts.copy()
+        branches = np.empty(len(states), np.int64)
+        kernels.remove_last(parents, counts, branches)
+        return InsertionStates(parents, counts), branches
+
+    def backstep(self, states: InsertionStates, action: np.ndarray) -> InsertionStates:
+        """Take the last taxon off."""
+        return self._undone(states)[0]
+
+    def forward_of_backward(self, states: InsertionStates, action: np.ndarray) -> np.ndarray:
+        """The branch that the last taxon was inserted into."""
+        return self._undone(states)[1]
+
+    def backward_of_forward(self, states: InsertionStates, action: np.ndarray) -> np.ndarray:
+        """Always 0, the one way back."""
+        return np.zeros(len(states), np.int64)
+
+    def graph(self, states: InsertionStates) -> GraphBatch:
+        """Branches as nodes, with the taxa below each; the next taxon is the type of the graph."""
+        below, node_state, _, edges, edge_type = kernels.graph_arrays(
+            states.parents, states.counts
+        )
+        rows = torch.from_numpy(node_state)
+        return GraphBatch(
+            node_features=torch.from_numpy(below),
+            node_graph=rows,
+            graph_type=torch.from_numpy(states.counts),
+            edge_index=torch.from_numpy(edges),
+            edge_type=torch.from_numpy(edge_type),
+            action_state=rows,
+            action_index=torch.arange(len(node_state)),
+        )
+
+    def trees(self, states: InsertionStates) -> np.ndarray:
+        """Parents (B, 2n-2), int16, of finished trees, drawn at taxon 0."""
+        return kernels.trees_of_states(states.parents, self.order)
+
+    def terminals(self, trees: np.ndarray) -> InsertionStates:
+        """Finished states of topologies ``trees`` (B, 2n-2), parents drawn at taxon 0."""
+        actions = kernels.actions_of_trees(np.ascontiguousarray(trees, np.int16), self.order)
+        depths = np.full(len(trees), self.n_taxa - 3)
+        return InsertionStates(kernels.states_of_actions(actions, depths), depths + 3)
+
+    def log_reward(self, states: InsertionStates) -> np.ndarray:
+        """Log reward of finished trees, nats."""
+        return self._log_reward_of_trees(self.trees(states))
+
+    def energy(self, states: InsertionStates) -> None:
+        """Unfinished trees have no energy here."""
+
+    def keys(self, states: InsertionStates) -> np.ndarray:
+        """Keys (B, 2), uint64: sums of scattered (node, parent) pairs.
+
+        A state has one representation, so its own numbers tell it.
+        """
+        columns = np.arange(states.parents.shape[1])
+        values = states.parents.astype(np.int64) + 1
+        return np.stack([codes[columns, values].sum(axis=1) for codes in self._codes], axis=1)

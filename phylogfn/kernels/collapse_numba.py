@@ -1,0 +1,221 @@
+"""The collapsed reward of a topology: its branch lengths integrated out.
+
+With prior lambda exp(-lambda b) on each branch, y = log b and f(y) = l(b) + sum_v [log lambda -
+lambda b_v + y_v], Newton steps on the diagonal find the mode; with curvature -a_v there, the gamma
+distribution of shape a_v and rate a_v / b_v has that mode in y_v and that curvature. Then
+
+    log R = l(b) + sum_v [log lambda - lambda b_v] - sum_v log Gamma(b_v; a_v, a_v / b_v)
+
+in closed form, and draws from the gammas make it unbiased (importance sampling).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from phylogfn.kernels.pruning_numba import derivatives, log_likelihood, postorder
+
+__all__ = ["branch_term", "clade_hashes", "importance_draws", "mix64", "newton_step", "optimise", "shape"]
+
+MIN_LENGTH = 1e-9  # expected substitutions per site
+MAX_LENGTH = 20.0
+MIN_SHAPE = 0.2
+MAX_STEP = 1.5  # of log length
+
+
+@njit(cache=True, nogil=True)
+def newton_step(b, d1, d2, rate):
+    """Step of y = log b towards the mode, and the gain that it promises (nats).
+
+    ``d1``, ``d2`` are the derivatives of the log-likelihood by b, ``rate`` is lambda.
+    """
+    g = b * d1 - rate * b + 1.0
+    h = b * b * d2 + b * d1 - rate * b
+    step = g / max(-h, 0.3)
+    step = min(max(step, -MAX_STEP), MAX_STEP)
+    return step, abs(0.5 * g * step)
+
+
+@njit(cache=True, nogil=True)
+def shape(b, d1, d2, rate):
+    """Shape a of the gamma distribution that stands for one branch: minus the curvature in log b."""
+    return max(-(b * b * d2 + b * d1 - rate * b), MIN_SHAPE)
+
+
+@njit(cache=True, nogil=True)
+def branch_term(b, a, rate):
+    """Log of prior over gamma density of one branch at its mode (nats): what it adds to log R."""
+    return math.log(rate) - rate * b - a * math.log(a) + math.log(b) + math.lgamma(a) + a
+
+
+@njit(cache=True, nogil=True)
+def optimise(
+    model, data, rate, children, root, order, count, lengths, shapes, rescale, space, keep, d1, d2,
+    max_sweeps, tolerance,
+):  # fmt: skip
+    """Maximise over branch lengths (in place) and return the closed form of log R.
+
+    Parameters
+    ----------
+    model, data, children, root, order, count, rescale, space, keep, d1, d2
+        As for `pruning_numba.derivatives`.
+    rate : float
+        Of the exponential prior on branch lengths.
+    lengths, shapes : ndarray, shape (2n-2,), float64
+        Start and mode; shapes of the gammas, filled.
+    max_sweeps : int
+    tolerance : float
+        Nats; the end is reached when the next step promises less.
+
+    Returns
+    -------
+    log_likelihood : float
+        At the returned lengths, nats.
+    log_evidence : float
+        Closed form of log R without the prior of the topology, nats.
+    sweeps : int
+        Evaluations of likelihood and derivatives that it took.
+    gain : float
+        What the next step still promised, nats.
+    """
+    steps = np.zeros(lengths.size)
+    best = -np.inf
+    value = -np.inf
+    gain = 0.0
+    sweeps = 0
+    while sweeps < max_sweeps:
+        value = derivatives(
+            model, data, children, root, order, count, lengths, rescale, space, keep, d1, d2
+        )
+        sweeps += 1
+        target = value
+        for k in range(count):
+            v = order[k]
+            target += math.log(lengths[v]) - rate * lengths[v]
+        if target < best - 1e-7 and sweeps < max_sweeps:  # the step was too long: halve it
+            for k in range(count):
+                v = order[k]
+                steps[v] *= 0.5
+                lengths[v] *= math.exp(-steps[v])
+            continue
+        best = target
+        gain = 0.0
+        for k in range(count):
+            v = order[k]
+            step, promised = newton_step(lengths[v], d1[v], d2[v], rate)
+            steps[v] = step
+            gain += promised
+        if gain < tolerance or sweeps == max_sweeps:
+            break
+        for k in range(count):
+            v = order[k]
+            moved = min(max(lengths[v] * math.exp(steps[v]), MIN_LENGTH), MAX_LENGTH)
+            steps[v] = math.log(moved / lengths[v])
+            lengths[v] = moved
+    total = value
+    for k in range(count):
+        v = order[k]
+        shapes[v] = shape(lengths[v], d1[v], d2[v], rate)
+        total += branch_term(lengths[v], shapes[v], rate)
+    return value, total, sweeps, gain
+
+
+@njit(cache=True, nogil=True)
+def optimise_batch(
+    model, data, rate, children, lengths, shapes, rescale, space, max_sweeps, tolerance,
+    log_likelihoods, log_evidences,
+):  # fmt: skip
+    """`optimise` for trees ``children`` (B, 2n-2, 2); ``lengths``, ``shapes`` (B, 2n-2) in place.
+
+    Returns the number of likelihood evaluations.
+    """
+    n_nodes = children.shape[1]
+    order = np.empty(n_nodes, np.int32)
+    d1 = np.empty(n_nodes)
+    d2 = np.empty(n_nodes)
+    evaluations = 0
+    for i in range(children.shape[0]):
+        count = postorder(children[i], children[i, 0, 0], order)
+        value, total, sweeps, _ = optimise(
+            model, data, rate, children[i], 0, order, count, lengths[i], shapes[i], rescale, space,
+            False, d1, d2, max_sweeps, tolerance,
+        )  # fmt: skip
+        log_likelihoods[i] = value
+        log_evidences[i] = total
+        evaluations += sweeps
+    return evaluations
+
+
+@njit(cache=True, nogil=True)
+def importance_draws(
+    model, data, rate, children, modes, shapes, rescale, seed, lengths, log_likelihoods, log_weights
+):  # fmt: skip
+    """Draw branch lengths of one topology from its gammas, and weigh them.
+
+    Parameters
+    ----------
+    modes, shapes : ndarray, shape (2n-2,), float64
+        From `optimise`.
+    seed : int
+    lengths : ndarray, shape (M, 2n-2), float64
+        Filled with the draws; the row of node 0 is 0.
+    log_likelihoods, log_weights : ndarray, shape (M,), float64
+        Filled: log p(Y | b), and log p(Y | b) p(b) / q(b), whose exponentials have mean R.
+    """
+    np.random.seed(seed)
+    n_nodes = modes.size
+    for m in range(lengths.shape[0]):
+        log_ratio = 0.0
+        lengths[m, 0] = 0.0
+        for v in range(1, n_nodes):
+            a = shapes[v]
+            scale = modes[v] / a
+            b = max(np.random.gamma(a, scale), 1e-100)
+            lengths[m, v] = b
+            log_q = -math.lgamma(a) - a * math.log(scale) + (a - 1.0) * math.log(b) - b / scale
+            log_ratio += math.log(rate) - rate * b - log_q
+        value = log_likelihood(model, data, children, 0, lengths[m], rescale)
+        log_likelihoods[m] = value
+        log_weights[m] = value + log_ratio
+
+
+@njit(cache=True, nogil=True)
+def mix64(x):
+    """A bijection of 64 bits that scatters them (splitmix64's finaliser)."""
+    x = np.uint64(x)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@njit(cache=True, nogil=True)
+def clade_hashes(children, order, count, taxon_codes, hashes, key):
+    """128-bit hash of each clade (xor of its taxa's codes), and of the topology.
+
+    Parameters
+    ----------
+    children, order, count
+        A tree drawn at taxon 0, as for `pruning_numba.postorder`.
+    taxon_codes : ndarray, shape (n, 2), uint64
+        Random codes.
+    hashes : ndarray, shape (2n-2, 2), uint64
+        Filled for every node but the root leaf.
+    key : ndarray, shape (2,), uint64
+        Filled: sum of the scattered clade hashes, the same for equal topologies however numbered.
+    """
+    n = taxon_codes.shape[0]
+    key[0] = np.uint64(0)
+    key[1] = np.uint64(0)
+    for k in range(count):
+        v = order[k]
+        if v < n:
+            hashes[v, 0] = taxon_codes[v, 0]
+            hashes[v, 1] = taxon_codes[v, 1]
+            continue
+        for j in range(2):
+            h = hashes[children[v, 0], j] ^ hashes[children[v, 1], j]
+            hashes[v, j] = h
+            key[j] = key[j] + mix64(h)

@@ -1,0 +1,726 @@
+"""Felsenstein pruning: the likelihood of a tree and all derivatives by branch length.
+
+Dimensions, used in every comment below:
+
+* ``n`` taxa; nodes ``0..n-1`` are leaves, ``n..2n-3`` internal; ``root`` is the leaf at which the
+  tree is drawn; every other node ``v`` owns the branch ``v - parent[v]``.
+* ``K`` states, ``C`` rate categories, ``P`` site patterns in tiles of ``T`` (padded with patterns of
+  weight 0), a size at which a node and its children stay in the first-level cache.
+* A *partial* is a block of ``C*K*T`` numbers, ``[c, s, p]``; that of a tip is ``K*T``, the same for all
+  categories. Blocks lie one behind another in flat arrays: node ``v`` of a tile at ``v*C*K*T``.
+
+Symbols: ``below[v]`` is the partial of the subtree under ``v``; ``message[v]`` is the same seen from
+the upper end of v's branch, P(b_v) below[v]; ``above[v]`` is the partial of everything else at that
+upper end, stationary frequencies included, so that the likelihood of a pattern is
+``sum_c w_c sum_s above[v] * message[v]`` for every v (the pulley principle, Felsenstein 1981).
+
+Two kinds of model: ``kind 0`` is an equal-input model of DNA (JC69, F81) with one category and no invariant
+sites, P(b) = a I + (1 - a) 1 pi^T with a = exp(-beta b). There the likelihood is
+B + (A - B) a with B the product of the two sums, so derivatives need B alone. ``kind 1`` is any
+reversible model, with categories and invariant sites.
+
+Loops run over patterns innermost, on flat arrays with offsets that differ by compile-time constants:
+LLVM then needs a handful of overlap checks a loop and turns it into vector code.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+__all__ = [
+    "T",
+    "above_pass",
+    "below_pass",
+    "derivatives",
+    "equal_input_derivatives",
+    "fast_log",
+    "general_derivatives",
+    "log_likelihood",
+    "multiply",
+    "pattern_likelihood",
+    "postorder",
+    "propagate",
+    "propagate_up",
+    "row_sum",
+    "set_transition",
+    "weighted_log_sum",
+    "workspace",
+]
+
+T = 128  # patterns of a tile
+TINY = 1e-300  # stands for a likelihood of zero
+SCALE_STEP = 256  # partials are rescaled by 2**256, an exact operation
+SCALE_FACTOR = 2.0**SCALE_STEP
+SCALE_LIMIT = 2.0**-SCALE_STEP
+LOG_SCALE = SCALE_STEP * math.log(2.0)
+
+FAST = {"reassoc", "contract", "nsz", "arcp"}
+
+
+@njit(inline="always", cache=True)
+def fast_log(x):
+    """Natural logarithm of a positive normal float64, without a call (fdlibm's e_log.c series)."""
+    bits = np.float64(x).view(np.int64)
+    shifted = bits + np.int64(0x3FF0000000000000 - 0x3FE6A09E667F3BCD)
+    k = (shifted >> 52) - 1023
+    mantissa = (shifted & np.int64(0x000FFFFFFFFFFFFF)) + np.int64(0x3FE6A09E667F3BCD)
+    f = np.int64(mantissa).view(np.float64) - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    r = z * (
+        6.666666666666735130e-01
+        + z
+        * (
+            3.999999999940941908e-01
+            + z
+            * (
+                2.857142874366239149e-01
+                + z
+                * (
+                    2.222219843214978396e-01
+                    + z
+                    * (
+                        1.818357216161805012e-01
+                        + z * (1.531383769920937332e-01 + z * 1.479819860511658591e-01)
+                    )
+                )
+            )
+        )
+    )
+    half = 0.5 * f * f
+    return k * 6.93147180559945286227e-01 - (half - s * (half + r) - f)
+
+
+@njit(cache=True, nogil=True)
+def postorder(children, top, order):
+    """Fill ``order`` (int32) with ``top`` and all nodes under it, children first; return their number.
+
+    Reversed, it is a preorder.
+    """
+    # A preorder, written from the back.
+    n_nodes = children.shape[0]
+    stack = np.empty(n_nodes, np.int32)
+    stack[0] = top
+    depth = 1
+    at = n_nodes
+    while depth > 0:
+        depth -= 1
+        v = stack[depth]
+        at -= 1
+        order[at] = v
+        if children[v, 0] >= 0:
+            stack[depth] = children[v, 0]
+            stack[depth + 1] = children[v, 1]
+            depth += 2
+    count = n_nodes - at
+    for i in range(count):
+        order[i] = order[at + i]
+    return count
+
+
+@njit(cache=True, nogil=True)
+def set_transition(kind, beta, rates, right, values, left, length, pm):
+    """Write P(length) of every category into ``pm`` (C, K, K).
+
+    For kind 0 only ``pm[0, 0, 0]`` is used, the factor a = exp(-beta length).
+    """
+    if kind == 0:
+        pm[0, 0, 0] = math.exp(-beta * length)
+        return
+    C = rates.size
+    K = values.size
+    for c in range(C):
+        for i in range(K):
+            for j in range(K):
+                pm[c, i, j] = 0.0
+        for k in range(K):
+            e = math.exp(values[k] * rates[c] * length)
+            for i in range(K):
+                x = right[i, k] * e
+                for j in range(K):
+                    pm[c, i, j] += x * left[k, j]
+        for i in range(K):
+            for j in range(K):
+                if pm[c, i, j] < 0.0:  # rounding of the eigen-decomposition at tiny lengths
+                    pm[c, i, j] = 0.0
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def multiply(x, ox, y, oy, out, oo, size):
+    """``out = x * y`` over blocks of ``size`` numbers."""
+    x = x[ox:]
+    y = y[oy:]
+    out = out[oo:]
+    for i in range(size):
+        out[i] = x[i] * y[i]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _apply4(p, x, ox, out, oo):
+    """``out = p x`` for one 4 x 4 matrix and one category of a block."""
+    x = x[ox:]
+    out = out[oo:]
+    a00, a01, a02, a03 = p[0, 0], p[0, 1], p[0, 2], p[0, 3]
+    a10, a11, a12, a13 = p[1, 0], p[1, 1], p[1, 2], p[1, 3]
+    a20, a21, a22, a23 = p[2, 0], p[2, 1], p[2, 2], p[2, 3]
+    a30, a31, a32, a33 = p[3, 0], p[3, 1], p[3, 2], p[3, 3]
+    for i in range(T):
+        x0 = x[i]
+        x1 = x[T + i]
+        x2 = x[2 * T + i]
+        x3 = x[3 * T + i]
+        out[i] = a00 * x0 + a01 * x1 + a02 * x2 + a03 * x3
+        out[T + i] = a10 * x0 + a11 * x1 + a12 * x2 + a13 * x3
+        out[2 * T + i] = a20 * x0 + a21 * x1 + a22 * x2 + a23 * x3
+        out[3 * T + i] = a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _apply(p, x, ox, out, oo):
+    """``out = p x`` for one K x K matrix (K a multiple of 4) and one category of a block."""
+    K = p.shape[0]
+    if K == 4:
+        _apply4(p, x, ox, out, oo)
+        return
+    for s in range(K):
+        row = out[oo + s * T : oo + s * T + T]
+        row[:] = 0.0
+        for j in range(0, K, 4):
+            a0, a1, a2, a3 = p[s, j], p[s, j + 1], p[s, j + 2], p[s, j + 3]
+            y = x[ox + j * T : ox + (j + 4) * T]
+            for i in range(T):
+                row[i] += a0 * y[i] + a1 * y[T + i] + a2 * y[2 * T + i] + a3 * y[3 * T + i]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _equal_input(a, f, x, ox, out, oo, sums, os):
+    """Kind 0: ``out_s = a x_s + (1 - a) sums`` with ``sums = sum_s f_s x_s``, kept for the derivatives."""
+    x = x[ox:]
+    out = out[oo:]
+    sums = sums[os:]
+    b = 1.0 - a
+    f0, f1, f2, f3 = f[0], f[1], f[2], f[3]
+    for i in range(T):
+        x0 = x[i]
+        x1 = x[T + i]
+        x2 = x[2 * T + i]
+        x3 = x[3 * T + i]
+        s = f0 * x0 + f1 * x1 + f2 * x2 + f3 * x3
+        sums[i] = s
+        s *= b
+        out[i] = a * x0 + s
+        out[T + i] = a * x1 + s
+        out[2 * T + i] = a * x2 + s
+        out[3 * T + i] = a * x3 + s
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def propagate(kind, pm, freqs, x, ox, is_tip, out, oo, sums, os):
+    """Message of a branch, ``out = P x``; for kind 0 ``sums`` gets sum_s pi_s x_s."""
+    K = freqs.size
+    if kind == 0:
+        _equal_input(pm[0, 0, 0], freqs, x, ox, out, oo, sums, os)
+        return
+    for c in range(pm.shape[0]):
+        _apply(pm[c], x, ox if is_tip else ox + c * K * T, out, oo + c * K * T)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _equal_input_up(a, f, x, ox, out, oo, sums, os):
+    """Kind 0: ``out_s = a x_s + (1 - a) f_s sums`` with ``sums = sum_s x_s``."""
+    x = x[ox:]
+    out = out[oo:]
+    sums = sums[os:]
+    b = 1.0 - a
+    f0, f1, f2, f3 = b * f[0], b * f[1], b * f[2], b * f[3]
+    for i in range(T):
+        x0 = x[i]
+        x1 = x[T + i]
+        x2 = x[2 * T + i]
+        x3 = x[3 * T + i]
+        s = x0 + x1 + x2 + x3
+        sums[i] = s
+        out[i] = a * x0 + f0 * s
+        out[T + i] = a * x1 + f1 * s
+        out[2 * T + i] = a * x2 + f2 * s
+        out[3 * T + i] = a * x3 + f3 * s
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def propagate_up(kind, pm, freqs, x, ox, out, oo, sums, os, transposed):
+    """``out = P^T x``: what lies above a branch, moved to its lower end; ``transposed`` (K, K) is scratch.
+
+    For kind 0 ``sums`` gets sum_s x_s.
+    """
+    K = freqs.size
+    if kind == 0:
+        _equal_input_up(pm[0, 0, 0], freqs, x, ox, out, oo, sums, os)
+        return
+    for c in range(pm.shape[0]):
+        for i in range(K):
+            for j in range(K):
+                transposed[i, j] = pm[c, j, i]
+        _apply(transposed, x, ox + c * K * T, out, oo + c * K * T)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def row_sum(x, ox, sums, os):
+    """``sums = sum_s x_s`` of a block of four rows."""
+    x = x[ox:]
+    sums = sums[os:]
+    for i in range(T):
+        sums[i] = x[i] + x[T + i] + x[2 * T + i] + x[3 * T + i]
+
+
+@njit(cache=True, nogil=True)
+def _rescale(x, ox, rows, scale, os):
+    """Multiply patterns of a block that became small by 2**256, and count it in ``scale``."""
+    x = x[ox:]
+    scale = scale[os:]
+    for i in range(T):
+        top = 0.0
+        for r in range(rows):
+            top = max(top, x[r * T + i])
+        while 0.0 < top < SCALE_LIMIT:
+            for r in range(rows):
+                x[r * T + i] *= SCALE_FACTOR
+            scale[i] += 1.0
+            top *= SCALE_FACTOR
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def below_pass(
+    kind, freqs, tips, ot, n, children, order, count, pm, rescale, below, message, sums, scale
+):  # fmt: skip
+    """Fill ``below``, ``message``, ``sums`` and ``scale`` of one tile, children first.
+
+    ``tips[ot:]`` holds the tile's leaves. ``below`` of a leaf is not written; ``scale`` counts the
+    rescalings of the whole subtree.
+    """
+    K = freqs.size
+    size = pm.shape[1] * K * T
+    for k in range(count):
+        v = order[k]
+        if v < n:
+            if rescale:
+                scale[v * T : v * T + T] = 0.0
+            propagate(
+                kind, pm[v], freqs, tips, ot + v * K * T, True, message, v * size, sums, v * T
+            )
+            continue
+        x = children[v, 0]
+        y = children[v, 1]
+        multiply(message, x * size, message, y * size, below, v * size, size)
+        if rescale:
+            for i in range(T):
+                scale[v * T + i] = scale[x * T + i] + scale[y * T + i]
+            _rescale(below, v * size, size // T, scale, v * T)
+        propagate(kind, pm[v], freqs, below, v * size, False, message, v * size, sums, v * T)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def above_pass(
+    kind, freqs, tips, ot, n, children, root, order, count, pm, rescale, message, above, up_sums,
+    scratch, transposed, up_scale, scale,
+):  # fmt: skip
+    """Fill ``above`` of one tile, parents first; kind 0 also ``up_sums``, sum_s of each.
+
+    ``scratch`` (C*K*T) and ``transposed`` (K, K) are working space. ``up_scale`` counts the
+    rescalings in ``above``.
+    """
+    K = freqs.size
+    C = pm.shape[1]
+    size = C * K * T
+    top = children[root, 0]
+    for r in range(C * K):
+        s = r % K
+        f = freqs[s]
+        for i in range(T):
+            above[top * size + r * T + i] = f * tips[ot + (root * K + s) * T + i]
+    if rescale:
+        up_scale[top * T : top * T + T] = 0.0
+    for k in range(count - 1, -1, -1):
+        v = order[k]
+        if v < n:
+            if kind == 0:
+                row_sum(above, v * size, up_sums, v * T)
+            continue
+        x = children[v, 0]
+        y = children[v, 1]
+        propagate_up(
+            kind, pm[v], freqs, above, v * size, scratch, 0, up_sums, v * T, transposed
+        )
+        multiply(scratch, 0, message, y * size, above, x * size, size)
+        multiply(scratch, 0, message, x * size, above, y * size, size)
+        if rescale:
+            for i in range(T):
+                up_scale[x * T + i] = up_scale[v * T + i] + scale[y * T + i]
+                up_scale[y * T + i] = up_scale[v * T + i] + scale[x * T + i]
+            _rescale(above, x * size, C * K, up_scale, x * T)
+            _rescale(above, y * size, C * K, up_scale, y * T)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def pattern_likelihood(category_weights, K, above, oa, message, om, out):
+    """``out[p] = sum_c w_c sum_s above message``, the likelihood of each pattern of a tile."""
+    above = above[oa:]
+    message = message[om:]
+    for i in range(T):
+        out[i] = 0.0
+    for c in range(category_weights.size):
+        w = category_weights[c]
+        if K == 4:
+            a = above[c * 4 * T : (c + 1) * 4 * T]
+            m = message[c * 4 * T : (c + 1) * 4 * T]
+            for i in range(T):
+                out[i] += w * (
+                    a[i] * m[i]
+                    + a[T + i] * m[T + i]
+                    + a[2 * T + i] * m[2 * T + i]
+                    + a[3 * T + i] * m[3 * T + i]
+                )
+            continue
+        for s in range(c * K, (c + 1) * K):
+            for i in range(T):
+                out[i] += w * above[s * T + i] * message[s * T + i]
+
+
+@njit(cache=True, nogil=True)
+def add_invariant(lik, invariant, oi, scale, os, rescale):
+    """Add the share of invariant sites, in units of 2**(-256 scale)."""
+    if not rescale:
+        for i in range(T):
+            lik[i] += invariant[oi + i]
+        return
+    for i in range(T):
+        if invariant[oi + i] > 0.0:
+            lik[i] += math.ldexp(invariant[oi + i], int(min(scale[os + i], 3.0)) * SCALE_STEP)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def weighted_log_sum(lik, weights, ow, scale, os, rescale):
+    """Weighted sum of the logarithms of a tile's pattern likelihoods, nats."""
+    weights = weights[ow:]
+    scale = scale[os:]
+    total = 0.0
+    for i in range(T):
+        total += weights[i] * fast_log(max(lik[i], TINY))
+    if rescale:
+        for i in range(T):
+            total -= weights[i] * scale[i] * LOG_SCALE
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def equal_input_derivatives(beta, up_sums, ou, sums, os, inverse, weights, ow):
+    """Both derivatives of one branch, kind 0: with r = 1 - B / L, -beta r and beta^2 (r - r^2)."""
+    up_sums = up_sums[ou:]
+    sums = sums[os:]
+    weights = weights[ow:]
+    d1 = 0.0
+    d2 = 0.0
+    for i in range(T):
+        r = 1.0 - up_sums[i] * sums[i] * inverse[i]
+        wr = weights[i] * r
+        d1 += wr
+        d2 += wr - wr * r
+    return -beta * d1, beta * beta * d2
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def general_derivatives(
+    rates, category_weights, q, qt, above, oa, message, om, invariant, oi, scale, os, rescale,
+    weights, ow, qm, aq, lik, first, second,
+):  # fmt: skip
+    """Both derivatives of one branch, kind 1, by P' = r Q P. ``qm``, ``aq`` (K*T) and ``lik``,
+    ``first``, ``second`` (T) are working space; ``qt`` is q transposed.
+    """
+    K = q.shape[0]
+    for i in range(T):
+        lik[i] = 0.0
+        first[i] = 0.0
+        second[i] = 0.0
+    for c in range(rates.size):
+        w = category_weights[c]
+        wr = w * rates[c]
+        wrr = wr * rates[c]
+        a = oa + c * K * T
+        m = om + c * K * T
+        _apply(q, message, m, qm, 0)
+        _apply(qt, above, a, aq, 0)
+        for s in range(K):
+            up = above[a + s * T : a + s * T + T]
+            here = message[m + s * T : m + s * T + T]
+            q_here = qm[s * T : s * T + T]
+            up_q = aq[s * T : s * T + T]
+            for i in range(T):
+                lik[i] += w * up[i] * here[i]
+                first[i] += wr * up[i] * q_here[i]
+                second[i] += wrr * up_q[i] * q_here[i]
+    add_invariant(lik, invariant, oi, scale, os, rescale)
+    weights = weights[ow:]
+    d1 = 0.0
+    d2 = 0.0
+    for i in range(T):
+        inverse = 1.0 / max(lik[i], TINY)
+        g = first[i] * inverse
+        d1 += weights[i] * g
+        d2 += weights[i] * (second[i] * inverse - g * g)
+    return d1, d2
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _join_equal_input4(ax, x, ox, ay, y, oy, f, out, oo):
+    """Value only, kind 0, K = 4: both messages and their product in one loop."""
+    x = x[ox:]
+    y = y[oy:]
+    out = out[oo:]
+    f0, f1, f2, f3 = f[0], f[1], f[2], f[3]
+    bx = 1.0 - ax
+    by = 1.0 - ay
+    for i in range(T):
+        x0 = x[i]
+        x1 = x[T + i]
+        x2 = x[2 * T + i]
+        x3 = x[3 * T + i]
+        y0 = y[i]
+        y1 = y[T + i]
+        y2 = y[2 * T + i]
+        y3 = y[3 * T + i]
+        s = bx * (f0 * x0 + f1 * x1 + f2 * x2 + f3 * x3)
+        t = by * (f0 * y0 + f1 * y1 + f2 * y2 + f3 * y3)
+        out[i] = (ax * x0 + s) * (ay * y0 + t)
+        out[T + i] = (ax * x1 + s) * (ay * y1 + t)
+        out[2 * T + i] = (ax * x2 + s) * (ay * y2 + t)
+        out[3 * T + i] = (ax * x3 + s) * (ay * y3 + t)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _join_general4(p, x, ox, q, y, oy, out, oo):
+    """Value only, kind 1, K = 4, one category: both messages and their product in one loop."""
+    x = x[ox:]
+    y = y[oy:]
+    out = out[oo:]
+    a00, a01, a02, a03 = p[0, 0], p[0, 1], p[0, 2], p[0, 3]
+    a10, a11, a12, a13 = p[1, 0], p[1, 1], p[1, 2], p[1, 3]
+    a20, a21, a22, a23 = p[2, 0], p[2, 1], p[2, 2], p[2, 3]
+    a30, a31, a32, a33 = p[3, 0], p[3, 1], p[3, 2], p[3, 3]
+    b00, b01, b02, b03 = q[0, 0], q[0, 1], q[0, 2], q[0, 3]
+    b10, b11, b12, b13 = q[1, 0], q[1, 1], q[1, 2], q[1, 3]
+    b20, b21, b22, b23 = q[2, 0], q[2, 1], q[2, 2], q[2, 3]
+    b30, b31, b32, b33 = q[3, 0], q[3, 1], q[3, 2], q[3, 3]
+    for i in range(T):
+        x0 = x[i]
+        x1 = x[T + i]
+        x2 = x[2 * T + i]
+        x3 = x[3 * T + i]
+        y0 = y[i]
+        y1 = y[T + i]
+        y2 = y[2 * T + i]
+        y3 = y[3 * T + i]
+        out[i] = (a00 * x0 + a01 * x1 + a02 * x2 + a03 * x3) * (
+            b00 * y0 + b01 * y1 + b02 * y2 + b03 * y3
+        )
+        out[T + i] = (a10 * x0 + a11 * x1 + a12 * x2 + a13 * x3) * (
+            b10 * y0 + b11 * y1 + b12 * y2 + b13 * y3
+        )
+        out[2 * T + i] = (a20 * x0 + a21 * x1 + a22 * x2 + a23 * x3) * (
+            b20 * y0 + b21 * y1 + b22 * y2 + b23 * y3
+        )
+        out[3 * T + i] = (a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3) * (
+            b30 * y0 + b31 * y1 + b32 * y2 + b33 * y3
+        )
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _join4(kind, pm, x, y, v, tips, ot, n, freqs, below):
+    """Value only, K = 4: ``below[v]`` from the children x and y."""
+    C = pm.shape[1]
+    size = C * 4 * T
+    source_x = tips if x < n else below
+    source_y = tips if y < n else below
+    if kind == 0:
+        ox = ot + x * 4 * T if x < n else x * size
+        oy = ot + y * 4 * T if y < n else y * size
+        _join_equal_input4(
+            pm[x, 0, 0, 0], source_x, ox, pm[y, 0, 0, 0], source_y, oy, freqs, below, v * size
+        )
+        return
+    for c in range(C):
+        ox = ot + x * 4 * T if x < n else x * size + c * 4 * T
+        oy = ot + y * 4 * T if y < n else y * size + c * 4 * T
+        _join_general4(
+            pm[x, c], source_x, ox, pm[y, c], source_y, oy, below, v * size + c * 4 * T
+        )
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def log_likelihood(model, data, children, root, lengths, rescale):
+    """Log-likelihood of one tree, nats.
+
+    Parameters
+    ----------
+    model, data : ModelArrays, DataArrays
+        See `phylogfn.likelihood`.
+    children : ndarray, shape (2n-2, 2), int32
+    root : int
+        The leaf at which the tree is drawn; it does not change the value.
+    lengths : ndarray, shape (2n-2,), float64
+        Expected substitutions per site, of the branch above each node.
+    rescale : bool
+        Guard against underflow; needed above some hundred taxa.
+    """
+    kind, beta, freqs, rates, category_weights, _, _, right, values, left = model
+    n, tips, weights, invariant = data
+    n_nodes = children.shape[0]
+    K = freqs.size
+    C = rates.size
+    size = C * K * T
+    order = np.empty(n_nodes, np.int32)
+    count = postorder(children, children[root, 0], order)
+    pm = np.empty((n_nodes, C, K, K)) if kind != 0 else np.empty((n_nodes, 1, 1, 1))
+    for k in range(count):
+        v = order[k]
+        set_transition(kind, beta, rates, right, values, left, lengths[v], pm[v])
+    fused = K == 4 and not rescale
+    below = np.empty(n_nodes * size)
+    message = np.empty(size if fused else n_nodes * size)
+    above = np.empty(size)
+    sums = np.empty(n_nodes * T)
+    scale = np.zeros(n_nodes * T if rescale else 1)
+    lik = np.empty(T)
+    top = children[root, 0]
+    total = 0.0
+    for tile in range(weights.size // T):
+        ot = tile * n * K * T
+        if fused:
+            for k in range(count):
+                v = order[k]
+                if v >= n:
+                    _join4(kind, pm, children[v, 0], children[v, 1], v, tips, ot, n, freqs, below)
+            at = 0
+            propagate(kind, pm[top], freqs, below, top * size, False, message, 0, sums, 0)
+        else:
+            at = top * size
+            below_pass(
+                kind, freqs, tips, ot, n, children, order, count, pm, rescale, below, message,
+                sums, scale,
+            )  # fmt: skip
+        for r in range(C * K):
+            s = r % K
+            for i in range(T):
+                above[r * T + i] = freqs[s] * tips[ot + (root * K + s) * T + i]
+        pattern_likelihood(category_weights, K, above, 0, message, at, lik)
+        add_invariant(lik, invariant, tile * T, scale, top * T, rescale)
+        total += weighted_log_sum(lik, weights, tile * T, scale, top * T, rescale)
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def workspace(n_nodes, C, K, kind, rescale, n_tiles):
+    """Arrays for passes over ``n_tiles`` tiles: pm, below, message, above, sums, up_sums, scales."""
+    size = n_tiles * n_nodes * C * K * T
+    pm = np.empty((n_nodes, C, K, K)) if kind != 0 else np.empty((n_nodes, 1, 1, 1))
+    rows = n_tiles * n_nodes * T
+    scale = np.zeros(rows if rescale else 1)
+    up_scale = np.zeros(rows if rescale else 1)
+    return (
+        pm, np.empty(size), np.empty(size), np.empty(size), np.empty(rows), np.empty(rows),
+        scale, up_scale,
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def derivatives(
+    model, data, children, root, order, count, lengths, rescale, space, keep, d1, d2
+):  # fmt: skip
+    """Log-likelihood, and both derivatives by the length of every branch in ``order``.
+
+    Parameters are those of `log_likelihood`, and
+
+    order, count
+        From `postorder`, of all nodes but the root leaf, or of a part that hangs together below it
+        (a tree from which a subtree was pruned).
+    space : tuple of ndarray
+        From `workspace`.
+    keep : bool
+        The workspace has room for all tiles, and they are kept in it, one behind another.
+    d1, d2 : ndarray, shape (2n-2,), float64
+        Filled, per unit of length.
+
+    Returns
+    -------
+    float
+        Log-likelihood, nats.
+    """
+    kind, beta, freqs, rates, category_weights, q, qt, right, values, left = model
+    n, tips, weights, invariant = data
+    pm = space[0]
+    n_nodes = children.shape[0]
+    K = freqs.size
+    C = rates.size
+    size = C * K * T
+    for k in range(count):
+        v = order[k]
+        set_transition(kind, beta, rates, right, values, left, lengths[v], pm[v])
+        d1[v] = 0.0
+        d2[v] = 0.0
+    scratch = np.empty(size)
+    qm = np.empty(K * T)
+    aq = np.empty(K * T)
+    transposed = np.empty((K, K))
+    lik = np.empty(T)
+    inverse = np.empty(T)
+    first = np.empty(T)
+    second = np.empty(T)
+    top = children[root, 0]
+    total = 0.0
+    for tile in range(weights.size // T):
+        ot = tile * n * K * T
+        ow = tile * T
+        at = tile * n_nodes if keep else 0
+        below = space[1][at * size :]
+        message = space[2][at * size :]
+        above = space[3][at * size :]
+        sums = space[4][at * T :]
+        up_sums = space[5][at * T :]
+        scale = space[6][at * T :] if rescale else space[6]
+        up_scale = space[7][at * T :] if rescale else space[7]
+        below_pass(
+            kind, freqs, tips, ot, n, children, order, count, pm, rescale, below, message, sums, scale
+        )
+        above_pass(
+            kind, freqs, tips, ot, n, children, root, order, count, pm, rescale, message, above,
+            up_sums, scratch, transposed, up_scale, scale,
+        )  # fmt: skip
+        pattern_likelihood(category_weights, K, above, top * size, message, top * size, lik)
+        add_invariant(lik, invariant, ow, scale, top * T, rescale)
+        total += weighted_log_sum(lik, weights, ow, scale, top * T, rescale)
+        for i in range(T):
+            inverse[i] = 1.0 / max(lik[i], TINY)
+        for k in range(count):
+            v = order[k]
+            if kind == 0:
+                if rescale:  # above and below carry powers of two of their own
+                    pattern_likelihood(
+                        category_weights, K, above, v * size, message, v * size, lik
+                    )
+                    for i in range(T):
+                        inverse[i] = 1.0 / max(lik[i], TINY)
+                g, h = equal_input_derivatives(
+                    beta, up_sums, v * T, sums, v * T, inverse, weights, ow
+                )
+            else:
+                if rescale:
+                    for i in range(T):
+                        first[i] = up_scale[v * T + i] + scale[v * T + i]
+                g, h = general_derivatives(
+                    rates, category_weights, q, qt, above, v * size, message, v * size, invariant,
+                    ow, first, 0, rescale, weights, ow, qm, aq, lik, second, scratch,
+                )  # fmt: skip
+            d1[v] += g
+            d2[v] += h
+    return total

@@ -1,0 +1,500 @@
+"""A walk over topologies by pruning a subtree and regrafting it where its likelihood wants it.
+
+One step cuts a random subtree, sets the branch lengths of the rest to their mode, and scores every
+branch of the rest as a place to regraft: three branch lengths around the new node are optimised with
+all other partials kept, and the collapsed reward of the result is approximated by the pieces that
+change. A place is drawn from these scores (tempered), the collapsed reward of the whole new tree is
+computed, and the move is accepted by Metropolis and Hastings. The scores depend on the rest of the
+tree alone, so they serve for the way back too, and most proposals are accepted: a Gibbs step in all
+but the approximation.
+
+The lengths of the rest are found by a fixed number of Newton sweeps from where they were, so detailed
+balance holds up to the accuracy of these. The walk makes experience; what the program reports is
+weighted exactly (`phylogfn.evidence`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from phylogfn.kernels.collapse_numba import (
+    MAX_LENGTH,
+    MIN_LENGTH,
+    branch_term,
+    newton_step,
+    optimise,
+    shape,
+)
+from phylogfn.kernels.pruning_numba import (
+    FAST,
+    LOG_SCALE,
+    TINY,
+    T,
+    add_invariant,
+    below_pass,
+    derivatives,
+    fast_log,
+    general_derivatives,
+    multiply,
+    pattern_likelihood,
+    postorder,
+    propagate,
+    propagate_up,
+    set_transition,
+    weighted_log_sum,
+)
+
+__all__ = ["reroot", "walk"]
+
+REST_SWEEPS = 2  # Newton sweeps over the pruned tree
+CLOSE_SCORE = 7.0  # nats below the best (times temperature): places that get further sweeps
+STAR_SWEEPS = 4
+FULL_SWEEPS = 12
+
+
+@njit(cache=True, nogil=True)
+def reroot(parent, children, lengths, old, new):
+    """Redraw a tree (in place) at leaf ``new`` instead of leaf ``old``."""
+    if old == new:
+        return
+    v = new
+    up = parent[v]
+    length = lengths[v]
+    parent[v] = -1
+    lengths[v] = 0.0
+    children[v, 0] = up
+    below = v
+    while up != old:
+        above = parent[up]
+        above_length = lengths[up]
+        # ``up`` now hangs under ``below``; its child ``below`` is replaced by its former parent
+        if children[up, 0] == below:
+            children[up, 0] = above
+        else:
+            children[up, 1] = above
+        parent[up] = below
+        lengths[up] = length
+        length = above_length
+        below = up
+        up = above
+    parent[old] = below
+    lengths[old] = length
+    children[old, 0] = -1
+    children[old, 1] = -1
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _star4(beta, f, x1, s1, x2, s2, x3, s3, a1, a2, a3, weights, scales, out):
+    """Three branches around a new node, kind 0, one tile: adds value and derivatives to ``out`` (7).
+
+    ``x1``, ``x3`` (4 T) are partials below, ``x2`` the one above, ``s1``, ``s2``, ``s3`` (T) their
+    (weighted) sums, a = exp(-beta length). Reads only, so that the loop is one vector reduction.
+    """
+    f0, f1, f2, f3 = f[0], f[1], f[2], f[3]
+    b1 = 1.0 - a1
+    b2 = 1.0 - a2
+    b3 = 1.0 - a3
+    value = 0.0
+    g1 = 0.0
+    g2 = 0.0
+    g3 = 0.0
+    h1 = 0.0
+    h2 = 0.0
+    h3 = 0.0
+    for i in range(T):
+        t1 = b1 * s1[i]
+        t2 = b2 * s2[i]
+        t3 = b3 * s3[i]
+        m10 = a1 * x1[i] + t1
+        m11 = a1 * x1[T + i] + t1
+        m12 = a1 * x1[2 * T + i] + t1
+        m13 = a1 * x1[3 * T + i] + t1
+        m20 = a2 * x2[i] + f0 * t2
+        m21 = a2 * x2[T + i] + f1 * t2
+        m22 = a2 * x2[2 * T + i] + f2 * t2
+        m23 = a2 * x2[3 * T + i] + f3 * t2
+        m30 = a3 * x3[i] + t3
+        m31 = a3 * x3[T + i] + t3
+        m32 = a3 * x3[2 * T + i] + t3
+        m33 = a3 * x3[3 * T + i] + t3
+        p0 = m10 * m30
+        p1 = m11 * m31
+        p2 = m12 * m32
+        p3 = m13 * m33
+        lik = max(p0 * m20 + p1 * m21 + p2 * m22 + p3 * m23, TINY)
+        inverse = 1.0 / lik
+        w = weights[i]
+        value += w * fast_log(lik)
+        r1 = 1.0 - (m20 * m30 + m21 * m31 + m22 * m32 + m23 * m33) * s1[i] * inverse
+        r2 = 1.0 - (f0 * p0 + f1 * p1 + f2 * p2 + f3 * p3) * s2[i] * inverse
+        r3 = 1.0 - (m10 * m20 + m11 * m21 + m12 * m22 + m13 * m23) * s3[i] * inverse
+        g1 += w * r1
+        g2 += w * r2
+        g3 += w * r3
+        h1 += w * (r1 - r1 * r1)
+        h2 += w * (r2 - r2 * r2)
+        h3 += w * (r3 - r3 * r3)
+    if scales.size >= T:
+        for i in range(T):
+            value -= weights[i] * scales[i] * LOG_SCALE
+    out[0] += value
+    out[1] -= beta * g1
+    out[2] -= beta * g2
+    out[3] -= beta * g3
+    out[4] += beta * beta * h1
+    out[5] += beta * beta * h2
+    out[6] += beta * beta * h3
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _star_general(
+    model, pm, x1, tip1, x2, x3, tip3, weights, ow, invariant, scales, rescale, buffers, out
+):  # fmt: skip
+    """Three branches around a new node, kind 1, one tile: adds value and derivatives to ``out`` (7).
+
+    ``pm`` (3, C, K, K) are the transition matrices of the branches to x1 (below), x2 (above), x3.
+    ``buffers`` is working space: three messages, two products, and what the derivatives need.
+    """
+    _, _, freqs, rates, category_weights, q, qt, _, _, _ = model
+    m1, m2, m3, joined, qm, aq, lik, first, second, sums, transposed = buffers
+    K = freqs.size
+    size = m1.size
+    propagate(1, pm[0], freqs, x1, 0, tip1, m1, 0, sums, 0)
+    propagate_up(1, pm[1], freqs, x2, 0, m2, 0, sums, 0, transposed)
+    propagate(1, pm[2], freqs, x3, 0, tip3, m3, 0, sums, 0)
+    multiply(m2, 0, m3, 0, joined, 0, size)
+    pattern_likelihood(category_weights, K, joined, 0, m1, 0, lik)
+    add_invariant(lik, invariant, ow, scales, 0, rescale)
+    out[0] += weighted_log_sum(lik, weights, ow, scales, 0, rescale)
+    g, h = general_derivatives(
+        rates, category_weights, q, qt, joined, 0, m1, 0, invariant, ow, scales, 0, rescale,
+        weights, ow, qm, aq, lik, first, second,
+    )  # fmt: skip
+    out[1] += g
+    out[4] += h
+    # the branch above: x2 at its far end, the product of the other two carried up to there. Moving
+    # Q across (reversibility) lets the near end serve: m2 against m1 * m3.
+    multiply(m1, 0, m3, 0, joined, 0, size)
+    g, h = general_derivatives(
+        rates, category_weights, q, qt, m2, 0, joined, 0, invariant, ow, scales, 0, rescale,
+        weights, ow, qm, aq, lik, first, second,
+    )  # fmt: skip
+    out[2] += g
+    out[5] += h
+    multiply(m1, 0, m2, 0, joined, 0, size)
+    g, h = general_derivatives(
+        rates, category_weights, q, qt, joined, 0, m3, 0, invariant, ow, scales, 0, rescale,
+        weights, ow, qm, aq, lik, first, second,
+    )  # fmt: skip
+    out[3] += g
+    out[6] += h
+
+
+@njit(cache=True, nogil=True)
+def _star(model, data, space, rescale, x, v, b, pm, scales, buffers, out):
+    """Value and derivatives (``out``, 7) of regrafting subtree v on branch x at lengths ``b`` (3)."""
+    kind, beta, freqs, rates, _, _, _, right, values, left = model
+    n, tips, weights, invariant = data
+    K = freqs.size
+    size = rates.size * K * T
+    n_nodes = 2 * n - 2
+    for k in range(3):
+        set_transition(kind, beta, rates, right, values, left, b[k], pm[k])
+        out[k] = 0.0
+        out[k + 3] = 0.0
+    out[6] = 0.0
+    for tile in range(weights.size // T):
+        at = tile * n_nodes
+        ot = tile * n * K * T
+        if x < n:
+            x1 = tips[ot + x * K * T : ot + (x + 1) * K * T]
+        else:
+            x1 = space[1][(at + x) * size : (at + x + 1) * size]
+        if v < n:
+            x3 = tips[ot + v * K * T : ot + (v + 1) * K * T]
+        else:
+            x3 = space[1][(at + v) * size : (at + v + 1) * size]
+        x2 = space[3][(at + x) * size : (at + x + 1) * size]
+        if rescale:
+            for i in range(T):
+                scales[i] = (
+                    space[6][(at + x) * T + i]
+                    + space[6][(at + v) * T + i]
+                    + space[7][(at + x) * T + i]
+                )
+        if kind == 0:
+            _star4(
+                beta, freqs, x1, space[4][(at + x) * T : (at + x + 1) * T], x2,
+                space[5][(at + x) * T : (at + x + 1) * T], x3,
+                space[4][(at + v) * T : (at + v + 1) * T], pm[0, 0, 0, 0], pm[1, 0, 0, 0],
+                pm[2, 0, 0, 0], weights[tile * T : (tile + 1) * T], scales, out,
+            )  # fmt: skip
+        else:
+            _star_general(
+                model, pm, x1, x < n, x2, x3, v < n, weights, tile * T, invariant, scales, rescale,
+                buffers, out,
+            )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _regraft_score(
+    model, data, rate, space, rescale, x, v, own_term, b, sweeps, pm, scales, buffers, out
+):  # fmt: skip
+    """Approximate log R of regrafting v on x, up to a constant; lengths ``b`` (3) are improved."""
+    score = 0.0
+    for k in range(sweeps):
+        _star(model, data, space, rescale, x, v, b, pm, scales, buffers, out)
+        score = out[0] - own_term
+        gain = 0.0
+        for j in range(3):
+            step, promised = newton_step(b[j], out[1 + j], out[4 + j], rate)
+            gain += promised
+            score += branch_term(b[j], shape(b[j], out[1 + j], out[4 + j], rate), rate)
+            if k < sweeps - 1 or sweeps == 1:
+                b[j] = min(max(b[j] * math.exp(step), MIN_LENGTH), MAX_LENGTH)
+        if gain < 0.01:
+            break
+        if k == sweeps - 1:
+            score += min(gain, 20.0)
+    return score
+
+
+@njit(cache=True, nogil=True)
+def _attach(parent, children, lengths, v, x, below, above, own):
+    """Put node ``parent[v]`` into the branch above x; lengths below, above and of v."""
+    u = parent[v]
+    g = parent[x]
+    if children[g, 0] == x:
+        children[g, 0] = u
+    else:
+        children[g, 1] = u
+    parent[u] = g
+    parent[x] = u
+    children[u, 0] = x
+    children[u, 1] = v
+    lengths[x] = below
+    lengths[u] = above
+    lengths[v] = own
+
+
+@njit(cache=True, nogil=True)
+def _detach(parent, children, lengths, v):
+    """Cut v and its upper node out of the tree; return the node left where they were."""
+    u = parent[v]
+    w = children[u, 0] if children[u, 1] == v else children[u, 1]
+    g = parent[u]
+    if children[g, 0] == u:
+        children[g, 0] = w
+    else:
+        children[g, 1] = w
+    parent[w] = g
+    lengths[w] += lengths[u]
+    return w
+
+
+@njit(cache=True, nogil=True)
+def walk(
+    model, data, rate, parent, children, lengths, shapes, log_evidence, temperature, n_steps, seed,
+    rescale, space, kept, kept_lengths, kept_evidence, visited,
+):  # fmt: skip
+    """Walk ``n_steps`` steps from one tree drawn at leaf 0 (changed in place).
+
+    Parameters
+    ----------
+    model, data : ModelArrays, DataArrays
+    rate : float
+        Of the exponential prior on branch lengths.
+    parent, children, lengths, shapes : ndarray
+        The tree, at its mode; replaced by the last one of the walk.
+    log_evidence : float
+        Closed form of log R of this tree.
+    temperature : float
+        The walk's target is R to the power of 1 / temperature.
+    n_steps, seed : int
+    space : tuple of ndarray
+        From `pruning_numba.workspace` with room for all tiles.
+    kept : ndarray, shape (n_steps, 2n-2), int16
+        Filled with the parents of each tree whose log R was computed, drawn at leaf 0.
+    kept_lengths : ndarray, shape (n_steps, 2n-2), float32
+    kept_evidence : ndarray, shape (n_steps,), float64
+    visited : ndarray, shape (n_steps,), int32
+        Filled: which of the kept trees the walk stood on after each step; -1 is the start.
+
+    Returns
+    -------
+    n_kept : int
+    log_evidence : float
+        Of the last tree.
+    evaluations : int
+        Likelihood evaluations over the whole tree.
+    """
+    np.random.seed(seed)
+    kind, _, freqs, rates, _, _, _, _, _, _ = model
+    n = data[0]
+    n_nodes = 2 * n - 2
+    K = freqs.size
+    C = rates.size
+    size = C * K * T
+    order = np.empty(n_nodes, np.int32)
+    part = np.empty(n_nodes, np.int32)
+    d1 = np.empty(n_nodes)
+    d2 = np.empty(n_nodes)
+    scores = np.empty(n_nodes)
+    star = np.empty((n_nodes, 3))
+    out = np.empty(7)
+    pm = np.empty((3, C, K, K))
+    scales = np.zeros(T if rescale else 1)
+    work = size if kind != 0 else 1
+    buffers = (
+        np.empty(work), np.empty(work), np.empty(work), np.empty(work), np.empty(K * T),
+        np.empty(K * T), np.empty(T), np.empty(T), np.empty(T), np.empty(T), np.empty((K, K)),
+    )  # fmt: skip
+    old_parent = np.empty_like(parent)
+    old_children = np.empty_like(children)
+    old_lengths = np.empty_like(lengths)
+    new_shapes = np.empty_like(shapes)
+    n_kept = 0
+    here = -1
+    evaluations = 0
+    root = 0
+    for step in range(n_steps):
+        visited[step] = here
+        leaf = np.random.randint(n)
+        reroot(parent, children, lengths, root, leaf)
+        root = leaf
+        top = children[root, 0]
+        v = np.random.randint(n_nodes)
+        if v == root or v == top:
+            continue
+        subtree = postorder(children, v, part)
+        if (subtree + 1) // 2 >= n - 2:
+            continue
+        old_parent[:] = parent
+        old_children[:] = children
+        old_lengths[:] = lengths
+        u = parent[v]
+        own = lengths[v]
+        w = _detach(parent, children, lengths, v)
+        # partials of the subtree, once (its own root leaf plays no part: any will do)
+        _subtree_partials(model, data, children, part, subtree, lengths, rescale, space)
+        count = postorder(children, children[root, 0], order)
+        for sweep in range(REST_SWEEPS + 1):
+            derivatives(
+                model, data, children, root, order, count, lengths, rescale, space, True, d1, d2
+            )
+            evaluations += 1
+            if sweep < REST_SWEEPS:
+                for k in range(count):
+                    x = order[k]
+                    move, _ = newton_step(lengths[x], d1[x], d2[x], rate)
+                    lengths[x] = min(max(lengths[x] * math.exp(move), MIN_LENGTH), MAX_LENGTH)
+        best = -np.inf
+        for k in range(count):
+            x = order[k]
+            term = branch_term(lengths[x], shape(lengths[x], d1[x], d2[x], rate), rate)
+            star[x, 0] = 0.5 * lengths[x]
+            star[x, 1] = 0.5 * lengths[x]
+            star[x, 2] = own
+            scores[x] = _regraft_score(
+                model, data, rate, space, rescale, x, v, term, star[x], 1, pm, scales, buffers, out
+            )
+            best = max(best, scores[x])
+        # promising places, and the old one, exactly
+        threshold = best - CLOSE_SCORE * max(1.0, temperature)
+        best = -np.inf
+        for k in range(count):
+            x = order[k]
+            if scores[x] > threshold or x == w:
+                term = branch_term(lengths[x], shape(lengths[x], d1[x], d2[x], rate), rate)
+                scores[x] = _regraft_score(
+                    model, data, rate, space, rescale, x, v, term, star[x], STAR_SWEEPS, pm, scales,
+                    buffers, out,
+                )  # fmt: skip
+            else:
+                scores[x] -= 4.0  # promised gains of far places are optimistic
+            best = max(best, scores[x])
+        total = 0.0
+        for k in range(count):
+            total += math.exp((scores[order[k]] - best) / temperature)
+        target = np.random.random() * total
+        choice = order[count - 1]
+        for k in range(count):
+            target -= math.exp((scores[order[k]] - best) / temperature)
+            if target <= 0.0:
+                choice = order[k]
+                break
+        accepted = False
+        if choice != w:
+            _attach(
+                parent, children, lengths, v, choice, star[choice, 0], star[choice, 1],
+                star[choice, 2],
+            )  # fmt: skip
+            count = postorder(children, children[root, 0], order)
+            _, proposed, sweeps, _ = optimise(
+                model, data, rate, children, root, order, count, lengths, new_shapes, rescale, space,
+                False, d1, d2, FULL_SWEEPS, 2e-3,
+            )  # fmt: skip
+            evaluations += sweeps
+            log_ratio = (proposed - log_evidence - scores[choice] + scores[w]) / temperature
+            accepted = log_ratio >= 0.0 or np.random.random() < math.exp(log_ratio)
+            _keep(parent, lengths, root, kept[n_kept], kept_lengths[n_kept])
+            kept_evidence[n_kept] = proposed
+            if accepted:
+                log_evidence = proposed
+                shapes[:] = new_shapes
+                here = n_kept
+                visited[step] = here
+            n_kept += 1
+        if not accepted:
+            parent[:] = old_parent
+            children[:] = old_children
+            lengths[:] = old_lengths
+    reroot(parent, children, lengths, root, 0)
+    return n_kept, log_evidence, evaluations
+
+
+@njit(cache=True, nogil=True)
+def _keep(parent, lengths, root, out_parent, out_lengths):
+    """Write parents and lengths as drawn at leaf 0."""
+    for v in range(parent.size):
+        out_parent[v] = parent[v]
+        out_lengths[v] = lengths[v]
+    if root == 0:
+        return
+    v = 0
+    up = parent[0]
+    length = lengths[0]
+    out_parent[0] = -1
+    out_lengths[0] = 0.0
+    while up >= 0:
+        above = parent[up]
+        above_length = lengths[up]
+        out_parent[up] = v
+        out_lengths[up] = length
+        v = up
+        up = above
+        length = above_length
+
+
+@njit(cache=True, nogil=True)
+def _subtree_partials(model, data, children, part, count, lengths, rescale, space):
+    """Partials of a cut subtree, all tiles, into ``space``."""
+    kind, beta, freqs, rates, _, _, _, right, values, left = model
+    n, tips, weights, _ = data
+    pm, below, message, _, sums, _, scale, _ = space
+    K = freqs.size
+    size = rates.size * K * T
+    n_nodes = children.shape[0]
+    for k in range(count):
+        x = part[k]
+        set_transition(kind, beta, rates, right, values, left, lengths[x], pm[x])
+    for tile in range(weights.size // T):
+        at = tile * n_nodes
+        below_pass(
+            kind, freqs, tips, tile * n * K * T, n, children, part, count, pm, rescale,
+            below[at * size :], message[at * size :], sums[at * T :],
+            scale[at * T :] if rescale else scale,
+        )  # fmt: skip

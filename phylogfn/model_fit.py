@@ -1,0 +1,210 @@
+"""Maximum-likelihood values of a model's free parameters and of the branch lengths of one tree.
+
+After a few Newton steps on the lengths alone, both are moved together by L-BFGS-B in unconstrained
+coordinates: theta as the model's spec defines it, and the logarithms of the lengths, each divided
+by the square root of its own curvature, so that all ask for steps of one size. Moving the two in
+turn is slow where they depend on one another (gamma shape, invariant sites and tree length).
+Derivatives by length come from one pass of the kernel; those by theta, which is short, from
+central differences.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+
+from phylogfn.likelihood import TreeLikelihood
+from phylogfn.tree import Tree
+
+if TYPE_CHECKING:
+    from phylogfn.alignment import SitePatterns
+    from phylogfn.models import ModelSpec, SubstitutionModel
+
+__all__ = ["ModelFit", "fit_model"]
+
+SHORTEST, LONGEST = 1e-8, 20.0  # expected substitutions per site
+THETA_STEP = 3e-4
+START_LENGTH = 0.05
+FIRST_ITERATIONS = 15
+NEWTON_SWEEPS = 8
+
+
+class ModelFit(NamedTuple):
+    """What `fit_model` found.
+
+    Attributes
+    ----------
+    model : SubstitutionModel
+        The model at `theta`.
+    lengths : ndarray, shape(2n-2,), dtype=float64
+        Branch lengths, expected substitutions per site; entry 0 is 0.
+    theta : ndarray, shape(n_free,), dtype=float64
+        Unconstrained free parameters; `spec.describe(theta)` names their natural values.
+    """
+
+    model: SubstitutionModel
+    lengths: np.ndarray
+    theta: np.ndarray
+
+
+def fit_model(
+    spec: ModelSpec,
+    patterns: SitePatterns,
+    tree: Tree,
+    *,
+    theta: np.ndarray | None = None,
+    branch_rate: float | None = None,
+    with_prior: bool = False,
+    max_iterations: int = 500,
+) -> ModelFit:
+    """Maximise the likelihood over the free parameters and the branch lengths of a tree.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model; empirical frequencies are counted in `patterns`.
+    patterns : SitePatterns
+        The data.
+    tree : Tree
+        Its topology is kept; its lengths, where it has any, are the start.
+    theta : ndarray, shape(n_free,), dtype=float64, optional
+        Start of the free parameters.
+    branch_rate : float, optional
+        Rate of an exponential prior on each length; then the mode in log length is sought.
+    with_prior : bool, default False
+        Add the prior of theta (Jacobian included), so that the mode in theta is sought.
+    max_iterations : int
+        Limit of L-BFGS-B iterations.
+
+    Returns
+    -------
+    model : SubstitutionModel
+        The model at the optimum.
+    lengths : ndarray, shape(2n-2,), dtype=float64
+        Expected substitutions per site.
+    theta : ndarray, shape(n_free,), dtype=float64
+        Unconstrained values of the free parameters.
+    """
+    spec = spec.resolve(patterns)
+    theta = spec.start(patterns) if theta is None else np.array(theta, dtype=float)
+    theta = np.clip(theta, *np.array(spec.bounds).T) if spec.n_free else theta
+    target = _Target(spec, patterns, tree, branch_rate, with_prior)
+    lengths = _newton_lengths(target, theta, _start_lengths(tree))
+    for iterations in (FIRST_ITERATIONS, max_iterations):  # the second has the optimum's scales
+        theta, lengths = _maximise(target, theta, lengths, iterations)
+    return ModelFit(spec.build(theta), lengths, theta)
+
+
+class _Target:
+    """The function to maximise and its gradient in (theta, log length)."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        patterns: SitePatterns,
+        tree: Tree,
+        branch_rate: float | None,
+        with_prior: bool,
+    ):
+        self.spec = spec
+        self.patterns = patterns
+        self.tree = tree
+        self.branch_rate = branch_rate
+        self.with_prior = with_prior
+
+    def _at(self, theta: np.ndarray) -> TreeLikelihood:
+        return TreeLikelihood(self.patterns, self.spec.build(theta))
+
+    def _theta_value(self, theta: np.ndarray, tree: Tree) -> float:
+        prior = self.spec.log_prior(theta) if self.with_prior else 0.0
+        return self._at(theta).log_likelihood(tree) + prior
+
+    def by_lengths(
+        self, theta: np.ndarray, lengths: np.ndarray
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """Value, and first and second derivative by the log lengths (2n-3,)."""
+        tree = Tree(self.tree.parent, self.tree.children, lengths)
+        value, first, second = self._at(theta).derivatives(tree)
+        inner = lengths[1:]
+        slope = inner * first[1:]
+        curvature = slope + inner**2 * second[1:]
+        if self.branch_rate is not None:
+            value += float(np.sum(np.log(self.branch_rate * inner) - self.branch_rate * inner))
+            slope += 1.0 - self.branch_rate * inner
+            curvature -= self.branch_rate * inner
+        if self.with_prior:
+            value += self.spec.log_prior(theta)
+        return float(value), slope, curvature
+
+    def by_theta(self, theta: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First and second derivative by each component of theta, by central differences."""
+        tree = Tree(self.tree.parent, self.tree.children, lengths)
+        here = self._theta_value(theta, tree) if theta.size else 0.0
+        first, second = np.empty(theta.size), np.empty(theta.size)
+        for i in range(theta.size):
+            step = np.zeros(theta.size)
+            step[i] = THETA_STEP
+            above = self._theta_value(theta + step, tree)
+            below = self._theta_value(theta - step, tree)
+            first[i] = (above - below) / (2.0 * THETA_STEP)
+            second[i] = (above - 2.0 * here + below) / THETA_STEP**2
+        return first, second
+
+
+def _start_lengths(tree: Tree) -> np.ndarray:
+    n_nodes = tree.parent.size
+    lengths = np.full(n_nodes, START_LENGTH)
+    if tree.lengths is not None:
+        given = np.asarray(tree.lengths, dtype=float)
+        # From a length of zero the logarithm would never come back.
+        lengths = np.where(np.isfinite(given), np.clip(given, 1e-4, LONGEST), START_LENGTH)
+    lengths[0] = 0.0
+    return lengths
+
+
+def _newton_lengths(target: _Target, theta: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """A few damped Newton steps on all log lengths at once; the best lengths seen are returned."""
+    best, best_lengths = -np.inf, lengths
+    for _ in range(NEWTON_SWEEPS):
+        value, slope, curvature = target.by_lengths(theta, lengths)
+        if value <= best:
+            break
+        best, best_lengths = value, lengths
+        step = np.clip(slope / np.maximum(-curvature, 0.3), -1.5, 1.5)
+        lengths = lengths.copy()
+        lengths[1:] = np.clip(lengths[1:] * np.exp(step), 1e-6, LONGEST)
+    return best_lengths
+
+
+def _maximise(
+    target: _Target, theta: np.ndarray, lengths: np.ndarray, max_iterations: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """L-BFGS-B from a point, coordinates scaled by the curvatures there."""
+    n_free = theta.size
+    curvatures = [target.by_theta(theta, lengths)[1], target.by_lengths(theta, lengths)[2]]
+    scale = 1.0 / np.sqrt(np.maximum(-np.concatenate(curvatures), 1.0))
+
+    def unpack(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        natural = x * scale
+        moved = np.zeros(lengths.size)
+        moved[1:] = np.clip(np.exp(natural[n_free:]), SHORTEST, LONGEST)
+        return natural[:n_free], moved
+
+    def negative(x: np.ndarray) -> tuple[float, np.ndarray]:
+        point = unpack(x)
+        value, slope, _ = target.by_lengths(*point)
+        return -value, -np.concatenate([target.by_theta(*point)[0], slope]) * scale
+
+    bounds = target.spec.bounds + [(np.log(SHORTEST), np.log(LONGEST))] * (lengths.size - 1)
+    lower, upper = np.array(bounds).T / scale
+    result = minimize(
+        negative,
+        np.clip(np.concatenate([theta, np.log(lengths[1:])]) / scale, lower, upper),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=list(zip(lower, upper, strict=True)),
+        options={"maxiter": max_iterations, "ftol": 1e-10, "gtol": 1e-3, "maxcor": 30},
+    )
+    return unpack(result.x)

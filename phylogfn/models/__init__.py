@@ -1,0 +1,24 @@
+"""Substitution and rate models of nucleotides and amino acids."""
+
+from phylogfn.models.dna import DNA_MODELS, GTR_PAIRS, NUCLEOTIDES
+from phylogfn.models.frequencies import empirical_frequencies
+from phylogfn.models.parameters import Parameter, Prior, parse_prior
+from phylogfn.models.parsing import parse_model
+from phylogfn.models.protein import AMINO_ACIDS, PROTEIN_MODELS
+from phylogfn.models.spec import ModelSpec
+from phylogfn.models.substitution import SubstitutionModel
+
+__all__ = [
+    "AMINO_ACIDS",
+    "DNA_MODELS",
+    "GTR_PAIRS",
+    "ModelSpec",
+    "NUCLEOTIDES",
+    "PROTEIN_MODELS",
+    "Parameter",
+    "Prior",
+    "SubstitutionModel",
+    "empirical_frequencies",
+    "parse_model",
+    "parse_prior",
+]

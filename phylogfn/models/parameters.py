@@ -1,0 +1,171 @@
+"""Free parameters of a model: their unconstrained coordinates, their bounds and their priors.
+
+An optimiser or a Laplace approximation works on a vector theta without constraints:
+
+* positive parameters (kappa, gamma shape): theta = log x;
+* shares (invariant sites): theta = log(x / (1 - x));
+* simplexes (frequencies, exchangeabilities): additive log ratios to the last component.
+
+`log_prior` is the density of theta, so it holds the logarithm of the Jacobian. Default priors are
+those of MrBayes (Ronquist et al. 2012, Syst Biol 61:539-542).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import gammaln
+
+from gfncore.errors import UserError
+
+__all__ = ["Parameter", "Prior", "parse_prior"]
+
+_PRIOR_ARGUMENTS = {"exp": 1, "uniform": 2, "beta": 2, "dirichlet": 1, "gamma": 2}
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A prior density: "exp" (rate), "gamma" (shape, rate), "uniform" (low, high), "beta" (a, b).
+
+    For simplexes "dirichlet" (one concentration for all components). "beta" on a positive
+    parameter x is, as in MrBayes, the density of the ratio x / (1 + x).
+    """
+
+    family: str
+    arguments: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return self.family + ":" + ",".join(f"{value:g}" for value in self.arguments)
+
+
+def parse_prior(text: str) -> Prior:
+    """Read a prior such as "exp:1", "beta:1,1", "uniform:0,1", "gamma:2,1" or "dirichlet:1".
+
+    Raises
+    ------
+    UserError
+        If the family is unknown, or the numbers are missing or out of range.
+    """
+    family, _, numbers = text.strip().lower().partition(":")
+    if family not in _PRIOR_ARGUMENTS:
+        raise UserError(f"prior '{text}': unknown; known are {', '.join(_PRIOR_ARGUMENTS)}")
+    expected = _PRIOR_ARGUMENTS[family]
+    try:
+        arguments = [float(number) for number in numbers.split(",")]
+    except ValueError:
+        arguments = []
+    positive = family == "uniform" or all(value > 0 for value in arguments)
+    if len(arguments) != expected or not np.all(np.isfinite(arguments)) or not positive:
+        raise UserError(
+            f"prior '{text}': '{family}' takes {expected} positive number(s), "
+            f"as in '{family}:{','.join(['1'] * expected)}'"
+        )
+    if family == "uniform" and arguments[0] >= arguments[1]:
+        raise UserError(f"prior '{text}': the lower end must be below the upper end")
+    return Prior(family, tuple(arguments))
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One free parameter, scalar or simplex.
+
+    Attributes
+    ----------
+    name : str
+        "kappa", "exchangeabilities", "frequencies", "gamma_shape" or "invariant".
+    kind : str
+        "positive", "share" or "simplex".
+    labels : tuple of str
+        A label for each natural component, e.g. ("A", "C", "G", "T").
+    start : tuple of float
+        Natural values where an optimisation starts.
+    bounds : tuple of float
+        Lower and upper end of the unconstrained coordinates.
+    prior : Prior
+        Density of the natural value.
+    """
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    start: tuple[float, ...]
+    bounds: tuple[float, float]
+    prior: Prior
+
+    @property
+    def n_free(self) -> int:
+        """Number of unconstrained coordinates."""
+        return len(self.start) - 1 if self.kind == "simplex" else 1
+
+    def to_unconstrained(self, natural: np.ndarray) -> np.ndarray:
+        """Map natural values to the unconstrained coordinates, shape(n_free,)."""
+        natural = np.asarray(natural, dtype=float)
+        if self.kind == "positive":
+            return np.log(natural)
+        if self.kind == "share":
+            return np.log(natural) - np.log1p(-natural)
+        return np.log(natural[:-1]) - np.log(natural[-1])
+
+    def to_natural(self, theta: np.ndarray) -> np.ndarray:
+        """Map unconstrained coordinates to natural values, shape(1,) or shape(len(start),)."""
+        theta = np.asarray(theta, dtype=float)
+        if self.kind == "positive":
+            return np.exp(theta)
+        if self.kind == "share":
+            return 1.0 / (1.0 + np.exp(-theta))
+        padded = np.append(theta, 0.0)
+        weights = np.exp(padded - padded.max())
+        return weights / weights.sum()
+
+    def log_prior(self, theta: np.ndarray) -> float:
+        """Log density (nats) of the unconstrained coordinates, Jacobian included."""
+        log_x, log_rest = self._log_natural(np.asarray(theta, dtype=float))
+        arguments = self.prior.arguments
+        if self.prior.family == "dirichlet":
+            size, alpha = len(self.start), arguments[0]
+            constant = gammaln(size * alpha) - size * gammaln(alpha)
+            return float(constant + alpha * log_x.sum())
+        x = float(np.exp(log_x[0]))
+        log_jacobian = float(log_x[0] + (log_rest if self.kind == "share" else 0.0))
+        if self.prior.family == "exp":
+            return float(np.log(arguments[0]) - arguments[0] * x + log_jacobian)
+        if self.prior.family == "gamma":
+            shape, rate = arguments
+            density = shape * np.log(rate) - gammaln(shape) + (shape - 1) * log_x[0] - rate * x
+            return float(density + log_jacobian)
+        if self.prior.family == "uniform":
+            low, high = arguments
+            return float(-np.log(high - low) + log_jacobian) if low <= x <= high else -np.inf
+        a, b = arguments
+        log_share, log_other = log_x[0], log_rest
+        if self.kind == "positive":  # x / (1 + x) is what has the beta density
+            log_share, log_other = -np.log1p(np.exp(-theta[0])), -np.log1p(np.exp(theta[0]))
+        constant = gammaln(a + b) - gammaln(a) - gammaln(b)
+        return float(constant + a * log_share + b * log_other)
+
+    def with_prior(self, prior: Prior) -> Parameter:
+        """Return a copy with another prior.
+
+        Raises
+        ------
+        UserError
+            If the prior's family does not fit the parameter's kind.
+        """
+        fits = {
+            "positive": ("exp", "gamma", "uniform", "beta"),
+            "share": ("uniform", "beta"),
+            "simplex": ("dirichlet",),
+        }[self.kind]
+        if prior.family not in fits:
+            raise UserError(f"prior '{prior}' does not fit {self.name}; use {' or '.join(fits)}")
+        return replace(self, prior=prior)
+
+    def _log_natural(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
+        """Logarithms of the natural values and, for a share, of 1 - x."""
+        if self.kind == "positive":
+            return theta, 0.0
+        if self.kind == "share":
+            return -np.logaddexp(0.0, -theta), float(-np.logaddexp(0.0, theta[0]))
+        padded = np.append(theta, 0.0)
+        return padded - np.logaddexp.reduce(padded), 0.0

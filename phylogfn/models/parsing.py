@@ -1,0 +1,216 @@
+"""Reading model strings such as "HKY85+G4+I", "GTR{1,2,1,1,2,1}+F" or "LG+F+G8{0.5}"."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gfncore.errors import UserError
+from phylogfn.models.dna import DNA_MODELS, GTR_PAIRS, NUCLEOTIDES
+from phylogfn.models.parameters import Parameter, Prior
+from phylogfn.models.protein import AMINO_ACIDS, PROTEIN_MODELS
+from phylogfn.models.spec import ModelSpec
+
+__all__ = ["parse_model"]
+
+_ALIASES = {
+    "JC": "JC69", "K2P": "K80", "HKY": "HKY85", "POISSON": "Poisson", "DAYHOFF": "Dayhoff",
+}  # fmt: skip
+_PIECE = re.compile(r"(?P<name>[A-Za-z0-9]+)(?:\{(?P<values>[^{}]*)\})?$")
+_EXAMPLE = "as in 'HKY85+G4', 'GTR+I+G4' or 'LG+F+G4'"
+_SUFFIXES = "+F, +FO, +FQ, +G[categories], +I"
+_SHAPE = Parameter("gamma_shape", "positive", ("alpha",), (0.5,), (-3.9, 5.3), Prior("exp", (1.0,)))
+_INVARIANT = Parameter(
+    "invariant", "share", ("pinvar",), (0.2,), (-9.0, 7.0), Prior("uniform", (0.0, 1.0))
+)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One part of a model string: its text, its name and the numbers in its braces."""
+
+    text: str
+    name: str
+    values: tuple[float, ...]
+
+
+def parse_model(text: str, alphabet: object) -> ModelSpec:
+    """Read a model string.
+
+    Parameters
+    ----------
+    text : str
+        A model (JC69, K80, F81, HKY85, GTR; Poisson, LG, WAG, JTT, Dayhoff) and suffixes: `+G[k]`
+        gamma rates in k categories (4), `+I` invariant sites, `+F` frequencies counted in the
+        alignment, `+FO` free, `+FQ` equal. Braces fix values: "HKY85{kappa=2.1}+G4{0.5}+I{0.2}",
+        "F81{0.1,0.2,0.3,0.4}", "+F{...}". Nucleotide models with unequal frequencies have
+        free ones unless told otherwise; protein models those of their matrix.
+    alphabet : Alphabet or str
+        "dna", "rna" or "protein", or an object with such a `name`.
+
+    Raises
+    ------
+    UserError
+        If the string cannot be read; the message names the nearest known model.
+    """
+    kind = str(getattr(alphabet, "name", alphabet)).lower()
+    known = PROTEIN_MODELS if kind == "protein" else tuple(DNA_MODELS)
+    pieces = [_piece(text, piece.strip()) for piece in text.strip().split("+")]
+    family = _family(text, pieces[0].name, known, kind)
+    build = _protein_spec if kind == "protein" else _dna_spec
+    return build(text, family, pieces[0].values, _suffixes(text, pieces[1:]))
+
+
+def _piece(text: str, piece: str) -> _Piece:
+    match = _PIECE.match(piece)
+    if match is None:
+        raise UserError(f"model '{text}': cannot read '{piece}'; write it {_EXAMPLE}")
+    values: list[float] = []
+    for word in (match["values"] or "").replace(";", ",").split(",") if match["values"] else []:
+        number = word.split("=")[-1].strip()
+        try:
+            values.append(float(number))
+        except ValueError:
+            raise UserError(f"model '{text}': '{number}' in '{piece}' is not a number") from None
+    if any(not np.isfinite(value) or value < 0 for value in values):
+        raise UserError(f"model '{text}': values in '{piece}' must be finite and not negative")
+    return _Piece(piece, match["name"], tuple(values))
+
+
+def _family(text: str, name: str, known: tuple[str, ...], kind: str) -> str:
+    canonical = {model.upper(): model for model in known}
+    wanted = _ALIASES.get(name.upper(), name).upper()
+    if wanted in canonical:
+        return canonical[wanted]
+    other = tuple(DNA_MODELS) if kind == "protein" else PROTEIN_MODELS
+    if wanted in {model.upper() for model in other}:
+        raise UserError(
+            f"model '{text}': {name} is not for {kind} data; use one of {', '.join(known)}"
+        )
+    near = difflib.get_close_matches(wanted, [*canonical, *_ALIASES], n=1, cutoff=0.4)
+    near_name = canonical.get(_ALIASES.get(near[0], near[0]).upper()) if near else None
+    hint = f"did you mean {near_name}? " if near_name else ""
+    raise UserError(f"model '{text}': unknown model '{name}'; {hint}known are {', '.join(known)}")
+
+
+def _suffixes(text: str, pieces: list[_Piece]) -> dict[str, tuple[int, _Piece]]:
+    """Suffixes by kind ("F", "FO", "FQ", "G", "I"), with the number of gamma categories."""
+    found: dict[str, tuple[int, _Piece]] = {}
+    for piece in pieces:
+        match = re.fullmatch(r"(FO|FQ|F|I|G)(\d*)", piece.name.upper())
+        if match is None or (match[2] and match[1] != "G"):
+            raise UserError(f"model '{text}': unknown suffix '+{piece.name}'; known: {_SUFFIXES}")
+        categories = int(match[2] or 4)
+        if match[1] == "G" and not 1 <= categories <= 64:
+            raise UserError(f"model '{text}': '+{piece.name}' needs 1 to 64 categories")
+        kinds = {key[0] for key in found}
+        if match[1][0] in kinds:
+            raise UserError(f"model '{text}': '+{match[1][0]}' is given twice")
+        found[match[1]] = (categories, piece)
+    return found
+
+
+def _frequencies(text: str, values: tuple[float, ...], n_states: int) -> tuple[float, ...]:
+    total = sum(values)
+    if len(values) != n_states or min(values) <= 0 or abs(total - 1.0) > 1e-3:
+        raise UserError(
+            f"model '{text}': {n_states} positive frequencies with sum 1 are needed, "
+            f"found {len(values)} with sum {total:g}"
+        )
+    return tuple(value / total for value in values)
+
+
+def _common(text: str, suffixes: dict[str, tuple[int, _Piece]]) -> dict[str, Any]:
+    """Gamma and invariant sites: fixed values, and parameters where they are free."""
+    fields: dict[str, Any] = {"parameters": ()}
+    if "G" in suffixes:
+        categories, piece = suffixes["G"]
+        fields["n_categories"] = categories
+        if len(piece.values) > 1 or (piece.values and piece.values[0] <= 0):
+            raise UserError(f"model '{text}': '+G' takes one positive shape, as in '+G4{{0.5}}'")
+        if piece.values:
+            fields["gamma_shape"] = piece.values[0]
+        elif categories > 1:
+            fields["parameters"] += (_SHAPE,)
+    if "I" in suffixes:
+        values = suffixes["I"][1].values
+        if len(values) > 1 or (values and values[0] >= 1):
+            raise UserError(f"model '{text}': '+I' takes one share below 1, as in '+I{{0.2}}'")
+        if values:
+            fields["invariant"] = values[0]
+        else:
+            fields["parameters"] += (_INVARIANT,)
+    return fields
+
+
+def _free_frequencies(states: str) -> Parameter:
+    start = (1.0 / len(states),) * len(states)
+    return Parameter(
+        "frequencies", "simplex", tuple(states), start, (-9.0, 9.0), Prior("dirichlet", (1.0,))
+    )
+
+
+def _frequency_fields(
+    text: str, suffixes: dict[str, tuple[int, _Piece]], states: str
+) -> tuple[dict[str, Any], tuple[Parameter, ...]] | None:
+    """What a frequency suffix asks for; None when there is none."""
+    if "FQ" in suffixes:
+        return {"frequencies": (1.0 / len(states),) * len(states)}, ()
+    if "FO" in suffixes:
+        return {}, (_free_frequencies(states),)
+    if "F" in suffixes:
+        values = suffixes["F"][1].values
+        if values:
+            return {"frequencies": _frequencies(text, values, len(states))}, ()
+        return {"empirical": True}, ()
+    return None
+
+
+def _dna_spec(
+    text: str, name: str, values: tuple[float, ...], suffixes: dict[str, tuple[int, _Piece]]
+) -> ModelSpec:
+    family, fields = DNA_MODELS[name], _common(text, suffixes)
+    asked: tuple[dict[str, Any], tuple[Parameter, ...]] | None
+    asked = _frequency_fields(text, suffixes, NUCLEOTIDES)
+    if asked is not None and family.equal_frequencies and "FQ" not in suffixes:
+        raise UserError(
+            f"model '{text}': {name} has equal frequencies; with +F use F81, HKY85, GTR"
+        )
+    if name == "F81" and values:
+        asked, values = ({"frequencies": _frequencies(text, values, 4)}, ()), ()
+    if asked is None:
+        asked = ({}, () if family.equal_frequencies else (_free_frequencies(NUCLEOTIDES),))
+    free: tuple[Parameter, ...] = ()
+    if values:
+        fields["rates"] = _fixed_rates(text, name, values)
+    elif family.rates is not None:
+        free = (family.rates,)
+    fields["parameters"] = free + asked[1] + fields["parameters"]
+    return ModelSpec(text, name, 4, **fields, **asked[0])
+
+
+def _fixed_rates(text: str, name: str, values: tuple[float, ...]) -> tuple[float, ...]:
+    expected = {"K80": (1,), "HKY85": (1,), "GTR": (5, 6)}.get(name, ())
+    if len(values) not in expected or max(values) <= 0:
+        wanted = {
+            (): "no values",
+            (1,): "one positive kappa",
+            (5, 6): f"the rates {' '.join(GTR_PAIRS)} (the last may be left out and is then 1)",
+        }[expected]
+        raise UserError(f"model '{text}': {name} takes {wanted}, found {len(values)} values")
+    return values + (1.0,) if len(values) == 5 else values
+
+
+def _protein_spec(
+    text: str, name: str, values: tuple[float, ...], suffixes: dict[str, tuple[int, _Piece]]
+) -> ModelSpec:
+    if values:
+        raise UserError(f"model '{text}': {name} takes no values; frequencies go into '+F{{...}}'")
+    fields = _common(text, suffixes)
+    asked = _frequency_fields(text, suffixes, AMINO_ACIDS) or ({}, ())
+    fields["parameters"] = asked[1] + fields["parameters"]
+    return ModelSpec(text, name, 20, **fields, **asked[0])

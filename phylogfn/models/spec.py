@@ -1,0 +1,204 @@
+"""A model as the user names it, what it leaves free, and how a vector theta becomes a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from gfncore.errors import UserError
+from phylogfn.models.dna import GTR_PAIRS, dna_exchangeabilities
+from phylogfn.models.frequencies import empirical_frequencies
+from phylogfn.models.parameters import Parameter, parse_prior
+from phylogfn.models.protein import protein_matrix
+from phylogfn.models.rates import site_rates
+from phylogfn.models.substitution import SubstitutionModel
+
+__all__ = ["ModelSpec", "Patterns"]
+
+
+class Patterns(Protocol):
+    """What observed frequencies are counted from: `phylogfn.alignment.SitePatterns` fits."""
+
+    @property
+    def masks(self) -> np.ndarray:
+        """State sets, shape(n_taxa, n_patterns), dtype=uint32."""
+        ...
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Number of sites of each pattern, shape(n_patterns,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A named model, its fixed values and its free parameters.
+
+    Attributes
+    ----------
+    name : str
+        As the user wrote it.
+    family : str
+        Key of `DNA_MODELS` or a name in `PROTEIN_MODELS`.
+    n_states : int
+        4 or 20.
+    parameters : tuple of Parameter
+        Free parameters, in the order of theta.
+    rates : tuple of float
+        Fixed kappa or exchangeabilities; empty when free or absent.
+    frequencies : tuple of float
+        Fixed frequencies; empty when free, empirical or those of the published matrix.
+    empirical : bool
+        Frequencies are to be counted in the alignment: call `resolve` first.
+    n_categories : int
+        Gamma categories; 1 for equal rates.
+    gamma_shape : float or None
+        Fixed shape; None when free or absent.
+    invariant : float
+        Fixed share of invariant sites; 0 when free or absent.
+    """
+
+    name: str
+    family: str
+    n_states: int
+    parameters: tuple[Parameter, ...] = ()
+    rates: tuple[float, ...] = ()
+    frequencies: tuple[float, ...] = ()
+    empirical: bool = False
+    n_categories: int = 1
+    gamma_shape: float | None = None
+    invariant: float = 0.0
+
+    @property
+    def n_free(self) -> int:
+        """Length of theta."""
+        return sum(parameter.n_free for parameter in self.parameters)
+
+    @property
+    def bounds(self) -> list[tuple[float, float]]:
+        """Lower and upper end of each component of theta."""
+        return [p.bounds for p in self.parameters for _ in range(p.n_free)]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the natural values, e.g. ("kappa", "pi(A)", ..., "alpha", "pinvar")."""
+        return tuple(self.describe(self.start()))
+
+    def start(self, patterns: Patterns | None = None) -> np.ndarray:
+        """Return a vector theta, shape(n_free,), from which an optimisation may start.
+
+        With `patterns`, free frequencies start at the observed ones.
+        """
+        pieces = []
+        for parameter in self.parameters:
+            natural = np.array(parameter.start)
+            if parameter.name == "frequencies" and patterns is not None:
+                natural = empirical_frequencies(patterns.masks, patterns.weights, self.n_states)
+            pieces.append(parameter.to_unconstrained(natural))
+        return np.concatenate(pieces) if pieces else np.zeros(0)
+
+    def resolve(self, patterns: Patterns) -> ModelSpec:
+        """Return a copy whose empirical frequencies are those observed in `patterns`."""
+        if not self.empirical:
+            return self
+        observed = empirical_frequencies(patterns.masks, patterns.weights, self.n_states)
+        return replace(self, frequencies=tuple(float(x) for x in observed), empirical=False)
+
+    def with_priors(self, priors: dict[str, str]) -> ModelSpec:
+        """Return a copy with other priors.
+
+        Parameters
+        ----------
+        priors : dict
+            Parameter name to prior, e.g. `{"gamma_shape": "exp:2"}`.
+
+        Raises
+        ------
+        UserError
+            If a name is not free in this model, or a prior does not fit it.
+        """
+        free = {parameter.name: parameter for parameter in self.parameters}
+        for name, text in priors.items():
+            if name not in free:
+                known = ", ".join(free) or "none"
+                raise UserError(f"prior on '{name}': free parameters of {self.name} are {known}")
+            free[name] = free[name].with_prior(parse_prior(text))
+        return replace(self, parameters=tuple(free.values()))
+
+    def split(self, theta: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the natural values of the free parameters by name."""
+        values, position = {}, 0
+        for parameter in self.parameters:
+            piece = theta[position : position + parameter.n_free]
+            values[parameter.name] = parameter.to_natural(piece)
+            position += parameter.n_free
+        return values
+
+    def describe(self, theta: np.ndarray) -> dict[str, float]:
+        """Return the natural values under the names that MrBayes gives them.
+
+        "kappa", "r(A<->C)", "pi(A)", "alpha", "pinvar"; exchangeabilities sum to 1.
+        """
+        described: dict[str, float] = {}
+        values = self.split(np.asarray(theta, dtype=float))
+        for parameter in self.parameters:
+            for label, value in zip(parameter.labels, values[parameter.name], strict=True):
+                described[_mrbayes_name(parameter.name, label)] = float(value)
+        return described
+
+    def log_prior(self, theta: np.ndarray) -> float:
+        """Log prior density (nats) of theta, Jacobian included; 0 when nothing is free."""
+        total, position = 0.0, 0
+        for parameter in self.parameters:
+            total += parameter.log_prior(theta[position : position + parameter.n_free])
+            position += parameter.n_free
+        return total
+
+    def build(self, theta: np.ndarray | None = None) -> SubstitutionModel:
+        """Return the model at theta.
+
+        Parameters
+        ----------
+        theta : ndarray, shape(n_free,), dtype=float64, optional
+            Unconstrained values; `start()` when left out.
+
+        Raises
+        ------
+        ValueError
+            If theta has another length, or empirical frequencies have not been resolved.
+        """
+        theta = self.start() if theta is None else np.asarray(theta, dtype=float)
+        if theta.shape != (self.n_free,):
+            raise ValueError(f"{self.name} has {self.n_free} free values, found {theta.shape}")
+        if self.empirical:
+            raise ValueError(f"{self.name} counts its frequencies: call resolve(patterns) first")
+        values = self.split(theta)
+        if self.n_states == 4:
+            rates = values.get("kappa", values.get("exchangeabilities", np.array(self.rates)))
+            exchangeabilities, frequencies = dna_exchangeabilities(rates), np.full(4, 0.25)
+        else:
+            exchangeabilities, frequencies = protein_matrix(self.family)
+        if self.frequencies:
+            frequencies = np.array(self.frequencies)
+        frequencies = values.get("frequencies", frequencies)
+        shape = float(values["gamma_shape"][0]) if "gamma_shape" in values else self.gamma_shape
+        invariant = float(values["invariant"][0]) if "invariant" in values else self.invariant
+        category_rates, category_weights = site_rates(shape, self.n_categories, invariant)
+        return SubstitutionModel(
+            name=self.name,
+            frequencies=frequencies,
+            exchangeabilities=exchangeabilities,
+            category_rates=category_rates,
+            category_weights=category_weights,
+            invariant=invariant,
+        )
+
+
+def _mrbayes_name(parameter: str, label: str) -> str:
+    if parameter == "frequencies":
+        return f"pi({label})"
+    if parameter == "exchangeabilities":
+        return f"r({label[0]}<->{label[1]})" if label in GTR_PAIRS else f"r({label})"
+    return {"gamma_shape": "alpha", "invariant": "pinvar"}.get(parameter, label)

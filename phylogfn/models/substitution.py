@@ -1,0 +1,145 @@
+"""The reversible substitution model that every likelihood takes: states, rates, rate categories.
+
+Glossary: K states (4 or 20), C rate categories, pi the equilibrium frequencies, Q the generator of
+the substitution process. A site is invariant with probability `invariant`; otherwise it evolves at
+rate r_c with probability w_c. Branch lengths are expected substitutions per site, averaged over all
+sites, so `sum_c w_c r_c = 1` also when some sites are invariant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+__all__ = ["SubstitutionModel", "rate_matrix"]
+
+
+def rate_matrix(exchangeabilities: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+    """Return the generator of a reversible process, scaled to one substitution per unit time.
+
+    Parameters
+    ----------
+    exchangeabilities : ndarray, shape(K,K), dtype=float64
+        Symmetric, not negative; the diagonal is ignored.
+    frequencies : ndarray, shape(K,), dtype=float64
+        Equilibrium frequencies, positive, sum 1.
+
+    Returns
+    -------
+    generator : ndarray, shape(K,K), dtype=float64
+        Rows sum to 0 and `-sum_i pi_i Q_ii = 1`.
+    """
+    generator = exchangeabilities * frequencies[None, :]
+    np.fill_diagonal(generator, 0.0)
+    outflow = generator.sum(axis=1)
+    np.fill_diagonal(generator, -outflow)
+    return generator / (frequencies @ outflow)
+
+
+@dataclass(frozen=True)
+class SubstitutionModel:
+    """A reversible model with discrete rate categories and invariant sites.
+
+    Attributes
+    ----------
+    name : str
+        As the user wrote it, e.g. "HKY85+G4".
+    frequencies : ndarray, shape(K,), dtype=float64
+        Equilibrium frequencies pi.
+    exchangeabilities : ndarray, shape(K,K), dtype=float64
+        Symmetric with a zero diagonal, in arbitrary units.
+    category_rates : ndarray, shape(C,), dtype=float64
+        Relative rates r_c of the variable sites.
+    category_weights : ndarray, shape(C,), dtype=float64
+        Probabilities w_c, sum 1 - `invariant`.
+    invariant : float
+        Probability that a site cannot change.
+    """
+
+    name: str
+    frequencies: np.ndarray
+    exchangeabilities: np.ndarray
+    category_rates: np.ndarray
+    category_weights: np.ndarray
+    invariant: float = 0.0
+
+    def __post_init__(self) -> None:
+        n_states = self.frequencies.shape[0]
+        if self.exchangeabilities.shape != (n_states, n_states):
+            raise ValueError(
+                f"{n_states} frequencies need {n_states}x{n_states} exchangeabilities, "
+                f"found shape {self.exchangeabilities.shape}"
+            )
+        if self.category_rates.shape != self.category_weights.shape:
+            raise ValueError("category_rates and category_weights differ in shape")
+        if abs(self.category_weights.sum() + self.invariant - 1.0) > 1e-9:
+            raise ValueError("category_weights must sum to 1 - invariant")
+
+    @property
+    def n_states(self) -> int:
+        """Number of states K."""
+        return self.frequencies.shape[0]
+
+    @property
+    def n_categories(self) -> int:
+        """Number of rate categories C of the variable sites."""
+        return self.category_rates.shape[0]
+
+    @cached_property
+    def Q(self) -> np.ndarray:
+        """Generator, shape(K,K): rows sum to 0, one expected substitution per unit time."""
+        return rate_matrix(self.exchangeabilities, self.frequencies)
+
+    @property
+    def is_jukes_cantor(self) -> bool:
+        """Whether all exchangeabilities and all frequencies are equal (closed forms hold)."""
+        off_diagonal = self.exchangeabilities[~np.eye(self.n_states, dtype=bool)]
+        return bool(
+            np.ptp(self.frequencies) < 1e-14 and np.ptp(off_diagonal) <= 1e-14 * off_diagonal.max()
+        )
+
+    def eigen(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Decompose the generator as `right @ diag(values) @ left`.
+
+        The process is reversible, so `sqrt(pi) Q 1/sqrt(pi)` is symmetric and the decomposition
+        is real and well conditioned.
+
+        Returns
+        -------
+        right : ndarray, shape(K,K), dtype=float64
+            Right eigenvectors in columns.
+        values : ndarray, shape(K,), dtype=float64
+            Eigenvalues, ascending; the last is 0.
+        left : ndarray, shape(K,K), dtype=float64
+            Inverse of `right`.
+        """
+        return self._eigen
+
+    @cached_property
+    def _eigen(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        root = np.sqrt(self.frequencies)
+        symmetric = root[:, None] * self.Q / root[None, :]
+        values, vectors = np.linalg.eigh(0.5 * (symmetric + symmetric.T))
+        values[-1] = 0.0
+        right = np.ascontiguousarray(vectors / root[:, None])
+        left = np.ascontiguousarray(vectors.T * root[None, :])
+        return right, np.minimum(values, 0.0), left
+
+    def transition_probabilities(self, length: float | np.ndarray) -> np.ndarray:
+        """Return P(t) = exp(Q t) at unit rate.
+
+        Parameters
+        ----------
+        length : float or ndarray, shape(...)
+            Expected substitutions per site.
+
+        Returns
+        -------
+        probabilities : ndarray, shape(..., K, K), dtype=float64
+            Rows are start states and sum to 1.
+        """
+        right, values, left = self.eigen()
+        growth = np.exp(np.multiply.outer(np.asarray(length, dtype=float), values))
+        return np.maximum((right * growth[..., None, :]) @ left, 0.0)

@@ -1,0 +1,308 @@
+"""The report of a run: one HTML file, nothing fetched from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from gfncore.progress import format_duration
+from phylogfn.citations import plain_text, references
+from phylogfn.consensus import consensus_tree
+from phylogfn.diagnostics import PARETO_K_LIMIT, robinson_foulds_splits, split_names
+from phylogfn.posterior import Posterior, SplitTable, split_table
+from phylogfn.report.line_chart import draw_line_chart
+from phylogfn.report.tree_figure import draw_tree, support_class
+from phylogfn.tree import canonical_newick, splits
+from phylogfn.writers import RunFacts
+
+__all__ = ["TrainingCurve", "read_training", "render_report"]
+
+_TOPOLOGIES_SHOWN = 10
+_CLADES_SHOWN = 12
+_MOST_POINTS = 400
+_WIDE, _NARROW = 940, 350
+
+
+@dataclass(frozen=True)
+class TrainingCurve:
+    """A figure followed during the run, against seconds."""
+
+    label: str
+    seconds: list[float]
+    values: list[float]
+    errors: list[float] | None
+
+
+def render_report(
+    posterior: Posterior,
+    summary: dict[str, Any],
+    facts: RunFacts,
+    *,
+    table: SplitTable | None = None,
+    training: Path | None = None,
+) -> str:
+    """Return the report as HTML text.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        The answer.
+    summary : dict
+        What ``summary.json`` holds; its warnings are shown first.
+    facts : RunFacts
+        What else is known of the run.
+    table : SplitTable, optional
+        Supports and lengths of the splits, if they are there already.
+    training : Path, optional
+        ``train.jsonl``; the report does without if it is missing.
+    """
+    table = split_table(posterior) if table is None else table
+    root = consensus_tree(table)
+    description = (
+        f"Majority-rule consensus tree of {posterior.n_taxa} taxa with clade probabilities"
+    )
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja").render(
+        s=summary,
+        name=Path(facts.alignment).name if facts.alignment != "-" else "standard input",
+        cards=_cards(posterior),
+        warnings=summary["warnings"],
+        trees=[
+            (kind, Markup(draw_tree(root, posterior.names, width=width, title=description)))
+            for kind, width in (("wide", _WIDE), ("narrow", _NARROW))
+        ],
+        topologies=_topologies(posterior),
+        credible=_credible_sets(posterior),
+        clades=_uncertain_clades(table),
+        checks=_checks(posterior),
+        curves=_curves(training),
+        run=_run_rows(summary, facts),
+        extra=_extra_rows(summary["extra"]),
+        citations=[(r.use, plain_text(r), r.link) for r in references(facts.methods).values()],
+    )
+
+
+def read_training(path: Path | None) -> list[TrainingCurve]:
+    """Return what ``train.jsonl`` tells over time.
+
+    Each line is a JSON object with ``seconds`` and any of ``log_evidence`` (with
+    ``log_evidence_se``), ``ess`` and ``loss``. A line cut short, as a killed run leaves it, is
+    passed over.
+    """
+    if path is None or not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and _is_number(row.get("seconds")):
+            rows.append(row)
+    rows.sort(key=lambda row: row["seconds"])
+    labels = {
+        "log_evidence": "log evidence (nats)",
+        "ess": "effective sample size",
+        "loss": "training loss",
+    }
+    curves = []
+    for key, label in labels.items():
+        kept = _thin([row for row in rows if _is_number(row.get(key))])
+        if len(kept) > 1:
+            errors = [float(row.get(f"{key}_se") or 0.0) for row in kept]
+            curves.append(
+                TrainingCurve(
+                    label,
+                    [float(row["seconds"]) for row in kept],
+                    [float(row[key]) for row in kept],
+                    errors if any(errors) else None,
+                )
+            )
+    return curves
+
+
+def _cards(posterior: Posterior) -> list[dict[str, str]]:
+    best = float(posterior.topology_probabilities[0]) if posterior.n_topologies else math.nan
+    sets = _credible_sets(posterior)
+    k = posterior.pareto_k
+    return [
+        {
+            "label": "Log evidence",
+            "value": _signed(posterior.log_evidence, 2),
+            "note": f"\u00b1 {posterior.log_evidence_se:.3f} nats (standard error)",
+        },
+        {
+            "label": "Best topology",
+            "value": f"{100 * best:.1f} %",
+            "note": f"of the probability; 95 % needs {sets[1][1]}",
+        },
+        {
+            "label": "Effective sample size",
+            "value": f"{posterior.ess:,.0f}",
+            "note": f"of {posterior.n_proposals:,} weighted draws",
+        },
+        {
+            "label": "Pareto k\u0302",
+            "value": f"{k:.2f}".replace("-", "\u2212") if math.isfinite(k) else "n/a",
+            "note": f"reliable below {PARETO_K_LIMIT}",
+        },
+    ]
+
+
+def _topologies(posterior: Posterior) -> list[dict[str, Any]]:
+    cumulative = np.cumsum(posterior.topology_probabilities)
+    shown = range(min(_TOPOLOGIES_SHOWN, posterior.n_topologies))
+    held = [splits(posterior.topology(index)) for index in shown]
+    return [
+        {
+            "rank": index + 1,
+            "percent": 100 * float(posterior.topology_probabilities[index]),
+            "cumulative": f"{100 * cumulative[index]:.1f} %",
+            "log_evidence": _signed(float(posterior.topology_log_evidences[index]), 2),
+            "distance": robinson_foulds_splits(held[0], held[index]),
+            "newick": canonical_newick(posterior.topology(index), posterior.names, lengths=False),
+        }
+        for index in shown
+    ]
+
+
+def _credible_sets(posterior: Posterior) -> list[tuple[str, str]]:
+    cumulative = np.cumsum(posterior.topology_probabilities)
+    sets = []
+    for share in (0.50, 0.95, 0.99):
+        reached = np.flatnonzero(cumulative >= share - 1e-12)
+        if len(reached):
+            count = int(reached[0]) + 1
+            size = "1 topology" if count == 1 else f"{count:,} topologies"
+        else:
+            size = f"more than the {posterior.n_topologies:,} topologies listed"
+        sets.append((f"{100 * share:.0f} %", size))
+    return sets
+
+
+def _uncertain_clades(table: SplitTable) -> list[dict[str, str]]:
+    """Return the splits about which the data say least, most open question first."""
+    open_questions = sorted(
+        ((split, support) for split, support in table.supports.items() if 0.05 < support < 0.95),
+        key=lambda item: (abs(item[1] - 0.5), item[0]),
+    )
+    return [
+        {
+            "support": f"{support:.2f}",
+            "kind": support_class(support) if support > 0.5 else "s0",
+            "names": split_names(split, table.names),
+        }
+        for split, support in open_questions[:_CLADES_SHOWN]
+    ]
+
+
+def _checks(posterior: Posterior) -> list[dict[str, Any]]:
+    share = posterior.ess / posterior.n_proposals if posterior.n_proposals else math.nan
+    se, k = posterior.log_evidence_se, posterior.pareto_k
+    return [
+        {
+            "good": se <= 0.1,
+            "name": "Error of the log evidence",
+            "value": f"{se:.3f} nats",
+            "meaning": "Two models are told apart when their log evidences differ by several "
+            "times this error; a difference of 3 nats is strong evidence.",
+        },
+        {
+            "good": posterior.ess >= 100,
+            "name": "Effective sample size",
+            "value": f"{posterior.ess:,.0f} ({100 * share:.0f} % of draws)",
+            "meaning": "The weighted draws are worth this many independent draws from the "
+            "posterior. Clade probabilities err by at most about "
+            f"{0.5 / math.sqrt(max(posterior.ess, 1.0)):.3f}.",
+        },
+        {
+            "good": k <= PARETO_K_LIMIT,
+            "name": "Tail of the weights (Pareto k\u0302)",
+            "value": f"{k:.2f}".replace("-", "\u2212") if math.isfinite(k) else "not defined",
+            "meaning": "Below 0.7 the errors stated can be believed; above it, a few draws "
+            "dominate and trees may have been missed.",
+        },
+    ]
+
+
+def _curves(training: Path | None) -> list[dict[str, Any]]:
+    curves = []
+    for curve in read_training(training):
+        drawings = [
+            (
+                kind,
+                Markup(
+                    draw_line_chart(
+                        curve.seconds,
+                        curve.values,
+                        band=curve.errors,
+                        x_label="seconds",
+                        y_label=curve.label,
+                        width=width,
+                        height=height,
+                    )
+                ),
+            )
+            for kind, width, height in (("wide", 460, 230), ("narrow", _NARROW, 220))
+        ]
+        if all(svg for _, svg in drawings):
+            curves.append({"label": curve.label, "drawings": drawings})
+    return curves
+
+
+def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]:
+    use = facts.use
+    took = format_duration(use.wall_seconds)
+    if facts.budget_seconds is not None:
+        took += f" (budget {format_duration(facts.budget_seconds)})"
+    return [
+        ("Alignment", f"{facts.alignment}: {summary['n_taxa']} taxa, {facts.n_sites:,} sites, "
+         f"{facts.n_patterns:,} distinct site patterns"),
+        ("Model", f"{facts.model}, branch lengths {facts.branch_prior}"),
+        ("Posterior draws", f"{summary['n_samples']:,} trees"),
+        ("Run time", took),
+        ("Processor time", format_duration(use.cpu_seconds)),
+        ("Peak memory", f"{use.peak_memory_bytes / 2**20:,.0f} MiB"),
+        ("Likelihood evaluations", f"{facts.likelihood_evaluations:,}"),
+        ("Seed", str(facts.seed)),
+        ("Program", f"phylogfn {summary['version']}"),
+        ("Command", facts.command),
+    ]
+
+
+def _extra_rows(extra: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    for key, value in extra.items():
+        if isinstance(value, bool) or value is None:
+            continue
+        if isinstance(value, float):
+            rows.append((key.replace("_", " "), f"{value:,.4g}"))
+        elif isinstance(value, int | str):
+            rows.append((key.replace("_", " "), f"{value:,}" if isinstance(value, int) else value))
+    return rows
+
+
+def _thin(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    step = max(1, math.ceil(len(rows) / _MOST_POINTS))
+    return rows[::-1][::step][::-1]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _signed(value: float, decimals: int) -> str:
+    return f"{value:,.{decimals}f}".replace("-", "\u2212") if math.isfinite(value) else "n/a"

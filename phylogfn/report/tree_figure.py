@@ -1,0 +1,163 @@
+"""A phylogram as inline SVG: names aligned, supports labelled, a scale bar.
+
+Colours are CSS classes, so that the page decides them for light and dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from phylogfn.consensus import ConsensusTree
+from phylogfn.midpoint import root_at_midpoint
+
+__all__ = ["draw_tree", "nice_step", "support_class"]
+
+_ROW = 21.0
+_FONT = 13.0
+_CHARACTER = 6.9
+_MARGIN = 14.0
+
+
+def draw_tree(
+    tree: ConsensusTree,
+    names: Sequence[str],
+    *,
+    width: int = 960,
+    title: str = "Consensus tree",
+) -> str:
+    """Return the tree as an SVG element.
+
+    Parameters
+    ----------
+    tree : ConsensusTree
+        The unrooted tree; it is drawn rooted at its midpoint.
+    names : sequence of str
+        The taxa.
+    width : int
+        Width in pixels; the height follows from the number of taxa.
+    title : str
+        What assistive programs read.
+    """
+    tree = root_at_midpoint(tree)
+    longest = max(8, int(width * 0.42 / _CHARACTER))
+    name_width = min(max(len(name) for name in names), longest) * _CHARACTER + 12
+    depths = _depths(tree)
+    depth = max(depths) or 1.0
+    scale = max(width - name_width - 2 * _MARGIN, 60.0) / depth
+    x = [_MARGIN + scale * value for value in depths]
+    y = _heights(tree)
+    name_x = _MARGIN + scale * depth + 12.0
+    leaves = [(node, taxon) for node, taxon in enumerate(tree.taxon) if taxon is not None]
+    leaders = [
+        f'<path d="M{x[node] + 3:.1f} {y[node]:.1f}H{name_x - 4:.1f}"/>'
+        for node, _ in leaves
+        if name_x - x[node] > 10
+    ]
+    labels = [_name(names[taxon], longest, name_x, y[node]) for node, taxon in leaves]
+    marks = [_mark(support, x[node], y[node]) for node, support in _shown_supports(tree)]
+    height = (len(names) + 1) * _ROW + 36
+    return "".join(
+        [
+            f'<svg class="tree" role="img" aria-label="{escape(title)}" width="{width}" '
+            f'height="{height:.0f}" viewBox="0 0 {width} {height:.0f}" '
+            f'xmlns="http://www.w3.org/2000/svg" font-size="{_FONT:g}">',
+            f"<title>{escape(title)}</title>",
+            f'<g class="leader">{"".join(leaders)}</g>',
+            f'<g class="branch">{"".join(_branches(tree, x, y))}</g>',
+            "".join(marks),
+            f'<g class="taxon">{"".join(labels)}</g>',
+            _scale_bar(depth, scale, len(names)),
+            "</svg>",
+        ]
+    )
+
+
+def support_class(support: float) -> str:
+    """Return the CSS class of a clade probability: ``s3`` from .95, ``s2`` from .80, ``s1``."""
+    return "s3" if support >= 0.95 else "s2" if support >= 0.80 else "s1"
+
+
+def nice_step(span: float, parts: int) -> float:
+    """Return a round number (1, 2 or 5 times a power of ten) near ``span / parts``."""
+    if not span > 0:
+        return 1.0
+    raw = span / parts
+    power = 10.0 ** math.floor(math.log10(raw))
+    return min((power * m for m in (1, 2, 5, 10)), key=lambda step: abs(step - raw))
+
+
+def _depths(tree: ConsensusTree) -> list[float]:
+    """Return the distance of each node from the base; branches of unknown length count as one."""
+    depths = [0.0]
+    for above, length in zip(tree.parent[1:], tree.lengths[1:], strict=True):
+        depths.append(depths[above] + (1.0 if length is None else max(length, 0.0)))
+    return depths
+
+
+def _heights(tree: ConsensusTree) -> list[float]:
+    """Return y of each node in pixels: leaves in rows, others amid their outer children."""
+    children = tree.children()
+    heights, row = [0.0] * len(tree), 0
+    for node, taxon in enumerate(tree.taxon):
+        if taxon is not None:
+            row += 1
+            heights[node] = row * _ROW
+    for node in range(len(tree) - 1, -1, -1):
+        if children[node]:
+            heights[node] = (heights[children[node][0]] + heights[children[node][-1]]) / 2
+    return heights
+
+
+def _branches(tree: ConsensusTree, x: list[float], y: list[float]) -> list[str]:
+    paths = [
+        f'<path d="M{x[above]:.1f} {y[node]:.1f}H{x[node]:.1f}"/>'
+        for node, above in enumerate(tree.parent[1:], 1)
+    ]
+    for node, children in enumerate(tree.children()):
+        if children:
+            low, high = y[children[0]], y[children[-1]]
+            paths.append(f'<path d="M{x[node]:.1f} {low:.1f}V{high:.1f}"/>')
+    return paths
+
+
+def _shown_supports(tree: ConsensusTree) -> list[tuple[int, float]]:
+    """Return the supports to draw; of the two parts of the branch with the root, one."""
+    shown = [(node, support) for node, support in enumerate(tree.supports) if support is not None]
+    top = tree.children()[0]
+    if len(top) == 2 and all(tree.supports[node] is not None for node in top):
+        shown = [(node, support) for node, support in shown if node != top[0]]
+    return shown
+
+
+def _mark(support: float, x: float, y: float) -> str:
+    """Return the dot and the number of a clade; certain clades have the dot alone."""
+    kind = support_class(support)
+    dot = f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="3.6">'
+    dot += f"<title>clade probability {support:.4f}</title></circle>"
+    if support >= 0.9995:
+        return dot
+    text = f"{support:.3f}" if support >= 0.995 else f"{support:.2f}"
+    return dot + (
+        f'<text class="support {kind}" x="{x - 6:.1f}" y="{y - 4:.1f}" '
+        f'text-anchor="end">{text.removeprefix("0")}</text>'
+    )
+
+
+def _name(name: str, longest: int, x: float, y: float) -> str:
+    shown, title = name, ""
+    if len(name) > longest:
+        shown, title = name[: longest - 1] + "\u2026", f"<title>{escape(name)}</title>"
+    return f'<text x="{x:.1f}" y="{y + 4.4:.1f}">{title}{escape(shown)}</text>'
+
+
+def _scale_bar(depth: float, scale: float, n_taxa: int) -> str:
+    step = nice_step(depth, 5)
+    x, y = _MARGIN, (n_taxa + 1) * _ROW + 8
+    x_end = x + step * scale
+    return (
+        f'<g class="scale"><path d="M{x:.1f} {y - 4:.1f}v8M{x:.1f} {y:.1f}H{x_end:.1f}M{x_end:.1f} '
+        f'{y - 4:.1f}v8"/><text x="{x:.1f}" y="{y + 20:.1f}">{step:g} substitutions per site'
+        "</text></g>"
+    )

@@ -1,0 +1,128 @@
+"""A table of distinct topologies with what is known of each.
+
+Rows are found by a 128-bit key that does not depend on how nodes are numbered: the sum over clades of
+a scattered hash, clades being taken on the side without taxon 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from phylogfn.kernels.topology_numba import topology_keys
+
+__all__ = ["TopologyTable", "taxon_codes"]
+
+_CODES_SEED = 20240229  # any fixed number: keys must agree between runs that share a checkpoint
+
+
+def taxon_codes(n_taxa: int) -> np.ndarray:
+    """Fixed random codes of the taxa, shape (n_taxa, 2), uint64."""
+    rng = np.random.default_rng(_CODES_SEED)
+    return rng.integers(0, 2**64, size=(n_taxa, 2), dtype=np.uint64)
+
+
+class TopologyTable:
+    """Distinct topologies, the lengths at their mode and their collapsed log evidence.
+
+    Attributes
+    ----------
+    parents : ndarray, shape (size, 2n-2), int16
+        Drawn at taxon 0.
+    lengths : ndarray, shape (size, 2n-2), float32
+        Branch lengths near the mode, expected substitutions per site.
+    log_evidence : ndarray, shape (size,), float64
+        Closed form of log p(Y | topology), nats; without the prior of the topology.
+    visits : ndarray, shape (size,), int64
+        Steps that walks at temperature 1 stood on it.
+    """
+
+    def __init__(self, n_taxa: int):
+        self.n_taxa = n_taxa
+        self._codes = taxon_codes(n_taxa)
+        self._rows: dict[bytes, int] = {}
+        self._size = 0
+        width = 2 * n_taxa - 2
+        self._parents = np.zeros((1024, width), np.int16)
+        self._lengths = np.zeros((1024, width), np.float32)
+        self._log_evidence = np.zeros(1024)
+        self._visits = np.zeros(1024, np.int64)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def parents(self) -> np.ndarray:
+        """Parents of all topologies."""
+        return self._parents[: self._size]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Branch lengths of all topologies."""
+        return self._lengths[: self._size]
+
+    @property
+    def log_evidence(self) -> np.ndarray:
+        """Collapsed log evidence of all topologies."""
+        return self._log_evidence[: self._size]
+
+    @property
+    def visits(self) -> np.ndarray:
+        """Visits at temperature 1 to all topologies."""
+        return self._visits[: self._size]
+
+    def find(self, parents: np.ndarray) -> np.ndarray:
+        """Rows of topologies, shape (B,); -1 where one is not in the table."""
+        keys = topology_keys(np.ascontiguousarray(parents, np.int16), self._codes)
+        rows = [self._rows.get(key.tobytes(), -1) for key in keys]
+        return np.array(rows, np.int64)
+
+    def add(
+        self, parents: np.ndarray, lengths: np.ndarray, log_evidence: np.ndarray
+    ) -> np.ndarray:
+        """Add topologies that are not there yet; return the rows of all, shape (B,)."""
+        parents = np.ascontiguousarray(parents, np.int16)
+        keys = topology_keys(parents, self._codes)
+        rows = np.empty(len(keys), np.int64)
+        for i, key in enumerate(keys):
+            name = key.tobytes()
+            row = self._rows.get(name, -1)
+            if row < 0:
+                row = self._size
+                if row == len(self._parents):
+                    self._grow()
+                self._rows[name] = row
+                self._parents[row] = parents[i]
+                self._lengths[row] = lengths[i]
+                self._log_evidence[row] = log_evidence[i]
+                self._size += 1
+            elif log_evidence[i] > self._log_evidence[row]:
+                # the same topology, optimised from elsewhere, a little better
+                self._parents[row] = parents[i]
+                self._lengths[row] = lengths[i]
+                self._log_evidence[row] = log_evidence[i]
+            rows[i] = row
+        return rows
+
+    def _grow(self) -> None:
+        for name in ("_parents", "_lengths", "_log_evidence", "_visits"):
+            old = getattr(self, name)
+            new = np.zeros((2 * len(old), *old.shape[1:]), old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All rows as arrays, for a checkpoint."""
+        return {
+            "parents": self.parents.copy(),
+            "lengths": self.lengths.copy(),
+            "log_evidence": self.log_evidence.copy(),
+            "visits": self.visits.copy(),
+        }
+
+    @classmethod
+    def from_state(cls, n_taxa: int, state: dict[str, np.ndarray]) -> TopologyTable:
+        """The table that `state` described."""
+        table = cls(n_taxa)
+        table.add(state["parents"], state["lengths"], state["log_evidence"])
+        table.visits[:] = state["visits"]
+        return table

@@ -1,0 +1,129 @@
+"""Files of trees: Newick or NEXUS, as MrBayes, BEAST, IQ-TREE and this program write them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phylogfn.errors import TreeFileError
+from phylogfn.newick import ParsedTree, parse_newick
+from phylogfn.nexus import nexus_trees
+from phylogfn.text_files import read_text, source_name
+from phylogfn.tree import Tree
+from phylogfn.tree_building import leaf_names, tree_from_parsed
+
+__all__ = ["NamedTrees", "parse_tree_file", "read_trees", "taxon_index"]
+
+
+@dataclass(frozen=True, eq=False)
+class NamedTrees:
+    """The trees of a file; iterating gives (tree, weight) pairs.
+
+    Parameters
+    ----------
+    names : tuple of str, length n
+        The taxa: taxon i of each tree is ``names[i]``.
+    trees : tuple of Tree
+        In canonical form; lengths are None where the file has none.
+    weights : ndarray, shape(n_trees,), dtype=float64
+        The ``[&W ...]`` of each tree, else 1; not normalised.
+    source : str
+        What messages call the file.
+    """
+
+    names: tuple[str, ...]
+    trees: tuple[Tree, ...]
+    weights: NDArray[np.float64]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.trees)
+
+    def __iter__(self) -> Iterator[tuple[Tree, float]]:
+        return zip(self.trees, self.weights.tolist(), strict=True)
+
+
+def parse_tree_file(path: str | os.PathLike[str]) -> list[ParsedTree]:
+    """Return the trees of a Newick or NEXUS file as they stand there, of any degree.
+
+    Raises TreeFileError when the file has no tree or is malformed.
+    """
+    source = source_name(path)
+    text = read_text(path, TreeFileError)
+    if re.match(r"\s*(\[[^\]]*\]\s*)*#NEXUS", text, re.IGNORECASE):
+        trees = list(nexus_trees(text, source))
+    else:
+        trees = list(parse_newick(text, source))
+    if not trees:
+        raise TreeFileError(f"{source}: has no trees; give Newick, or NEXUS with a trees block")
+    return trees
+
+
+def taxon_index(
+    parsed: ParsedTree, names: Sequence[str] | None, source: str
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Return the taxa and the number of each leaf label.
+
+    With `names` given, labels are those names; where that fails for some, names with blanks are
+    also known by underscores and the other way round, as many programs exchange them.
+    """
+    leaves = leaf_names(parsed)
+    if "" in leaves:
+        raise TreeFileError(f"{source}: {parsed.place}: a leaf has no name")
+    if names is None:
+        declared = set(parsed.taxa) == set(leaves) and len(parsed.taxa) == len(leaves)
+        order = parsed.taxa if declared else tuple(dict.fromkeys(leaves))
+        return order, {name: i for i, name in enumerate(order)}
+    index = {name: i for i, name in enumerate(names)}
+    if not set(leaves) <= set(index):
+        loose = {re.sub(r"\s", "_", name): i for i, name in enumerate(names)}
+        if len(loose) == len(names):
+            matched = {leaf: loose.get(re.sub(r"\s", "_", leaf)) for leaf in leaves}
+            if set(matched.values()) == set(range(len(names))):
+                index = {leaf: i for leaf, i in matched.items() if i is not None}
+    return tuple(names), index
+
+
+def read_trees(
+    path: str | os.PathLike[str],
+    names: Sequence[str] | None = None,
+    *,
+    multifurcations: str = "error",
+) -> NamedTrees:
+    """Read all trees of a file.
+
+    Parameters
+    ----------
+    path : path-like
+        A Newick file of one or many trees, or a NEXUS file with trees blocks, with or without
+        TRANSLATE (MrBayes' .t, .trprobs and .con.tre among them); plain or gzipped; ``-`` is
+        standard input.
+    names : sequence of str, optional
+        The taxa, in the order in which they are to be numbered; every tree must have exactly
+        these. Without it: the taxa of the first tree, in the order of TRANSLATE or TAXLABELS,
+        else of its text.
+    multifurcations : {"error", "resolve"}
+        See `phylogfn.tree_building.tree_from_parsed`.
+
+    Returns
+    -------
+    trees : NamedTrees
+        Trees, weights and names.
+
+    Raises
+    ------
+    TreeFileError
+        One line: the file, the tree or the line and column, what was found.
+    """
+    source = source_name(path)
+    parsed = parse_tree_file(path)
+    order, index = taxon_index(parsed[0], names, source)
+    if len(order) < 3:
+        raise TreeFileError(f"{source}: trees of {len(order)} taxa have no topology; 3 are needed")
+    trees = tuple(tree_from_parsed(tree, index, source, multifurcations) for tree in parsed)
+    return NamedTrees(order, trees, np.array([tree.weight for tree in parsed]), source)

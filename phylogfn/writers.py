@@ -1,0 +1,263 @@
+"""The files that ``phylogfn sample`` writes.
+
+Times, memory and the command line stand in ``summary.json``, ``provenance.json`` and the report
+alone: every other file is the same, byte for byte, whenever settings and seed are the same.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gfncore.output import json_text, staged_output, write_atomic
+from gfncore.provenance import Provenance, ResourceUse, software_version
+from phylogfn.consensus import consensus_newick, consensus_nexus, consensus_tree
+from phylogfn.diagnostics import posterior_warnings
+from phylogfn.posterior import Posterior, split_table
+from phylogfn.quoting import quote_nexus
+from phylogfn.tree import Tree, canonical_newick
+
+__all__ = [
+    "OUTPUT_NAMES",
+    "RunFacts",
+    "mrbayes_parameters",
+    "mrbayes_tree_probabilities",
+    "mrbayes_trees",
+    "split_runs",
+    "summarise",
+    "topologies_table",
+    "write_results",
+]
+
+OUTPUT_NAMES = (
+    "summary.json",
+    "trees.nwk",
+    "topologies.tsv",
+    "consensus.nwk",
+    "consensus.con.tre",
+    "posterior.run1.t",
+    "posterior.run1.p",
+    "posterior.run2.t",
+    "posterior.run2.p",
+    "posterior.trprobs",
+    "report.html",
+    "run.toml",
+    "provenance.json",
+    "train.jsonl",
+    "checkpoint",
+)
+"""All that may appear in the output directory."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the files say of a run beside its posterior.
+
+    Parameters
+    ----------
+    command : str
+        The command line.
+    seed : int
+        Seed of all random numbers.
+    alignment : str
+        Name of the alignment as the user gave it.
+    n_sites, n_patterns : int
+        Columns of the alignment, and distinct columns among them.
+    model : str
+        Substitution model, with values of its parameters where they were set or estimated.
+    branch_prior : str
+        Prior on branch lengths.
+    likelihood_evaluations : int
+        How often a full likelihood was computed.
+    use : ResourceUse
+        Time and memory used.
+    methods : tuple of str
+        Keys of :mod:`phylogfn.citations` for what the run used.
+    budget_seconds : float, optional
+        The time that was allowed.
+    """
+
+    command: str
+    seed: int
+    alignment: str
+    n_sites: int
+    n_patterns: int
+    model: str
+    branch_prior: str
+    likelihood_evaluations: int
+    use: ResourceUse
+    methods: tuple[str, ...] = ()
+    budget_seconds: float | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def write_results(
+    output: Path,
+    posterior: Posterior,
+    facts: RunFacts,
+    *,
+    rng: np.random.Generator,
+    provenance: Provenance | None = None,
+) -> dict[str, Any]:
+    """Write all result files of a run to ``output``, ``summary.json`` last.
+
+    ``run.toml``, ``train.jsonl`` and ``checkpoint/`` are written by the run itself, as it goes;
+    the report shows ``train.jsonl`` if it is there.
+
+    Parameters
+    ----------
+    output : Path
+        The output directory.
+    posterior : Posterior
+        The answer.
+    facts : RunFacts
+        What else the files say.
+    rng : numpy.random.Generator
+        Deals the draws out to the two runs of the MrBayes files.
+    provenance : Provenance, optional
+        Written to ``provenance.json``.
+
+    Returns
+    -------
+    summary : dict
+        What ``summary.json`` holds.
+    """
+    from phylogfn.report.page import render_report
+
+    table = split_table(posterior)
+    consensus = consensus_tree(table)
+    summary = summarise(posterior, facts)
+    with staged_output(output, last="summary.json") as staging:
+        files = {
+            "trees.nwk": _draws_newick(posterior),
+            "topologies.tsv": topologies_table(posterior),
+            "consensus.nwk": consensus_newick(consensus, posterior.names) + "\n",
+            "consensus.con.tre": consensus_nexus(consensus, posterior.names),
+            "posterior.trprobs": mrbayes_tree_probabilities(posterior),
+            "report.html": render_report(
+                posterior, summary, facts, table=table, training=output / "train.jsonl"
+            ),
+            "summary.json": json_text(summary),
+        }
+        for number, draws in enumerate(split_runs(posterior.n_draws, rng), 1):
+            files[f"posterior.run{number}.t"] = mrbayes_trees(posterior, draws)
+            files[f"posterior.run{number}.p"] = mrbayes_parameters(posterior, draws)
+        if provenance is not None:
+            files["provenance.json"] = json_text(provenance.as_dict())
+        for name, text in files.items():
+            write_atomic(staging / name, text)
+    return summary
+
+
+def summarise(posterior: Posterior, facts: RunFacts) -> dict[str, Any]:
+    """Return what ``summary.json`` holds."""
+    return {
+        "software": "phylogfn",
+        "version": software_version(),
+        "command": facts.command,
+        "seed": facts.seed,
+        "alignment": facts.alignment,
+        "n_taxa": posterior.n_taxa,
+        "n_sites": facts.n_sites,
+        "n_patterns": facts.n_patterns,
+        "model": facts.model,
+        "branch_prior": facts.branch_prior,
+        "log_evidence": float(posterior.log_evidence),
+        "log_evidence_se": float(posterior.log_evidence_se),
+        "ess": float(posterior.ess),
+        "pareto_k": float(posterior.pareto_k),
+        "n_samples": posterior.n_draws,
+        "n_proposals": int(posterior.n_proposals),
+        "n_topologies": posterior.n_topologies,
+        "likelihood_evaluations": int(facts.likelihood_evaluations),
+        "wall_seconds": round(facts.use.wall_seconds, 3),
+        "cpu_seconds": round(facts.use.cpu_seconds, 3),
+        "peak_memory_bytes": int(facts.use.peak_memory_bytes),
+        "warnings": list(posterior_warnings(posterior)),
+        "extra": {**posterior.extra, **facts.extra},
+    }
+
+
+def topologies_table(posterior: Posterior) -> str:
+    """Return the posterior over topologies as tab-separated text, best first."""
+    lines = ["rank\tprobability\tcumulative\tlog_evidence\tnewick"]
+    cumulative = np.cumsum(posterior.topology_probabilities)
+    for index in range(posterior.n_topologies):
+        newick = canonical_newick(posterior.topology(index), posterior.names, lengths=False)
+        lines.append(
+            f"{index + 1}\t{posterior.topology_probabilities[index]:.10g}"
+            f"\t{cumulative[index]:.10g}\t{posterior.topology_log_evidences[index]:.6f}\t{newick}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def split_runs(n_draws: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    """Deal draws out at random to two runs of equal size; of an odd number one is left out."""
+    order = rng.permutation(n_draws).tolist()
+    half = n_draws // 2
+    return order[:half], order[half : 2 * half]
+
+
+def mrbayes_trees(posterior: Posterior, draws: list[int]) -> str:
+    """Return a file of trees as MrBayes writes its ``.run1.t`` (NEXUS with a translate table)."""
+    numbers = tuple(str(taxon + 1) for taxon in range(posterior.n_taxa))
+    body = [
+        f"   tree gen.{generation} = [&U] {canonical_newick(posterior.draw(draw), numbers)}"
+        for generation, draw in enumerate(draws)
+    ]
+    head = ["#NEXUS", f"[ID: {_identifier(body)}]", "[Param: tree]", "begin trees;"]
+    return "\n".join([*head, *_translate(posterior.names), *body, "end;"]) + "\n"
+
+
+def mrbayes_parameters(posterior: Posterior, draws: list[int]) -> str:
+    """Return the parameters of draws as MrBayes writes its ``.run1.p``.
+
+    LnL is the log likelihood, LnPr the log prior density, TL the sum of branch lengths.
+    """
+    lengths = posterior.tree_lengths()
+    body = [
+        f"{generation}\t{posterior.draw_log_likelihoods[draw]:.6e}"
+        f"\t{posterior.draw_log_priors[draw]:.6e}\t{lengths[draw]:.6e}"
+        for generation, draw in enumerate(draws)
+    ]
+    return "\n".join([f"[ID: {_identifier(body)}]", "Gen\tLnL\tLnPr\tTL", *body]) + "\n"
+
+
+def mrbayes_tree_probabilities(posterior: Posterior) -> str:
+    """Return the posterior over topologies as MrBayes writes its ``.trprobs``.
+
+    ``p`` is the probability of a tree and ``P`` that of all trees so far.
+    """
+    numbers = tuple(str(taxon + 1) for taxon in range(posterior.n_taxa))
+    cumulative = np.cumsum(posterior.topology_probabilities)
+    body = []
+    for index, probability in enumerate(posterior.topology_probabilities.tolist()):
+        newick = canonical_newick(posterior.topology(index), numbers, lengths=False)
+        body.append(
+            f"   tree tree_{index + 1} [p = {probability:.9f}, P = {cumulative[index]:.9f}]"
+            f" = [&W {probability:.9f}] {newick}"
+        )
+    head = ["#NEXUS", "begin trees;"]
+    return "\n".join([*head, *_translate(posterior.names), *body, "end;"]) + "\n"
+
+
+def _draws_newick(posterior: Posterior) -> str:
+    trees = (
+        Tree.from_parents(parent, lengths)
+        for parent, lengths in zip(posterior.draw_parents, posterior.draw_lengths, strict=True)
+    )
+    return "".join(canonical_newick(tree, posterior.names) + "\n" for tree in trees)
+
+
+def _translate(names: tuple[str, ...]) -> list[str]:
+    labels = [f"      {number} {quote_nexus(name)}" for number, name in enumerate(names, 1)]
+    return ["   translate", *(f"{label}," for label in labels[:-1]), f"{labels[-1]};"]
+
+
+def _identifier(lines: list[str]) -> str:
+    """Return ten digits made from the content, where MrBayes writes a random identifier."""
+    return f"{zlib.crc32(''.join(lines).encode()):010d}"

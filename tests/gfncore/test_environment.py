@@ -1,0 +1,54 @@
+"""The contract, kept by the hypergrid and broken on purpose."""
+
+import numpy as np
+import pytest
+
+from gfncore.environment import Actions
+from gfncore.evaluation import check_contract
+from gfncore.keys import key_bytes, unique_keys
+
+
+@pytest.mark.parametrize("duplicates", [False, True])
+@pytest.mark.parametrize(("side", "dimensions"), [(4, 2), (3, 3)])
+def test_hypergrid_keeps_the_contract(hypergrid, side, dimensions, duplicates):
+    grid = hypergrid.Hypergrid(side, dimensions, duplicates=duplicates)
+    assert check_contract(grid) == side**dimensions
+
+
+def test_a_broken_environment_is_found(hypergrid):
+    class Broken(hypergrid.Hypergrid):
+        def backward_actions(self, states):
+            actions = super().backward_actions(states)
+            return Actions(actions.state, actions.action, np.zeros_like(actions.action))
+
+    with pytest.raises(AssertionError, match="classes"):
+        check_contract(Broken(3))
+
+
+def test_classes_are_numbered_over_states():
+    actions = Actions(
+        np.array([0, 0, 0, 2, 2]), np.array([4, 5, 6, 4, 9]), np.array([1, 0, 1, 7, 7])
+    )
+    assert actions.class_of_action.tolist() == [1, 0, 1, 2, 2]
+    assert actions.first_of_class.tolist() == [1, 0, 3]
+    assert actions.state_of_class.tolist() == [0, 0, 2]
+    assert actions.classes_per_state(3).tolist() == [2, 0, 1]
+    assert actions.find(np.array([2, 0]), np.array([9, 4])).tolist() == [4, 0]
+    with pytest.raises(ValueError, match="not legal"):
+        actions.find(np.array([1]), np.array([4]))
+
+
+def test_concat_of_actions_shifts_states():
+    part = Actions(np.array([0, 1]), np.array([3, 4]))
+    both = Actions.concat([part, part], [3, 2])
+    assert both.state.tolist() == [0, 1, 3, 4]
+    assert both.class_of_action.tolist() == [0, 1, 2, 3]
+
+
+def test_unique_keys_uses_all_128_bits():
+    keys = np.array([[1, 2], [2, 1], [1, 2], [1, 3]], dtype=np.uint64)
+    first, inverse = unique_keys(keys)
+    assert np.array_equal(keys[first][inverse], keys)
+    assert len(first) == 3
+    assert len(set(key_bytes(keys))) == 3
+    assert unique_keys(keys[:0])[0].shape == (0,)

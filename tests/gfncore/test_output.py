@@ -1,0 +1,133 @@
+"""Output directories: refused when not empty, never half overwritten."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from gfncore.errors import UserError
+from gfncore.output import check_output, clear_output, json_text, staged_output, write_atomic
+
+
+def test_new_and_empty_directories_are_accepted(tmp_path):
+    check_output(tmp_path)
+    check_output(tmp_path / "a" / "b")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_directory_that_is_not_empty_is_refused(tmp_path):
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(UserError, match=r"not empty \(it holds mine.txt\).*--resume.*--force"):
+        check_output(tmp_path)
+    check_output(tmp_path, force=True)
+
+
+def test_resume_needs_a_run(tmp_path):
+    with pytest.raises(UserError, match="no run to resume"):
+        check_output(tmp_path, resume=True)
+    (tmp_path / "run.toml").write_text("")
+    check_output(tmp_path, resume=True)
+
+
+def test_force_and_resume_exclude_each_other(tmp_path):
+    with pytest.raises(UserError, match="exclude each other"):
+        check_output(tmp_path, force=True, resume=True)
+
+
+def test_a_file_in_the_place_of_a_directory(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        check_output(path, force=True)
+    with pytest.raises(UserError, match="cannot be written"):
+        check_output(path / "below")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(UserError, match="no permission"):
+            check_output(tmp_path / "out")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_clear_removes_our_files_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("x")
+    (tmp_path / "summary.json").write_text("{}")
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "w").write_text("")
+    (tmp_path / ".staging-left").mkdir()
+    (tmp_path / ".writing-left").write_text("")
+    clear_output(tmp_path, ("summary.json", "checkpoint"))
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_clear_does_not_follow_links(tmp_path):
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "x").write_text("")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "checkpoint").symlink_to(kept)
+    clear_output(out, ("checkpoint",))
+    assert (kept / "x").exists()
+    assert list(out.iterdir()) == []
+
+
+def test_atomic_write_replaces_and_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "a.txt"
+    write_atomic(path, "one\n")
+    write_atomic(path, "zwölf\r\n")
+    assert path.read_bytes() == "zwölf\r\n".encode()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_atomic_write_obeys_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_atomic(tmp_path / "a", b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    write_atomic(path, "old")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_staged_files_appear_together(tmp_path):
+    out = tmp_path / "out"
+    with staged_output(out, last="summary.json") as staging:
+        (staging / "a").write_text("1")
+        (staging / "summary.json").write_text("2")
+        assert not (out / "a").exists()
+    assert sorted(path.name for path in out.iterdir()) == ["a", "summary.json"]
+
+
+def test_staged_files_that_fail_change_nothing(tmp_path):
+    write_atomic(tmp_path / "a", "old")
+    with pytest.raises(RuntimeError), staged_output(tmp_path) as staging:
+        (staging / "a").write_text("new")
+        raise RuntimeError
+    assert (tmp_path / "a").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_json_has_no_numbers_that_json_lacks():
+    text = json_text({"a": np.float64("nan"), "b": np.arange(2), "c": (1, float("inf")), "d": None})
+    assert json.loads(text) == {"a": None, "b": [0, 1], "c": [1, None], "d": None}

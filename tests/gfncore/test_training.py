@@ -1,0 +1,261 @@
+"""Training on small hypergrids: targets are reached, runs are repeated and resumed exactly."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from gfncore.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from gfncore.evaluation import exact_distribution, total_variation
+from gfncore.metrics import MetricsWriter
+from gfncore.objectives import make_objective
+from gfncore.replay import Replay
+from gfncore.training import Trainer, TrainingSettings
+from gfncore.trajectories import StateTargets
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def target(grid, exact):
+    log_reward = grid.log_reward(exact.terminals)
+    log_z = np.logaddexp.reduce(log_reward)
+    return np.exp(log_reward - log_z), log_z
+
+
+@pytest.mark.parametrize("name", ["trajectory_balance", "log_variance"])
+def test_small_grid_is_learned(hypergrid, make_policy, name):
+    grid = hypergrid.Hypergrid(4, duplicates=True)
+    policy = make_policy(grid, hidden=32)
+    settings = TrainingSettings(
+        150, on_policy=64, epsilon=0.1, learning_rate=1e-2, schedule="cosine"
+    )
+    trainer = Trainer(grid, policy, make_objective(name), settings, np.random.default_rng(1))
+    seen = []
+    trainer.run(seen.append)
+    exact = exact_distribution(grid, policy)
+    p, log_z = target(grid, exact)
+    assert total_variation(exact.probability, p) < 0.03
+    assert seen[-1]["log_z"] == pytest.approx(log_z, abs=0.05)
+    assert seen[-1]["step"] == 150
+    parts = [seen[-1][f"seconds_{part}"] for part in ("policy", "environment", "reward", "other")]
+    assert sum(parts) == pytest.approx(seen[-1]["seconds"])
+
+
+def test_learned_backward_policy_and_replay(hypergrid, make_policy):
+    grid = hypergrid.Hypergrid(4)
+    policy, backward = make_policy(grid, hidden=32), make_policy(grid, seed=1, hidden=32)
+    replay = Replay(grid)
+    settings = TrainingSettings(
+        steps=100, on_policy=24, replay=24, learning_rate=1e-2, schedule="cosine"
+    )
+    trainer = Trainer(
+        grid,
+        policy,
+        make_objective("trajectory_balance"),
+        settings,
+        np.random.default_rng(1),
+        backward_policy=backward,
+        replay=replay,
+    )
+    start = [p.detach().clone() for p in backward.parameters()]
+    trainer.run()
+    exact = exact_distribution(grid, policy)
+    assert total_variation(exact.probability, target(grid, exact)[0]) < 0.03
+    assert len(replay) == 16
+    changed = [not torch.equal(a, b) for a, b in zip(start, backward.parameters(), strict=True)]
+    assert any(changed)
+
+
+def test_maximum_likelihood_on_exact_samples(hypergrid, make_policy):
+    grid = hypergrid.Hypergrid(4)
+    policy = make_policy(grid, hidden=32)
+    exact = exact_distribution(grid, policy)
+    p, _ = target(grid, exact)
+
+    def samples(generator):
+        return exact.terminals.take(generator.choice(len(p), size=256, p=p))
+
+    settings = TrainingSettings(150, on_policy=0, learning_rate=1e-2, schedule="cosine")
+    objective = make_objective("maximum_likelihood")
+    Trainer(
+        grid, policy, objective, settings, np.random.default_rng(0), terminal_batches=samples
+    ).run()
+    assert total_variation(exact_distribution(grid, policy).probability, p) < 0.05
+    with pytest.raises(ValueError, match="on_policy is 64"):
+        Trainer(grid, policy, objective, TrainingSettings(1), np.random.default_rng(0))
+
+
+def exact_state_targets(grid):
+    """Exact flows of the uniform backward policy, by recursion from the objects."""
+    states = exact_distribution(grid).terminals
+    inner = type(states)(states.position, np.zeros(len(states), bool))
+    actions = grid.forward_actions(inner)
+    flow = {}
+    edge = np.zeros(len(actions))
+    order = np.argsort(-inner.position[actions.state].sum(1), kind="stable")
+    by_state = {tuple(x): 0.0 for x in inner.position}
+    reward = np.exp(grid.log_reward(states))
+    for i in order:
+        s, a = actions.state[i], actions.action[i]
+        if a == grid.d:
+            edge[i] = reward[s]
+        else:
+            child = inner.position[s].copy()
+            child[a] += 1
+            edge[i] = by_state[tuple(child)] / (child > 0).sum()
+        by_state[tuple(inner.position[s])] += edge[i]
+    flow = np.array([by_state[tuple(x)] for x in inner.position])
+    return StateTargets(inner, actions, edge / flow[actions.state], flow / flow.max())
+
+
+def test_state_level_likelihood(hypergrid, make_policy):
+    grid = hypergrid.Hypergrid(4)
+    policy = make_policy(grid, hidden=32)
+    targets = exact_state_targets(grid)
+    settings = TrainingSettings(200, on_policy=0, learning_rate=1e-2, schedule="cosine")
+    seen = []
+    Trainer(
+        grid,
+        policy,
+        make_objective("maximum_likelihood"),
+        settings,
+        np.random.default_rng(0),
+        state_batches=lambda generator: targets,
+    ).run(seen.append)
+    exact = exact_distribution(grid, policy)
+    assert total_variation(exact.probability, target(grid, exact)[0]) < 0.01
+    assert 0.0 <= seen[-1]["state_loss"] < 1e-3
+    assert "loss" not in seen[-1]
+
+
+def make_trainer(grid, make_policy, seed=0, steps=12):
+    settings = TrainingSettings(
+        steps=steps, on_policy=16, replay=8, epsilon=0.1, schedule="linear", clip_norm=1.0
+    )
+    return Trainer(
+        grid,
+        make_policy(grid, seed=seed, hidden=8),
+        make_objective("trajectory_balance"),
+        settings,
+        np.random.default_rng(seed),
+        backward_policy=make_policy(grid, seed=seed + 1, hidden=8),
+        replay=Replay(grid, capacity=12),
+    )
+
+
+def test_resumed_run_is_the_uninterrupted_one(hypergrid, make_policy, tmp_path):
+    grid = hypergrid.Hypergrid(5)
+    whole, part = make_trainer(grid, make_policy), make_trainer(grid, make_policy)
+    whole.run()
+    part.run(lambda metrics: metrics["step"] == 5)
+    save_checkpoint(tmp_path, part, {"phase": "walk"}, {"seen": np.arange(3)})
+    resumed = make_trainer(grid, make_policy, seed=7)
+    extra, arrays = load_checkpoint(tmp_path, resumed)
+    assert extra == {"phase": "walk"}
+    assert arrays["seen"].tolist() == [0, 1, 2]
+    assert resumed.step_number == 5
+    resumed.run()
+    for module in ("policy", "backward_policy", "objective"):
+        first, second = getattr(whole, module).state_dict(), getattr(resumed, module).state_dict()
+        for key, value in first.items():
+            assert torch.equal(value, second[key]), key
+    assert np.array_equal(whole.replay.log_reward, resumed.replay.log_reward)
+    assert whole.generator.random() == resumed.generator.random()
+
+
+def test_checkpoint_keeps_one_complete_state(hypergrid, make_policy, tmp_path):
+    grid = hypergrid.Hypergrid(4)
+    trainer = make_trainer(grid, make_policy)
+    for _ in range(2):
+        trainer.step()
+        save_checkpoint(tmp_path, trainer)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["checkpoint.json", "step-000000002.safetensors"]
+    # Killed while writing the next one: what is there still loads.
+    (tmp_path / "step-000000003.safetensors.partial").write_bytes(b"half")
+    fresh = make_trainer(grid, make_policy, seed=3)
+    load_checkpoint(tmp_path, fresh)
+    assert fresh.step_number == 2
+
+
+def test_bad_checkpoints_are_said_to_be_bad(hypergrid, make_policy, tmp_path):
+    grid = hypergrid.Hypergrid(4)
+    trainer = make_trainer(grid, make_policy)
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        load_checkpoint(tmp_path / "nowhere", trainer)
+    save_checkpoint(tmp_path, trainer)
+    other = make_trainer(hypergrid.Hypergrid(6), make_policy)
+    with pytest.raises(CheckpointError, match="other settings"):
+        load_checkpoint(tmp_path, other)
+    (tmp_path / "step-000000000.safetensors").write_bytes(b"broken")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_checkpoint(tmp_path, trainer)
+    index = json.loads((tmp_path / "checkpoint.json").read_text())
+    (tmp_path / "checkpoint.json").write_text(json.dumps(index | {"format": 99}))
+    with pytest.raises(CheckpointError, match="format 99"):
+        load_checkpoint(tmp_path, trainer)
+
+
+def test_time_budget_ends_the_run(hypergrid, make_policy):
+    grid = hypergrid.Hypergrid(4)
+    settings = TrainingSettings(steps=10**6, seconds=0.2, on_policy=4, schedule="linear")
+    trainer = Trainer(
+        grid,
+        make_policy(grid, hidden=8),
+        make_objective("log_variance"),
+        settings,
+        np.random.default_rng(0),
+    )
+    trainer.run()
+    assert 0.2 <= trainer.seconds < 2.0
+
+
+def test_settings_are_checked(hypergrid, make_policy):
+    grid = hypergrid.Hypergrid(3)
+    with pytest.raises(ValueError, match="'cosin'"):
+        TrainingSettings(1, schedule="cosin")
+    with pytest.raises(ValueError, match="replay"):
+        Trainer(
+            grid,
+            make_policy(grid),
+            make_objective("log_variance"),
+            TrainingSettings(1, replay=4),
+            np.random.default_rng(0),
+        )
+
+
+def test_replay_is_unique_and_keeps_the_best(hypergrid):
+    grid = hypergrid.Hypergrid(8)
+    terminals = exact_distribution(grid).terminals
+    log_reward = np.linspace(-5, 5, 64)
+    replay = Replay(grid, capacity=30)
+    assert replay.add(terminals.take(np.array([3, 3, 4])), log_reward[[3, 3, 4]]) == 2
+    assert replay.add(terminals.take(np.array([3, 5])), log_reward[[3, 5]]) == 1
+    replay.add(terminals, log_reward)
+    assert sorted(replay.log_reward) == sorted(log_reward[-30:])
+    states, drawn = replay.draw(1000, np.random.default_rng(0))
+    assert len(states) == 1000
+    best = (drawn >= np.sort(log_reward)[-3]).mean()
+    assert 0.5 < best < 0.62  # half, and a tenth of the other half
+    replay.prioritised = False
+    assert (replay.draw(1000, np.random.default_rng(0))[1] >= np.sort(log_reward)[-3]).mean() < 0.2
+
+
+def test_metrics_are_cut_back_on_resume(tmp_path):
+    path = tmp_path / "train.jsonl"
+    with MetricsWriter(path) as writer:
+        for step in range(1, 5):
+            writer.write({"step": step})
+    with path.open("a") as file:
+        file.write('{"step": 5')
+    with MetricsWriter(path, after_step=3) as writer:
+        writer.write({"step": 4, "again": True})
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines == [{"step": 1}, {"step": 2}, {"step": 3}, {"step": 4, "again": True}]

@@ -1,0 +1,41 @@
+"""References."""
+
+from __future__ import annotations
+
+import pytest
+
+from phylogfn.citations import (
+    ALWAYS_CITED,
+    REFERENCES,
+    bibtex,
+    methods_of_model,
+    plain_text,
+    references,
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "keys"),
+    [
+        ("JC69", ("jc69",)),
+        ("HKY85{2.1}+G4{0.5}+I", ("hky85", "gamma", "invariant")),
+        ("gtr+g", ("gtr", "gamma")),
+        ("LG+F", ("lg",)),
+        ("Poisson", ()),
+    ],
+)
+def test_methods_of_a_model(model, keys):
+    assert methods_of_model(model) == keys
+
+
+def test_a_publication_is_listed_once():
+    assert list(references(["pruning", "f81", "gamma"])) == ["pruning", "gamma"]
+
+
+def test_all_are_written():
+    assert set(ALWAYS_CITED) <= set(REFERENCES)
+    for key, reference in REFERENCES.items():
+        text, entry = plain_text(reference), bibtex(key, reference)
+        assert str(reference.year) in text and reference.title in text
+        assert entry.count("{") == entry.count("}")
+        assert entry.startswith(f"@{reference.kind}{{{key},")

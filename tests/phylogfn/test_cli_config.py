@@ -1,0 +1,119 @@
+"""Settings: command line over file over default."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from gfncore.errors import UserError
+from phylogfn.cli.config import read_config, resolve_settings, settings_toml
+from phylogfn.settings import parse_branch_prior, parse_duration
+
+
+@pytest.fixture
+def config(tmp_path):
+    def make(text):
+        path = tmp_path / "my.toml"
+        path.write_text(text)
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("5m", 300), ("1h", 3600), ("1h30m", 5400), ("90", 90), (".5m", 30), ("2 H", 7200)],
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5x", "m", "-5m", "0s", "1h30", "5 minutes", "1e3"])
+def test_what_is_no_duration(text):
+    with pytest.raises(ValueError, match="duration"):
+        parse_duration(text)
+
+
+def test_branch_priors():
+    assert parse_branch_prior("exp:10") == 10.0
+    assert parse_branch_prior("Exponential:0.5") == 0.5
+    for text in ("exp", "exp:", "exp:-1", "exp:inf", "gamma:2", "10", "exp:nan"):
+        with pytest.raises(ValueError, match="write exp:RATE"):
+            parse_branch_prior(text)
+
+
+def test_defaults():
+    settings = resolve_settings({"alignment": "x.fasta", "output": "out"})
+    assert (settings.model, settings.branch_rate, settings.samples) == ("JC69", 10.0, 1000)
+    assert (settings.budget_seconds, settings.seed, settings.device) == (300.0, 1, "auto")
+    assert settings.n_threads >= 1
+
+
+def test_command_line_over_file_over_default(config):
+    path = config('alignment = "a.fasta"\nmodel = "GTR"\nseed = 5\nbranch-prior = "exp:20"\n')
+    settings = resolve_settings({"output": "out", "seed": 9, "model": None}, path)
+    assert (settings.alignment, settings.model, settings.seed) == ("a.fasta", "GTR", 9)
+    assert (settings.branch_rate, settings.samples) == (20.0, 1000)
+
+
+def test_resolved_configuration_reads_back(config):
+    settings = resolve_settings({"alignment": 'a"\\ü.fasta', "output": "out", "budget": "90s"})
+    path = config(settings_toml(settings))
+    again = resolve_settings({"output": "out"}, path)
+    assert again == settings
+    assert "output" not in tomllib.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("modle = 'JC69'", "unknown key 'modle'; did you mean 'model'?"),
+        ("branch_priors = 'exp:1'", "did you mean 'branch_prior'?"),
+        ("zzzzz = 1", "there are: alignment, model"),
+        ("output = 'x'", "unknown key 'output'"),
+        ("model = ", "is not valid TOML"),
+    ],
+)
+def test_wrong_files(config, text, words):
+    path = config(text)
+    with pytest.raises(UserError) as caught:
+        read_config(path)
+    assert words in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        read_config(tmp_path / "none.toml")
+
+
+def test_a_wrong_value_says_where_it_came_from(config):
+    path = config("samples = 0")
+    with pytest.raises(UserError, match=r"my.toml: samples: 0 samples cannot be drawn"):
+        resolve_settings({"alignment": "a", "output": "o"}, path)
+    with pytest.raises(UserError, match=r"^--seed: -1 is no seed"):
+        resolve_settings({"alignment": "a", "output": "o", "seed": -1})
+    with pytest.raises(UserError, match=r"samples: 'many' will not do: input should be"):
+        resolve_settings({"alignment": "a", "output": "o"}, config("samples = 'many'"))
+    with pytest.raises(UserError, match=r"environment: 'merge' is not offered; choose 'insertion'"):
+        resolve_settings({"alignment": "a", "output": "o"}, config("environment = 'merge'"))
+
+
+def test_missing_alignment():
+    with pytest.raises(UserError, match="alignment is missing"):
+        resolve_settings({"output": "o"})
+
+
+def test_resume_takes_up_the_settings_of_the_run(tmp_path):
+    first = resolve_settings(
+        {"alignment": "a.fasta", "output": tmp_path, "model": "GTR", "seed": 3, "samples": 10}
+    )
+    (tmp_path / "run.toml").write_text(settings_toml(first))
+    again = resolve_settings({"output": tmp_path, "resume": True, "budget": "1h"})
+    assert (again.alignment, again.model, again.seed) == ("a.fasta", "GTR", 3)
+    assert again.budget == "1h"
+    same = resolve_settings({"output": tmp_path, "resume": True, "model": "GTR"})
+    assert same.model == "GTR"
+    with pytest.raises(UserError, match=r"--seed 4 differs from the run to resume .*: 3"):
+        resolve_settings({"output": tmp_path, "resume": True, "seed": 4})

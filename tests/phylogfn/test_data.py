@@ -1,0 +1,49 @@
+"""The example alignments are the files that data/README.md describes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from Bio import AlignIO
+
+from phylogfn.alignment import compress, read_alignment
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+
+
+@pytest.mark.parametrize(
+    ("name", "n_taxa", "n_sites", "n_patterns"),
+    [("primates", 12, 898, 413), ("pythons", 33, 1114, 541)],
+)
+def test_example_is_as_described(name, n_taxa, n_sites, n_patterns):
+    path = DATA / f"{name}.fasta"
+    readme = (DATA / "README.md").read_text()
+    section = readme.split(f"## {name}.fasta\n")[1].split("\n## ")[0]
+    stated = re.search(r"^\* sha256: `([0-9a-f]{64})`", section, re.MULTILINE)
+    assert stated is not None
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == stated[1]
+    for word in ("Source", "Citation", "Terms"):
+        assert f"* {word}:" in section
+    assert f"| `{name}.fasta` | {n_taxa} | {n_sites} |" in readme
+
+    alignment = read_alignment(path)
+    assert alignment.alphabet.name == "dna"
+    assert (alignment.n_taxa, alignment.n_sites) == (n_taxa, n_sites)
+    assert compress(alignment).n_patterns == n_patterns
+    assert alignment.notes == ()
+    theirs = AlignIO.read(path, "fasta")
+    assert alignment.names == tuple(record.id for record in theirs)
+    letters = np.array([list(str(record.seq)) for record in theirs])
+    for state, letter in enumerate("ACGT"):
+        assert np.array_equal(alignment.masks == 1 << state, letters == letter)
+
+
+def test_every_alignment_is_described():
+    readme = (DATA / "README.md").read_text()
+    assert {path.name for path in DATA.glob("*.fasta")} == set(
+        re.findall(r"## (\S+\.fasta)", readme)
+    )

@@ -1,0 +1,90 @@
+"""`phylogfn likelihood`: rows, columns and messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from phylogfn.cli.main import main
+
+PRIMATES = str(Path(__file__).parents[2] / "data" / "primates.fasta")
+TOPOLOGY = (
+    "(Tarsius_syrichta{0},Lemur_catta{0},((((((Homo_sapiens{0},Pan{0}){0},Gorilla{0}){0},"
+    "Pongo{0}){0},Hylobates{0}){0},(((Macaca_fuscata{0},M_mulatta{0}){0},M_fascicularis{0}){0},"
+    "M_sylvanus{0}){0}){0},Saimiri_sciureus{0}){0});\n"
+)
+
+
+@pytest.fixture
+def trees(tmp_path):
+    path = tmp_path / "trees.nwk"
+    path.write_text("".join(TOPOLOGY.format(f":{length}") for length in ("0.1", "0.05", "0.2")))
+    return str(path)
+
+
+@pytest.fixture
+def topology(tmp_path):
+    path = tmp_path / "topology.nwk"
+    path.write_text(TOPOLOGY.format(""))
+    return str(path)
+
+
+def rows(text):
+    lines = [line.split("\t") for line in text.splitlines()]
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
+
+
+def test_a_row_a_tree(trees, capsys):
+    assert main(["likelihood", PRIMATES, trees]) == 0
+    found = rows(capsys.readouterr().out)
+    assert [row["tree"] for row in found] == ["1", "2", "3"]
+    assert float(found[0]["tree_length"]) == pytest.approx(2.1)
+    # iqtree2 -s primates.fasta -te trees.nwk -m JC -blfix, first tree
+    assert float(found[0]["log_likelihood"]) == pytest.approx(-6745.6347, abs=6e-5)
+    main(["likelihood", PRIMATES, trees, "--threads", "1"])
+    assert rows(capsys.readouterr().out) == found
+
+
+def test_optimize_gives_parameters_and_lengths(topology, tmp_path, capsys):
+    model = "HKY85+F+G4"
+    assert main(["likelihood", PRIMATES, topology, "--model", model, "--optimize"]) == 0
+    (row,) = rows(capsys.readouterr().out)
+    assert float(row["log_likelihood"]) == pytest.approx(-5728.0621, abs=1e-3)
+    again = tmp_path / "again.nwk"
+    again.write_text(row["newick"] + "\n")
+    fixed = f"HKY85{{{row['kappa']}}}+F+G4{{{row['alpha']}}}"
+    assert main(["likelihood", PRIMATES, str(again), "--model", fixed]) == 0
+    (same,) = rows(capsys.readouterr().out)
+    assert float(same["log_likelihood"]) == pytest.approx(float(row["log_likelihood"]), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "HKY85+G4"], ["kappa", "alpha", "--optimize"]),
+        (["--model", "HKZ85"], ["did you mean HKY85"]),
+        (["--branch-prior", "exp"], ["--branch-prior", "exp:10"]),
+        (["--threads", "0"], ["--threads"]),
+    ],
+)
+def test_wrong_input_is_one_line(trees, capsys, arguments, words):
+    assert main(["likelihood", PRIMATES, trees, *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    for word in words:
+        assert word in captured.err
+
+
+def test_trees_without_lengths_need_optimize(topology, capsys):
+    assert main(["likelihood", PRIMATES, topology]) == 2
+    assert "--optimize" in capsys.readouterr().err
+
+
+def test_lengths_of_zero_give_a_finite_value_and_a_warning(tmp_path, capsys):
+    path = tmp_path / "zero.nwk"
+    path.write_text(TOPOLOGY.format(":0.1") + TOPOLOGY.format(":0"))
+    assert main(["likelihood", PRIMATES, str(path)]) == 0
+    captured = capsys.readouterr()
+    assert float(rows(captured.out)[1]["log_likelihood"]) < -10000.0
+    assert captured.err.count("\n") == 1 and "1 of 2 trees" in captured.err

@@ -1,0 +1,87 @@
+"""Maximum-likelihood parameters and lengths, against IQ-TREE and against other starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phylogfn.alignment import compress, read_alignment
+from phylogfn.likelihood import TreeLikelihood
+from phylogfn.model_fit import fit_model
+from phylogfn.models import parse_model
+from phylogfn.tree import Tree
+from phylogfn.tree_files import read_trees
+
+PRIMATES = Path(__file__).parents[2] / "data" / "primates.fasta"
+# Best tree of `iqtree2 -s primates.fasta -m HKY+FO+G4 -nt 1 -seed 1` (IQ-TREE 2.0.7).
+NEWICK = (
+    "(Tarsius_syrichta,Lemur_catta,((((((Homo_sapiens,Pan),Gorilla),Pongo),Hylobates),"
+    "(((Macaca_fuscata,M_mulatta),M_fascicularis),M_sylvanus)),Saimiri_sciureus));"
+)
+
+
+@pytest.fixture(scope="module")
+def problem(tmp_path_factory):
+    path = tmp_path_factory.mktemp("trees") / "best.nwk"
+    path.write_text(NEWICK + "\n")
+    alignment = read_alignment(PRIMATES)
+    return compress(alignment), read_trees(path, alignment.names).trees[0]
+
+
+def value(patterns, tree, fit):
+    fitted = Tree(tree.parent, tree.children, fit.lengths)
+    return TreeLikelihood(patterns, fit.model).log_likelihood(fitted)
+
+
+# `iqtree2 -s primates.fasta -te best.nwk -m MODEL -nt 1 -seed 1`: log-likelihood and parameters.
+# IQ-TREE stops within 0.01 of the maximum.
+IQTREE = [
+    ("JC69", -6424.2025, {}),
+    ("HKY85", -5981.7202, {"kappa": 4.986}),
+    ("HKY85+F+G4", -5728.0664, {"alpha": 0.4013}),
+    ("HKY85+G4", -5711.9433, {"pi(A)": 0.3636, "pi(G)": 0.0816, "alpha": 0.3646}),
+]
+
+
+@pytest.mark.parametrize(("name", "expected", "parameters"), IQTREE)
+def test_maximum_is_that_of_iqtree(problem, name, expected, parameters):
+    patterns, tree = problem
+    spec = parse_model(name, "dna")
+    fit = fit_model(spec, patterns, tree)
+    assert expected - 2e-4 < value(patterns, tree, fit) < expected + 0.02
+    described = spec.describe(fit.theta)
+    for label, figure in parameters.items():
+        assert described[label] == pytest.approx(figure, rel=0.01)
+
+
+def test_gradient_vanishes_and_starts_agree(problem):
+    patterns, tree = problem
+    spec = parse_model("HKY85+G4", "dna")
+    fit = fit_model(spec, patterns, tree)
+    rng = np.random.default_rng(4)
+    rough = Tree(tree.parent, tree.children, rng.exponential(0.1, tree.parent.size))
+    start = spec.start() + rng.normal(0, 0.5, spec.n_free)
+    other = fit_model(spec, patterns, rough, theta=start)
+    assert value(patterns, tree, other) == pytest.approx(value(patterns, tree, fit), abs=1e-3)
+    likelihood = TreeLikelihood(patterns, fit.model)
+    _, first, _ = likelihood.derivatives(Tree(tree.parent, tree.children, fit.lengths))
+    assert np.abs(first * fit.lengths).max() < 0.02
+    best = value(patterns, tree, fit)
+    for i in range(spec.n_free):
+        for step in (-0.02, 0.02):
+            theta = fit.theta.copy()
+            theta[i] += step
+            moved = TreeLikelihood(patterns, spec.build(theta))
+            assert moved.log_likelihood(Tree(tree.parent, tree.children, fit.lengths)) < best
+
+
+def test_priors_move_the_mode(problem):
+    patterns, tree = problem
+    spec = parse_model("K80+G4", "dna").with_priors({"gamma_shape": "exp:1000"})
+    free = fit_model(spec, patterns, tree)
+    held = fit_model(spec, patterns, tree, branch_rate=200.0, with_prior=True)
+    assert held.lengths.sum() < free.lengths.sum()
+    assert spec.describe(held.theta)["alpha"] < spec.describe(free.theta)["alpha"]
+    assert held.lengths[0] == 0.0

@@ -1,0 +1,195 @@
+"""NEXUS trees blocks: those of MrBayes, BEAST and our own."""
+
+from __future__ import annotations
+
+import gzip
+import io
+
+import dendropy
+import numpy as np
+import pytest
+from Bio import Phylo
+
+from phylogfn.errors import TreeFileError
+from phylogfn.nexus import blank_comments, nexus_trees_text, tokens
+from phylogfn.tree import Tree, canonical, canonical_newick, random_topology, splits
+from phylogfn.tree_files import parse_tree_file, read_trees
+
+# What MrBayes 3.2.7 writes, shortened.
+SAMPLED = """#NEXUS
+[ID: 8207380259]
+[Param: tree]
+begin trees;
+   translate
+       1 Tarsius_syrichta,
+       2 Lemur_catta,
+       3 Homo_sapiens,
+       4 Pan
+       ;
+   tree gen.0 = [&U] ((3:2.000000e-02,4:2.000000e-02):2.000000e-02,2:2.000000e-02,1:2.000000e-02);
+   tree gen.50 = [&U] ((4:1.2e-02,2:2.5e-02):1.0e-01,3:3.0e-02,1:4.0e-02);
+end;
+"""
+PROBABILITIES = """#NEXUS
+[This file contains the trees that were found during the MCMC
+search, sorted by posterior probability.]
+
+begin trees;
+   translate
+    1 Tarsius_syrichta,
+    2 Lemur_catta,
+    3 Homo_sapiens,
+    4 Pan;
+   tree tree_1 [p = 0.864, P = 0.864] = [&W 0.864198] (2,(4,3),1);
+   tree tree_2 [p = 0.136, P = 1.000] = [&W 0.135802] ((2,4),3,1);
+end;
+"""
+CONSENSUS = """#NEXUS
+begin taxa;
+    dimensions ntax=5;
+    taxlabels
+        A
+        'B b'
+        C
+        D
+        E
+        ;
+end;
+begin trees;
+    translate
+        1 A, 2 'B b', 3 C, 4 D, 5 E
+        ;
+   tree con_50_majrule = [&U] (1[&prob=1.0,prob_range={1.0,1.0},prob(percent)="100"]:1.5e-01\
+[&length_mean=1.8e-01,length_95%HPD={1.4e-01,2.1e-01}],2:2.0e-01,(3:1.0e-02,4:2.0e-02,5:3.0e-02)\
+[&prob=9.1e-01,prob+-sd="91+-2"]:4.0e-02[&length_mean=1.0e-01]);
+end;
+"""
+ANNOTATED = """#NEXUS
+Begin taxa;
+    Dimensions ntax=4;
+    Taxlabels A B C 'D d';
+End;
+Begin trees;
+    Translate 1 A, 2 B, 3 C, 4 'D d';
+tree STATE_0 [&lnP=-68.0,posterior=-68.0] = [&R] ((1:1.0[&rate=1.0],2:1.0):1.0,(3:1.5,4:1.5):0.5);
+End;
+"""
+
+
+def write(tmp_path, text, name="x.t"):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_sampled_trees(tmp_path):
+    trees = read_trees(write(tmp_path, SAMPLED))
+    assert trees.names == ("Tarsius_syrichta", "Lemur_catta", "Homo_sapiens", "Pan")
+    assert [splits(tree) for tree, _ in trees] == [{0b1100}, {0b1010}]
+    assert trees.weights.tolist() == [1, 1]
+    assert trees.trees[1].lengths[1:5].tolist() == [0.025, 0.03, 0.012, 0.1]
+
+
+def test_weights(tmp_path):
+    trees = read_trees(write(tmp_path, PROBABILITIES))
+    assert trees.weights.tolist() == [0.864198, 0.135802]
+    assert [splits(tree) for tree, _ in trees] == [{0b1100}, {0b1010}]
+    assert trees.trees[0].lengths is None
+
+
+def test_consensus_with_annotations(tmp_path):
+    path = write(tmp_path, CONSENSUS)
+    with pytest.raises(TreeFileError, match="3 subtrees"):
+        read_trees(path)
+    trees = read_trees(path, multifurcations="resolve")
+    assert trees.names == ("A", "B b", "C", "D", "E")
+    assert trees.trees[0].lengths.sum() == pytest.approx(0.45)
+    (parsed,) = parse_tree_file(path)
+    assert parsed.labels[1:3] == ["A", "B b"] and parsed.taxa == trees.names
+
+
+def test_rooted_tree_with_annotations_before_the_equals_sign(tmp_path):
+    trees = read_trees(write(tmp_path, ANNOTATED))
+    assert canonical_newick(trees.trees[0], trees.names) == "(A:1.0,B:1.0,(C:1.5,'D d':1.5):1.5);"
+
+
+def test_gzipped(tmp_path):
+    path = tmp_path / "x.t.gz"
+    path.write_bytes(gzip.compress(SAMPLED.encode()))
+    assert len(read_trees(path)) == 2
+    path.write_bytes(gzip.compress(SAMPLED.encode())[:-20])
+    with pytest.raises(TreeFileError, match="cut short"):
+        read_trees(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#nexus\nBEGIN TREES;\nUTREE * 'my tree' = (A,B,(C,D));\nENDBLOCK;\n",
+        "#NEXUS begin taxa; taxlabels A B C D; end; begin trees; tree t=(1,2,(3,4)); end;",
+        "#NEXUS begin trees; translate w A, x B, y C, z D,; tree t = (w,x,(y,z)); end;",
+        "[by hand] #NEXUS begin other; junk 'a;b' (; end; begin trees; tree t=(A,B,(C,D)); end;",
+        "#NEXUS begin taxa; taxlabels 'A' B C D; end; begin trees;\r\ntree t=(A,B,(C,D));\r\nend;",
+    ],
+)
+def test_dialects(tmp_path, text):
+    trees = read_trees(write(tmp_path, text))
+    assert trees.names == ("A", "B", "C", "D") and splits(trees.trees[0]) == {0b1100}
+
+
+def test_numbers_that_are_names_stay(tmp_path):
+    text = "#NEXUS begin taxa; taxlabels 4 3 2 1; end; begin trees; tree t=(4,3,(2,1)); end;"
+    assert read_trees(write(tmp_path, text)).names == ("4", "3", "2", "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("#NEXUS\nbegin trees;\ntree a = (A,B,(C,D);\nend;\n", "line 3, column 20"),
+        ("#NEXUS\nbegin trees;\ntree a (A,B,(C,D));\nend;\n", "line 3: 'tree a (A,B"),
+        ("#NEXUS\nbegin trees;\ntree a = (A,B,(C,D));\n", "line 2: the trees block has no 'end;'"),
+        ("#NEXUS\nbegin trees; [x\ntree a = (A,B,(C,D));\nend;", "line 2: a comment '[' is never"),
+        ("#NEXUS\nbegin trees;\ntranslate 1 A, 2, 3 C;\ntree a=(1,2,3);end;", "translate '2'"),
+        ("#NEXUS\nbegin data;\nend;\n", "has no trees"),
+    ],
+)
+def test_malformed_files_are_one_line(tmp_path, text, word):
+    path = write(tmp_path, text)
+    with pytest.raises(TreeFileError) as caught:
+        read_trees(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and word in message and "\n" not in message
+
+
+def test_our_blocks_read_back_and_elsewhere(tmp_path):
+    rng = np.random.default_rng(0)
+    names = ["plain", "under_score", "two words", "it's", "a-b.c", "semi;colon", "x[1]"]
+    trees = []
+    for number in range(3):
+        tree = random_topology(len(names), rng)
+        lengths = np.concatenate([[0], rng.exponential(0.1, 2 * len(names) - 3)])
+        tree = canonical(Tree(tree.parent, tree.children, lengths))
+        trees.append((f"draw.{number}", tree, 0.5 / (number + 1)))
+    text = "".join(nexus_trees_text(trees, names))
+    back = read_trees(write(tmp_path, text), names)
+    assert back.weights.tolist() == [weight for _, _, weight in trees]
+    for (tree, _), (_, original, _) in zip(back, trees, strict=True):
+        np.testing.assert_array_equal(tree.parent, original.parent)
+        np.testing.assert_array_equal(tree.lengths, original.lengths)
+    theirs = dendropy.TreeList.get(data=text, schema="nexus", preserve_underscores=True)
+    assert [taxon.label for taxon in theirs.taxon_namespace] == names
+    assert [t.length() for t in theirs] == pytest.approx([t.lengths.sum() for _, t, _ in trees])
+    plain = [f"taxon_{i}" for i in range(len(names))]
+    text = "".join(nexus_trees_text([(a, b, None) for a, b, _ in trees], plain))
+    biopython = list(Phylo.parse(io.StringIO(text), "nexus"))
+    assert len(biopython) == 3
+    assert sorted(leaf.name for leaf in biopython[0].get_terminals()) == plain
+
+
+def test_comments_and_tokens():
+    text = "a [b [c]\n d] 'x [y]' [&W 1] [z]"
+    plain = blank_comments(text, "f", TreeFileError)
+    assert plain.split() == ["a", "'x", "[y]'"] and plain.count("\n") == 1
+    assert len(plain) == len(text)
+    assert "[&W 1]" in blank_comments(text, "f", TreeFileError, keep="&")
+    assert tokens("a 'b c''d' \"e f\",g=(h)") == ["a", "b c'd", "e f", ",", "g", "=", "(", "h", ")"]

@@ -1,0 +1,159 @@
+"""The files of `phylogfn sample`, read back by the programs that users have."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import dendropy
+import ete3
+import numpy as np
+import pytest
+from Bio import Phylo
+
+from gfncore.provenance import record_provenance
+from phylogfn.tree_samples import read_tree_sample
+from phylogfn.writers import OUTPUT_NAMES, split_runs, write_results
+
+SUMMARY_KEYS = (
+    "software version command seed n_taxa n_sites n_patterns model log_evidence log_evidence_se "
+    "ess pareto_k n_samples n_topologies likelihood_evaluations wall_seconds cpu_seconds "
+    "peak_memory_bytes warnings extra"
+).split()
+
+ODD_NAMES = ("Bufo valliceps", "O'Brien", "7", "a(b)", "k[1]", "x,y", "A-b.c|d", "Æ:;=")
+
+
+def write(tmp_path, posterior, facts, seed=1):
+    return write_results(tmp_path, posterior, facts, rng=np.random.default_rng(seed))
+
+
+def test_all_files_and_keys(tmp_path, make_posterior, run_facts):
+    record = record_provenance("phylogfn", parameters={}, seed=1, threads=2)
+    write_results(
+        tmp_path,
+        make_posterior(extra={"policy_ess": np.float64(3.0)}),
+        run_facts,
+        rng=np.random.default_rng(1),
+        provenance=record,
+    )
+    by_the_run = {"run.toml", "train.jsonl", "checkpoint"}
+    assert {path.name for path in tmp_path.iterdir()} == set(OUTPUT_NAMES) - by_the_run
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert [key for key in summary if key in SUMMARY_KEYS] == SUMMARY_KEYS
+    assert summary["extra"] == {"policy_ess": 3.0}
+    assert json.loads((tmp_path / "provenance.json").read_text())["threads"] == 2
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path, make_posterior, run_facts):
+    for name in ("one", "two"):
+        write(tmp_path / name, make_posterior(), run_facts)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_no_file_but_the_summary_and_the_report_knows_the_time(tmp_path, make_posterior, run_facts):
+    from dataclasses import replace
+
+    from gfncore.provenance import ResourceUse
+
+    write(tmp_path / "one", make_posterior(), run_facts)
+    slow = replace(run_facts, use=ResourceUse(999.0, 888.0, 7), command="other command")
+    write(tmp_path / "two", make_posterior(), slow)
+    differ = {
+        path.name
+        for path in (tmp_path / "one").iterdir()
+        if path.read_bytes() != (tmp_path / "two" / path.name).read_bytes()
+    }
+    assert differ == {"summary.json", "report.html"}
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "count"),
+    [
+        ("trees.nwk", "newick", 40),
+        ("consensus.nwk", "newick", 1),
+        ("consensus.con.tre", "nexus", 1),
+        ("posterior.run1.t", "nexus", 20),
+        ("posterior.run2.t", "nexus", 20),
+        ("posterior.trprobs", "nexus", 4),
+    ],
+)
+def test_tree_files_are_read_by_others(tmp_path, make_posterior, run_facts, name, schema, count):
+    posterior = make_posterior()
+    write(tmp_path, posterior, run_facts)
+    text = (tmp_path / name).read_text()
+    bio = list(Phylo.parse(io.StringIO(text), schema))
+    assert len(bio) == count
+    assert {leaf.name for leaf in bio[0].get_terminals()} == set(posterior.names)
+    dendro = dendropy.TreeList.get(data=text, schema=schema, preserve_underscores=True)
+    assert len(dendro) == count
+    assert {taxon.label for taxon in dendro.taxon_namespace} == set(posterior.names)
+    if schema == "newick":
+        assert set(ete3.Tree(text.splitlines()[0]).get_leaf_names()) == set(posterior.names)
+    ours = read_tree_sample(tmp_path / name, posterior.names, burnin=0.0)
+    assert len(ours.branches) == count
+
+
+def test_odd_names_come_back_exactly(tmp_path, make_posterior, run_facts):
+    write(tmp_path, make_posterior(names=ODD_NAMES), run_facts)
+    for name in OUTPUT_NAMES:
+        if name.endswith((".t", ".trprobs", ".nwk", ".tre", ".tsv")):
+            assert read_tree_sample(tmp_path / name).names == tuple(sorted(ODD_NAMES)), name
+        if name.endswith((".t", ".trprobs", ".tre")):
+            trees = dendropy.TreeList.get(
+                path=str(tmp_path / name), schema="nexus", preserve_underscores=True
+            )
+            assert {taxon.label for taxon in trees.taxon_namespace} == set(ODD_NAMES)
+
+
+def test_draws_read_back_exactly(tmp_path, make_posterior, run_facts):
+    posterior = make_posterior()
+    write(tmp_path, posterior, run_facts)
+    sample = read_tree_sample(tmp_path / "trees.nwk", posterior.names)
+    for branches, lengths in zip(sample.branches, posterior.draw_lengths, strict=True):
+        assert branches[1 << 5] == lengths[5]
+        assert sum(branches.values()) == pytest.approx(lengths.sum())
+
+
+def test_topologies_table(tmp_path, make_posterior, run_facts):
+    posterior = make_posterior()
+    write(tmp_path, posterior, run_facts)
+    lines = (tmp_path / "topologies.tsv").read_text().splitlines()
+    assert lines[0].split("\t") == ["rank", "probability", "cumulative", "log_evidence", "newick"]
+    rows = [line.split("\t") for line in lines[1:]]
+    assert [float(row[1]) for row in rows] == pytest.approx(posterior.topology_probabilities)
+    assert float(rows[-1][2]) == pytest.approx(1.0)
+    sample = read_tree_sample(tmp_path / "topologies.tsv", posterior.names)
+    assert sample.weights == pytest.approx(posterior.topology_probabilities)
+
+
+def test_parameter_files_match_the_tree_files(tmp_path, make_posterior, run_facts):
+    posterior = make_posterior()
+    write(tmp_path, posterior, run_facts)
+    for run in (1, 2):
+        head, columns, *rows = (tmp_path / f"posterior.run{run}.p").read_text().splitlines()
+        assert head.startswith("[ID: ")
+        assert columns.split("\t") == ["Gen", "LnL", "LnPr", "TL"]
+        sample = read_tree_sample(tmp_path / f"posterior.run{run}.t", burnin=0.0)
+        for row, branches in zip(rows, sample.branches, strict=True):
+            assert float(row.split("\t")[3]) == pytest.approx(sum(branches.values()), rel=1e-6)
+
+
+def test_runs_are_equal_in_size_and_disjoint():
+    one, two = split_runs(11, np.random.default_rng(0))
+    assert len(one) == len(two) == 5
+    assert not set(one) & set(two)
+
+
+def test_four_taxa_and_one_draw(tmp_path, make_posterior, run_facts):
+    posterior = make_posterior(names=("a", "b", "c", "d"), n_draws=1, n_topologies=1)
+    summary = write(tmp_path, posterior, run_facts)
+    assert summary["n_topologies"] == 1
+
+
+def test_numbers_that_json_lacks_become_null(tmp_path, make_posterior, run_facts):
+    write(tmp_path, make_posterior(pareto_k=float("nan")), run_facts)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["pareto_k"] is None
+    assert any("Pareto" in warning for warning in summary["warnings"])

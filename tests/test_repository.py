@@ -1,0 +1,168 @@
+"""The repository as a whole: what installs, what must never be importable, what is declared."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("phylogfn", "gfncore")
+
+# name on PyPI -> name on conda-forge or bioconda, where they differ
+CONDA_NAME = {"torch": "pytorch", "torch-geometric": "pytorch_geometric"}
+# name on PyPI -> import package, where they differ
+IMPORT_NAME = {"biopython": "Bio", "torch-geometric": "torch_geometric", "torchgfn": "gfn"}
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def requirement(line: str) -> tuple[str, str]:
+    """Name in lower case without extras, and version range without spaces."""
+    line = line.split(";")[0].strip()
+    match = re.match(r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?\s*(.*)", line)
+    assert match, line
+    return match[1].lower(), match[2].replace(" ", "")
+
+
+def declared(project: dict) -> dict[str, str]:
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["test"], *extras["dev"]]
+    return dict(requirement(line) for line in lines)
+
+
+def environment_packages() -> tuple[dict[str, str], dict[str, str]]:
+    """Packages of environment.yml: conda's, and those below ``pip:``."""
+    conda: dict[str, str] = {}
+    pip: dict[str, str] = {}
+    for line in (ROOT / "environment.yml").read_text().splitlines():
+        entry = re.match(r"( +)- ([^:#]+)$", line)
+        if entry and not line.strip().startswith(("- conda-forge", "- bioconda", "- nodefaults")):
+            name, versions = requirement(entry[2])
+            (pip if len(entry[1]) > 2 else conda)[name] = versions
+    return conda, pip
+
+
+def test_conda_environment_lists_the_same_packages(project: dict) -> None:
+    conda, pip = environment_packages()
+    expected = {
+        CONDA_NAME.get(name, name): versions for name, versions in declared(project).items()
+    }
+    assert conda.pop("python") == project["requires-python"]
+    for only_conda in ("pip", "mrbayes"):
+        conda.pop(only_conda)
+    assert conda | pip == expected
+
+
+def test_every_declared_package_is_pinned(project: dict) -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[^=\s]+", pin) for pin in pins), pins
+    pinned = {pin.split("==")[0].lower() for pin in pins}
+    assert set(declared(project)) - {"legacy-cgi"} <= pinned
+
+
+def imported_by(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def test_every_import_is_declared(project: dict) -> None:
+    extras = project["optional-dependencies"]
+    run_time = [requirement(line)[0] for line in [*project["dependencies"], *extras["ete"]]]
+    known = {IMPORT_NAME.get(name, name) for name in run_time}
+    known |= set(sys.stdlib_module_names) | set(PACKAGES) | {"markupsafe"}  # Jinja2's own types
+    foreign = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for name in imported_by(path)
+        if name not in known
+    }
+    assert not foreign
+
+
+def test_the_engine_does_not_import_what_is_built_on_it() -> None:
+    for path in (ROOT / "gfncore").rglob("*.py"):
+        assert "phylogfn" not in set(imported_by(path)), path
+
+
+def test_folders_that_are_no_packages() -> None:
+    for name in ("data", "pipelines", "tests", "benchmarks"):
+        assert not list((ROOT / name).rglob("__init__.py"))
+
+
+def run_elsewhere(code: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *options, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_nothing_but_the_packages_is_importable_as_installed(tmp_path: Path) -> None:
+    code = (
+        "from importlib.util import find_spec\n"
+        f"print([n for n in {PACKAGES + ('data', 'pipelines', 'tests', 'benchmarks')!r}"
+        " if find_spec(n)])"
+    )
+    done = run_elsewhere(code, tmp_path, "-I")
+    assert done.stdout.strip() == str(list(PACKAGES)), done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_wheel_holds_packages_and_data(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    folders = {name.partition("/")[0] for name in names}
+    (metadata,) = (folder for folder in folders if folder.endswith(".dist-info"))
+    assert folders == {*PACKAGES, "gfncore_share", metadata}
+    assert "gfncore_share/data/primates.fasta" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    kept = {
+        path.relative_to(ROOT).as_posix() for p in PACKAGES for path in (ROOT / p).rglob("*.py")
+    }
+    assert kept <= set(names)
+    assert not [name for name in names if name.endswith((".pyc", ".nbi", ".nbc"))]
+
+
+def test_unpacked_wheel_finds_its_data(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    code = (
+        "import sys\n"
+        "from importlib.util import find_spec\n"
+        f"sys.path.insert(0, {str(site)!r})\n"
+        "from gfncore.resources import data_file\n"
+        "print(data_file('primates.fasta'))\n"
+        "print([n for n in ('data', 'pipelines', 'tests', 'benchmarks') if find_spec(n)])"
+    )
+    done = run_elsewhere(code, tmp_path, "-I")
+    found, importable = done.stdout.splitlines() or ("", done.stderr)
+    assert Path(found) == site / "gfncore_share" / "data" / "primates.fasta"
+    assert importable == "[]"

@@ -1,0 +1,106 @@
+"""Log-likelihoods against IQ-TREE 2.0.7 at fixed models, topologies and branch lengths.
+
+Each constant is the "Log-likelihood of the tree" that this command wrote to out.iqtree, with the
+alignment and the tree below in the two files and MODEL the string beside the constant:
+
+    iqtree2 -s alignment.fasta -te tree.nwk -m MODEL -blfix --redo -nt 1 -pre out -seed 1
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phylogfn.alignment import compress, read_alignment
+from phylogfn.likelihood import TreeLikelihood
+from phylogfn.models import parse_model
+from phylogfn.tree import Tree
+
+_file = importlib.util.spec_from_file_location(
+    "plain_likelihood", Path(__file__).parents[1] / "phylogfn" / "plain_likelihood.py"
+)
+assert _file is not None and _file.loader is not None
+plain = importlib.util.module_from_spec(_file)
+_file.loader.exec_module(plain)
+
+DNA_FASTA = """>t1
+ACGTTACGGATCCGATTAGCCATTGACCGTAAGCTTACGAGGTCATNA
+>t2
+ACGTTACGGATCTGATTAGCCATTGATCGTAAGCTTACGAGATCATCA
+>t3
+ACATTGCGGACCCGATTGGCCACTGACCGTAGGCTCACGAGGTCGTCR
+>t4
+ACATTGCGAACCCGGTTGGCTACTGACTGTAGGCTCAC--GGTCGTYA
+>t5
+GCATCGCTAACACGGTCGGTTACAGGCTGCAGACCCACGAAGTCGTCA
+>t6
+GCTTCGCTAACACGGTCGGTTACAGGCTGTAGACCCATGAAGTCGACA
+"""
+# (t1:0.05,t2:0.02,((t3:0.03,t4:0.06):0.04,(t5:0.07,t6:0.04):0.15):0.08);
+DNA_TREE = Tree.from_parents(
+    [-1, 6, 8, 8, 9, 9, 0, 6, 7, 7], [0, 0.02, 0.03, 0.06, 0.07, 0.04, 0.05, 0.08, 0.04, 0.15]
+)
+DNA_CONSTANTS = {
+    "JC": -210.1356,
+    "K80{2.5}": -197.4656,
+    "F81+F{0.1,0.2,0.3,0.4}": -220.3398,
+    "HKY{2.5}+F{0.1,0.2,0.3,0.4}": -207.6195,
+    "HKY{2.5}+F": -197.7595,
+    "GTR{1.2,3.4,0.7,0.9,4.1}+F{0.1,0.2,0.3,0.4}": -204.6350,
+    "JC+G4{0.5}": -217.2888,
+    "JC+I{0.2}": -211.5047,
+    "GTR{1.2,3.4,0.7,0.9,4.1}+F{0.1,0.2,0.3,0.4}+I{0.2}+G4{0.5}": -215.6636,
+}
+
+PROTEIN_FASTA = """>p1
+MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRV
+>p2
+MKTAYIAKQRQLSFVKSHFSRQLDERLGLIEVQAPILSRI
+>p3
+MRSAYIAKNRQISFVRAHFSKQLEERLGMIEVNAPVLSRV
+>p4
+MRSAFVAKNRQVSWVRAHFTKQIEDKLGMVE-NXPVLTKB
+>p5
+LRSCFVGKNKEVTWIRAYFTKQIDDKIGMVDLNGPVMTKV
+"""
+# (p1:0.06,p2:0.04,(p3:0.1,(p4:0.2,p5:0.35):0.15):0.12);
+PROTEIN_TREE = Tree.from_parents(
+    [-1, 5, 6, 7, 7, 0, 5, 6], [0, 0.04, 0.1, 0.2, 0.35, 0.06, 0.12, 0.15]
+)
+PROTEIN_CONSTANTS = {
+    "Poisson": -331.7662,
+    "LG": -268.9539,
+    "WAG": -278.3347,
+    "WAG+F": -276.3400,
+    "JTT": -278.0511,
+    "Dayhoff": -281.4439,
+    "LG+I{0.1}+G4{0.7}": -286.3160,
+}
+
+CASES = [("dna", DNA_FASTA, DNA_TREE, *case) for case in DNA_CONSTANTS.items()]
+CASES += [("protein", PROTEIN_FASTA, PROTEIN_TREE, *case) for case in PROTEIN_CONSTANTS.items()]
+
+
+@pytest.mark.parametrize(
+    ("data_type", "fasta", "tree", "name", "expected"), CASES, ids=[case[3] for case in CASES]
+)
+def test_log_likelihood_is_that_of_iqtree(tmp_path, data_type, fasta, tree, name, expected):
+    path = tmp_path / "alignment.fasta"
+    path.write_text(fasta)
+    alignment = read_alignment(path, data_type=data_type)
+    patterns = compress(alignment)
+    model = parse_model(name, alignment.alphabet).resolve(patterns).build()
+    value = plain.plain_log_likelihood(tree, patterns.masks, patterns.weights, model)
+    assert value == pytest.approx(expected, abs=6e-5)  # IQ-TREE prints four decimals
+    assert TreeLikelihood(patterns, model).log_likelihood(tree) == pytest.approx(value, rel=1e-10)
+
+
+def test_gamma_rates_are_those_of_iqtree():
+    half = parse_model("JC+G4{0.5}", "dna").build().category_rates
+    np.testing.assert_allclose(half, [0.03339, 0.2519, 0.8203, 2.894], rtol=5e-4)
+    mixed = parse_model("LG+I{0.1}+G4{0.7}", "protein").build()
+    np.testing.assert_allclose(mixed.category_rates, [0.0824, 0.4039, 1.0276, 2.9305], rtol=1e-3)
+    np.testing.assert_allclose(mixed.category_weights, 0.225)
