@@ -76,6 +76,8 @@ check: $(STAMP)
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
 benchmarks: $(STAMP)
+	$(BIN)/python -m benchmarks.phylogfn.likelihood --quick
+	$(BIN)/python -m benchmarks.phylogfn.ccd_control $(SMALLEST)
 	$(BIN)/python -m benchmarks.phylogfn.evidence $(SMALLEST)
 	@if command -v mb >/dev/null; then \
 	  $(BIN)/python -m benchmarks.phylogfn.mrbayes_control $(SMALLEST); \

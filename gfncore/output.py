@@ -86,7 +86,9 @@ def clear_output(directory: Path, known: Collection[str]) -> None:
     """
     directory.mkdir(parents=True, exist_ok=True)
     for entry in sorted(directory.iterdir()):
-        ours = entry.name in known or entry.name.startswith((_STAGING_PREFIX, _TEMPORARY_PREFIX))
+        ours = entry.name.removesuffix(".partial") in known or entry.name.startswith(
+            (_STAGING_PREFIX, _TEMPORARY_PREFIX)
+        )
         if not ours:
             continue
         if entry.is_dir() and not entry.is_symlink():

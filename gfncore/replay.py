@@ -60,8 +60,10 @@ class Replay:
         self.states = type(self.states).concat([self.states, states.take(rows)])
         self.log_reward = np.concatenate([self.log_reward, log_reward[rows]])
         if len(self) > self.capacity:
-            best = np.sort(np.argsort(-self.log_reward, kind="stable")[: self.capacity])
-            self.restore(self.states.take(best), self.log_reward[best])
+            order = np.argsort(-self.log_reward, kind="stable")
+            keep, drop = np.sort(order[: self.capacity]), order[self.capacity :]
+            self._known.difference_update(key_bytes(self.environment.keys(self.states.take(drop))))
+            self.states, self.log_reward = self.states.take(keep), self.log_reward[keep]
         return len(new)
 
     def restore(self, states: Any, log_reward: np.ndarray) -> None:

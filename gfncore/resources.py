@@ -84,7 +84,9 @@ def data_file(name: str, packages: Path | None = None) -> Path:
     if len(matches) == 1:
         return files[matches[0]]
     if matches:
-        raise UserError(f"'{name}' names several data files: {', '.join(matches)}; give one of them")
+        raise UserError(
+            f"'{name}' names several data files: {', '.join(matches)}; give one of them"
+        )
     known = {Path(key).stem: key for key in files} | {key: key for key in files}
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     hint = f"; did you mean '{known[near[0]]}'?" if near else ""

@@ -50,7 +50,8 @@ class TrainingSettings:
     steps : int
         Optimiser steps of the whole run.
     seconds : float, optional
-        Wall-clock budget of the whole run; it ends at whichever comes first.
+        Wall-clock budget of the steps of the whole run; it ends at whichever comes first. With
+        one, a run that is repeated or resumed need not stop at the same step.
     on_policy : int
         Trajectories drawn by the policy, a step.
     replay : int
@@ -158,6 +159,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(groups)
         self._rates = [group["lr"] for group in groups]
         self._entered = 0.0
+        self._stepping = False  # networks are timed within steps alone
         for network in networks:
             network.register_forward_pre_hook(self._enter)
             network.register_forward_hook(self._leave)
@@ -179,7 +181,8 @@ class Trainer:
         self._entered = time.perf_counter()
 
     def _leave(self, *_: Any) -> None:
-        self.seconds_by_part["policy"] += time.perf_counter() - self._entered
+        if self._stepping:
+            self.seconds_by_part["policy"] += time.perf_counter() - self._entered
 
     def _rewards(self, trajectories: Trajectories) -> np.ndarray:
         """log R of the terminals, each distinct one evaluated once; new ones go to replay."""
@@ -239,6 +242,7 @@ class Trainer:
             seconds by part; absent where they do not apply.
         """
         started, before = time.perf_counter(), self.seconds
+        self._stepping = True
         factor = SCHEDULES[self.settings.schedule](self.progress)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
@@ -274,6 +278,7 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
         self.optimizer.step()
         self._leave()
+        self._stepping = False
 
         self.step_number += 1
         metrics["gradient_norm"] = float(norm)

@@ -192,7 +192,8 @@ class ScoredTrajectories:
 def _gather(log_p: torch.Tensor, class_index: np.ndarray) -> torch.Tensor:
     """Entries of `log_p` at `class_index`, zero at padding; float64 (n, T)."""
     index = torch.from_numpy(class_index).to(log_p.device)
-    return torch.where(index >= 0, log_p[index.clamp(min=0)], 0.0)
+    picked = log_p.index_select(0, index.clamp(min=0).flatten()).view(index.shape)
+    return torch.where(index >= 0, picked, 0.0)
 
 
 def score_forward(

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from phylogfn.errors import AlignmentError
+from phylogfn.errors import AlignmentError, shown
 
 __all__ = ["FORMATS", "RawAlignment", "detect_format", "parse_alignment"]
 
@@ -61,7 +61,7 @@ def detect_format(text: str, source: str) -> str:
         return "clustal"
     if re.match(r"\d+\s+\d+(\s+[A-Za-z]+)*$", line):
         return "phylip"
-    looks = "its first line is " + repr(line if len(line) <= 40 else line[:37] + "...")
+    looks = "its first line is " + shown(line)
     for start, kind in (
         ("(", "a Newick tree"),
         ("<", "XML or HTML"),
@@ -170,7 +170,7 @@ def _parse_clustal(text: str, source: str) -> RawAlignment:
         if len(words) < 2:
             raise AlignmentError(
                 f"{source}: line {number}: a CLUSTAL line is a name and its sequence, "
-                f"found {line.strip()[:40]!r}"
+                f"found {shown(line)}"
             )
         blocks.add(words[0], "".join(words[1:]))
     return blocks.alignment()
@@ -191,7 +191,7 @@ def _parse_stockholm(text: str, source: str) -> RawAlignment:
             if len(words) < 2:
                 raise AlignmentError(
                     f"{source}: line {number}: a Stockholm line is a name and its sequence, "
-                    f"found {line.strip()[:40]!r}"
+                    f"found {shown(line)}"
                 )
             blocks.add(words[0], "".join(words[1:]).replace(".", "-").replace("~", "-"))
     raise AlignmentError(f"{source}: the closing '//' is missing; the file may be cut short")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 
 from phylogfn.alignment_formats import RawAlignment
-from phylogfn.errors import AlignmentError
+from phylogfn.errors import AlignmentError, shown
 
 __all__ = ["parse_phylip"]
 
@@ -34,7 +34,7 @@ def parse_phylip(text: str, source: str) -> RawAlignment:
     if header is None:
         raise AlignmentError(
             f"{source}: line 1: a PHYLIP file starts with the numbers of taxa and of sites, "
-            f"found {lines[0][1].strip()[:40]!r}"
+            f"found {shown(lines[0][1])}"
         )
     n_taxa, n_sites = int(header[1]), int(header[2])
     body = lines[1:]

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from phylogfn.posterior import Posterior
 
 __all__ = [
+    "FEWEST_EFFECTIVE_DRAWS",
+    "LARGEST_STANDARD_ERROR",
     "PARETO_K_LIMIT",
     "SplitDifference",
     "asdsf",
@@ -28,8 +30,8 @@ __all__ = [
 ]
 
 PARETO_K_LIMIT = 0.7
-_FEWEST_EFFECTIVE_DRAWS = 100.0
-_LARGEST_STANDARD_ERROR = 0.5
+FEWEST_EFFECTIVE_DRAWS = 100.0
+LARGEST_STANDARD_ERROR = 0.5
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,7 @@ def robinson_foulds_splits(first: Set[int], second: Set[int]) -> int:
     return len(first ^ second)
 
 
-def mean_robinson_foulds(
-    first: Mapping[int, float], second: Mapping[int, float]
-) -> float:
+def mean_robinson_foulds(first: Mapping[int, float], second: Mapping[int, float]) -> float:
     """Return the expected RF distance between a tree of one run and a tree of the other.
 
     Parameters
@@ -136,10 +136,10 @@ def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
             f"(Pareto k = {k:.2f}, should be below {PARETO_K_LIMIT}). The sampler has not learned "
             "the whole posterior; run again with a larger --budget."
         )
-    if not ess >= _FEWEST_EFFECTIVE_DRAWS:
+    if not ess >= FEWEST_EFFECTIVE_DRAWS:
         found.append(
             f"The effective sample size is low ({ess:.0f}, should be at least "
-            f"{_FEWEST_EFFECTIVE_DRAWS:.0f}): clade probabilities are rough. Run again with a "
+            f"{FEWEST_EFFECTIVE_DRAWS:.0f}): clade probabilities are rough. Run again with a "
             "larger --budget."
         )
     elif posterior.n_draws > 2 * ess:
@@ -147,7 +147,7 @@ def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
             f"The {posterior.n_draws} draws written hold about as much information as {ess:.0f} "
             "independent ones; ask for fewer --samples or give a larger --budget."
         )
-    if not se <= _LARGEST_STANDARD_ERROR:
+    if not se <= LARGEST_STANDARD_ERROR:
         found.append(
             f"The log evidence is uncertain (standard error {se:.2f} nats): models whose log "
             "evidences differ by less than a few times that cannot be told apart."

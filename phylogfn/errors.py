@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gfncore.errors import UserError
 
-__all__ = ["AlignmentError", "TreeFileError", "quoted_list"]
+__all__ = ["AlignmentError", "TreeFileError", "quoted_list", "shown"]
 
 
 class AlignmentError(UserError):
@@ -19,3 +19,9 @@ def quoted_list(names: list[str], limit: int = 5) -> str:
     """Return ``'a', 'b', 'c' and 4 more`` for a message."""
     shown = ", ".join(repr(name) for name in names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def shown(text: str, limit: int = 40) -> str:
+    """Return text that was found, between quotes, on one line and cut to `limit` characters."""
+    text = " ".join(text.split())
+    return repr(text if len(text) <= limit else text[: limit - 3] + "...")

@@ -8,12 +8,12 @@ square brackets are skipped, but for the weight ``[&W 0.05]`` of a tree. Labels 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from phylogfn.errors import TreeFileError
+from phylogfn.errors import TreeFileError, shown
+from phylogfn.newick_plain import branch_length, plain_nodes
 from phylogfn.quoting import unquote
 from phylogfn.tree import Tree, canonical_newick
 
@@ -32,6 +32,9 @@ _TOKEN = re.compile(
       | (?P<other>.)""",
     re.VERBOSE,
 )
+# The parts of a tree without quotes, blanks and comments, as most programs write it.
+_PLAIN_START = re.compile(r"\s*((?:\[[^\[\]]*\]\s*)*)\(")
+_NOT_PLAIN = re.compile(r"[\s\[\]'\"]")
 _BRACKET = re.compile(r"[\[\]]")
 _WEIGHT = re.compile(r"\[&W\s+([0-9.eE+-]+)(?:/([0-9.eE+-]+))?\s*\]", re.IGNORECASE)
 
@@ -97,7 +100,7 @@ class _Parser:
 
     def __init__(self, text: str, source: str, first_line: int) -> None:
         self.text, self.source, self.first_line = text, source, first_line
-        self.number = 0
+        self.at, self.number = 0, 0
         self.line, self.counted = first_line, 0
         self._clear()
 
@@ -113,22 +116,44 @@ class _Parser:
         column = at - self.text.rfind("\n", 0, at)
         return TreeFileError(f"{self.source}: line {line}, column {column}: {what}")
 
+    def trees(self) -> Iterator[ParsedTree]:
+        while self.at < len(self.text):
+            tree = self._plain_tree() or self._next_tree()
+            if tree is not None:
+                yield tree
+                self._clear()
+
+    def _plain_tree(self) -> ParsedTree | None:
+        """Return the next tree by a short cut, or None where it needs reading token by token."""
+        match = _PLAIN_START.match(self.text, self.at)
+        end = self.text.find(";", self.at)
+        if match is None or end < match.end() or _NOT_PLAIN.search(self.text, match.end(), end):
+            return None
+        start = match.end() - 1
+        draft = plain_nodes(self.text[start:end])
+        if draft is None:
+            return None
+        self._count_tree(start)
+        self.at = end + 1
+        for comment in re.findall(r"\[[^\]]*\]", match[1]):
+            self.weight = _weight(comment, self.weight)
+        return ParsedTree(*draft, self.weight, f"tree {self.number} (line {self.line})")
+
     def _tokens(self) -> Iterator[tuple[str, str, int]]:
         """Yield kind, text and offset of each token but blanks and comments; keep weights."""
-        at = 0
-        while at < len(self.text):
-            match = _TOKEN.match(self.text, at)
+        while self.at < len(self.text):
+            match = _TOKEN.match(self.text, self.at)
             assert match is not None  # the last alternative matches anything
-            here, at = at, match.end()
+            here, self.at = self.at, match.end()
             if match.lastgroup == "comment":
-                at = _after_comment(self.text, here)
-                if at < 0:
+                self.at = _after_comment(self.text, here)
+                if self.at < 0:
                     raise self._fail(here, "the comment '[' is never closed; add ']'")
-                self.weight = _weight(self.text[here:at], self.weight)
+                self.weight = _weight(self.text[here : self.at], self.weight)
             elif match.lastgroup != "blank":
                 yield str(match.lastgroup), match[0], here
 
-    def trees(self) -> Iterator[ParsedTree]:
+    def _next_tree(self) -> ParsedTree | None:
         for kind, token, at in self._tokens():
             if kind == "other":
                 raise self._fail(at, f"the quote {token} is never closed; double quotes in names")
@@ -137,7 +162,7 @@ class _Parser:
             elif kind in ("label", "quoted"):
                 self._label(token, at)
             elif self.state == "length":
-                raise self._fail(at, f"a branch length is missing before {token!r}")
+                raise self._fail(at, f"a branch length is missing before {shown(token)}")
             elif token == "(":
                 if self.state != "open":
                     raise self._fail(at, "'(' must follow '(' or ','; a comma is missing")
@@ -148,21 +173,24 @@ class _Parser:
                     raise self._fail(at, "':' must follow a name or ')'")
                 self.state = "length"
             elif token == ";":
-                yield self._finish(at)
-                self._clear()
+                return self._finish(at)
             else:
                 self._end_subtree(token, at)
         if self.state != "start":
             end = len(self.text.rstrip())
             raise self._fail(end, "the tree ends without ';'; the file may be cut short")
+        return None
 
     def _start(self, token: str, at: int) -> None:
         if token != "(":
-            raise self._fail(at, f"a tree starts with '(', found {token[:30]!r}")
+            raise self._fail(at, f"a tree starts with '(', found {shown(token)}")
+        self._count_tree(at)
+        self._descend(0)
+
+    def _count_tree(self, at: int) -> None:
         self.number += 1
         self.line += self.text.count("\n", self.counted, at)
         self.counted = at
-        self._descend(0)
 
     def _descend(self, above: int) -> None:
         self.node = len(self.parent)
@@ -174,21 +202,23 @@ class _Parser:
 
     def _label(self, token: str, at: int) -> None:
         if self.state == "length":
-            length = self.lengths[self.node] = _length(token)
+            length = self.lengths[self.node] = branch_length(token)
             if length is None:
-                raise self._fail(at, f"{token!r} is no branch length; give a number >= 0")
+                raise self._fail(at, f"{shown(token)} is no branch length; give a number >= 0")
             self.state = "after"
         elif self.state in ("open", "closed"):
             self.labels[self.node] = token[1:-1] if token[0] == '"' else unquote(token)
             self.state = "label"
         else:
-            raise self._fail(at, f"{token!r} must not stand here; ',' or ')' is missing before it")
+            raise self._fail(
+                at, f"{shown(token)} must not stand here; ',' or ')' is missing before it"
+            )
 
     def _end_subtree(self, token: str, at: int) -> None:
         if self.state == "open":
-            raise self._fail(at, f"a name or '(' is missing before {token!r}")
+            raise self._fail(at, f"a name or '(' is missing before {shown(token)}")
         if self.node == 0:
-            raise self._fail(at, f"{token!r} comes after the last ')'; '(' or ';' is missing")
+            raise self._fail(at, f"{shown(token)} comes after the last ')'; '(' or ';' is missing")
         above = self.parent[self.node]
         if token == ",":
             self._descend(above)
@@ -225,14 +255,6 @@ def _weight(comment: str, default: float) -> float:
         return float(match[1]) / float(match[2] or 1) if match else default
     except (ValueError, ZeroDivisionError):
         return default
-
-
-def _length(token: str) -> float | None:
-    try:
-        value = float(token)
-    except ValueError:
-        return None
-    return value if 0 <= value < math.inf else None
 
 
 def newick_lines(

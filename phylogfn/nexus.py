@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gfncore.errors import UserError
-from phylogfn.errors import TreeFileError
+from phylogfn.errors import TreeFileError, shown
 from phylogfn.newick import ParsedTree, parse_newick
 from phylogfn.quoting import quote_nexus, unquote
 from phylogfn.tree import Tree, canonical_newick
@@ -135,7 +135,7 @@ def blocks(
         line += text.count("\n", counted, at)
         counted = at
         if name == "begin":
-            current, commands, opened = rest.strip().lower(), [], line
+            current, commands, opened = " ".join(rest.lower().split()), [], line
         elif name in ("end", "endblock"):
             if current is not None:
                 yield current, commands
@@ -170,8 +170,9 @@ def nexus_trees(text: str, source: str) -> Iterator[ParsedTree]:
             number += 1
             head = _TREE_HEAD.match(command.text)
             if head is None:
+                found = shown(f"tree {command.text}")
                 raise TreeFileError(
-                    f"{source}: line {command.line}: 'tree {command.text[:20]}' is not of the form "
+                    f"{source}: line {command.line}: {found} is not of the form "
                     "'tree NAME = (...);'"
                 )
             line = command.line + head[0].count("\n")
@@ -205,7 +206,7 @@ def _translations(command: Command, source: str) -> dict[str, str]:
             if not pair.strip():
                 continue  # a comma after the last pair
             raise TreeFileError(
-                f"{source}: line {command.line}: translate {pair.strip()[:30]!r} is not a pair "
+                f"{source}: line {command.line}: translate {shown(pair)} is not a pair "
                 "'number name'"
             )
         name = match[2]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Tree",
     "canonical",
+    "canonical_from_lists",
     "canonical_newick",
     "children_from_parents",
     "node_splits",
@@ -145,28 +146,29 @@ def robinson_foulds(first: Tree, second: Tree) -> int:
     return len(splits(first) ^ splits(second))
 
 
-def _smallest_leaves(tree: Tree, order: list[int]) -> list[int]:
-    n, parent = tree.n_taxa, tree.parent.tolist()
-    smallest = [node if node < n else n for node in range(len(parent))]
-    for node in order[:-2]:
+def _sorted_postorder(
+    parent: Sequence[int], order: Sequence[int]
+) -> tuple[list[int], list[list[int]]]:
+    """Return a post-order that does not depend on the numbering, and the sorted children.
+
+    `order` is any post-order, leaf 0 last.
+    """
+    n = len(parent) // 2 + 1
+    smallest = list(range(n)) + [n] * (n - 2)  # the smallest leaf at or below each node
+    children: list[list[int]] = [[] for _ in parent]
+    for node in order[:-1]:
         above = parent[node]
-        smallest[above] = min(smallest[above], smallest[node])
-    return smallest
-
-
-def _sorted_postorder(tree: Tree) -> tuple[list[int], list[tuple[int, ...]]]:
-    """Return a post-order that does not depend on the numbering, and the sorted children."""
-    smallest = _smallest_leaves(tree, postorder(tree).tolist())
-    children = [
-        tuple(sorted((child for child in pair if child >= 0), key=smallest.__getitem__))
-        for pair in tree.children.tolist()
-    ]
-    order, stack = [], [0]
+        if smallest[node] < smallest[above]:
+            smallest[above] = smallest[node]
+            children[above].insert(0, node)
+        else:
+            children[above].append(node)
+    out, stack = [], [0]
     while stack:
         node = stack.pop()
-        order.append(node)
+        out.append(node)
         stack.extend(children[node])
-    return order[::-1], children
+    return out[::-1], children
 
 
 def canonical(tree: Tree) -> Tree:
@@ -177,17 +179,26 @@ def canonical(tree: Tree) -> Tree:
     so that in the result each internal node has a smaller number than its parent and the
     neighbour of leaf 0 is 2n-3.
     """
-    order, _ = _sorted_postorder(tree)
-    n, n_nodes = tree.n_taxa, len(tree.parent)
-    new = np.arange(n_nodes)
-    new[[node for node in order if node >= n]] = np.arange(n, n_nodes)
-    parent = np.full(n_nodes, -1, np.int32)
-    parent[new[1:]] = new[tree.parent[1:]]
-    lengths = None
-    if tree.lengths is not None:
-        lengths = np.zeros(n_nodes)
-        lengths[new] = tree.lengths
-    return Tree(parent, children_from_parents(parent), lengths)
+    lengths = None if tree.lengths is None else tree.lengths.tolist()
+    return canonical_from_lists(tree.parent.tolist(), lengths, postorder(tree).tolist())
+
+
+def canonical_from_lists(
+    parent: Sequence[int], lengths: Sequence[float] | None, order: Sequence[int]
+) -> Tree:
+    """Return the canonical tree of a parent list, given any post-order of it; see `canonical`."""
+    n, n_nodes = len(parent) // 2 + 1, len(parent)
+    ordered, _ = _sorted_postorder(parent, order)
+    new = list(range(n_nodes))
+    for number, node in enumerate((node for node in ordered if node >= n), n):
+        new[node] = number
+    out = np.full(n_nodes, -1, np.int32)
+    out[new[1:]] = [new[above] for above in parent[1:]]
+    if lengths is None:
+        return Tree.from_parents(out)
+    values = np.zeros(n_nodes)
+    values[new] = lengths
+    return Tree.from_parents(out, values)
 
 
 def topology_key(tree: Tree) -> bytes:
@@ -262,7 +273,7 @@ def canonical_newick(tree: Tree, names: Sequence[str], lengths: bool = True) -> 
     if len(names) != tree.n_taxa:
         raise ValueError(f"{len(names)} names for {tree.n_taxa} taxa")
     values = tree.lengths.tolist() if lengths and tree.lengths is not None else None
-    order, children = _sorted_postorder(tree)
+    order, children = _sorted_postorder(tree.parent.tolist(), postorder(tree).tolist())
     text = [""] * len(order)
 
     def branch(node: int) -> str:
@@ -288,7 +299,7 @@ def to_ete3(tree: Tree, names: Sequence[str]) -> EteTree:
     """
     from ete3 import Tree as EteTree
 
-    _, children = _sorted_postorder(tree)
+    _, children = _sorted_postorder(tree.parent.tolist(), postorder(tree).tolist())
     values = [1.0] * len(children) if tree.lengths is None else tree.lengths.tolist()
     top = children[0][0]
     base = EteTree()

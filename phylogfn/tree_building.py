@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from phylogfn.errors import TreeFileError, quoted_list
 from phylogfn.newick import ParsedTree
-from phylogfn.tree import Tree, canonical
+from phylogfn.tree import Tree, canonical_from_lists
 
 __all__ = [
     "leaf_names",
@@ -60,21 +57,24 @@ def tree_from_edges(
         for node, near in neighbours.items()
     ):
         raise ValueError("each leaf must have one neighbour and each internal node three")
-    parent = np.full(len(number), -1, np.int32)
-    out = np.zeros(len(number))
-    stack, seen = [0], {0}
-    while stack:
-        node = stack.pop()
+    parent = [-1] * len(number)
+    below = [0.0] * len(number)
+    order: list[int] = []
+    stack = [(0, 0)]
+    while stack:  # pre-order from leaf 0; without a cycle, only the node above is met twice
+        node, above = stack.pop()
+        here = number[node]
+        order.append(here)
+        if len(order) > len(number):
+            break
         for other, value in neighbours[node]:
-            if other not in seen:
-                seen.add(other)
-                parent[number[other]] = number[node]
-                out[number[other]] = value
-                stack.append(other)
-    if len(seen) != len(number):
+            if other != above:
+                parent[number[other]] = here
+                below[number[other]] = value
+                stack.append((other, node))
+    if sorted(order) != list(range(len(number))):
         raise ValueError("the branches do not connect all nodes")
-    tree = canonical(Tree.from_parents(parent, out))
-    return tree if lengths is not None else replace(tree, lengths=None)
+    return canonical_from_lists(parent, None if lengths is None else below, order[::-1])
 
 
 def tree_from_nested(nested: Any) -> Tree:

@@ -6,19 +6,22 @@ alone: every other file is the same, byte for byte, whenever settings and seed a
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gfncore.output import json_text, staged_output, write_atomic
 from gfncore.provenance import Provenance, ResourceUse, software_version
 from phylogfn.consensus import consensus_newick, consensus_nexus, consensus_tree
 from phylogfn.diagnostics import posterior_warnings
 from phylogfn.posterior import Posterior, split_table
-from phylogfn.quoting import quote_nexus
+from phylogfn.quoting import quote_newick, quote_nexus
 from phylogfn.tree import Tree, canonical_newick
 
 __all__ = [
@@ -27,11 +30,15 @@ __all__ = [
     "mrbayes_parameters",
     "mrbayes_tree_probabilities",
     "mrbayes_trees",
+    "numbered_newicks",
     "split_runs",
     "summarise",
     "topologies_table",
+    "with_names",
     "write_results",
 ]
+
+_TAXON_NUMBER = re.compile(r"(?<=[(,])[0-9]+")
 
 OUTPUT_NAMES = (
     "summary.json",
@@ -131,21 +138,25 @@ def write_results(
     table = split_table(posterior)
     consensus = consensus_tree(table)
     summary = summarise(posterior, facts)
+    draws = numbered_newicks(posterior.draw_parents, posterior.draw_lengths)
+    topologies = numbered_newicks(posterior.topology_parents)
     with staged_output(output, last="summary.json") as staging:
         files = {
-            "trees.nwk": _draws_newick(posterior),
-            "topologies.tsv": topologies_table(posterior),
+            "trees.nwk": "".join(with_names(draw, posterior.names) + "\n" for draw in draws),
+            "topologies.tsv": topologies_table(posterior, topologies),
             "consensus.nwk": consensus_newick(consensus, posterior.names) + "\n",
             "consensus.con.tre": consensus_nexus(consensus, posterior.names),
-            "posterior.trprobs": mrbayes_tree_probabilities(posterior),
+            "posterior.trprobs": mrbayes_tree_probabilities(posterior, topologies),
             "report.html": render_report(
                 posterior, summary, facts, table=table, training=output / "train.jsonl"
             ),
             "summary.json": json_text(summary),
         }
-        for number, draws in enumerate(split_runs(posterior.n_draws, rng), 1):
-            files[f"posterior.run{number}.t"] = mrbayes_trees(posterior, draws)
-            files[f"posterior.run{number}.p"] = mrbayes_parameters(posterior, draws)
+        for number, run in enumerate(split_runs(posterior.n_draws, rng), 1):
+            files[f"posterior.run{number}.t"] = mrbayes_trees(
+                posterior.names, [draws[index] for index in run]
+            )
+            files[f"posterior.run{number}.p"] = mrbayes_parameters(posterior, run)
         if provenance is not None:
             files["provenance.json"] = json_text(provenance.as_dict())
         for name, text in files.items():
@@ -182,15 +193,43 @@ def summarise(posterior: Posterior, facts: RunFacts) -> dict[str, Any]:
     }
 
 
-def topologies_table(posterior: Posterior) -> str:
-    """Return the posterior over topologies as tab-separated text, best first."""
+def numbered_newicks(
+    parents: NDArray[np.int32], lengths: NDArray[np.float64] | None = None
+) -> list[str]:
+    """Return canonical Newick of each tree, taxa called by their numbers from 1.
+
+    Parameters
+    ----------
+    parents : ndarray, shape(S, 2n-2), dtype=int32
+        The trees.
+    lengths : ndarray, shape(S, 2n-2), dtype=float64, optional
+        Their branch lengths.
+    """
+    numbers = tuple(str(number) for number in range(1, parents.shape[1] // 2 + 2))
+    rows = [None] * len(parents) if lengths is None else lengths
+    return [
+        canonical_newick(Tree.from_parents(parent, row), numbers)
+        for parent, row in zip(parents, rows, strict=True)
+    ]
+
+
+def with_names(newick: str, names: tuple[str, ...]) -> str:
+    """Return a numbered Newick with the names of the taxa in the place of their numbers."""
+    return _TAXON_NUMBER.sub(lambda match: quote_newick(names[int(match[0]) - 1]), newick)
+
+
+def topologies_table(posterior: Posterior, newicks: Sequence[str]) -> str:
+    """Return the posterior over topologies as tab-separated text, best first.
+
+    ``newicks`` are those of the topologies, numbered.
+    """
     lines = ["rank\tprobability\tcumulative\tlog_evidence\tnewick"]
     cumulative = np.cumsum(posterior.topology_probabilities)
-    for index in range(posterior.n_topologies):
-        newick = canonical_newick(posterior.topology(index), posterior.names, lengths=False)
+    for index, newick in enumerate(newicks):
         lines.append(
             f"{index + 1}\t{posterior.topology_probabilities[index]:.10g}"
-            f"\t{cumulative[index]:.10g}\t{posterior.topology_log_evidences[index]:.6f}\t{newick}"
+            f"\t{cumulative[index]:.10g}\t{posterior.topology_log_evidences[index]:.6f}"
+            f"\t{with_names(newick, posterior.names)}"
         )
     return "\n".join(lines) + "\n"
 
@@ -202,18 +241,14 @@ def split_runs(n_draws: int, rng: np.random.Generator) -> tuple[list[int], list[
     return order[:half], order[half : 2 * half]
 
 
-def mrbayes_trees(posterior: Posterior, draws: list[int]) -> str:
-    """Return a file of trees as MrBayes writes its ``.run1.t`` (NEXUS with a translate table)."""
-    numbers = tuple(str(taxon + 1) for taxon in range(posterior.n_taxa))
-    body = [
-        f"   tree gen.{generation} = [&U] {canonical_newick(posterior.draw(draw), numbers)}"
-        for generation, draw in enumerate(draws)
-    ]
+def mrbayes_trees(names: tuple[str, ...], newicks: Sequence[str]) -> str:
+    """Return numbered trees as MrBayes writes its ``.run1.t`` (NEXUS with a translate table)."""
+    body = [f"   tree gen.{number} = [&U] {newick}" for number, newick in enumerate(newicks)]
     head = ["#NEXUS", f"[ID: {_identifier(body)}]", "[Param: tree]", "begin trees;"]
-    return "\n".join([*head, *_translate(posterior.names), *body, "end;"]) + "\n"
+    return "\n".join([*head, *_translate(names), *body, "end;"]) + "\n"
 
 
-def mrbayes_parameters(posterior: Posterior, draws: list[int]) -> str:
+def mrbayes_parameters(posterior: Posterior, draws: Sequence[int]) -> str:
     """Return the parameters of draws as MrBayes writes its ``.run1.p``.
 
     LnL is the log likelihood, LnPr the log prior density, TL the sum of branch lengths.
@@ -227,30 +262,20 @@ def mrbayes_parameters(posterior: Posterior, draws: list[int]) -> str:
     return "\n".join([f"[ID: {_identifier(body)}]", "Gen\tLnL\tLnPr\tTL", *body]) + "\n"
 
 
-def mrbayes_tree_probabilities(posterior: Posterior) -> str:
+def mrbayes_tree_probabilities(posterior: Posterior, newicks: Sequence[str]) -> str:
     """Return the posterior over topologies as MrBayes writes its ``.trprobs``.
 
-    ``p`` is the probability of a tree and ``P`` that of all trees so far.
+    ``p`` is the probability of a tree and ``P`` that of all trees so far; ``newicks`` are those
+    of the topologies, numbered.
     """
-    numbers = tuple(str(taxon + 1) for taxon in range(posterior.n_taxa))
     cumulative = np.cumsum(posterior.topology_probabilities)
-    body = []
-    for index, probability in enumerate(posterior.topology_probabilities.tolist()):
-        newick = canonical_newick(posterior.topology(index), numbers, lengths=False)
-        body.append(
-            f"   tree tree_{index + 1} [p = {probability:.9f}, P = {cumulative[index]:.9f}]"
-            f" = [&W {probability:.9f}] {newick}"
-        )
+    body = [
+        f"   tree tree_{index + 1} [p = {probability:.9f}, P = {cumulative[index]:.9f}]"
+        f" = [&W {probability:.9f}] {newicks[index]}"
+        for index, probability in enumerate(posterior.topology_probabilities.tolist())
+    ]
     head = ["#NEXUS", "begin trees;"]
     return "\n".join([*head, *_translate(posterior.names), *body, "end;"]) + "\n"
-
-
-def _draws_newick(posterior: Posterior) -> str:
-    trees = (
-        Tree.from_parents(parent, lengths)
-        for parent, lengths in zip(posterior.draw_parents, posterior.draw_lengths, strict=True)
-    )
-    return "".join(canonical_newick(tree, posterior.names) + "\n" for tree in trees)
 
 
 def _translate(names: tuple[str, ...]) -> list[str]:

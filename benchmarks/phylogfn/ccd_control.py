@@ -197,7 +197,7 @@ def arguments() -> argparse.ArgumentParser:
         "--fit",
         choices=["reward", "visits"],
         default="reward",
-        help="weights of the walk's topologies: their collapsed reward, or visits of its second half",
+        help="weights of what the walk found: collapsed reward, or visits in its second half",
     )
     add_reference_options(parser)
     return parser

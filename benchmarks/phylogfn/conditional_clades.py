@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 __all__ = ["ConditionalClades", "clade_masks", "fit_conditional_clades"]
 
 
-def clade_masks(parents: NDArray[np.int32]) -> NDArray[np.uint64]:
+def clade_masks(parents: NDArray[np.integer]) -> NDArray[np.uint64]:
     """Taxa below each node, of many trees at once.
 
     Parameters
@@ -68,7 +68,7 @@ def _row_keys(rows: NDArray[np.uint64]) -> NDArray:
 
 
 def _tree_splits(
-    parents: NDArray[np.int32],
+    parents: NDArray[np.integer],
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
     """Clade and two child clades of each internal node.
 
@@ -132,7 +132,7 @@ class ConditionalClades:
     split_second: NDArray[np.int64]
     split_log_probability: NDArray[np.float64]
 
-    def log_density(self, parents: NDArray[np.int32]) -> NDArray[np.float64]:
+    def log_density(self, parents: NDArray[np.integer]) -> NDArray[np.float64]:
         """Log probability of each topology.
 
         Parameters
@@ -212,7 +212,7 @@ def _lowest_bit(masks: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 def fit_conditional_clades(
-    parents: NDArray[np.int32], weights: NDArray[np.float64] | None = None
+    parents: NDArray[np.integer], weights: NDArray[np.float64] | None = None
 ) -> ConditionalClades:
     """Fit the distribution to a sample of trees.
 

@@ -70,11 +70,12 @@ class Head(nn.Module):
             read = nodes.index_select(0, index)
         elif self.kind == "edge":
             source, target = graph.edge_index[:, index]
-            read = torch.cat([nodes[source], nodes[target]], dim=1)
+            read = torch.cat([nodes.index_select(0, source), nodes.index_select(0, target)], 1)
         elif self.kind == "pair":
             if graph.pairs is None:
                 raise ValueError("the policy has a pair head, but the environment gave no pairs")
-            u, v = nodes[graph.pairs[0, index]], nodes[graph.pairs[1, index]]
+            first, second = graph.pairs[:, index]
+            u, v = nodes.index_select(0, first), nodes.index_select(0, second)
             read = torch.cat([u + v, u * v], dim=1)
         else:
             assert pooled is not None

@@ -76,7 +76,7 @@ class Policy(nn.Module):
                 values = head(nodes, pooled, graph, graph.action_index[rows], column)
                 logits = logits.index_put((rows,), values)
         if graph.action_bias is not None:
-            scale = self.bias_scale[graph.graph_type[graph.action_state]]
+            scale = self.bias_scale.index_select(0, graph.graph_type[graph.action_state])
             logits = logits + scale * graph.action_bias
         log_flow = None
         if self.flow is not None:
@@ -105,7 +105,7 @@ def segment_log_softmax(logits: torch.Tensor, segment: torch.Tensor, n: int) -> 
         top = values.new_full((n,), -torch.inf).scatter_reduce(0, segment, values, "amax")
     centred = values - top[segment]
     total = values.new_zeros(n).index_add(0, segment, centred.exp())
-    return centred - total.log()[segment]
+    return centred - total.log().index_select(0, segment)
 
 
 def class_log_probabilities(logits: torch.Tensor, actions: Actions, n: int) -> torch.Tensor:

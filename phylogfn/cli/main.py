@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +36,7 @@ phylogfn data copy primates.fasta
 `phylogfn COMMAND --help` explains a command.
 """
 
+
 def build_app() -> App:
     """Return the application.
 
@@ -46,6 +48,7 @@ def build_app() -> App:
         help_format="markdown",
         version=_version,
         version_flags=["--version"],
+        suppress_keyboard_interrupt=False,
     )
     for command in (sample, likelihood, compare, consensus, data, cite):
         app.command(command)
@@ -68,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_error=False,
             result_action="return_value",
         )
+        sys.stdout.flush()
     except CycloptsError as error:
         error.verbose = False
         return _fail(" ".join(str(error).split()))
@@ -76,9 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("phylogfn: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
-        sys.stderr.close()
+    except BrokenPipeError:
+        # The reader of our output, such as `head`, has had enough; Python would complain again
+        # when it flushes at exit (https://docs.python.org/3/library/signal.html#note-on-sigpipe).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # a full disk, a directory without permission
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{place}{error.strerror or error}")
     return result if isinstance(result, int) else 0
 
 

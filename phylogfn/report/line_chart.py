@@ -48,6 +48,8 @@ def draw_line_chart(
     if len(points) < 2:
         return ""
     low_y, high_y = _range_of_interest([b for _, b, _ in points])
+    started = next(i for i, (_, b, _) in enumerate(points) if low_y <= b <= high_y)
+    points = points[started:]
     low_x, high_x = points[0][0], max(points[-1][0], points[0][0] + 1e-9)
     left, right, top, bottom = 14 + 7.2 * _widest(low_y, high_y), 14.0, 26.0, 42.0
 
@@ -87,7 +89,10 @@ def draw_line_chart(
 
 
 def _range_of_interest(values: list[float]) -> tuple[float, float]:
-    """Return the range of the later three quarters: the first steps would squeeze the rest."""
+    """Return the range of the later three quarters, as the first steps would squeeze the rest.
+
+    What comes before the line enters that range is not drawn.
+    """
     later = values[len(values) // 4 :]
     low, high = min(later), max(later)
     margin = 0.08 * (high - low) or max(abs(high) * 1e-4, 1e-3)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +13,25 @@ from markupsafe import Markup
 from gfncore.progress import format_duration
 from phylogfn.citations import plain_text, references
 from phylogfn.consensus import consensus_tree
-from phylogfn.diagnostics import PARETO_K_LIMIT, robinson_foulds_splits, split_names
+from phylogfn.diagnostics import (
+    FEWEST_EFFECTIVE_DRAWS,
+    LARGEST_STANDARD_ERROR,
+    PARETO_K_LIMIT,
+    robinson_foulds_splits,
+    split_names,
+)
 from phylogfn.posterior import Posterior, SplitTable, split_table
 from phylogfn.report.line_chart import draw_line_chart
+from phylogfn.report.training import is_number, read_training
 from phylogfn.report.tree_figure import draw_tree, support_class
 from phylogfn.tree import canonical_newick, splits
 from phylogfn.writers import RunFacts
 
-__all__ = ["TrainingCurve", "read_training", "render_report"]
+__all__ = ["render_report"]
 
 _TOPOLOGIES_SHOWN = 10
-_CLADES_SHOWN = 12
-_MOST_POINTS = 400
+_CLADES_SHOWN = 10
 _WIDE, _NARROW = 940, 350
-
-
-@dataclass(frozen=True)
-class TrainingCurve:
-    """A figure followed during the run, against seconds."""
-
-    label: str
-    seconds: list[float]
-    values: list[float]
-    errors: list[float] | None
 
 
 def render_report(
@@ -95,45 +89,6 @@ def render_report(
     )
 
 
-def read_training(path: Path | None) -> list[TrainingCurve]:
-    """Return what ``train.jsonl`` tells over time.
-
-    Each line is a JSON object with ``seconds`` and any of ``log_evidence`` (with
-    ``log_evidence_se``), ``ess`` and ``loss``. A line cut short, as a killed run leaves it, is
-    passed over.
-    """
-    if path is None or not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and _is_number(row.get("seconds")):
-            rows.append(row)
-    rows.sort(key=lambda row: row["seconds"])
-    labels = {
-        "log_evidence": "log evidence (nats)",
-        "ess": "effective sample size",
-        "loss": "training loss",
-    }
-    curves = []
-    for key, label in labels.items():
-        kept = _thin([row for row in rows if _is_number(row.get(key))])
-        if len(kept) > 1:
-            errors = [float(row.get(f"{key}_se") or 0.0) for row in kept]
-            curves.append(
-                TrainingCurve(
-                    label,
-                    [float(row["seconds"]) for row in kept],
-                    [float(row[key]) for row in kept],
-                    errors if any(errors) else None,
-                )
-            )
-    return curves
-
-
 def _cards(posterior: Posterior) -> list[dict[str, str]]:
     best = float(posterior.topology_probabilities[0]) if posterior.n_topologies else math.nan
     sets = _credible_sets(posterior)
@@ -146,8 +101,8 @@ def _cards(posterior: Posterior) -> list[dict[str, str]]:
         },
         {
             "label": "Best topology",
-            "value": f"{100 * best:.1f} %",
-            "note": f"of the probability; 95 % needs {sets[1][1]}",
+            "value": f"{100 * best:.1f}\u00a0%",
+            "note": f"of the probability; 95\u00a0% needs {sets[1][1]}",
         },
         {
             "label": "Effective sample size",
@@ -170,7 +125,7 @@ def _topologies(posterior: Posterior) -> list[dict[str, Any]]:
         {
             "rank": index + 1,
             "percent": 100 * float(posterior.topology_probabilities[index]),
-            "cumulative": f"{100 * cumulative[index]:.1f} %",
+            "cumulative": f"{100 * cumulative[index]:.1f}\u00a0%",
             "log_evidence": _signed(float(posterior.topology_log_evidences[index]), 2),
             "distance": robinson_foulds_splits(held[0], held[index]),
             "newick": canonical_newick(posterior.topology(index), posterior.names, lengths=False),
@@ -180,30 +135,32 @@ def _topologies(posterior: Posterior) -> list[dict[str, Any]]:
 
 
 def _credible_sets(posterior: Posterior) -> list[tuple[str, str]]:
+    """Return the share of the probability and the fewest topologies that hold it, in words."""
     cumulative = np.cumsum(posterior.topology_probabilities)
     sets = []
     for share in (0.50, 0.95, 0.99):
         reached = np.flatnonzero(cumulative >= share - 1e-12)
-        if len(reached):
-            count = int(reached[0]) + 1
-            size = "1 topology" if count == 1 else f"{count:,} topologies"
+        if len(reached) == 0:
+            size = f"more than {posterior.n_topologies:,} topologies"
+        elif reached[0] == 0:
+            size = "1 topology"
         else:
-            size = f"more than the {posterior.n_topologies:,} topologies listed"
-        sets.append((f"{100 * share:.0f} %", size))
+            size = f"{reached[0] + 1:,} topologies"
+        sets.append((f"{100 * share:.0f}\u00a0%", size))
     return sets
 
 
 def _uncertain_clades(table: SplitTable) -> list[dict[str, str]]:
     """Return the splits about which the data say least, most open question first."""
     open_questions = sorted(
-        ((split, support) for split, support in table.supports.items() if 0.05 < support < 0.95),
+        ((split, support) for split, support in table.supports.items() if 0.05 < support < 0.945),
         key=lambda item: (abs(item[1] - 0.5), item[0]),
     )
     return [
         {
             "support": f"{support:.2f}",
             "kind": support_class(support) if support > 0.5 else "s0",
-            "names": split_names(split, table.names),
+            "names": split_names(split, table.names, limit=4),
         }
         for split, support in open_questions[:_CLADES_SHOWN]
     ]
@@ -214,14 +171,14 @@ def _checks(posterior: Posterior) -> list[dict[str, Any]]:
     se, k = posterior.log_evidence_se, posterior.pareto_k
     return [
         {
-            "good": se <= 0.1,
+            "good": se <= LARGEST_STANDARD_ERROR,
             "name": "Error of the log evidence",
             "value": f"{se:.3f} nats",
             "meaning": "Two models are told apart when their log evidences differ by several "
             "times this error; a difference of 3 nats is strong evidence.",
         },
         {
-            "good": posterior.ess >= 100,
+            "good": posterior.ess >= FEWEST_EFFECTIVE_DRAWS,
             "name": "Effective sample size",
             "value": f"{posterior.ess:,.0f} ({100 * share:.0f} % of draws)",
             "meaning": "The weighted draws are worth this many independent draws from the "
@@ -269,8 +226,11 @@ def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]
     if facts.budget_seconds is not None:
         took += f" (budget {format_duration(facts.budget_seconds)})"
     return [
-        ("Alignment", f"{facts.alignment}: {summary['n_taxa']} taxa, {facts.n_sites:,} sites, "
-         f"{facts.n_patterns:,} distinct site patterns"),
+        (
+            "Alignment",
+            f"{facts.alignment}: {summary['n_taxa']} taxa, {facts.n_sites:,} sites, "
+            f"{facts.n_patterns:,} distinct site patterns",
+        ),
         ("Model", f"{facts.model}, branch lengths {facts.branch_prior}"),
         ("Posterior draws", f"{summary['n_samples']:,} trees"),
         ("Run time", took),
@@ -284,24 +244,19 @@ def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]
 
 
 def _extra_rows(extra: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return further entries of the summary as text, those of nested tables among them."""
     rows = []
     for key, value in extra.items():
-        if isinstance(value, bool) or value is None:
-            continue
-        if isinstance(value, float):
-            rows.append((key.replace("_", " "), f"{value:,.4g}"))
-        elif isinstance(value, int | str):
-            rows.append((key.replace("_", " "), f"{value:,}" if isinstance(value, int) else value))
+        name = key.replace("_", " ")
+        if isinstance(value, dict):
+            rows += [(f"{name}: {inner}", text) for inner, text in _extra_rows(value)]
+        elif isinstance(value, str):
+            rows.append((name, value))
+        elif isinstance(value, int) and not isinstance(value, bool):
+            rows.append((name, f"{value:,}"))
+        elif is_number(value):
+            rows.append((name, f"{value:,.4g}"))
     return rows
-
-
-def _thin(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    step = max(1, math.ceil(len(rows) / _MOST_POINTS))
-    return rows[::-1][::step][::-1]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _signed(value: float, decimals: int) -> str:

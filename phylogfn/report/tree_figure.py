@@ -19,6 +19,8 @@ _FONT = 13.0
 _CHARACTER = 6.9
 _MARGIN = 14.0
 
+_Box = tuple[float, float, float, float]  # left, top, right, bottom
+
 
 def draw_tree(
     tree: ConsensusTree,
@@ -56,7 +58,7 @@ def draw_tree(
         if name_x - x[node] > 10
     ]
     labels = [_name(names[taxon], longest, name_x, y[node]) for node, taxon in leaves]
-    marks = [_mark(support, x[node], y[node]) for node, support in _shown_supports(tree)]
+    marks = _marks(_shown_supports(tree), x, y)
     height = (len(names) + 1) * _ROW + 36
     return "".join(
         [
@@ -76,7 +78,8 @@ def draw_tree(
 
 def support_class(support: float) -> str:
     """Return the CSS class of a clade probability: ``s3`` from .95, ``s2`` from .80, ``s1``."""
-    return "s3" if support >= 0.95 else "s2" if support >= 0.80 else "s1"
+    shown = round(support, 2)  # the colour goes with the number printed
+    return "s3" if shown >= 0.95 else "s2" if shown >= 0.80 else "s1"
 
 
 def nice_step(span: float, parts: int) -> float:
@@ -131,18 +134,59 @@ def _shown_supports(tree: ConsensusTree) -> list[tuple[int, float]]:
     return shown
 
 
-def _mark(support: float, x: float, y: float) -> str:
-    """Return the dot and the number of a clade; certain clades have the dot alone."""
-    kind = support_class(support)
-    dot = f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="3.6">'
-    dot += f"<title>clade probability {support:.4f}</title></circle>"
-    if support >= 0.9995:
-        return dot
-    text = f"{support:.3f}" if support >= 0.995 else f"{support:.2f}"
-    return dot + (
-        f'<text class="support {kind}" x="{x - 6:.1f}" y="{y - 4:.1f}" '
-        f'text-anchor="end">{text.removeprefix("0")}</text>'
-    )
+def _marks(supports: list[tuple[int, float]], x: list[float], y: list[float]) -> list[str]:
+    """Return the dots and the numbers of clades; certain clades have the dot alone.
+
+    A number stands above its branch, or where else near its dot it hides no other.
+    """
+    taken: dict[int, list[_Box]] = {}  # by the row in which the middle of a box lies
+    for node, _ in supports:
+        _take(taken, (x[node] - 4, y[node] - 4, x[node] + 4, y[node] + 4))
+    pieces = []
+    for node, support in supports:
+        kind = support_class(support)
+        pieces.append(
+            f'<circle class="{kind}" cx="{x[node]:.1f}" cy="{y[node]:.1f}" r="3.6">'
+            f"<title>clade probability {support:.4f}</title></circle>"
+        )
+        if support >= 0.9995:
+            continue
+        text = (f"{support:.3f}" if support >= 0.995 else f"{support:.2f}").removeprefix("0")
+        width = 6.6 * len(text) - 2
+        left = max(x[node] - 6 - width, 0.0)
+        places = [
+            (left, y[node] - 4),
+            (left, y[node] + 12),
+            (x[node] + 6, y[node] - 4),
+            (x[node] + 6, y[node] + 12),
+        ]
+        boxes = [(u, v - 8.5, u + width, v + 0.5) for u, v in places]
+        chosen = min(range(4), key=[_hidden(taken, box) for box in boxes].__getitem__)
+        _take(taken, boxes[chosen])
+        u, v = places[chosen]
+        pieces.append(f'<text class="support {kind}" x="{u:.1f}" y="{v:.1f}">{text}</text>')
+    return pieces
+
+
+def _row(box: _Box) -> int:
+    return int((box[1] + box[3]) / 2 // _ROW)
+
+
+def _take(taken: dict[int, list[_Box]], box: _Box) -> None:
+    taken.setdefault(_row(box), []).append(box)
+
+
+def _hidden(taken: dict[int, list[_Box]], box: _Box) -> float:
+    """Return the area that a box would hide of those there; boxes are less than a row high."""
+    rows = range(_row(box) - 1, _row(box) + 2)
+    return sum(_overlap(box, other) for row in rows for other in taken.get(row, ()))
+
+
+def _overlap(one: _Box, other: _Box) -> float:
+    """Return the area that two boxes share."""
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    return wide * high if wide > 0 and high > 0 else 0.0
 
 
 def _name(name: str, longest: int, x: float, y: float) -> str:

@@ -168,6 +168,6 @@ def test_state_divergence_is_a_weighted_divergence(hypergrid):
 
 def test_registry_names_what_there_is():
     assert isinstance(make_objective("log_variance"), LogVariance)
-    assert float(make_objective("trajectory_balance", 3.0).log_z) == 3.0
+    assert make_objective("trajectory_balance", 3.0).log_z.item() == 3.0
     with pytest.raises(ValueError, match="trajectory_balance, log_variance"):
         make_objective("tb")

@@ -13,9 +13,11 @@ from Bio import AlignIO
 from Bio.Align import MultipleSeqAlignment
 from Bio.Seq import Seq
 from Bio.SeqRecord import SeqRecord
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from phylogfn.alignment import AlignmentError, read_alignment
-from phylogfn.alignment_formats import FORMATS, detect_format
+from phylogfn.alignment_formats import FORMATS, detect_format, parse_alignment
 
 NAMES = ("Homo_sap.1", "Pan-trog|2", "Gorilla", "Pongo", "H")
 ROWS = (
@@ -90,7 +92,8 @@ LAYOUTS = {
     "Pan-trog|2 ACGTRYN-\nACGATGCA\nGorilla\tAAGTRCN-\nACGTTGAA\nPongo\n-CTTACG?\nACGTTGCA\n"
     "H ACGTacgt\nACGTTGCN\n",
     "phylip relaxed interleaved": "5 16\nHomo_sap.1 ACGTRYN-\nPan-trog|2 ACGTRYN-\n"
-    "Gorilla AAGTRCN-\nPongo -CTTACG?\nH ACGTacgt\n\nACGTTGCA\nACGATGCA\nACGTTGAA\nACGTTGCA\nACGTTGCN\n",
+    "Gorilla AAGTRCN-\nPongo -CTTACG?\nH ACGTacgt\n\nACGTTGCA\nACGATGCA\nACGTTGAA\n"
+    "ACGTTGCA\nACGTTGCN\n",
     "phylip interleaved, names repeated": "5 16\nHomo_sap.1 ACGTRYN-\nPan-trog|2 ACGTRYN-\n"
     "Gorilla AAGTRCN-\nPongo -CTTACG?\nH ACGTacgt\n\nHomo_sap.1 ACGTTGCA\nPan-trog|2 ACGATGCA\n"
     "Gorilla ACGTTGAA\nPongo ACGTTGCA\nH ACGTTGCN\n",
@@ -232,3 +235,23 @@ def test_malformed_files_are_one_line(tmp_path, text, word):
         read_alignment(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and word in message and "\n" not in message
+
+
+@given(
+    st.sampled_from(sorted(LAYOUTS)),
+    st.lists(
+        st.tuples(st.integers(0, 400), st.integers(0, 4), st.sampled_from(" \n;[]'\"=.,()AC1>#/{")),
+        max_size=4,
+    ),
+    st.integers(0, 500),
+)
+@settings(max_examples=150, deadline=None)
+def test_damaged_files_are_read_or_refused_in_one_line(layout, edits, end):
+    text = LAYOUTS[layout]
+    for at, cut, put in edits:
+        text = text[:at] + put + text[at + cut :]
+    try:
+        raw = parse_alignment(text[: max(end, 40)], "source")
+        assert len(raw.names) == len(raw.sequences)
+    except AlignmentError as problem:
+        assert "\n" not in str(problem) and "source" in str(problem)

@@ -23,7 +23,15 @@ def config(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30s", 30), ("5m", 300), ("1h", 3600), ("1h30m", 5400), ("90", 90), (".5m", 30), ("2 H", 7200)],
+    [
+        ("30s", 30),
+        ("5m", 300),
+        ("1h", 3600),
+        ("1h30m", 5400),
+        ("90", 90),
+        (".5m", 30),
+        ("2 H", 7200),
+    ],
 )
 def test_durations(text, seconds):
     assert parse_duration(text) == seconds

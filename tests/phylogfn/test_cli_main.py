@@ -213,3 +213,29 @@ def test_sumt_and_sump_of_mrbayes_read_our_files(output, make_posterior, capsys)
     both = [str(output / "posterior.con.tre"), str(output / "trees.nwk")]
     assert main(["compare", *both]) == 0
     assert "rf_consensus\t0\t" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(shutil.which("mb") is None, reason="MrBayes is not installed")
+def test_asdsf_is_that_of_mrbayes(tmp_path, capsys):
+    sequences = {}
+    for record in (ROOT / "data" / "primates.fasta").read_text().split(">")[1:]:
+        head, _, body = record.partition("\n")
+        sequences[head.split()[0]] = "".join(body.split())
+    matrix = "\n".join(f"{name} {sequence}" for name, sequence in sequences.items())
+    length = len(next(iter(sequences.values())))
+    (tmp_path / "x.nex").write_text(
+        f"#NEXUS\nbegin data;\ndimensions ntax={len(sequences)} nchar={length};\n"
+        f"format datatype=dna gap=- missing=?;\nmatrix\n{matrix}\n;\nend;\n"
+    )
+    (tmp_path / "x.mb").write_text(
+        "set autoclose=yes nowarn=yes seed=1 swapseed=1;\nexecute x.nex;\n"
+        "mcmc ngen=3000 samplefreq=10 nruns=2 nchains=1 file=x;\nsumt filename=x;\nquit;\n"
+    )
+    result = subprocess.run(
+        ["mb", "x.mb"], cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120
+    )
+    stated = result.stdout.rsplit("Average standard deviation of split frequencies = ", 1)[1]
+    assert main(["compare", str(tmp_path / "x.run1.t"), str(tmp_path / "x.run2.t")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = next(line for line in lines if line.startswith("asdsf"))
+    assert float(found.split("\t")[1]) == pytest.approx(float(stated.split()[0]), abs=2e-6)

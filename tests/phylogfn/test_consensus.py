@@ -44,7 +44,9 @@ def test_agrees_with_dendropy(make_posterior, seed):
     posterior = make_posterior(seed=seed)
     newicks = [canonical_newick(posterior.draw(i), posterior.names) for i in range(40)]
     trees = dendropy.TreeList.get(
-        data="\n".join(newicks), schema="newick", preserve_underscores=True,
+        data="\n".join(newicks),
+        schema="newick",
+        preserve_underscores=True,
         rooting="force-unrooted",
     )
     expected = trees.consensus(min_freq=0.5 + 1e-9)
@@ -57,7 +59,10 @@ def test_agrees_with_dendropy(make_posterior, seed):
     )
     text = consensus_newick(consensus_tree(split_table(empty)), empty.names)
     found = dendropy.Tree.get(
-        data=text, schema="newick", preserve_underscores=True, rooting="force-unrooted",
+        data=text,
+        schema="newick",
+        preserve_underscores=True,
+        rooting="force-unrooted",
         taxon_namespace=trees.taxon_namespace,
     )
     assert dendropy.calculate.treecompare.symmetric_difference(expected, found) == 0

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from phylogfn.alignment import compress, read_alignment
 from phylogfn.cli.main import main
+from phylogfn.likelihood import TreeLikelihood
+from phylogfn.models import parse_model
+from phylogfn.tree import Tree
+from phylogfn.tree_files import read_trees
 
 PRIMATES = str(Path(__file__).parents[2] / "data" / "primates.fasta")
 TOPOLOGY = (
@@ -88,3 +94,38 @@ def test_lengths_of_zero_give_a_finite_value_and_a_warning(tmp_path, capsys):
     captured = capsys.readouterr()
     assert float(rows(captured.out)[1]["log_likelihood"]) < -10000.0
     assert captured.err.count("\n") == 1 and "1 of 2 trees" in captured.err
+
+
+def test_evidence_is_the_mean_likelihood_over_the_prior(tmp_path, capsys):
+    (tmp_path / "a.fasta").write_text(">a\nACGTA\n>b\nACGTC\n>c\nAGGTC\n>d\nAGCTN\n")
+    (tmp_path / "t.nwk").write_text("(a,b,(c,d));\n")
+    paths = [str(tmp_path / "a.fasta"), str(tmp_path / "t.nwk")]
+    for options in ([], ["--model", "K80{3}+G4{0.5}+I{0.1}", "--branch-prior", "exp:5"]):
+        assert main(["likelihood", *paths, "--evidence", "--draws", "4000", *options]) == 0
+        (row,) = rows(capsys.readouterr().out)
+        assert row["log_likelihood"] == row["tree_length"] == "NA"
+        alignment = read_alignment(paths[0])
+        tree = read_trees(paths[1], alignment.names).trees[0]
+        model = parse_model(options[1] if options else "JC69", "dna").build()
+        likelihood = TreeLikelihood(compress(alignment), model)
+        rng, rate = np.random.default_rng(3), 5.0 if options else 10.0
+        values = [
+            likelihood.log_likelihood(Tree(tree.parent, tree.children, lengths))
+            for lengths in rng.exponential(1.0 / rate, (20000, tree.parent.size))
+        ]
+        weights = np.exp(values)
+        error = weights.std() / weights.mean() / np.sqrt(len(weights))
+        distance = abs(float(row["log_evidence"]) - np.log(weights.mean()))
+        assert distance < 4 * np.hypot(error, float(row["log_evidence_se"])) < 0.15
+
+
+def test_evidence_at_fitted_parameters(topology, capsys):
+    found = []
+    for seed in ("1", "2"):
+        options = ["--model", "K80", "--optimize", "--evidence", "--draws", "300", "--seed", seed]
+        assert main(["likelihood", PRIMATES, topology, *options]) == 0
+        (row,) = rows(capsys.readouterr().out)
+        assert float(row["log_evidence"]) < float(row["log_likelihood"])
+        found.append((float(row["log_evidence"]), float(row["log_evidence_se"]), row["kappa"]))
+    assert found[0][2] == found[1][2]
+    assert abs(found[0][0] - found[1][0]) < 5 * np.hypot(found[0][1], found[1][1])

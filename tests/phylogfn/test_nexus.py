@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import tempfile
+from pathlib import Path
 
 import dendropy
 import numpy as np
 import pytest
 from Bio import Phylo
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from phylogfn.errors import TreeFileError
 from phylogfn.nexus import blank_comments, nexus_trees_text, tokens
@@ -193,3 +197,27 @@ def test_comments_and_tokens():
     assert len(plain) == len(text)
     assert "[&W 1]" in blank_comments(text, "f", TreeFileError, keep="&")
     assert tokens("a 'b c''d' \"e f\",g=(h)") == ["a", "b c'd", "e f", ",", "g", "=", "(", "h", ")"]
+
+
+@given(
+    st.sampled_from(
+        [SAMPLED, PROBABILITIES, CONSENSUS, ANNOTATED, "(A:1,'B c':2,(C:1,D:3)x:4);\n"]
+    ),
+    st.lists(
+        st.tuples(st.integers(0, 500), st.integers(0, 4), st.sampled_from(" \n;[]'\"=.,():A1#&*{")),
+        max_size=4,
+    ),
+    st.integers(0, 800),
+)
+@settings(max_examples=150, deadline=None)
+def test_damaged_files_are_read_or_refused_in_one_line(text, edits, end):
+    for at, cut, put in edits:
+        text = text[:at] + put + text[at + cut :]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.t"
+        path.write_text(text[: max(end, 10)])
+        try:
+            trees = read_trees(path, multifurcations="resolve")
+            assert all(tree.n_taxa == len(trees.names) for tree, _ in trees)
+        except TreeFileError as problem:
+            assert "\n" not in str(problem) and str(path) in str(problem)

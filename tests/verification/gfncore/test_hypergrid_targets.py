@@ -27,6 +27,14 @@ pytestmark = pytest.mark.verification
 SOURCE = Path(__file__).parents[2] / "gfncore" / "hypergrid.py"
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def grid():
     spec = importlib.util.spec_from_file_location("gfncore_hypergrid", SOURCE)
@@ -50,7 +58,7 @@ def test_target_and_log_partition(grid, name):
 
     on_policy = name != "maximum_likelihood"
     settings = TrainingSettings(
-        steps=1500 if on_policy else 600,
+        steps=600 if on_policy else 600,
         on_policy=64 if on_policy else 0,
         epsilon=0.05,
         learning_rate=5e-3,
