@@ -7,6 +7,7 @@ All that a walk evaluates goes into the `TopologyTable`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from phylogfn.evidence import CollapsedReward
     from phylogfn.topologies import TopologyTable
 
-__all__ = ["LADDER", "Replica", "Walkers"]
+__all__ = ["BLOCK", "LADDER", "Block", "Replica", "Walkers"]
 
 LADDER = (1.0, 1.0, 1.0, 1.0, 1.2, 1.45, 1.75, 2.1)
 BLOCK = 40  # steps between exchanges
@@ -28,7 +29,17 @@ BLOCK = 40  # steps between exchanges
 
 @dataclass
 class Replica:
-    """One tree of the ladder: parents, children, lengths, shapes (as kernels take them), log R, row."""
+    """One tree of the ladder, as the kernels take it.
+
+    Attributes
+    ----------
+    parent, children, lengths, shapes : ndarray
+        The tree at its mode, drawn at taxon 0.
+    log_evidence : float
+        Closed form of log R.
+    row : int
+        Its row in the table.
+    """
 
     parent: np.ndarray
     children: np.ndarray
@@ -38,33 +49,73 @@ class Replica:
     row: int
 
 
+@dataclass(frozen=True)
+class Block:
+    """What one replica did in `BLOCK` steps: kept trees, and on which of them it stood.
+
+    Attributes
+    ----------
+    replica : Replica
+    temperature : float
+    parents, lengths, log_evidence : ndarray
+        See `phylogfn.kernels.walk_numba.walk`.
+    visited : ndarray, shape (BLOCK,), int32
+    evaluations : int
+    """
+
+    replica: Replica
+    temperature: float
+    parents: np.ndarray
+    lengths: np.ndarray
+    log_evidence: np.ndarray
+    visited: np.ndarray
+    evaluations: int
+
+
 class Walkers:
-    """All replicas, and the table that they fill.
+    """The replicas of the ladder.
 
     Parameters
     ----------
     reward : CollapsedReward
-    table : TopologyTable
-    starts : ndarray, shape (len(LADDER), 2n-2), int16
+    replicas : sequence of Replica
+        One a rung of `LADDER`.
     rng : numpy.random.Generator
     """
 
     def __init__(
-        self,
+        self, reward: CollapsedReward, replicas: Sequence[Replica], rng: np.random.Generator
+    ):
+        self.reward = reward
+        self.replicas = list(replicas)
+        self.rng = rng
+        self.steps = 0
+        like = reward.likelihood
+        self._spaces = [
+            pruning_numba.workspace(
+                2 * like.n_taxa - 2,
+                like.model_arrays.rates.size,
+                like.model_arrays.freqs.size,
+                like.model_arrays.kind,
+                like.rescale,
+                like.data_arrays.weights.size // pruning_numba.T,
+            )
+            for _ in self.replicas
+        ]
+
+    @classmethod
+    def start(
+        cls,
         reward: CollapsedReward,
         table: TopologyTable,
         starts: np.ndarray,
         rng: np.random.Generator,
-    ):
-        self.reward = reward
-        self.table = table
-        self.rng = rng
-        self.steps = 0
-        like = reward.likelihood
+    ) -> Walkers:
+        """Put a replica on each of the topologies ``starts`` (len(LADDER), 2n-2), int16."""
         fit = reward.closed_form(starts)
         rows = table.add(starts, fit.lengths, fit.log_evidence)
         children = children_batch(starts)
-        self.replicas = [
+        replicas = [
             Replica(
                 starts[i].astype(np.int32),
                 children[i],
@@ -75,20 +126,9 @@ class Walkers:
             )
             for i in range(len(starts))
         ]
-        n_tiles = like.data_arrays.weights.size // pruning_numba.T
-        self._spaces = [
-            pruning_numba.workspace(
-                2 * like.n_taxa - 2,
-                like.model_arrays.rates.size,
-                like.model_arrays.freqs.size,
-                like.model_arrays.kind,
-                like.rescale,
-                n_tiles,
-            )
-            for _ in range(len(starts))
-        ]
+        return cls(reward, replicas, rng)
 
-    def _walk(self, i: int, seed: int):
+    def _walk(self, i: int, seed: int) -> Block:
         like = self.reward.likelihood
         replica = self.replicas[i]
         width = replica.parent.size
@@ -115,35 +155,67 @@ class Walkers:
             kept_evidence,
             visited,
         )
-        return kept[:n_kept], kept_lengths[:n_kept], kept_evidence[:n_kept], visited, evaluations
+        return Block(
+            replica,
+            LADDER[i],
+            kept[:n_kept],
+            kept_lengths[:n_kept],
+            kept_evidence[:n_kept],
+            visited,
+            evaluations,
+        )
 
-    def block(self, count_visits: bool) -> np.ndarray:
-        """Walk `BLOCK` steps with every replica, exchange neighbours.
+    def run(self, n_blocks: int, parallel: bool = True) -> list[Block]:
+        """Walk blocks with every replica, and exchange neighbours after each.
 
-        Returns
-        -------
-        ndarray, shape (number of rungs at temperature 1, BLOCK), int64
-            Rows of the table on which each stood after each step.
+        Nothing but the replicas is changed, so this may run beside the training; `absorb` what it
+        returns. ``parallel``: use the threads of the reward's pool, otherwise this thread alone.
         """
-        seeds = self.rng.integers(2**31, size=len(self.replicas))
-        trail = []
-        for i, done in enumerate(
-            self.reward.pool.map(self._walk, range(len(self.replicas)), seeds)
-        ):
-            parents, lengths, evidence, visited, evaluations = done
-            self.reward.evaluations += evaluations
-            rows = self.table.add(parents, lengths, evidence)
-            replica = self.replicas[i]
-            stood = np.where(visited < 0, replica.row, rows[visited] if rows.size else 0)
-            replica.row = int(stood[-1])
-            if LADDER[i] == 1.0:
-                trail.append(stood)
-                if count_visits:
-                    np.add.at(self.table.visits, stood, 1)
-        self.steps += BLOCK * len(self.replicas)
+        blocks: list[Block] = []
+        for _ in range(n_blocks):
+            seeds = self.rng.integers(2**31, size=len(self.replicas))
+            rungs = range(len(self.replicas))
+            blocks += (self.reward.pool.map if parallel else map)(self._walk, rungs, seeds)
+            self._exchange()
+        return blocks
+
+    def _exchange(self) -> None:
         for i in range(len(LADDER) - 1):
             a, b = self.replicas[i], self.replicas[i + 1]
             gain = (a.log_evidence - b.log_evidence) * (1.0 / LADDER[i + 1] - 1.0 / LADDER[i])
             if np.log(self.rng.random()) < gain:
                 self.replicas[i], self.replicas[i + 1] = b, a
-        return np.array(trail)
+
+    def absorb(self, blocks: Sequence[Block], table: TopologyTable, count_visits: bool) -> None:
+        """Put what was walked into the table, in order; count the visits at temperature 1."""
+        for block in blocks:
+            self.steps += BLOCK
+            self.reward.evaluations += block.evaluations
+            rows = table.add(block.parents, block.lengths, block.log_evidence)
+            replica = block.replica
+            stood = np.full(BLOCK, replica.row)
+            if rows.size:
+                stood = np.where(block.visited < 0, replica.row, rows[block.visited])
+            replica.row = int(stood[-1])
+            if count_visits and block.temperature == 1.0:
+                np.add.at(table.visits, stood, 1)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The replicas as arrays, for a checkpoint."""
+        names = ("parent", "children", "lengths", "shapes", "log_evidence", "row")
+        return {name: np.array([getattr(r, name) for r in self.replicas]) for name in names}
+
+    @staticmethod
+    def replicas_of_state(state: dict[str, np.ndarray]) -> list[Replica]:
+        """The replicas that `state` described."""
+        return [
+            Replica(
+                state["parent"][i].copy(),
+                state["children"][i].copy(),
+                state["lengths"][i].copy(),
+                state["shapes"][i].copy(),
+                float(state["log_evidence"][i]),
+                int(state["row"][i]),
+            )
+            for i in range(len(state["parent"]))
+        ]

@@ -10,25 +10,30 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from gfncore.objectives.shapes import shape
 from gfncore.trajectories import ScoredTrajectories
 
 __all__ = ["TrajectoryBalance"]
 
 
 class TrajectoryBalance(nn.Module):
-    """Trajectory balance with a learned log Z, which starts at `log_z`."""
+    """Trajectory balance with a learned log Z, which starts at `log_z`.
+
+    `loss_shape` replaces the square, see `gfncore.objectives.shapes`.
+    """
 
     on_policy_allowed = True
     needs_reward = True
 
-    def __init__(self, log_z: float = 0.0) -> None:
+    def __init__(self, log_z: float = 0.0, loss_shape: str = "square") -> None:
         super().__init__()
+        self.shape = shape(loss_shape)
         self.log_z = nn.Parameter(torch.tensor(float(log_z), dtype=torch.float64))
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss, float64 scalar."""
         log_ratio = (batch.log_pf - batch.log_pb).sum(dim=1) - batch.log_reward
-        return (self.log_z + log_ratio).square().mean()
+        return self.shape(self.log_z + log_ratio).mean()
 
     def log_partition(self, batch: ScoredTrajectories) -> float:
         """The learned log Z."""

@@ -1,4 +1,9 @@
-"""A small hypergrid (Bengio et al. 2021): several parents a state, so P_B matters."""
+"""A small hypergrid (Bengio et al. 2021): several parents a state, so P_B matters.
+
+Its symmetric version takes cells that differ by the order of their coordinates as one object, as
+molecules do with the numbering of their atoms: equal keys, several representations, and classes of
+actions that lead to isomorphic states.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +62,10 @@ class Hypergrid:
         if self.duplicates:
             legal = np.concatenate([legal, legal[:, -1:]], axis=1)
         state, action = np.nonzero(legal)
-        return Actions(state, action, np.minimum(action, self.d) if self.duplicates else None)
+        return Actions(state, action, self._classes(states, state, action))
+
+    def _classes(self, states, state, action):
+        return np.minimum(action, self.d) if self.duplicates else None
 
     def step(self, states, action):
         move = (action[:, None] == np.arange(self.d)).astype(np.int64)
@@ -67,7 +75,7 @@ class Hypergrid:
         legal = (states.position > 0) & ~states.stopped[:, None]
         legal = np.concatenate([legal, states.stopped[:, None]], axis=1)
         state, action = np.nonzero(legal)
-        return Actions(state, action)
+        return Actions(state, action, self._classes(states, state, action))
 
     def backstep(self, states, action):
         move = (action[:, None] == np.arange(self.d)).astype(np.int64)
@@ -116,3 +124,22 @@ class Hypergrid:
     def keys(self, states):
         code = (states.position * self.side ** np.arange(self.d)).sum(axis=1)
         return np.stack([code, states.stopped], axis=1).astype(np.uint64)
+
+
+class SymmetricHypergrid(Hypergrid):
+    """The grid up to the order of coordinates: a class of moves is the coordinate it changes."""
+
+    def _classes(self, states, state, action):
+        stop = action >= self.d
+        return np.where(stop, self.side, states.position[state, np.where(stop, 0, action)])
+
+    def _graph(self, states, actions):
+        graph = super()._graph(states, actions)
+        graph.node_features[:, self.side : self.side + self.d] = 0  # coordinates have no number
+        return graph
+
+    def labels(self, states):
+        return super().keys(states)
+
+    def keys(self, states):
+        return super().keys(GridStates(np.sort(states.position, axis=1), states.stopped))

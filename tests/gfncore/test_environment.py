@@ -15,6 +15,11 @@ def test_hypergrid_keeps_the_contract(hypergrid, side, dimensions, duplicates):
     assert check_contract(grid) == side**dimensions
 
 
+@pytest.mark.parametrize("duplicates", [False, True])
+def test_symmetric_hypergrid_keeps_the_contract(hypergrid, duplicates):
+    assert check_contract(hypergrid.SymmetricHypergrid(4, duplicates=duplicates)) == 10
+
+
 def test_a_broken_environment_is_found(hypergrid):
     class Broken(hypergrid.Hypergrid):
         def backward_actions(self, states):

@@ -29,9 +29,16 @@ def target(grid, exact):
     return np.exp(log_reward - log_z), log_z
 
 
-@pytest.mark.parametrize("name", ["trajectory_balance", "log_variance"])
-def test_small_grid_is_learned(hypergrid, make_policy, name):
-    grid = hypergrid.Hypergrid(4, duplicates=True)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("trajectory_balance", "Hypergrid"),
+        ("log_variance", "Hypergrid"),
+        ("trajectory_balance", "SymmetricHypergrid"),
+    ],
+)
+def test_small_grid_is_learned(hypergrid, make_policy, name, kind):
+    grid = getattr(hypergrid, kind)(4, duplicates=True)
     policy = make_policy(grid, hidden=32)
     settings = TrainingSettings(
         150, on_policy=64, epsilon=0.1, learning_rate=1e-2, schedule="cosine"

@@ -126,3 +126,25 @@ def test_draws_never_leave_their_state():
     state = np.repeat([0, 1, 2], 100)
     drawn = draw_classes(p, actions, 3, state, np.random.default_rng(0))
     assert (drawn == np.repeat([1, 2, 3], 100)).all()
+
+
+@pytest.mark.parametrize("duplicates", [False, True])
+def test_isomorphic_states_are_one_object(hypergrid, make_policy, duplicates):
+    """Forward and backward draws agree with the exact distribution over classes of states."""
+    grid = hypergrid.SymmetricHypergrid(3, duplicates=duplicates)
+    policy = make_policy(grid, random=True, hidden=8)
+    exact = exact_distribution(grid, policy)
+    assert len(exact.terminals) == 6
+    drawn = sample_trajectories(grid, policy, 20_000, np.random.default_rng(0))
+    counts = np.bincount(exact.rows(grid.keys(drawn.terminals)), minlength=6)
+    assert chi_squared(counts, exact.probability).p_value > 1e-3
+    assert np.array_equal(grid.keys(replayed(grid, drawn)), grid.keys(drawn.terminals))
+    n = 4000
+    for learned in (None, make_policy(grid, seed=1, random=True, hidden=8)):
+        objects = exact.terminals.take(np.repeat(np.arange(6), n))
+        back = backward_trajectories(grid, objects, np.random.default_rng(0), learned)
+        with torch.no_grad():
+            log_ratio = score_forward(grid, policy, back) - score_backward(grid, learned, back)
+        ratio = log_ratio.sum(1).exp().numpy().reshape(6, n)
+        error = ratio.std(1) / np.sqrt(n)
+        assert (np.abs(ratio.mean(1) - exact.probability) < 4 * error + 1e-6).all()
