@@ -7,9 +7,10 @@ holds one complete checkpoint, the old or the new one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from gfncore.errors import UserError
-from gfncore.files import write_atomically
+from gfncore.output import write_atomic
 from gfncore.training import Trainer
 
-__all__ = ["CheckpointError", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "CheckpointError", "read_checkpoint", "restore_trainer", "save_checkpoint"]
 
 FORMAT = 1
 INDEX = "checkpoint.json"
@@ -32,6 +33,38 @@ class CheckpointError(UserError):
     """A checkpoint that is absent, incomplete, or of another run."""
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds.
+
+    Attributes
+    ----------
+    directory : Path
+    index : dict
+        The JSON file; ``index["extra"]`` is what the caller gave to `save_checkpoint`.
+    tensors : dict of str to Tensor
+    """
+
+    directory: Path
+    index: dict[str, Any]
+    tensors: dict[str, torch.Tensor]
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The caller's own JSON."""
+        return self.index["extra"]
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The caller's own arrays."""
+        return {k: v.numpy() for k, v in _under(self.tensors, "arrays").items()}
+
+    @property
+    def has_trainer(self) -> bool:
+        """Whether a trainer was saved."""
+        return "generator" in self.index
+
+
 def _array_fields(states: Any) -> dict[str, np.ndarray]:
     """The array fields of a batch of states by name."""
     values = {field.name: getattr(states, field.name) for field in fields(states)}
@@ -39,7 +72,11 @@ def _array_fields(states: Any) -> dict[str, np.ndarray]:
 
 
 def _modules(trainer: Trainer) -> dict[str, torch.nn.Module]:
-    modules = {"policy": trainer.policy, "objective": trainer.objective}
+    modules = {
+        "policy": trainer.policy,
+        "average": trainer.averaged.policy,
+        "objective": trainer.objective,
+    }
     if trainer.backward_policy is not None:
         modules["backward_policy"] = trainer.backward_policy
     return modules
@@ -47,17 +84,18 @@ def _modules(trainer: Trainer) -> dict[str, torch.nn.Module]:
 
 def save_checkpoint(
     directory: Path | str,
-    trainer: Trainer,
+    trainer: Trainer | None,
     extra: Mapping[str, Any] | None = None,
     arrays: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Write the whole state of a trainer.
+    """Write the whole state of a trainer, and what the caller wants back.
 
     Parameters
     ----------
     directory : Path
         Made if it is not there.
-    trainer : Trainer
+    trainer : Trainer, optional
+        None: there is none yet.
     extra : mapping, optional
         What else the caller wants back, as JSON.
     arrays : mapping of str to ndarray, optional
@@ -65,48 +103,43 @@ def save_checkpoint(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    tensors: dict[str, torch.Tensor] = {}
-    for name, module in _modules(trainer).items():
-        tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
-    optimizer = trainer.optimizer.state_dict()
-    for index, state in optimizer["state"].items():
-        tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items()}
-    if trainer.replay is not None:
-        stored = _array_fields(trainer.replay.states) | {"log_reward": trainer.replay.log_reward}
-        tensors |= {f"replay/{key}": _tensor(value) for key, value in stored.items()}
-    tensors |= {f"arrays/{key}": _tensor(value) for key, value in (arrays or {}).items()}
-    name = f"step-{trainer.step_number:09d}.safetensors"
-    index = {
-        "format": FORMAT,
-        "tensors": name,
-        "step": trainer.step_number,
-        "seconds_by_part": trainer.seconds_by_part,
-        "generator": trainer.generator.bit_generator.state,
-        "extra": dict(extra or {}),
-    }
-    data = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    write_atomically(directory / name, save(data))
-    write_atomically(directory / INDEX, json.dumps(index, indent=1).encode())
-    for old in directory.glob("step-*.safetensors*"):
+    tensors = {f"arrays/{key}": _tensor(value) for key, value in (arrays or {}).items()}
+    index: dict[str, Any] = {"format": FORMAT, "extra": dict(extra or {})}
+    if trainer is not None:
+        index |= {
+            "step": trainer.step_number,
+            "seconds_by_part": trainer.seconds_by_part,
+            "generator": trainer.generator.bit_generator.state,
+        }
+        tensors |= _trainer_tensors(trainer)
+    data = save({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
+    name = f"{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+    write_atomic(directory / name, data)
+    write_atomic(directory / INDEX, json.dumps(index | {"tensors": name}, indent=1))
+    for old in directory.glob("*.safetensors*"):
         if old.name != name:
             old.unlink()
 
 
-def load_checkpoint(
-    directory: Path | str, trainer: Trainer
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Put a trainer, made in the same way as the saved one, into the saved state.
+def _trainer_tensors(trainer: Trainer) -> dict[str, torch.Tensor]:
+    tensors: dict[str, torch.Tensor] = {}
+    for name, module in _modules(trainer).items():
+        tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
+    for index, state in trainer.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items()}
+    if trainer.replay is not None:
+        stored = _array_fields(trainer.replay.states) | {"log_reward": trainer.replay.log_reward}
+        tensors |= {f"replay/{key}": _tensor(value) for key, value in stored.items()}
+    return tensors
 
-    Returns
-    -------
-    extra : dict
-    arrays : dict of str to ndarray
-        As they were given to `save_checkpoint`.
+
+def read_checkpoint(directory: Path | str) -> Checkpoint:
+    """Read a checkpoint.
 
     Raises
     ------
     CheckpointError
-        If there is no checkpoint, it cannot be read, or it does not fit the trainer.
+        If there is none, or it cannot be read.
     """
     directory = Path(directory)
     try:
@@ -121,12 +154,26 @@ def load_checkpoint(
         raise CheckpointError(f"{directory}: no checkpoint here ({error.filename})") from None
     except (ValueError, KeyError, OSError, SafetensorError) as error:
         raise CheckpointError(f"{directory}: the checkpoint cannot be read: {error}") from None
+    return Checkpoint(directory, index, tensors)
+
+
+def restore_trainer(checkpoint: Checkpoint, trainer: Trainer) -> None:
+    """Put a trainer, made in the same way as the saved one, into the saved state.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint does not fit the trainer.
+    """
+    index, tensors = checkpoint.index, checkpoint.tensors
     try:
         for name, module in _modules(trainer).items():
             module.load_state_dict(_under(tensors, name))
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise CheckpointError(f"{directory}: of a run with other settings: {reason}") from None
+        raise CheckpointError(
+            f"{checkpoint.directory}: of a run with other settings: {reason}"
+        ) from None
     optimizer = trainer.optimizer.state_dict()
     optimizer["state"] = {}
     for key, value in _under(tensors, "optimizer").items():
@@ -140,7 +187,6 @@ def load_checkpoint(
         stored = {key: value.numpy() for key, value in _under(tensors, "replay").items()}
         log_reward = stored.pop("log_reward")
         trainer.replay.restore(replace(trainer.environment.initial(0), **stored), log_reward)
-    return index["extra"], {k: v.numpy() for k, v in _under(tensors, "arrays").items()}
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

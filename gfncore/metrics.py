@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from gfncore.files import write_atomically
+from gfncore.output import write_atomic
 
 __all__ = ["MetricsWriter"]
 
@@ -31,7 +31,7 @@ class MetricsWriter:
                 if not line.endswith("\n") or json.loads(line)["step"] > after_step:
                     break
                 kept.append(line)
-        write_atomically(path, "".join(kept).encode())
+        write_atomic(path, "".join(kept))
         self._file = path.open("a", buffering=1)
 
     def write(self, metrics: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gfncore.averaging import AveragedPolicy
 from gfncore.environment import Environment
 from gfncore.exploration import backward_trajectories, sample_trajectories
 from gfncore.keys import unique_keys
@@ -66,6 +67,8 @@ class TrainingSettings:
         Largest norm of the policies' gradient; None: not clipped.
     state_weight : float
         Weight of the state-level divergence beside the objective's loss.
+    average_decay : float
+        Of `AveragedPolicy`; 0: the average is the policy itself.
     """
 
     steps: int
@@ -79,6 +82,7 @@ class TrainingSettings:
     schedule: str = "constant"
     clip_norm: float | None = None
     state_weight: float = 1.0
+    average_decay: float = 0.0
 
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
@@ -109,6 +113,11 @@ class Trainer:
 
     Attributes
     ----------
+    on_policy : int
+        Trajectories drawn by the policy in the next step; starts as in the settings. This, and
+        `terminal_batches` and `state_batches`, may be changed between steps.
+    averaged : AveragedPolicy
+        The policy to draw from when training is over.
     step_number : int
         Steps done.
     seconds : float
@@ -146,7 +155,9 @@ class Trainer:
         self.replay = replay
         self.terminal_batches = terminal_batches
         self.state_batches = state_batches
+        self.on_policy = settings.on_policy
         self.step_number = 0
+        self.averaged = AveragedPolicy(policy, settings.average_decay)
         self.seconds_by_part = dict.fromkeys(("policy", "environment", "reward", "other"), 0.0)
         networks: list[nn.Module] = [policy]
         if backward_policy is not None:
@@ -201,11 +212,11 @@ class Trainer:
     def _experience(self) -> list[tuple[Trajectories, np.ndarray]]:
         """Trajectories of this step with their log rewards, by source."""
         settings, batches = self.settings, []
-        if settings.on_policy:
+        if self.on_policy:
             drawn = sample_trajectories(
                 self.environment,
                 self.policy,
-                settings.on_policy,
+                self.on_policy,
                 self.generator,
                 settings.epsilon,
                 settings.temperature,
@@ -257,7 +268,7 @@ class Trainer:
             losses.append(loss)
             metrics["loss"] = float(loss.detach())
             metrics["log_z"] = self.objective.log_partition(batch)
-            if self.settings.on_policy and self.objective.needs_reward:
+            if self.on_policy and self.objective.needs_reward:
                 metrics["mean_log_reward"] = float(experience[0][1].mean())
                 metrics["max_log_reward"] = float(experience[0][1].max())
         if self.state_batches is not None:

@@ -52,6 +52,15 @@ class Collapsed:
     lengths: np.ndarray
     shapes: np.ndarray
 
+    def take(self, index: np.ndarray) -> Collapsed:
+        """Rows as a new batch."""
+        return Collapsed(
+            self.log_evidence[index],
+            self.log_likelihood[index],
+            self.lengths[index],
+            self.shapes[index],
+        )
+
 
 @dataclass(frozen=True)
 class LengthDraws:
@@ -137,14 +146,14 @@ class CollapsedReward:
             rows[missing] = table.add(parents[missing], new.lengths, new.log_evidence)
         return rows
 
-    def draw_lengths(self, parents: np.ndarray, fit: Collapsed, n_draws: int, seed: int):
+    def draw_lengths(
+        self, parents: np.ndarray, fit: Collapsed, n_draws: int, seed: int
+    ) -> LengthDraws:
         """`LengthDraws` with M = ``n_draws`` for each topology of ``fit``."""
         like = self.likelihood
         children = children_batch(np.ascontiguousarray(parents, np.int16))
         shape = (len(parents), n_draws)
-        draws = LengthDraws(
-            np.empty(shape), np.empty(shape), np.empty((*shape, parents.shape[1]))
-        )
+        draws = LengthDraws(np.empty(shape), np.empty(shape), np.empty((*shape, parents.shape[1])))
         seeds = np.random.default_rng(seed).integers(2**31, size=len(parents))
 
         def task(i: int) -> None:

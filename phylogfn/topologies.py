@@ -76,9 +76,7 @@ class TopologyTable:
         rows = [self._rows.get(key.tobytes(), -1) for key in keys]
         return np.array(rows, np.int64)
 
-    def add(
-        self, parents: np.ndarray, lengths: np.ndarray, log_evidence: np.ndarray
-    ) -> np.ndarray:
+    def add(self, parents: np.ndarray, lengths: np.ndarray, log_evidence: np.ndarray) -> np.ndarray:
         """Add topologies that are not there yet; return the rows of all, shape (B,)."""
         parents = np.ascontiguousarray(parents, np.int16)
         keys = topology_keys(parents, self._codes)

@@ -26,9 +26,12 @@ OBJECTIVES = {
 
 
 def make_objective(
-    name: str, log_z: float = 0.0
+    name: str, log_z: float = 0.0, loss_shape: str = "square"
 ) -> TrajectoryBalance | LogVariance | MaximumLikelihood:
-    """The objective of that name; `log_z` is where a learned log Z starts.
+    """The objective of that name.
+
+    `log_z` is where a learned log Z starts; `loss_shape` see `gfncore.objectives.shapes`. Objectives
+    that have no use for them ignore them.
 
     Raises
     ------
@@ -38,4 +41,6 @@ def make_objective(
     if name not in OBJECTIVES:
         raise ValueError(f"objective is {name!r}, but must be one of {', '.join(OBJECTIVES)}")
     kind = OBJECTIVES[name]
-    return kind(log_z) if kind is TrajectoryBalance else kind()
+    if kind is TrajectoryBalance:
+        return kind(log_z, loss_shape)
+    return kind(loss_shape) if kind is LogVariance else kind()

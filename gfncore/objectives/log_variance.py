@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from gfncore.objectives.shapes import shape
 from gfncore.trajectories import ScoredTrajectories
 
 __all__ = ["LogVariance"]
@@ -21,10 +22,14 @@ class LogVariance(nn.Module):
     on_policy_allowed = True
     needs_reward = True
 
+    def __init__(self, loss_shape: str = "square") -> None:
+        super().__init__()
+        self.shape = shape(loss_shape)
+
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss, float64 scalar."""
         log_weight = batch.log_reward + (batch.log_pb - batch.log_pf).sum(dim=1)
-        return (log_weight - log_weight.mean()).square().mean()
+        return self.shape(log_weight - log_weight.mean()).mean()
 
     def log_partition(self, batch: ScoredTrajectories) -> float:
         """The batch mean of f: the log Z that the batch implies, exact once the loss is zero."""

@@ -37,5 +37,7 @@ def shape(name: str) -> Callable[[torch.Tensor], torch.Tensor]:
         If there is none; the message names those that exist.
     """
     if name not in SHAPES:
-        raise ValueError(f"the shape of the loss is {name!r}, but must be one of {', '.join(SHAPES)}")
+        raise ValueError(
+            f"the shape of the loss is {name!r}, but must be one of {', '.join(SHAPES)}"
+        )
     return SHAPES[name]

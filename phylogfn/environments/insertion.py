@@ -62,9 +62,7 @@ class InsertionEnvironment:
 
     is_tree = True
 
-    def __init__(
-        self, order: np.ndarray, log_reward_of_trees: Callable[[np.ndarray], np.ndarray]
-    ):
+    def __init__(self, order: np.ndarray, log_reward_of_trees: Callable[[np.ndarray], np.ndarray]):
         self.order = np.asarray(order, np.int64)
         self.n_taxa = len(self.order)
         self._log_reward_of_trees = log_reward_of_trees
@@ -120,9 +118,7 @@ class InsertionEnvironment:
 
     def graph(self, states: InsertionStates) -> GraphBatch:
         """Branches as nodes, with the taxa below each; the next taxon is the type of the graph."""
-        below, node_state, _, edges, edge_type = kernels.graph_arrays(
-            states.parents, states.counts
-        )
+        below, node_state, _, edges, edge_type = kernels.graph_arrays(states.parents, states.counts)
         rows = torch.from_numpy(node_state)
         return GraphBatch(
             node_features=torch.from_numpy(below),

@@ -18,7 +18,15 @@ from numba import njit
 
 from phylogfn.kernels.pruning_numba import derivatives, log_likelihood, postorder
 
-__all__ = ["branch_term", "clade_hashes", "importance_draws", "mix64", "newton_step", "optimise", "shape"]
+__all__ = [
+    "branch_term",
+    "clade_hashes",
+    "importance_draws",
+    "mix64",
+    "newton_step",
+    "optimise",
+    "shape",
+]
 
 MIN_LENGTH = 1e-9  # expected substitutions per site
 MAX_LENGTH = 20.0

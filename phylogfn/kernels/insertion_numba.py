@@ -11,7 +11,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["actions_of_trees", "graph_arrays", "insert", "remove_last", "states_of_actions", "trees_of_states"]
+__all__ = [
+    "actions_of_trees",
+    "graph_arrays",
+    "insert",
+    "remove_last",
+    "states_of_actions",
+    "trees_of_states",
+]
 
 
 @njit(cache=True, nogil=True)

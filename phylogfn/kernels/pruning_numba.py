@@ -350,9 +350,7 @@ def above_pass(
             continue
         x = children[v, 0]
         y = children[v, 1]
-        propagate_up(
-            kind, pm[v], freqs, above, v * size, scratch, 0, up_sums, v * T, transposed
-        )
+        propagate_up(kind, pm[v], freqs, above, v * size, scratch, 0, up_sums, v * T, transposed)
         multiply(scratch, 0, message, y * size, above, x * size, size)
         multiply(scratch, 0, message, x * size, above, y * size, size)
         if rescale:
@@ -552,9 +550,7 @@ def _join4(kind, pm, x, y, v, tips, ot, n, freqs, below):
     for c in range(C):
         ox = ot + x * 4 * T if x < n else x * size + c * 4 * T
         oy = ot + y * 4 * T if y < n else y * size + c * 4 * T
-        _join_general4(
-            pm[x, c], source_x, ox, pm[y, c], source_y, oy, below, v * size + c * 4 * T
-        )
+        _join_general4(pm[x, c], source_x, ox, pm[y, c], source_y, oy, below, v * size + c * 4 * T)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -690,7 +686,20 @@ def derivatives(
         scale = space[6][at * T :] if rescale else space[6]
         up_scale = space[7][at * T :] if rescale else space[7]
         below_pass(
-            kind, freqs, tips, ot, n, children, order, count, pm, rescale, below, message, sums, scale
+            kind,
+            freqs,
+            tips,
+            ot,
+            n,
+            children,
+            order,
+            count,
+            pm,
+            rescale,
+            below,
+            message,
+            sums,
+            scale,
         )
         above_pass(
             kind, freqs, tips, ot, n, children, root, order, count, pm, rescale, message, above,
@@ -705,9 +714,7 @@ def derivatives(
             v = order[k]
             if kind == 0:
                 if rescale:  # above and below carry powers of two of their own
-                    pattern_likelihood(
-                        category_weights, K, above, v * size, message, v * size, lik
-                    )
+                    pattern_likelihood(category_weights, K, above, v * size, message, v * size, lik)
                     for i in range(T):
                         inverse[i] = 1.0 / max(lik[i], TINY)
                 g, h = equal_input_derivatives(

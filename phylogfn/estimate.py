@@ -1,0 +1,221 @@
+"""From a trained policy to the answer: evidence with its error, and draws from the posterior.
+
+Let C be the topologies known before the draws, R their closed forms, q the policy. Then
+
+    Z_closed = sum_{C} R + E_q[1{not in C} R / q],     Z = Z_closed * E_{tau ~ R}[ E_b[p p / (q R)] ]
+
+where the last factor corrects the closed form by importance draws of branch lengths: the same for all
+topologies but for a little, so it has hardly any variance. Draws from the posterior come out of the
+same weights: topologies by R (known ones) or R/q (drawn ones), lengths by theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import logsumexp
+
+from gfncore.evaluation import effective_sample_size, log_partition_with_known, pareto_k
+from gfncore.exploration import sample_trajectories
+
+if TYPE_CHECKING:
+    from gfncore.policies import Policy
+    from phylogfn.environments.insertion import InsertionEnvironment
+    from phylogfn.evidence import CollapsedReward
+    from phylogfn.topologies import TopologyTable
+
+__all__ = ["Drawn", "Estimate", "LengthSamples", "draw", "estimate", "sample_lengths"]
+
+BATCH = 500  # trajectories that one thread draws at a time
+LENGTH_DRAWS = 32  # a topology
+CHUNK = 64  # topologies whose length draws are held at a time
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Topologies drawn by a policy.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (N,), int64
+        Their rows in the table.
+    log_q : ndarray, shape (N,), float64
+    """
+
+    rows: np.ndarray
+    log_q: np.ndarray
+
+    @staticmethod
+    def concat(parts: list[Drawn]) -> Drawn:
+        """One out of several."""
+        return Drawn(
+            np.concatenate([part.rows for part in parts]),
+            np.concatenate([part.log_q for part in parts]),
+        )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Evidence with the closed form as reward.
+
+    Attributes
+    ----------
+    log_z, standard_error : float
+        Prior of topologies included; error in nats.
+    ess : float
+        Effective number of the draws, as importance draws of the whole posterior.
+    pareto_k : float
+    log_weights : ndarray, shape (N,)
+        log R/q of the draws.
+    known_share : float
+        Share of the evidence that is in C.
+    """
+
+    log_z: float
+    standard_error: float
+    ess: float
+    pareto_k: float
+    log_weights: np.ndarray
+    known_share: float
+
+
+def draw(
+    environment: InsertionEnvironment,
+    policy: Policy,
+    reward: CollapsedReward,
+    table: TopologyTable,
+    n: int,
+    generator: np.random.Generator,
+) -> Drawn:
+    """Draw n topologies; those that are new are evaluated and put into the table."""
+    sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
+    generators = generator.spawn(len(sizes))
+    drawn = list(
+        reward.pool.map(
+            lambda size, own: sample_trajectories(environment, policy, size, own),
+            sizes,
+            generators,
+        )
+    )
+    log_q = [part.log_pf for part in drawn if part.log_pf is not None]
+    trees = np.concatenate([environment.trees(part.terminals) for part in drawn])
+    return Drawn(reward.look_up(table, trees), np.concatenate(log_q))
+
+
+def estimate(
+    drawn: Drawn, table: TopologyTable, n_known: int, log_topology_prior: float
+) -> Estimate:
+    """Evidence from draws; C is the first ``n_known`` rows of the table."""
+    log_reward = table.log_evidence + log_topology_prior
+    log_weights = log_reward[drawn.rows] - drawn.log_q
+    known = drawn.rows < n_known
+    log_z, error = log_partition_with_known(log_weights, known, log_reward[:n_known])
+    return Estimate(
+        log_z,
+        error,
+        effective_sample_size(log_weights),
+        pareto_k(log_weights),
+        log_weights,
+        float(np.exp(logsumexp(log_reward[:n_known]) - log_z)),
+    )
+
+
+@dataclass(frozen=True)
+class LengthSamples:
+    """Joint draws of topology and branch lengths, and the correction of the closed form.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (S,), int64
+    lengths : ndarray, shape (S, 2n-2)
+    log_likelihoods : ndarray, shape (S,)
+    log_correction, standard_error : float
+        Of the log evidence.
+    ess_share : float
+        Effective share of the length draws of a topology, median.
+    """
+
+    rows: np.ndarray
+    lengths: np.ndarray
+    log_likelihoods: np.ndarray
+    log_correction: float
+    standard_error: float
+    ess_share: float
+
+
+def sample_topologies(
+    drawn: Drawn,
+    result: Estimate,
+    table: TopologyTable,
+    n_known: int,
+    log_topology_prior: float,
+    size: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Rows (size,) of topologies drawn from the posterior with the closed form as reward."""
+    outside = np.flatnonzero(drawn.rows >= n_known)
+    rows = np.concatenate([np.arange(n_known), drawn.rows[outside]])
+    log_mass = np.concatenate(
+        [
+            table.log_evidence[:n_known] + log_topology_prior,
+            result.log_weights[outside] - math.log(len(drawn.rows)),
+        ]
+    )
+    mass = np.exp(log_mass - log_mass.max())
+    points = (rng.random() + np.arange(size)) / size  # systematic resampling
+    chosen = np.searchsorted(np.cumsum(mass) / mass.sum(), points)
+    return rows[np.minimum(chosen, len(rows) - 1)]
+
+
+def sample_lengths(
+    rows: np.ndarray,
+    table: TopologyTable,
+    reward: CollapsedReward,
+    n_samples: int,
+    rng: np.random.Generator,
+) -> LengthSamples:
+    """Draw branch lengths for topologies ``rows`` that were drawn by the closed form.
+
+    Each topology gets `LENGTH_DRAWS` importance draws, one is chosen by weight; then ``n_samples`` of
+    the trees are resampled by the mean weight of their topology.
+    """
+    distinct, inverse = np.unique(rows, return_inverse=True)
+    fit = reward.closed_form(table.parents[distinct], table.lengths[distinct])
+    log_ratio = np.empty(len(rows))
+    effective = np.empty(len(rows))
+    lengths = np.empty((len(rows), table.parents.shape[1]))
+    log_likelihoods = np.empty(len(rows))
+    for start in range(0, len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        index = inverse[part]
+        draws = reward.draw_lengths(
+            table.parents[distinct[index]], fit.take(index), LENGTH_DRAWS, int(rng.integers(2**31))
+        )
+        log_w = draws.log_weights
+        log_ratio[part] = logsumexp(log_w, axis=1) - math.log(LENGTH_DRAWS)
+        log_ratio[part] -= table.log_evidence[distinct[index]]
+        share = np.exp(log_w - log_w.max(axis=1, keepdims=True))
+        effective[part] = share.sum(axis=1) ** 2 / (share**2).sum(axis=1) / LENGTH_DRAWS
+        cumulative = np.cumsum(share, axis=1)
+        target = rng.random(len(index)) * cumulative[:, -1]
+        chosen = (cumulative < target[:, None]).sum(axis=1)
+        chosen = np.minimum(chosen, LENGTH_DRAWS - 1)
+        here = np.arange(len(index))
+        lengths[part] = draws.lengths[here, chosen]
+        log_likelihoods[part] = draws.log_likelihoods[here, chosen]
+    ratio = np.exp(log_ratio - log_ratio.max())
+    error = float(ratio.std(ddof=1) / ratio.mean() / math.sqrt(len(ratio)))
+    points = (rng.random() + np.arange(n_samples)) / n_samples
+    kept = np.searchsorted(np.cumsum(ratio) / ratio.sum(), points)
+    kept = rng.permutation(np.minimum(kept, len(rows) - 1))
+    return LengthSamples(
+        rows[kept],
+        lengths[kept],
+        log_likelihoods[kept],
+        float(log_ratio.max() + math.log(ratio.mean())),
+        error,
+        float(np.median(effective)),
+    )

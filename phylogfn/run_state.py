@@ -1,0 +1,123 @@
+"""The state of a run of ``phylogfn sample`` between two checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gfncore.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from gfncore.training import Trainer
+from phylogfn.evidence import CollapsedReward
+from phylogfn.search import Walkers
+from phylogfn.topologies import TopologyTable
+
+__all__ = ["RunState", "read_state"]
+
+
+@dataclass
+class RunState:
+    """All that a run has found so far.
+
+    Attributes
+    ----------
+    table : TopologyTable
+    walkers : Walkers
+    theta : ndarray
+        Free parameters of the model, unconstrained.
+    blocks : int
+        Blocks walked.
+    settled : bool
+        The first walk ended because it hardly found anything new.
+    log_mass : list of float
+        Log sum of the table's evidence after each batch of blocks.
+    order : ndarray, optional
+        Insertion order of the taxa; None before training.
+    trainer : Trainer, optional
+    cycles : int
+        Cycles of training done.
+    known_share : float
+        Share of the evidence that the table held at the last estimate.
+    accurate : bool
+        The last estimate met the accuracy asked for.
+    log_correction : float
+        First estimate of the correction of the closed form, for the display.
+    seconds : float
+        Wall-clock time of earlier sessions of the run.
+    """
+
+    table: TopologyTable
+    walkers: Walkers
+    theta: np.ndarray
+    blocks: int = 0
+    settled: bool = False
+    log_mass: list[float] = field(default_factory=list)
+    order: np.ndarray | None = None
+    trainer: Trainer | None = None
+    cycles: int = 0
+    known_share: float = 0.0
+    accurate: bool = False
+    log_correction: float = 0.0
+    seconds: float = 0.0
+
+    def save(self, directory: Path, seconds: float) -> None:
+        """Write a checkpoint; ``seconds`` is the wall-clock time of this session so far."""
+        arrays = {f"table/{k}": v for k, v in self.table.state().items()}
+        arrays |= {f"walkers/{k}": v for k, v in self.walkers.state().items()}
+        arrays["theta"] = self.theta
+        if self.order is not None:
+            arrays["order"] = self.order
+        extra: dict[str, Any] = {
+            "walk_generator": self.walkers.rng.bit_generator.state,
+            "walk_steps": self.walkers.steps,
+            "evaluations": self.walkers.reward.evaluations,
+            "blocks": self.blocks,
+            "settled": self.settled,
+            "log_mass": self.log_mass,
+            "cycles": self.cycles,
+            "known_share": self.known_share,
+            "accurate": self.accurate,
+            "log_correction": self.log_correction,
+            "seconds": self.seconds + seconds,
+        }
+        save_checkpoint(directory, self.trainer, extra, arrays)
+
+    @classmethod
+    def restore(cls, saved: Checkpoint, reward: CollapsedReward) -> RunState:
+        """The saved state, without its trainer."""
+        arrays, extra = saved.arrays, saved.extra
+
+        def under(prefix: str) -> dict[str, np.ndarray]:
+            start = prefix + "/"
+            return {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+
+        rng = np.random.default_rng()
+        rng.bit_generator.state = extra["walk_generator"]
+        replicas = Walkers.replicas_of_state(under("walkers"))
+        walkers = Walkers(reward, replicas, rng)
+        walkers.steps = extra["walk_steps"]
+        reward.evaluations = extra["evaluations"]
+        return cls(
+            TopologyTable.from_state(reward.likelihood.n_taxa, under("table")),
+            walkers,
+            arrays["theta"],
+            extra["blocks"],
+            extra["settled"],
+            extra["log_mass"],
+            arrays.get("order"),
+            None,
+            extra["cycles"],
+            extra["known_share"],
+            extra["accurate"],
+            extra["log_correction"],
+            extra["seconds"],
+        )
+
+
+def read_state(directory: Path) -> Checkpoint | None:
+    """The checkpoint of an output directory; None if the run was interrupted before its first."""
+    if not (directory / "checkpoint.json").exists():
+        return None
+    return read_checkpoint(directory)

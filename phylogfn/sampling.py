@@ -1,0 +1,434 @@
+"""``phylogfn sample``: from an alignment to a posterior over trees that states its own accuracy.
+
+    starts -> walks -> insertion order -> training beside more walks, in cycles -> draws -> files
+
+All decisions but one depend on what was found and not on the clock, so that a seed reproduces the
+files; the one is the end of the budget, and the user is told when it struck.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.special import logsumexp
+
+from gfncore.checkpoint import restore_trainer
+from gfncore.errors import UserError
+from gfncore.metrics import MetricsWriter
+from gfncore.output import clear_output, write_atomic
+from gfncore.provenance import Stopwatch, command_line, record_provenance
+from phylogfn.alignment import compress, read_alignment
+from phylogfn.citations import ALWAYS_CITED, methods_of_model
+from phylogfn.cli.config import settings_toml
+from phylogfn.environments.insertion import InsertionEnvironment
+from phylogfn.estimate import (
+    BATCH,
+    Drawn,
+    Estimate,
+    LengthSamples,
+    draw,
+    estimate,
+    sample_lengths,
+    sample_topologies,
+)
+from phylogfn.evidence import CollapsedReward
+from phylogfn.learning import Curriculum, make_policy, make_trainer
+from phylogfn.likelihood import TreeLikelihood
+from phylogfn.model_fit import fit_model
+from phylogfn.models import parse_model
+from phylogfn.posterior import Posterior
+from phylogfn.run_state import RunState, read_state
+from phylogfn.search import BLOCK, LADDER, Walkers
+from phylogfn.starting_trees import overdispersed_starts
+from phylogfn.taxon_order import taxon_order
+from phylogfn.topologies import TopologyTable, taxon_codes
+from phylogfn.tree import Tree
+from phylogfn.writers import OUTPUT_NAMES, RunFacts, write_results
+
+if TYPE_CHECKING:
+    from gfncore.progress import Progress
+    from phylogfn.settings import SampleSettings
+
+__all__ = ["run_sample"]
+
+WALK_BATCH = 5  # blocks between looks at what was found
+WALK_MOST = 160  # blocks of the first walk
+WALK_SHARE = 0.35  # of the budget, the most that the first walk takes
+SETTLED = 0.004  # share of the table's mass that two batches may add when the walk has settled
+CYCLE_BLOCKS = 6  # blocks walked beside each cycle of training
+CYCLE_STEPS = 60
+OWN_DRAWS_EVERY = 6  # steps from one with own draws to the next, once there are any
+TRAIN_SHARE = 0.85  # of the budget, after which no cycle begins
+PILOT = 1000  # draws that judge a cycle
+FEWEST_CYCLES = 3
+ACCURATE = (
+    0.008  # standard error of log evidence, nats, with the most draws, at which training ends
+)
+ACCURATE_SHARE = 0.5  # effective share of the draws at which training ends
+FEWEST_DRAWS, MOST_DRAWS = 2000, 20000
+CORRECTION_TOPOLOGIES = 1000  # that correct the closed form, at least
+LISTED = 20000  # topologies in the table of results, at most
+CHECKPOINT_SECONDS = 30.0
+SEEDS = {"starts": 1, "walk": 2, "policy": 3, "training": 4, "pilot": 5, "draws": 6, "files": 7}
+
+
+class _Run:
+    """One run: the settings, the data, and what was found."""
+
+    def __init__(self, settings: SampleSettings, progress: Progress):
+        self.settings = settings
+        self.progress = progress
+        self.watch = Stopwatch()
+        self.warnings: list[str] = []
+        self.device = _device(settings.device)
+        self.alignment = read_alignment(
+            settings.alignment, data_type=settings.data_type, file_format=settings.format
+        )
+        self.spec = parse_model(settings.model, self.alignment.alphabet.name)
+        self.patterns = compress(self.alignment)
+        self.spec = self.spec.resolve(self.patterns)
+        for note in self.alignment.notes:
+            self.warn(note)
+        self.checkpoint = Path(settings.output) / "checkpoint"
+
+    def warn(self, message: str) -> None:
+        """Tell the user now, and in the summary."""
+        self.warnings.append(message)
+        self.progress.warn(message)
+
+    def rng(self, purpose: str, *more: int) -> np.random.Generator:
+        """A generator of its own for each purpose."""
+        return np.random.default_rng([self.settings.seed, SEEDS[purpose], *more])
+
+    def seconds(self, state: RunState | None = None) -> float:
+        """Wall-clock time of the run, earlier sessions included."""
+        return self.watch.elapsed() + (state.seconds if state else 0.0)
+
+    def reward(self, theta: np.ndarray) -> CollapsedReward:
+        """The collapsed reward at some values of the free parameters."""
+        likelihood = TreeLikelihood(self.patterns, self.spec.build(theta))
+        return CollapsedReward(likelihood, self.settings.branch_rate, self.settings.n_threads)
+
+
+def run_sample(settings: SampleSettings, progress: Progress) -> None:
+    """Run and write all files.
+
+    Raises
+    ------
+    UserError
+        The alignment, the model or the device will not do.
+    """
+    torch.set_num_threads(1)  # the second core walks; intra-op threads would make sums depend on it
+    run = _Run(settings, progress)
+    if not settings.resume:
+        clear_output(settings.output, OUTPUT_NAMES)
+        write_atomic(settings.output / "run.toml", settings_toml(settings))
+    state = _resumed(run) if settings.resume else None
+    if state is None:
+        state = _started(run)
+    _walk(run, state)
+    environment = _environment(run, state)
+    with MetricsWriter(settings.output / "train.jsonl", _steps(state)) as metrics:
+        _train(run, state, environment, metrics)
+    _finish(run, state, environment)
+
+
+def _steps(state: RunState) -> int:
+    return state.trainer.step_number if state.trainer is not None else 0
+
+
+def _device(name: str) -> str:
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise UserError("--device cuda: this machine has no CUDA device that PyTorch can use")
+    return "cuda" if name == "cuda" or (name == "auto" and available) else "cpu"
+
+
+def _resumed(run: _Run) -> RunState | None:
+    saved = read_state(run.checkpoint)
+    if saved is None:
+        run.progress.note("interrupted before its first checkpoint: starting again")
+        return None
+    state = RunState.restore(saved, run.reward(saved.arrays["theta"]))
+    if saved.has_trainer:
+        environment = _environment(run, state)
+        state.trainer = _new_trainer(run, state, environment)
+        restore_trainer(saved, state.trainer)
+    return state
+
+
+def _started(run: _Run) -> RunState:
+    """Starting trees, and the free parameters at their maximum on the best of them."""
+    run.progress.phase("building starting trees")
+    rng = run.rng("starts")
+    starts = overdispersed_starts(run.patterns, len(LADDER), rng)
+    theta = run.spec.start(run.patterns)
+    reward = run.reward(theta)
+    if run.spec.n_free:
+        fit = reward.closed_form(starts)
+        best = int(np.argmax(fit.log_evidence))
+        run.progress.phase("fitting the model's parameters on the best starting tree")
+        tree = Tree.from_parents(starts[best].astype(np.int32), fit.lengths[best])
+        theta = fit_model(run.spec, run.patterns, tree).theta
+        reward = run.reward(theta)
+    table = TopologyTable(run.alignment.n_taxa)
+    walkers = Walkers.start(reward, table, starts, run.rng("walk"))
+    return RunState(table, walkers, theta)
+
+
+def _burn_in(n_taxa: int) -> int:
+    """Blocks before visits count."""
+    return max(2, math.ceil(20 * n_taxa / BLOCK))
+
+
+def _walk(run: _Run, state: RunState) -> None:
+    """The first walk: until it finds little that is new."""
+    run.progress.phase("walking over topologies")
+    table, walkers = state.table, state.walkers
+    prior = walkers.reward.log_topology_prior
+    burn_in = _burn_in(run.alignment.n_taxa)
+    saved = time.monotonic()
+    while not state.settled and state.blocks < burn_in + WALK_MOST and state.cycles == 0:
+        if run.seconds(state) > WALK_SHARE * run.settings.budget_seconds and table.visits.any():
+            break
+        counted = state.blocks >= burn_in
+        walkers.absorb(walkers.run(WALK_BATCH), table, counted)
+        state.blocks += WALK_BATCH
+        state.log_mass.append(float(logsumexp(table.log_evidence)))
+        if counted and state.blocks >= burn_in + 4 * WALK_BATCH:
+            gained = 1.0 - math.exp(state.log_mass[-3] - state.log_mass[-1])
+            state.settled = gained < SETTLED
+        run.progress.update(
+            detail=f"{len(table)} topologies, best {table.log_evidence.max() + prior:.2f}"
+        )
+        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            state.save(run.checkpoint, run.watch.elapsed())
+            saved = time.monotonic()
+    if state.order is None:
+        relative = np.exp(table.log_evidence - table.log_evidence.max())
+        state.order = taxon_order(table.parents, relative, taxon_codes(run.alignment.n_taxa))
+
+
+def _environment(run: _Run, state: RunState) -> InsertionEnvironment:
+    reward = state.walkers.reward
+
+    def log_reward(trees: np.ndarray) -> np.ndarray:
+        rows = reward.look_up(state.table, trees)
+        return state.table.log_evidence[rows] + reward.log_topology_prior
+
+    assert state.order is not None
+    return InsertionEnvironment(state.order, log_reward)
+
+
+def _new_trainer(run: _Run, state: RunState, environment: InsertionEnvironment):
+    seed = int(run.rng("policy").integers(2**31))
+    policy = make_policy(run.alignment.n_taxa, seed, run.device)
+    log_z = float(logsumexp(state.table.log_evidence)) + state.walkers.reward.log_topology_prior
+    return make_trainer(environment, policy, log_z, run.rng("training"))
+
+
+def _train(
+    run: _Run, state: RunState, environment: InsertionEnvironment, metrics: MetricsWriter
+) -> None:
+    """Cycles of training beside further walks, until the answer is accurate or the time is up."""
+    run.progress.phase("training the sampler")
+    table, walkers, settings = state.table, state.walkers, run.settings
+    if state.trainer is None:
+        state.trainer = _new_trainer(run, state, environment)
+        state.log_correction = _correction(run, state)
+        state.save(run.checkpoint, run.watch.elapsed())
+    curriculum = Curriculum(environment, table)
+    saved = time.monotonic()
+    with ThreadPoolExecutor(1) as beside:
+        while not state.accurate:
+            if state.cycles and run.seconds(state) > TRAIN_SHARE * settings.budget_seconds:
+                run.warn(
+                    f"the budget of {settings.budget} ended the training before the accuracy aimed "
+                    "for was reached: with the same seed, files may differ between machines"
+                )
+                break
+            by_evidence = state.settled if state.cycles == 0 else state.known_share > 0.9
+            curriculum.refresh(by_evidence)
+            walking: Future | None = None
+            if settings.n_threads > 1:
+                walking = beside.submit(walkers.run, CYCLE_BLOCKS, False)
+            for step in range(CYCLE_STEPS):
+                own = state.cycles > 0 and step % OWN_DRAWS_EVERY == 0
+                metrics.write(curriculum.teach(state.trainer, own))
+            walked = walking.result() if walking else walkers.run(CYCLE_BLOCKS, False)
+            n_known = len(table)
+            pilot = run.rng("pilot", state.cycles)
+            drawn = draw(
+                environment, state.trainer.averaged.policy, walkers.reward, table, PILOT, pilot
+            )
+            found = estimate(drawn, table, n_known, walkers.reward.log_topology_prior)
+            walkers.absorb(walked, table, True)
+            state.cycles += 1
+            state.known_share = found.known_share
+            state.accurate = state.cycles >= FEWEST_CYCLES and _is_accurate(found)
+            share = found.ess / PILOT
+            metrics.write(
+                {
+                    "step": state.trainer.step_number,
+                    "seconds": state.trainer.seconds,
+                    "log_evidence": found.log_z + state.log_correction,
+                    "log_evidence_se": found.standard_error,
+                    "ess": found.ess,
+                    "pareto_k": found.pareto_k,
+                    "known_share": found.known_share,
+                    "topologies": len(table),
+                }
+            )
+            run.progress.update(
+                log_evidence=found.log_z + state.log_correction,
+                se=found.standard_error,
+                ess=found.ess,
+                detail=f"cycle {state.cycles}, {share:.0%} of draws effective, {len(table)} "
+                "topologies",
+            )
+            if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                state.save(run.checkpoint, run.watch.elapsed())
+                saved = time.monotonic()
+
+
+def _is_accurate(found: Estimate) -> bool:
+    projected = found.standard_error * math.sqrt(PILOT / MOST_DRAWS)
+    return projected < ACCURATE and found.ess > ACCURATE_SHARE * PILOT
+
+
+def _correction(run: _Run, state: RunState) -> float:
+    """A first estimate of the correction of the closed form, from the known topologies."""
+    table = state.table
+    rng = run.rng("pilot")
+    mass = np.exp(table.log_evidence - table.log_evidence.max())
+    rows = rng.choice(len(table), 64, p=mass / mass.sum())
+    return sample_lengths(rows, table, state.walkers.reward, 1, rng).log_correction
+
+
+def _finish(run: _Run, state: RunState, environment: InsertionEnvironment) -> None:
+    """Draws, evidence, files."""
+    run.progress.phase("drawing from the sampler")
+    settings, table, reward = run.settings, state.table, state.walkers.reward
+    assert state.trainer is not None
+    policy = state.trainer.averaged.policy
+    prior = reward.log_topology_prior
+    rng = run.rng("draws")
+    n_known = len(table)
+    drawn = draw(environment, policy, reward, table, FEWEST_DRAWS, rng)
+    found = estimate(drawn, table, n_known, prior)
+    # more draws where they are needed; their number is set by the first ones
+    wanted = math.ceil(FEWEST_DRAWS * (found.standard_error / ACCURATE) ** 2 / BATCH) * BATCH
+    more = min(wanted, MOST_DRAWS) - FEWEST_DRAWS
+    if more > 0:
+        run.progress.update(detail=f"{more + FEWEST_DRAWS} draws")
+        extra = draw(environment, policy, reward, table, more, rng)
+        drawn = Drawn.concat([drawn, extra])
+        found = estimate(drawn, table, n_known, prior)
+    run.progress.phase("drawing branch lengths")
+    n_topologies = max(CORRECTION_TOPOLOGIES, settings.samples)
+    rows = sample_topologies(drawn, found, table, n_known, prior, n_topologies, rng)
+    lengths = sample_lengths(rows, table, reward, settings.samples, rng)
+    posterior = _posterior(run, state, drawn, found, lengths)
+    run.progress.phase("writing files")
+    use = run.watch.usage()
+    facts = RunFacts(
+        command=command_line(),
+        seed=settings.seed,
+        alignment=settings.alignment,
+        n_sites=run.alignment.n_sites,
+        n_patterns=run.patterns.n_patterns,
+        model=_model_text(run, state),
+        branch_prior=settings.branch_prior,
+        likelihood_evaluations=reward.evaluations,
+        use=use,
+        methods=(*ALWAYS_CITED, *methods_of_model(settings.model)),
+        budget_seconds=settings.budget_seconds,
+    )
+    provenance = record_provenance(
+        "phylogfn",
+        parameters=settings.configured(),
+        seed=settings.seed,
+        threads=settings.n_threads,
+        device=run.device,
+        inputs=(settings.alignment,),
+        use=use,
+    )
+    write_results(settings.output, posterior, facts, rng=run.rng("files"), provenance=provenance)
+    run.progress.update(
+        log_evidence=posterior.log_evidence,
+        se=posterior.log_evidence_se,
+        ess=posterior.ess,
+        detail=f"{posterior.n_topologies} topologies listed",
+    )
+
+
+def _model_text(run: _Run, state: RunState) -> str:
+    values = run.spec.describe(state.theta)
+    if not values:
+        return run.spec.name
+    return run.spec.name + " (" + ", ".join(f"{k}={v:.5g}" for k, v in values.items()) + ")"
+
+
+def _posterior(
+    run: _Run, state: RunState, drawn: Drawn, found: Estimate, lengths: LengthSamples
+) -> Posterior:
+    """The answer with what the user should know of it."""
+    table, walkers = state.table, state.walkers
+    prior = walkers.reward.log_topology_prior
+    log_mass = table.log_evidence + prior
+    # topologies that the draws found may weigh more together than their number suggested
+    log_total = max(found.log_z, float(logsumexp(log_mass)))
+    best = np.argsort(-log_mass, kind="stable")[:LISTED]
+    probabilities = np.exp(log_mass[best] - log_total)
+    listed = probabilities > 1e-12
+    best, probabilities = best[listed], probabilities[listed]
+    rate = run.settings.branch_rate
+    branches = lengths.lengths[:, 1:]
+    log_priors = (math.log(rate) - rate * branches).sum(axis=1) + prior
+    if run.spec.n_free:
+        run.warn(
+            f"the parameters of {run.spec.name} were set to their maximum on the best starting tree "
+            "and held there: the evidence is conditional on them"
+        )
+    return Posterior(
+        names=run.alignment.names,
+        draw_parents=table.parents[lengths.rows].astype(np.int32),
+        draw_lengths=lengths.lengths,
+        draw_log_likelihoods=lengths.log_likelihoods,
+        draw_log_priors=log_priors,
+        topology_parents=table.parents[best].astype(np.int32),
+        topology_probabilities=probabilities,
+        topology_log_evidences=log_mass[best] + lengths.log_correction,
+        log_evidence=found.log_z + lengths.log_correction,
+        log_evidence_se=math.hypot(found.standard_error, lengths.standard_error),
+        ess=found.ess,
+        n_proposals=len(drawn.rows),
+        pareto_k=found.pareto_k,
+        warnings=tuple(run.warnings),
+        extra={
+            "log_evidence_closed_form": found.log_z,
+            "closed_form_se": found.standard_error,
+            "branch_length_correction": lengths.log_correction,
+            "branch_length_correction_se": lengths.standard_error,
+            "branch_length_draws_effective_share": lengths.ess_share,
+            "effective_share_of_draws": found.ess / len(drawn.rows),
+            "known_share": found.known_share,
+            "listed_probability": float(probabilities.sum()),
+            "walk_steps": walkers.steps,
+            "topologies_evaluated": len(table),
+            "training_steps": _steps(state),
+            "training_cycles": state.cycles,
+            "training_seconds_by_part": {
+                part: round(seconds, 3)
+                for part, seconds in (
+                    state.trainer.seconds_by_part if state.trainer else {}
+                ).items()
+            },
+        },
+    )
