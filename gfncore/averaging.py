@@ -1,7 +1,7 @@
 """A running average of a policy's parameters, which is a better sampler than the last step's.
 
-theta_avg <- d theta_avg + (1 - d) theta after each step; over the first steps d is smaller, so that the
-start is forgotten (Polyak & Juditsky 1992; the warm-up is that of Adam's bias correction).
+theta_avg <- d theta_avg + (1 - d) theta after each step; over the first steps d is smaller, so that
+the start is forgotten (Polyak & Juditsky 1992; the warm-up is that of Adam's bias correction).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Known objects of an environment that is a tree, as a trie of their prefixes, with exact flows.
 
 Where every state has one parent, an object is its sequence of actions. The flow through a prefix is
-the sum of the weights of the objects under it, so the choice that a policy should make there is known
-exactly, without drawing trajectories and without a log Z.
+the sum of the weights of the objects under it, so the choice that a policy should make there is
+known exactly, without drawing trajectories and without a log Z.
 """
 
 from __future__ import annotations

@@ -288,10 +288,11 @@ class Trainer:
         limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
         self.optimizer.step()
+        self.step_number += 1
+        self.averaged.update(self.policy, self.step_number)
         self._leave()
         self._stepping = False
 
-        self.step_number += 1
         metrics["gradient_norm"] = float(norm)
         metrics["learning_rate"] = self.optimizer.param_groups[0]["lr"]
         if self.replay is not None:

@@ -2,11 +2,11 @@
 
 Let C be the topologies known before the draws, R their closed forms, q the policy. Then
 
-    Z_closed = sum_{C} R + E_q[1{not in C} R / q],     Z = Z_closed * E_{tau ~ R}[ E_b[p p / (q R)] ]
+    Z_closed = sum_{C} R + E_q[1{not in C} R / q],    Z = Z_closed * E_{tau ~ R}[E_b[p p / (q R)]]
 
-where the last factor corrects the closed form by importance draws of branch lengths: the same for all
-topologies but for a little, so it has hardly any variance. Draws from the posterior come out of the
-same weights: topologies by R (known ones) or R/q (drawn ones), lengths by theirs.
+where the last factor corrects the closed form by importance draws of branch lengths: the same for
+all topologies but for a little, so it has hardly any variance. Draws from the posterior come out of
+the same weights: topologies by R (known ones) or R/q (drawn ones), lengths by theirs.
 """
 
 from __future__ import annotations
@@ -179,8 +179,8 @@ def sample_lengths(
 ) -> LengthSamples:
     """Draw branch lengths for topologies ``rows`` that were drawn by the closed form.
 
-    Each topology gets `LENGTH_DRAWS` importance draws, one is chosen by weight; then ``n_samples`` of
-    the trees are resampled by the mean weight of their topology.
+    Each topology gets `LENGTH_DRAWS` importance draws, one is chosen by weight; then ``n_samples``
+    of the trees are resampled by the mean weight of their topology.
     """
     distinct, inverse = np.unique(rows, return_inverse=True)
     fit = reward.closed_form(table.parents[distinct], table.lengths[distinct])

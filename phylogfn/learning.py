@@ -3,8 +3,8 @@
 Three sources, mixed in every step of the second kind:
 
 * the trie of known topologies, weighted by how well the walks covered the posterior: by their
-  collapsed evidence where the table holds nearly all of it, by the visits of the walks where it does
-  not; cross-entropy against the exact choices at distinct prefixes (`gfncore.prefix_tree`);
+  collapsed evidence where the table holds nearly all of it, by the visits of the walks where it
+  does not; cross-entropy against the exact choices at distinct prefixes (`gfncore.prefix_tree`);
 * topologies on which the walks stood, by trajectory balance: they keep every mode in view;
 * the policy's own draws, by trajectory balance: they find and close its leaks, and find new modes.
 """

@@ -25,7 +25,7 @@ from gfncore.output import clear_output, write_atomic
 from gfncore.provenance import Stopwatch, command_line, record_provenance
 from phylogfn.alignment import compress, read_alignment
 from phylogfn.citations import ALWAYS_CITED, methods_of_model
-from phylogfn.cli.config import settings_toml
+from phylogfn.cli.config import resolve_settings, settings_toml
 from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.estimate import (
     BATCH,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from gfncore.progress import Progress
     from phylogfn.settings import SampleSettings
 
-__all__ = ["run_sample"]
+__all__ = ["open_run", "run_sample"]
 
 WALK_BATCH = 5  # blocks between looks at what was found
 WALK_MOST = 160  # blocks of the first walk
@@ -137,6 +137,23 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
     with MetricsWriter(settings.output / "train.jsonl", _steps(state)) as metrics:
         _train(run, state, environment, metrics)
     _finish(run, state, environment)
+
+
+def open_run(
+    output: Path, progress: Progress
+) -> tuple[CollapsedReward, InsertionEnvironment, RunState]:
+    """A run as its checkpoint has it, to ask its sampler for probabilities.
+
+    Raises
+    ------
+    UserError
+        There is no run that got as far as training.
+    """
+    run = _Run(resolve_settings({"output": output, "resume": True}), progress)
+    state = _resumed(run)
+    if state is None or state.trainer is None:
+        raise UserError(f"{output}: no trained sampler here; run phylogfn sample --resume first")
+    return state.walkers.reward, _environment(run, state), state
 
 
 def _steps(state: RunState) -> int:
@@ -393,8 +410,8 @@ def _posterior(
     log_priors = (math.log(rate) - rate * branches).sum(axis=1) + prior
     if run.spec.n_free:
         run.warn(
-            f"the parameters of {run.spec.name} were set to their maximum on the best starting tree "
-            "and held there: the evidence is conditional on them"
+            f"the parameters of {run.spec.name} were set to their maximum on the best starting "
+            "tree and held there: the evidence is conditional on them"
         )
     return Posterior(
         names=run.alignment.names,

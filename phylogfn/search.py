@@ -1,8 +1,8 @@
 """Experience for training: tempered walks over topologies from several over-dispersed starts.
 
-Replicas stand at the rungs of a temperature ladder and exchange neighbours (parallel tempering, Geyer
-1991); several rungs are at temperature 1 and started apart, so that their agreement is a diagnostic.
-All that a walk evaluates goes into the `TopologyTable`.
+Replicas stand at the rungs of a temperature ladder and exchange neighbours (parallel tempering,
+Geyer 1991); several rungs are at temperature 1 and started apart, so that their agreement is a
+diagnostic. All that a walk evaluates goes into the `TopologyTable`.
 """
 
 from __future__ import annotations

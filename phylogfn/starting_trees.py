@@ -52,7 +52,7 @@ def pattern_distances(patterns: SitePatterns) -> np.ndarray:
 
 
 def neighbour_joining(distances: np.ndarray) -> np.ndarray:
-    """Parents (2n-2,), int16, of the neighbour-joining tree (Saitou & Nei 1987), drawn at taxon 0."""
+    """Neighbour joining (Saitou & Nei 1987): parents (2n-2,), int16, drawn at taxon 0."""
     n = len(distances)
     links: list[tuple[int, int]] = []
     active = list(range(n))

@@ -1,9 +1,10 @@
 """The order in which taxa enter the tree: the first ones should be the certain ones.
 
-Every order gives the same distribution over whole trees, but not the same number of distinct partial
-trees, and that number is what a policy must learn. So from a sample of trees the order is built
-backward: the taxon is put last whose removal leaves the distribution of the rest with the least entropy,
-then the one before it, and so on. Taxa that wander enter last, when all that they could attach to is there.
+Every order gives the same distribution over whole trees, but not the same number of distinct
+partial trees, and that number is what a policy must learn. So from a sample of trees the order is
+built backward: the taxon is put last whose removal leaves the distribution of the rest with the
+least entropy, then the one before it, and so on. Taxa that wander enter last, when all that they
+could attach to is there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A table of distinct topologies with what is known of each.
 
-Rows are found by a 128-bit key that does not depend on how nodes are numbered: the sum over clades of
-a scattered hash, clades being taken on the side without taxon 0.
+Rows are found by a 128-bit key that does not depend on how nodes are numbered: the sum over clades
+of a scattered hash, clades being taken on the side without taxon 0.
 """
 
 from __future__ import annotations

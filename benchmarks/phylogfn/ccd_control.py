@@ -97,10 +97,11 @@ def run_control(options: argparse.Namespace, seed: int) -> ControlRun:
         TreeLikelihood(patterns, model), options.branch_rate, len(os.sched_getaffinity(0))
     )
     table = TopologyTable(len(alignment.names))
-    walkers = Walkers(reward, table, overdispersed_starts(patterns, len(LADDER), rng), rng)
+    starts = overdispersed_starts(patterns, len(LADDER), rng)
+    walkers = Walkers.start(reward, table, starts, rng)
     walk_seconds = options.walk_share * options.budget
     while (now := time.perf_counter() - began) < walk_seconds:
-        walkers.block(count_visits=now > 0.5 * walk_seconds)
+        walkers.absorb(walkers.run(1), table, count_visits=now > 0.5 * walk_seconds)
     walked = time.perf_counter() - began
     distribution = fit_to_walk(table, options.fit)
     log_weights = []

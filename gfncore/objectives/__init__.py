@@ -30,8 +30,8 @@ def make_objective(
 ) -> TrajectoryBalance | LogVariance | MaximumLikelihood:
     """The objective of that name.
 
-    `log_z` is where a learned log Z starts; `loss_shape` see `gfncore.objectives.shapes`. Objectives
-    that have no use for them ignore them.
+    `log_z` is where a learned log Z starts; `loss_shape` see `gfncore.objectives.shapes`.
+    Objectives that have no use for them ignore them.
 
     Raises
     ------

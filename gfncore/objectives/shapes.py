@@ -1,8 +1,8 @@
 """Shapes of a loss: what is summed over residuals in place of their squares.
 
-A shape is even, zero at zero, and close to the square there. ``square`` is what the papers of
-the balance objectives use. ``pseudo_huber``, 2 sqrt(1 + x^2) - 2, grows linearly, so that a few draws far
-out of balance (a policy's leak into objects of hardly any reward) do not drown the others.
+A shape is even, zero at zero, and close to the square there. ``square`` is what the papers of the
+balance objectives use. ``pseudo_huber``, 2 sqrt(1 + x^2) - 2, grows linearly, so that a few draws
+far out of balance (a policy's leak into objects of hardly any reward) do not drown the others.
 """
 
 from __future__ import annotations

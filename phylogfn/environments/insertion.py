@@ -1,7 +1,7 @@
-"""The insertion environment: taxa enter a tree in a fixed order, each into a branch of what is there.
+"""The insertion environment: taxa enter a tree in a fixed order, each into a branch of it.
 
-Every topology has exactly one trajectory, so P_F(topology) is exact and there is no backward policy.
-The order of the taxa is chosen beforehand (`phylogfn.taxon_order`).
+Every topology has exactly one trajectory, so P_F(topology) is exact and there is no backward
+policy. The order of the taxa is chosen beforehand (`phylogfn.taxon_order`).
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def newton_step(b, d1, d2, rate):
 
 @njit(cache=True, nogil=True)
 def shape(b, d1, d2, rate):
-    """Shape a of the gamma distribution that stands for one branch: minus the curvature in log b."""
+    """Shape a of the gamma that stands for one branch: minus the curvature in log b."""
     return max(-(b * b * d2 + b * d1 - rate * b), MIN_SHAPE)
 
 

@@ -2,8 +2,8 @@
 
 Taxa are numbered here by their *position* in the insertion order. A state with k taxa is an int16
 array of parents (2n-2), drawn at position 0: leaf j is node j, and the node that the insertion of
-position j made is node n + j - 2, so that every topology has exactly one representation. Nodes that do
-not exist yet have parent -1. A branch is named by the node below it.
+position j made is node n + j - 2, so that every topology has exactly one representation. Nodes that
+do not exist yet have parent -1. A branch is named by the node below it.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ def insert(parents, counts, actions):
 
 @njit(cache=True, nogil=True)
 def remove_last(parents, counts, branches):
-    """Undo the last insertion of each state (in place); fill ``branches`` (B,) with where it was."""
-    n = parents.shape[1] // 2 + 1
+    """Undo the last insertion of each state (in place); fill ``branches`` (B,): where it was."""
     for i in range(parents.shape[0]):
         parent = parents[i]
         position = counts[i] - 1
@@ -58,7 +57,7 @@ def remove_last(parents, counts, branches):
 
 @njit(cache=True, nogil=True)
 def states_of_actions(actions, depths):
-    """States (B, 2n-2), int16, after the first ``depths`` (B,) of ``actions`` (B, n-3) insertions."""
+    """States (B, 2n-2), int16, after ``depths`` (B,) insertions of ``actions`` (B, n-3)."""
     n = actions.shape[1] + 3
     parents = np.full((actions.shape[0], 2 * n - 2), -1, np.int16)
     for i in range(actions.shape[0]):
@@ -111,7 +110,7 @@ def actions_of_trees(trees, order):
 
 @njit(cache=True, nogil=True)
 def _hang(tree, root, near, parent):
-    """Neighbours (2n-2, 3) and parents (2n-2,) of a tree given by its parents, drawn at ``root``."""
+    """Neighbours (2n-2, 3) and parents (2n-2,) of a tree of given parents, drawn at ``root``."""
     near[:, :] = -1
     filled = np.zeros(tree.size, np.int64)
     for v in range(tree.size):

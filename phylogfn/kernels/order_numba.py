@@ -16,8 +16,9 @@ __all__ = ["entropy_order"]
 def _restricted_key(hashes, sizes, full, full_size):
     """Key of one unrooted topology restricted to a set of taxa.
 
-    ``hashes``, ``sizes`` (2n-2,) are those of the restricted clades below each node; a split is named by
-    the smaller of the hashes of its two sides, and counts once however many branches carry it.
+    ``hashes``, ``sizes`` (2n-2,) are those of the restricted clades below each node; a split is
+    named by the smaller of the hashes of its two sides, and counts once however many branches carry
+    it.
     """
     seen = np.empty(hashes.size, np.uint64)
     count = 0

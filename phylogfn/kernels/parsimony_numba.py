@@ -1,9 +1,9 @@
 """Fitch parsimony on state sets, for starting trees.
 
-Sets are bit masks per site pattern. ``below[v]`` is Fitch's set of the subtree under v, ``above[v]``
-the set of everything else, at the upper end of v's branch (Fitch 1971). The set of a branch is Fitch's
-join of the two, and a taxon that is inserted there costs one step in each pattern where its own set
-does not meet it.
+Sets are bit masks per site pattern. ``below[v]`` is Fitch's set of the subtree under v,
+``above[v]`` the set of everything else, at the upper end of v's branch (Fitch 1971). The set of a
+branch is Fitch's join of the two, and a taxon that is inserted there costs one step in each pattern
+where its own set does not meet it.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def insertion_costs(masks, weights, children, top, root, taxon, below, above, or
 def stepwise_addition(masks, weights, sequence, seed):
     """Parents (2n-2,), int16, of a tree made by inserting taxa where they cost fewest steps.
 
-    ``sequence`` (n,) is the order of the taxa, its first entry 0 (where the tree is drawn). Ties are
-    broken at random, by ``seed``.
+    ``sequence`` (n,) is the order of the taxa, its first entry 0 (where the tree is drawn). Ties
+    are broken at random, by ``seed``.
     """
     np.random.seed(seed)
     n, P = masks.shape

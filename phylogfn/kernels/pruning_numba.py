@@ -4,23 +4,23 @@ Dimensions, used in every comment below:
 
 * ``n`` taxa; nodes ``0..n-1`` are leaves, ``n..2n-3`` internal; ``root`` is the leaf at which the
   tree is drawn; every other node ``v`` owns the branch ``v - parent[v]``.
-* ``K`` states, ``C`` rate categories, ``P`` site patterns in tiles of ``T`` (padded with patterns of
-  weight 0), a size at which a node and its children stay in the first-level cache.
-* A *partial* is a block of ``C*K*T`` numbers, ``[c, s, p]``; that of a tip is ``K*T``, the same for all
-  categories. Blocks lie one behind another in flat arrays: node ``v`` of a tile at ``v*C*K*T``.
+* ``K`` states, ``C`` rate categories, ``P`` site patterns in tiles of ``T`` (padded with patterns
+  of weight 0), a size at which a node and its children stay in the first-level cache.
+* A *partial* is a block of ``C*K*T`` numbers, ``[c, s, p]``; that of a tip is ``K*T``, the same for
+  all categories. Blocks lie one behind another in flat arrays: node ``v`` of a tile at ``v*C*K*T``.
 
-Symbols: ``below[v]`` is the partial of the subtree under ``v``; ``message[v]`` is the same seen from
-the upper end of v's branch, P(b_v) below[v]; ``above[v]`` is the partial of everything else at that
-upper end, stationary frequencies included, so that the likelihood of a pattern is
+Symbols: ``below[v]`` is the partial of the subtree under ``v``; ``message[v]`` is the same seen
+from the upper end of v's branch, P(b_v) below[v]; ``above[v]`` is the partial of everything else at
+that upper end, stationary frequencies included, so that the likelihood of a pattern is
 ``sum_c w_c sum_s above[v] * message[v]`` for every v (the pulley principle, Felsenstein 1981).
 
-Two kinds of model: ``kind 0`` is an equal-input model of DNA (JC69, F81) with one category and no invariant
-sites, P(b) = a I + (1 - a) 1 pi^T with a = exp(-beta b). There the likelihood is
+Two kinds of model: ``kind 0`` is an equal-input model of DNA (JC69, F81) with one category and no
+invariant sites, P(b) = a I + (1 - a) 1 pi^T with a = exp(-beta b). There the likelihood is
 B + (A - B) a with B the product of the two sums, so derivatives need B alone. ``kind 1`` is any
 reversible model, with categories and invariant sites.
 
-Loops run over patterns innermost, on flat arrays with offsets that differ by compile-time constants:
-LLVM then needs a handful of overlap checks a loop and turns it into vector code.
+Loops run over patterns innermost, on flat arrays with offsets that differ by compile-time
+constants: LLVM then needs a handful of overlap checks a loop and turns it into vector code.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = [
     "workspace",
 ]
 
-T = 128  # patterns of a tile
+T = 120  # patterns of a tile: 15 vectors of 8; blocks then do not lie a page apart (4K aliasing)
 TINY = 1e-300  # stands for a likelihood of zero
 SCALE_STEP = 256  # partials are rescaled by 2**256, an exact operation
 SCALE_FACTOR = 2.0**SCALE_STEP
@@ -96,7 +96,7 @@ def fast_log(x):
 
 @njit(cache=True, nogil=True)
 def postorder(children, top, order):
-    """Fill ``order`` (int32) with ``top`` and all nodes under it, children first; return their number.
+    """Fill ``order`` (int32) with ``top`` and all under it, children first; return their number.
 
     Reversed, it is a preorder.
     """
@@ -197,7 +197,7 @@ def _apply(p, x, ox, out, oo):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _equal_input(a, f, x, ox, out, oo, sums, os):
-    """Kind 0: ``out_s = a x_s + (1 - a) sums`` with ``sums = sum_s f_s x_s``, kept for the derivatives."""
+    """Kind 0: ``out_s = a x_s + (1 - a) sums``, and ``sums = sum_s f_s x_s`` is kept."""
     x = x[ox:]
     out = out[oo:]
     sums = sums[os:]
@@ -215,6 +215,41 @@ def _equal_input(a, f, x, ox, out, oo, sums, os):
         out[T + i] = a * x1 + s
         out[2 * T + i] = a * x2 + s
         out[3 * T + i] = a * x3 + s
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _multiply_and_sum(x, ox, y, oy, f, out, oo, sums, os):
+    """Kind 0: ``out = x * y`` and ``sums = sum_s f_s out_s``."""
+    x = x[ox:]
+    y = y[oy:]
+    out = out[oo:]
+    sums = sums[os:]
+    f0, f1, f2, f3 = f[0], f[1], f[2], f[3]
+    for i in range(T):
+        z0 = x[i] * y[i]
+        z1 = x[T + i] * y[T + i]
+        z2 = x[2 * T + i] * y[2 * T + i]
+        z3 = x[3 * T + i] * y[3 * T + i]
+        out[i] = z0
+        out[T + i] = z1
+        out[2 * T + i] = z2
+        out[3 * T + i] = z3
+        sums[i] = f0 * z0 + f1 * z1 + f2 * z2 + f3 * z3
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _scale_and_shift(a, f, x, ox, sums, os, out, oo):
+    """Kind 0: ``out_s = a x_s + f_s sums``."""
+    x = x[ox:]
+    out = out[oo:]
+    sums = sums[os:]
+    f0, f1, f2, f3 = f[0], f[1], f[2], f[3]
+    for i in range(T):
+        s = sums[i]
+        out[i] = a * x[i] + f0 * s
+        out[T + i] = a * x[T + i] + f1 * s
+        out[2 * T + i] = a * x[2 * T + i] + f2 * s
+        out[3 * T + i] = a * x[3 * T + i] + f3 * s
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -251,9 +286,9 @@ def _equal_input_up(a, f, x, ox, out, oo, sums, os):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def propagate_up(kind, pm, freqs, x, ox, out, oo, sums, os, transposed):
-    """``out = P^T x``: what lies above a branch, moved to its lower end; ``transposed`` (K, K) is scratch.
+    """``out = P^T x``: what lies above a branch, moved to its lower end.
 
-    For kind 0 ``sums`` gets sum_s x_s.
+    ``transposed`` (K, K) is scratch. For kind 0 ``sums`` gets sum_s x_s.
     """
     K = freqs.size
     if kind == 0:
@@ -302,6 +337,7 @@ def below_pass(
     """
     K = freqs.size
     size = pm.shape[1] * K * T
+    shift = np.empty(K)
     for k in range(count):
         v = order[k]
         if v < n:
@@ -313,6 +349,14 @@ def below_pass(
             continue
         x = children[v, 0]
         y = children[v, 1]
+        if kind == 0 and not rescale:
+            a = pm[v, 0, 0, 0]
+            shift[:] = 1.0 - a
+            _multiply_and_sum(
+                message, x * size, message, y * size, freqs, below, v * size, sums, v * T
+            )
+            _scale_and_shift(a, shift, below, v * size, sums, v * T, message, v * size)
+            continue
         multiply(message, x * size, message, y * size, below, v * size, size)
         if rescale:
             for i in range(T):
@@ -342,14 +386,27 @@ def above_pass(
             above[top * size + r * T + i] = f * tips[ot + (root * K + s) * T + i]
     if rescale:
         up_scale[top * T : top * T + T] = 0.0
+    fused = kind == 0 and not rescale
+    shift = np.empty(K)
+    ones = np.ones(K)
+    if fused:
+        row_sum(above, top * size, up_sums, top * T)
     for k in range(count - 1, -1, -1):
         v = order[k]
         if v < n:
-            if kind == 0:
+            if kind == 0 and rescale:
                 row_sum(above, v * size, up_sums, v * T)
             continue
         x = children[v, 0]
         y = children[v, 1]
+        if fused:
+            a = pm[v, 0, 0, 0]
+            for i in range(K):
+                shift[i] = (1.0 - a) * freqs[i]
+            _scale_and_shift(a, shift, above, v * size, up_sums, v * T, scratch, 0)
+            _multiply_and_sum(scratch, 0, message, y * size, ones, above, x * size, up_sums, x * T)
+            _multiply_and_sum(scratch, 0, message, x * size, ones, above, y * size, up_sums, y * T)
+            continue
         propagate_up(kind, pm[v], freqs, above, v * size, scratch, 0, up_sums, v * T, transposed)
         multiply(scratch, 0, message, y * size, above, x * size, size)
         multiply(scratch, 0, message, x * size, above, y * size, size)
@@ -497,6 +554,34 @@ def _join_equal_input4(ax, x, ox, ay, y, oy, f, out, oo):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
+def _join_jukes_cantor(ax, x, ox, ay, y, oy, out, oo):
+    """Value only, equal frequencies: product of both messages, over ``ay``.
+
+    The division spares multiplications where additions are free; the caller adds log ay.
+    """
+    x = x[ox:]
+    y = y[oy:]
+    out = out[oo:]
+    bx = 0.25 * (1.0 - ax)
+    by = 0.25 * (1.0 - ay) / ay
+    for i in range(T):
+        x0 = x[i]
+        x1 = x[T + i]
+        x2 = x[2 * T + i]
+        x3 = x[3 * T + i]
+        y0 = y[i]
+        y1 = y[T + i]
+        y2 = y[2 * T + i]
+        y3 = y[3 * T + i]
+        s = bx * ((x0 + x1) + (x2 + x3))
+        t = by * ((y0 + y1) + (y2 + y3))
+        out[i] = (ax * x0 + s) * (y0 + t)
+        out[T + i] = (ax * x1 + s) * (y1 + t)
+        out[2 * T + i] = (ax * x2 + s) * (y2 + t)
+        out[3 * T + i] = (ax * x3 + s) * (y3 + t)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _join_general4(p, x, ox, q, y, oy, out, oo):
     """Value only, kind 1, K = 4, one category: both messages and their product in one loop."""
     x = x[ox:]
@@ -534,8 +619,8 @@ def _join_general4(p, x, ox, q, y, oy, out, oo):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _join4(kind, pm, x, y, v, tips, ot, n, freqs, below):
-    """Value only, K = 4: ``below[v]`` from the children x and y."""
+def _join4(kind, equal, pm, x, y, v, tips, ot, n, freqs, below):
+    """Value only, K = 4: ``below[v]`` from the children x and y (``equal``: over a of y)."""
     C = pm.shape[1]
     size = C * 4 * T
     source_x = tips if x < n else below
@@ -543,6 +628,11 @@ def _join4(kind, pm, x, y, v, tips, ot, n, freqs, below):
     if kind == 0:
         ox = ot + x * 4 * T if x < n else x * size
         oy = ot + y * 4 * T if y < n else y * size
+        if equal:
+            _join_jukes_cantor(
+                pm[x, 0, 0, 0], source_x, ox, pm[y, 0, 0, 0], source_y, oy, below, v * size
+            )
+            return
         _join_equal_input4(
             pm[x, 0, 0, 0], source_x, ox, pm[y, 0, 0, 0], source_y, oy, freqs, below, v * size
         )
@@ -582,6 +672,12 @@ def log_likelihood(model, data, children, root, lengths, rescale):
         v = order[k]
         set_transition(kind, beta, rates, right, values, left, lengths[v], pm[v])
     fused = K == 4 and not rescale
+    equal = kind == 0 and freqs[0] == freqs[1] == freqs[2] == freqs[3]
+    log_factor = 0.0  # of each pattern, taken out by the joins
+    if fused and equal:
+        for k in range(count):
+            if order[k] >= n:
+                log_factor -= beta * lengths[children[order[k], 1]]
     below = np.empty(n_nodes * size)
     message = np.empty(size if fused else n_nodes * size)
     above = np.empty(size)
@@ -596,7 +692,10 @@ def log_likelihood(model, data, children, root, lengths, rescale):
             for k in range(count):
                 v = order[k]
                 if v >= n:
-                    _join4(kind, pm, children[v, 0], children[v, 1], v, tips, ot, n, freqs, below)
+                    _join4(
+                        kind, equal, pm, children[v, 0], children[v, 1], v, tips, ot, n, freqs,
+                        below,
+                    )  # fmt: skip
             at = 0
             propagate(kind, pm[top], freqs, below, top * size, False, message, 0, sums, 0)
         else:
@@ -612,12 +711,14 @@ def log_likelihood(model, data, children, root, lengths, rescale):
         pattern_likelihood(category_weights, K, above, 0, message, at, lik)
         add_invariant(lik, invariant, tile * T, scale, top * T, rescale)
         total += weighted_log_sum(lik, weights, tile * T, scale, top * T, rescale)
+    if log_factor != 0.0:
+        total += log_factor * np.sum(weights)
     return total
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def workspace(n_nodes, C, K, kind, rescale, n_tiles):
-    """Arrays for passes over ``n_tiles`` tiles: pm, below, message, above, sums, up_sums, scales."""
+    """Arrays for passes over tiles: pm, below, message, above, sums, up_sums, scales."""
     size = n_tiles * n_nodes * C * K * T
     pm = np.empty((n_nodes, C, K, K)) if kind != 0 else np.empty((n_nodes, 1, 1, 1))
     rows = n_tiles * n_nodes * T

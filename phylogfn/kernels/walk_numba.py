@@ -1,16 +1,16 @@
 """A walk over topologies by pruning a subtree and regrafting it where its likelihood wants it.
 
 One step cuts a random subtree, sets the branch lengths of the rest to their mode, and scores every
-branch of the rest as a place to regraft: three branch lengths around the new node are optimised with
-all other partials kept, and the collapsed reward of the result is approximated by the pieces that
-change. A place is drawn from these scores (tempered), the collapsed reward of the whole new tree is
-computed, and the move is accepted by Metropolis and Hastings. The scores depend on the rest of the
-tree alone, so they serve for the way back too, and most proposals are accepted: a Gibbs step in all
-but the approximation.
+branch of the rest as a place to regraft: three branch lengths around the new node are optimised
+with all other partials kept, and the collapsed reward of the result is approximated by the pieces
+that change. A place is drawn from these scores (tempered), the collapsed reward of the whole new
+tree is computed, and the move is accepted by Metropolis and Hastings. The scores depend on the rest
+of the tree alone, so they serve for the way back too, and most proposals are accepted: a Gibbs step
+in all but the approximation.
 
-The lengths of the rest are found by a fixed number of Newton sweeps from where they were, so detailed
-balance holds up to the accuracy of these. The walk makes experience; what the program reports is
-weighted exactly (`phylogfn.evidence`).
+The lengths of the rest are found by a fixed number of Newton sweeps from where they were, so
+detailed balance holds up to the accuracy of these. The walk makes experience; what the program
+reports is weighted exactly (`phylogfn.evidence`).
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def reroot(parent, children, lengths, old, new):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _star4(beta, f, x1, s1, x2, s2, x3, s3, a1, a2, a3, weights, scales, out):
-    """Three branches around a new node, kind 0, one tile: adds value and derivatives to ``out`` (7).
+    """Three branches around a new node, kind 0, one tile: adds to value and derivatives, ``out``.
 
     ``x1``, ``x3`` (4 T) are partials below, ``x2`` the one above, ``s1``, ``s2``, ``s3`` (T) their
     (weighted) sums, a = exp(-beta length). Reads only, so that the loop is one vector reduction.
@@ -153,7 +153,7 @@ def _star4(beta, f, x1, s1, x2, s2, x3, s3, a1, a2, a3, weights, scales, out):
 def _star_general(
     model, pm, x1, tip1, x2, x3, tip3, weights, ow, invariant, scales, rescale, buffers, out
 ):  # fmt: skip
-    """Three branches around a new node, kind 1, one tile: adds value and derivatives to ``out`` (7).
+    """Three branches around a new node, kind 1, one tile: adds to value and derivatives, ``out``.
 
     ``pm`` (3, C, K, K) are the transition matrices of the branches to x1 (below), x2 (above), x3.
     ``buffers`` is working space: three messages, two products, and what the derivatives need.
@@ -195,7 +195,7 @@ def _star_general(
 
 @njit(cache=True, nogil=True)
 def _star(model, data, space, rescale, x, v, b, pm, scales, buffers, out):
-    """Value and derivatives (``out``, 7) of regrafting subtree v on branch x at lengths ``b`` (3)."""
+    """Value and derivatives (``out``, 7): subtree v regrafted on branch x, at lengths ``b`` (3)."""
     kind, beta, freqs, rates, _, _, _, right, values, left = model
     n, tips, weights, invariant = data
     K = freqs.size
@@ -375,7 +375,6 @@ def walk(
         old_parent[:] = parent
         old_children[:] = children
         old_lengths[:] = lengths
-        u = parent[v]
         own = lengths[v]
         w = _detach(parent, children, lengths, v)
         # partials of the subtree, once (its own root leaf plays no part: any will do)
@@ -434,8 +433,8 @@ def walk(
             )  # fmt: skip
             count = postorder(children, children[root, 0], order)
             _, proposed, sweeps, _ = optimise(
-                model, data, rate, children, root, order, count, lengths, new_shapes, rescale, space,
-                False, d1, d2, FULL_SWEEPS, 2e-3,
+                model, data, rate, children, root, order, count, lengths, new_shapes, rescale,
+                space, False, d1, d2, FULL_SWEEPS, 2e-3,
             )  # fmt: skip
             evaluations += sweeps
             log_ratio = (proposed - log_evidence - scores[choice] + scores[w]) / temperature

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from gfncore.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from gfncore.checkpoint import (
+    CheckpointError,
+    read_checkpoint,
+    restore_trainer,
+    save_checkpoint,
+)
 from gfncore.evaluation import exact_distribution, total_variation
 from gfncore.metrics import MetricsWriter
 from gfncore.objectives import make_objective
@@ -164,15 +169,19 @@ def test_resumed_run_is_the_uninterrupted_one(hypergrid, make_policy, tmp_path):
     part.run(lambda metrics: metrics["step"] == 5)
     save_checkpoint(tmp_path, part, {"phase": "walk"}, {"seen": np.arange(3)})
     resumed = make_trainer(grid, make_policy, seed=7)
-    extra, arrays = load_checkpoint(tmp_path, resumed)
-    assert extra == {"phase": "walk"}
-    assert arrays["seen"].tolist() == [0, 1, 2]
+    saved = read_checkpoint(tmp_path)
+    assert saved.has_trainer
+    assert saved.extra == {"phase": "walk"}
+    assert saved.arrays["seen"].tolist() == [0, 1, 2]
+    restore_trainer(saved, resumed)
     assert resumed.step_number == 5
     resumed.run()
-    for module in ("policy", "backward_policy", "objective"):
-        first, second = getattr(whole, module).state_dict(), getattr(resumed, module).state_dict()
-        for key, value in first.items():
-            assert torch.equal(value, second[key]), key
+    for module in ("policy", "backward_policy", "objective", "averaged"):
+        first, second = getattr(whole, module), getattr(resumed, module)
+        if module == "averaged":
+            first, second = first.policy, second.policy
+        for key, value in first.state_dict().items():
+            assert torch.equal(value, second.state_dict()[key]), key
     assert np.array_equal(whole.replay.log_reward, resumed.replay.log_reward)
     assert whole.generator.random() == resumed.generator.random()
 
@@ -183,31 +192,48 @@ def test_checkpoint_keeps_one_complete_state(hypergrid, make_policy, tmp_path):
     for _ in range(2):
         trainer.step()
         save_checkpoint(tmp_path, trainer)
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["checkpoint.json", "step-000000002.safetensors"]
+    tensors = json.loads((tmp_path / "checkpoint.json").read_text())["tensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["checkpoint.json", tensors])
     # Killed while writing the next one: what is there still loads.
-    (tmp_path / "step-000000003.safetensors.partial").write_bytes(b"half")
+    (tmp_path / "0123456789abcdef.safetensors.partial").write_bytes(b"half")
     fresh = make_trainer(grid, make_policy, seed=3)
-    load_checkpoint(tmp_path, fresh)
+    restore_trainer(read_checkpoint(tmp_path), fresh)
     assert fresh.step_number == 2
+    # The next one clears what was left; the same state again has the same name.
+    save_checkpoint(tmp_path, fresh)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["checkpoint.json", tensors])
+
+
+def test_checkpoint_without_trainer(tmp_path):
+    save_checkpoint(tmp_path, None, {"phase": "walk"}, {"a/b": np.array([1.5, 2.5])})
+    saved = read_checkpoint(tmp_path)
+    assert not saved.has_trainer
+    assert saved.extra == {"phase": "walk"}
+    assert saved.arrays["a/b"].tolist() == [1.5, 2.5]
 
 
 def test_bad_checkpoints_are_said_to_be_bad(hypergrid, make_policy, tmp_path):
     grid = hypergrid.Hypergrid(4)
     trainer = make_trainer(grid, make_policy)
     with pytest.raises(CheckpointError, match="no checkpoint"):
-        load_checkpoint(tmp_path / "nowhere", trainer)
+        read_checkpoint(tmp_path / "nowhere")
     save_checkpoint(tmp_path, trainer)
     other = make_trainer(hypergrid.Hypergrid(6), make_policy)
     with pytest.raises(CheckpointError, match="other settings"):
-        load_checkpoint(tmp_path, other)
-    (tmp_path / "step-000000000.safetensors").write_bytes(b"broken")
-    with pytest.raises(CheckpointError, match="cannot be read"):
-        load_checkpoint(tmp_path, trainer)
+        restore_trainer(read_checkpoint(tmp_path), other)
     index = json.loads((tmp_path / "checkpoint.json").read_text())
+    (tmp_path / index["tensors"]).write_bytes(b"broken")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_checkpoint(tmp_path)
+    (tmp_path / index["tensors"]).unlink()
+    with pytest.raises(CheckpointError, match="no checkpoint here"):
+        read_checkpoint(tmp_path)
     (tmp_path / "checkpoint.json").write_text(json.dumps(index | {"format": 99}))
     with pytest.raises(CheckpointError, match="format 99"):
-        load_checkpoint(tmp_path, trainer)
+        read_checkpoint(tmp_path)
+    (tmp_path / "checkpoint.json").write_text("{")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_checkpoint(tmp_path)
 
 
 def test_time_budget_ends_the_run(hypergrid, make_policy):
