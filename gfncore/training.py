@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +124,8 @@ class Trainer:
     seconds : float
         Wall-clock seconds of these steps, over all sessions of a resumed run.
     seconds_by_part : dict of str to float
-        The same, by "policy", "environment", "reward", "other".
+        The same, by "sampling" (trajectories drawn by the policy), "policy" (scoring and
+        learning), "reward", "other".
     """
 
     def __init__(
@@ -158,7 +160,7 @@ class Trainer:
         self.on_policy = settings.on_policy
         self.step_number = 0
         self.averaged = AveragedPolicy(policy, settings.average_decay)
-        self.seconds_by_part = dict.fromkeys(("policy", "environment", "reward", "other"), 0.0)
+        self.seconds_by_part = dict.fromkeys(("sampling", "policy", "reward", "other"), 0.0)
         networks: list[nn.Module] = [policy]
         if backward_policy is not None:
             networks.append(backward_policy)
@@ -169,11 +171,6 @@ class Trainer:
             groups.append({"params": learned, "lr": settings.log_z_learning_rate})
         self.optimizer = torch.optim.Adam(groups)
         self._rates = [group["lr"] for group in groups]
-        self._entered = 0.0
-        self._stepping = False  # networks are timed within steps alone
-        for network in networks:
-            network.register_forward_pre_hook(self._enter)
-            network.register_forward_hook(self._leave)
 
     @property
     def seconds(self) -> float:
@@ -188,12 +185,11 @@ class Trainer:
             share = max(share, self.seconds / self.settings.seconds)
         return min(share, 1.0)
 
-    def _enter(self, *_: Any) -> None:
-        self._entered = time.perf_counter()
-
-    def _leave(self, *_: Any) -> None:
-        if self._stepping:
-            self.seconds_by_part["policy"] += time.perf_counter() - self._entered
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds_by_part[part] += time.perf_counter() - started
 
     def _rewards(self, trajectories: Trajectories) -> np.ndarray:
         """log R of the terminals, each distinct one evaluated once; new ones go to replay."""
@@ -202,9 +198,8 @@ class Trainer:
             return np.zeros(len(terminals))
         first, inverse = unique_keys(self.environment.keys(terminals))
         distinct = terminals.take(first)
-        started = time.perf_counter()
-        log_reward = self.environment.log_reward(distinct)
-        self.seconds_by_part["reward"] += time.perf_counter() - started
+        with self._timed("reward"):
+            log_reward = self.environment.log_reward(distinct)
         if self.replay is not None:
             self.replay.add(distinct, log_reward)
         return log_reward[inverse]
@@ -213,14 +208,15 @@ class Trainer:
         """Trajectories of this step with their log rewards, by source."""
         settings, batches = self.settings, []
         if self.on_policy:
-            drawn = sample_trajectories(
-                self.environment,
-                self.policy,
-                self.on_policy,
-                self.generator,
-                settings.epsilon,
-                settings.temperature,
-            )
+            with self._timed("sampling"):
+                drawn = sample_trajectories(
+                    self.environment,
+                    self.policy,
+                    self.on_policy,
+                    self.generator,
+                    settings.epsilon,
+                    settings.temperature,
+                )
             batches.append((drawn, self._rewards(drawn)))
         if settings.replay and self.replay is not None and len(self.replay):
             objects, log_reward = self.replay.draw(settings.replay, self.generator)
@@ -253,17 +249,16 @@ class Trainer:
             seconds by part; absent where they do not apply.
         """
         started, before = time.perf_counter(), self.seconds
-        self._stepping = True
         factor = SCHEDULES[self.settings.schedule](self.progress)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
         metrics: dict[str, Any] = {"step": self.step_number + 1}
         losses = []
 
-        entered, inside = time.perf_counter(), self.seconds
         experience = self._experience()
         if experience:
-            batch = ScoredTrajectories.concat([self._scored(*part) for part in experience])
+            with self._timed("policy"):
+                batch = ScoredTrajectories.concat([self._scored(*part) for part in experience])
             loss = self.objective(batch)
             losses.append(loss)
             metrics["loss"] = float(loss.detach())
@@ -273,25 +268,21 @@ class Trainer:
                 metrics["max_log_reward"] = float(experience[0][1].max())
         if self.state_batches is not None:
             targets = self.state_batches(self.generator)
-            log_p = state_log_probabilities(
-                self.environment, self.policy, targets.states, targets.actions
-            )
+            with self._timed("policy"):
+                log_p = state_log_probabilities(
+                    self.environment, self.policy, targets.states, targets.actions
+                )
             loss = state_divergence(log_p, targets)
             losses.append(self.settings.state_weight * loss)
             metrics["state_loss"] = float(loss.detach())
-        spent = time.perf_counter() - entered - (self.seconds - inside)
-        self.seconds_by_part["environment"] += spent
-
-        self._enter()
-        self.optimizer.zero_grad()
-        torch.stack(losses).sum().backward()
-        limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
-        norm = nn.utils.clip_grad_norm_(self.parameters, limit)
-        self.optimizer.step()
-        self.step_number += 1
-        self.averaged.update(self.policy, self.step_number)
-        self._leave()
-        self._stepping = False
+        with self._timed("policy"):
+            self.optimizer.zero_grad()
+            torch.stack(losses).sum().backward()
+            limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
+            norm = nn.utils.clip_grad_norm_(self.parameters, limit)
+            self.optimizer.step()
+            self.step_number += 1
+            self.averaged.update(self.policy, self.step_number)
 
         metrics["gradient_norm"] = float(norm)
         metrics["learning_rate"] = self.optimizer.param_groups[0]["lr"]

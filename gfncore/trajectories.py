@@ -10,15 +10,17 @@ their backward actions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from gfncore.environment import Actions, Environment, LearnedBackward
-from gfncore.policies import Policy, class_log_probabilities
+from gfncore.policies import Policy, chunked_logits, class_log_probabilities
 
 __all__ = [
     "BackwardTable",
@@ -31,7 +33,8 @@ __all__ = [
     "state_log_probabilities",
 ]
 
-CHUNK_NODES = 8192  # nodes embedded at a time: their activations stay in the cache
+CHUNK_NODES = 4096  # nodes embedded at a time: their activations stay in the cache
+PROBED = 8  # states that tell how large a state is
 
 
 @dataclass(frozen=True)
@@ -146,15 +149,12 @@ def state_log_probabilities(
     else:
         draw = environment.graph
     n = len(states)
-    logits = []
-    # Policies read batches of some hundred states; the first one tells how large a state is.
-    size, start = min(n, 256), 0
-    while start < n:
-        graph = draw(states.take(np.arange(start, min(start + size, n))))
-        logits.append(policy(graph).logits)
-        nodes = len(graph.node_features) / len(graph.graph_type)
-        start, size = start + size, max(1, int(CHUNK_NODES / nodes))
-    return class_log_probabilities(torch.cat(logits), actions, n)
+    # a few states tell how many nodes one has
+    probe = np.unique(np.linspace(0, n - 1, PROBED).astype(np.int64))
+    nodes = len(draw(states.take(probe)).node_features) / len(probe)
+    pieces = np.array_split(np.arange(n), max(1, math.ceil(n * nodes / CHUNK_NODES)))
+    graphs = [partial(lambda rows: draw(states.take(rows)), rows) for rows in pieces]
+    return class_log_probabilities(chunked_logits(policy, graphs), actions, n)
 
 
 @dataclass(frozen=True)

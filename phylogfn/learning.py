@@ -11,6 +11,7 @@ Three sources, mixed in every step of the second kind:
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,6 +53,7 @@ def make_trainer(
     policy: Policy,
     log_z: float,
     generator: np.random.Generator,
+    pool: Executor | None,
 ) -> Trainer:
     """A trainer whose sources a `Curriculum` sets step by step."""
     settings = TrainingSettings(
@@ -63,7 +65,9 @@ def make_trainer(
         average_decay=AVERAGE_DECAY,
     )
     objective = make_objective("trajectory_balance", log_z, "pseudo_huber")
-    return Trainer(environment, policy, objective, settings, generator)
+    trainer = Trainer(environment, policy, objective, settings, generator)
+    policy.pool = pool  # the average, a copy, draws in the pool's threads and must not wait for it
+    return trainer
 
 
 class Curriculum:

@@ -40,6 +40,8 @@ class RunState:
         Cycles of training done.
     known_share : float
         Share of the evidence that the table held at the last estimate.
+    missed : float
+        KL from the known topologies to the sampler at the last estimate, nats.
     accurate : bool
         The last estimate met the accuracy asked for.
     log_correction : float
@@ -58,6 +60,7 @@ class RunState:
     trainer: Trainer | None = None
     cycles: int = 0
     known_share: float = 0.0
+    missed: float = float("inf")
     accurate: bool = False
     log_correction: float = 0.0
     seconds: float = 0.0
@@ -78,6 +81,7 @@ class RunState:
             "log_mass": self.log_mass,
             "cycles": self.cycles,
             "known_share": self.known_share,
+            "missed": self.missed,
             "accurate": self.accurate,
             "log_correction": self.log_correction,
             "seconds": self.seconds + seconds,
@@ -110,6 +114,7 @@ class RunState:
             None,
             extra["cycles"],
             extra["known_share"],
+            extra["missed"],
             extra["accurate"],
             extra["log_correction"],
             extra["seconds"],

@@ -20,9 +20,11 @@ from scipy.special import logsumexp
 
 from gfncore.checkpoint import restore_trainer
 from gfncore.errors import UserError
+from gfncore.exploration import backward_trajectories
 from gfncore.metrics import MetricsWriter
 from gfncore.output import clear_output, write_atomic
 from gfncore.provenance import Stopwatch, command_line, record_provenance
+from gfncore.trajectories import score_forward
 from phylogfn.alignment import compress, read_alignment
 from phylogfn.citations import ALWAYS_CITED, methods_of_model
 from phylogfn.cli.config import resolve_settings, settings_toml
@@ -60,7 +62,7 @@ __all__ = ["open_run", "run_sample"]
 WALK_BATCH = 5  # blocks between looks at what was found
 WALK_MOST = 160  # blocks of the first walk
 WALK_SHARE = 0.35  # of the budget, the most that the first walk takes
-SETTLED = 0.004  # share of the table's mass that two batches may add when the walk has settled
+SETTLED = 0.002  # share of the table's mass that two batches may add when the walk has settled
 CYCLE_BLOCKS = 6  # blocks walked beside each cycle of training
 CYCLE_STEPS = 60
 OWN_DRAWS_EVERY = 6  # steps from one with own draws to the next, once there are any
@@ -71,8 +73,9 @@ ACCURATE = (
     0.008  # standard error of log evidence, nats, with the most draws, at which training ends
 )
 ACCURATE_SHARE = 0.5  # effective share of the draws at which training ends
+MISSED = 0.1  # KL from what is known to the sampler, nats, at which training ends
 FEWEST_DRAWS, MOST_DRAWS = 2000, 20000
-CORRECTION_TOPOLOGIES = 1000  # that correct the closed form, at least
+FEWEST_TOPOLOGIES, MOST_TOPOLOGIES = 1000, 8000  # that correct the closed form
 LISTED = 20000  # topologies in the table of results, at most
 CHECKPOINT_SECONDS = 30.0
 SEEDS = {"starts": 1, "walk": 2, "policy": 3, "training": 4, "pilot": 5, "draws": 6, "files": 7}
@@ -247,7 +250,8 @@ def _new_trainer(run: _Run, state: RunState, environment: InsertionEnvironment):
     seed = int(run.rng("policy").integers(2**31))
     policy = make_policy(run.alignment.n_taxa, seed, run.device)
     log_z = float(logsumexp(state.table.log_evidence)) + state.walkers.reward.log_topology_prior
-    return make_trainer(environment, policy, log_z, run.rng("training"))
+    pool = state.walkers.reward.pool if run.settings.n_threads > 1 else None
+    return make_trainer(environment, policy, log_z, run.rng("training"), pool)
 
 
 def _train(
@@ -288,7 +292,8 @@ def _train(
             walkers.absorb(walked, table, True)
             state.cycles += 1
             state.known_share = found.known_share
-            state.accurate = state.cycles >= FEWEST_CYCLES and _is_accurate(found)
+            state.missed = _missed(run, state, environment)
+            state.accurate = state.cycles >= FEWEST_CYCLES and _is_accurate(found, state)
             share = found.ess / PILOT
             metrics.write(
                 {
@@ -299,6 +304,7 @@ def _train(
                     "ess": found.ess,
                     "pareto_k": found.pareto_k,
                     "known_share": found.known_share,
+                    "kl_known_to_sampler": state.missed,
                     "topologies": len(table),
                 }
             )
@@ -314,9 +320,23 @@ def _train(
                 saved = time.monotonic()
 
 
-def _is_accurate(found: Estimate) -> bool:
+def _is_accurate(found: Estimate, state: RunState) -> bool:
     projected = found.standard_error * math.sqrt(PILOT / MOST_DRAWS)
-    return projected < ACCURATE and found.ess > ACCURATE_SHARE * PILOT
+    return projected < ACCURATE and found.ess > ACCURATE_SHARE * PILOT and state.missed < MISSED
+
+
+def _missed(run: _Run, state: RunState, environment: InsertionEnvironment) -> float:
+    """KL from the known topologies to the sampler, nats: draws alone cannot show a lost mode."""
+    assert state.trainer is not None
+    mass = np.exp(state.table.log_evidence - state.table.log_evidence.max())
+    mass /= mass.sum()
+    rows = np.unique(run.rng("pilot", 0, state.cycles).choice(len(mass), 300, p=mass))
+    share = mass[rows] / mass[rows].sum()
+    terminals = environment.terminals(state.table.parents[rows])
+    paths = backward_trajectories(environment, terminals, run.rng("pilot"))
+    with torch.no_grad():
+        log_q = score_forward(environment, state.trainer.averaged.policy, paths).sum(dim=1)
+    return float(share @ (np.log(mass[rows]) - log_q.cpu().numpy()))
 
 
 def _correction(run: _Run, state: RunState) -> float:
@@ -348,9 +368,14 @@ def _finish(run: _Run, state: RunState, environment: InsertionEnvironment) -> No
         drawn = Drawn.concat([drawn, extra])
         found = estimate(drawn, table, n_known, prior)
     run.progress.phase("drawing branch lengths")
-    n_topologies = max(CORRECTION_TOPOLOGIES, settings.samples)
+    n_topologies = max(FEWEST_TOPOLOGIES, settings.samples)
     rows = sample_topologies(drawn, found, table, n_known, prior, n_topologies, rng)
     lengths = sample_lengths(rows, table, reward, settings.samples, rng)
+    wanted = math.ceil(n_topologies * (lengths.standard_error / ACCURATE) ** 2)
+    if wanted > n_topologies:
+        n_topologies = min(wanted, max(MOST_TOPOLOGIES, n_topologies))
+        rows = sample_topologies(drawn, found, table, n_known, prior, n_topologies, rng)
+        lengths = sample_lengths(rows, table, reward, settings.samples, rng)
     posterior = _posterior(run, state, drawn, found, lengths)
     run.progress.phase("writing files")
     use = run.watch.usage()
@@ -436,6 +461,7 @@ def _posterior(
             "branch_length_draws_effective_share": lengths.ess_share,
             "effective_share_of_draws": found.ess / len(drawn.rows),
             "known_share": found.known_share,
+            "kl_known_to_sampler": state.missed,
             "listed_probability": float(probabilities.sum()),
             "walk_steps": walkers.steps,
             "topologies_evaluated": len(table),

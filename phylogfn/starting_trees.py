@@ -45,7 +45,7 @@ def pattern_distances(patterns: SitePatterns) -> np.ndarray:
         saturation = (k - 1) / k
         share = np.minimum(share, 0.95 * saturation)
         distances[i] = -saturation * np.log1p(-share / saturation)
-    largest = np.nanmax(distances)
+    largest = np.nanmax(distances, initial=0.0)
     distances = np.where(np.isnan(distances), largest, distances)
     np.fill_diagonal(distances, 0.0)
     return distances

@@ -41,14 +41,18 @@ def all_topologies():
 
 @pytest.fixture(scope="session")
 def primates():
-    """Return a function that takes some taxa and sites of the primates, as an `Alignment`."""
+    """Return a function that takes some taxa and sites of the primates, as an `Alignment`.
+
+    Both are a number, the first ones, or which.
+    """
     from phylogfn.alignment import read_alignment
 
     whole = read_alignment(str(DATA / "primates.fasta"))
 
     def part(taxa, sites=None):
         index = list(range(taxa)) if isinstance(taxa, int) else list(taxa)
-        masks = np.ascontiguousarray(whole.masks[index][:, : sites or None])
+        columns = sites if isinstance(sites, slice) else slice(sites)
+        masks = np.ascontiguousarray(whole.masks[index][:, columns])
         return replace(whole, names=tuple(whole.names[i] for i in index), masks=masks)
 
     return part
@@ -56,7 +60,7 @@ def primates():
 
 @pytest.fixture
 def make_reward():
-    """Return a function that makes the `CollapsedReward` of an alignment; pools end with the test."""
+    """Return a function that makes the `CollapsedReward` of an alignment."""
     from phylogfn.alignment import compress
     from phylogfn.evidence import CollapsedReward
     from phylogfn.likelihood import TreeLikelihood

@@ -1,6 +1,7 @@
 """The graph-network policy."""
 
 from gfncore.policies.backbone import Backbone
+from gfncore.policies.chunks import chunked_logits
 from gfncore.policies.heads import Head, HeadSpec
 from gfncore.policies.policy import (
     Policy,
@@ -15,6 +16,7 @@ __all__ = [
     "HeadSpec",
     "Policy",
     "PolicyOutput",
+    "chunked_logits",
     "class_log_probabilities",
     "segment_log_softmax",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +38,12 @@ class Policy(nn.Module):
         Where the learned scales of the bias start; there is one for each graph type.
     flow : bool
         Also give log F of each state (for objectives that need it).
+
+    Attributes
+    ----------
+    pool : Executor, optional
+        Threads that share large batches (see `gfncore.policies.chunks`). Its tasks must not
+        use this policy themselves.
     """
 
     def __init__(
@@ -53,6 +60,7 @@ class Policy(nn.Module):
         self.bias_scale = nn.Parameter(
             torch.full((backbone.types.num_embeddings,), float(initial_scale))
         )
+        self.pool: Executor | None = None
         self._pools = flow or any(spec.kind == "graph" for spec in heads)
 
     @property

@@ -56,7 +56,7 @@ def test_small_grid_is_learned(hypergrid, make_policy, name, kind):
     assert total_variation(exact.probability, p) < 0.03
     assert seen[-1]["log_z"] == pytest.approx(log_z, abs=0.05)
     assert seen[-1]["step"] == 150
-    parts = [seen[-1][f"seconds_{part}"] for part in ("policy", "environment", "reward", "other")]
+    parts = [seen[-1][f"seconds_{part}"] for part in ("sampling", "policy", "reward", "other")]
     assert sum(parts) == pytest.approx(seen[-1]["seconds"])
 
 

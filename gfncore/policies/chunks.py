@@ -1,0 +1,80 @@
+"""Logits of many states, a chunk at a time, on several threads.
+
+A chunk's activations stay in the cache, and chunks are independent: each has a graph of its own,
+which is differentiated on a thread of the pool as well. Gradients are added in the order of the
+chunks, so that the result does not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gfncore.environment import GraphBatch
+
+if TYPE_CHECKING:
+    from gfncore.policies.policy import Policy
+
+__all__ = ["chunked_logits"]
+
+
+def _mapped(
+    pool: Executor | None, task: Callable[..., Any], *arguments: Sequence[Any]
+) -> Iterable[Any]:
+    return (map if pool is None else pool.map)(task, *arguments)
+
+
+class _ChunkedLogits(torch.autograd.Function):
+    """Logits of all chunks as one function of the policy's parameters."""
+
+    @staticmethod
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, policy: Policy, graphs: Sequence[Callable[[], GraphBatch]], *parameters: Any
+    ) -> torch.Tensor:
+        def logits(graph: Callable[[], GraphBatch]) -> torch.Tensor:
+            with torch.enable_grad():
+                return policy(graph()).logits
+
+        ctx.pool = getattr(policy, "pool", None)
+        chunks = list(_mapped(ctx.pool, logits, graphs))
+        ctx.chunks, ctx.parameters = chunks, parameters
+        return torch.cat([chunk.detach() for chunk in chunks])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        def gradient(chunk: torch.Tensor, above: torch.Tensor) -> Any:
+            return torch.autograd.grad(chunk, ctx.parameters, above, allow_unused=True)
+
+        pieces = gradients[0].split([len(chunk) for chunk in ctx.chunks])
+        total: list[torch.Tensor | None] = [None] * len(ctx.parameters)
+        for one in _mapped(ctx.pool, gradient, ctx.chunks, pieces):
+            total = [
+                new if old is None else old if new is None else old + new
+                for old, new in zip(total, one, strict=True)
+            ]
+        ctx.chunks = None
+        return None, None, *total
+
+
+def chunked_logits(policy: Policy, graphs: Sequence[Callable[[], GraphBatch]]) -> torch.Tensor:
+    """Logits of graph batches, laid end to end; float32 (A,).
+
+    Parameters
+    ----------
+    policy : Policy
+        Its ``pool`` is used; without one, this thread alone.
+    graphs : sequence of callables
+        Each makes one graph batch; called on the threads.
+    """
+    parameters = [p for p in policy.parameters() if p.requires_grad]
+    if parameters and torch.is_grad_enabled():
+        return _ChunkedLogits.apply(policy, graphs, *parameters)  # pyright: ignore
+
+    def logits(graph: Callable[[], GraphBatch]) -> torch.Tensor:
+        with torch.no_grad():
+            return policy(graph()).logits
+
+    return torch.cat(list(_mapped(getattr(policy, "pool", None), logits, graphs)))

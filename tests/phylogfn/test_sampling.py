@@ -1,0 +1,261 @@
+"""``phylogfn sample`` from an alignment to its files: right, repeatable, resumable.
+
+The constants of a run are made small, so that one takes a second or two; what they are does not
+matter to what is tested.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from gfncore.progress import Progress
+from phylogfn.cli.main import main
+from phylogfn.newick import read_newick_trees
+from phylogfn.settings import SampleSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SMALL = {
+    "WALK_MOST": 20,
+    "CYCLE_STEPS": 20,
+    "CYCLE_BLOCKS": 2,
+    "OWN_DRAWS_EVERY": 4,
+    "PILOT": 200,
+    "FEWEST_DRAWS": 500,
+    "MOST_DRAWS": 1000,
+    "CHECKPOINT_SECONDS": 0.0,
+}
+# what says how long something took, or when
+TIMED = {"summary.json", "provenance.json", "report.html", "train.jsonl", "checkpoint"}
+
+
+class Interrupted(Progress):
+    """Ends the process, or this thread, at one of its updates."""
+
+    def __init__(self, at, kill=False):
+        super().__init__("phylogfn", quiet=True)
+        self.left = at
+        self.kill = kill
+
+    def update(self, **figures):
+        self.left -= 1
+        if self.left < 0:
+            if self.kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise KeyboardInterrupt
+        super().update(**figures)
+
+
+def run_small(alignment, output, progress=None, **settings):
+    """One run with small constants; the number of updates of its progress."""
+    from phylogfn import sampling
+
+    class Counting(Progress):
+        updates = 0
+
+        def update(self, **figures):
+            self.updates += 1
+            super().update(**figures)
+
+    progress = progress or Counting("phylogfn", quiet=True)
+    given = {"samples": 60, "budget": "10m", "seed": 3, "threads": 1, "quiet": True}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SMALL.items():
+            patch.setattr(sampling, name, value)
+        with progress:
+            sampling.run_sample(
+                SampleSettings(alignment=str(alignment), output=output, **given | settings),
+                progress,
+            )
+    return getattr(progress, "updates", 0)
+
+
+def write_fasta(path, taxa, sites):
+    """Some taxa and sites of the primates."""
+    records = (ROOT / "data" / "primates.fasta").read_text().split(">")[1:]
+    with path.open("w") as file:
+        for i in taxa:
+            name, _, body = records[i].partition("\n")
+            file.write(f">{name}\n{''.join(body.split())[:sites]}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Alignment, output and number of updates of one uninterrupted run of six taxa."""
+    folder = tmp_path_factory.mktemp("sampling")
+    alignment = write_fasta(folder / "six.fasta", [0, 1, 2, 5, 7, 11], 150)
+    updates = run_small(alignment, folder / "out")
+    return alignment, folder / "out", updates
+
+
+def contents(output):
+    """The files that a seed determines."""
+    return {path.name: path.read_bytes() for path in output.iterdir() if path.name not in TIMED}
+
+
+def test_all_files_are_there(finished):
+    _, output, _ = finished
+    from phylogfn.writers import OUTPUT_NAMES
+
+    assert {path.name for path in output.iterdir()} == set(OUTPUT_NAMES)
+    trees = read_newick_trees(output / "trees.nwk") if read_newick_trees else None
+    assert trees is not None
+    lines = (output / "train.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines]
+    assert steps == sorted(steps) and steps[-1] >= 3 * SMALL["CYCLE_STEPS"]
+
+
+def test_summary_states_the_enumerated_evidence(finished, primates, make_reward, all_topologies):
+    _, output, _ = finished
+    summary = json.loads((output / "summary.json").read_text())
+    reward, every = make_reward(primates([0, 1, 2, 5, 7, 11], 150)), all_topologies(6)
+    draws = reward.draw_lengths(every, reward.closed_form(every), 2000, seed=1)
+    log_r = logsumexp(draws.log_weights, axis=1) - np.log(2000)
+    exact = logsumexp(log_r) + reward.log_topology_prior
+    share = np.exp(log_r - logsumexp(log_r))
+    relative = np.exp(draws.log_weights - log_r[:, None])
+    exact_error = np.sqrt((share**2 * relative.var(axis=1) / 2000).sum())
+    error = np.hypot(summary["log_evidence_se"], exact_error)
+    assert error < 0.05
+    assert summary["log_evidence"] == pytest.approx(exact, abs=4 * error)
+    assert summary["known_share"] > 0.9
+    assert 0 < summary["ess"] <= summary["n_proposals"]
+    assert summary["likelihood_evaluations"] > 1000
+    # the table of topologies is the enumerated posterior
+    rows = (output / "topologies.tsv").read_text().splitlines()
+    head = rows[0].split("\t")
+    found = np.array([float(row.split("\t")[head.index("probability")]) for row in rows[1:]])
+    expected = np.sort(share)[::-1][: len(found)]
+    assert np.abs(found - expected).sum() < 0.02
+
+
+def test_the_same_seed_gives_the_same_files(finished, tmp_path):
+    alignment, output, _ = finished
+    run_small(alignment, tmp_path / "again")
+    first, second = contents(output), contents(tmp_path / "again")
+    assert first.keys() == second.keys()
+    first.pop("run.toml"), second.pop("run.toml")
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_threads_do_not_change_the_files_and_seeds_do(finished, tmp_path):
+    alignment, output, _ = finished
+    run_small(alignment, tmp_path / "two", threads=2)
+    first, second = contents(output), contents(tmp_path / "two")
+    first.pop("run.toml"), second.pop("run.toml")
+    assert [name for name in first if first[name] != second[name]] == []
+    run_small(alignment, tmp_path / "other", seed=4)
+    assert contents(tmp_path / "other")["trees.nwk"] != first["trees.nwk"]
+
+
+def untimed(path):
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if "seconds" not in k} for line in lines]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.35, 0.7, 0.99])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(finished, tmp_path, share):
+    alignment, output, updates = finished
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run_small(alignment, out, Interrupted(int(share * updates)))
+    assert not (out / "summary.json").exists()
+    run_small(alignment, out, resume=True)
+    first, second = contents(output), contents(out)
+    first.pop("run.toml"), second.pop("run.toml")
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+    assert untimed(out / "train.jsonl") == untimed(output / "train.jsonl")
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_been(finished, tmp_path):
+    alignment, output, updates = finished
+    out = tmp_path / "out"
+    code = (
+        "import importlib.util, sys\n"
+        "spec = importlib.util.spec_from_file_location('runs', sys.argv[1])\n"
+        "runs = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(runs)\n"
+        "from pathlib import Path\n"
+        "progress = runs.Interrupted(int(sys.argv[4]), kill=True)\n"
+        "runs.run_small(sys.argv[2], Path(sys.argv[3]), progress, threads=2)\n"
+    )
+    arguments = [__file__, str(alignment), str(out), str(updates // 2)]
+    result = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, check=False)
+    assert result.returncode == -signal.SIGKILL
+    assert (out / "checkpoint" / "checkpoint.json").exists()
+    run_small(alignment, out, resume=True)
+    first, second = contents(output), contents(out)
+    first.pop("run.toml"), second.pop("run.toml")
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_free_parameters_and_a_small_budget(tmp_path):
+    alignment = write_fasta(tmp_path / "five.fasta", [0, 2, 5, 7, 11], 200)
+    run_small(alignment, tmp_path / "out", model="HKY85+G4", budget="1s")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert any("maximum" in warning for warning in summary["warnings"])
+    assert "kappa=" in summary["model"] or "kappa" in summary["model"]
+
+
+def test_four_taxa_and_identical_sequences(tmp_path):
+    alignment = tmp_path / "x.fasta"
+    alignment.write_text(">a\nACGTACGT\n>b b\nACGTACGT\n>c\nACGTACGT\n>'d'\nNNNNNNNN\n")
+    run_small(alignment, tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert np.isfinite(summary["log_evidence"])
+
+
+def command(*arguments, stdin=None):
+    return subprocess.run(
+        [sys.executable, "-m", "phylogfn.cli.main", "sample", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        input=stdin,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        (None, [], "cannot be read"),
+        ("", [], "empty"),
+        (">a\nACGT\n>b\nACGT\n>c\nACG\n>d\nACGT\n", [], "c"),
+        (">a\nACGT\n>b\nACJT\n>c\nACGT\n>d\nACGT\n", ["--data-type", "dna"], "J"),
+        (">a\nACGT\n>a\nACGT\n>c\nACGT\n>d\nACGT\n", [], "a"),
+        (">a\nACGT\n>b\nACGT\n>c\nACGT\n", [], "at least 4"),
+        (">a\nACGT\n>b\nACGT\n>c\nACGT\n>d\nACGT\n", ["--model", "HKY58"], "HKY58"),
+        (">a\nACGT\n>b\nACGT\n>c\nACGT\n>d\nACGT\n", ["--model", "LG"], "LG"),
+    ],
+)
+def test_malformed_input_is_one_line_and_code_2(tmp_path, text, options, words, capsys):
+    path = tmp_path / "x.fasta"
+    if text is not None:
+        path.write_text(text)
+    out = tmp_path / "out"
+    assert main(["sample", str(path), "-o", str(out), "--budget", "5s", *options]) == 2
+    captured = capsys.readouterr()
+    errors = [line for line in captured.err.splitlines() if "error" in line]
+    assert len(errors) == 1 and errors[0].startswith("phylogfn: error: ")
+    assert words in errors[0]
+    assert "Traceback" not in captured.err and captured.out == ""
+    assert not (out / "summary.json").exists()
+
+
+def test_malformed_input_from_the_shell(tmp_path):
+    result = command("-", "-o", str(tmp_path / "out"), stdin=">a\nACGT\n>b\nAC\n")
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("phylogfn: error: ")

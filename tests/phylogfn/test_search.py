@@ -1,0 +1,99 @@
+"""The ladder of walks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from phylogfn.search import BLOCK, LADDER, Walkers
+from phylogfn.topologies import TopologyTable
+from phylogfn.tree import random_topology
+
+
+@pytest.fixture
+def start(primates, make_reward):
+    """Return a function that puts walkers on random topologies."""
+
+    def make(taxa=8, sites=300, threads=1, seed=1):
+        reward = make_reward(primates(taxa, sites), threads=threads)
+        n = reward.likelihood.n_taxa
+        rng = np.random.default_rng(seed)
+        starts = np.stack([random_topology(n, rng).parent for _ in LADDER]).astype(np.int16)
+        table = TopologyTable(n)
+        return Walkers.start(reward, table, starts, rng), table
+
+    return make
+
+
+def arrays(walkers, table):
+    return walkers.state() | table.state()
+
+
+def test_ladder():
+    assert LADDER[0] == LADDER[1] == 1.0  # two at least, for their agreement
+    assert list(LADDER) == sorted(LADDER)
+
+
+def test_threads_do_not_change_the_walk(start):
+    first, second, third = start(), start(threads=2), start()
+    first[0].absorb(first[0].run(4), first[1], True)
+    second[0].absorb(second[0].run(4), second[1], True)
+    third[0].absorb(third[0].run(4, parallel=False), third[1], True)
+    for name, value in arrays(*first).items():
+        assert np.array_equal(value, arrays(*second)[name]), name
+        assert np.array_equal(value, arrays(*third)[name]), name
+    assert first[0].reward.evaluations == second[0].reward.evaluations
+
+
+def test_visits_are_counted_at_temperature_one(start):
+    walkers, table = start()
+    walkers.absorb(walkers.run(2), table, False)
+    assert table.visits.sum() == 0
+    walkers.absorb(walkers.run(3), table, True)
+    assert table.visits.sum() == 3 * BLOCK * LADDER.count(1.0)
+    assert walkers.steps == 5 * BLOCK * len(LADDER)
+
+
+def test_rows_and_evidence_are_those_of_the_trees(start):
+    walkers, table = start()
+    for _ in range(3):
+        walkers.absorb(walkers.run(2), table, True)
+        for replica in walkers.replicas:
+            assert table.find(replica.parent[None])[0] == replica.row
+            assert table.log_evidence[replica.row] == pytest.approx(replica.log_evidence, abs=0.1)
+    again = walkers.reward.closed_form(table.parents, table.lengths)
+    np.testing.assert_allclose(table.log_evidence, again.log_evidence, atol=0.1)
+
+
+def test_a_restored_ladder_goes_on_as_it_would_have(start):
+    walkers, table = start()
+    walkers.absorb(walkers.run(2), table, True)
+    saved = {name: value.copy() for name, value in walkers.state().items()}
+    other = Walkers(walkers.reward, Walkers.replicas_of_state(saved), np.random.default_rng())
+    other.rng.bit_generator.state = walkers.rng.bit_generator.state
+    copy = TopologyTable.from_state(8, {k: v.copy() for k, v in table.state().items()})
+    walkers.absorb(walkers.run(3), table, True)
+    other.absorb(other.run(3), copy, True)
+    for name, value in arrays(walkers, table).items():
+        assert np.array_equal(value, arrays(other, copy)[name]), name
+
+
+def test_visits_with_exchanges_are_the_posterior(start, all_topologies):
+    walkers, table = start([0, 1, 2, 7, 11], 60)
+    every = all_topologies(5)
+    walkers.absorb(walkers.run(120), table, True)
+    log_target = walkers.reward.closed_form(every).log_evidence
+    target = np.exp(log_target - logsumexp(log_target))
+    rows = table.find(every)
+    assert (rows >= 0).all()  # the warm rungs have been everywhere
+    shares = table.visits[rows] / table.visits.sum()
+    assert 0.5 * np.abs(shares - target).sum() < 0.04
+
+
+def test_random_starts_come_together(start):
+    walkers, table = start(12, None)
+    walkers.absorb(walkers.run(12), table, False)
+    cold = [r.log_evidence for r, t in zip(walkers.replicas, LADDER, strict=True) if t == 1.0]
+    best = table.log_evidence.max()
+    assert min(cold) > best - 15.0
