@@ -100,9 +100,12 @@ def draw(
             generators,
         )
     )
-    log_q = [part.log_pf for part in drawn if part.log_pf is not None]
+    log_q = np.concatenate([part.log_pf for part in drawn if part.log_pf is not None])
     trees = np.concatenate([environment.trees(part.terminals) for part in drawn])
-    return Drawn(reward.look_up(table, trees), np.concatenate(log_q))
+    rows = reward.look_up(table, trees)
+    table.log_q[rows] = log_q
+    table.n_draws += n
+    return Drawn(rows, log_q)
 
 
 def estimate(

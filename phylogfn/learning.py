@@ -32,6 +32,7 @@ __all__ = ["Curriculum", "make_policy", "make_trainer"]
 STATES_A_STEP = 300
 TRAJECTORIES_A_STEP = 96
 NEGLIGIBLE = 16.0  # nats below the best topology: not worth teaching
+LARGEST_WEIGHT = 0.005  # share of the sum that one topology may get
 HIDDEN = 64
 ROUNDS = 2
 RELATIONS = 2
@@ -83,20 +84,22 @@ class Curriculum:
         self.environment = environment
         self.table = table
 
-    def refresh(self, by_evidence: bool) -> None:
+    def refresh(self, log_z: float | None) -> None:
         """Build the trie anew from the table as it stands.
 
-        ``by_evidence``: weigh topologies by collapsed evidence, otherwise by visits.
+        Parameters
+        ----------
+        log_z : float, optional
+            Log evidence of all topologies (closed form, without the prior of topologies), if the
+            table may hold only a part of it. None: the table holds nearly all.
         """
         evidence = self.table.log_evidence
-        relative = np.exp(evidence - evidence.max())
-        if by_evidence:
-            weights = relative
+        weights = np.exp(evidence - evidence.max())
+        if log_z is None:
+            keep = weights > np.exp(-NEGLIGIBLE)
         else:
-            weights = self.table.visits.astype(float)
-        keep = (weights > 0.0) & (relative > np.exp(-NEGLIGIBLE))
-        if not keep.any():
-            weights, keep = relative, relative > 0.5
+            weights = self._expanded(np.exp(evidence - log_z))
+            keep = weights > 0.0
         self._rows = np.flatnonzero(keep)
         actions = insertion_numba.actions_of_trees(
             self.table.parents[self._rows], self.environment.order
@@ -107,6 +110,22 @@ class Curriculum:
         self._cumulative = np.cumsum(self._chance)
         share = np.cumsum(weights[self._rows])
         self._shares = share / share[-1]
+
+    def _expanded(self, probability: np.ndarray) -> np.ndarray:
+        """Weights (size,) by which the topologies met so far stand for the whole posterior.
+
+        A topology of probability p was met by D distinct visits of the walks, which come from the
+        posterior, and by n draws of policies that gave it q: expected lambda = D p + n q times. It
+        stands for p / min(1, lambda): for itself where it was bound to be met, for its likes where it
+        was met by luck (Horvitz & Thompson 1952). Weights are cut at `LARGEST_WEIGHT` of their sum.
+        """
+        visited = self.table.visits > 0
+        drawn = np.exp(self.table.log_q) * self.table.n_draws
+        met = np.where(visited, np.count_nonzero(visited) * probability, 0.0) + drawn
+        known = met > 0.0
+        weights = np.zeros(len(met))
+        weights[known] = probability[known] / np.minimum(met[known], 1.0)
+        return np.minimum(weights, LARGEST_WEIGHT * weights.sum())
 
     @property
     def n_prefixes(self) -> int:

@@ -40,6 +40,8 @@ class RunState:
         Cycles of training done.
     known_share : float
         Share of the evidence that the table held at the last estimate.
+    log_z : float
+        Log evidence at the last estimate: closed form, without the prior of topologies.
     missed : float
         KL from the known topologies to the sampler at the last estimate, nats.
     accurate : bool
@@ -60,6 +62,7 @@ class RunState:
     trainer: Trainer | None = None
     cycles: int = 0
     known_share: float = 0.0
+    log_z: float = 0.0
     missed: float = float("inf")
     accurate: bool = False
     log_correction: float = 0.0
@@ -81,6 +84,7 @@ class RunState:
             "log_mass": self.log_mass,
             "cycles": self.cycles,
             "known_share": self.known_share,
+            "log_z": self.log_z,
             "missed": self.missed,
             "accurate": self.accurate,
             "log_correction": self.log_correction,
@@ -114,6 +118,7 @@ class RunState:
             None,
             extra["cycles"],
             extra["known_share"],
+            extra["log_z"],
             extra["missed"],
             extra["accurate"],
             extra["log_correction"],

@@ -66,19 +66,31 @@ SETTLED = 0.002  # share of the table's mass that two batches may add when the w
 CYCLE_BLOCKS = 6  # blocks walked beside each cycle of training
 CYCLE_STEPS = 60
 OWN_DRAWS_EVERY = 6  # steps from one with own draws to the next, once there are any
-TRAIN_SHARE = 0.85  # of the budget, after which no cycle begins
-PILOT = 1000  # draws that judge a cycle
+TRAIN_SHARE = 0.82  # of the budget, after which no cycle begins
+PILOT = 2000  # draws that judge a cycle
 FEWEST_CYCLES = 3
 ACCURATE = (
     0.008  # standard error of log evidence, nats, with the most draws, at which training ends
 )
 ACCURATE_SHARE = 0.5  # effective share of the draws at which training ends
+FIRST_GUESS = 1.0  # nats by which the evidence is thought larger than the table's, before training
 MISSED = 0.1  # KL from what is known to the sampler, nats, at which training ends
+TEMPERATURES = (1.0, 1.15, 1.3, 1.5)  # of the trained sampler, tried in this order
+SHARP_ENOUGH = 0.5  # effective share at which no further one is tried
 FEWEST_DRAWS, MOST_DRAWS = 2000, 20000
 FEWEST_TOPOLOGIES, MOST_TOPOLOGIES = 1000, 8000  # that correct the closed form
 LISTED = 20000  # topologies in the table of results, at most
 CHECKPOINT_SECONDS = 30.0
-SEEDS = {"starts": 1, "walk": 2, "policy": 3, "training": 4, "pilot": 5, "draws": 6, "files": 7}
+SEEDS = {
+    "starts": 1,
+    "walk": 2,
+    "policy": 3,
+    "training": 4,
+    "pilot": 5,
+    "draws": 6,
+    "files": 7,
+    "temperature": 8,
+}
 
 
 class _Run:
@@ -274,8 +286,7 @@ def _train(
                     "for was reached: with the same seed, files may differ between machines"
                 )
                 break
-            by_evidence = state.settled if state.cycles == 0 else state.known_share > 0.9
-            curriculum.refresh(by_evidence)
+            curriculum.refresh(_unknown_log_z(state))
             walking: Future | None = None
             if settings.n_threads > 1:
                 walking = beside.submit(walkers.run, CYCLE_BLOCKS, False)
@@ -292,6 +303,7 @@ def _train(
             walkers.absorb(walked, table, True)
             state.cycles += 1
             state.known_share = found.known_share
+            state.log_z = found.log_z - walkers.reward.log_topology_prior
             state.missed = _missed(run, state, environment)
             state.accurate = state.cycles >= FEWEST_CYCLES and _is_accurate(found, state)
             share = found.ess / PILOT
@@ -318,6 +330,16 @@ def _train(
             if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
                 state.save(run.checkpoint, run.watch.elapsed())
                 saved = time.monotonic()
+
+
+def _unknown_log_z(state: RunState) -> float | None:
+    """Log evidence to hold the table against; None where the table has nearly all of it."""
+    if state.cycles == 0:
+        if state.settled:
+            return None
+        # not known yet: that the visits were hardly ever to the same topology says it is larger
+        return float(logsumexp(state.table.log_evidence)) + FIRST_GUESS
+    return None if state.known_share > 0.9 else state.log_z
 
 
 def _is_accurate(found: Estimate, state: RunState) -> bool:
@@ -356,6 +378,7 @@ def _finish(run: _Run, state: RunState, environment: InsertionEnvironment) -> No
     policy = state.trainer.averaged.policy
     prior = reward.log_topology_prior
     rng = run.rng("draws")
+    _soften(run, state, environment)
     n_known = len(table)
     drawn = draw(environment, policy, reward, table, FEWEST_DRAWS, rng)
     found = estimate(drawn, table, n_known, prior)
@@ -408,6 +431,26 @@ def _finish(run: _Run, state: RunState, environment: InsertionEnvironment) -> No
         ess=posterior.ess,
         detail=f"{posterior.n_topologies} topologies listed",
     )
+
+
+def _soften(run: _Run, state: RunState, environment: InsertionEnvironment) -> None:
+    """Set the temperature of the sampler that gives most effective draws, by draws of its own."""
+    assert state.trainer is not None
+    policy = state.trainer.averaged.policy
+    reward, table = state.walkers.reward, state.table
+    best = 0.0
+    chosen = 1.0
+    for i, temperature in enumerate(TEMPERATURES):
+        policy.temperature = temperature
+        n_known = len(table)
+        rng = run.rng("temperature", i)
+        drawn = draw(environment, policy, reward, table, PILOT, rng)
+        found = estimate(drawn, table, n_known, reward.log_topology_prior)
+        if found.ess > best:
+            best, chosen = found.ess, temperature
+        if found.ess > SHARP_ENOUGH * PILOT:
+            break
+    policy.temperature = chosen
 
 
 def _model_text(run: _Run, state: RunState) -> str:
@@ -463,6 +506,9 @@ def _posterior(
             "known_share": found.known_share,
             "kl_known_to_sampler": state.missed,
             "listed_probability": float(probabilities.sum()),
+            "sampler_temperature": state.trainer.averaged.policy.temperature
+            if state.trainer
+            else 1.0,
             "walk_steps": walkers.steps,
             "topologies_evaluated": len(table),
             "training_steps": _steps(state),

@@ -34,6 +34,10 @@ class TopologyTable:
         Closed form of log p(Y | topology), nats; without the prior of the topology.
     visits : ndarray, shape (size,), int64
         Steps that walks at temperature 1 stood on it.
+    log_q : ndarray, shape (size,), float64
+        Log-probability under the policy that drew it last; -inf if none has.
+    n_draws : int
+        Draws by policies altogether.
     """
 
     def __init__(self, n_taxa: int):
@@ -46,6 +50,8 @@ class TopologyTable:
         self._lengths = np.zeros((1024, width), np.float32)
         self._log_evidence = np.zeros(1024)
         self._visits = np.zeros(1024, np.int64)
+        self._log_q = np.full(1024, -np.inf)
+        self.n_draws = 0
 
     def __len__(self) -> int:
         return self._size
@@ -69,6 +75,11 @@ class TopologyTable:
     def visits(self) -> np.ndarray:
         """Visits at temperature 1 to all topologies."""
         return self._visits[: self._size]
+
+    @property
+    def log_q(self) -> np.ndarray:
+        """Log-probability of all topologies under the policy that drew them last."""
+        return self._log_q[: self._size]
 
     def find(self, parents: np.ndarray) -> np.ndarray:
         """Rows of topologies, shape (B,); -1 where one is not in the table."""
@@ -102,9 +113,10 @@ class TopologyTable:
         return rows
 
     def _grow(self) -> None:
-        for name in ("_parents", "_lengths", "_log_evidence", "_visits"):
+        for name in ("_parents", "_lengths", "_log_evidence", "_visits", "_log_q"):
             old = getattr(self, name)
-            new = np.zeros((2 * len(old), *old.shape[1:]), old.dtype)
+            empty = -np.inf if name == "_log_q" else 0
+            new = np.full((2 * len(old), *old.shape[1:]), empty, old.dtype)
             new[: len(old)] = old
             setattr(self, name, new)
 
@@ -115,6 +127,8 @@ class TopologyTable:
             "lengths": self.lengths.copy(),
             "log_evidence": self.log_evidence.copy(),
             "visits": self.visits.copy(),
+            "log_q": self.log_q.copy(),
+            "n_draws": np.array([self.n_draws]),
         }
 
     @classmethod
@@ -123,4 +137,6 @@ class TopologyTable:
         table = cls(n_taxa)
         table.add(state["parents"], state["lengths"], state["log_evidence"])
         table.visits[:] = state["visits"]
+        table.log_q[:] = state["log_q"]
+        table.n_draws = int(state["n_draws"][0])
         return table

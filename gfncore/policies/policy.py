@@ -41,6 +41,9 @@ class Policy(nn.Module):
 
     Attributes
     ----------
+    temperature : float
+        Logits are divided by it; 1 when made. A policy that was trained too sharp gives better
+        importance draws when it is softened.
     pool : Executor, optional
         Threads that share large batches (see `gfncore.policies.chunks`). Its tasks must not
         use this policy themselves.
@@ -61,6 +64,7 @@ class Policy(nn.Module):
             torch.full((backbone.types.num_embeddings,), float(initial_scale))
         )
         self.pool: Executor | None = None
+        self.temperature = 1.0
         self._pools = flow or any(spec.kind == "graph" for spec in heads)
 
     @property
@@ -86,6 +90,8 @@ class Policy(nn.Module):
         if graph.action_bias is not None:
             scale = self.bias_scale.index_select(0, graph.graph_type[graph.action_state])
             logits = logits + scale * graph.action_bias
+        if self.temperature != 1.0:
+            logits = logits / self.temperature
         log_flow = None
         if self.flow is not None:
             states = torch.arange(len(graph.graph_type), device=self.device)

@@ -60,7 +60,7 @@ def test_a_fresh_policy_is_uniform_and_set_by_its_seed(small):
 def test_targets_are_the_exact_choices(small):
     environment, table, p = small(40)
     curriculum = Curriculum(environment, table)
-    curriculum.refresh(by_evidence=True)
+    curriculum.refresh(None)
     p = p[:40] / p[:40].sum()
     targets = curriculum.states(np.random.default_rng(2))
     sums = np.bincount(targets.actions.state, targets.targets)
@@ -89,7 +89,7 @@ def test_targets_are_the_exact_choices(small):
 def test_states_are_weighted_back_to_their_flow(small):
     environment, table, _ = small(40)
     curriculum = Curriculum(environment, table)
-    curriculum.refresh(by_evidence=True)
+    curriculum.refresh(None)
     targets = curriculum.states(np.random.default_rng(3))
     root = np.flatnonzero(targets.states.counts == 3)
     assert root.size == 1
@@ -112,25 +112,17 @@ def _cut(environment, trees, n_taxa):
     return states
 
 
-def test_terminals_follow_evidence_or_visits(small):
+def shares_of_terminals(curriculum, environment, table, rng):
+    rows = [table.find(environment.trees(curriculum.terminals(rng))) for _ in range(200)]
+    return np.bincount(np.concatenate(rows), minlength=len(table)) / (200 * len(rows[0]))
+
+
+def test_terminals_follow_the_evidence(small):
     environment, table, p = small(spread=1.0)
     curriculum = Curriculum(environment, table)
-    rng = np.random.default_rng(4)
-
-    def shares():
-        rows = [table.find(environment.trees(curriculum.terminals(rng))) for _ in range(200)]
-        return np.bincount(np.concatenate(rows), minlength=105) / (200 * len(rows[0]))
-
-    curriculum.refresh(by_evidence=True)
-    assert total_variation(shares(), p) < 0.05
-    # no visits yet: the best topologies, rather than nothing
-    curriculum.refresh(by_evidence=False)
-    known = shares() > 0
-    assert p[known].min() > 0.5 * p.max()
-    table.visits[7], table.visits[20] = 30, 10
-    curriculum.refresh(by_evidence=False)
-    found = shares()
-    assert found[7] == pytest.approx(0.75, abs=0.02) and found[20] == pytest.approx(0.25, abs=0.02)
+    curriculum.refresh(None)
+    found = shares_of_terminals(curriculum, environment, table, np.random.default_rng(4))
+    assert total_variation(found, p) < 0.05
 
 
 def test_negligible_topologies_are_left_out(small):
@@ -139,7 +131,7 @@ def test_negligible_topologies_are_left_out(small):
     assert table.find(far)[0] == 0
     table.log_evidence[0] = table.log_evidence[1:].max() - 40.0
     curriculum = Curriculum(environment, table)
-    curriculum.refresh(by_evidence=True)
+    curriculum.refresh(None)
     drawn = environment.trees(curriculum.terminals(np.random.default_rng(5)))
     assert 0 not in table.find(drawn)
 
@@ -150,7 +142,7 @@ def test_teaching_learns_the_posterior(small, own_draws):
     policy, rng = make_policy(6, 1, "cpu"), np.random.default_rng(6)
     trainer = make_trainer(environment, policy, 0.0, rng, None)
     curriculum = Curriculum(environment, table)
-    curriculum.refresh(by_evidence=True)
+    curriculum.refresh(None)
     every = TopologyTable(6)
     every.add(
         np.concatenate(

@@ -1,0 +1,99 @@
+"""Trained policies against posteriors that can be enumerated.
+
+Subsets of the primates with so few sites that many topologies keep some probability. The policy is
+trained as in a run of ``phylogfn sample``: walks, insertion order, trie and own draws. Its exact
+distribution is compared with the closed-form posterior, and its draws with both.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp
+
+from gfncore.evaluation import chi_squared, exact_distribution, total_variation
+from phylogfn.environments.insertion import InsertionEnvironment
+from phylogfn.estimate import draw, estimate
+from phylogfn.learning import Curriculum, make_policy, make_trainer
+from phylogfn.search import LADDER, Walkers
+from phylogfn.starting_trees import overdispersed_starts
+from phylogfn.taxon_order import taxon_order
+from phylogfn.topologies import TopologyTable, taxon_codes
+
+pytestmark = pytest.mark.verification
+
+STEPS = 1500
+N_DRAWS = 4000
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def trained(reward, seed):
+    """Table and environment of a walk, and the trainer of a policy that was taught from them."""
+    n = reward.likelihood.n_taxa
+    rng = np.random.default_rng(seed)
+    table = TopologyTable(n)
+    starts = overdispersed_starts(reward.likelihood.patterns, len(LADDER), rng)
+    walkers = Walkers.start(reward, table, starts, rng)
+    walkers.absorb(walkers.run(10), table, True)
+    relative = np.exp(table.log_evidence - table.log_evidence.max())
+    order = taxon_order(table.parents, relative, taxon_codes(n))
+
+    def log_reward(trees):
+        rows = reward.look_up(table, trees)
+        return table.log_evidence[rows] + reward.log_topology_prior
+
+    environment = InsertionEnvironment(order, log_reward)
+    log_z = float(logsumexp(table.log_evidence)) + reward.log_topology_prior
+    trainer = make_trainer(environment, make_policy(n, seed, "cpu"), log_z, rng, None)
+    curriculum = Curriculum(environment, table)
+    for step in range(STEPS):
+        if step % 100 == 0:
+            curriculum.refresh(None)  # the table holds nearly all
+        curriculum.teach(trainer, step % 6 == 0)
+    return table, environment, trainer
+
+
+@pytest.mark.parametrize(
+    ("taxa", "sites", "seed"),
+    [
+        ([0, 1, 2, 7, 11], 60, 1),
+        ([2, 3, 4, 5, 6], 120, 2),
+        ([0, 1, 2, 5, 7, 11], 60, 3),
+        ([1, 3, 4, 6, 8, 10], 100, 4),
+        ([0, 2, 3, 4, 5, 11], 250, 5),
+    ],
+)
+def test_policy_is_the_enumerated_posterior(
+    primates, make_reward, all_topologies, taxa, sites, seed
+):
+    reward, every = make_reward(primates(taxa, sites)), all_topologies(len(taxa))
+    table, environment, trainer = trained(reward, seed)
+    policy = trainer.averaged.policy
+    exact = exact_distribution(environment, policy)
+    reward.look_up(table, every)  # now all have a row
+    assert len(table) == len(every)
+    q = np.zeros(len(every))
+    q[table.find(environment.trees(exact.terminals))] = exact.probability
+    p = np.exp(table.log_evidence - logsumexp(table.log_evidence))
+    assert total_variation(p, q) < 0.01
+    # log Z that trajectory balance learned
+    log_z = logsumexp(table.log_evidence) + reward.log_topology_prior
+    assert float(trainer.objective.log_z.detach()) == pytest.approx(log_z, abs=0.1)
+    # draws are those of the policy, and hardly to be told from the posterior
+    drawn = draw(environment, policy, reward, table, N_DRAWS, np.random.default_rng(seed))
+    counts = np.bincount(drawn.rows, minlength=len(every))
+    assert chi_squared(counts, q).p_value > 1e-3
+    assert chi_squared(counts, p).p_value > 1e-4
+    np.testing.assert_allclose(np.exp(drawn.log_q), q[drawn.rows], rtol=1e-4)
+    # without knowing any topology exactly, the estimate is the enumerated one
+    found = estimate(drawn, table, 0, reward.log_topology_prior)
+    assert found.log_z == pytest.approx(log_z, abs=4 * found.standard_error + 0.01)
+    assert found.ess > 0.9 * N_DRAWS
