@@ -160,7 +160,8 @@ class Trainer:
         self.on_policy = settings.on_policy
         self.step_number = 0
         self.averaged = AveragedPolicy(policy, settings.average_decay)
-        self.seconds_by_part = dict.fromkeys(("sampling", "policy", "reward", "other"), 0.0)
+        parts = ("sampling", "policy", "reward", "other")
+        self.seconds_by_part: dict[str, float] = dict.fromkeys(parts, 0.0)
         networks: list[nn.Module] = [policy]
         if backward_policy is not None:
             networks.append(backward_policy)

@@ -21,6 +21,7 @@ from gfncore.policies import Backbone, HeadSpec, Policy
 from gfncore.prefix_tree import PrefixTree
 from gfncore.training import Trainer, TrainingSettings
 from gfncore.trajectories import StateTargets
+from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.environments.insertion import InsertionEnvironment, InsertionStates
 from phylogfn.kernels import insertion_numba
 
@@ -41,12 +42,12 @@ AVERAGE_DECAY = 0.985
 
 
 def make_policy(n_taxa: int, seed: int, device: str) -> Policy:
-    """A fresh policy for the insertion of n taxa; it starts uniform."""
+    """A fresh policy for the insertion of n taxa; it starts as the attachment rates are."""
     import torch
 
     torch.manual_seed(seed)
-    backbone = Backbone(n_taxa, n_taxa + 1, RELATIONS, HIDDEN, ROUNDS)
-    return Policy(backbone, [HeadSpec("node")]).to(device)
+    backbone = Backbone(n_taxa + 1, n_taxa + 1, RELATIONS, HIDDEN, ROUNDS)
+    return Policy(backbone, [HeadSpec("node")], initial_scale=1.0).to(device)
 
 
 def make_trainer(
@@ -116,8 +117,9 @@ class Curriculum:
 
         A topology of probability p was met by D distinct visits of the walks, which come from the
         posterior, and by n draws of policies that gave it q: expected lambda = D p + n q times. It
-        stands for p / min(1, lambda): for itself where it was bound to be met, for its likes where it
-        was met by luck (Horvitz & Thompson 1952). Weights are cut at `LARGEST_WEIGHT` of their sum.
+        stands for p / min(1, lambda): for itself where it was bound to be met, for its likes where
+        it was met by luck (Horvitz & Thompson 1952). Weights are cut at `LARGEST_WEIGHT` of their
+        sum.
         """
         visited = self.table.visits > 0
         drawn = np.exp(self.table.log_q) * self.table.n_draws
@@ -126,6 +128,10 @@ class Curriculum:
         weights = np.zeros(len(met))
         weights[known] = probability[known] / np.minimum(met[known], 1.0)
         return np.minimum(weights, LARGEST_WEIGHT * weights.sum())
+
+    def set_rates(self) -> None:
+        """Give the environment the attachment rates of the trie as it stands."""
+        self.environment.rates = AttachmentRates.of(self._trie, self.environment.n_taxa)
 
     @property
     def n_prefixes(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gfncore.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from gfncore.training import Trainer
+from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.evidence import CollapsedReward
 from phylogfn.search import Walkers
 from phylogfn.topologies import TopologyTable
@@ -35,6 +36,8 @@ class RunState:
         Log sum of the table's evidence after each batch of blocks.
     order : ndarray, optional
         Insertion order of the taxa; None before training.
+    rates : AttachmentRates, optional
+        That the policy starts from.
     trainer : Trainer, optional
     cycles : int
         Cycles of training done.
@@ -59,6 +62,7 @@ class RunState:
     settled: bool = False
     log_mass: list[float] = field(default_factory=list)
     order: np.ndarray | None = None
+    rates: AttachmentRates | None = None
     trainer: Trainer | None = None
     cycles: int = 0
     known_share: float = 0.0
@@ -75,6 +79,8 @@ class RunState:
         arrays["theta"] = self.theta
         if self.order is not None:
             arrays["order"] = self.order
+        if self.rates is not None:
+            arrays |= {f"rates/{k}": v for k, v in self.rates.state().items()}
         extra: dict[str, Any] = {
             "walk_generator": self.walkers.rng.bit_generator.state,
             "walk_steps": self.walkers.steps,
@@ -115,6 +121,7 @@ class RunState:
             extra["settled"],
             extra["log_mass"],
             arrays.get("order"),
+            AttachmentRates.from_state(under("rates")) if "rates/table" in arrays else None,
             None,
             extra["cycles"],
             extra["known_share"],

@@ -65,6 +65,7 @@ WALK_SHARE = 0.35  # of the budget, the most that the first walk takes
 SETTLED = 0.002  # share of the table's mass that two batches may add when the walk has settled
 CYCLE_BLOCKS = 6  # blocks walked beside each cycle of training
 CYCLE_STEPS = 60
+RATES_AT_CYCLES = (0, 2, 5, 10)  # before which the attachment rates are counted
 OWN_DRAWS_EVERY = 6  # steps from one with own draws to the next, once there are any
 TRAIN_SHARE = 0.82  # of the budget, after which no cycle begins
 PILOT = 2000  # draws that judge a cycle
@@ -255,7 +256,10 @@ def _environment(run: _Run, state: RunState) -> InsertionEnvironment:
         return state.table.log_evidence[rows] + reward.log_topology_prior
 
     assert state.order is not None
-    return InsertionEnvironment(state.order, log_reward)
+    environment = InsertionEnvironment(state.order, log_reward)
+    if state.rates is not None:
+        environment.rates = state.rates
+    return environment
 
 
 def _new_trainer(run: _Run, state: RunState, environment: InsertionEnvironment):
@@ -285,8 +289,12 @@ def _train(
                     f"the budget of {settings.budget} ended the training before the accuracy aimed "
                     "for was reached: with the same seed, files may differ between machines"
                 )
+                state.save(run.checkpoint, run.watch.elapsed())  # to go on from with more time
                 break
             curriculum.refresh(_unknown_log_z(state))
+            if state.cycles in RATES_AT_CYCLES:
+                curriculum.set_rates()
+                state.rates = environment.rates
             walking: Future | None = None
             if settings.n_threads > 1:
                 walking = beside.submit(walkers.run, CYCLE_BLOCKS, False)

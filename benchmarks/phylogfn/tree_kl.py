@@ -7,7 +7,8 @@ every topology of the reference, in two ways:
 
 * ``sampler``: log q of the trained policy, the density that its draws have;
 * ``posterior``: log R(topology) - log Z, what the run states as the posterior probability: its
-  collapsed reward (closed form) over its own evidence. Defined for topologies that were never drawn, too.
+  collapsed reward (closed form) over its own evidence. Defined for topologies that were never
+  drawn, too.
 """
 
 from __future__ import annotations

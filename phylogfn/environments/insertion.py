@@ -13,9 +13,12 @@ import numpy as np
 import torch
 
 from gfncore.environment import Actions, GraphBatch
+from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.kernels import insertion_numba as kernels
 
 __all__ = ["InsertionEnvironment", "InsertionStates"]
+
+RATE_UNIT = 0.2  # of log rates as an input of the network
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,11 @@ class InsertionEnvironment:
         The taxon at each position; the first three are there from the start.
     log_reward_of_trees : callable
         Log reward (B,), nats, of topologies: parents (B, 2n-2), int16, drawn at taxon 0.
+
+    Attributes
+    ----------
+    rates : AttachmentRates
+        What the policy starts from; may be replaced between steps of training.
     """
 
     is_tree = True
@@ -65,6 +73,7 @@ class InsertionEnvironment:
     def __init__(self, order: np.ndarray, log_reward_of_trees: Callable[[np.ndarray], np.ndarray]):
         self.order = np.asarray(order, np.int64)
         self.n_taxa = len(self.order)
+        self.rates = AttachmentRates.none(self.n_taxa)
         self._log_reward_of_trees = log_reward_of_trees
         width = 2 * self.n_taxa - 2
         rng = np.random.default_rng(width)  # fixed: keys must agree between runs
@@ -117,17 +126,23 @@ class InsertionEnvironment:
         return np.zeros(len(states), np.int64)
 
     def graph(self, states: InsertionStates) -> GraphBatch:
-        """Branches as nodes, with the taxa below each; the next taxon is the type of the graph."""
+        """Branches as nodes, with the taxa below each and the log rate of the next taxon there.
+
+        The next taxon is the type of the graph.
+        """
         below, node_state, _, edges, edge_type = kernels.graph_arrays(states.parents, states.counts)
         rows = torch.from_numpy(node_state)
+        log_rates = torch.from_numpy(self.rates.log_rates(states.parents, states.counts))
+        inputs = [torch.from_numpy(below), RATE_UNIT * log_rates.unsqueeze(1)]
         return GraphBatch(
-            node_features=torch.from_numpy(below),
+            node_features=torch.cat(inputs, dim=1),
             node_graph=rows,
             graph_type=torch.from_numpy(states.counts),
             edge_index=torch.from_numpy(edges),
             edge_type=torch.from_numpy(edge_type),
             action_state=rows,
             action_index=torch.arange(len(node_state)),
+            action_bias=log_rates,
         )
 
     def trees(self, states: InsertionStates) -> np.ndarray:

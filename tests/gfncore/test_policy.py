@@ -130,6 +130,17 @@ def test_heads_of_every_kind_read_their_place():
         HeadSpec("hyperedge")
 
 
+def test_temperature_divides_the_logits(make_policy, hypergrid):
+    grid = hypergrid.Hypergrid(4)
+    policy = make_policy(grid, random=True)
+    graph = grid.graph(grid.initial(3))
+    with torch.no_grad():
+        plain = policy(graph).logits
+        policy.temperature = 1.6
+        assert torch.allclose(policy(graph).logits, plain / 1.6)
+    assert plain.abs().max() > 0.0
+
+
 def test_segment_log_softmax_is_stable():
     logits = torch.tensor([1e4, 1e4 - 1.0, -1e4, 3.0, 3.0], requires_grad=True)
     segment = torch.tensor([0, 0, 0, 2, 2])

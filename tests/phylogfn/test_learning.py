@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gfncore.evaluation import exact_distribution, total_variation
+from phylogfn import learning
 from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.learning import Curriculum, make_policy, make_trainer
 from phylogfn.topologies import TopologyTable, taxon_codes
@@ -123,6 +124,25 @@ def test_terminals_follow_the_evidence(small):
     curriculum.refresh(None)
     found = shares_of_terminals(curriculum, environment, table, np.random.default_rng(4))
     assert total_variation(found, p) < 0.05
+
+
+def test_what_was_met_stands_for_what_was_not(small):
+    environment, table, p = small(60)
+    table.visits[[3, 7, 11, 20]] = [50, 1, 2, 1]
+    table.log_q[30], table.n_draws = np.log(0.001), 200
+    table.log_q[3] = np.log(0.2)
+    curriculum = Curriculum(environment, table)
+    weights = curriculum._expanded(p[:60])
+    met = [3, 7, 11, 20, 30]
+    assert (np.flatnonzero(weights) == met).all()
+    chance = 4 * p[met] * [1, 1, 1, 1, 0] + 200 * np.array([0.2, 0, 0, 0, 0.001])
+    expected = p[met] / np.minimum(chance, 1.0)
+    largest = learning.LARGEST_WEIGHT * expected.sum()
+    np.testing.assert_allclose(weights[met], np.minimum(expected, largest))
+    # nothing else is taught
+    curriculum.refresh(float(np.logaddexp.reduce(table.log_evidence)))
+    drawn = environment.trees(curriculum.terminals(np.random.default_rng(5)))
+    assert set(table.find(drawn)) <= set(met)
 
 
 def test_negligible_topologies_are_left_out(small):

@@ -130,6 +130,7 @@ def test_summary_states_the_enumerated_evidence(finished, primates, make_reward,
     assert error < 0.05
     assert summary["log_evidence"] == pytest.approx(exact, abs=4 * error)
     assert summary["extra"]["known_share"] > 0.9
+    assert summary["extra"]["sampler_temperature"] == 1.0
     assert 0 < summary["ess"] <= summary["n_proposals"]
     assert summary["likelihood_evaluations"] > 1000
     # the table of topologies is the enumerated posterior
@@ -207,6 +208,32 @@ def test_free_parameters_and_a_small_budget(tmp_path):
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert any("maximum" in warning for warning in summary["warnings"])
     assert summary["model"].startswith("HKY85+G4 (") and "kappa=" in summary["model"]
+
+
+def test_more_time_goes_on_from_where_the_budget_ended(tmp_path, monkeypatch):
+    from phylogfn import sampling
+    from phylogfn.run_state import read_state
+
+    alignment = write_fasta(tmp_path / "seven.fasta", range(7), 200)
+    # never accurate enough; a cycle takes a second; no checkpoint but the last
+    monkeypatch.setattr(sampling, "ACCURATE_SHARE", 2.0)
+    monkeypatch.setattr(sampling, "TRAIN_SHARE", 0.99)
+    monkeypatch.setattr(sampling._Run, "seconds", lambda run, state=None: float(state.cycles))
+    monkeypatch.setitem(SMALL, "CHECKPOINT_SECONDS", 1e9)
+    part, whole = tmp_path / "part", tmp_path / "whole"
+    for out, budget, resume, cycles in (
+        (part, "3s", False, 3),
+        (part, "6s", True, 6),
+        (whole, "6s", False, 6),
+    ):
+        run_small(alignment, out, budget=budget, resume=resume)
+        summary = json.loads((out / "summary.json").read_text())
+        assert any(f"budget of {budget}" in warning for warning in summary["warnings"])
+        saved = read_state(out / "checkpoint")
+        assert saved is not None
+        assert saved.extra["cycles"] == summary["extra"]["training_cycles"] == cycles
+    assert contents(part)["trees.nwk"] == contents(whole)["trees.nwk"]
+    assert contents(part)["topologies.tsv"] == contents(whole)["topologies.tsv"]
 
 
 def test_four_taxa_and_identical_sequences(tmp_path):

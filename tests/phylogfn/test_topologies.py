@@ -48,10 +48,12 @@ def test_the_table_grows_and_is_saved_whole():
         lengths = np.full((size, 22), start, float)
         table.add(trees[part], lengths, np.arange(start, start + size, dtype=float))
     table.visits[5] = 3
+    table.log_q[9], table.n_draws = -2.5, 7
     table.visits[len(table) - 1] = 4
     assert len(table) > 2048
     again = TopologyTable.from_state(12, {k: v.copy() for k, v in table.state().items()})
     assert len(again) == len(table)
-    for name in ("parents", "lengths", "log_evidence", "visits"):
+    assert again.n_draws == 7 and np.isneginf(table.log_q).sum() == len(table) - 1
+    for name in ("parents", "lengths", "log_evidence", "visits", "log_q"):
         assert np.array_equal(getattr(again, name), getattr(table, name)), name
     assert np.array_equal(again.find(trees), table.find(trees))

@@ -95,7 +95,7 @@ def test_graph_shows_taxa_below_branches_and_the_next_taxon():
     choices = environment.forward_actions(states)
     assert graph.graph_type.tolist() == [3, 5]
     assert np.bincount(graph.node_graph.numpy()).tolist() == [3, 7]
-    below = graph.node_features.numpy()
+    below = graph.node_features.numpy()[:, :7]
     for row, (state, branch) in enumerate(zip(choices.state, choices.action, strict=True)):
         parent = states.parents[state]
         expected = []
