@@ -6,6 +6,7 @@
 #   make check        ruff and pyright
 #   make verify       the slow statistical tier
 #   make benchmarks   every benchmark at its smallest size (figures: benchmarks/RESULTS.md)
+#   make clean-caches remove the compiled kernels, so that all are compiled again (CONTRIBUTING.md)
 #   make clean        remove what the targets above have made, .venv included
 #
 # Variables
@@ -27,7 +28,7 @@ VERIFY ?= verification
 DEMO_BUDGET ?= 60s
 SMALLEST := data/primates.fasta --budget 10s --seeds 1
 
-.PHONY: help install demo test check verify benchmarks clean
+.PHONY: help install demo test check verify benchmarks clean-caches clean
 .DEFAULT_GOAL := help
 
 help:
@@ -56,6 +57,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/phylogfn sample data/primates.fasta -o demo-output --budget $(DEMO_BUDGET) --seed 1 --force
 	@echo
+	@echo "from demo-output/summary.json:"
+	@grep -E '"(log_evidence|log_evidence_se|ess|n_proposals|n_topologies|wall_seconds)":' \
+	  demo-output/summary.json
+	@echo
 	@echo "most probable topologies (rank, probability, cumulative, log evidence):"
 	@head -n 6 demo-output/topologies.tsv | cut -f 1-4
 	@echo
@@ -79,10 +84,14 @@ benchmarks: $(STAMP)
 	$(BIN)/python -m benchmarks.phylogfn.likelihood --quick
 	$(BIN)/python -m benchmarks.phylogfn.ccd_control $(SMALLEST)
 	$(BIN)/python -m benchmarks.phylogfn.evidence $(SMALLEST)
+	$(BIN)/python -m benchmarks.phylogfn.training data/primates.fasta --quick
 	@if command -v mb >/dev/null; then \
 	  $(BIN)/python -m benchmarks.phylogfn.mrbayes_control $(SMALLEST); \
 	else echo "mb is not installed: the MrBayes control is left out"; fi
 
-clean:
+clean-caches:
+	find phylogfn -path '*/__pycache__/*' \( -name '*.nbi' -o -name '*.nbc' \) -delete
+
+clean: clean-caches
 	rm -rf $(VENV) build dist demo-output .pytest_cache .ruff_cache .hypothesis
 	find phylogfn gfncore tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

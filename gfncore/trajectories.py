@@ -20,7 +20,12 @@ import numpy as np
 import torch
 
 from gfncore.environment import Actions, Environment, LearnedBackward
-from gfncore.policies import Policy, chunked_logits, class_log_probabilities
+from gfncore.policies import (
+    Policy,
+    chunked_logits,
+    class_log_probabilities,
+    segment_log_softmax,
+)
 
 __all__ = [
     "BackwardTable",
@@ -154,7 +159,13 @@ def state_log_probabilities(
     nodes = len(draw(states.take(probe)).node_features) / len(probe)
     pieces = np.array_split(np.arange(n), max(1, math.ceil(n * nodes / CHUNK_NODES)))
     graphs = [partial(lambda rows: draw(states.take(rows)), rows) for rows in pieces]
-    return class_log_probabilities(chunked_logits(policy, graphs), actions, n)
+    log_p = class_log_probabilities(chunked_logits(policy, graphs), actions, n)
+    defence = getattr(policy, "defence", 0.0)
+    if defence > 0.0:
+        owner = torch.from_numpy(actions.state_of_class).to(log_p.device)
+        softened = segment_log_softmax(0.5 * log_p, owner, n)
+        log_p = torch.logaddexp(log_p + math.log1p(-defence), softened + math.log(defence))
+    return log_p
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class AttachmentRates:
         """
         codes = cls.none(n_taxa).codes
         size = 2**16
-        smoothing = 0.3 / len(trie.sequences)
+        smoothing = 1.0 / len(trie.sequences)
         while True:
             table = np.zeros(size, np.uint64)
             total, taken = np.zeros(size), np.zeros(size)

@@ -34,6 +34,7 @@ STATES_A_STEP = 300
 TRAJECTORIES_A_STEP = 96
 NEGLIGIBLE = 16.0  # nats below the best topology: not worth teaching
 LARGEST_WEIGHT = 0.005  # share of the sum that one topology may get
+DEFENCE = 0.02  # of the averaged policy, from which all is drawn that is weighed
 HIDDEN = 64
 ROUNDS = 2
 RELATIONS = 2
@@ -68,6 +69,7 @@ def make_trainer(
     )
     objective = make_objective("trajectory_balance", log_z, "pseudo_huber")
     trainer = Trainer(environment, policy, objective, settings, generator)
+    trainer.averaged.policy.defence = DEFENCE
     policy.pool = pool  # the average, a copy, draws in the pool's threads and must not wait for it
     return trainer
 

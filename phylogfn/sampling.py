@@ -249,6 +249,9 @@ def _walk(run: _Run, state: RunState) -> None:
 
 
 def _environment(run: _Run, state: RunState) -> InsertionEnvironment:
+    if state.trainer is not None:  # its own: the attachment rates there must not have a twin
+        assert isinstance(state.trainer.environment, InsertionEnvironment)
+        return state.trainer.environment
     reward = state.walkers.reward
 
     def log_reward(trees: np.ndarray) -> np.ndarray:

@@ -44,6 +44,10 @@ class Policy(nn.Module):
     temperature : float
         Logits are divided by it; 1 when made. A policy that was trained too sharp gives better
         importance draws when it is softened.
+    defence : float
+        Share, in each choice, of the square root of the probabilities (normalised): choices that
+        training took for impossible keep a chance, so that importance weights have no long tail.
+        0 when made; see `gfncore.trajectories.state_log_probabilities`.
     pool : Executor, optional
         Threads that share large batches (see `gfncore.policies.chunks`). Its tasks must not
         use this policy themselves.
@@ -65,6 +69,7 @@ class Policy(nn.Module):
         )
         self.pool: Executor | None = None
         self.temperature = 1.0
+        self.defence = 0.0
         self._pools = flow or any(spec.kind == "graph" for spec in heads)
 
     @property

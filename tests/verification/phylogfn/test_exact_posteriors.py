@@ -1,7 +1,8 @@
 """Trained policies against posteriors that can be enumerated.
 
 Subsets of the primates with so few sites that many topologies keep some probability. The policy is
-trained as in a run of ``phylogfn sample``: walks, insertion order, trie and own draws. Its exact
+trained as in a run of ``phylogfn sample``: walks, insertion order, attachment rates, trie and
+own draws. Its exact
 distribution is compared with the closed-form posterior, and its draws with both.
 """
 
@@ -57,6 +58,8 @@ def trained(reward, seed):
     for step in range(STEPS):
         if step % 100 == 0:
             curriculum.refresh(None)  # the table holds nearly all
+        if step == 0:
+            curriculum.set_rates()
         curriculum.teach(trainer, step % 6 == 0)
     return table, environment, trainer
 
