@@ -229,6 +229,10 @@ def _walk(run: _Run, state: RunState) -> None:
     saved = time.monotonic()
     while not state.settled and state.blocks < burn_in + WALK_MOST and state.cycles == 0:
         if run.seconds(state) > WALK_SHARE * run.settings.budget_seconds and table.visits.any():
+            run.warn(
+                f"the first walk was ended by its share of the budget of {run.settings.budget}: with "
+                "the same seed, files may differ between machines"
+            )
             break
         counted = state.blocks >= burn_in
         walkers.absorb(walkers.run(WALK_BATCH), table, counted)

@@ -58,7 +58,8 @@ def _model_of(output: Path) -> str:
 
     path = output / "summary.json"
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["model"])
+        model = str(json.loads(path.read_text(encoding="utf-8"))["model"])
+        return model.partition(" (")[0]  # without the values of its parameters
     except (OSError, ValueError, KeyError):
         raise UserError(
             f"{output} holds no finished run ({path.name} is missing or damaged); give the "
