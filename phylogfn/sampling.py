@@ -230,7 +230,7 @@ def _walk(run: _Run, state: RunState) -> None:
     while not state.settled and state.blocks < burn_in + WALK_MOST and state.cycles == 0:
         if run.seconds(state) > WALK_SHARE * run.settings.budget_seconds and table.visits.any():
             run.warn(
-                f"the first walk was ended by its share of the budget of {run.settings.budget}: with "
+                f"its share of the budget of {run.settings.budget} ended the first walk: with "
                 "the same seed, files may differ between machines"
             )
             break

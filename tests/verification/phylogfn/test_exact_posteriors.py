@@ -1,9 +1,8 @@
 """Trained policies against posteriors that can be enumerated.
 
 Subsets of the primates with so few sites that many topologies keep some probability. The policy is
-trained as in a run of ``phylogfn sample``: walks, insertion order, attachment rates, trie and
-own draws. Its exact
-distribution is compared with the closed-form posterior, and its draws with both.
+trained as in a run of ``phylogfn sample``: walks, insertion order, attachment rates, trie and own
+draws. Its exact distribution is compared with the closed-form posterior, and its draws with both.
 """
 
 from __future__ import annotations
