@@ -26,7 +26,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.machine import markdown_table, measured_on
@@ -39,6 +39,7 @@ from benchmarks.phylogfn.reference import (
     read_reference,
     read_topologies,
 )
+from benchmarks.phylogfn.tree_kl import tree_kl_of_run
 
 __all__ = ["Column", "Run", "columns", "main", "read_run", "run_seed", "spread_lines", "table"]
 
@@ -57,11 +58,14 @@ class Run:
         Its ``summary.json``.
     distance : TreeDistance or None
         Of ``topologies.tsv`` from the reference, if one was given.
+    kl : mapping
+        KL of the reference to the run's own log-probabilities, see `tree_kl_of_run`.
     """
 
     seed: int
     summary: Mapping[str, object]
     distance: TreeDistance | None = None
+    kl: Mapping[str, float] = field(default_factory=dict)
 
     def number(self, key: str) -> float:
         """A number of the summary, looked up also under ``extra``; NaN if absent."""
@@ -99,13 +103,13 @@ def columns(reference_log_evidence: float | None) -> list[Column]:
         Column("log evidence", lambda run: run.number("log_evidence")),
         Column("standard error", lambda run: run.number("log_evidence_se"), "{:.4f}"),
         Column("error", lambda run: run.number("log_evidence") - known, "{:+.3f}"),
-        Column("Tree-KL", of_distance("kl"), "{:.4f}"),
+        Column("Tree-KL", lambda run: run.kl.get("posterior", math.nan), "{:.4f}"),
+        Column("Tree-KL of the sampler", lambda run: run.kl.get("sampler", math.nan), "{:.3f}"),
+        Column("Tree-KL as listed", of_distance("kl"), "{:.4f}"),
         Column("TV", of_distance("total_variation"), "{:.4f}"),
         Column("reference mass unlisted", of_distance("unlisted"), "{:.5f}"),
-        Column("policy KL", lambda run: run.number("policy_kl"), "{:.4f}"),
         Column("effective draws", lambda run: run.number("ess"), "{:.0f}"),
         Column("of draws", lambda run: 100 * run.ess_share(), "{:.1f}", " %"),
-        Column("policy ESS", lambda run: run.number("policy_ess"), "{:.0f}"),
         Column("k-hat", lambda run: run.number("pareto_k"), "{:.2f}"),
         Column("topologies", lambda run: run.number("n_topologies"), "{:.0f}"),
         Column(
@@ -154,7 +158,10 @@ def run_seed(options: argparse.Namespace, seed: int, reference: Reference | None
         if done.returncode:
             tail = "\n".join(done.stderr.splitlines()[-15:])
             raise SystemExit(f"{shlex.join(command)}\nended with {done.returncode}:\n{tail}")
-        return read_run(out, seed, reference)
+        run = read_run(out, seed, reference)
+        if reference is None:
+            return run
+        return replace(run, kl=tree_kl_of_run(out, Path(options.reference)))
 
 
 def read_run(out: Path, seed: int, reference: Reference | None) -> Run:
