@@ -125,12 +125,14 @@ def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
     k, ess, se = posterior.pareto_k, posterior.ess, posterior.log_evidence_se
     if not math.isfinite(posterior.log_evidence):
         found.append("The log evidence is not a finite number: the run has failed.")
-    if math.isnan(k):
+    # with half of the draws effective no few weights can dominate, whatever the shape of the tail
+    even = ess >= 0.5 * posterior.n_proposals
+    if math.isnan(k) and not even:
         found.append(
             "The tail of the importance weights could not be judged (Pareto k is not defined): "
             "there were too few different weights. Treat the stated errors as lower bounds."
         )
-    elif k > PARETO_K_LIMIT:
+    elif k > PARETO_K_LIMIT and not even:
         found.append(
             f"Do not trust the stated errors: a few draws dominate the importance weights "
             f"(Pareto k = {k:.2f}, should be below {PARETO_K_LIMIT}). The sampler has not learned "

@@ -7,8 +7,9 @@ REPS [NCATS]` prints microseconds an evaluation and the log-likelihood. Its prob
 the C library's rand, a queue-built tree, Jukes-Cantor, rates 0.5, 1.5, ... in NCATS categories) is
 built here again, and the two log-likelihoods must agree before anything is timed. Both are then
 timed in turns, so that a slow minute of the machine hurts both; the figures are medians of the
-rounds' ratios, with the lowest and the highest. Ours are calls from Python, one thread, overhead
-included; with four categories the general kernel for any reversible model (GTR) is timed.
+rounds' ratios, with the lowest and the highest. Both are called in a compiled loop, as the program
+calls its kernels; one thread. With four categories the general kernel (any reversible model, GTR)
+is timed.
 
 Needs a C compiler and libhmsbeagle; without --beagle-source only our own times are printed.
 """
@@ -28,9 +29,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numba import njit
 
 from benchmarks.machine import markdown_table, measured_on
 from phylogfn.alignment import SitePatterns
+from phylogfn.kernels import pruning_numba as kernels
 from phylogfn.likelihood import TreeLikelihood
 from phylogfn.models import SubstitutionModel
 from phylogfn.tree import Tree
@@ -99,12 +102,47 @@ def run_beagle(program: Path, arguments: Sequence[int]) -> tuple[float, float]:
     return float(found[1]), float(found[2])
 
 
-def microseconds(function: Callable[[], object], repetitions: int) -> float:
-    """Mean time of a call."""
-    function()
-    start = time.perf_counter()
+@njit
+def repeat_value(repetitions, model, data, children, lengths):
+    """Evaluate the likelihood some times."""
+    total = 0.0
     for _ in range(repetitions):
-        function()
+        total += kernels.log_likelihood(model, data, children, 0, lengths, False)
+    return total
+
+
+@njit
+def repeat_derivatives(repetitions, model, data, children, order, count, lengths, space, d1, d2):
+    """Evaluate the likelihood and all its derivatives some times."""
+    total = 0.0
+    for _ in range(repetitions):
+        total += kernels.derivatives(
+            model, data, children, 0, order, count, lengths, False, space, False, d1, d2
+        )
+    return total
+
+
+def compiled_loops(likelihood: TreeLikelihood, tree: Tree) -> tuple[Callable[[int], float], ...]:
+    """Loops over the value, and over value and derivatives, of one tree."""
+    model, data = likelihood.model_arrays, likelihood.data_arrays
+    n_nodes = len(tree.parent)
+    order = np.empty(n_nodes, np.int32)
+    count = kernels.postorder(tree.children, tree.children[0, 0], order)
+    d1, d2 = np.zeros(n_nodes), np.zeros(n_nodes)
+    space = likelihood.workspace()
+    return (
+        lambda reps: repeat_value(reps, model, data, tree.children, tree.lengths),
+        lambda reps: repeat_derivatives(
+            reps, model, data, tree.children, order, count, tree.lengths, space, d1, d2
+        ),
+    )
+
+
+def microseconds(loop: Callable[[int], float], repetitions: int) -> float:
+    """Mean time of a call within a compiled loop."""
+    loop(1)
+    start = time.perf_counter()
+    loop(repetitions)
     return (time.perf_counter() - start) / repetitions * 1e6
 
 
@@ -116,7 +154,7 @@ def spread(values: Sequence[float], digits: int) -> str:
 
 def compare(
     title: str,
-    ours: Sequence[Callable[[], object]],
+    ours: Sequence[Callable[[int], float]],
     theirs: Callable[[], float] | None,
     rounds: int,
     repetitions: int,
@@ -159,10 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             program = compile_beagle(Path(options.beagle_source), Path(folder))
         for title, n_categories in (("JC69", 1), ("general reversible + 4 rates", 4)):
             likelihood = TreeLikelihood(patterns, beagle_model(n_categories))
-            calls = (
-                lambda bound=likelihood: bound.log_likelihood(tree),
-                lambda bound=likelihood: bound.derivatives(tree),
-            )
+            loops = compiled_loops(likelihood, tree)
             reps = max(repetitions // n_categories, 10)
             theirs = None
             if program is not None:
@@ -172,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     raise SystemExit(f"{title}: our {found:.6f} is not BEAGLE's {expected:.6f}")
                 command = (*size, reps, n_categories)
                 theirs = lambda binary=program, words=command: run_beagle(binary, words)[0]  # noqa: E731
-            rows += compare(title, calls, theirs, rounds, reps)
+            rows += compare(title, loops, theirs, rounds, reps)
     header = ["problem", "µs a call", "derivatives / value"]
     header += ["BEAGLE µs", "ours / BEAGLE"] if program is not None else []
     command = ["python", "-m", "benchmarks.phylogfn.likelihood", *(arguments or sys.argv[1:])]

@@ -57,7 +57,8 @@ def pareto_k(log_weights: np.ndarray) -> float:
     -------
     float
         k-hat, drawn towards 1/2 by a weak prior; -inf if the tail is constant (all weights
-        equal), inf if there are fewer than 5 positive weights in it.
+        equal), inf if there are fewer than 5 positive weights in it, NaN if fewer than 5 different
+        ones (a sampler of a few objects draws the same weight again and again).
     """
     n = len(log_weights)
     tail = math.ceil(min(n / 5, 3 * math.sqrt(n)))
@@ -70,5 +71,9 @@ def pareto_k(log_weights: np.ndarray) -> float:
     excess = weights[1:] - weights[0]
     if excess[-1] - excess[0] <= 10 * np.finfo(float).eps:
         return -math.inf
+    excess = excess[excess > 0.0]  # the threshold itself may occur many times
+    tail = len(excess)
+    if len(np.unique(excess)) < 5:
+        return math.nan
     k, _ = generalised_pareto_fit(excess)
     return (k * tail + 0.5 * PRIOR_WEIGHT) / (tail + PRIOR_WEIGHT)

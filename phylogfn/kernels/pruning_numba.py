@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 T = 120  # patterns of a tile: 15 vectors of 8; blocks then do not lie a page apart (4K aliasing)
+LONGEST_DECAY = 500.0  # of exp(-x) that a pattern may be divided by
 TINY = 1e-300  # stands for a likelihood of zero
 SCALE_STEP = 256  # partials are rescaled by 2**256, an exact operation
 SCALE_FACTOR = 2.0**SCALE_STEP
@@ -238,6 +239,52 @@ def _multiply_and_sum(x, ox, y, oy, f, out, oo, sums, os):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
+def _multiply_and_move(x, ox, y, oy, a, f, out, oo, sums, os):
+    """Kind 0: with z = x * y, ``sums = sum_s f_s z_s`` and ``out = a z + (1 - a) sums``."""
+    x = x[ox:]
+    y = y[oy:]
+    out = out[oo:]
+    sums = sums[os:]
+    f0, f1, f2, f3 = f[0], f[1], f[2], f[3]
+    b = 1.0 - a
+    for i in range(T):
+        z0 = x[i] * y[i]
+        z1 = x[T + i] * y[T + i]
+        z2 = x[2 * T + i] * y[2 * T + i]
+        z3 = x[3 * T + i] * y[3 * T + i]
+        s = f0 * z0 + f1 * z1 + f2 * z2 + f3 * z3
+        sums[i] = s
+        s *= b
+        out[i] = a * z0 + s
+        out[T + i] = a * z1 + s
+        out[2 * T + i] = a * z2 + s
+        out[3 * T + i] = a * z3 + s
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _move_and_multiply(a, f, x, ox, x_sums, xs, y, oy, out, oo, sums, os):
+    """Kind 0: ``out_s = (a x_s + (1 - a) f_s x_sums) y_s`` and ``sums = sum_s out_s``."""
+    x = x[ox:]
+    x_sums = x_sums[xs:]
+    y = y[oy:]
+    out = out[oo:]
+    sums = sums[os:]
+    b = 1.0 - a
+    f0, f1, f2, f3 = b * f[0], b * f[1], b * f[2], b * f[3]
+    for i in range(T):
+        s = x_sums[i]
+        z0 = (a * x[i] + f0 * s) * y[i]
+        z1 = (a * x[T + i] + f1 * s) * y[T + i]
+        z2 = (a * x[2 * T + i] + f2 * s) * y[2 * T + i]
+        z3 = (a * x[3 * T + i] + f3 * s) * y[3 * T + i]
+        out[i] = z0
+        out[T + i] = z1
+        out[2 * T + i] = z2
+        out[3 * T + i] = z3
+        sums[i] = (z0 + z1) + (z2 + z3)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _scale_and_shift(a, f, x, ox, sums, os, out, oo):
     """Kind 0: ``out_s = a x_s + f_s sums``."""
     x = x[ox:]
@@ -328,12 +375,12 @@ def _rescale(x, ox, rows, scale, os):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def below_pass(
-    kind, freqs, tips, ot, n, children, order, count, pm, rescale, below, message, sums, scale
+    kind, freqs, tips, ot, n, children, order, count, pm, rescale, keep, below, message, sums, scale
 ):  # fmt: skip
     """Fill ``below``, ``message``, ``sums`` and ``scale`` of one tile, children first.
 
-    ``tips[ot:]`` holds the tile's leaves. ``below`` of a leaf is not written; ``scale`` counts the
-    rescalings of the whole subtree.
+    ``tips[ot:]`` holds the tile's leaves. ``below`` of a leaf is not written, nor, for kind 0 and
+    without ``keep``, that of any node; ``scale`` counts the rescalings of the whole subtree.
     """
     K = freqs.size
     size = pm.shape[1] * K * T
@@ -349,6 +396,12 @@ def below_pass(
             continue
         x = children[v, 0]
         y = children[v, 1]
+        if kind == 0 and not rescale and not keep:
+            _multiply_and_move(
+                message, x * size, message, y * size, pm[v, 0, 0, 0], freqs, message, v * size,
+                sums, v * T,
+            )  # fmt: skip
+            continue
         if kind == 0 and not rescale:
             a = pm[v, 0, 0, 0]
             shift[:] = 1.0 - a
@@ -387,8 +440,6 @@ def above_pass(
     if rescale:
         up_scale[top * T : top * T + T] = 0.0
     fused = kind == 0 and not rescale
-    shift = np.empty(K)
-    ones = np.ones(K)
     if fused:
         row_sum(above, top * size, up_sums, top * T)
     for k in range(count - 1, -1, -1):
@@ -401,11 +452,14 @@ def above_pass(
         y = children[v, 1]
         if fused:
             a = pm[v, 0, 0, 0]
-            for i in range(K):
-                shift[i] = (1.0 - a) * freqs[i]
-            _scale_and_shift(a, shift, above, v * size, up_sums, v * T, scratch, 0)
-            _multiply_and_sum(scratch, 0, message, y * size, ones, above, x * size, up_sums, x * T)
-            _multiply_and_sum(scratch, 0, message, x * size, ones, above, y * size, up_sums, y * T)
+            _move_and_multiply(
+                a, freqs, above, v * size, up_sums, v * T, message, y * size, above, x * size,
+                up_sums, x * T,
+            )  # fmt: skip
+            _move_and_multiply(
+                a, freqs, above, v * size, up_sums, v * T, message, x * size, above, y * size,
+                up_sums, y * T,
+            )  # fmt: skip
             continue
         propagate_up(kind, pm[v], freqs, above, v * size, scratch, 0, up_sums, v * T, transposed)
         multiply(scratch, 0, message, y * size, above, x * size, size)
@@ -582,6 +636,26 @@ def _join_jukes_cantor(ax, x, ox, ay, y, oy, out, oo):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
+def _root_equal_input4(a, f, x, ox, tip, ot, lik):
+    """Value only, kind 0, K = 4: likelihood of each pattern from the message to the root leaf."""
+    x = x[ox:]
+    tip = tip[ot:]
+    f0, f1, f2, f3 = f[0], f[1], f[2], f[3]
+    b = 1.0 - a
+    for i in range(T):
+        x0 = x[i]
+        x1 = x[T + i]
+        x2 = x[2 * T + i]
+        x3 = x[3 * T + i]
+        g0 = f0 * tip[i]
+        g1 = f1 * tip[T + i]
+        g2 = f2 * tip[2 * T + i]
+        g3 = f3 * tip[3 * T + i]
+        s = b * (f0 * x0 + f1 * x1 + f2 * x2 + f3 * x3)
+        lik[i] = a * (g0 * x0 + g1 * x1 + g2 * x2 + g3 * x3) + s * (g0 + g1 + g2 + g3)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _join_general4(p, x, ox, q, y, oy, out, oo):
     """Value only, kind 1, K = 4, one category: both messages and their product in one loop."""
     x = x[ox:]
@@ -678,6 +752,9 @@ def log_likelihood(model, data, children, root, lengths, rescale):
         for k in range(count):
             if order[k] >= n:
                 log_factor -= beta * lengths[children[order[k], 1]]
+        if not log_factor > -LONGEST_DECAY:  # dividing by so small a factor would overflow
+            equal = False
+            log_factor = 0.0
     below = np.empty(n_nodes * size)
     message = np.empty(size if fused else n_nodes * size)
     above = np.empty(size)
@@ -696,19 +773,24 @@ def log_likelihood(model, data, children, root, lengths, rescale):
                         kind, equal, pm, children[v, 0], children[v, 1], v, tips, ot, n, freqs,
                         below,
                     )  # fmt: skip
-            at = 0
-            propagate(kind, pm[top], freqs, below, top * size, False, message, 0, sums, 0)
+            if kind == 0:
+                _root_equal_input4(
+                    pm[top, 0, 0, 0], freqs, below, top * size, tips, ot + root * K * T, lik
+                )
+            else:
+                propagate(kind, pm[top], freqs, below, top * size, False, message, 0, sums, 0)
         else:
-            at = top * size
             below_pass(
-                kind, freqs, tips, ot, n, children, order, count, pm, rescale, below, message,
-                sums, scale,
+                kind, freqs, tips, ot, n, children, order, count, pm, rescale, False, below,
+                message, sums, scale,
             )  # fmt: skip
-        for r in range(C * K):
-            s = r % K
-            for i in range(T):
-                above[r * T + i] = freqs[s] * tips[ot + (root * K + s) * T + i]
-        pattern_likelihood(category_weights, K, above, 0, message, at, lik)
+        if kind != 0 or not fused:
+            for r in range(C * K):
+                s = r % K
+                for i in range(T):
+                    above[r * T + i] = freqs[s] * tips[ot + (root * K + s) * T + i]
+            at = 0 if fused else top * size
+            pattern_likelihood(category_weights, K, above, 0, message, at, lik)
         add_invariant(lik, invariant, tile * T, scale, top * T, rescale)
         total += weighted_log_sum(lik, weights, tile * T, scale, top * T, rescale)
     if log_factor != 0.0:
@@ -787,21 +869,9 @@ def derivatives(
         scale = space[6][at * T :] if rescale else space[6]
         up_scale = space[7][at * T :] if rescale else space[7]
         below_pass(
-            kind,
-            freqs,
-            tips,
-            ot,
-            n,
-            children,
-            order,
-            count,
-            pm,
-            rescale,
-            below,
-            message,
-            sums,
-            scale,
-        )
+            kind, freqs, tips, ot, n, children, order, count, pm, rescale, keep, below, message,
+            sums, scale,
+        )  # fmt: skip
         above_pass(
             kind, freqs, tips, ot, n, children, root, order, count, pm, rescale, message, above,
             up_sums, scratch, transposed, up_scale, scale,

@@ -493,7 +493,7 @@ def _subtree_partials(model, data, children, part, count, lengths, rescale, spac
     for tile in range(weights.size // T):
         at = tile * n_nodes
         below_pass(
-            kind, freqs, tips, tile * n * K * T, n, children, part, count, pm, rescale,
+            kind, freqs, tips, tile * n * K * T, n, children, part, count, pm, rescale, True,
             below[at * size :], message[at * size :], sums[at * T :],
             scale[at * T :] if rescale else scale,
         )  # fmt: skip

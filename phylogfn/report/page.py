@@ -186,7 +186,7 @@ def _checks(posterior: Posterior) -> list[dict[str, Any]]:
             f"{0.5 / math.sqrt(max(posterior.ess, 1.0)):.3f}.",
         },
         {
-            "good": k <= PARETO_K_LIMIT,
+            "good": k <= PARETO_K_LIMIT or share >= 0.5,
             "name": "Tail of the weights (Pareto k\u0302)",
             "value": f"{k:.2f}".replace("-", "\u2212") if math.isfinite(k) else "not defined",
             "meaning": "Below 0.7 the errors stated can be believed; above it, a few draws "

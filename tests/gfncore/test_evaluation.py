@@ -79,6 +79,7 @@ def test_pareto_k_of_weights_with_a_pareto_tail(k):
 def test_pareto_k_at_the_edges():
     assert pareto_k(np.zeros(1000)) == -math.inf
     assert pareto_k(np.zeros(4)) == math.inf
+    assert math.isnan(pareto_k(np.repeat([0.0, 1.0, 1.5], [900, 99, 1])))
     assert pareto_k(np.concatenate([np.zeros(2), np.full(998, -np.inf)])) == math.inf
 
 

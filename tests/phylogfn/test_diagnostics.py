@@ -85,6 +85,10 @@ def test_warnings_in_plain_words(make_posterior, changes, words):
     assert words in warning
 
 
+def test_the_tail_does_not_matter_where_half_of_the_draws_are_effective(make_posterior):
+    assert posterior_warnings(make_posterior(pareto_k=3.0, ess=1500.0)) == ()
+
+
 def test_warnings_of_the_run_come_first_and_once(make_posterior):
     warnings = posterior_warnings(make_posterior(warnings=("one", "two", "one"), ess=5.0))
     assert warnings[:2] == ("one", "two")

@@ -208,3 +208,14 @@ def test_fast_logarithm():
     near_one = 1.0 + np.random.default_rng(2).normal(0, 1e-6, 2000)
     found = np.array([fast_log(number) for number in near_one])
     np.testing.assert_allclose(found, np.log(near_one), rtol=1e-9)
+
+
+@pytest.mark.parametrize("length", [300.0, 700.0, 5000.0])
+def test_very_long_branches_do_not_overflow(length):
+    model, patterns, tree = make_problem("JC69", 12, 200)
+    lengths = np.full_like(tree.lengths, length)
+    lengths[0] = 0.0
+    long = Tree(tree.parent, tree.children, lengths)
+    found = TreeLikelihood(patterns, model).log_likelihood(long)
+    expected = plain.plain_log_likelihood(long, patterns.masks, patterns.weights, model)
+    assert found == pytest.approx(expected, rel=1e-8)
