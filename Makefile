@@ -25,7 +25,7 @@ PYTHON ?=
 TORCH_ARGS ?=
 PYTEST_ARGS ?=
 VERIFY ?= verification
-DEMO_BUDGET ?= 60s
+DEMO_BUDGET ?= 90s
 SMALLEST := data/primates.fasta --budget 10s --seeds 1
 
 .PHONY: help install demo test check verify benchmarks clean-caches clean
