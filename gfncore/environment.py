@@ -23,12 +23,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Actions",
     "Environment",
+    "FlowScaled",
     "GraphBatch",
     "LearnedBackward",
+    "ManyObjectives",
     "ManyRepresentations",
     "States",
     "representation_keys",
 ]
+
+DENSE_LABELS = 16  # labels an action up to which they are numbered by a table
 
 
 class States(Protocol):
@@ -62,7 +66,8 @@ class Actions:
         The environment's own code, which `step` (or `backstep`) understands; unique in a state.
     action_class : ndarray, shape(A,), dtype=int64, optional
         Actions of one state with the same number lead to isomorphic states: probabilities are of
-        classes. None: every action is a class of its own.
+        classes. None: every action is a class of its own. Two classes may lead to isomorphic
+        states too, if as many backward classes lead back from there: parallel edges.
     """
 
     state: np.ndarray
@@ -78,14 +83,23 @@ class Actions:
         if self.action_class is None or len(self) == 0:
             return np.arange(len(self))
         span = int(self.action_class.max()) + 1
-        return np.unique(self.state * span + self.action_class, return_inverse=True)[1].reshape(-1)
+        label = self.state * span + self.action_class
+        n_labels = (int(self.state[-1]) + 1) * span
+        if n_labels > DENSE_LABELS * len(self):
+            return np.unique(label, return_inverse=True)[1].reshape(-1)
+        used = np.zeros(n_labels, bool)  # few labels: numbered without sorting
+        used[label] = True
+        return (np.cumsum(used) - 1)[label]
 
     @cached_property
     def first_of_class(self) -> np.ndarray:
         """Row of the first action of each class; int64 (C,)."""
         if self.action_class is None or len(self) == 0:
             return np.arange(len(self))
-        return np.unique(self.class_of_action, return_index=True)[1]
+        rows = self.class_of_action
+        first = np.empty(int(rows.max()) + 1, np.int64)
+        first[rows[::-1]] = np.arange(len(self))[::-1]  # of equal rows the last one written stays
+        return first
 
     @cached_property
     def state_of_class(self) -> np.ndarray:
@@ -255,6 +269,28 @@ class LearnedBackward(Protocol):
 
     def backward_graph(self, states: Any) -> GraphBatch:
         """The graphs of the states, with backward actions in `backward_actions` order."""
+        ...
+
+
+@runtime_checkable
+class FlowScaled(Protocol):
+    """Extension for environments whose actions are counted raw, not by class.
+
+    A class of raw actions is then too heavy or too light by a ratio of automorphism counts, and
+    ``log_scale(s') - log_scale(s)``, added to log P_B of each step s -> s', puts it right.
+    """
+
+    def log_scale(self, states: Any) -> np.ndarray:
+        """log of the scale of each state's flow; float64 (B,), zero at s_0."""
+        ...
+
+
+@runtime_checkable
+class ManyObjectives(Protocol):
+    """Extension for environments whose objects have several figures of merit."""
+
+    def objectives(self, states: Any) -> np.ndarray:
+        """Figures of merit of terminal states, each to be made large; float64 (B, K)."""
         ...
 
 

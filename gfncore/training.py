@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from gfncore.averaging import AveragedPolicy
-from gfncore.environment import Environment
+from gfncore.environment import Environment, ManyObjectives
 from gfncore.exploration import backward_trajectories, sample_trajectories
 from gfncore.keys import unique_keys
 from gfncore.objectives import state_divergence
@@ -146,6 +146,10 @@ class Trainer:
                 f"{type(objective).__name__} cannot be trained on the policy's own draws: "
                 f"on_policy is {settings.on_policy}, set it to 0"
             )
+        if objective.needs_objectives and not isinstance(environment, ManyObjectives):
+            raise ValueError(
+                f"{type(objective).__name__} needs figures of merit, and the environment has none"
+            )
         if settings.replay and replay is None:
             raise ValueError(f"settings ask for {settings.replay} from replay, but there is none")
         self.environment = environment
@@ -235,8 +239,16 @@ class Trainer:
     def _scored(self, trajectories: Trajectories, log_reward: np.ndarray) -> ScoredTrajectories:
         log_pf = score_forward(self.environment, self.policy, trajectories)
         log_pb = score_backward(self.environment, self.backward_policy, trajectories)
+        objectives = None
+        if self.objective.needs_objectives:
+            assert isinstance(self.environment, ManyObjectives)
+            values = self.environment.objectives(trajectories.terminals)
+            objectives = torch.from_numpy(values).to(log_pf.device)
         return ScoredTrajectories(
-            log_pf, log_pb.to(log_pf.device), torch.from_numpy(log_reward).to(log_pf.device)
+            log_pf,
+            log_pb.to(log_pf.device),
+            torch.from_numpy(log_reward).to(log_pf.device),
+            objectives,
         )
 
     def step(self) -> dict[str, Any]:

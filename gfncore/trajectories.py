@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, Environment, LearnedBackward
+from gfncore.environment import Actions, Environment, FlowScaled, LearnedBackward
 from gfncore.policies import (
     Policy,
     chunked_logits,
@@ -178,11 +178,14 @@ class ScoredTrajectories:
         log P_F and log P_B of every step, zero at padding, with gradient.
     log_reward : Tensor, shape(n,), dtype=float64
         log R of the object that each trajectory ends in.
+    objectives : Tensor, shape(n, K), dtype=float64, optional
+        Its figures of merit, where an objective asks for them (`needs_objectives`).
     """
 
     log_pf: torch.Tensor
     log_pb: torch.Tensor
     log_reward: torch.Tensor
+    objectives: torch.Tensor | None = None
 
     @staticmethod
     def concat(parts: Sequence[ScoredTrajectories]) -> ScoredTrajectories:
@@ -197,6 +200,9 @@ class ScoredTrajectories:
             join([part.log_pf for part in parts]),
             join([part.log_pb for part in parts]),
             torch.cat([part.log_reward for part in parts]),
+            torch.cat([part.objectives for part in parts if part.objectives is not None])
+            if all(part.objectives is not None for part in parts)
+            else None,
         )
 
 
@@ -221,11 +227,31 @@ def score_backward(
     """log P_B of every step; float64 (n, T), zero at padding.
 
     Zero where every state has one parent; uniform over the backward classes of a state without a
-    backward policy; else that policy's, with gradient.
+    backward policy; else that policy's, with gradient. A `FlowScaled` environment's scales are in.
     """
     table = trajectories.backward
     if table is None:
         return torch.zeros(trajectories.class_index.shape, dtype=torch.float64)
+    log_pb = _class_log_pb(environment, backward_policy, table)
+    if isinstance(environment, FlowScaled):
+        log_pb = log_pb + torch.from_numpy(_scale_steps(environment, trajectories)).to(
+            log_pb.device
+        )
+    return log_pb
+
+
+def _scale_steps(environment: FlowScaled, trajectories: Trajectories) -> np.ndarray:
+    """log_scale(s_{t+1}) - log_scale(s_t) of every step; float64 (n, T), zero at padding."""
+    end = environment.log_scale(trajectories.terminals)[:, None]
+    index = trajectories.state_index
+    start = np.where(index >= 0, environment.log_scale(trajectories.states)[index], end)
+    return np.diff(np.concatenate([start, end], axis=1), axis=1)
+
+
+def _class_log_pb(
+    environment: Environment, backward_policy: Policy | None, table: BackwardTable
+) -> torch.Tensor:
+    """log P_B of every step by classes, float64 (n, T)."""
     if backward_policy is None:
         count = table.actions.classes_per_state(len(table.states))
         log_p = torch.from_numpy(-np.log(count[table.actions.state_of_class]))

@@ -44,9 +44,9 @@ def check_contract(environment: Environment, largest: int = 100_000) -> int:
         children = environment.step(parents, actions.action)
         _check_classes(environment, actions, children)
         _check_undone(environment, parents, actions.action, children)
-        first, inverse = unique_keys(environment.keys(children))
+        _check_parents(environment, level, actions, children)
+        first, _ = unique_keys(environment.keys(children))
         distinct = children.take(first)
-        _check_parents(environment, distinct, inverse, environment.keys(parents))
         visited += len(distinct)
         assert visited <= largest, f"more than {largest} states"
         finished = environment.is_terminal(distinct)
@@ -75,16 +75,21 @@ def _check_actions(environment: Environment, states: Any, actions: Actions) -> N
         assert bool(graph.action_bias.isfinite().all()), "action_bias is not finite"
 
 
+def _links(state: np.ndarray, keys: np.ndarray, classes: np.ndarray) -> dict[tuple, int]:
+    """How many classes of a state lead to each key."""
+    joint = np.column_stack([state.astype(np.uint64), keys, classes.astype(np.uint64)])
+    links: dict[tuple, int] = {}
+    for one in np.unique(joint, axis=0):
+        place = tuple(int(x) for x in one[:3])
+        links[place] = links.get(place, 0) + 1
+    return links
+
+
 def _check_classes(environment: Environment, actions: Actions, children: Any) -> None:
-    """Two actions of a state share a class if and only if their children share a key."""
-    _, child = unique_keys(environment.keys(children))
-    pair = np.stack([actions.state, child], axis=1).astype(np.uint64)
-    _, by_key = unique_keys(pair)
-    joint = np.stack([by_key, actions.class_of_action], axis=1)
-    kinds = len(np.unique(joint, axis=0))
-    assert kinds == by_key.max() + 1 == actions.class_of_action.max() + 1, (
-        "classes of actions and keys of children do not agree"
-    )
+    """Actions of one class lead to isomorphic states."""
+    links = _links(actions.state, environment.keys(children), actions.class_of_action)
+    n_classes = len(actions.first_of_class)
+    assert sum(links.values()) == n_classes, "actions of one class lead to different states"
 
 
 def _check_undone(environment: Environment, parents: Any, codes: np.ndarray, children: Any) -> None:
@@ -104,15 +109,24 @@ def _check_undone(environment: Environment, parents: Any, codes: np.ndarray, chi
     _check_classes(environment, back, before)
 
 
-def _check_parents(
-    environment: Environment, distinct: Any, inverse: np.ndarray, parent_keys: np.ndarray
-) -> None:
-    """The number of parents of a state is the number of its backward classes."""
-    _, parent = unique_keys(parent_keys)
-    links = np.unique(np.stack([inverse, parent], axis=1), axis=0)
-    found = np.bincount(links[:, 0], minlength=len(distinct))
+def _check_parents(environment: Environment, level: Any, actions: Actions, children: Any) -> None:
+    """Between two states, there are as many classes backward as forward."""
+    own, child_keys = environment.keys(level), environment.keys(children)
+    first, _ = unique_keys(child_keys)
+    distinct = children.take(first)
     back = environment.backward_actions(distinct)
-    claimed = back.classes_per_state(len(distinct))
-    assert np.array_equal(found, claimed), "backward classes and parents are not as many"
+    parents = environment.keys(environment.backstep(distinct.take(back.state), back.action))
+    forward = _links(actions.state, child_keys, actions.class_of_action)
+    backward = _links(back.state, parents, back.class_of_action)
+    names = {tuple(int(x) for x in key): i for i, key in enumerate(own)}
+    children_of = [tuple(int(x) for x in key) for key in environment.keys(distinct)]
+    turned: dict[tuple, int] = {}
+    for (child, *parent), count in backward.items():
+        row = names.get(tuple(parent))
+        assert row is not None, "a parent of a state of this level is not on the level before"
+        turned[(row, *children_of[child])] = count
+    assert turned == forward, "backward classes and forward classes are not as many"
     if environment.is_tree:
-        assert (found == 1).all(), "is_tree, but a state has several parents"
+        assert (back.classes_per_state(len(distinct)) == 1).all(), (
+            "is_tree, but a state has several parents"
+        )

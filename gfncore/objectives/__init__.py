@@ -2,17 +2,20 @@
 
 An objective is a module that maps `ScoredTrajectories` to a scalar loss, and says with
 `on_policy_allowed` whether it may be used on the policy's own draws, with `needs_reward` whether
-it reads rewards, and with `log_partition(batch)` which log Z it implies (None: none).
+it reads rewards, with `needs_objectives` whether it reads `ScoredTrajectories.objectives`, and with
+`log_partition(batch)` which log Z it implies (None: none).
 """
 
 from gfncore.objectives.log_variance import LogVariance
 from gfncore.objectives.maximum_likelihood import MaximumLikelihood, state_divergence
+from gfncore.objectives.order_preserving import OrderPreserving
 from gfncore.objectives.trajectory_balance import TrajectoryBalance
 
 __all__ = [
     "OBJECTIVES",
     "LogVariance",
     "MaximumLikelihood",
+    "OrderPreserving",
     "TrajectoryBalance",
     "make_objective",
     "state_divergence",
@@ -22,12 +25,13 @@ OBJECTIVES = {
     "trajectory_balance": TrajectoryBalance,
     "log_variance": LogVariance,
     "maximum_likelihood": MaximumLikelihood,
+    "order_preserving": OrderPreserving,
 }
 
 
 def make_objective(
     name: str, log_z: float = 0.0, loss_shape: str = "square"
-) -> TrajectoryBalance | LogVariance | MaximumLikelihood:
+) -> TrajectoryBalance | LogVariance | MaximumLikelihood | OrderPreserving:
     """The objective of that name.
 
     `log_z` is where a learned log Z starts; `loss_shape` see `gfncore.objectives.shapes`.

@@ -24,6 +24,7 @@ class TrajectoryBalance(nn.Module):
 
     on_policy_allowed = True
     needs_reward = True
+    needs_objectives = False
 
     def __init__(self, log_z: float = 0.0, loss_shape: str = "square") -> None:
         super().__init__()

@@ -26,7 +26,7 @@ def test_a_broken_environment_is_found(hypergrid):
             actions = super().backward_actions(states)
             return Actions(actions.state, actions.action, np.zeros_like(actions.action))
 
-    with pytest.raises(AssertionError, match="classes"):
+    with pytest.raises(AssertionError, match="one class"):
         check_contract(Broken(3))
 
 
@@ -57,3 +57,19 @@ def test_unique_keys_uses_all_128_bits():
     assert len(first) == 3
     assert len(set(key_bytes(keys))) == 3
     assert unique_keys(keys[:0])[0].shape == (0,)
+
+
+def test_parallel_classes_must_be_as_many_on_both_sides(hypergrid):
+    class OneSided(hypergrid.Hypergrid):
+        def forward_actions(self, states):
+            actions = super().forward_actions(states)
+            return Actions(actions.state, actions.action)  # duplicates are no longer one class
+
+    with pytest.raises(AssertionError, match="not as many"):
+        check_contract(OneSided(3, duplicates=True))
+
+
+def test_many_labels_are_numbered_as_few_are():
+    few = Actions(np.array([0, 0, 1, 1]), np.arange(4), np.array([2, 0, 2, 2]))
+    many = Actions(few.state, few.action, few.action_class * 10**9)
+    assert many.class_of_action.tolist() == few.class_of_action.tolist() == [1, 0, 2, 2]

@@ -148,3 +148,18 @@ def test_isomorphic_states_are_one_object(hypergrid, make_policy, duplicates):
         ratio = log_ratio.sum(1).exp().numpy().reshape(6, n)
         error = ratio.std(1) / np.sqrt(n)
         assert (np.abs(ratio.mean(1) - exact.probability) < 4 * error + 1e-6).all()
+
+
+def test_scales_of_flows_are_added_step_by_step(hypergrid, make_policy):
+    class Scaled(hypergrid.Hypergrid):
+        def log_scale(self, states):
+            return states.position.sum(axis=1) * 0.25
+
+    plain, scaled = hypergrid.Hypergrid(4), Scaled(4)
+    policy = make_policy(plain, hidden=8)
+    drawn = sample_trajectories(plain, policy, 20, np.random.default_rng(1))
+    extra = (score_backward(scaled, None, drawn) - score_backward(plain, None, drawn)).numpy()
+    ends = scaled.log_scale(drawn.terminals)
+    np.testing.assert_allclose(extra.sum(axis=1), ends)
+    steps = np.arange(extra.shape[1])[None] < drawn.lengths[:, None] - 1
+    np.testing.assert_allclose(extra, np.where(steps, 0.25, 0.0))  # the last step only stops

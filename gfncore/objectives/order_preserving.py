@@ -1,0 +1,126 @@
+"""Order-preserving objectives (Chen & Mauch 2024, arXiv:2410.00259).
+
+A policy with its P_B implies a reward, up to the constant Z, for the object of each trajectory:
+
+    log R'(tau) = sum log P_F - sum log P_B
+
+It is trained so that R' has the order of the figures of merit u alone; their scale does not matter,
+and there is no exponent to tune. The target distribution is therefore none that is known: it gets
+sharper for as long as training goes on.
+
+One figure of merit: for each pair i, j of the batch, the cross-entropy between the softmax of
+(log R'_i, log R'_j) and (1, 0), (1/2, 1/2) or (0, 1), as u_i is above, equal to or below u_j; the
+mean over pairs.
+
+Several: the cross-entropy between the softmax of log R' over the batch and the uniform distribution
+on its non-dominated members. What is on the front of one batch is dominated in another; with a
+memory, each object is given the number of its front among the batch and the objects of the last
+batches together, and the pairs are trained on these numbers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from gfncore.evaluation.pareto import front_numbers, non_dominated
+from gfncore.trajectories import ScoredTrajectories
+
+__all__ = ["OrderPreserving", "pairwise_order_loss", "pareto_order_loss"]
+
+
+def pairwise_order_loss(log_learned: torch.Tensor, merit: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy of the order of pairs.
+
+    Parameters
+    ----------
+    log_learned : Tensor, shape(n,), dtype=float64
+        log R', up to a constant; n >= 2.
+    merit : Tensor, shape(n,)
+        u, larger is better; -inf allowed.
+
+    Returns
+    -------
+    Tensor, float64 scalar
+        In nats; log 2 for a policy that knows nothing, and at least log 2 times the share of pairs
+        that are equal.
+    """
+    n = len(merit)
+    first, second = torch.triu_indices(n, n, offset=1, device=merit.device)
+    gap = log_learned.index_select(0, first) - log_learned.index_select(0, second)
+    u, v = merit[first], merit[second]
+    second_share = torch.where(u > v, 0.0, torch.where(u == v, 0.5, 1.0))
+    return (nn.functional.softplus(-gap) + second_share * gap).mean()
+
+
+def pareto_order_loss(log_learned: torch.Tensor, front: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of the batch with the uniform distribution on its front.
+
+    Parameters
+    ----------
+    log_learned : Tensor, shape(n,), dtype=float64
+        log R', up to a constant.
+    front : Tensor, shape(n,), dtype=bool
+        The non-dominated members.
+
+    Returns
+    -------
+    Tensor, float64 scalar
+        In nats; at least the logarithm of the number of members of the front.
+    """
+    return -torch.log_softmax(log_learned, dim=0)[front].mean()
+
+
+class OrderPreserving(nn.Module):
+    """The order of the objects of a batch: pairwise, or by fronts where there are several merits.
+
+    Reads ``batch.objectives``, or ``batch.log_reward`` where there is none.
+
+    Parameters
+    ----------
+    memory : int
+        Most objects of earlier batches against which fronts are numbered; 0: the front is that of
+        the batch. Without effect with one objective.
+    """
+
+    on_policy_allowed = True
+    needs_reward = True
+
+    def __init__(self, memory: int = 0) -> None:
+        super().__init__()
+        self.memory = memory
+        self._remembered = np.zeros((0, 0))
+
+    def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
+        """The loss, float64 scalar."""
+        log_learned = (batch.log_pf - batch.log_pb).sum(dim=1)
+        if batch.objectives is None:
+            return pairwise_order_loss(log_learned, batch.log_reward)
+        if batch.objectives.shape[1] == 1:
+            return pairwise_order_loss(log_learned, batch.objectives[:, 0])
+        merits = batch.objectives.detach().cpu().numpy()
+        if self.memory == 0:
+            front = torch.from_numpy(non_dominated(merits)).to(log_learned.device)
+            return pareto_order_loss(log_learned, front)
+        merit = torch.from_numpy(-self._numbered(merits)).to(log_learned.device)
+        return pairwise_order_loss(log_learned, merit)
+
+    def _numbered(self, merits: np.ndarray) -> np.ndarray:
+        """Front number of each row among the batch and the memory, which takes the batch in."""
+        known = self._remembered if len(self._remembered) else merits[:0]
+        together = np.concatenate([merits, known])
+        distinct, first = np.unique(together, axis=0, return_index=True)
+        self._remembered = distinct[np.argsort(first)][: self.memory]  # the latest come first
+        return front_numbers(together)[: len(merits)]
+
+    def log_partition(self, batch: ScoredTrajectories) -> None:
+        """An order has no scale, so there is no log Z: None."""
+
+    def get_extra_state(self) -> torch.Tensor:
+        """The memory, for checkpoints; float64 (m, K)."""
+        return torch.from_numpy(self._remembered.copy())
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        """Put a memory back."""
+        self._remembered = state.numpy().copy()
