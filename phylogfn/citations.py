@@ -1,70 +1,37 @@
-"""What to cite: the references of the methods that a run used, as text or BibTeX."""
+"""What to cite for a tree: the references of the methods that a run used."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from gfncore.citations import (
+    ENGINE_REFERENCES,
+    Reference,
+    bibtex,
+    citations_text,
+    plain_text,
+    read_references,
+    select,
+)
 
 __all__ = [
     "ALWAYS_CITED",
     "REFERENCES",
     "Reference",
     "bibtex",
+    "citations_text",
     "methods_of_model",
     "plain_text",
     "references",
 ]
 
-
-@dataclass(frozen=True)
-class Reference:
-    """A publication.
-
-    Parameters
-    ----------
-    use : str
-        What it is cited for.
-    authors : str
-        ``Surname, Initials and Surname, Initials``.
-    title, source : str
-        Title, and journal, proceedings or book.
-    year : int
-        Year of publication.
-    volume, pages, doi : str
-        Where they exist; ``doi`` without the resolver.
-    url : str
-        When there is no DOI.
-    kind : str
-        BibTeX entry type.
-    """
-
-    use: str
-    authors: str
-    title: str
-    source: str
-    year: int
-    volume: str = ""
-    pages: str = ""
-    doi: str = ""
-    url: str = ""
-    kind: str = "article"
-
-    @property
-    def link(self) -> str:
-        """Where to find it."""
-        return f"https://doi.org/{self.doi}" if self.doi else self.url
-
-
-def _read_references() -> dict[str, Reference]:
-    text = Path(__file__).with_name("references.toml").read_text(encoding="utf-8")
-    return {key: Reference(**entry) for key, entry in tomllib.loads(text).items()}
-
-
-REFERENCES: dict[str, Reference] = _read_references()
-"""All references by their key; they stand in ``references.toml``."""
+REFERENCES: dict[str, Reference] = {
+    **read_references(Path(__file__).with_name("references.toml")),
+    **ENGINE_REFERENCES,
+}
+"""All references by their key: those of ``references.toml`` and the engine's."""
 
 ALWAYS_CITED = (
     "phylogfn",
@@ -96,45 +63,4 @@ def references(keys: Iterable[str] = ALWAYS_CITED) -> dict[str, Reference]:
     KeyError
         A key is not known.
     """
-    found: dict[str, Reference] = {}
-    for key in keys:
-        reference = REFERENCES[key]
-        if not any(other.title == reference.title for other in found.values()):
-            found[key] = reference
-    return found
-
-
-def plain_text(reference: Reference) -> str:
-    """Return a reference as one line of text."""
-    authors = reference.authors.split(" and ")
-    if authors[-1] == "others":
-        names = f"{authors[0].replace(',', '')} et al."
-    else:
-        names = ", ".join(
-            author.replace(", ", " ").replace(". ", "").replace(".", "") for author in authors
-        )
-    where = reference.source
-    if reference.volume:
-        where += f" {reference.volume}"
-    if reference.pages:
-        where += ":" + reference.pages.replace("--", "\u2013")
-    link = f" {reference.link}" if reference.link else ""
-    return f"{names} ({reference.year}). {reference.title}. {where}.{link}"
-
-
-def bibtex(key: str, reference: Reference) -> str:
-    """Return a reference as a BibTeX entry."""
-    field = {"article": "journal", "inproceedings": "booktitle", "incollection": "booktitle"}
-    entries = {
-        "author": reference.authors,
-        "title": f"{{{reference.title}}}",
-        field[reference.kind]: reference.source,
-        "year": str(reference.year),
-        "volume": reference.volume,
-        "pages": reference.pages,
-        "doi": reference.doi,
-        "url": "" if reference.doi else reference.url,
-        "note": f"Cited for {reference.use}",
-    }
-    lines = [f"  {name} = {{{value}}}," for name, value in entries.items() if value]
-    return "\n".join([f"@{reference.kind}{{{key},", *lines, "}"])
+    return select(REFERENCES, keys)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from phylogfn.cli.options import Flag
+from gfncore.command_line import Flag
 
 __all__ = ["cite"]
 
@@ -42,13 +42,7 @@ def cite(
     keys = tuple(citations.REFERENCES) if everything else citations.ALWAYS_CITED
     if output is not None:
         keys = tuple(dict.fromkeys((*keys, *citations.methods_of_model(_model_of(output)))))
-    found = citations.references(keys)
-    if bibtex:
-        print("\n\n".join(citations.bibtex(key, reference) for key, reference in found.items()))
-        return
-    for reference in found.values():
-        print(f"{reference.use[0].upper()}{reference.use[1:]}:")
-        print(f"  {citations.plain_text(reference)}")
+    print(citations.citations_text(citations.references(keys), as_bibtex=bibtex))
 
 
 def _model_of(output: Path) -> str:

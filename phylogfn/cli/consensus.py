@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from phylogfn.cli.options import Flag
+from gfncore.command_line import Flag
 
 __all__ = ["consensus"]
 

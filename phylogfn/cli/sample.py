@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from phylogfn.cli.options import Flag
+from gfncore.command_line import Flag
 
 __all__ = ["sample"]
 

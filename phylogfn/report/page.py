@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from gfncore.progress import format_duration
+from gfncore.report.page import curve_drawings, extra_rows, render_page, resource_rows, signed
 from phylogfn.citations import plain_text, references
 from phylogfn.consensus import consensus_tree
 from phylogfn.diagnostics import (
@@ -21,8 +20,6 @@ from phylogfn.diagnostics import (
     split_names,
 )
 from phylogfn.posterior import Posterior, SplitTable, split_table
-from phylogfn.report.line_chart import draw_line_chart
-from phylogfn.report.training import is_number, read_training
 from phylogfn.report.tree_figure import draw_tree, support_class
 from phylogfn.tree import canonical_newick, splits
 from phylogfn.writers import RunFacts
@@ -32,6 +29,12 @@ __all__ = ["render_report"]
 _TOPOLOGIES_SHOWN = 10
 _CLADES_SHOWN = 10
 _WIDE, _NARROW = 940, 350
+_CURVES = {
+    "log_evidence": "log evidence (nats)",
+    "ess": "effective sample size",
+    "loss": "training loss, whole trees",
+    "state_loss": "training loss, known topologies",
+}
 
 
 def render_report(
@@ -62,31 +65,26 @@ def render_report(
     description = (
         f"Majority-rule consensus tree of {posterior.n_taxa} taxa with clade probabilities"
     )
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.jinja").render(
-        s=summary,
-        name=Path(facts.alignment).name if facts.alignment != "-" else "standard input",
-        cards=_cards(posterior),
-        warnings=summary["warnings"],
-        trees=[
+    values = {
+        "program": "phylogfn",
+        "s": summary,
+        "name": Path(facts.alignment).name if facts.alignment != "-" else "standard input",
+        "cards": _cards(posterior),
+        "warnings": summary["warnings"],
+        "trees": [
             (kind, Markup(draw_tree(root, posterior.names, width=width, title=description)))
             for kind, width in (("wide", _WIDE), ("narrow", _NARROW))
         ],
-        topologies=_topologies(posterior),
-        credible=_credible_sets(posterior),
-        clades=_uncertain_clades(table),
-        checks=_checks(posterior),
-        curves=_curves(training),
-        run=_run_rows(summary, facts),
-        extra=_extra_rows(summary["extra"]),
-        citations=[(r.use, plain_text(r), r.link) for r in references(facts.methods).values()],
-    )
+        "topologies": _topologies(posterior),
+        "credible": _credible_sets(posterior),
+        "clades": _uncertain_clades(table),
+        "checks": _checks(posterior),
+        "curves": curve_drawings(training, _CURVES),
+        "run": _run_rows(summary, facts),
+        "extra": extra_rows(summary["extra"]),
+        "citations": [(r.use, plain_text(r), r.link) for r in references(facts.methods).values()],
+    }
+    return render_page(Path(__file__).parent, values)
 
 
 def _cards(posterior: Posterior) -> list[dict[str, str]]:
@@ -96,7 +94,7 @@ def _cards(posterior: Posterior) -> list[dict[str, str]]:
     return [
         {
             "label": "Log evidence",
-            "value": _signed(posterior.log_evidence, 2),
+            "value": signed(posterior.log_evidence, 2),
             "note": f"\u00b1 {posterior.log_evidence_se:.3f} nats (standard error)",
         },
         {
@@ -126,7 +124,7 @@ def _topologies(posterior: Posterior) -> list[dict[str, Any]]:
             "rank": index + 1,
             "percent": 100 * float(posterior.topology_probabilities[index]),
             "cumulative": f"{100 * cumulative[index]:.1f}\u00a0%",
-            "log_evidence": _signed(float(posterior.topology_log_evidences[index]), 2),
+            "log_evidence": signed(float(posterior.topology_log_evidences[index]), 2),
             "distance": robinson_foulds_splits(held[0], held[index]),
             "newick": canonical_newick(posterior.topology(index), posterior.names, lengths=False),
         }
@@ -195,36 +193,7 @@ def _checks(posterior: Posterior) -> list[dict[str, Any]]:
     ]
 
 
-def _curves(training: Path | None) -> list[dict[str, Any]]:
-    curves = []
-    for curve in read_training(training):
-        drawings = [
-            (
-                kind,
-                Markup(
-                    draw_line_chart(
-                        curve.seconds,
-                        curve.values,
-                        band=curve.errors,
-                        x_label="seconds",
-                        y_label=curve.label,
-                        width=width,
-                        height=height,
-                    )
-                ),
-            )
-            for kind, width, height in (("wide", 460, 230), ("narrow", _NARROW, 220))
-        ]
-        if all(svg for _, svg in drawings):
-            curves.append({"label": curve.label, "drawings": drawings})
-    return curves
-
-
 def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]:
-    use = facts.use
-    took = format_duration(use.wall_seconds)
-    if facts.budget_seconds is not None:
-        took += f" (budget {format_duration(facts.budget_seconds)})"
     return [
         (
             "Alignment",
@@ -233,31 +202,9 @@ def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]
         ),
         ("Model", f"{facts.model}, branch lengths {facts.branch_prior}"),
         ("Posterior draws", f"{summary['n_samples']:,} trees"),
-        ("Run time", took),
-        ("Processor time", format_duration(use.cpu_seconds)),
-        ("Peak memory", f"{use.peak_memory_bytes / 2**20:,.0f} MiB"),
+        *resource_rows(facts.use, facts.budget_seconds),
         ("Likelihood evaluations", f"{facts.likelihood_evaluations:,}"),
         ("Seed", str(facts.seed)),
         ("Program", f"phylogfn {summary['version']}"),
         ("Command", facts.command),
     ]
-
-
-def _extra_rows(extra: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return further entries of the summary as text, those of nested tables among them."""
-    rows = []
-    for key, value in extra.items():
-        name = key.replace("_", " ")
-        if isinstance(value, dict):
-            rows += [(f"{name}: {inner}", text) for inner, text in _extra_rows(value)]
-        elif isinstance(value, str):
-            rows.append((name, value))
-        elif isinstance(value, int) and not isinstance(value, bool):
-            rows.append((name, f"{value:,}"))
-        elif is_number(value):
-            rows.append((name, f"{value:,.4g}"))
-    return rows
-
-
-def _signed(value: float, decimals: int) -> str:
-    return f"{value:,.{decimals}f}".replace("-", "\u2212") if math.isfinite(value) else "n/a"

@@ -5,14 +5,14 @@ Colours are CSS classes, so that the page decides them for light and dark.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from html import escape
 
+from gfncore.report.axes import nice_step
 from phylogfn.consensus import ConsensusTree
 from phylogfn.midpoint import root_at_midpoint
 
-__all__ = ["draw_tree", "nice_step", "support_class"]
+__all__ = ["draw_tree", "support_class"]
 
 _ROW = 21.0
 _FONT = 13.0
@@ -80,15 +80,6 @@ def support_class(support: float) -> str:
     """Return the CSS class of a clade probability: ``s3`` from .95, ``s2`` from .80, ``s1``."""
     shown = round(support, 2)  # the colour goes with the number printed
     return "s3" if shown >= 0.95 else "s2" if shown >= 0.80 else "s1"
-
-
-def nice_step(span: float, parts: int) -> float:
-    """Return a round number (1, 2 or 5 times a power of ten) near ``span / parts``."""
-    if not span > 0:
-        return 1.0
-    raw = span / parts
-    power = 10.0 ** math.floor(math.log10(raw))
-    return min((power * m for m in (1, 2, 5, 10)), key=lambda step: abs(step - raw))
 
 
 def _depths(tree: ConsensusTree) -> list[float]:

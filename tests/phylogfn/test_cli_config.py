@@ -8,7 +8,7 @@ import pytest
 
 from gfncore.errors import UserError
 from phylogfn.cli.config import read_config, resolve_settings, settings_toml
-from phylogfn.settings import parse_branch_prior, parse_duration
+from phylogfn.settings import parse_branch_prior
 
 
 @pytest.fixture
@@ -19,28 +19,6 @@ def config(tmp_path):
         return path
 
     return make
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("30s", 30),
-        ("5m", 300),
-        ("1h", 3600),
-        ("1h30m", 5400),
-        ("90", 90),
-        (".5m", 30),
-        ("2 H", 7200),
-    ],
-)
-def test_durations(text, seconds):
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "5x", "m", "-5m", "0s", "1h30", "5 minutes", "1e3"])
-def test_what_is_no_duration(text):
-    with pytest.raises(ValueError, match="duration"):
-        parse_duration(text)
 
 
 def test_branch_priors():

@@ -7,15 +7,12 @@ import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
 from phylogfn.consensus import consensus_tree
 from phylogfn.posterior import SplitTable, split_table
-from phylogfn.report.line_chart import draw_line_chart
 from phylogfn.report.page import render_report
-from phylogfn.report.training import read_training
-from phylogfn.report.tree_figure import draw_tree, nice_step
+from phylogfn.report.tree_figure import draw_tree
 from phylogfn.writers import summarise
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -142,36 +139,3 @@ def test_a_long_caterpillar_is_drawn():
     lengths = {1 << i: 0.1 for i in range(1, n)} | dict.fromkeys(supports, 0.01) | {full: 0.1}
     svg = draw_tree(consensus_tree(SplitTable(names, supports, lengths, {})), names)
     assert svg.count("<circle") > 1000
-
-
-def test_training_lines_that_are_broken_are_passed_over(training):
-    curves = read_training(training)
-    assert [curve.label for curve in curves] == [
-        "log evidence (nats)",
-        "training loss, whole trees",
-    ]
-    assert curves[0].errors == [0.1] * 9
-    assert curves[1].errors is None
-    assert read_training(training.with_name("missing.jsonl")) == []
-
-
-def test_long_curves_are_thinned(tmp_path):
-    path = tmp_path / "train.jsonl"
-    path.write_text("".join(f'{{"seconds": {i}, "loss": {i}}}\n' for i in range(5000)))
-    (curve,) = read_training(path)
-    assert len(curve.seconds) <= 300
-    assert curve.seconds == curve.values
-    assert curve.seconds[0] == 8.0  # the mean of 0..16
-
-
-def test_chart_of_values_that_are_not_finite():
-    assert draw_line_chart([0, 1], [np.nan, 1.0], x_label="s", y_label="y") == ""
-    svg = draw_line_chart([0, 1, 2], [2.0, np.inf, 2.0], x_label="s", y_label="y")
-    ElementTree.fromstring(svg)
-
-
-@pytest.mark.parametrize(
-    ("span", "parts", "step"), [(1.0, 5, 0.2), (0.37, 5, 0.05), (90, 4, 20), (0, 4, 1)]
-)
-def test_nice_steps(span, parts, step):
-    assert nice_step(span, parts) == pytest.approx(step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -11,12 +12,6 @@ from typing import Any, TypeGuard
 __all__ = ["TrainingCurve", "is_number", "read_training"]
 
 _MOST_POINTS = 300
-_CURVES = {
-    "log_evidence": "log evidence (nats)",
-    "ess": "effective sample size",
-    "loss": "training loss, whole trees",
-    "state_loss": "training loss, known topologies",
-}
 
 
 @dataclass(frozen=True)
@@ -29,12 +24,19 @@ class TrainingCurve:
     errors: list[float] | None
 
 
-def read_training(path: Path | None) -> list[TrainingCurve]:
+def read_training(path: Path | None, labels: Mapping[str, str]) -> list[TrainingCurve]:
     """Return what ``train.jsonl`` tells over time.
 
-    Each line is a JSON object with ``seconds`` and any of ``log_evidence`` (with
-    ``log_evidence_se``), ``ess``, ``loss`` and ``state_loss``. A line cut short, as a
-    killed run leaves it, is passed over.
+    Each line is a JSON object with ``seconds`` and figures; the standard error of a figure is
+    called as the figure with ``_se`` appended. A line cut short, as a killed run leaves it, is
+    passed over.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; without it there are no curves.
+    labels : mapping of str to str
+        The figures to follow, and what to call them.
     """
     if path is None or not path.is_file():
         return []
@@ -47,7 +49,7 @@ def read_training(path: Path | None) -> list[TrainingCurve]:
         if isinstance(row, dict) and is_number(row.get("seconds")):
             rows.append(row)
     rows.sort(key=lambda row: row["seconds"])
-    curves = [_curve(rows, key, label) for key, label in _CURVES.items()]
+    curves = [_curve(rows, key, label) for key, label in labels.items()]
     return [curve for curve in curves if curve is not None]
 
 

@@ -1,0 +1,102 @@
+"""What the command lines share: how they start, end and fail.
+
+Importing this module imports nothing heavy; the modules of commands import what they need when
+they are called.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from gfncore.errors import UserError
+
+__all__ = ["Flag", "build_app", "run_app"]
+
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+"""An option without a value, off unless given."""
+
+
+def build_app(program: str, help: str, commands: Iterable[Callable[..., Any] | App]) -> App:
+    """Return an application of subcommands.
+
+    Parameters
+    ----------
+    program : str
+        Its name.
+    help : str
+        What it does, with examples, as Markdown.
+    commands : iterable of callables or applications
+        The subcommands, in the order of the help.
+    """
+
+    def version() -> str:
+        from gfncore.provenance import software_version
+
+        return f"{program} {software_version()}"
+
+    app = App(
+        name=program,
+        help=help,
+        help_format="markdown",
+        version=version,
+        version_flags=["--version"],
+        suppress_keyboard_interrupt=False,
+    )
+    for command in commands:
+        app.command(command)
+    return app
+
+
+def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return the exit code, which the console script exits with.
+
+    Parameters
+    ----------
+    program : str
+        Its name, which stands at the head of messages.
+    app : App
+        What to run.
+    arguments : sequence of str, optional
+        Default: those of this process.
+
+    Returns
+    -------
+    code : int
+        0 on success, or what the command returned; 2 for a wrong input or usage, said in one line
+        on standard error; 130 when interrupted.
+    """
+    try:
+        result: Any = app(
+            None if arguments is None else list(arguments),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+        sys.stdout.flush()
+    except CycloptsError as error:
+        error.verbose = False
+        return _fail(program, " ".join(str(error).split()))
+    except UserError as error:
+        return _fail(program, str(error))
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output, such as `head`, has had enough; Python would complain again
+        # when it flushes at exit (https://docs.python.org/3/library/signal.html#note-on-sigpipe).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:  # a full disk, a directory without permission
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(program, f"{place}{error.strerror or error}")
+    return result if isinstance(result, int) else 0
+
+
+def _fail(program: str, message: str) -> int:
+    print(f"{program}: error: {message}", file=sys.stderr)
+    return 2

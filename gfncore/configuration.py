@@ -1,0 +1,243 @@
+"""Settings from the command line over a configuration file over defaults.
+
+The file is TOML with one key a setting, named as on the command line (``branch_prior`` or
+``branch-prior``). A key that is not known is an error that names its neighbour. A program derives
+the settings of its commands from :class:`RunSettings`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from gfncore.durations import parse_duration
+from gfncore.errors import UserError
+from gfncore.toml_text import toml_text
+
+__all__ = [
+    "RUN_FILE",
+    "Budget",
+    "Count",
+    "RunSettings",
+    "Seed",
+    "Threads",
+    "available_cores",
+    "read_config",
+    "read_toml",
+    "resolve_settings",
+    "settings_toml",
+]
+
+RUN_FILE = "run.toml"
+"""Where a run leaves its settings, in its output directory."""
+
+
+def _check_budget(value: Any) -> str:
+    text = str(value) if isinstance(value, int | float) else value
+    if not isinstance(text, str):
+        raise ValueError("write 30s, 5m or 1h")
+    parse_duration(text)
+    return text
+
+
+def _check_samples(value: int) -> int:
+    if value < 1:
+        raise ValueError(f"{value} samples cannot be drawn; give 1 or more")
+    return value
+
+
+def _check_seed(value: int) -> int:
+    if not 0 <= value < 2**63:
+        raise ValueError(f"{value} is no seed; give a whole number from 0 to 2^63 - 1")
+    return value
+
+
+def _check_threads(value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise ValueError(f"{value} threads cannot work; give 1 or more")
+    return value
+
+
+Budget = Annotated[str, BeforeValidator(_check_budget)]
+"""Wall-clock time such as ``5m``; a bare number is seconds."""
+Count = Annotated[int, AfterValidator(_check_samples)]
+"""A number of samples, one or more."""
+Seed = Annotated[int, AfterValidator(_check_seed)]
+"""Seed of all random numbers."""
+Threads = Annotated[int | None, AfterValidator(_check_threads)]
+"""Threads; None for all the cores that this process may use."""
+
+
+class RunSettings(BaseModel):
+    """What the settings of all commands that make a run have in common.
+
+    A derived class declares the fields, of which ``output``, ``budget``, ``threads``, ``resume``,
+    ``force`` and ``quiet`` mean the same everywhere.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    COMMAND: ClassVar[str] = ""
+    """The command, such as ``phylogfn sample``."""
+    NOT_CONFIGURED: ClassVar[tuple[str, ...]] = ("output", "resume", "force", "quiet")
+    """Settings of one call, which a configuration file does not hold."""
+    CONTINUABLE: ClassVar[tuple[str, ...]] = (
+        "budget",
+        "samples",
+        "threads",
+        "device",
+        "quiet",
+        "output",
+        "resume",
+        "force",
+    )
+    """Settings that may change when a run is resumed."""
+    POSITIONAL: ClassVar[Mapping[str, str]] = {}
+    """Settings that the command line takes by place, with the word for them."""
+    MISSING: ClassVar[Mapping[str, str]] = {}
+    """What to say when a setting without a default is not given."""
+
+    def configured(self) -> dict[str, Any]:
+        """Return the settings that ``run.toml`` holds, None left out."""
+        values = self.model_dump(mode="json", exclude=set(self.NOT_CONFIGURED))
+        return {key: value for key, value in values.items() if value is not None}
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+Kind = TypeVar("Kind", bound=RunSettings)
+
+
+def resolve_settings(
+    kind: type[Kind], given: Mapping[str, Any], config: Path | None = None
+) -> Kind:
+    """Return the settings of a run.
+
+    Parameters
+    ----------
+    kind : type
+        The settings to make.
+    given : mapping of str to object
+        What the command line says; None where it says nothing.
+    config : Path, optional
+        The configuration file. When a run is resumed, its own ``run.toml`` is read too, and only
+        the settings of :attr:`RunSettings.CONTINUABLE` may differ from it.
+
+    Raises
+    ------
+    UserError
+        A value or a key is wrong; the message says where it came from.
+    """
+    said = {key: value for key, value in given.items() if value is not None}
+    filed = read_config(kind, config) if config is not None else {}
+    origin = dict.fromkeys(filed, str(config))
+    values = {**filed, **said}
+    origin.update((key, _option(kind, key)) for key in said)
+    if values.get("resume"):
+        earlier_path = Path(values["output"]) / RUN_FILE
+        if earlier_path.is_file():
+            earlier = read_config(kind, earlier_path)
+            _check_unchanged(kind, values, earlier, earlier_path)
+            values = {**earlier, **values}
+            origin = {**dict.fromkeys(earlier, str(earlier_path)), **origin}
+    for key, message in kind.MISSING.items():
+        if key not in values:
+            raise UserError(message)
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise UserError(_one_line(kind, error, origin)) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds.
+
+    Raises
+    ------
+    UserError
+        It cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be read ({problem.strerror})") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not a text file; give --config a TOML file") from None
+    except tomllib.TOMLDecodeError as problem:
+        raise UserError(f"{path}: is not valid TOML: {problem}") from None
+
+
+def read_config(kind: type[RunSettings], path: Path) -> dict[str, Any]:
+    """Return the settings that a configuration file holds.
+
+    Raises
+    ------
+    UserError
+        It cannot be read, is no TOML, or has a key that is not known.
+    """
+    known = [name for name in kind.model_fields if name not in kind.NOT_CONFIGURED]
+    settings = {}
+    for key, value in read_toml(path).items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise UserError(f"{path}: unknown key '{key}'{_neighbour(name, known)}")
+        settings[name] = value
+    return settings
+
+
+def settings_toml(settings: RunSettings) -> str:
+    """Return the resolved settings as the text of ``run.toml``."""
+    head = f"# Settings of this run. To repeat it: {settings.COMMAND} --config run.toml -o OUT\n"
+    return head + toml_text(settings.configured())
+
+
+def _check_unchanged(
+    kind: type[RunSettings], values: dict[str, Any], earlier: dict[str, Any], path: Path
+) -> None:
+    defaults = {name: field.default for name, field in kind.model_fields.items()}
+    for key, value in values.items():
+        before = earlier.get(key, defaults.get(key))
+        if key not in kind.CONTINUABLE and value != before:
+            raise UserError(
+                f"{_option(kind, key)} {value} differs from the run to resume ({path}: "
+                f"{before!r}); leave it out, or start a new run in another directory"
+            )
+
+
+def _one_line(kind: type[RunSettings], error: ValidationError, origin: Mapping[str, str]) -> str:
+    problem = error.errors()[0]
+    key = str(problem["loc"][0]) if problem["loc"] else "settings"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "literal_error":
+        message = f"{problem['input']!r} is not offered; {message.removeprefix('Input should be ')}"
+        message = message.replace("; ", "; choose ")
+    elif problem["type"] != "value_error":
+        message = f"{problem['input']!r} will not do: {message[0].lower()}{message[1:]}"
+    if not problem["loc"]:  # a check of several settings together names them itself
+        return message
+    where = origin.get(key, "")
+    label = _option(kind, key)
+    place = f"{label}" if where in ("", label) else f"{where}: {key}"
+    return f"{place}: {message}"
+
+
+def _option(kind: type[RunSettings], key: str) -> str:
+    return kind.POSITIONAL.get(key) or f"--{key.replace('_', '-')}"
+
+
+def _neighbour(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f" (there are: {', '.join(known)})"

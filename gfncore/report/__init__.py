@@ -1,0 +1,1 @@
+"""Parts of the reports: one HTML file each, which opens offline."""

@@ -1,0 +1,124 @@
+"""The frame of a chart as inline SVG: scales, grid lines, numbers and labels.
+
+Colours are CSS classes, so that the page decides them for light and dark.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from html import escape
+
+__all__ = ["Axes", "format_tick", "nice_step", "ticks"]
+
+_RIGHT, _TOP, _BOTTOM = 14.0, 26.0, 42.0
+_DIGIT = 7.2
+
+
+def nice_step(span: float, parts: int) -> float:
+    """Return a round number (1, 2 or 5 times a power of ten) near ``span / parts``."""
+    if not span > 0:
+        return 1.0
+    raw = span / parts
+    power = 10.0 ** math.floor(math.log10(raw))
+    return min((power * m for m in (1, 2, 5, 10)), key=lambda step: abs(step - raw))
+
+
+def ticks(low: float, high: float, parts: int) -> list[float]:
+    """Return round values from ``low`` to ``high``, about ``parts`` steps apart."""
+    step = nice_step(high - low, parts)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [index * step for index in range(first, last + 1)]
+
+
+def format_tick(value: float, low: float, high: float) -> str:
+    """Return a value of an axis from ``low`` to ``high`` with as many decimals as it needs."""
+    step = nice_step(high - low, 4)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    return f"{value:.{decimals}f}".replace("-", "\u2212")
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Where values lie in a chart.
+
+    Parameters
+    ----------
+    x_range, y_range : tuple of float
+        Lowest and highest value shown; the second above the first.
+    x_label, y_label : str
+        What the axes show.
+    width, height : int
+        Size in pixels.
+    """
+
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    x_label: str
+    y_label: str
+    width: int
+    height: int
+
+    @property
+    def left(self) -> float:
+        """Where the horizontal axis begins: right of the widest number."""
+        return 14 + _DIGIT * max(len(format_tick(value, *self.y_range)) for value in self.y_range)
+
+    @property
+    def right(self) -> float:
+        """Where the horizontal axis ends."""
+        return self.width - _RIGHT
+
+    @property
+    def top(self) -> float:
+        """The upper end of the vertical axis."""
+        return _TOP
+
+    @property
+    def bottom(self) -> float:
+        """The lower end of the vertical axis."""
+        return self.height - _BOTTOM
+
+    def x(self, value: float) -> float:
+        """Return the place of a value in pixels."""
+        low, high = self.x_range
+        return self.left + (value - low) / (high - low) * (self.right - self.left)
+
+    def y(self, value: float) -> float:
+        """Return the height of a value in pixels; a value outside lies on the border."""
+        low, high = self.y_range
+        clipped = min(max(value, low), high)
+        return self.top + (high - clipped) / (high - low) * (self.bottom - self.top)
+
+    def draw(self, content: str, label: str) -> str:
+        """Return the chart as an SVG element.
+
+        Parameters
+        ----------
+        content : str
+            What lies upon the grid, as SVG.
+        label : str
+            What assistive programs read.
+        """
+        lines = []
+        for tick in ticks(*self.y_range, 4):
+            lines.append(
+                f'<path class="grid" d="M{self.left:.1f} {self.y(tick):.1f}H{self.right:.1f}"/>'
+                f'<text x="{self.left - 7:.1f}" y="{self.y(tick) + 4:.1f}" text-anchor="end">'
+                f"{format_tick(tick, *self.y_range)}</text>"
+            )
+        for tick in ticks(*self.x_range, max(3, self.width // 130)):
+            lines.append(
+                f'<text x="{self.x(tick):.1f}" y="{self.bottom + 18:.1f}" text-anchor="middle">'
+                f"{format_tick(tick, *self.x_range)}</text>"
+            )
+        return (
+            f'<svg class="chart" role="img" aria-label="{escape(label)}" width="{self.width}" '
+            f'height="{self.height}" viewBox="0 0 {self.width} {self.height}" '
+            f'xmlns="http://www.w3.org/2000/svg" font-size="12.5"><title>{escape(label)}</title>'
+            f"{''.join(lines)}{content}"
+            f'<text x="{self.left:.1f}" y="14">{escape(self.y_label)}</text>'
+            f'<text x="{self.right:.1f}" y="{self.height - 6}" text-anchor="end">'
+            f"{escape(self.x_label)}</text></svg>"
+        )

@@ -1,0 +1,59 @@
+"""Parts of the reports: curves and axes."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from gfncore.report.axes import nice_step
+from gfncore.report.line_chart import draw_line_chart
+from gfncore.report.training import read_training
+
+LABELS = {"log_evidence": "log evidence", "loss": "training loss", "ess": "not there"}
+
+
+@pytest.fixture
+def training(tmp_path):
+    path = tmp_path / "train.jsonl"
+    rows = [
+        {"seconds": i, "log_evidence": -6490 + i / 9, "log_evidence_se": 0.1, "loss": 1 / (i + 1)}
+        for i in range(9)
+    ]
+    path.write_text("\n".join(json.dumps(row) for row in rows) + '\n{"seconds": 9, "lo')
+    return path
+
+
+def test_training_lines_that_are_broken_are_passed_over(training):
+    curves = read_training(training, LABELS)
+    assert [curve.label for curve in curves] == [
+        "log evidence",
+        "training loss",
+    ]
+    assert curves[0].errors == [0.1] * 9
+    assert curves[1].errors is None
+    assert read_training(training.with_name("missing.jsonl"), LABELS) == []
+
+
+def test_long_curves_are_thinned(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text("".join(f'{{"seconds": {i}, "loss": {i}}}\n' for i in range(5000)))
+    (curve,) = read_training(path, LABELS)
+    assert len(curve.seconds) <= 300
+    assert curve.seconds == curve.values
+    assert curve.seconds[0] == 8.0  # the mean of 0..16
+
+
+def test_chart_of_values_that_are_not_finite():
+    assert draw_line_chart([0, 1], [np.nan, 1.0], x_label="s", y_label="y") == ""
+    svg = draw_line_chart([0, 1, 2], [2.0, np.inf, 2.0], x_label="s", y_label="y")
+    ElementTree.fromstring(svg)
+
+
+@pytest.mark.parametrize(
+    ("span", "parts", "step"), [(1.0, 5, 0.2), (0.37, 5, 0.05), (90, 4, 20), (0, 4, 1)]
+)
+def test_nice_steps(span, parts, step):
+    assert nice_step(span, parts) == pytest.approx(step)
