@@ -5,6 +5,14 @@ from gfncore.evaluation.ess import effective_sample_size
 from gfncore.evaluation.exact import ExactDistribution, exact_distribution
 from gfncore.evaluation.goodness_of_fit import ChiSquared, chi_squared, total_variation
 from gfncore.evaluation.log_partition import log_partition, log_partition_with_known
+from gfncore.evaluation.pareto import (
+    front_numbers,
+    hypervolume,
+    igd_plus,
+    non_dominated,
+    r2_indicator,
+    simplex_weights,
+)
 from gfncore.evaluation.pareto_k import generalised_pareto_fit, pareto_k
 
 __all__ = [
@@ -14,9 +22,15 @@ __all__ = [
     "chi_squared",
     "effective_sample_size",
     "exact_distribution",
+    "front_numbers",
     "generalised_pareto_fit",
+    "hypervolume",
+    "igd_plus",
     "log_partition",
     "log_partition_with_known",
+    "non_dominated",
     "pareto_k",
+    "r2_indicator",
+    "simplex_weights",
     "total_variation",
 ]

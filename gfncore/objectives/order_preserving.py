@@ -73,9 +73,7 @@ def pareto_order_loss(log_learned: torch.Tensor, front: torch.Tensor) -> torch.T
 
 
 class OrderPreserving(nn.Module):
-    """The order of the objects of a batch: pairwise, or by fronts where there are several merits.
-
-    Reads ``batch.objectives``, or ``batch.log_reward`` where there is none.
+    """The order of ``batch.objectives``: pairwise, or by fronts where there are several of them.
 
     Parameters
     ----------
@@ -86,6 +84,7 @@ class OrderPreserving(nn.Module):
 
     on_policy_allowed = True
     needs_reward = True
+    needs_objectives = True
 
     def __init__(self, memory: int = 0) -> None:
         super().__init__()
@@ -96,7 +95,7 @@ class OrderPreserving(nn.Module):
         """The loss, float64 scalar."""
         log_learned = (batch.log_pf - batch.log_pb).sum(dim=1)
         if batch.objectives is None:
-            return pairwise_order_loss(log_learned, batch.log_reward)
+            raise ValueError("an order-preserving objective was given a batch without objectives")
         if batch.objectives.shape[1] == 1:
             return pairwise_order_loss(log_learned, batch.objectives[:, 0])
         merits = batch.objectives.detach().cpu().numpy()
