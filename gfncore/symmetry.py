@@ -157,9 +157,13 @@ def canonical_graphs(graphs: ColouredGraphs, symmetry: Symmetry) -> ColouredGrap
     return ColouredGraphs(colours, graphs.n_nodes, edges, graphs.n_edges)
 
 
-def _arrays(graphs: ColouredGraphs) -> tuple[np.ndarray, ...]:
-    whole = (graphs.colours, graphs.n_nodes, graphs.edges, graphs.n_edges)
-    return tuple(np.ascontiguousarray(x, np.int32) for x in whole)
+def _arrays(graphs: ColouredGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    return (
+        np.ascontiguousarray(graphs.colours, np.int32),
+        np.ascontiguousarray(graphs.n_nodes, np.int32),
+        np.ascontiguousarray(graphs.edges, np.int32),
+        np.ascontiguousarray(graphs.n_edges, np.int32),
+    )
 
 
 def _analyse(graphs: ColouredGraphs, pairs: np.ndarray) -> Symmetry:

@@ -8,6 +8,8 @@ collision would leave a partition coarser than it could be and costs time, never
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
@@ -19,14 +21,16 @@ ZERO = np.uint64(0)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-@intrinsic
-def lowest_bit(typingctx, word):  # pyright: ignore[reportUnusedParameter]
-    """Index (int64) of the lowest bit that is set in a uint64 (64 if none is)."""
+def _lowest_bit(_typing_context, _word):
+    """Index (int64) of the lowest bit that is set in a uint64; 64 if none is."""
 
-    def generate(context, builder, signature, arguments):
+    def generate(context, builder, _signature, arguments):
         return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
 
     return types.int64(types.uint64), generate
+
+
+lowest_bit: Any = intrinsic(_lowest_bit)
 
 
 @njit(cache=True, nogil=True)
