@@ -12,7 +12,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -24,6 +24,7 @@ __all__ = [
     "RUN_FILE",
     "Budget",
     "Count",
+    "Device",
     "RunSettings",
     "Seed",
     "Threads",
@@ -70,6 +71,8 @@ Count = Annotated[int, AfterValidator(_check_samples)]
 """A number of samples, one or more."""
 Seed = Annotated[int, AfterValidator(_check_seed)]
 """Seed of all random numbers."""
+Device = Literal["auto", "cpu", "cuda"]
+"""Where a network runs; ``auto`` for CUDA where there is some."""
 Threads = Annotated[int | None, AfterValidator(_check_threads)]
 """Threads; None for all the cores that this process may use."""
 
@@ -100,6 +103,8 @@ class RunSettings(BaseModel):
     """Settings that may change when a run is resumed."""
     POSITIONAL: ClassVar[Mapping[str, str]] = {}
     """Settings that the command line takes by place, with the word for them."""
+    EXCLUSIVE: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Groups of settings of which one on the command line stands for those of the file."""
     MISSING: ClassVar[Mapping[str, str]] = {}
     """What to say when a setting without a default is not given."""
 
@@ -141,6 +146,9 @@ def resolve_settings(
     """
     said = {key: value for key, value in given.items() if value is not None}
     filed = read_config(kind, config) if config is not None else {}
+    for group in kind.EXCLUSIVE:
+        if any(key in said for key in group):
+            filed = {key: value for key, value in filed.items() if key not in group}
     origin = dict.fromkeys(filed, str(config))
     values = {**filed, **said}
     origin.update((key, _option(kind, key)) for key in said)

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 from pydantic import field_validator
 
-from gfncore.configuration import Budget, Count, RunSettings, Seed, Threads, available_cores
+from gfncore.configuration import Budget, Count, Device, RunSettings, Seed, Threads, available_cores
 from gfncore.durations import parse_duration
 
 __all__ = ["SampleSettings", "parse_branch_prior"]
@@ -66,7 +66,7 @@ class SampleSettings(RunSettings):
     """Seed of all random numbers."""
     threads: Threads = None
     """Threads; None for all the cores that this process may use."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Where the network runs."""
     data_type: Literal["dna", "rna", "protein"] | None = None
     """None: found from the characters."""

@@ -14,10 +14,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("phylogfn", "gfncore")
+PACKAGES = ("phylogfn", "molgen", "gfncore")
 
 # name on PyPI -> name on conda-forge or bioconda, where they differ
-CONDA_NAME = {"torch": "pytorch", "torch-geometric": "pytorch_geometric"}
+CONDA_NAME = {
+    "torch": "pytorch",
+    "torch-geometric": "pytorch_geometric",
+    "igraph": "python-igraph",
+}
 # name on PyPI -> import package, where they differ
 IMPORT_NAME = {"biopython": "Bio", "torch-geometric": "torch_geometric", "torchgfn": "gfn"}
 
@@ -82,7 +86,8 @@ def imported_by(path: Path) -> Iterator[str]:
 
 def test_every_import_is_declared(project: dict) -> None:
     extras = project["optional-dependencies"]
-    run_time = [requirement(line)[0] for line in [*project["dependencies"], *extras["ete"]]]
+    optional = [*extras["ete"], *extras["docking"]]
+    run_time = [requirement(line)[0] for line in [*project["dependencies"], *optional]]
     known = {IMPORT_NAME.get(name, name) for name in run_time}
     known |= set(sys.stdlib_module_names) | set(PACKAGES) | {"markupsafe"}  # Jinja2's own types
     foreign = {
@@ -95,9 +100,17 @@ def test_every_import_is_declared(project: dict) -> None:
     assert not foreign
 
 
-def test_the_engine_does_not_import_what_is_built_on_it() -> None:
-    for path in (ROOT / "gfncore").rglob("*.py"):
-        assert "phylogfn" not in set(imported_by(path)), path
+@pytest.mark.parametrize(
+    ("package", "foreign"),
+    [
+        ("gfncore", {"phylogfn", "molgen", "rdkit", "Bio"}),
+        ("molgen", {"phylogfn"}),
+        ("phylogfn", {"molgen"}),
+    ],
+)
+def test_nothing_imports_upward_or_sideways(package: str, foreign: set[str]) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        assert not foreign & set(imported_by(path)), path
 
 
 def test_folders_that_are_no_packages() -> None:

@@ -1,0 +1,1 @@
+"""The command line of molgen: one file a subcommand."""

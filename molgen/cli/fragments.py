@@ -1,0 +1,70 @@
+"""``molgen fragments``: a file of fragments from molecules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from gfncore.command_line import Flag
+
+__all__ = ["fragments"]
+
+
+def fragments(
+    smiles_file: Path,
+    /,
+    *,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], show_default="standard output")
+    ] = None,
+    method: Literal["brics", "rings"] = "brics",
+    max_fragments: Annotated[int, Parameter(name="--max-fragments")] = 200,
+    min_count: int = 2,
+    force: Flag = False,
+) -> None:
+    """Cut molecules into fragments, for `molgen sample --fragments`.
+
+    **Examples**
+
+    ```
+    molgen fragments actives.smi -o mine.smi
+    molgen fragments actives.smi --method rings --min-count 5 > mine.smi
+    molgen sample -o out --fragments mine.smi
+    ```
+
+    Parameters
+    ----------
+    smiles_file
+        SMILES, one a line.
+    output
+        The file to write.
+    method
+        Cut at the bonds that synthesis makes (brics), or between rings and chains (rings).
+    max_fragments
+        Most fragments kept, the commonest first.
+    min_count
+        Fragments found in fewer molecules are left out.
+    force
+        Replace a file that is there.
+    """
+    from gfncore.errors import UserError
+    from gfncore.output import write_atomic
+
+    if output is not None and output.exists() and not force:
+        raise UserError(f"{output} exists; give --force to replace it, or another name")
+    if output is not None and not output.absolute().parent.is_dir():
+        raise UserError(f"{output.parent} is no directory; make it first")
+    for name, value in (("--max-fragments", max_fragments), ("--min-count", min_count)):
+        if value < 1:
+            raise UserError(f"{name} {value}: give 1 or more")
+    from molgen.fragmentation import fragment_file
+
+    text = fragment_file(
+        smiles_file, method=method, max_fragments=max_fragments, min_count=min_count
+    )
+    if output is None:
+        print(text, end="")
+    else:
+        write_atomic(output, text)

@@ -1,0 +1,45 @@
+"""Options that several commands have, and what they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+
+__all__ = [
+    "SCORE",
+    "SPACE",
+    "RUN",
+    "Config",
+    "Core",
+    "Device",
+    "Elements",
+    "FragmentFile",
+    "Output",
+    "Reward",
+    "RingSizes",
+    "Seed",
+    "Threads",
+    "said",
+]
+
+SCORE = Group("Score", sort_key=1)
+SPACE = Group("Molecules", sort_key=2)
+RUN = Group("Run", sort_key=3)
+
+Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+Reward = Annotated[str | None, Parameter(group=SCORE, show_default="qed")]
+Config = Annotated[Path | None, Parameter(group=SCORE)]
+Elements = Annotated[str | None, Parameter(group=SPACE)]
+RingSizes = Annotated[str | None, Parameter(group=SPACE)]
+FragmentFile = Annotated[str | None, Parameter(group=SPACE, show_default="those of molgen")]
+Core = Annotated[str | None, Parameter(group=SPACE, allow_leading_hyphen=True)]
+Seed = Annotated[int | None, Parameter(group=RUN, show_default="1")]
+Threads = Annotated[int | None, Parameter(group=RUN, show_default="all cores")]
+Device = Annotated[Literal["auto", "cpu", "cuda"] | None, Parameter(group=RUN, show_default="auto")]
+
+
+def said(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what the command line says of settings: what was given, the file of them left out."""
+    return {key: value for key, value in given.items() if key != "config" and value is not False}

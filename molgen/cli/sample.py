@@ -1,0 +1,129 @@
+"""``molgen sample``: the main job."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from gfncore.command_line import Flag
+from molgen.cli import options
+from molgen.cli.options import RUN, SPACE
+
+__all__ = ["sample"]
+
+
+def sample(
+    *,
+    output: options.Output,
+    reward: options.Reward = None,
+    config: options.Config = None,
+    reward_exponent: Annotated[
+        float | None, Parameter(group=options.SCORE, show_default="1")
+    ] = None,
+    environment: Annotated[
+        Literal["fragments", "atoms"] | None, Parameter(group=SPACE, show_default="fragments")
+    ] = None,
+    core: options.Core = None,
+    max_atoms: Annotated[int | None, Parameter(group=SPACE, show_default="45 or 30")] = None,
+    max_fragments: Annotated[int | None, Parameter(group=SPACE, show_default="8")] = None,
+    fragments: options.FragmentFile = None,
+    elements: options.Elements = None,
+    ring_sizes: options.RingSizes = None,
+    samples: Annotated[int | None, Parameter(group=RUN, show_default="1000")] = None,
+    oracle_calls: Annotated[int | None, Parameter(group=RUN, show_default="10000")] = None,
+    budget: Annotated[str | None, Parameter(group=RUN, show_default="5m")] = None,
+    symmetry: Annotated[
+        Literal["merged", "reward_scaling", "flow_scaling", "none"] | None,
+        Parameter(group=RUN, show_default="merged"),
+    ] = None,
+    objective: Annotated[
+        Literal["trajectory_balance", "log_variance", "order_preserving"] | None,
+        Parameter(group=RUN, show_default="trajectory_balance"),
+    ] = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    device: options.Device = None,
+    resume: Flag = False,
+    force: Flag = False,
+    quiet: Annotated[Flag, Parameter(name=["--quiet", "-q"])] = False,
+) -> None:
+    """Sample molecules in proportion to a score, with the probability of each.
+
+    Writes to the output directory: `report.html` (look here first), `library.csv`, `library.smi`,
+    `library.sdf`, `summary.json`; with several objectives `pareto.csv`.
+
+    **Examples**
+
+    ```
+    molgen sample -o out
+    molgen sample -o out --config my-score.toml --budget 10m --seed 7
+    molgen sample -o out --core "c1ccc([*])cc1[*]" --reward qed
+    molgen sample -o out --environment atoms --elements C,N,O --max-atoms 12
+    molgen sample -o out --resume --budget 20m
+    molgen sample --config out/run.toml -o again
+    ```
+
+    Parameters
+    ----------
+    output
+        Directory of the results; made if missing, refused if not empty.
+    reward
+        A score by its name; `molgen rewards` lists them.
+    config
+        TOML file of settings, of the score, or of both; the command line goes first.
+    reward_exponent
+        Molecules are drawn in proportion to the score raised to this power: the higher, the
+        better and the less diverse the molecules are.
+    environment
+        Build molecules from fragments or atom by atom.
+    core
+        SMILES that every molecule grows from, [*] where it may grow.
+    max_atoms
+        Most heavy atoms of a molecule.
+    max_fragments
+        Most fragments of a molecule.
+    fragments
+        File of fragments; `molgen fragments` makes one from molecules.
+    elements
+        Kinds of atom when building from atoms, such as C,N,O,F,S,Cl.
+    ring_sizes
+        Sizes of rings when building from atoms, such as 5,6; or any, or none.
+    samples
+        Molecules of the library.
+    oracle_calls
+        Most molecules that are scored.
+    budget
+        Wall-clock time for training: 30s, 5m, 1h. The run ends earlier when it is accurate enough.
+    symmetry
+        How symmetric molecules are kept from being drawn too often or too seldom.
+    objective
+        What training makes small.
+    seed
+        The same seed gives the same files.
+    threads
+        Threads to use.
+    device
+        Where the network runs.
+    resume
+        Go on with the interrupted run in the output directory.
+    force
+        Replace the run in the output directory.
+    quiet
+        Say nothing but warnings and errors.
+    """
+    given = dict(locals())  # the options by their names, before anything else is one
+    from gfncore.progress import Progress
+
+    with Progress("molgen", quiet=quiet) as progress:
+        # The first words come before anything heavy is imported.
+        progress.phase(f"starting in {output}")
+        from gfncore.output import check_output
+        from molgen.settings import resolve_sample
+
+        check_output(output, force=force, resume=resume)
+        settings = resolve_sample(options.said(given), config)
+        progress.budget_seconds = settings.budget_seconds
+        from molgen.sampling import run_sample
+
+        run_sample(settings, progress)

@@ -1,0 +1,301 @@
+"""The settings of ``molgen sample`` and ``molgen exact``: names, defaults and checks in one place.
+
+A setting has the same name in the configuration file (``max_atoms = 30``) and on the command line
+(``--max-atoms 30``). The file may hold the tables of the scoring as well (``[scoring]``,
+``[[scoring.component]]``), in the place of ``reward``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, field_validator, model_validator
+
+from gfncore.configuration import (
+    Budget,
+    Count,
+    Device,
+    RunSettings,
+    Seed,
+    Threads,
+    available_cores,
+    read_config,
+    resolve_settings,
+)
+from gfncore.durations import parse_duration
+
+__all__ = [
+    "CORRECTIONS",
+    "ExactSettings",
+    "SampleSettings",
+    "resolve_exact",
+    "resolve_sample",
+    "scoring_of_config",
+]
+
+CORRECTIONS = ("merged", "reward_scaling", "flow_scaling", "none")
+"""How symmetric molecules are kept from being drawn too often or too seldom."""
+
+_ONLY = {
+    "atoms": ("elements", "ring_sizes"),
+    "fragments": ("fragments", "max_fragments"),
+}
+"""Settings that mean something in one environment alone."""
+
+
+def _words(value: Any) -> Any:
+    """``C,N,O`` as a list; a list as it is."""
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+def _rings(value: Any) -> Any:
+    words = [value] if isinstance(value, int) else _words(value)
+    if not isinstance(words, list | tuple) or tuple(words) in (("any",), ("none",)):
+        return words
+    try:
+        return [int(word) for word in words]
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{value!r} are no ring sizes; write them as 5,6, or 'any', or 'none' for no rings"
+        ) from None
+
+
+def _corrections(value: Any) -> Any:
+    words = _words(value)
+    return list(CORRECTIONS) if words == ["all"] else words
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_words)]
+RingSizes = Annotated[
+    tuple[int, ...] | tuple[Literal["any", "none"]],
+    BeforeValidator(_rings),
+]
+Correction = Literal["merged", "reward_scaling", "flow_scaling", "none"]
+
+
+class MoleculeSettings(RunSettings):
+    """What both commands are told of the space of molecules and of its score."""
+
+    EXCLUSIVE: ClassVar[tuple[tuple[str, ...], ...]] = (("reward", "scoring", "scoring_directory"),)
+    LIMITS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Defaults that depend on the environment."""
+
+    output: Path
+    """Directory of the results."""
+    reward: str | None = None
+    """A score by its name, as ``molgen rewards`` lists them; ``qed`` where no score is given."""
+    scoring: dict[str, Any] | None = None
+    """The tables of a scoring file, in the place of ``reward``."""
+    scoring_directory: str | None = None
+    """Where files that ``scoring`` names are looked for."""
+    environment: Literal["fragments", "atoms"] = "fragments"
+    """How molecules are built."""
+    elements: Names | None = None
+    """Kinds of atom (environment ``atoms``)."""
+    ring_sizes: RingSizes | None = None
+    """Sizes of rings allowed (environment ``atoms``)."""
+    fragments: str | None = None
+    """File of fragments (environment ``fragments``); None for the one that comes with molgen."""
+    max_fragments: int | None = None
+    """Most fragments of a molecule (environment ``fragments``)."""
+    max_atoms: int | None = None
+    """Most heavy atoms of a molecule."""
+    core: str | None = None
+    """SMILES that every molecule grows from."""
+    seed: Seed = 1
+    """Seed of all random numbers."""
+    threads: Threads = None
+    """Threads; None for all the cores that this process may use."""
+    device: Device = "auto"
+    """Where the network runs."""
+    budget: Budget = "5m"
+    """Wall-clock time for training."""
+    resume: bool = False
+    force: bool = False
+    quiet: bool = False
+
+    @property
+    def budget_seconds(self) -> float:
+        """The budget in seconds."""
+        return parse_duration(self.budget)
+
+    @property
+    def n_threads(self) -> int:
+        """Number of threads, resolved."""
+        return self.threads if self.threads is not None else available_cores()
+
+    @property
+    def allowed_ring_sizes(self) -> tuple[int, ...] | None:
+        """Sizes of rings allowed; None for any."""
+        if self.ring_sizes in (None, ("any",)):
+            return None
+        if self.ring_sizes == ("none",):
+            return ()
+        return tuple(int(size) for size in self.ring_sizes or ())
+
+    @property
+    def score_name(self) -> str:
+        """The score in a few words."""
+        if self.reward is not None:
+            return self.reward
+        components = (self.scoring or {}).get("component", [])
+        names = [str(c.get("name", c.get("type", "?"))) for c in components if isinstance(c, dict)]
+        return " \u00d7 ".join(names) if names else "scoring file"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, values: Any) -> Any:
+        """Set what depends on other settings, so that ``run.toml`` tells all of it."""
+        if not isinstance(values, dict):
+            return values
+        values = {key: value for key, value in values.items() if value is not None}
+        if "reward" in values and "scoring" in values:
+            raise ValueError(
+                "both 'reward' and the tables [scoring] are given; leave one of them out"
+            )
+        if "scoring" not in values:
+            values.setdefault("reward", "qed")
+        environment = values.get("environment", cls.model_fields["environment"].default)
+        for other, keys in _ONLY.items():
+            for key in keys:
+                if key in values and other != environment and environment in _ONLY:
+                    raise ValueError(
+                        f"--{key.replace('_', '-')} belongs to the environment {other}; leave it "
+                        f"out, or give --environment {other}"
+                    )
+        for key, value in cls.LIMITS.get(environment, {}).items():
+            values.setdefault(key, value)
+        return values
+
+    @field_validator("elements")
+    @classmethod
+    def _elements(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and (not value or len(set(value)) < len(value)):
+            raise ValueError("give each kind of atom once, such as C,N,O")
+        return value
+
+    @field_validator("ring_sizes")
+    @classmethod
+    def _ring_sizes(cls, value: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        if value not in (None, ("any",), ("none",)) and (
+            not value or any(int(size) < 3 for size in value)
+        ):
+            raise ValueError("a ring has 3 atoms or more; write sizes as 5,6")
+        return value
+
+    @field_validator("max_atoms", "max_fragments")
+    @classmethod
+    def _positive(cls, value: int | None) -> int | None:
+        if value is not None and value < 1:
+            raise ValueError(f"{value} leaves no molecule to build; give 1 or more")
+        return value
+
+
+class SampleSettings(MoleculeSettings):
+    """Settings of ``molgen sample``."""
+
+    COMMAND: ClassVar[str] = "molgen sample"
+    CONTINUABLE: ClassVar[tuple[str, ...]] = (*RunSettings.CONTINUABLE, "oracle_calls")
+    LIMITS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "atoms": {
+            "elements": ("C", "N", "O", "F", "S", "Cl"),
+            "ring_sizes": (5, 6),
+            "max_atoms": 30,
+        },
+        "fragments": {"max_fragments": 8, "max_atoms": 45},
+    }
+
+    samples: Count = 1000
+    """Molecules of the library."""
+    oracle_calls: int = 10000
+    """Most molecules that are scored."""
+    symmetry: Correction = "merged"
+    """How symmetric molecules are kept from being drawn too often or too seldom."""
+    objective: Literal["trajectory_balance", "log_variance", "order_preserving"] = (
+        "trajectory_balance"
+    )
+    """What training makes small."""
+    reward_exponent: float = 1.0
+    """Molecules are drawn in proportion to the score raised to this power."""
+
+    @field_validator("oracle_calls")
+    @classmethod
+    def _oracle_calls(cls, value: int) -> int:
+        if value < 1:
+            raise ValueError(f"{value} calls score no molecule; give 1 or more")
+        return value
+
+    @field_validator("reward_exponent")
+    @classmethod
+    def _reward_exponent(cls, value: float) -> float:
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"{value} is no exponent; give a number of 0 or more")
+        return value
+
+
+class ExactSettings(MoleculeSettings):
+    """Settings of ``molgen exact``."""
+
+    COMMAND: ClassVar[str] = "molgen exact"
+    LIMITS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "atoms": {"elements": ("C", "N", "O"), "ring_sizes": ("any",), "max_atoms": 5},
+        "fragments": {"max_fragments": 3, "max_atoms": 45},
+    }
+
+    environment: Literal["fragments", "atoms"] = "atoms"
+    """How molecules are built."""
+    symmetry: Annotated[tuple[Correction, ...], BeforeValidator(_corrections)] = CORRECTIONS
+    """The corrections to compare."""
+    draws: Count = 100_000
+    """Molecules drawn from the trained sampler for the test of goodness of fit."""
+
+
+def resolve_sample(given: Mapping[str, Any], config: Path | None = None) -> SampleSettings:
+    """Return the settings of ``molgen sample``.
+
+    See :func:`gfncore.configuration.resolve_settings`.
+    """
+    return resolve_settings(SampleSettings, _with_directory(given, config, SampleSettings), config)
+
+
+def resolve_exact(given: Mapping[str, Any], config: Path | None = None) -> ExactSettings:
+    """Return the settings of ``molgen exact``.
+
+    See :func:`gfncore.configuration.resolve_settings`.
+    """
+    return resolve_settings(ExactSettings, _with_directory(given, config, ExactSettings), config)
+
+
+def scoring_of_config(path: Path) -> dict[str, Any]:
+    """Return the settings ``reward``, ``scoring`` and ``scoring_directory`` of a file.
+
+    The file may be a scoring file alone or a ``run.toml``.
+
+    Raises
+    ------
+    UserError
+        It cannot be read, or has a key that is not known.
+    """
+    filed = read_config(SampleSettings, path)
+    return {
+        "reward": filed.get("reward"),
+        "scoring": filed.get("scoring"),
+        "scoring_directory": filed.get("scoring_directory", str(path.absolute().parent)),
+    }
+
+
+def _with_directory(
+    given: Mapping[str, Any], config: Path | None, kind: type[MoleculeSettings]
+) -> dict[str, Any]:
+    """Let the files of a scoring table be looked for beside the file that has the table."""
+    said = dict(given)
+    if config is None or said.get("reward") is not None:
+        return said
+    filed = read_config(kind, config)
+    if "scoring" in filed and "scoring_directory" not in filed:
+        said.update(scoring=filed["scoring"], scoring_directory=str(config.absolute().parent))
+    return said
