@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["hash_states", "renumber"]
+__all__ = ["hash_states", "perfect_matchings", "renumber"]
 
 
 @njit(cache=True, nogil=True)
@@ -104,3 +104,60 @@ def hash_states(colour, n_nodes, edges, n_edges, stage, mark):
                 x = _mixed((x + step) ^ np.uint64(word))
             keys[i, lane] = x
     return keys
+
+
+@njit(cache=True, nogil=True)
+def perfect_matchings(wanted, ends, most):
+    """All sets of edges that meet each wanted node exactly once.
+
+    Parameters
+    ----------
+    wanted : ndarray, shape(n,), dtype=int64
+        1 for nodes to be met; no edge has an end at another one.
+    ends : ndarray, shape(m, 2), dtype=int64
+    most : int
+        The search ends when it has found so many.
+
+    Returns
+    -------
+    ndarray, shape(k, m), dtype=bool
+    """
+    n, m = len(wanted), len(ends)
+    found = np.zeros((4, m), np.bool_)
+    k = 0
+    met = np.zeros(n, np.bool_)
+    chosen = np.full(n // 2 + 1, -1, np.int64)  # the edge taken at each depth
+    node = np.zeros(n // 2 + 1, np.int64)  # the node it was taken for
+    depth, fresh = 0, True
+    while depth >= 0 and k < most:
+        if fresh:  # the first node that is not met yet
+            node[depth] = -1
+            for u in range(n):
+                if wanted[u] == 1 and not met[u]:
+                    node[depth] = u
+                    break
+            chosen[depth] = -1
+            if node[depth] < 0:
+                if k == len(found):
+                    found = np.concatenate((found, np.zeros_like(found)))
+                for d in range(depth):
+                    found[k, chosen[d]] = True
+                k += 1
+        elif chosen[depth] >= 0:
+            met[ends[chosen[depth], 0]] = met[ends[chosen[depth], 1]] = False
+        fresh = False
+        u, taken = node[depth], -1
+        if u >= 0:
+            for e in range(chosen[depth] + 1, m):
+                a, b = ends[e, 0], ends[e, 1]
+                if (a == u or b == u) and not met[a] and not met[b]:
+                    taken = e
+                    break
+        if taken < 0:
+            depth -= 1
+        else:
+            chosen[depth] = taken
+            met[ends[taken, 0]] = met[ends[taken, 1]] = True
+            depth += 1
+            fresh = True
+    return found[:k]

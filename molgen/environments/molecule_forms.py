@@ -1,0 +1,310 @@
+"""Which states of the atom environment are one molecule.
+
+A molecule is several states where it has several Kekulé forms that no automorphism takes into each
+other, or where the core can be placed in it in several ways. Two states are the same molecule
+exactly when RDKit writes the same canonical SMILES for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gfncore.keys import key_bytes
+from molgen.graph import FINISHED, AtomTable, GraphStates, canonical_states, state_keys
+from molgen.kernels import atoms_numba as kernels
+from molgen.rdkit_bridge import (
+    Graph,
+    graph_of_smiles,
+    kekule_forms,
+    mol_of_graph,
+    smiles_of_mol,
+)
+
+__all__ = ["MoleculeForms", "Rules"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What an atom environment allows, as its kernels read it.
+
+    Colours are the kinds of the table, then one for each different (kind, largest sum of bond
+    orders) among the core's atoms, so that core atoms stay apart from others.
+
+    Attributes
+    ----------
+    limits : ndarray, shape(5,), dtype=int64
+        See `molgen.kernels.atoms_numba`.
+    kind, cap, valence : ndarray, dtype=int64
+        By colour: kind, largest sum of bond orders, valence.
+    core : ndarray, dtype=bool
+        By colour: an atom of the core.
+    allowed : ndarray, dtype=bool
+        By ring size; empty: any ring.
+    max_edges : int
+        Room for bonds.
+    start_colour, start_bonds : ndarray
+        The state that all start from, in the core's numbering.
+    """
+
+    limits: np.ndarray
+    kind: np.ndarray
+    cap: np.ndarray
+    valence: np.ndarray
+    core: np.ndarray
+    allowed: np.ndarray
+    max_edges: int
+    start_colour: np.ndarray
+    start_bonds: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        table: AtomTable,
+        max_atoms: int,
+        ring_sizes: Sequence[int] | None,
+        max_rings: int,
+        strained: bool,
+        core: Graph | None,
+        growth: np.ndarray,
+    ) -> Rules:
+        """The arrays for these settings; `growth` as from `core_of_smiles`."""
+        kinds, bonds = core or (np.zeros(0, np.int16), np.zeros((0, 3), np.int16))
+        sums = growth + _used(len(kinds), bonds)
+        classes = sorted(set(zip(kinds.tolist(), sums.tolist(), strict=True)))
+        colour = [
+            len(table) + classes.index(pair)
+            for pair in zip(kinds.tolist(), sums.tolist(), strict=True)
+        ]
+        kind = np.array([*range(len(table)), *[k for k, _ in classes]], np.int64)
+        allowed = np.zeros(0, bool)
+        if ring_sizes is not None:
+            allowed = np.isin(np.arange(max_atoms + 2), ring_sizes)
+        largest = max_atoms * int(table.valences.max()) // 2
+        room = min(max_atoms * (max_atoms - 1) // 2, largest, max_atoms - 1 + max_rings)
+        return cls(
+            np.array([len(table), max_atoms, table.max_bond_order, max_rings, int(strained)]),
+            kind,
+            np.array([*table.valences.tolist(), *[c for _, c in classes]], np.int64),
+            table.valences[kind],
+            np.arange(len(kind)) >= len(table),
+            allowed,
+            max(room, len(bonds), 1),
+            np.array(colour, np.int16),
+            bonds,
+        )
+
+    @property
+    def max_atoms(self) -> int:
+        """Most atoms of a state."""
+        return int(self.limits[1])
+
+    def graphs(
+        self, colours: Sequence[np.ndarray], bonds: Sequence[np.ndarray], stage: int
+    ) -> tuple[np.ndarray, ...]:
+        """Padded arrays of graphs in any numbering, as `canonical_states` takes them."""
+        b = len(colours)
+        colour = np.full((b, self.max_atoms), -1, np.int16)
+        edges = np.full((b, self.max_edges, 3), -1, np.int16)
+        for i, (own, rows) in enumerate(zip(colours, bonds, strict=True)):
+            colour[i, : len(own)] = own
+            edges[i, : len(rows)] = rows
+        return (
+            colour,
+            np.array([len(own) for own in colours], np.int16),
+            edges,
+            np.array([len(rows) for rows in bonds], np.int16),
+            np.full(b, stage, np.int8),
+            np.full(b, -1, np.int16),
+        )
+
+
+class MoleculeForms:
+    """SMILES of states, and states of SMILES.
+
+    Parameters
+    ----------
+    table : AtomTable
+    rules : Rules
+    """
+
+    def __init__(self, table: AtomTable, rules: Rules) -> None:
+        self.table, self.rules = table, rules
+
+    def describe(self, states: GraphStates) -> list[tuple[str, int]]:
+        """Canonical SMILES and number of states that are the same molecule, of each state."""
+        smiles, forms = [], []
+        for i in range(len(states)):
+            n, m = int(states.n_nodes[i]), int(states.n_edges[i])
+            kinds = self.rules.kind[states.colour[i, :n]]
+            name, own = self._forms(kinds, states.edges[i, :m])
+            smiles.append(name)
+            forms.append([(kinds, bonds) for bonds in own])
+        if not self.rules.core.any() and all(len(own) == 1 for own in forms):
+            return [(name, 1) for name in smiles]
+        counts = [len(own) for own in self._distinct_states(smiles, forms)]
+        return list(zip(smiles, counts, strict=True))
+
+    def states_of_smiles(self, smiles: str) -> GraphStates:
+        """All finished states that are this molecule; none if it cannot be built."""
+        nothing = canonical_states(*self.rules.graphs([], [], FINISHED))[0]
+        try:
+            kinds, bonds = graph_of_smiles(smiles, self.table)
+        except ValueError:
+            return nothing
+        if len(kinds) > self.rules.max_atoms or len(bonds) > self.rules.max_edges:
+            return nothing
+        name, forms = self._forms(kinds, bonds)
+        (own,) = self._distinct_states([name], [[(kinds, form) for form in forms]])
+        return own
+
+    def _forms(self, kinds: np.ndarray, bonds: np.ndarray) -> tuple[str, list[np.ndarray]]:
+        """Canonical SMILES, and the bonds of all Kekulé forms as matchings give them."""
+        mol = mol_of_graph(kinds, bonds, self.table)
+        orders = kekule_forms(mol, bonds)
+        if len(orders) == 1:
+            return smiles_of_mol(mol), [bonds]
+        forms = np.repeat(bonds[None], len(orders), axis=0)
+        forms[:, :, 2] = orders
+        return smiles_of_mol(mol), list(forms)
+
+    def _distinct_states(
+        self, smiles: Sequence[str], forms: Sequence[Sequence[Graph]]
+    ) -> list[GraphStates]:
+        """The different states of each molecule that can be built, from its Kekulé forms."""
+        kekule = [
+            own if len(own) == 1 else self._same_molecule(name, own)
+            for name, own in zip(smiles, self._not_isomorphic(forms), strict=True)
+        ]
+        if self.rules.core.any():
+            placed = [
+                [graph for kinds, bonds in own for graph in self._placed(kinds, bonds)]
+                for own in kekule
+            ]
+        else:
+            placed = kekule
+        built = [[graph for graph in own if self._can_be_built(*graph)] for own in placed]
+        sizes = [len(own) for own in built]
+        states = self._states([graph for own in built for graph in own])
+        result, place = [], 0
+        for size in sizes:
+            rows = np.arange(place, place + size)
+            own = states.take(rows)
+            keys = dict(zip(key_bytes(state_keys(own)), range(size), strict=True))
+            result.append(own.take(np.array(sorted(keys.values()), np.int64)))
+            place += size
+        return result
+
+    def _states(self, graphs: Sequence[Graph]) -> GraphStates:
+        """Canonical finished states."""
+        arrays = self.rules.graphs([g[0] for g in graphs], [g[1] for g in graphs], FINISHED)
+        return canonical_states(*arrays)[0]
+
+    def _not_isomorphic(self, forms: Sequence[Sequence[Graph]]) -> list[list[Graph]]:
+        """One form of each isomorphism class."""
+        several = [graph for own in forms if len(own) > 1 for graph in own]
+        if not several:
+            return [list(own) for own in forms]
+        keys = iter(key_bytes(state_keys(self._states(several))))
+        return [
+            list({next(keys): graph for graph in own}.values()) if len(own) > 1 else list(own)
+            for own in forms
+        ]
+
+    def _same_molecule(self, smiles: str, forms: Sequence[Graph]) -> list[Graph]:
+        """The forms for which RDKit writes `smiles`."""
+        return [
+            (kinds, bonds)
+            for kinds, bonds in forms
+            if smiles_of_mol(mol_of_graph(kinds, bonds, self.table)) == smiles
+        ]
+
+    def _placed(self, kinds: np.ndarray, bonds: np.ndarray) -> list[Graph]:
+        """The graph with the core's colours, for all places where the core can be."""
+        rules = self.rules
+        own = _orders(len(kinds), bonds)
+        wanted = _orders(len(rules.start_colour), rules.start_bonds)
+        room = rules.cap[rules.start_colour]
+        used = own.sum(axis=1)
+        core_kinds = rules.kind[rules.start_colour]
+        order = _connected_order(wanted)
+        found: dict[bytes, np.ndarray] = {}
+        taken: list[int] = []  # the atom for each core atom, in `order`
+
+        def extend() -> None:
+            if len(taken) == len(order):
+                colour = kinds.astype(np.int16)
+                colour[taken] = rules.start_colour[order]
+                found[colour.tobytes()] = colour
+                return
+            c = order[len(taken)]
+            for u in np.flatnonzero((kinds == core_kinds[c]) & (used <= room[c])).tolist():
+                if u in taken or (own[u, taken] != wanted[c, order[: len(taken)]]).any():
+                    continue
+                taken.append(u)
+                extend()
+                taken.pop()
+
+        extend()
+        return [(colour, bonds) for colour in found.values()]
+
+    def _can_be_built(self, colour: np.ndarray, bonds: np.ndarray) -> bool:
+        """Whether the rules allow this graph, and a way to it."""
+        rules = self.rules
+        order = int(rules.limits[2])
+        if len(bonds) - len(colour) + 1 > rules.limits[3] or (bonds[:, 2] > order).any():
+            return False
+        if rules.limits[4] and rules.allowed.size == 0:
+            return True
+        tables = rules.limits, rules.valence, rules.core, rules.allowed
+        if not kernels.keeps_rules(colour, len(colour), bonds, len(bonds), *tables):
+            return False
+        if rules.allowed.size == 0:
+            return True
+        # a skeleton of single bonds: all that remains is to open its rings in some order
+        skeleton = bonds.copy()
+        skeleton[:, 2] = 1
+        return self._opens(colour, skeleton, set())
+
+    def _opens(self, colour: np.ndarray, bonds: np.ndarray, seen: set[bytes]) -> bool:
+        """Whether ring bonds can be removed, within the rules, until the core's alone are left."""
+        rules = self.rules
+        name = np.sort(bonds[:, 0] * rules.max_atoms + bonds[:, 1]).tobytes()
+        if name in seen:
+            return False
+        seen.add(name)
+        opened = len(rules.start_bonds) - max(len(rules.start_colour), 1)
+        if len(bonds) - len(colour) == opened:
+            return True
+        arrays = rules.graphs([colour], [bonds], 0)
+        _, codes = kernels.backward_codes(*arrays[:5], rules.limits, rules.core, rules.allowed)
+        width = rules.max_atoms
+        for code in codes[codes > width].tolist():
+            u, v = divmod(code - 1 - width, width)
+            left = bonds[(bonds[:, 0] != u) | (bonds[:, 1] != v)]
+            if self._opens(colour, left, seen):
+                return True
+        return False
+
+
+def _orders(n: int, bonds: np.ndarray) -> np.ndarray:
+    """Bond orders as a matrix (n, n)."""
+    orders = np.zeros((n, n), np.int64)
+    orders[bonds[:, 0], bonds[:, 1]] = bonds[:, 2]
+    return orders + orders.T
+
+
+def _used(n: int, bonds: np.ndarray) -> np.ndarray:
+    """Sum of the bond orders at each atom."""
+    return _orders(n, bonds).sum(axis=1)
+
+
+def _connected_order(orders: np.ndarray) -> list[int]:
+    """Nodes of a connected graph so that each but the first has a neighbour before it."""
+    order = [0]
+    while len(order) < len(orders):
+        near = np.flatnonzero(orders[order].any(axis=0))
+        order.extend(sorted(set(near.tolist()) - set(order)))
+    return order

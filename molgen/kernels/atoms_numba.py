@@ -1,0 +1,506 @@
+"""Legal moves, moves and network inputs of graphs that are built atom by atom.
+
+A batch is as in `molgen.graph.GraphStates`. Rules that do not change within an environment come
+in arrays: ``limits`` = (kinds of atom T, most atoms W, largest bond order, most rings, whether
+ring atoms may have two double bonds or a triple bond in rings), ``cap`` (largest sum of bond
+orders by colour), ``valence`` (by colour), ``core`` (bool by colour), ``allowed`` (bool by ring
+size, or empty: any ring).
+
+Codes of forward actions: 0 stop; 1 + u T + t an atom of kind t by a single bond at u (from the
+empty state, u = 0: the first atom); 1 + W T + u W + v, u < v, a bond more between u and v, which
+closes a ring or raises the order of a bond. Codes of backward actions: 0 go back from stop;
+1 + u remove leaf u; 1 + W + u W + v a bond less between u and v.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+__all__ = ["backward_codes", "forward_codes", "graph_arrays", "moved_back", "moved_on"]
+
+FAR = 10_000  # a distance where there is no path
+STOP, ADD, CLOSE, RAISE, FIRST = 0, 1, 2, 3, 4  # heads of the policy
+CLOSE_COLUMNS = 14  # distances 2, ..., 8 and more; one shortest path or several
+RAISE_COLUMNS = 6  # for each bond order: smallest ring none, 3, ..., 7 and more
+
+# Features of a node before its kind: 0 no atom (empty state), 1-5 free valence 0, ..., 4 and more,
+# 6-10 degree likewise, 11-15 sizes of its smallest rings 3, ..., 7 and more, 16 ring bonds,
+# 17 core, 18 atoms of the graph, 19 rings of the graph, 20 and 21 atoms at distance 2 and 3,
+# 22 mean distance, 23 largest distance, 24-27 closed walks of 3, ..., 6 steps (log).
+# The last four and the ring sizes tell apart atoms that message passing cannot.
+N_FEATURES = 28
+
+
+@njit(cache=True, nogil=True)
+def _neighbours(n, edges, m, near, degree, order):
+    """Fill neighbour lists (W, W), degrees (W,) and bond orders (W, W) of one graph."""
+    for u in range(n):
+        degree[u] = 0
+        for v in range(n):
+            order[u, v] = 0
+    for e in range(m):
+        u, v, k = edges[e, 0], edges[e, 1], edges[e, 2]
+        near[u, degree[u]], near[v, degree[v]] = v, u
+        degree[u] += 1
+        degree[v] += 1
+        order[u, v], order[v, u] = k, k
+
+
+@njit(cache=True, nogil=True)
+def _spread(start, n, near, degree, a, b, c, d, far, queue):
+    """Distances from `start` into `far`, without the bonds (a, b) and (c, d); -1 is none."""
+    for u in range(n):
+        far[u] = FAR
+    far[start] = 0
+    queue[0] = start
+    head, tail = 0, 1
+    while head < tail:
+        u = queue[head]
+        head += 1
+        for k in range(degree[u]):
+            v = near[u, k]
+            if far[v] != FAR or (u == a and v == b) or (u == b and v == a):
+                continue
+            if (u == c and v == d) or (u == d and v == c):
+                continue
+            far[v] = far[u] + 1
+            queue[tail] = v
+            tail += 1
+
+
+@njit(cache=True, nogil=True)
+def _rings(n, edges, m, near, degree, from_u, from_v, ring, queue):
+    """Smallest ring of each bond into `ring` (0: none), and the distances from its ends.
+
+    ``from_u[e]`` and ``from_v[e]`` are the distances from the two ends of bond e without it.
+    """
+    for e in range(m):
+        u, v = edges[e, 0], edges[e, 1]
+        _spread(u, n, near, degree, u, v, -1, -1, from_u[e], queue)
+        _spread(v, n, near, degree, u, v, -1, -1, from_v[e], queue)
+        ring[e] = from_u[e, v] + 1 if from_u[e, v] < FAR else 0
+
+
+@njit(cache=True, nogil=True)
+def _in_rings(colour, n, edges, m, ring, extra):
+    """Sum over the ring bonds of each atom of the bond order less one."""
+    for u in range(n):
+        extra[u] = 0
+    for e in range(m):
+        if ring[e] > 0:
+            extra[edges[e, 0]] += edges[e, 2] - 1
+            extra[edges[e, 1]] += edges[e, 2] - 1
+
+
+@njit(cache=True, nogil=True)
+def _may_close(u, v, colour, n, edges, m, ring, from_u, from_v, extra, new, strained, tables):
+    """Whether a bond between u and v leaves all rings of allowed sizes, and unstrained."""
+    valence, core, allowed = tables
+    sized = allowed.size > 0
+    for w in range(n):
+        new[w] = 0
+    for e in range(m):
+        a, b = edges[e, 0], edges[e, 1]
+        across = min(from_u[e, u] + from_v[e, v], from_u[e, v] + from_v[e, u]) + 2
+        if across >= FAR and ring[e] == 0:
+            continue
+        size = across if ring[e] == 0 else min(across, ring[e])
+        if sized and size != ring[e] and not (core[colour[a]] and core[colour[b]]):
+            if not allowed[size]:
+                return False
+        new[a] += edges[e, 2] - 1
+        new[b] += edges[e, 2] - 1
+    if not strained:
+        for w in range(n):
+            if new[w] > 1 and new[w] > extra[w] and valence[colour[w]] <= 4:
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def forward_codes(colour, n_nodes, edges, n_edges, stage, limits, cap, valence, core, allowed):
+    """All legal forward actions; state and code, int64 (A,), sorted by state."""
+    kinds, width, top, most_rings, strained = limits
+    b, room = len(n_nodes), edges.shape[1]
+    bound = 0
+    for i in range(b):
+        n = np.int64(n_nodes[i])
+        bound += max(kinds, 1 + n * kinds + n * (n - 1) // 2)
+    state, code = np.empty(bound, np.int64), np.empty(bound, np.int64)
+    near, order = np.empty((width, width), np.int64), np.empty((width, width), np.int64)
+    degree, queue = np.empty(width, np.int64), np.empty(width, np.int64)
+    free, far = np.empty(width, np.int64), np.empty(width, np.int64)
+    from_u, from_v = np.empty((room, width), np.int64), np.empty((room, width), np.int64)
+    ring = np.empty(room, np.int64)
+    extra, new = np.empty(width, np.int64), np.empty(width, np.int64)
+    sized = allowed.size > 0
+    tables = (valence, core, allowed)
+    a = 0
+    for i in range(b):
+        n, m = np.int64(n_nodes[i]), np.int64(n_edges[i])
+        if stage[i] != 0:
+            continue
+        if n == 0:
+            for t in range(kinds):
+                state[a], code[a] = i, 1 + t
+                a += 1
+            continue
+        state[a], code[a] = i, 0
+        a += 1
+        _neighbours(n, edges[i], m, near, degree, order)
+        for u in range(n):
+            free[u] = cap[colour[i, u]]
+            for k in range(degree[u]):
+                free[u] -= order[u, near[u, k]]
+            if free[u] > 0 and n < width:
+                for t in range(kinds):
+                    state[a], code[a] = i, 1 + u * kinds + t
+                    a += 1
+        checked = sized or strained == 0
+        if checked:
+            _rings(n, edges[i], m, near, degree, from_u, from_v, ring, queue)
+            _in_rings(colour[i], n, edges[i], m, ring, extra)
+        closes = m - n + 1 < most_rings and m < room
+        for u in range(n):
+            if free[u] < 1:
+                continue
+            if sized:
+                _spread(u, n, near, degree, -1, -1, -1, -1, far, queue)
+            for v in range(u + 1, n):
+                if free[v] < 1 or (core[colour[i, u]] and core[colour[i, v]]):
+                    continue
+                k = order[u, v]
+                if k > 0:
+                    if k >= top:
+                        continue
+                    if strained == 0:
+                        e = _row(edges[i], m, u, v)
+                        if ring[e] > 0 and (
+                            (extra[u] > 0 and valence[colour[i, u]] <= 4)
+                            or (extra[v] > 0 and valence[colour[i, v]] <= 4)
+                        ):
+                            continue
+                elif not closes:
+                    continue
+                elif sized and not allowed[far[v] + 1]:
+                    continue
+                elif checked and not _may_close(
+                    u, v, colour[i], n, edges[i], m, ring, from_u, from_v, extra, new,
+                    strained == 1, tables,
+                ):  # fmt: skip
+                    continue
+                state[a], code[a] = i, 1 + width * kinds + u * width + v
+                a += 1
+    return state[:a].copy(), code[:a].copy()
+
+
+@njit(cache=True, nogil=True)
+def _row(edges, m, u, v):
+    """The row of the bond u < v; -1 if there is none."""
+    for e in range(m):
+        if edges[e, 0] == u and edges[e, 1] == v:
+            return e
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def backward_codes(colour, n_nodes, edges, n_edges, stage, limits, core, allowed):
+    """All legal backward actions: state and code, int64 (A,), sorted by state."""
+    width = limits[1]
+    b = len(n_nodes)
+    bound = 0
+    for i in range(b):
+        bound += np.int64(n_nodes[i]) + np.int64(n_edges[i]) + 1
+    state, code = np.empty(bound, np.int64), np.empty(bound, np.int64)
+    near, order = np.empty((width, width), np.int64), np.empty((width, width), np.int64)
+    degree, queue = np.empty(width, np.int64), np.empty(width, np.int64)
+    far = np.empty(width, np.int64)
+    a = 0
+    for i in range(b):
+        n, m = np.int64(n_nodes[i]), np.int64(n_edges[i])
+        if stage[i] != 0:
+            state[a], code[a] = i, 0
+            a += 1
+            continue
+        _neighbours(n, edges[i], m, near, degree, order)
+        for u in range(n):
+            if core[colour[i, u]]:
+                continue
+            if n == 1 or (degree[u] == 1 and order[u, near[u, 0]] == 1):
+                state[a], code[a] = i, 1 + u
+                a += 1
+        for e in range(m):
+            u, v = np.int64(edges[i, e, 0]), np.int64(edges[i, e, 1])
+            if core[colour[i, u]] and core[colour[i, v]]:
+                continue
+            if edges[i, e, 2] == 1:
+                _spread(u, n, near, degree, u, v, -1, -1, far, queue)
+                if far[v] == FAR:
+                    continue  # it holds the graph together
+                if allowed.size > 0 and not _stays_sized(
+                    e, colour[i], n, edges[i], m, near, degree, core, allowed, far, queue
+                ):
+                    continue
+            state[a], code[a] = i, 1 + width + u * width + v
+            a += 1
+    return state[:a].copy(), code[:a].copy()
+
+
+@njit(cache=True, nogil=True)
+def _stays_sized(gone, colour, n, edges, m, near, degree, core, allowed, far, queue):
+    """Whether all ring bonds have an allowed smallest ring once bond `gone` is removed."""
+    c, d = edges[gone, 0], edges[gone, 1]
+    for e in range(m):
+        u, v = edges[e, 0], edges[e, 1]
+        if e == gone or (core[colour[u]] and core[colour[v]]):
+            continue
+        _spread(u, n, near, degree, u, v, c, d, far, queue)
+        if far[v] < FAR and not allowed[far[v] + 1]:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def moved_on(colour, n_nodes, edges, n_edges, stage, limits, codes):
+    """Apply forward actions in place; the numbering of the given atoms stays as it is."""
+    kinds, width = limits[0], limits[1]
+    for i in range(len(codes)):
+        code = codes[i]
+        n, m = n_nodes[i], n_edges[i]
+        if code == 0:
+            stage[i] = 2
+        elif code <= width * kinds:
+            u, t = (code - 1) // kinds, (code - 1) % kinds
+            colour[i, n] = t
+            if n > 0:
+                edges[i, m, 0], edges[i, m, 1], edges[i, m, 2] = u, n, 1
+                n_edges[i] += 1
+            n_nodes[i] += 1
+        else:
+            pair = code - 1 - width * kinds
+            e = _row(edges[i], m, pair // width, pair % width)
+            if e >= 0:
+                edges[i, e, 2] += 1
+            else:
+                edges[i, m, 0], edges[i, m, 1], edges[i, m, 2] = pair // width, pair % width, 1
+                n_edges[i] += 1
+
+
+@njit(cache=True, nogil=True)
+def moved_back(colour, n_nodes, edges, n_edges, stage, limits, codes):
+    """Apply backward actions in place; atoms behind a removed one move up by one.
+
+    Returns
+    -------
+    redo : ndarray, shape(B, 2), dtype=int64
+        What undoes each: an atom that was left and the removed kind, the two ends of a bond
+        (in the numbering of the arrays as they are now), or zeros.
+    """
+    width = limits[1]
+    redo = np.zeros((len(codes), 2), np.int64)
+    for i in range(len(codes)):
+        code = codes[i]
+        n, m = n_nodes[i], n_edges[i]
+        if code == 0:
+            stage[i] = 0
+        elif code <= width:
+            gone = code - 1
+            redo[i, 1] = colour[i, gone]
+            for u in range(gone, n - 1):
+                colour[i, u] = colour[i, u + 1]
+            colour[i, n - 1] = -1
+            n_nodes[i] -= 1
+            kept = 0
+            for e in range(m):
+                u, v, k = edges[i, e, 0], edges[i, e, 1], edges[i, e, 2]
+                if u == gone or v == gone:
+                    other = u + v - gone
+                    redo[i, 0] = other - (1 if other > gone else 0)
+                    continue
+                edges[i, kept, 0] = u - (1 if u > gone else 0)
+                edges[i, kept, 1] = v - (1 if v > gone else 0)
+                edges[i, kept, 2] = k
+                kept += 1
+            n_edges[i] = kept
+            edges[i, kept:m] = -1
+        else:
+            u, v = (code - 1 - width) // width, (code - 1 - width) % width
+            redo[i, 0], redo[i, 1] = u, v
+            e = _row(edges[i], m, u, v)
+            edges[i, e, 2] -= 1
+            if edges[i, e, 2] == 0:
+                edges[i, e] = edges[i, m - 1]
+                edges[i, m - 1] = -1
+                n_edges[i] -= 1
+    return redo
+
+
+@njit(cache=True, nogil=True)
+def graph_arrays(
+    colour, n_nodes, edges, n_edges, state, code, limits, cap, core, kind, n_features
+):  # fmt: skip
+    """What a policy reads of the states and their forward actions.
+
+    Parameters
+    ----------
+    state, code : ndarray, shape(A,), dtype=int64
+        The forward actions.
+    kind : ndarray, dtype=int64
+        Kind of atom of each colour.
+    n_features : int
+        `N_FEATURES` and one for each kind of atom.
+
+    Returns
+    -------
+    features : ndarray, shape(N, n_features), dtype=float32
+    node_graph : ndarray, shape(N,), dtype=int64
+    edge_index : ndarray, shape(2, E), dtype=int64
+        Both directions of each bond.
+    edge_type : ndarray, shape(E,), dtype=int64
+        Bond order less one.
+    index, head, column : ndarray, shape(A,), dtype=int64
+        See `gfncore.environment.GraphBatch`; heads are numbered as `AtomEnvironment.heads`.
+    pairs : ndarray, shape(2, P), dtype=int64
+        The ends of the bonds that would be added or raised.
+    """
+    kinds, width = limits[0], limits[1]
+    b, room = len(n_nodes), edges.shape[1]
+    total, bonds = 0, 0
+    for i in range(b):
+        total += max(np.int64(n_nodes[i]), 1)
+        bonds += np.int64(n_edges[i])
+    n_pairs = 0
+    for a in range(len(code)):
+        n_pairs += code[a] > width * kinds
+    features = np.zeros((total, n_features), np.float32)
+    node_graph = np.empty(total, np.int64)
+    edge_index, edge_type = np.empty((2, 2 * bonds), np.int64), np.empty(2 * bonds, np.int64)
+    index, head = np.empty(len(code), np.int64), np.empty(len(code), np.int64)
+    column, pairs = np.zeros(len(code), np.int64), np.empty((2, n_pairs), np.int64)
+    near, order = np.empty((width, width), np.int64), np.empty((width, width), np.int64)
+    degree, queue = np.empty(width, np.int64), np.empty(width, np.int64)
+    far = np.empty((width, width), np.int64)
+    ways, walks = np.empty((width, width), np.float64), np.empty((3, width), np.float64)
+    from_u, from_v = np.empty((room, width), np.int64), np.empty((room, width), np.int64)
+    ring = np.empty(room, np.int64)
+    base, e0, a, p = 0, 0, 0, 0
+    for i in range(b):
+        n, m = np.int64(n_nodes[i]), np.int64(n_edges[i])
+        _neighbours(n, edges[i], m, near, degree, order)
+        _rings(n, edges[i], m, near, degree, from_u, from_v, ring, queue)
+        for u in range(n):
+            _spread(u, n, near, degree, -1, -1, -1, -1, far[u], queue)
+            _count_ways(u, n, near, degree, far[u], ways[u], queue)
+            node_graph[base + u] = i
+            row = features[base + u]
+            row[N_FEATURES + kind[colour[i, u]]] = 1.0
+            _describe_atom(u, n, near, degree, order, far[u], cap[colour[i, u]], walks, row)
+            row[17] = 1.0 if core[colour[i, u]] else 0.0
+            row[18] = n / width
+            row[19] = (m - n + 1) / 4.0
+        for e in range(m):
+            u, v = np.int64(edges[i, e, 0]), np.int64(edges[i, e, 1])
+            edge_index[0, e0], edge_index[1, e0] = base + u, base + v
+            edge_index[0, e0 + 1], edge_index[1, e0 + 1] = base + v, base + u
+            edge_type[e0], edge_type[e0 + 1] = edges[i, e, 2] - 1, edges[i, e, 2] - 1
+            e0 += 2
+            if ring[e] > 0:
+                flag = 8 + min(ring[e], 7)
+                for w in (u, v):
+                    features[base + w, flag] = 1.0
+                    features[base + w, 16] += 0.25
+        if n == 0:
+            node_graph[base] = i
+            features[base, 0] = 1.0
+        while a < len(code) and state[a] == i:
+            if n == 0:
+                head[a], index[a], column[a] = FIRST, i, code[a] - 1
+            elif code[a] == 0:
+                head[a], index[a] = STOP, i
+            elif code[a] <= width * kinds:
+                head[a], index[a] = ADD, base + (code[a] - 1) // kinds
+                column[a] = (code[a] - 1) % kinds
+            else:
+                u = (code[a] - 1 - width * kinds) // width
+                v = (code[a] - 1 - width * kinds) % width
+                pairs[0, p], pairs[1, p] = base + u, base + v
+                index[a] = p
+                p += 1
+                if order[u, v] == 0:
+                    head[a] = CLOSE
+                    column[a] = 2 * (min(far[u, v], 8) - 2) + (1 if ways[u, v] > 1 else 0)
+                else:
+                    head[a] = RAISE
+                    size = min(ring[_row(edges[i], m, u, v)], 7)
+                    column[a] = (order[u, v] - 1) * 6 + max(size - 2, 0)
+            a += 1
+        base += max(n, 1)
+    return features, node_graph, edge_index, edge_type, index, head, column, pairs
+
+
+@njit(cache=True, nogil=True)
+def _count_ways(start, n, near, degree, far, ways, queue):
+    """Number of shortest paths from `start`; `queue` is as `_spread` left it."""
+    for u in range(n):
+        ways[u] = 0.0
+    ways[start] = 1.0
+    for place in range(1, n):
+        u = queue[place]
+        for k in range(degree[u]):
+            if far[near[u, k]] == far[u] - 1:
+                ways[u] += ways[near[u, k]]
+
+
+@njit(cache=True, nogil=True)
+def _describe_atom(u, n, near, degree, order, far, cap, walks, row):
+    """Features 1 to 10 and 20 to 27 of atom u: see `N_FEATURES`."""
+    free = cap
+    for k in range(degree[u]):
+        free -= order[u, near[u, k]]
+    row[1 + min(free, 4)] = 1.0
+    row[6 + min(degree[u], 4)] = 1.0
+    total, furthest = 0, 0
+    for v in range(n):
+        total += far[v]
+        furthest = max(furthest, far[v])
+        if far[v] == 2 or far[v] == 3:
+            row[18 + far[v]] += 0.25
+        walks[0, v] = 1.0 if far[v] == 1 else 0.0
+    row[22] = total / (4.0 * n)
+    row[23] = furthest / 8.0
+    for length in (1, 2):  # walks of 2 and 3 steps from u, after those of 1 step
+        for v in range(n):
+            walks[length, v] = 0.0
+            for k in range(degree[v]):
+                walks[length, v] += walks[length - 1, near[v, k]]
+    for shorter, longer in ((0, 1), (1, 1), (1, 2), (2, 2)):  # closed walks of 3, 4, 5, 6 steps
+        closed = 0.0
+        for v in range(n):
+            closed += walks[shorter, v] * walks[longer, v]
+        row[24 + shorter + longer - 1] = np.log1p(closed) / 4.0
+
+
+@njit(cache=True, nogil=True)
+def keeps_rules(colour, n, edges, m, limits, valence, core, allowed):
+    """Whether one graph has only rings of allowed sizes, and no strained ones if so ruled.
+
+    Bonds between core atoms are as they are; of strain, core atoms may have what those bonds give.
+    """
+    strained, width, room = limits[4], limits[1], len(edges)
+    near, order = np.empty((width, width), np.int64), np.empty((width, width), np.int64)
+    degree, queue = np.empty(width, np.int64), np.empty(width, np.int64)
+    from_u, from_v = np.empty((room, width), np.int64), np.empty((room, width), np.int64)
+    ring, extra = np.empty(room, np.int64), np.empty(width, np.int64)
+    _neighbours(n, edges, m, near, degree, order)
+    _rings(n, edges, m, near, degree, from_u, from_v, ring, queue)
+    for e in range(m):
+        within = core[colour[edges[e, 0]]] and core[colour[edges[e, 1]]]
+        if allowed.size > 0 and ring[e] > 0 and not within and not allowed[ring[e]]:
+            return False
+    if strained == 0:
+        _in_rings(colour, n, edges, m, ring, extra)
+        for u in range(n):
+            if extra[u] > 1 and valence[colour[u]] <= 4 and not core[colour[u]]:
+                return False
+    return True
