@@ -20,8 +20,8 @@ from gfncore.symmetry_search_numba import search
 __all__ = ["MAX_NODES", "analyse_batch", "reorder_batch"]
 
 MAX_NODES = 64
-MAX_GENERATORS = 160
-ROUNDS = 4
+MAX_GENERATORS = 2 * MAX_NODES  # see `record`
+ROUNDS = 2
 SEED_LOW = np.uint64(0x243F6A8885A308D3)
 SEED_HIGH = np.uint64(0x13198A2E03707344)
 ODD = np.uint64(0x9FB21C651E98DF25)

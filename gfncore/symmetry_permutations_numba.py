@@ -31,11 +31,12 @@ def find_root(parents, x):
 
 @njit(cache=True, nogil=True)
 def _join(parents, x, y):
+    """Make one tree of those of x and y; whether they were two."""
     x, y = find_root(parents, x), find_root(parents, y)
-    if x < y:
-        parents[y] = x
-    elif y < x:
-        parents[x] = y
+    if x == y:
+        return False
+    parents[max(x, y)] = min(x, y)
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -121,19 +122,25 @@ def is_automorphism(n, image, edges, offset, neighbour, edge_of, row_of):
 def record(
     n, image, offset, neighbour, edge_of, row_of, node_roots, edge_roots, generators, n_generators
 ):
-    """Join the orbits that an automorphism maps to one another, and keep it; returns how many."""
+    """Join the orbits that an automorphism maps to one another, and keep it.
+
+    Those that join orbits of nodes generate the group, and there are fewer than 64 of them. Others
+    only help to prune and are kept while half of the room is free.
+
+    Returns
+    -------
+    n_generators : int
+    """
+    joined = False
     for u in range(n):
-        a = image[u]
+        a = np.int64(image[u])
         if a == u:
             continue
-        _join(node_roots, u, np.int64(a))
+        joined |= _join(node_roots, u, a)
         for p in range(offset[u], offset[u + 1]):
-            _join(
-                edge_roots,
-                np.int64(edge_of[p]),
-                np.int64(row_of[a, image[neighbour[p]]]) - 1,
-            )
-    if n_generators == len(generators):
+            row = np.int64(row_of[a, image[neighbour[p]]]) - 1
+            _join(edge_roots, np.int64(edge_of[p]), row)
+    if not joined and 2 * n_generators >= len(generators):
         return n_generators
     for u in range(n):
         generators[n_generators, u] = image[u]

@@ -73,8 +73,8 @@ def search(
         Scratch space for `refine`.
     node_roots, edge_roots : ndarray, dtype=int32
         Every node and edge its own root, joined into orbits.
-    generators : ndarray, shape(G, 64), dtype=int8
-        The first G automorphisms found, written.
+    generators : ndarray, shape(128, 64), dtype=int8
+        Automorphisms that generate the group, written.
     factors : ndarray, shape(>= n,)
         All 1; size of the orbit of each base point under the stabiliser of those before, written.
 
