@@ -1,0 +1,1 @@
+"""Spaces small enough to enumerate: the exact distributions of samplers, and the truth."""

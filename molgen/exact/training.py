@@ -1,0 +1,155 @@
+"""Training on a space that is enumerated, until the policy's exact distribution is the target.
+
+The engine's own trainer is used, on the environment as it is in its regime; what is enumerated
+serves to say how far the policy is from its target, and for nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gfncore.evaluation import total_variation
+from gfncore.objectives import make_objective
+from gfncore.policies import Policy
+from gfncore.replay import Replay
+from gfncore.training import Trainer, TrainingSettings
+from molgen.exact.space import Space, policy_distribution
+from molgen.exact.theory import ideal_distribution
+from molgen.policy import make_policy
+
+__all__ = ["Recipe", "Trained", "train_policy"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the policy is made and trained.
+
+    Attributes
+    ----------
+    hidden, rounds : int
+        Of the network, see `make_policy`.
+    objective : str
+        See `gfncore.objectives`.
+    steps : int
+        Most optimiser steps.
+    on_policy, replay : int
+        Trajectories a step, drawn by the policy and backward from all objects met so far, each of
+        which is as likely.
+    epsilon : float
+        Share of uniform choices in the policy's draws.
+    learning_rate : float
+        At the start; to zero along a cosine.
+    average_decay : float
+        Of the average over steps that is measured.
+    check : int
+        Steps between two measurements.
+    """
+
+    hidden: int = 96
+    rounds: int = 4
+    objective: str = "log_variance"
+    steps: int = 2000
+    on_policy: int = 128
+    replay: int = 384
+    epsilon: float = 0.1
+    learning_rate: float = 3e-3
+    average_decay: float = 0.98
+    check: int = 50
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A policy, and how it came to be.
+
+    Attributes
+    ----------
+    policy : Policy
+        The average over the last steps.
+    steps : int
+    seconds : float
+        Of the steps, without the measurements.
+    history : list of dict
+        step, seconds, loss and total_variation (from the ideal of the regime) at each measurement.
+    """
+
+    policy: Policy
+    steps: int
+    seconds: float
+    history: list[dict[str, float]]
+
+
+def train_policy(
+    environment: Any,
+    regime: str,
+    space: Space,
+    recipe: Recipe,
+    *,
+    seconds: float,
+    enough: float = 0.01,
+    seed: int = 1,
+    report: Callable[[dict[str, float]], None] | None = None,
+) -> Trained:
+    """Train until the total variation from the regime's ideal is at most `enough`.
+
+    Or until the steps or the time are used up.
+
+    Parameters
+    ----------
+    environment : environment
+        Any regime; `regime` is taken.
+    regime : str
+    space : Space
+        Of the same environment.
+    recipe : Recipe
+    seconds : float
+        Most time for the steps.
+    enough : float
+    seed : int
+        Of the weights and of all draws.
+    report : callable, optional
+        Called with each measurement.
+    """
+    raw = environment.with_symmetry(regime)
+    ideal, _ = ideal_distribution(space, regime)
+    settings = TrainingSettings(
+        steps=recipe.steps,
+        seconds=seconds,
+        on_policy=recipe.on_policy,
+        replay=recipe.replay,
+        epsilon=recipe.epsilon,
+        learning_rate=recipe.learning_rate,
+        schedule="cosine",
+        clip_norm=10.0,
+        average_decay=recipe.average_decay,
+    )
+    trainer = Trainer(
+        raw,
+        make_policy(raw, recipe.hidden, recipe.rounds, seed),
+        make_objective(recipe.objective),
+        settings,
+        np.random.default_rng(seed),
+        replay=Replay(raw, capacity=2 * len(space.terminals), prioritised=False),
+    )
+    history: list[dict[str, float]] = []
+
+    def measure(metrics: dict[str, Any]) -> bool:
+        if trainer.step_number % recipe.check and trainer.progress < 1.0:
+            return False
+        found = policy_distribution(space, trainer.averaged.policy)
+        entry = {
+            "step": trainer.step_number,
+            "seconds": trainer.seconds,
+            "loss": metrics["loss"],
+            "total_variation": total_variation(found, ideal),
+        }
+        history.append(entry)
+        if report is not None:
+            report(entry)
+        return entry["total_variation"] <= enough
+
+    trainer.run(measure)
+    return Trained(trainer.averaged.policy, trainer.step_number, trainer.seconds, history)

@@ -1,0 +1,52 @@
+"""The policy network of an environment, in the sizes that this program uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from gfncore.policies import Backbone, Policy
+
+__all__ = ["make_policy"]
+
+
+def make_policy(
+    environment: Any,
+    hidden: int = 64,
+    rounds: int = 3,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Policy:
+    """A policy that reads the graphs of an environment, with random weights.
+
+    Parameters
+    ----------
+    environment : AtomEnvironment or FragmentEnvironment
+        Says with `node_features`, `graph_types`, `relations` and `heads` what its graphs hold.
+    hidden : int
+        Width of the embeddings.
+    rounds : int
+        Rounds of message passing: how many bonds away an atom sees. What is further is known from
+        the mean over the graph.
+    seed : int
+        Of the weights; torch's own generator is left as it was.
+    device : device
+
+    Returns
+    -------
+    Policy
+        Uniform over the actions until it is trained.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = Backbone(
+            environment.node_features,
+            environment.graph_types,
+            environment.relations,
+            hidden,
+            rounds,
+            context=True,
+        )
+        policy = Policy(backbone, environment.heads)
+    return policy.to(device)
