@@ -1,0 +1,131 @@
+"""Components that take lists of SMILES: what they return, how one bad molecule is told apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+__all__ = ["BatchScorer", "BatchScores", "Failure", "ScoringFailed", "numbers", "score_batches"]
+
+
+class Failure(NamedTuple):
+    """Why there is no score.
+
+    Attributes
+    ----------
+    reason : str
+        By which failures are counted, for instance ``"timed out"``.
+    detail : str
+        What else is known: the message of the error, the last words of the program.
+    """
+
+    reason: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
+
+class ScoringFailed(Exception):
+    """A whole batch has no scores."""
+
+    def __init__(self, failure: Failure, alone: bool = True) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.alone = alone  # whether it is worth while to try the molecules one by one
+
+
+@dataclass(frozen=True)
+class BatchScores:
+    """Raw values of some molecules.
+
+    Attributes
+    ----------
+    values : ndarray, shape (n,), dtype float64
+        NaN where there is none.
+    failures : dict of int to Failure
+        The reason for every NaN.
+    """
+
+    values: np.ndarray
+    failures: dict[int, Failure] = field(default_factory=dict)
+
+
+class BatchScorer(Protocol):
+    """A component that takes lists of canonical SMILES."""
+
+    def score(self, smiles: Sequence[str]) -> BatchScores:
+        """Return the raw values; what goes wrong is a failure of molecules, never an exception."""
+        ...
+
+    def close(self) -> None:
+        """End programs and threads."""
+        ...
+
+
+def numbers(found: Any, expected: int) -> list[float]:
+    """Return what a function or program answered as floats, None as NaN.
+
+    Raises
+    ------
+    ScoringFailed
+        It is no list of numbers, or has the wrong length.
+    """
+    try:
+        entries = list(found)
+    except TypeError:
+        kind = type(found).__name__
+        raise ScoringFailed(Failure("no list of scores", f"answered {kind}")) from None
+    if len(entries) != expected:
+        raise ScoringFailed(
+            Failure("wrong number of scores", f"{len(entries)} for {expected} molecules")
+        )
+    try:
+        return [math.nan if entry is None else float(entry) for entry in entries]
+    except (TypeError, ValueError) as problem:
+        raise ScoringFailed(Failure("a score is no number", str(problem)[:200])) from None
+
+
+def score_batches(
+    smiles: Sequence[str],
+    size: int,
+    call: Callable[[list[str]], list[float]],
+    mapper: Callable[..., Any] = map,
+) -> BatchScores:
+    """Score in batches; where a batch fails as a whole, its molecules are tried one by one.
+
+    So one molecule that cannot be scored costs no other its score.
+
+    Parameters
+    ----------
+    smiles : sequence of str
+    size : int
+        Molecules of a batch.
+    call : callable
+        Scores one batch; raises `ScoringFailed`.
+    mapper : callable
+        Like ``map``; one that runs batches at once will do.
+    """
+
+    def one(batch: list[str]) -> list[float | Failure]:
+        try:
+            return [v if not math.isnan(v) else Failure("not a number") for v in call(batch)]
+        except ScoringFailed as problem:
+            if len(batch) == 1 or not problem.alone:
+                return [problem.failure] * len(batch)
+        return [entry for text in batch for entry in one([text])]
+
+    batches = [list(smiles[at : at + size]) for at in range(0, len(smiles), size)]
+    entries = [entry for found in mapper(one, batches) for entry in found]
+    failures = {i: entry for i, entry in enumerate(entries) if isinstance(entry, Failure)}
+    values = np.array(
+        [math.nan if i in failures else e for i, e in enumerate(entries)], dtype=float
+    )
+    values[np.isinf(values)] = np.nan
+    for i in np.flatnonzero(np.isnan(values)):
+        failures.setdefault(int(i), Failure("not finite"))
+    return BatchScores(values, failures)

@@ -1,0 +1,240 @@
+"""Scoring files: from the ``[scoring]`` tables of a TOML file to checked components.
+
+A file after the habits of REINVENT 4::
+
+    [scoring]
+    aggregation = "geometric"
+
+    [[scoring.component]]
+    type = "qed"
+
+    [[scoring.component]]
+    type = "weight"
+    weight = 0.5
+    transform = { type = "sigmoid", low = 200, high = 300 }
+
+    [[scoring.filter]]
+    type = "alert_catalog"
+    params = { catalogs = ["PAINS"] }
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gfncore.errors import UserError
+from molgen.scoring.aggregation import AGGREGATIONS
+from molgen.scoring.registry import Kind, check_parameters, find_kind, neighbour, unknown_key
+from molgen.scoring.transforms import Transform, make_transform
+
+__all__ = ["Component", "ScoringPlan", "make_plan", "read_scoring_file"]
+
+_SCORING_KEYS = ("aggregation", "component", "filter")
+_COMPONENT_KEYS = ("type", "name", "weight", "params", "transform", "filter")
+
+
+@dataclass(frozen=True)
+class Component:
+    """One checked component.
+
+    Attributes
+    ----------
+    name : str
+        Unique; the name of its column.
+    kind : Kind
+    parameters : dict
+        With defaults.
+    weight : float
+    transform : Transform or None
+    filter : bool
+        Whether a molecule must pass it, in place of being scored by it.
+    scorer : object
+        What the kind built.
+    """
+
+    name: str
+    kind: Kind
+    parameters: dict[str, Any]
+    weight: float
+    transform: Transform | None
+    filter: bool
+    scorer: Any
+
+    def described(self) -> dict[str, Any]:
+        """Return what decides its raw values, as JSON."""
+        parameters = {
+            key: f"{value.__module__}:{value.__qualname__}" if callable(value) else value
+            for key, value in self.parameters.items()
+            if key != "directory"
+        }
+        transform = self.transform and {"type": self.transform.type, **self.transform.parameters}
+        return {
+            "type": self.kind.name,
+            "params": parameters,
+            "transform": transform,
+            "filter": self.filter,
+        }
+
+
+@dataclass(frozen=True)
+class ScoringPlan:
+    """All components of a scoring and how their scores are combined."""
+
+    components: tuple[Component, ...]
+    aggregation: str
+
+
+def read_scoring_file(path: Path) -> dict[str, Any]:
+    """Return the ``[scoring]`` table of a TOML file.
+
+    Other top-level tables and keys are the business of whoever else reads the file.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, is no TOML, or has no ``[scoring]``.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be read ({problem.strerror})") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not a text file; a scoring file is TOML") from None
+    except tomllib.TOMLDecodeError as problem:
+        raise UserError(f"{path}: is not valid TOML: {problem}") from None
+    return _scoring_table(values, str(path))
+
+
+def _scoring_table(values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    if "scoring" not in values:
+        near = [key for key in values if neighbour(key, ("scoring",))]
+        hint = f"; '{near[0]}' must be 'scoring'" if near else ""
+        raise UserError(f"{source}: has no [[scoring.component]]{hint}")
+    if not isinstance(values["scoring"], dict):
+        raise UserError(f"{source}: 'scoring' is no table; write [scoring]")
+    return values["scoring"]
+
+
+def make_plan(
+    config: Mapping[str, Any], source: str = "scoring", directory: Path | None = None
+) -> ScoringPlan:
+    """Return the checked components of a scoring.
+
+    Parameters
+    ----------
+    config : mapping
+        The ``[scoring]`` table, or a mapping that holds it under ``scoring``.
+    source : str
+        The file, for messages.
+    directory : Path, optional
+        Where files and modules that it names are looked for first.
+
+    Raises
+    ------
+    UserError
+        A key, type, parameter, weight or transform is wrong; the message gives file and place,
+        and the nearest name that is known.
+    """
+    if "scoring" in config:
+        config = _scoring_table(config, source)
+    for key in config:
+        if key not in _SCORING_KEYS:
+            raise unknown_key(key, _SCORING_KEYS, f"{source}: [scoring]")
+    aggregation = config.get("aggregation", "geometric")
+    if aggregation not in AGGREGATIONS:
+        raise UserError(
+            f"{source}: [scoring]: aggregation is '{aggregation}'"
+            f"{neighbour(str(aggregation), list(AGGREGATIONS))} "
+            f"(there are: {', '.join(AGGREGATIONS)})"
+        )
+    components: list[Component] = []
+    for key in ("component", "filter"):
+        tables = config.get(key, [])
+        if not isinstance(tables, list) or not all(isinstance(t, Mapping) for t in tables):
+            raise UserError(f"{source}: '{key}' is no list of tables; write [[scoring.{key}]]")
+        for place, table in enumerate(tables, start=1):
+            where = f"{source}: [[scoring.{key}]] {place}"
+            component = _component(table, where, key == "filter", directory, components)
+            components.append(component)
+    if all(component.filter for component in components):
+        raise UserError(f"{source}: [scoring] has no component that gives a score")
+    return ScoringPlan(tuple(components), aggregation)
+
+
+def _component(
+    table: Mapping[str, Any],
+    where: str,
+    is_filter: bool,
+    directory: Path | None,
+    earlier: Sequence[Component],
+) -> Component:
+    for key in table:
+        if key not in _COMPONENT_KEYS:
+            raise unknown_key(key, _COMPONENT_KEYS, where)
+    if not isinstance(table.get("type"), str):
+        raise UserError(f"{where}: 'type' is missing; `molgen rewards` lists what there is")
+    kind = find_kind(table["type"], where)
+    where = f"{where} ('{kind.name}')"
+    given = table.get("params", {})
+    if not isinstance(given, Mapping):
+        raise UserError(f"{where}: 'params' is {given!r}; write params = {{ name = value }}")
+    parameters = check_parameters(given, kind.parameters, where)
+    if not isinstance(table.get("filter", False), bool):
+        raise UserError(f"{where}: 'filter' is {table['filter']!r}; it must be true or false")
+    is_filter = is_filter or table.get("filter", False)
+    if kind.batch:
+        parameters["directory"] = directory
+    try:
+        scorer = kind.build(parameters)
+    except ValueError as problem:
+        raise UserError(f"{where}: {problem}") from None
+    return Component(
+        _name(table, kind, where, [component.name for component in earlier]),
+        kind,
+        parameters,
+        _weight(table, is_filter, where),
+        _transform(table, kind, where),
+        is_filter,
+        scorer,
+    )
+
+
+def _name(table: Mapping[str, Any], kind: Kind, where: str, taken: list[str]) -> str:
+    name = table.get("name")
+    if name is None:
+        names = [kind.name, *(f"{kind.name}_{n}" for n in range(2, len(taken) + 2))]
+        return next(entry for entry in names if entry not in taken)
+    if not isinstance(name, str) or not name or any(c in name for c in ",\n\t\r"):
+        raise UserError(f"{where}: 'name' is {name!r}; it must be a text without commas")
+    if name in taken:
+        raise UserError(f"{where}: there is a component '{name}' already; give another name")
+    return name
+
+
+def _weight(table: Mapping[str, Any], is_filter: bool, where: str) -> float:
+    if is_filter and "weight" in table:
+        raise UserError(f"{where}: a filter has no weight; leave it out")
+    weight = table.get("weight", 1.0)
+    good = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+    if not good or not math.isfinite(weight) or weight <= 0:
+        raise UserError(f"{where}: 'weight' is {weight!r}; it must be a number above 0")
+    return float(weight)
+
+
+def _transform(table: Mapping[str, Any], kind: Kind, where: str) -> Transform | None:
+    config = table.get("transform", kind.transform)
+    if config is None:
+        if not kind.unit:
+            raise UserError(
+                f"{where}: raw values do not lie between 0 and 1, so it needs a transform, for "
+                'instance transform = { type = "sigmoid", low = …, high = … }'
+            )
+        return None
+    if not isinstance(config, Mapping):
+        raise UserError(f"{where}: 'transform' is {config!r}; write transform = {{ type = … }}")
+    return make_transform(config, where)

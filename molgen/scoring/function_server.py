@@ -1,0 +1,33 @@
+"""Runs a user's Python function as an external program, so that it can be stopped.
+
+``python -m molgen.scoring.function_server module:function [directory]`` speaks the protocol of
+`molgen.scoring.external`. What the function prints goes to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from molgen.scoring.batch import numbers
+from molgen.scoring.functions import find_function
+
+__all__ = ["serve"]
+
+
+def serve(name: str, directory: Path | None = None) -> None:
+    """Answer each line of stdin with the function's scores until stdin ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # the function's own prints must not look like answers
+    function = find_function(name, directory)
+    for line in sys.stdin:
+        request = json.loads(line)
+        scores = numbers(function(request["smiles"]), len(request["smiles"]))
+        answers.write(json.dumps({"id": request["id"], "scores": scores}) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None)

@@ -1,0 +1,233 @@
+"""The one table of what scoring offers: kinds of component, their parameters, their words.
+
+Reading a scoring file, building the components and listing them (``molgen rewards``) all go by
+this table, so that a kind cannot be offered without being described. The modules that define kinds
+call `register` when they are imported; `kinds` imports them all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.util
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gfncore.errors import UserError
+
+__all__ = ["REQUIRED", "Kind", "Parameter", "check_parameters", "find_kind", "kinds", "neighbour"]
+
+REQUIRED = object()
+_MODULES = ("descriptors", "patterns", "guacamol", "functions", "external")
+_KINDS: dict[str, Kind] = {}
+_TYPES = {
+    "number": "a number",
+    "integer": "a whole number",
+    "text": "a text",
+    "texts": "a list of texts",
+    "numbers": "a list of numbers",
+    "switch": "true or false",
+    "function": "a text 'module:function'",
+    "command": "a text, or a list of texts",
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a kind of component or of a transform.
+
+    Attributes
+    ----------
+    name : str
+    type : str
+        One of ``number``, ``integer``, ``text``, ``texts``, ``numbers``, ``switch``,
+        ``function``, ``command``.
+    summary : str
+        One line for the listing.
+    default : object
+        `REQUIRED` where the user must give a value.
+    choices : tuple of str
+        The values of a text that are offered; empty for any.
+    minimum : float or None
+        The smallest value of a number.
+    """
+
+    name: str
+    type: str
+    summary: str
+    default: Any = REQUIRED
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of component.
+
+    Attributes
+    ----------
+    name : str
+        What ``type`` says in a scoring file.
+    group : str
+        Heading in the listing.
+    summary : str
+        One line: what the raw value is.
+    build : callable
+        Takes the checked parameters (a dict). Returns a function of an RDKit molecule to a number
+        or, with `batch`, a `molgen.scoring.batch.BatchScorer`.
+    parameters : tuple of Parameter
+    batch : bool
+        Whether the component takes lists of SMILES in the main process (a user's function or
+        program), rather than one RDKit molecule in any worker.
+    unit : bool
+        Whether raw values lie between 0 and 1, so that no transform is needed.
+    transform : mapping or None
+        The transform where the file gives none.
+    preset : bool
+        Whether the name alone is a reward (``--reward NAME``).
+    """
+
+    name: str
+    group: str
+    summary: str
+    build: Callable[[dict[str, Any]], Any]
+    parameters: tuple[Parameter, ...] = ()
+    batch: bool = False
+    unit: bool = True
+    transform: Mapping[str, Any] | None = None
+    preset: bool = False
+
+
+def register(kind: Kind) -> None:
+    """Add one kind to the table."""
+    if kind.name in _KINDS:
+        raise ValueError(f"the kind of component '{kind.name}' is registered twice")
+    _KINDS[kind.name] = kind
+
+
+@functools.cache
+def _load() -> None:
+    for module in _MODULES:
+        importlib.import_module(f"molgen.scoring.{module}")
+
+
+def kinds() -> Mapping[str, Kind]:
+    """Return every kind of component by name, in the order of the listing."""
+    _load()
+    return _KINDS
+
+
+def find_kind(name: str, where: str) -> Kind:
+    """Return the kind called ``name``; any name of ``rdkit.Chem.Descriptors`` is one too.
+
+    Parameters
+    ----------
+    name : str
+    where : str
+        File and place, the beginning of the message.
+
+    Raises
+    ------
+    UserError
+        There is none; the message names the nearest.
+    """
+    from molgen.scoring.descriptors import descriptor_kind, descriptor_names
+
+    if name in kinds():
+        return kinds()[name]
+    found = descriptor_kind(name)
+    if found is not None:
+        return found
+    known = [*kinds(), *descriptor_names()]
+    raise UserError(
+        f"{where}: there is no component of type '{name}'"
+        f"{neighbour(name, known) or '; `molgen rewards` lists them'}"
+    )
+
+
+def neighbour(name: str, known: list[str] | tuple[str, ...]) -> str:
+    """Return ``"; did you mean '…'?"`` for the nearest known name, or nothing."""
+    lower = {entry.lower(): entry for entry in known}
+    near = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
+    return f"; did you mean '{lower[near[0]]}'?" if near else ""
+
+
+def unknown_key(key: str, known: list[str] | tuple[str, ...], where: str) -> UserError:
+    """Return the error for a key that is not known at a place."""
+    offered = f" (there are: {', '.join(known)})" if known else " (it takes none)"
+    return UserError(f"{where}: unknown key '{key}'{neighbour(key, known) or offered}")
+
+
+def check_parameters(
+    values: Mapping[str, Any], parameters: tuple[Parameter, ...], where: str
+) -> dict[str, Any]:
+    """Return all parameters with their defaults, checked.
+
+    Raises
+    ------
+    UserError
+        A key is unknown or missing, or a value is of the wrong type, not offered or too small.
+    """
+    names = [parameter.name for parameter in parameters]
+    for key in values:
+        if key not in names:
+            raise unknown_key(key, names, where)
+    checked = {}
+    for parameter in parameters:
+        value = values.get(parameter.name, parameter.default)
+        if value is REQUIRED:
+            raise UserError(
+                f"{where}: '{parameter.name}' is missing ({_TYPES[parameter.type]}: "
+                f"{parameter.summary})"
+            )
+        if parameter.name in values:
+            value = _checked(value, parameter, where)
+        checked[parameter.name] = value
+    return checked
+
+
+def _checked(value: Any, parameter: Parameter, where: str) -> Any:
+    good = {
+        "number": _is_number,
+        "integer": lambda v: isinstance(v, int) and not isinstance(v, bool),
+        "text": lambda v: isinstance(v, str),
+        "texts": _is_texts,
+        "numbers": lambda v: isinstance(v, list) and all(_is_number(x) for x in v),
+        "switch": lambda v: isinstance(v, bool),
+        "function": lambda v: isinstance(v, str) or callable(v),
+        "command": lambda v: isinstance(v, str) or (_is_texts(v) and len(v) > 0),
+    }[parameter.type]
+    if not good(value):
+        raise UserError(
+            f"{where}: '{parameter.name}' is {value!r}; it must be {_TYPES[parameter.type]}"
+        )
+    if parameter.choices and value not in parameter.choices:
+        raise UserError(
+            f"{where}: '{parameter.name}' is '{value}'; choose one of "
+            f"{', '.join(parameter.choices)}"
+        )
+    if parameter.minimum is not None and value < parameter.minimum:
+        raise UserError(
+            f"{where}: '{parameter.name}' is {value}; it must be at least {parameter.minimum:g}"
+        )
+    return float(value) if parameter.type == "number" else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+
+
+def reference_path(name: str, directory: Path | None) -> Path:
+    """Return the path of a file that a scoring file names: beside that file, else as it stands."""
+    path = Path(name).expanduser()
+    if directory is not None and not path.is_absolute() and (directory / path).exists():
+        return directory / path
+    return path

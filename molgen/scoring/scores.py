@@ -1,0 +1,392 @@
+"""Scores of molecules: the table that comes back, and the scoring that fills it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gfncore.errors import UserError
+from gfncore.resources import data_file
+from molgen.scoring.aggregation import combine
+from molgen.scoring.batch import Failure
+from molgen.scoring.configuration import Component, ScoringPlan, make_plan, read_scoring_file
+from molgen.scoring.pool import ChunkRunner
+from molgen.scoring.registry import kinds, neighbour
+from molgen.scoring.worker import PASS, MoleculeScore, canonical_chunk, score_chunk
+
+__all__ = ["PRESET_FILES", "ScoreTable", "Scoring"]
+
+PRESET_FILES = {"druglike": "QED x SA score x molecular weight of 200 to 500"}
+_ROUNDING = 1e-9  # how far outside 0..1 a score may lie by rounding
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of a list of molecules.
+
+    Attributes
+    ----------
+    smiles : list of str
+        Canonical, in the order asked for; as given where RDKit cannot read it.
+    total : ndarray, shape (n,), dtype float64
+        Between 0 and 1; 0 where a filter was not passed; NaN where a score failed.
+    components : dict of str to ndarray, shape (n,)
+        Raw values by component; NaN where it failed or was not asked.
+    transformed : dict of str to ndarray, shape (n,)
+        Scores between 0 and 1 by component.
+    objectives : ndarray, shape (n, K), dtype float64
+        The scores of all components but filters with ``aggregation = "pareto"``, else the total
+        (K = 1).
+    failures : dict of int to str
+        Why a molecule has no total, by row.
+    filtered : dict of int to str
+        The filter that a molecule did not pass, by row.
+    """
+
+    smiles: list[str]
+    total: np.ndarray
+    components: dict[str, np.ndarray]
+    transformed: dict[str, np.ndarray]
+    objectives: np.ndarray
+    failures: dict[int, str]
+    filtered: dict[int, str]
+
+    def __len__(self) -> int:
+        return len(self.smiles)
+
+
+def _to_stderr(message: str) -> None:
+    print(f"molgen: warning: {message}", file=sys.stderr)
+
+
+class Scoring:
+    """Scores molecules: every distinct molecule once, in parallel, whatever goes wrong.
+
+    Use `from_config`, `from_toml` or `preset`. It is a context manager; `close` ends workers and
+    programs.
+
+    Parameters
+    ----------
+    plan : ScoringPlan
+    workers : int
+        Processes for the components that need RDKit alone; 1 is this process.
+    executor : concurrent.futures.Executor, optional
+        Runs them in place of own processes.
+    warn : callable, optional
+        Takes one line about something that went wrong; by default it is printed on stderr.
+    """
+
+    def __init__(
+        self,
+        plan: ScoringPlan,
+        *,
+        workers: int = 1,
+        executor: Executor | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
+        if workers < 1:
+            raise ValueError(f"workers is {workers}; at least one is needed")
+        self.aggregation = plan.aggregation
+        self.components: tuple[Component, ...] = plan.components
+        self._warn = warn or _to_stderr
+        self._runner = ChunkRunner(workers, executor, self._warn)
+        columns = range(len(self.components))
+        # filters first, so that what they reject costs no more
+        order = sorted(columns, key=lambda c: not self.components[c].filter)
+        self._of_molecules = [c for c in order if not self.components[c].kind.batch]
+        self._of_batches = [c for c in order if self.components[c].kind.batch]
+        self._plan = json.dumps([self.components[c].described() for c in self._of_molecules])
+        self._scored = [c for c in columns if not self.components[c].filter]
+        self._weights = np.array([self.components[c].weight for c in self._scored])
+        self._canonical: dict[str, str] = {}
+        self._rows: dict[str, int] = {}
+        self._raw: list[list[float]] = []
+        self._failures: dict[int, dict[int, Failure]] = {}
+        self._unread: set[int] = set()
+        self._given_up: set[str] = set()
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        *,
+        source: str = "scoring",
+        directory: Path | None = None,
+        **options: Any,
+    ) -> Scoring:
+        """Return the scoring that a ``[scoring]`` table describes; ``options`` as in the class.
+
+        Raises
+        ------
+        UserError
+            Something in it is wrong (see `molgen.scoring.configuration.make_plan`).
+        """
+        return cls(make_plan(config, source, directory), **options)
+
+    @classmethod
+    def from_toml(cls, path: Path | str, **options: Any) -> Scoring:
+        """Return the scoring that a TOML file describes; it names files relative to itself."""
+        path = Path(path)
+        return cls(make_plan(read_scoring_file(path), str(path), path.resolve().parent), **options)
+
+    @classmethod
+    def preset(cls, name: str, **options: Any) -> Scoring:
+        """Return the scoring of one name, such as ``"qed"`` or ``"druglike"``.
+
+        Raises
+        ------
+        UserError
+            There is no such reward, or it needs parameters.
+        """
+        if name in PRESET_FILES:
+            return cls.from_toml(data_file(f"scoring/{name}.toml"), **options)
+        known = [*PRESET_FILES, *(kind.name for kind in kinds().values() if kind.preset)]
+        if name in known:
+            return cls.from_config({"component": [{"type": name}]}, source="--reward", **options)
+        hint = neighbour(name, known) or f" (there are: {', '.join(known)})"
+        if name in kinds():
+            hint = "; it needs a scoring file, as it has parameters or a transform"
+        raise UserError(f"there is no reward '{name}'{hint}")
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the components, filters included, in the order of the file."""
+        return [component.name for component in self.components]
+
+    @property
+    def objective_names(self) -> list[str]:
+        """Names of the columns of `ScoreTable.objectives`."""
+        if self.aggregation == "pareto":
+            return [self.components[c].name for c in self._scored]
+        return ["total"]
+
+    @property
+    def n_objectives(self) -> int:
+        """Columns of `ScoreTable.objectives`."""
+        return len(self.objective_names)
+
+    @property
+    def calls(self) -> int:
+        """How many distinct molecules were scored, failures included; SMILES that cannot be read
+        are none."""
+        return len(self._rows) - len(self._unread)
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """How many distinct molecules have no score, by reason."""
+        reasons = Counter(self._reason(row) for row in self._failures)
+        return dict(reasons.most_common())
+
+    @property
+    def filtered(self) -> dict[str, int]:
+        """How many distinct molecules did not pass, by filter."""
+        if not self._raw:
+            return {}
+        found = self._table(list(self._rows), list(self._rows.values())).filtered
+        return dict(Counter(found.values()).most_common())
+
+    def evaluate(self, smiles: Sequence[str], *, canonical: bool = False) -> ScoreTable:
+        """Return the scores of molecules; those scored before are remembered.
+
+        Parameters
+        ----------
+        smiles : sequence of str
+        canonical : bool
+            The SMILES are RDKit's canonical ones already, which saves reading them twice.
+        """
+        texts = list(smiles)
+        keys = texts if canonical else self._canonical_of(texts)
+        new = [key for key in dict.fromkeys(keys) if key not in self._rows]
+        if new:
+            self._score(new)
+        return self._table(keys, [self._rows[key] for key in keys])
+
+    def _canonical_of(self, texts: list[str]) -> list[str]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._canonical]
+        found = self._runner.run(canonical_chunk, (), new, lambda _: None)
+        # one that RDKit cannot read stands for itself, and is told apart when it is scored
+        self._canonical.update(
+            (text, text if key is None else key) for text, key in zip(new, found, strict=True)
+        )
+        return [self._canonical[text] for text in texts]
+
+    def _score(self, new: list[str]) -> None:
+        """Score molecules that are not known yet and remember them."""
+        n = len(new)
+        values = np.full((n, len(self.components)), np.nan)
+        failures: dict[int, dict[int, Failure]] = {}
+
+        dead = MoleculeScore([math.nan] * len(self._of_molecules), {0: Failure("worker died")})
+        # without RDKit's components molecules are read here all the same, to tell what is none
+        found = self._runner.run(score_chunk, (self._plan,), new, lambda _: dead)
+        for row, score in enumerate(found):
+            values[row, self._of_molecules] = score.values
+            for place, failure in score.failures.items():
+                column = self._of_molecules[place] if self._of_molecules else 0
+                failures.setdefault(row, {})[column] = failure
+        unread = {
+            r for r, f in failures.items() if any(e.reason == "invalid SMILES" for e in f.values())
+        }
+
+        for column in self._of_batches:
+            passed = self._passed(values)
+            rows = [row for row in range(n) if passed[row] and row not in failures]
+            if not rows:
+                continue
+            scorer = self.components[column].scorer
+            result = scorer.score([new[row] for row in rows])
+            values[rows, column] = result.values
+            for place, failure in result.failures.items():
+                failures.setdefault(rows[place], {})[column] = failure
+            self._tell_given_up(column)
+
+        self._check_range(values, failures)
+        first = len(self._raw)
+        for row, key in enumerate(new):
+            self._rows[key] = first + row
+            self._raw.append(values[row].tolist())
+        self._failures.update((first + row, entry) for row, entry in failures.items())
+        self._unread.update(first + row for row in unread)
+
+    def _passed(self, values: np.ndarray) -> np.ndarray:
+        """Whether rows pass all filters that were asked so far."""
+        passed = np.ones(len(values), dtype=bool)
+        for column, component in enumerate(self.components):
+            if component.filter:
+                passed &= ~(self._transformed(values, column) < PASS)
+        return passed
+
+    def _transformed(self, values: np.ndarray, column: int) -> np.ndarray:
+        transform = self.components[column].transform
+        if transform is not None:
+            return transform(values[:, column])
+        return np.clip(values[:, column], 0.0, 1.0)
+
+    def _check_range(self, values: np.ndarray, failures: dict[int, dict[int, Failure]]) -> None:
+        """Where there is no transform, a value outside 0 to 1 is a failure, not cut off."""
+        for column, component in enumerate(self.components):
+            if component.transform is None:
+                off = np.abs(values[:, column] - 0.5) > 0.5 + _ROUNDING
+                for row in np.flatnonzero(off):
+                    told = f"{values[row, column]:.6g} without a transform"
+                    failure = Failure("outside 0 to 1", told)
+                    failures.setdefault(int(row), {})[column] = failure
+
+    def _tell_given_up(self, column: int) -> None:
+        component = self.components[column]
+        reason = getattr(component.scorer, "given_up", "")
+        if reason and component.name not in self._given_up:
+            self._given_up.add(component.name)
+            self._warn(f"component '{component.name}' gives no more scores: {reason}")
+
+    def _reason(self, row: int, detail: bool = False) -> str:
+        """The first failure of a row, in the order of the components."""
+        column, failure = min(self._failures[row].items(), key=lambda item: item[0])
+        if row in self._unread:
+            return failure.reason
+        return f"{self.components[column].name}: {failure if detail else failure.reason}"
+
+    def _table(self, keys: list[str], rows: list[int]) -> ScoreTable:
+        values = np.array([self._raw[row] for row in rows], dtype=float)
+        values = values.reshape(len(rows), len(self.components))
+        failed = np.array([row in self._failures for row in rows], dtype=bool)
+        scores = np.column_stack(
+            [self._transformed(values, column) for column in range(len(self.components))]
+        )
+        for place in np.flatnonzero(failed):
+            for column in self._failures[rows[place]]:
+                scores[place, column] = np.nan
+        filtered: dict[int, str] = {}
+        for column, component in enumerate(self.components):
+            if component.filter:
+                for place in np.flatnonzero((scores[:, column] < PASS) & ~failed):
+                    filtered.setdefault(int(place), component.name)
+        total = combine(scores[:, self._scored], self._weights, self.aggregation)
+        objectives = scores[:, self._scored] if self.aggregation == "pareto" else total[:, None]
+        objectives = objectives.copy()
+        out = np.array(sorted(filtered), dtype=int)
+        total[out], objectives[out] = 0.0, 0.0
+        total[failed], objectives[failed] = np.nan, np.nan
+        return ScoreTable(
+            list(keys),
+            total,
+            {c.name: values[:, i].copy() for i, c in enumerate(self.components)},
+            {c.name: scores[:, i].copy() for i, c in enumerate(self.components)},
+            objectives,
+            {int(place): self._reason(rows[place], True) for place in np.flatnonzero(failed)},
+            filtered,
+        )
+
+    def fingerprint(self) -> str:
+        """Return a hash of what decides the raw values; weights and aggregation do not."""
+        described = [[c.name, c.described()] for c in self.components]
+        return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+    def cache_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return what was scored: arrays for a checkpoint and JSON beside them.
+
+        Returns
+        -------
+        arrays : dict
+            ``smiles`` (uint8, canonical SMILES by lines), ``values`` (float64, n x components).
+        extra : dict
+            Fingerprint, failures.
+        """
+        values = np.array(self._raw, dtype=float).reshape(len(self._raw), len(self.components))
+        text = "\n".join(self._rows).encode()
+        extra = {
+            "fingerprint": self.fingerprint(),
+            "failures": [
+                [row, column, failure.reason, failure.detail]
+                for row, entries in self._failures.items()
+                for column, failure in entries.items()
+            ],
+            "unread": sorted(self._unread),
+        }
+        return {"smiles": np.frombuffer(text, dtype=np.uint8).copy(), "values": values}, extra
+
+    def restore(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
+        """Take up what `cache_state` gave; molecules known there are not scored again.
+
+        Raises
+        ------
+        UserError
+            It comes from other components.
+        """
+        if extra["fingerprint"] != self.fingerprint():
+            raise UserError(
+                "the scores to go on with come from other components than those given now; "
+                "use the same scoring file, or start a new run"
+            )
+        values = np.asarray(arrays["values"], dtype=float)
+        text = np.asarray(arrays["smiles"], dtype=np.uint8).tobytes().decode()
+        keys = text.split("\n") if len(values) else []
+        self._rows = {key: row for row, key in enumerate(keys)}
+        self._raw = values.tolist()
+        self._failures = {}
+        for row, column, reason, detail in extra["failures"]:
+            self._failures.setdefault(row, {})[column] = Failure(reason, detail)
+        self._unread = set(extra["unread"])
+
+    def close(self) -> None:
+        """End workers and programs."""
+        self._runner.close()
+        for component in self.components:
+            if component.kind.batch:
+                component.scorer.close()
+
+    def __enter__(self) -> Scoring:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
