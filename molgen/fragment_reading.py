@@ -13,6 +13,7 @@ __all__ = [
     "Fragment",
     "FragmentError",
     "atom_token",
+    "canonical_smiles",
     "read_fragment",
     "read_molecule",
 ]
@@ -175,3 +176,8 @@ def atom_token(kind: np.ndarray, hydrogens: int) -> str:
     sign = "" if charge == 0 else ("+" if charge > 0 else "-") * abs(charge)
     count = "" if hydrogens == 0 else "H" if hydrogens == 1 else f"H{hydrogens}"
     return f"[{symbol}{count}{sign}]"
+
+
+def canonical_smiles(smiles: list[str]) -> list[str]:
+    """Canonical SMILES of molecules that are known to be right; "" stays as it is."""
+    return [Chem.MolToSmiles(Chem.MolFromSmiles(text)) if text else "" for text in smiles]

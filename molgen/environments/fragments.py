@@ -1,0 +1,420 @@
+"""The fragment environment: molecules grow by whole fragments, joined by single bonds.
+
+From the empty state (or a core) a first fragment is chosen. Then, until "stop" is chosen, an atom
+with a place left is marked, and a fragment is joined to it by one of its own places. The way back:
+a stop or a mark is undone, an outer fragment is taken off, the last one too unless it is the core.
+
+A marked state keeps the numbering and the orbits of the unmarked one, and its mark is the smallest
+atom of the orbit: so equal arrays are isomorphic states here too, and no search is needed. Its
+automorphisms are those that keep the mark: as many fewer as the orbit has atoms.
+
+Fragment graphs give each class of actions a class that undoes it, and two classes never lead to
+isomorphic states. With x = s_n, summed over trajectories of a class,
+
+    raw forward / raw backward actions = product over fragments |Aut(C_i)| / |Aut(x)|,
+
+which is what the raw regimes put right, or, in the regime "none", leave wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from gfncore.environment import Actions, GraphBatch
+from gfncore.errors import UserError
+from gfncore.keys import key_bytes, unique_keys
+from gfncore.policies import HeadSpec
+from molgen.covers import Covers
+from molgen.fragment_reading import canonical_smiles
+from molgen.graph import FINISHED, MARKED, GraphStates, canonical_states, state_keys
+from molgen.kernels import fragments_numba as kernels
+from molgen.kernels.smiles_numba import write_smiles
+from molgen.vocabulary import LARGEST, Vocabulary
+
+__all__ = ["FragmentEnvironment"]
+
+SYMMETRIES = ("merged", "reward_scaling", "flow_scaling", "none")
+REMEMBERED = 200_000  # molecules whose SMILES and multiplicity are kept
+SMILES_CHUNK = 64  # strings that one task of an executor makes canonical
+
+
+class FragmentEnvironment:
+    """Builds molecules out of the fragments of a vocabulary.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    score : callable
+        Distinct canonical SMILES -> log R, float64, nats.
+    symmetry : {"merged", "reward_scaling", "flow_scaling", "none"}
+        See `shared` notes of the atom environment: how symmetric states are counted.
+    max_fragments, max_atoms : int
+        Limits of a molecule; hydrogens are not counted.
+    core : str, optional
+        A SMILES with places: every molecule starts from it and keeps it.
+
+    Attributes
+    ----------
+    node_features, graph_types, relations, heads
+        What a policy for this environment is made with.
+
+    Raises
+    ------
+    UserError
+        A limit, the core or the regime is impossible.
+    """
+
+    is_tree = False
+    relations = 5
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        score: Callable[[list[str]], np.ndarray],
+        *,
+        symmetry: str = "merged",
+        max_fragments: int = 8,
+        max_atoms: int = 45,
+        core: str | None = None,
+    ) -> None:
+        if symmetry not in SYMMETRIES:
+            raise UserError(f"symmetry is '{symmetry}'; choose among {', '.join(SYMMETRIES)}")
+        if not 1 <= max_atoms <= LARGEST:
+            raise UserError(f"max_atoms is {max_atoms}; choose 1 to {LARGEST}")
+        if max_fragments < 1:
+            raise UserError(f"max_fragments is {max_fragments}; choose 1 or more")
+        self.symmetry, self.score = symmetry, score
+        self.max_fragments, self.max_atoms = max_fragments, max_atoms
+        self.vocabulary = vocabulary if core is None else vocabulary.with_core(core)
+        self.core = core
+        v = self.vocabulary
+        self._offered = len(vocabulary)  # fragments that may be chosen: all but the core
+        smallest = v.sizes[-1] if core is not None else v.sizes.min()
+        if smallest > max_atoms:
+            what = "the core" if core is not None else "the smallest fragment"
+            raise UserError(f"max_atoms is {max_atoms}, but {what} has {smallest} atoms")
+        self._covers = Covers.of(v, core is not None, max_fragments)
+        self._make_tables()
+        self._make_first_states()
+        self.node_features = len(v.kinds) + 7
+        self.graph_types = 2 * (max_fragments + 1)
+        self.heads = (
+            HeadSpec("graph", 1),
+            HeadSpec("node", 1),
+            HeadSpec("node", self._n_columns),
+            HeadSpec("graph", self._offered),
+        )
+        self._known: dict[bytes, tuple[str, int]] = {}
+        self._last_step: tuple[Any, Any, GraphStates, np.ndarray] | None = None
+        self._last_backstep: tuple[Any, Any, GraphStates, np.ndarray] | None = None
+        if symmetry == "flow_scaling":
+            self.log_scale = self._log_scale
+
+    def with_symmetry(self, symmetry: str) -> FragmentEnvironment:
+        """The same states and graphs in another regime."""
+        vocabulary = self.vocabulary
+        if self.core is not None:
+            vocabulary = Vocabulary.parse("\n".join(vocabulary.text().splitlines()[:-1]))
+        return FragmentEnvironment(
+            vocabulary,
+            self.score,
+            symmetry=symmetry,
+            max_fragments=self.max_fragments,
+            max_atoms=self.max_atoms,
+            core=self.core,
+        )
+
+    def _make_tables(self) -> None:
+        v = self.vocabulary
+        n_orbits = len(v.orbit_open)
+        offered = v.orbit_fragment < self._offered
+        self._sites = v.site_atoms[offered[v.atom_orbit[v.site_atoms]]].astype(np.int64)
+        site_orbit = v.atom_orbit[self._sites]
+        columns = np.cumsum((v.orbit_open > 0) & offered) - 1
+        self._n_columns = int(columns[-1]) + 1
+        self._site_column = columns[site_orbit]
+        self._first_site = np.searchsorted(site_orbit, np.arange(n_orbits))
+        self._site_size = v.sizes[v.orbit_fragment[site_orbit]]
+        fits = v.compatible[:, site_orbit]
+        self._partners = np.nonzero(fits)[1].astype(np.int32)
+        self._partner_start = np.cumsum([0, *fits.sum(axis=1)]).astype(np.int32)
+        nothing = np.int16(LARGEST + 1)
+        self._smallest_fit = np.where(fits, self._site_size, nothing).min(axis=1, initial=nothing)
+        self._atom_fragment = v.orbit_fragment[v.atom_orbit]
+        self._orbit_is_core = ~offered
+        self._orbit_log_aut = (v.log_aut / v.sizes)[v.orbit_fragment]  # of each atom, its share
+        self._aromatic = v.kinds[v.orbit_kind, 2] > 0
+
+    def _make_first_states(self) -> None:
+        """A table of the states of one fragment each, the empty one last."""
+        v = self.vocabulary
+        rings = np.diff(v.first_bond) - v.sizes + 1
+        # of all molecules within the limits, the most bonds that there can be
+        rings_an_atom = float((rings / v.sizes).max())
+        room = int(min(self.max_fragments * rings.max(), rings_an_atom * self.max_atoms))
+        width = self.max_atoms - 1 + room + 1
+        n = len(v)
+        colour = np.full((n + 1, self.max_atoms), -1, np.int16)
+        edges = np.full((n + 1, width, 3), -1, np.int16)
+        n_nodes, n_edges = np.zeros(n + 1, np.int16), np.zeros(n + 1, np.int16)
+        for f in np.flatnonzero(v.sizes <= self.max_atoms):
+            bonds = v.bonds[v.first_bond[f] : v.first_bond[f + 1]]
+            n_nodes[f], n_edges[f] = v.sizes[f], len(bonds)
+            colour[f, : n_nodes[f]] = v.atom_orbit[v.first_atom[f] : v.first_atom[f + 1]]
+            edges[f, : n_edges[f]] = bonds
+        stage, mark = np.zeros(n + 1, np.int8), np.full(n + 1, -1, np.int16)
+        self._first_states = canonical_states(colour, n_nodes, edges, n_edges, stage, mark)[0]
+
+    def initial(self, n: int) -> GraphStates:
+        """The empty state, or the core."""
+        return self._first_states.take(np.full(n, -1 if self.core is None else -2))
+
+    def is_terminal(self, states: GraphStates) -> np.ndarray:
+        """Which states are stopped."""
+        return states.stage == FINISHED
+
+    def _forward_lists(self, states: GraphStates) -> tuple[np.ndarray, ...]:
+        return kernels.forward_lists(
+            states.colour, states.n_nodes, states.edges, states.n_edges, states.stage, states.mark,
+            states.node_orbit, self.vocabulary.orbit_open, self._smallest_fit,
+            self._partner_start, self._partners, self._site_size, self._site_column,
+            self.vocabulary.sizes[: self._offered], self.max_atoms, self.max_fragments,
+        )  # fmt: skip
+
+    def forward_actions(self, states: GraphStates) -> Actions:
+        """Empty: the fragments. Marked: the atoms with places. Else 0 stops, 1 + u marks u."""
+        state, action, action_class = self._forward_lists(states)[:3]
+        return Actions(state, action, action_class if self.symmetry == "merged" else None)
+
+    def step(self, states: GraphStates, action: np.ndarray) -> GraphStates:
+        """Apply one action a state."""
+        return self._stepped(states, action)[0]
+
+    def backward_of_forward(self, states: GraphStates, action: np.ndarray) -> np.ndarray:
+        """What undoes each action after `step`."""
+        return self._stepped(states, action)[1]
+
+    def _stepped(self, states: GraphStates, action: np.ndarray) -> tuple[GraphStates, np.ndarray]:
+        last = self._last_step
+        if last is not None and last[0] is states and last[1] is action:
+            return last[2], last[3]
+        marked, empty = states.stage == MARKED, states.n_nodes == 0
+        undo = np.zeros(len(states), np.int64)
+        new = _copy(states)
+        stopping = np.flatnonzero(~marked & ~empty & (action == 0))
+        new.stage[stopping] = FINISHED
+        rows = np.flatnonzero(~marked & ~empty & (action > 0))
+        if len(rows):
+            self._set_mark(new, rows, states.node_orbit[rows, action[rows] - 1])
+        rows = np.flatnonzero(empty)
+        if len(rows):
+            _put(new, rows, self._first_states.take(action[rows]))
+        rows = np.flatnonzero(marked)
+        if len(rows):
+            v, old = self.vocabulary, states.take(rows)
+            *arrays, joined = kernels.attach(
+                old.colour, old.n_nodes, old.edges, old.n_edges, old.mark,
+                self._sites[action[rows]], self._atom_fragment, v.first_atom, v.atom_orbit,
+                v.first_bond, v.bonds,
+            )  # fmt: skip
+            grown, position = self._unmarked(*arrays)
+            _put(new, rows, grown)
+            undo[rows] = 1 + position[np.arange(len(rows)), joined]
+        self._last_step = (states, action, new, undo)
+        return new, undo
+
+    def _set_mark(self, states: GraphStates, rows: np.ndarray, mark: np.ndarray) -> None:
+        """Mark atoms, each the smallest of its orbit, of building states in place."""
+        size = (states.node_orbit[rows] == mark[:, None]).sum(axis=1)
+        states.stage[rows], states.mark[rows] = MARKED, mark
+        states.log_aut[rows] -= np.log(size)
+
+    @staticmethod
+    def _unmarked(
+        colour: np.ndarray, n_nodes: np.ndarray, edges: np.ndarray, n_edges: np.ndarray
+    ) -> tuple[GraphStates, np.ndarray]:
+        stage, mark = np.zeros(len(n_nodes), np.int8), np.full(len(n_nodes), -1, np.int16)
+        return canonical_states(colour, n_nodes, edges, n_edges, stage, mark)
+
+    def backward_actions(self, states: GraphStates) -> Actions:
+        """0 undoes a stop, a mark or the first fragment; 1 + a takes off the piece of atom a."""
+        state, action, action_class = kernels.backward_lists(
+            states.colour, states.n_nodes, states.edges, states.n_edges, states.stage,
+            states.node_orbit, self._orbit_is_core,
+        )  # fmt: skip
+        return Actions(state, action, action_class if self.symmetry == "merged" else None)
+
+    def backstep(self, states: GraphStates, action: np.ndarray) -> GraphStates:
+        """Undo one action a state."""
+        return self._backstepped(states, action)[0]
+
+    def forward_of_backward(self, states: GraphStates, action: np.ndarray) -> np.ndarray:
+        """What leads back after `backstep`; of several raw actions of a class, the first."""
+        return self._backstepped(states, action)[1]
+
+    def _backstepped(
+        self, states: GraphStates, action: np.ndarray
+    ) -> tuple[GraphStates, np.ndarray]:
+        last = self._last_backstep
+        if last is not None and last[0] is states and last[1] is action:
+            return last[2], last[3]
+        redo = np.zeros(len(states), np.int64)
+        new = _copy(states)
+        new.stage[states.stage == FINISHED] = 0
+        rows = np.flatnonzero(states.stage == MARKED)
+        if len(rows):
+            mark = states.mark[rows].astype(np.int64)
+            redo[rows] = 1 + mark
+            size = (states.node_orbit[rows] == mark[:, None]).sum(axis=1)
+            new.stage[rows], new.mark[rows] = 0, -1
+            new.log_aut[rows] += np.log(size)
+        building = states.stage == 0
+        rows = np.flatnonzero(building & (action == 0))
+        if len(rows):
+            redo[rows] = self.vocabulary.orbit_fragment[states.colour[rows, 0]]
+            _put(new, rows, self._first_states.take(np.full(len(rows), -1)))
+        rows = np.flatnonzero(building & (action > 0))
+        if len(rows):
+            old, atom = states.take(rows), action[rows] - 1
+            *arrays, held = kernels.remove_pieces(
+                old.colour, old.n_nodes, old.edges, old.n_edges, atom
+            )
+            shrunk, position = self._unmarked(*arrays)
+            each = np.arange(len(rows))
+            self._set_mark(shrunk, each, shrunk.node_orbit[each, position[each, held]])
+            _put(new, rows, shrunk)
+            redo[rows] = self._first_site[old.colour[each, atom]]
+        self._last_backstep = (states, action, new, redo)
+        return new, redo
+
+    def graph(self, states: GraphStates) -> GraphBatch:
+        """Atoms as nodes, see `molgen.kernels.fragments_numba.graph_arrays`.
+
+        Heads: stop (graph), mark (node), join (node, a column for each orbit with places, read at
+        the marked atom), first fragment (graph).
+        """
+        v = self.vocabulary
+        features, first_node, node_graph, graph_type, edge_index, edge_type = kernels.graph_arrays(
+            states.colour, states.n_nodes, states.edges, states.n_edges, states.stage, states.mark,
+            v.orbit_kind, v.orbit_open, v.orbit_hydrogens, self._orbit_is_core, len(v.kinds),
+            self.max_atoms, self.max_fragments,
+        )  # fmt: skip
+        state, _, _, head, node, column = self._forward_lists(states)
+        index = np.where(node >= 0, first_node[state] + node, state)
+        return GraphBatch(
+            node_features=torch.from_numpy(features),
+            node_graph=torch.from_numpy(node_graph),
+            graph_type=torch.from_numpy(graph_type),
+            edge_index=torch.from_numpy(edge_index),
+            edge_type=torch.from_numpy(edge_type),
+            action_state=torch.from_numpy(state),
+            action_index=torch.from_numpy(index),
+            action_head=torch.from_numpy(head),
+            action_column=torch.from_numpy(column),
+        )
+
+    def keys(self, states: GraphStates) -> np.ndarray:
+        """Hashes of the arrays, which are canonical; uint64 (B, 2)."""
+        return state_keys(states)
+
+    def energy(self, states: GraphStates) -> None:
+        """Unfinished states have no energy here."""
+
+    def _log_scale(self, states: GraphStates) -> np.ndarray:
+        """log |Aut(s)| less the sum of log |Aut(C_i)| over its fragments; float64 (B,)."""
+        share = np.where(states.colour >= 0, self._orbit_log_aut[states.colour], 0.0)
+        return states.log_aut - share.sum(axis=1)
+
+    def log_reward(self, states: GraphStates) -> np.ndarray:
+        """log R of the molecule, less log of its multiplicity; with the regime's scale."""
+        smiles, multiplicity = self._molecules(states)
+        names = list(dict.fromkeys(smiles))
+        value = dict(zip(names, np.asarray(self.score(names), np.float64), strict=True))
+        log_reward = np.array([value[name] for name in smiles]) - np.log(multiplicity)
+        if self.symmetry == "reward_scaling":
+            log_reward += self._log_scale(states)
+        return log_reward
+
+    def smiles(self, states: GraphStates, executor: Executor | None = None) -> list[str]:
+        """Canonical SMILES, hydrogens where places are left; "" for the empty state."""
+        return self._molecules(states, executor)[0]
+
+    def multiplicity(self, states: GraphStates) -> np.ndarray:
+        """Number of fragment graphs within the limits that are the same molecule; int64 (B,)."""
+        return self._molecules(states)[1]
+
+    def _molecules(
+        self, states: GraphStates, executor: Executor | None = None
+    ) -> tuple[list[str], np.ndarray]:
+        plain = replace(
+            states, stage=np.zeros_like(states.stage), mark=np.full_like(states.mark, -1)
+        )
+        first, inverse = unique_keys(state_keys(plain))
+        names = key_bytes(state_keys(plain.take(first)))
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        rows = np.array([i for i, name in enumerate(names) if name not in self._known], np.int64)
+        if len(rows):
+            new = plain.take(first[rows])
+            text = self._canonical(new, executor)
+            counts = self._count(new).tolist()
+            self._known.update(
+                zip((names[i] for i in rows), zip(text, counts, strict=True), strict=True)
+            )
+        known = [self._known[name] for name in names]
+        multiplicity = np.array([count for _, count in known], np.int64)
+        return [known[i][0] for i in inverse], multiplicity[inverse]
+
+    def _canonical(self, states: GraphStates, executor: Executor | None) -> list[str]:
+        v = self.vocabulary
+        text, ends = write_smiles(
+            states.colour, states.n_nodes, states.edges, states.n_edges, v.orbit_open, v.tokens,
+            self._aromatic,
+        )  # fmt: skip
+        whole = text.tobytes().decode("ascii")
+        starts = [0, *ends.tolist()[:-1]]
+        plain = [whole[a:b] for a, b in zip(starts, ends.tolist(), strict=True)]
+        if executor is None:
+            return canonical_smiles(plain)
+        chunks = [plain[i : i + SMILES_CHUNK] for i in range(0, len(plain), SMILES_CHUNK)]
+        return [s for chunk in executor.map(canonical_smiles, chunks) for s in chunk]
+
+    def _count(self, states: GraphStates) -> np.ndarray:
+        kinds = np.where(states.colour >= 0, self.vocabulary.orbit_kind[states.colour], -1)
+        edges = states.edges.copy()
+        edges[:, :, 2] = np.where(edges[:, :, 2] >= 0, edges[:, :, 2] % 8, -1)
+        found = self._covers.multiplicity(
+            kinds.astype(np.int16), states.n_nodes, edges, states.n_edges
+        )
+        return np.maximum(found, 1)  # the empty state has no cover
+
+    def states_of_smiles(self, smiles: str) -> GraphStates:
+        """All finished states of one molecule, stereo left out; none if it cannot be built."""
+        table = self._first_states
+        read = self.vocabulary.graph_of_smiles(smiles)
+        if read is None:
+            return table.take(np.zeros(0, np.int64))
+        kinds, bonds = read
+        if len(kinds) > self.max_atoms or len(bonds) > table.edges.shape[1]:
+            return table.take(np.zeros(0, np.int64))
+        all_kinds = np.full((1, table.colour.shape[1]), -1, np.int16)
+        edges = np.full((1, *table.edges.shape[1:]), -1, np.int16)
+        all_kinds[0, : len(kinds)], edges[0, : len(bonds)] = kinds, bonds
+        sizes = np.array([len(kinds)], np.int16), np.array([len(bonds)], np.int16)
+        return self._covers.states(all_kinds, sizes[0], edges, sizes[1])[1]
+
+
+def _copy(states: GraphStates) -> GraphStates:
+    return states.take(np.arange(len(states)))
+
+
+def _put(states: GraphStates, rows: np.ndarray, new: GraphStates) -> None:
+    """Overwrite rows in place."""
+    for name, values in vars(new).items():
+        getattr(states, name)[rows] = values

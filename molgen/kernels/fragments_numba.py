@@ -1,0 +1,376 @@
+"""States of the fragment environment as arrays: legal actions, steps, graphs.
+
+Layout: see `molgen.graph.GraphStates` and `molgen.vocabulary.Vocabulary`. A bond's colour is its
+order, 1..4, plus 8 where it joins two fragments; removing joins leaves the pieces.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+__all__ = [
+    "attach",
+    "backward_lists",
+    "forward_lists",
+    "graph_arrays",
+    "piece_counts",
+    "remove_pieces",
+]
+
+JOIN = 8
+NOT_FIRST = 32767  # size of a fragment that is not offered
+STOP_HEAD, MARK_HEAD, ATTACH_HEAD, FIRST_HEAD = 0, 1, 2, 3
+
+
+@njit(cache=True, nogil=True)
+def piece_counts(n_nodes, edges, n_edges):
+    """Fragments of each state; int64 (B,)."""
+    b = len(n_nodes)
+    counts = np.zeros(b, np.int64)
+    for i in range(b):
+        if n_nodes[i] > 0:
+            counts[i] = 1
+            for e in range(n_edges[i]):
+                counts[i] += edges[i, e, 2] >= JOIN
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _open_left(colour, n, edges, m, orbit_open, left):
+    """Places left at each atom of one state, into `left`."""
+    for u in range(n):
+        left[u] = orbit_open[colour[u]]
+    for e in range(m):
+        if edges[e, 2] >= JOIN:
+            left[edges[e, 0]] -= 1
+            left[edges[e, 1]] -= 1
+
+
+@njit(cache=True, nogil=True)
+def forward_lists(
+    colour,
+    n_nodes,
+    edges,
+    n_edges,
+    stage,
+    mark,
+    node_orbit,
+    orbit_open,
+    smallest_fit,
+    partner_start,
+    partners,
+    site_size,
+    site_column,
+    first_size,
+    max_atoms,
+    max_fragments,
+):
+    """Legal forward actions of all states, in ascending order of state, class and code.
+
+    Parameters
+    ----------
+    smallest_fit : ndarray, shape(O,), dtype=int16
+        Size of the smallest fragment that fits an orbit.
+    partner_start, partners : ndarray, shapes (O + 1,) and (Q,), dtype=int32
+        The sites that fit each orbit.
+    site_size, site_column : ndarray, shape(P,)
+        Size of a site's fragment, and the number of its orbit among those with places.
+    first_size : ndarray, shape(V,), dtype=int16
+        Sizes of the fragments to start from.
+
+    Returns
+    -------
+    state, action, action_class, head, node, column : ndarray, shape(A,), dtype=int64
+        The node is counted within the state; -1 where the head reads the whole graph.
+    """
+    b = len(n_nodes)
+    left = np.empty(colour.shape[1], np.int16)
+    total = 0
+    state = np.empty(0, np.int64)
+    action = np.empty(0, np.int64)
+    action_class = np.empty(0, np.int64)
+    head = np.empty(0, np.int64)
+    node = np.empty(0, np.int64)
+    column = np.empty(0, np.int64)
+    for filling in range(2):
+        if filling:
+            state = np.empty(total, np.int64)
+            action = np.empty(total, np.int64)
+            action_class = np.empty(total, np.int64)
+            head = np.empty(total, np.int64)
+            node = np.full(total, -1, np.int64)
+            column = np.zeros(total, np.int64)
+        k = 0
+        for i in range(b):
+            n = n_nodes[i]
+            if stage[i] == 2:
+                continue
+            if n == 0:
+                for f in range(len(first_size)):
+                    if first_size[f] <= max_atoms:
+                        if filling:
+                            state[k], action[k], action_class[k] = i, f, f
+                            head[k], column[k] = FIRST_HEAD, f
+                        k += 1
+                continue
+            room = max_atoms - n
+            if stage[i] == 1:
+                u = mark[i]
+                orbit = colour[i, u]
+                for q in range(partner_start[orbit], partner_start[orbit + 1]):
+                    site = partners[q]
+                    if site_size[site] <= room:
+                        if filling:
+                            state[k], action[k] = i, site
+                            action_class[k] = column[k] = site_column[site]
+                            head[k], node[k] = ATTACH_HEAD, u
+                        k += 1
+                continue
+            if filling:
+                state[k], action[k], action_class[k], head[k] = i, 0, 0, STOP_HEAD
+            k += 1
+            _open_left(colour[i], n, edges[i], n_edges[i], orbit_open, left)
+            pieces = 1
+            for e in range(n_edges[i]):
+                pieces += edges[i, e, 2] >= JOIN
+            if pieces >= max_fragments:
+                continue
+            for u in range(n):
+                if left[u] > 0 and smallest_fit[colour[i, u]] <= room:
+                    if filling:
+                        state[k], action[k], action_class[k] = i, 1 + u, 1 + node_orbit[i, u]
+                        head[k], node[k] = MARK_HEAD, u
+                    k += 1
+        total = k
+    return state, action, action_class, head, node, column
+
+
+@njit(cache=True, nogil=True)
+def _pieces_of(n, edges, m, piece):
+    """Number the pieces of one state, into `piece`; returns how many there are."""
+    for u in range(n):
+        piece[u] = u
+    changed = True
+    while changed:  # the smallest atom's number spreads over each piece
+        changed = False
+        for e in range(m):
+            if edges[e, 2] < JOIN:
+                u, v = edges[e, 0], edges[e, 1]
+                if piece[u] < piece[v]:
+                    piece[v] = piece[u]
+                    changed = True
+                elif piece[v] < piece[u]:
+                    piece[u] = piece[v]
+                    changed = True
+    count = 0
+    for u in range(n):  # a piece's smallest atom comes first
+        if piece[u] == u:
+            piece[u] = count
+            count += 1
+        else:
+            piece[u] = piece[piece[u]]
+    return count
+
+
+@njit(cache=True, nogil=True)
+def backward_lists(colour, n_nodes, edges, n_edges, stage, node_orbit, orbit_is_core):
+    """Legal backward actions: 0 is to undo a stop, a mark or the first fragment, 1 + a to take off
+    the outer piece that atom a of it holds.
+
+    Returns
+    -------
+    state, action, action_class : ndarray, shape(A,), dtype=int64
+    """
+    b, width = colour.shape
+    size = 0
+    for i in range(b):
+        size += 1 + 2 * n_edges[i]
+    state = np.empty(size, np.int64)
+    action = np.empty(size, np.int64)
+    action_class = np.empty(size, np.int64)
+    piece = np.empty(width, np.int64)
+    joins = np.empty(width, np.int64)
+    outer = np.empty(width, np.bool_)
+    k = 0
+    for i in range(b):
+        n, m = n_nodes[i], n_edges[i]
+        if n == 0:
+            continue
+        if stage[i] != 0:
+            state[k], action[k], action_class[k] = i, 0, 0
+            k += 1
+            continue
+        count = _pieces_of(n, edges[i], m, piece)
+        if count == 1:
+            if not orbit_is_core[colour[i, 0]]:
+                state[k], action[k], action_class[k] = i, 0, 0
+                k += 1
+            continue
+        joins[:count] = 0
+        outer[:n] = False
+        for e in range(m):
+            if edges[i, e, 2] >= JOIN:
+                for side in range(2):
+                    u = edges[i, e, side]
+                    joins[piece[u]] += 1
+                    outer[u] = not orbit_is_core[colour[i, u]]
+        for u in range(n):
+            if outer[u] and joins[piece[u]] == 1:
+                state[k], action[k], action_class[k] = i, 1 + u, 1 + node_orbit[i, u]
+                k += 1
+    return state[:k], action[:k], action_class[:k]
+
+
+@njit(cache=True, nogil=True)
+def attach(colour, n_nodes, edges, n_edges, mark, atom, fragment_of, first_atom, atom_orbit,
+           first_bond, bonds):  # fmt: skip
+    """Join a fragment to the marked atom of each state.
+
+    Parameters
+    ----------
+    atom : ndarray, shape(B,), dtype=int64
+        An atom of the vocabulary; its fragment is joined by it.
+
+    Returns
+    -------
+    colour, n_nodes, edges, n_edges : ndarray, dtype=int16
+    joined : ndarray, shape(B,), dtype=int64
+        The atom `atom` in the new state.
+    """
+    colour, n_nodes = colour.copy(), n_nodes.copy()
+    edges, n_edges = edges.copy(), n_edges.copy()
+    joined = np.empty(len(atom), np.int64)
+    for i in range(len(atom)):
+        f = fragment_of[atom[i]]
+        n, m = n_nodes[i], n_edges[i]
+        begin, end = first_atom[f], first_atom[f + 1]
+        for a in range(begin, end):
+            colour[i, n + a - begin] = atom_orbit[a]
+        for e in range(first_bond[f], first_bond[f + 1]):
+            edges[i, m, 0] = n + bonds[e, 0]
+            edges[i, m, 1] = n + bonds[e, 1]
+            edges[i, m, 2] = bonds[e, 2]
+            m += 1
+        joined[i] = n + atom[i] - begin
+        edges[i, m, 0], edges[i, m, 1], edges[i, m, 2] = mark[i], joined[i], 1 + JOIN
+        n_nodes[i], n_edges[i] = n + end - begin, m + 1
+    return colour, n_nodes, edges, n_edges, joined
+
+
+@njit(cache=True, nogil=True)
+def remove_pieces(colour, n_nodes, edges, n_edges, atom):
+    """Take the outer piece that holds atom `atom` (B,) off each state.
+
+    Returns
+    -------
+    colour, n_nodes, edges, n_edges : ndarray, dtype=int16
+    held : ndarray, shape(B,), dtype=int64
+        The atom, in the new state, that the piece was joined to.
+    """
+    b, width = colour.shape
+    new_colour, new_edges = np.full_like(colour, -1), np.full_like(edges, -1)
+    new_nodes, new_bonds = np.zeros_like(n_nodes), np.zeros_like(n_edges)
+    held = np.empty(b, np.int64)
+    piece = np.empty(width, np.int64)
+    number = np.empty(width, np.int64)
+    for i in range(b):
+        n, m = n_nodes[i], n_edges[i]
+        _pieces_of(n, edges[i], m, piece)
+        gone = piece[atom[i]]
+        k = 0
+        for u in range(n):
+            if piece[u] != gone:
+                new_colour[i, k] = colour[i, u]
+                number[u] = k
+                k += 1
+        new_nodes[i] = k
+        k = 0
+        for e in range(m):
+            u, v = edges[i, e, 0], edges[i, e, 1]
+            if piece[u] != gone and piece[v] != gone:
+                new_edges[i, k, 0], new_edges[i, k, 1] = number[u], number[v]
+                new_edges[i, k, 2] = edges[i, e, 2]
+                k += 1
+            elif piece[u] != gone:
+                held[i] = number[u]
+            elif piece[v] != gone:
+                held[i] = number[v]
+        new_bonds[i] = k
+    return new_colour, new_nodes, new_edges, new_bonds, held
+
+
+@njit(cache=True, nogil=True)
+def graph_arrays(
+    colour,
+    n_nodes,
+    edges,
+    n_edges,
+    stage,
+    mark,
+    orbit_kind,
+    orbit_open,
+    orbit_hydrogens,
+    orbit_is_core,
+    n_kinds,
+    max_atoms,
+    max_fragments,
+):
+    """What the policy reads of each state; one blank node stands for the empty state.
+
+    Returns
+    -------
+    features : ndarray, shape(N, n_kinds + 7), dtype=float32
+        Kind of atom as one-hot; hydrogens, places left, marked, core, empty; atoms and pieces of
+        the state as shares of the most there may be.
+    first_node : ndarray, shape(B + 1,), dtype=int64
+    node_graph : ndarray, shape(N,), dtype=int64
+    graph_type : ndarray, shape(B,), dtype=int64
+        ``marked * (max_fragments + 1) + pieces``.
+    edge_index : ndarray, shape(2, E), dtype=int64
+        Each bond in both directions.
+    edge_type : ndarray, shape(E,), dtype=int64
+        Order less one (aromatic 3), or 4 for a join.
+    """
+    b = len(n_nodes)
+    first_node = np.zeros(b + 1, np.int64)
+    total = 0
+    for i in range(b):
+        first_node[i + 1] = first_node[i] + max(1, n_nodes[i])
+        total += 2 * n_edges[i]
+    features = np.zeros((first_node[b], n_kinds + 7), np.float32)
+    node_graph = np.empty(first_node[b], np.int64)
+    graph_type = np.empty(b, np.int64)
+    edge_index = np.empty((2, total), np.int64)
+    edge_type = np.empty(total, np.int64)
+    left = np.empty(colour.shape[1], np.int16)
+    k = 0
+    for i in range(b):
+        n, m, start = n_nodes[i], n_edges[i], first_node[i]
+        pieces = min(1, n)
+        for e in range(m):
+            u, v = start + edges[i, e, 0], start + edges[i, e, 1]
+            order = edges[i, e, 2]
+            kind = 4 if order >= JOIN else order - 1
+            pieces += order >= JOIN
+            edge_index[0, k], edge_index[1, k], edge_type[k] = u, v, kind
+            edge_index[0, k + 1], edge_index[1, k + 1], edge_type[k + 1] = v, u, kind
+            k += 2
+        graph_type[i] = (stage[i] == 1) * (max_fragments + 1) + pieces
+        node_graph[start : first_node[i + 1]] = i
+        if n == 0:
+            features[start, n_kinds + 4] = 1.0
+            continue
+        _open_left(colour[i], n, edges[i], m, orbit_open, left)
+        for u in range(n):
+            orbit = colour[i, u]
+            row = features[start + u]
+            row[orbit_kind[orbit]] = 1.0
+            row[n_kinds] = (orbit_hydrogens[orbit] + left[u]) / 3.0
+            row[n_kinds + 1] = left[u]
+            row[n_kinds + 3] = orbit_is_core[orbit]
+            row[n_kinds + 5] = n / max_atoms
+            row[n_kinds + 6] = pieces / max_fragments
+        if mark[i] >= 0:
+            features[start + mark[i], n_kinds + 2] = 1.0
+    return features, first_node, node_graph, graph_type, edge_index, edge_type
