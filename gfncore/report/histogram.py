@@ -1,0 +1,59 @@
+"""A histogram as inline SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gfncore.report.axes import Axes, nice_step
+
+__all__ = ["draw_histogram"]
+
+
+def draw_histogram(
+    values: Sequence[float],
+    *,
+    x_label: str,
+    y_label: str,
+    bins: int = 24,
+    width: int = 460,
+    height: int = 230,
+) -> str:
+    """Return a histogram as an SVG element; values that are not finite are left out.
+
+    Parameters
+    ----------
+    values : sequence of float
+        What is counted.
+    x_label, y_label : str
+        What the axes show.
+    bins : int
+        About how many bars; their borders are round numbers.
+    width, height : int
+        Size in pixels.
+
+    Returns
+    -------
+    svg : str
+        Empty when no value is finite.
+    """
+    finite = [float(value) for value in values if math.isfinite(value)]
+    if not finite:
+        return ""
+    low, high = min(finite), max(finite)
+    step = nice_step(high - low, bins) if high > low else max(abs(high), 1.0) / 10
+    first = math.floor(low / step + 1e-9)
+    number = max(1, math.floor(high / step + 1e-9) - first + 1)
+    counts = [0] * number
+    for value in finite:
+        counts[min(max(math.floor(value / step + 1e-9) - first, 0), number - 1)] += 1
+    x_range = (first * step, (first + number) * step)
+    axes = Axes(x_range, (0.0, 1.06 * max(counts)), x_label, y_label, width, height)
+    bars = "".join(
+        f'<rect class="column" x="{axes.x(left) + 0.5:.1f}" y="{axes.y(count):.1f}" '
+        f'width="{axes.x(left + step) - axes.x(left) - 1:.1f}" '
+        f'height="{axes.bottom - axes.y(count):.1f}"/>'
+        for left, count in (((first + i) * step, c) for i, c in enumerate(counts))
+        if count
+    )
+    return axes.draw(bars, f"Distribution of {x_label}: {y_label}")

@@ -1,0 +1,115 @@
+"""What to cite for a library of molecules: the references of the methods that a run used."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gfncore.citations import (
+    ENGINE_REFERENCES,
+    Reference,
+    bibtex,
+    citations_text,
+    plain_text,
+    read_references,
+    select,
+)
+from gfncore.errors import UserError
+
+__all__ = [
+    "ALWAYS_CITED",
+    "REFERENCES",
+    "bibtex",
+    "citations_text",
+    "methods_of_run",
+    "methods_of_settings",
+    "plain_text",
+    "references",
+]
+
+REFERENCES: dict[str, Reference] = {
+    **read_references(Path(__file__).with_name("references.toml")),
+    **ENGINE_REFERENCES,
+}
+"""All references by their key: those of ``references.toml`` and the engine's."""
+
+ALWAYS_CITED = (
+    "gflownet_molecules",
+    "gflownet",
+    "trajectory_balance",
+    "rdkit",
+    "morgan_fingerprints",
+    "murcko",
+)
+"""What every run of ``molgen sample`` uses."""
+
+_SYMMETRY = {
+    "merged": ("symmetry",),
+    "reward_scaling": ("symmetry",),
+    "flow_scaling": ("symmetry",),
+}
+_OBJECTIVE = {"log_variance": ("log_variance",), "order_preserving": ("order_preserving",)}
+_COMPONENT = {
+    "qed": ("qed",),
+    "sa": ("sa_score",),
+    "sa_score": ("sa_score",),
+    "docking": ("vina", "vina_2021"),
+    "vina": ("vina", "vina_2021"),
+    "pains": ("pains",),
+    "brenk": ("brenk",),
+    "alerts": ("pains", "brenk"),
+}
+
+
+def methods_of_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the keys of the references for the settings of a run, ``ALWAYS_CITED`` not included.
+
+    Parameters
+    ----------
+    settings : mapping
+        As ``run.toml`` holds them.
+    """
+    keys = [*_SYMMETRY.get(settings.get("symmetry", "merged"), ())]
+    keys += _OBJECTIVE.get(settings.get("objective", ""), ())
+    names = [str(settings.get("reward", ""))]
+    scoring = settings.get("scoring", {})
+    for component in scoring.get("component", []):
+        names += [str(component.get(key, "")) for key in ("type", "kind", "name")]
+    for entry in scoring.get("filter", []) if isinstance(scoring.get("filter"), list) else []:
+        names.append(str(entry.get("type", "") if isinstance(entry, dict) else entry))
+    for name in names:
+        keys += _COMPONENT.get(name.lower(), ())
+        keys += ("guacamol",) if name.lower().startswith("guacamol") else ()
+    return tuple(dict.fromkeys(keys))
+
+
+def methods_of_run(output: Path) -> tuple[str, ...]:
+    """Return the keys of the references for the run in an output directory.
+
+    Raises
+    ------
+    UserError
+        There is no finished run.
+    """
+    try:
+        json.loads((output / "summary.json").read_text(encoding="utf-8"))
+        return methods_of_settings(tomllib.loads((output / "run.toml").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        raise UserError(
+            f"{output} holds no finished run (summary.json or run.toml is missing or damaged); "
+            "give the output directory of molgen sample"
+        ) from None
+
+
+def references(keys: Iterable[str] = ALWAYS_CITED) -> dict[str, Reference]:
+    """Return the references of some methods, each publication once, in the order asked for.
+
+    Raises
+    ------
+    KeyError
+        A key is not known.
+    """
+    return select(REFERENCES, keys)

@@ -1,0 +1,1 @@
+"""The report on a library: one HTML file that opens offline."""

@@ -1,0 +1,358 @@
+"""The report of a run: one HTML file, nothing fetched from elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from rdkit import Chem
+from rdkit.Chem.Crippen import MolLogP
+from rdkit.Chem.Descriptors import MolWt
+
+from gfncore.report.histogram import draw_histogram
+from gfncore.report.page import (
+    curve_drawings,
+    extra_rows,
+    in_both_sizes,
+    render_page,
+    resource_rows,
+    signed,
+)
+from gfncore.report.scatter import draw_scatter
+from molgen.citations import plain_text, references
+from molgen.diversity import MODE_SIMILARITY, Modes, find_modes
+from molgen.library import Library
+from molgen.report.drawing import draw_molecule
+from molgen.writers import RunFacts, front_rows
+
+__all__ = ["render_report"]
+
+_DRAWN = 24  # molecules in the grid
+_SCAFFOLDS_SHOWN = 10
+_POINTS_SHOWN = 1500
+_FRONT_SHOWN = 12
+_FEWEST_EFFECTIVE_DRAWS = 100
+_LARGEST_ERROR = 0.1
+_CURVES = {
+    "top10_mean": "mean score of the ten best",
+    "mean_score": "mean score of molecules drawn",
+    "log_partition": "log partition function",
+    "ess": "effective sample size",
+    "n_modes": "modes found",
+    "oracle_calls": "molecules scored",
+    "log_z": "log partition function, learned",
+    "mean_log_reward": "mean log reward of molecules drawn",
+    "max_log_reward": "best log reward of a batch",
+    "loss": "training loss",
+    "state_loss": "training loss, replayed molecules",
+}
+_OBJECTIVE_WORDS = {
+    "trajectory_balance": "trajectory balance",
+    "log_variance": "log-variance",
+    "order_preserving": "order-preserving",
+}
+_SYMMETRY_WORDS = {
+    "merged": "equivalent actions merged",
+    "reward_scaling": "corrected by scaling the reward",
+    "flow_scaling": "corrected by scaling the flow",
+    "none": "not corrected for",
+}
+
+
+def render_report(
+    library: Library,
+    summary: dict[str, Any],
+    facts: RunFacts,
+    modes: Modes,
+    *,
+    training: Path | None = None,
+) -> str:
+    """Return the report as HTML text.
+
+    Parameters
+    ----------
+    library : Library
+        The answer.
+    summary : dict
+        What ``summary.json`` holds; its warnings are shown first.
+    facts : RunFacts
+        What else is known of the run.
+    modes : Modes
+        The modes of the library.
+    training : Path, optional
+        ``train.jsonl``; the report does without if it is missing.
+    """
+    proportional = facts.objective != "order_preserving"
+    values = {
+        "program": "molgen",
+        "s": summary,
+        "name": facts.score,
+        "cards": _cards(summary, proportional),
+        "warnings": summary["warnings"],
+        "grid": _grid(library),
+        "similarity": MODE_SIMILARITY,
+        "modes": _mode_rows(library, modes),
+        "scaffolds": _scaffold_rows(library),
+        "acyclic": sum(not scaffold for scaffold in library.scaffold),
+        "distributions": _distributions(library),
+        "agreement": _agreement(library, facts) if proportional else [],
+        "fronts": _fronts(library),
+        "front": _front_table(library),
+        "objective_names": library.objective_names,
+        "checks": _checks(library, summary, facts, proportional),
+        "proportional": proportional,
+        "exponent": f"{facts.reward_exponent:g}",
+        "curves": curve_drawings(training, _CURVES),
+        "run": _run_rows(summary, facts),
+        "extra": extra_rows(summary["extra"]),
+        "citations": [(r.use, plain_text(r), r.link) for r in references(facts.methods).values()],
+    }
+    return render_page(Path(__file__).parent, values)
+
+
+def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
+    cards = [
+        ("Molecules", f"{summary['n_unique']:,}", f"distinct; {summary['n_samples']:,} drawn"),
+        (
+            "Ten best",
+            _number(summary["top10_mean"]),
+            f"mean of all {_number(summary['mean_score'])}",
+        ),
+        (
+            "Diversity",
+            _number(summary["internal_diversity"], 2),
+            f"{summary['n_scaffolds']:,} scaffolds",
+        ),
+        ("Modes", f"{summary['n_modes']:,}", f"of score {summary['mode_score']:g} or more"),
+        (
+            "Scored",
+            f"{summary['oracle_calls']:,}",
+            f"{sum(summary['oracle_failures'].values()):,} without result",
+        ),
+        ("Valid", _percent(summary["validity"]), "of the molecules drawn"),
+    ]
+    if proportional:
+        se = summary["log_partition_se"]
+        error = f"\u00b1 {se:.3f} (standard error)" if math.isfinite(se) else "error not known"
+        ess = summary["ess"]
+        cards += [
+            ("Log partition", signed(summary["log_partition"], 2), error),
+            (
+                "Effective draws",
+                f"{ess:,.0f}" if math.isfinite(ess) else "n/a",
+                f"of {summary['n_samples']:,}",
+            ),
+        ]
+    return [{"label": label, "value": value, "note": note} for label, value, note in cards]
+
+
+def _grid(library: Library) -> list[dict[str, Any]]:
+    """Return the best molecules that differ from one another."""
+    groups = find_modes(library.fingerprints, library.reward, least_score=-math.inf)
+    return [_drawn(library, row) for row in groups.leaders[:_DRAWN].tolist()]
+
+
+def _drawn(library: Library, row: int, width: int = 250, height: int = 170) -> dict[str, Any]:
+    smiles = library.smiles[row]
+    score = _number(float(library.reward[row]))
+    label = f"Molecule {smiles}, score {score}"
+    return {
+        "svg": Markup(draw_molecule(library.molecules[row], label, width=width, height=height)),
+        "smiles": smiles,
+        "score": score,
+        "log_probability": signed(float(library.log_probability[row]), 2),
+    }
+
+
+def _mode_rows(library: Library, modes: Modes) -> dict[str, Any]:
+    total = int(modes.members.sum()) if len(modes) else 0
+    return {
+        "n": len(modes),
+        "molecules": total,
+        "largest": int(modes.members.max()) if len(modes) else 0,
+        "share": _percent(total / len(library)) if len(library) else "n/a",
+    }
+
+
+def _scaffold_rows(library: Library) -> list[dict[str, Any]]:
+    best: dict[str, float] = {}
+    for scaffold, reward in zip(library.scaffold, library.reward.tolist(), strict=True):
+        best.setdefault(scaffold, reward)  # the library is sorted, best first
+    rows = []
+    for smiles, count in list(library.scaffold_counts().items())[:_SCAFFOLDS_SHOWN]:
+        drawing = draw_molecule(
+            Chem.MolFromSmiles(smiles), f"Scaffold {smiles}", width=170, height=96
+        )
+        rows.append(
+            {
+                "svg": Markup(drawing),
+                "smiles": smiles,
+                "count": count,
+                "percent": 100 * count / len(library),
+                "best": _number(best[smiles]),
+            }
+        )
+    return rows
+
+
+def _distributions(library: Library) -> list[list[tuple[str, Markup]]]:
+    molecules = [molecule for molecule in library.molecules if molecule is not None]
+    figures = {
+        "score": library.reward.tolist(),
+        "molecular weight (g/mol)": [MolWt(molecule) for molecule in molecules],
+        "logP (Crippen)": [MolLogP(molecule) for molecule in molecules],
+    }
+    if len(library.components) > 1:
+        figures |= {name: column.tolist() for name, column in library.components.items()}
+
+    def draw(values: list[float], label: str) -> Callable[..., str]:
+        return lambda width, height: draw_histogram(
+            values, x_label=label, y_label="molecules", width=width, height=height
+        )
+
+    charts = [in_both_sizes(draw(values, label)) for label, values in figures.items()]
+    return [chart for chart in charts if chart]
+
+
+def _agreement(library: Library, facts: RunFacts) -> list[tuple[str, Markup]]:
+    rows = _spread(np.flatnonzero(np.isfinite(library.log_probability + library.log_reward)))
+    intercept = -facts.log_partition if math.isfinite(facts.log_partition) else None
+    return in_both_sizes(
+        lambda width, height: draw_scatter(
+            library.log_reward[rows].tolist(),
+            library.log_probability[rows].tolist(),
+            x_label="log reward",
+            y_label="log probability of being drawn",
+            intercept=intercept,
+            width=width,
+            height=height,
+        )
+    )
+
+
+def _fronts(library: Library) -> list[list[tuple[str, Markup]]]:
+    """Return a chart for each of the first three pairs of objectives."""
+    if library.n_objectives < 2:
+        return []
+    front = np.zeros(len(library), bool)
+    front[front_rows(library)] = True
+    inner = _spread(np.flatnonzero(~front))
+    rows = np.concatenate([inner, np.flatnonzero(front)])
+
+    def draw(one: int, other: int) -> Callable[..., str]:
+        return lambda width, height: draw_scatter(
+            library.objectives[rows, one].tolist(),
+            library.objectives[rows, other].tolist(),
+            x_label=library.objective_names[one],
+            y_label=library.objective_names[other],
+            marked=front[rows].tolist(),
+            width=width,
+            height=height,
+        )
+
+    pairs = list(combinations(range(library.n_objectives), 2))[:3]
+    charts = [in_both_sizes(draw(one, other)) for one, other in pairs]
+    return [chart for chart in charts if chart]
+
+
+def _front_table(library: Library) -> list[dict[str, Any]]:
+    if library.n_objectives < 2:
+        return []
+    rows = front_rows(library)
+    order = np.argsort(-library.objectives[rows, 0], kind="stable")
+    shown = rows[order][np.unique(np.linspace(0, len(rows) - 1, _FRONT_SHOWN).astype(int))]
+    return [
+        _drawn(library, row, 170, 110)
+        | {"values": [_number(float(value)) for value in library.objectives[row]]}
+        for row in shown.tolist()
+    ]
+
+
+def _checks(
+    library: Library, summary: dict[str, Any], facts: RunFacts, proportional: bool
+) -> list[dict[str, Any]]:
+    failed = sum(facts.failures.values())
+    checks = [
+        {
+            "good": summary["validity"] == 1.0,
+            "name": "Valid molecules",
+            "value": _percent(summary["validity"]),
+            "meaning": "Share of the molecules drawn that RDKit reads and sanitises.",
+        },
+        {
+            "good": failed == 0,
+            "name": "Scores that failed",
+            "value": f"{failed:,} of {facts.oracle_calls:,}",
+            "meaning": "Molecules whose score could not be computed are left out, never counted "
+            "as bad.",
+        },
+    ]
+    if not proportional:
+        return checks
+    ess, se = summary["ess"], summary["log_partition_se"]
+    share = ess / facts.n_samples if facts.n_samples else math.nan
+    checks += [
+        {
+            "good": ess >= _FEWEST_EFFECTIVE_DRAWS,
+            "name": "Effective draws",
+            "value": f"{ess:,.0f} ({_percent(share)})" if math.isfinite(ess) else "not known",
+            "meaning": "The molecules drawn are worth this many independent draws from the "
+            "distribution asked for.",
+        },
+        {
+            "good": se <= _LARGEST_ERROR,
+            "name": "Error of the log partition function",
+            "value": f"{se:.3f}" if math.isfinite(se) else "not known",
+            "meaning": "How well the sum of the reward over all molecules that can be built is "
+            "known.",
+        },
+    ]
+    known = np.isfinite(library.log_probability + library.log_reward)
+    if known.sum() > 2:
+        rest = library.log_probability[known] - library.log_reward[known]
+        spread = float(np.std(rest))
+        checks.append(
+            {
+                "good": spread <= 1.0,
+                "name": "Probability against reward",
+                "value": f"\u00b1 {spread:.2f} nats",
+                "meaning": "By how much log probability and log reward differ from one molecule "
+                "to the next, beside a constant; 0 for a perfect sampler.",
+            }
+        )
+    return checks
+
+
+def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]:
+    exponent = "" if facts.reward_exponent == 1 else f", to the power {facts.reward_exponent:g}"
+    return [
+        ("Score", f"{facts.score}{exponent}"),
+        ("Built from", facts.environment),
+        ("Symmetry", _SYMMETRY_WORDS.get(facts.symmetry, facts.symmetry)),
+        ("Objective of training", _OBJECTIVE_WORDS.get(facts.objective, facts.objective)),
+        ("Molecules scored", f"{facts.oracle_calls:,}"),
+        *resource_rows(facts.use, facts.budget_seconds),
+        ("Seed", str(facts.seed)),
+        ("Program", f"molgen {summary['version']}"),
+        ("Command", facts.command),
+    ]
+
+
+def _spread(rows: np.ndarray) -> np.ndarray:
+    """Return the rows, or evenly spaced ones of very many."""
+    if len(rows) <= _POINTS_SHOWN:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, _POINTS_SHOWN).astype(np.int64)]
+
+
+def _number(value: float, decimals: int = 3) -> str:
+    return signed(value, decimals)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g}\u00a0%" if math.isfinite(share) else "n/a"
