@@ -100,6 +100,7 @@ def analyse_batch(
     words = np.zeros((8, MAX_NODES + 1), np.uint64)
     small = np.zeros((8, MAX_NODES + 1), np.int64)
     generators = np.zeros((MAX_GENERATORS, MAX_NODES), np.int8)
+    stack = np.zeros(MAX_NODES * MAX_NODES, np.int64)
     for b in range(len(n_nodes)):
         n, m = np.int64(n_nodes[b]), np.int64(n_edges[b])
         problem = load_graph(
@@ -133,32 +134,38 @@ def analyse_batch(
         for e in range(m):
             edge_orbits[b, e] = find_root(edge_orbits[b], e)
         if len(pairs) > 0:
-            _pair_orbits(n, generators, n_generators, pairs[b])
+            _pair_orbits(n, generators, n_generators, stack, pairs[b])
         clear_graph(m, edges[b], row_of)
     return -1, 0
 
 
 @njit(cache=True, nogil=True)
-def _pair_orbits(n, generators, n_generators, pairs):
+def _pair_orbits(n, generators, n_generators, stack, pairs):
     """Flood every orbit of unordered pairs from its smallest pair."""
     width = pairs.shape[1]
-    stack = np.empty(n * n // 2 + 1, np.int64)
+    moved = ZERO
+    for g in range(n_generators):
+        for v in range(n):
+            if generators[g, v] != v:
+                moved |= ONE << np.uint64(v)
     for u in range(n):
         for v in range(u + 1, n):
             if pairs[u, v] >= 0:
                 continue
             name = u * width + v
             pairs[u, v] = pairs[v, u] = name
-            stack[0] = u * n + v
+            if (moved >> np.uint64(u) | moved >> np.uint64(v)) & ONE == ZERO:
+                continue
+            stack[0] = u << 6 | v
             top = 1
             while top > 0:
                 top -= 1
-                x, y = stack[top] // n, stack[top] % n
+                x, y = stack[top] >> 6, stack[top] & 63
                 for g in range(n_generators):
                     a, c = np.int64(generators[g, x]), np.int64(generators[g, y])
                     if pairs[a, c] < 0:
                         pairs[a, c] = pairs[c, a] = name
-                        stack[top] = a * n + c
+                        stack[top] = a << 6 | c
                         top += 1
 
 
