@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataArrays", "ModelArrays", "TreeLikelihood"]
 
+CACHE_LINE = 64  # bytes
 RESCALE_ABOVE = 120  # taxa; below, float64 holds every partial (tested to 1000 with rescaling)
 
 
@@ -61,12 +62,16 @@ class DataArrays(NamedTuple):
         1 for each state that is possible, ``[tile, taxon, state, pattern]``.
     weights, invariant : ndarray, shape (n_tiles * T,), float64
         Sites of each pattern; share of invariant sites times the chance of the pattern in one.
+    masks : ndarray, shape (n_tiles * n * T,), int16
+        The tips of DNA once more, ``[tile, taxon, pattern]``: bit s is set if state s is possible,
+        and the number of possible states stands above the four bits. Empty for other data.
     """
 
     n_taxa: int
     tips: np.ndarray
     weights: np.ndarray
     invariant: np.ndarray
+    masks: np.ndarray
 
 
 def _is_equal_input(model: SubstitutionModel) -> bool:
@@ -108,7 +113,27 @@ def _data_arrays(patterns: SitePatterns, model: SubstitutionModel) -> DataArrays
     weights[:n_patterns] = patterns.weights
     tips = padded.reshape(n, n_states, n_tiles, kernels.T).transpose(2, 0, 1, 3)
     invariant = model.invariant * (model.frequencies @ np.all(padded > 0.0, axis=0))
-    return DataArrays(n, np.ascontiguousarray(tips).ravel(), weights, invariant)
+    possible = tips.astype(np.int16)
+    masks = np.zeros((0, 0, 0), np.int16)
+    if n_states == 4:
+        bits = np.array([1, 2, 4, 8], np.int16)[:, None]
+        masks = (possible * bits).sum(axis=2) + 16 * possible.sum(axis=2)
+    return DataArrays(
+        n,
+        _aligned(tips),
+        weights,
+        invariant,
+        np.ascontiguousarray(masks, np.int16).ravel(),
+    )
+
+
+def _aligned(array: np.ndarray) -> np.ndarray:
+    """A flat copy that starts at a cache line: vectors of loads then never straddle two."""
+    room = np.empty(array.size + CACHE_LINE // array.itemsize, array.dtype)
+    start = -room.ctypes.data % CACHE_LINE // array.itemsize
+    flat = room[start : start + array.size]
+    flat[:] = array.ravel()
+    return flat
 
 
 class TreeLikelihood:

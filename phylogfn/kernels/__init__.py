@@ -12,7 +12,7 @@ def _discard_stale_code(folder: Path) -> None:
     constants that it takes from other kernels is part of it: after an edit or a ``git pull`` it
     could run on arrays of another layout.
     """
-    newest = max(path.stat().st_mtime for path in folder.glob("*_numba.py"))
+    newest = max(path.stat().st_mtime for path in folder.glob("*.py"))
     for index in (folder / "__pycache__").glob("*_numba.*.nbi"):
         try:
             if index.stat().st_mtime < newest:

@@ -30,13 +30,21 @@ import math
 import numpy as np
 from numba import njit
 
+from phylogfn.kernels.fast_log_numba import fast_log
+from phylogfn.kernels.jukes_cantor_numba import (
+    BLOCK,
+    aligned_empty,
+    jukes_cantor_derivatives,
+    jukes_cantor_value,
+)
+from phylogfn.kernels.tiles import FAST, TINY, T
+
 __all__ = [
     "T",
     "above_pass",
     "below_pass",
     "derivatives",
     "equal_input_derivatives",
-    "fast_log",
     "general_derivatives",
     "log_likelihood",
     "multiply",
@@ -50,49 +58,10 @@ __all__ = [
     "workspace",
 ]
 
-T = 120  # patterns of a tile: 15 vectors of 8; blocks then do not lie a page apart (4K aliasing)
-LONGEST_DECAY = 500.0  # of exp(-x) that a pattern may be divided by
-TINY = 1e-300  # stands for a likelihood of zero
 SCALE_STEP = 256  # partials are rescaled by 2**256, an exact operation
 SCALE_FACTOR = 2.0**SCALE_STEP
 SCALE_LIMIT = 2.0**-SCALE_STEP
 LOG_SCALE = SCALE_STEP * math.log(2.0)
-
-FAST = {"reassoc", "contract", "nsz", "arcp"}
-
-
-@njit(inline="always", cache=True)
-def fast_log(x):
-    """Natural logarithm of a positive normal float64, without a call (fdlibm's e_log.c series)."""
-    bits = np.float64(x).view(np.int64)
-    shifted = bits + np.int64(0x3FF0000000000000 - 0x3FE6A09E667F3BCD)
-    k = (shifted >> 52) - 1023
-    mantissa = (shifted & np.int64(0x000FFFFFFFFFFFFF)) + np.int64(0x3FE6A09E667F3BCD)
-    f = np.int64(mantissa).view(np.float64) - 1.0
-    s = f / (2.0 + f)
-    z = s * s
-    r = z * (
-        6.666666666666735130e-01
-        + z
-        * (
-            3.999999999940941908e-01
-            + z
-            * (
-                2.857142874366239149e-01
-                + z
-                * (
-                    2.222219843214978396e-01
-                    + z
-                    * (
-                        1.818357216161805012e-01
-                        + z * (1.531383769920937332e-01 + z * 1.479819860511658591e-01)
-                    )
-                )
-            )
-        )
-    )
-    half = 0.5 * f * f
-    return k * 6.93147180559945286227e-01 - (half - s * (half + r) - f)
 
 
 @njit(cache=True, nogil=True)
@@ -608,34 +577,6 @@ def _join_equal_input4(ax, x, ox, ay, y, oy, f, out, oo):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _join_jukes_cantor(ax, x, ox, ay, y, oy, out, oo):
-    """Value only, equal frequencies: product of both messages, over ``ay``.
-
-    The division spares multiplications where additions are free; the caller adds log ay.
-    """
-    x = x[ox:]
-    y = y[oy:]
-    out = out[oo:]
-    bx = 0.25 * (1.0 - ax)
-    by = 0.25 * (1.0 - ay) / ay
-    for i in range(T):
-        x0 = x[i]
-        x1 = x[T + i]
-        x2 = x[2 * T + i]
-        x3 = x[3 * T + i]
-        y0 = y[i]
-        y1 = y[T + i]
-        y2 = y[2 * T + i]
-        y3 = y[3 * T + i]
-        s = bx * ((x0 + x1) + (x2 + x3))
-        t = by * ((y0 + y1) + (y2 + y3))
-        out[i] = (ax * x0 + s) * (y0 + t)
-        out[T + i] = (ax * x1 + s) * (y1 + t)
-        out[2 * T + i] = (ax * x2 + s) * (y2 + t)
-        out[3 * T + i] = (ax * x3 + s) * (y3 + t)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
 def _root_equal_input4(a, f, x, ox, tip, ot, lik):
     """Value only, kind 0, K = 4: likelihood of each pattern from the message to the root leaf."""
     x = x[ox:]
@@ -693,8 +634,8 @@ def _join_general4(p, x, ox, q, y, oy, out, oo):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _join4(kind, equal, pm, x, y, v, tips, ot, n, freqs, below):
-    """Value only, K = 4: ``below[v]`` from the children x and y (``equal``: over a of y)."""
+def _join4(kind, pm, x, y, v, tips, ot, n, freqs, below):
+    """Value only, K = 4: ``below[v]`` from the children x and y."""
     C = pm.shape[1]
     size = C * 4 * T
     source_x = tips if x < n else below
@@ -702,11 +643,6 @@ def _join4(kind, equal, pm, x, y, v, tips, ot, n, freqs, below):
     if kind == 0:
         ox = ot + x * 4 * T if x < n else x * size
         oy = ot + y * 4 * T if y < n else y * size
-        if equal:
-            _join_jukes_cantor(
-                pm[x, 0, 0, 0], source_x, ox, pm[y, 0, 0, 0], source_y, oy, below, v * size
-            )
-            return
         _join_equal_input4(
             pm[x, 0, 0, 0], source_x, ox, pm[y, 0, 0, 0], source_y, oy, freqs, below, v * size
         )
@@ -715,6 +651,11 @@ def _join4(kind, equal, pm, x, y, v, tips, ot, n, freqs, below):
         ox = ot + x * 4 * T if x < n else x * size + c * 4 * T
         oy = ot + y * 4 * T if y < n else y * size + c * 4 * T
         _join_general4(pm[x, c], source_x, ox, pm[y, c], source_y, oy, below, v * size + c * 4 * T)
+
+
+@njit(inline="always")
+def _is_jukes_cantor(kind, freqs):
+    return kind == 0 and freqs[0] == freqs[1] == freqs[2] == freqs[3]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -734,28 +675,23 @@ def log_likelihood(model, data, children, root, lengths, rescale):
         Guard against underflow; needed above some hundred taxa.
     """
     kind, beta, freqs, rates, category_weights, _, _, right, values, left = model
-    n, tips, weights, invariant = data
+    n, tips, weights, invariant, masks = data
     n_nodes = children.shape[0]
     K = freqs.size
     C = rates.size
     size = C * K * T
     order = np.empty(n_nodes, np.int32)
     count = postorder(children, children[root, 0], order)
+    if _is_jukes_cantor(kind, freqs) and not rescale:
+        value = jukes_cantor_value(beta, n, masks, weights, children, root, order, count, lengths)
+        if not math.isnan(value):
+            return value
     pm = np.empty((n_nodes, C, K, K)) if kind != 0 else np.empty((n_nodes, 1, 1, 1))
     for k in range(count):
         v = order[k]
         set_transition(kind, beta, rates, right, values, left, lengths[v], pm[v])
     fused = K == 4 and not rescale
-    equal = kind == 0 and freqs[0] == freqs[1] == freqs[2] == freqs[3]
-    log_factor = 0.0  # of each pattern, taken out by the joins
-    if fused and equal:
-        for k in range(count):
-            if order[k] >= n:
-                log_factor -= beta * lengths[children[order[k], 1]]
-        if not log_factor > -LONGEST_DECAY:  # dividing by so small a factor would overflow
-            equal = False
-            log_factor = 0.0
-    below = np.empty(n_nodes * size)
+    below = aligned_empty(n_nodes * size)
     message = np.empty(size if fused else n_nodes * size)
     above = np.empty(size)
     sums = np.empty(n_nodes * T)
@@ -769,10 +705,7 @@ def log_likelihood(model, data, children, root, lengths, rescale):
             for k in range(count):
                 v = order[k]
                 if v >= n:
-                    _join4(
-                        kind, equal, pm, children[v, 0], children[v, 1], v, tips, ot, n, freqs,
-                        below,
-                    )  # fmt: skip
+                    _join4(kind, pm, children[v, 0], children[v, 1], v, tips, ot, n, freqs, below)
             if kind == 0:
                 _root_equal_input4(
                     pm[top, 0, 0, 0], freqs, below, top * size, tips, ot + root * K * T, lik
@@ -793,8 +726,6 @@ def log_likelihood(model, data, children, root, lengths, rescale):
             pattern_likelihood(category_weights, K, above, 0, message, at, lik)
         add_invariant(lik, invariant, tile * T, scale, top * T, rescale)
         total += weighted_log_sum(lik, weights, tile * T, scale, top * T, rescale)
-    if log_factor != 0.0:
-        total += log_factor * np.sum(weights)
     return total
 
 
@@ -802,13 +733,14 @@ def log_likelihood(model, data, children, root, lengths, rescale):
 def workspace(n_nodes, C, K, kind, rescale, n_tiles):
     """Arrays for passes over tiles: pm, below, message, above, sums, up_sums, scales."""
     size = n_tiles * n_nodes * C * K * T
+    below = aligned_empty(max(size, BLOCK * n_nodes // 2 * T))
     pm = np.empty((n_nodes, C, K, K)) if kind != 0 else np.empty((n_nodes, 1, 1, 1))
     rows = n_tiles * n_nodes * T
     scale = np.zeros(rows if rescale else 1)
     up_scale = np.zeros(rows if rescale else 1)
     return (
-        pm, np.empty(size), np.empty(size), np.empty(size), np.empty(rows), np.empty(rows),
-        scale, up_scale,
+        pm, below, aligned_empty(size), aligned_empty(size), aligned_empty(rows),
+        aligned_empty(rows), scale, up_scale,
     )  # fmt: skip
 
 
@@ -836,7 +768,7 @@ def derivatives(
         Log-likelihood, nats.
     """
     kind, beta, freqs, rates, category_weights, q, qt, right, values, left = model
-    n, tips, weights, invariant = data
+    n, tips, weights, invariant, masks = data
     pm = space[0]
     n_nodes = children.shape[0]
     K = freqs.size
@@ -847,6 +779,10 @@ def derivatives(
         set_transition(kind, beta, rates, right, values, left, lengths[v], pm[v])
         d1[v] = 0.0
         d2[v] = 0.0
+    if _is_jukes_cantor(kind, freqs) and not (rescale or keep):
+        return jukes_cantor_derivatives(
+            beta, n, masks, weights, children, root, order, count, lengths, space[1], d1, d2
+        )
     scratch = np.empty(size)
     qm = np.empty(K * T)
     aq = np.empty(K * T)

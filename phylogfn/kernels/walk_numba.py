@@ -28,6 +28,7 @@ from phylogfn.kernels.collapse_numba import (
     optimise,
     shape,
 )
+from phylogfn.kernels.fast_log_numba import fast_log
 from phylogfn.kernels.pruning_numba import (
     FAST,
     LOG_SCALE,
@@ -36,7 +37,6 @@ from phylogfn.kernels.pruning_numba import (
     add_invariant,
     below_pass,
     derivatives,
-    fast_log,
     general_derivatives,
     multiply,
     pattern_likelihood,
@@ -197,7 +197,7 @@ def _star_general(
 def _star(model, data, space, rescale, x, v, b, pm, scales, buffers, out):
     """Value and derivatives (``out``, 7): subtree v regrafted on branch x, at lengths ``b`` (3)."""
     kind, beta, freqs, rates, _, _, _, right, values, left = model
-    n, tips, weights, invariant = data
+    n, tips, weights, invariant, _ = data
     K = freqs.size
     size = rates.size * K * T
     n_nodes = 2 * n - 2
@@ -482,7 +482,7 @@ def _keep(parent, lengths, root, out_parent, out_lengths):
 def _subtree_partials(model, data, children, part, count, lengths, rescale, space):
     """Partials of a cut subtree, all tiles, into ``space``."""
     kind, beta, freqs, rates, _, _, _, right, values, left = model
-    n, tips, weights, _ = data
+    n, tips, weights, _, _ = data
     pm, below, message, _, sums, _, scale, _ = space
     K = freqs.size
     size = rates.size * K * T

@@ -12,7 +12,7 @@ import pytest
 
 from phylogfn.alignment import SitePatterns
 from phylogfn.evidence import CollapsedReward
-from phylogfn.kernels.pruning_numba import fast_log
+from phylogfn.kernels.fast_log_numba import fast_log
 from phylogfn.likelihood import TreeLikelihood
 from phylogfn.models import parse_model
 from phylogfn.tree import Tree, random_topology, relabel
