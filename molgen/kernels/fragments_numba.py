@@ -19,7 +19,6 @@ __all__ = [
 ]
 
 JOIN = 8
-NOT_FIRST = 32767  # size of a fragment that is not offered
 STOP_HEAD, MARK_HEAD, ATTACH_HEAD, FIRST_HEAD = 0, 1, 2, 3
 
 

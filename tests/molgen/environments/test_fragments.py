@@ -1,0 +1,330 @@
+"""The fragment environment, walked exhaustively on small vocabularies."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from gfncore import symmetry
+from gfncore.environment import FlowScaled
+from gfncore.errors import UserError
+from gfncore.evaluation.contract import check_contract
+from gfncore.keys import key_bytes, unique_keys
+from gfncore.policies import Backbone, Policy
+from gfncore.trajectories import state_log_probabilities
+from molgen.environments.fragments import FragmentEnvironment
+from molgen.graph import GraphStates
+from molgen.kernels.fragments_numba import piece_counts
+from molgen.vocabulary import Vocabulary
+
+# symmetric fragments, and molecules that fall into them in several ways (ethane: CC, or C and C)
+SMALL = ["[*]c1ccc([*])cc1", "[*]C1CCCCC1", "[*]C([*])[*]", "[*]CC[*]", "[*]O[*]"]
+CORE = "[*]c1ccc([*])nc1"
+
+
+def log_length(smiles):
+    return np.array([0.1 * len(s) for s in smiles])
+
+
+def make(fragments=SMALL, **settings):
+    defaults = {"max_fragments": 3, "max_atoms": 16}
+    vocabulary = fragments if isinstance(fragments, Vocabulary) else Vocabulary.of(fragments)
+    return FragmentEnvironment(vocabulary, log_length, **(defaults | settings))
+
+
+def levels(environment):
+    """All states level by level, each once."""
+    level, out = environment.initial(1), []
+    while len(level):
+        out.append(level)
+        actions = environment.forward_actions(level)
+        children = environment.step(level.take(actions.state), actions.action)
+        level = children.take(unique_keys(environment.keys(children))[0])
+    return out
+
+
+def terminals(environment):
+    states = GraphStates.concat(levels(environment))
+    ends = states.take(np.flatnonzero(environment.is_terminal(states)))
+    return ends.take(unique_keys(environment.keys(ends))[0])
+
+
+def rollouts(environment, n, pieces, seed):
+    """Finished molecules of about `pieces` fragments, by uniform choices of (raw) actions."""
+    rng = np.random.default_rng(seed)
+    states, done = environment.initial(n), []
+    while len(states):
+        actions = environment.forward_actions(states)
+        first = np.searchsorted(actions.state, np.arange(len(states)))
+        count = np.bincount(actions.state, minlength=len(states))
+        can_stop = (states.stage == 0) & (states.n_nodes > 0)
+        stop = can_stop & (piece_counts(states.n_nodes, states.edges, states.n_edges) >= pieces)
+        stop |= count == 1
+        skip = can_stop & ~stop
+        chosen = skip + (rng.random(len(states)) * (count - skip)).astype(int)
+        states = environment.step(states, actions.action[first + np.where(stop, 0, chosen)])
+        finished = environment.is_terminal(states)
+        done.append(states.take(np.flatnonzero(finished)))
+        states = states.take(np.flatnonzero(~finished))
+    return GraphStates.concat(done)
+
+
+def plain_smiles(vocabulary, states, row):
+    """Built atom by atom in RDKit, from the kinds; slow and plain."""
+    mol = Chem.RWMol()
+    left = [int(vocabulary.orbit_open[c]) for c in states.colour[row, : states.n_nodes[row]]]
+    edges = states.edges[row, : states.n_edges[row]].tolist()
+    for u, v, order in edges:
+        if order >= 8:
+            left[u] -= 1
+            left[v] -= 1
+    for u, orbit in enumerate(states.colour[row, : states.n_nodes[row]]):
+        number, charge, aromatic = vocabulary.kinds[vocabulary.orbit_kind[orbit], :3].tolist()
+        atom = Chem.Atom(number)
+        atom.SetFormalCharge(charge)
+        atom.SetIsAromatic(bool(aromatic))
+        atom.SetNoImplicit(True)
+        atom.SetNumExplicitHs(int(vocabulary.orbit_hydrogens[orbit]) + left[u])
+        mol.AddAtom(atom)
+    kinds = [None, "SINGLE", "DOUBLE", "TRIPLE", "AROMATIC"]
+    for u, v, order in edges:
+        mol.AddBond(u, v, getattr(Chem.BondType, kinds[order % 8]))
+    Chem.SanitizeMol(mol)
+    return Chem.MolToSmiles(Chem.MolFromSmiles(Chem.MolToSmiles(mol)))
+
+
+@pytest.mark.parametrize("core", [None, CORE])
+def test_contract(core):
+    environment = make(core=core)
+    assert check_contract(environment) == len(terminals(environment)) > 60
+
+
+def raw_distribution(environment):
+    """Probability of each terminal (by key) under a perfectly trained sampler.
+
+    Every raw action has the flow of its child times P_B, uniform over the raw (merged: classes of)
+    backward actions, times what log_scale adds; a state's flow is the sum over its raw actions.
+    """
+    scaled = isinstance(environment, FlowScaled)
+    layers, links = levels(environment), []
+    for states in layers:
+        actions = environment.forward_actions(states)
+        use = actions.first_of_class
+        children = environment.step(states.take(actions.state[use]), actions.action[use])
+        back = environment.backward_actions(children).classes_per_state(len(children))
+        log_pb = -np.log(back)
+        if scaled:
+            log_pb += environment.log_scale(children)
+            log_pb -= environment.log_scale(states)[actions.state[use]]
+        links.append((actions.state[use], key_bytes(environment.keys(children)), log_pb))
+    flow = {}
+    for states, (origin, child, log_pb) in zip(layers[::-1], links[::-1], strict=True):
+        names = key_bytes(environment.keys(states))
+        ended = environment.is_terminal(states)
+        total = np.zeros(len(states))
+        if ended.any():
+            rows = np.flatnonzero(ended)
+            total[rows] = np.exp(environment.log_reward(states.take(rows)))
+        parts = np.array([flow[c] for c in child]) * np.exp(log_pb) if child else np.zeros(0)
+        np.add.at(total, origin, parts)
+        flow.update(zip(names, total, strict=True))
+    mass, result = {key_bytes(environment.keys(layers[0]))[0]: 1.0}, {}
+    for states, (origin, child, log_pb) in zip(layers, links, strict=True):
+        names = key_bytes(environment.keys(states))
+        following = {}
+        for o, c, log_b in zip(origin, child, log_pb, strict=True):
+            p = mass[names[o]] * flow[c] * np.exp(log_b) / flow[names[o]]
+            following[c] = following.get(c, 0.0) + p
+        result.update(
+            (name, mass[name])
+            for name, ended in zip(names, environment.is_terminal(states), strict=True)
+            if ended
+        )
+        mass = following
+    return result, flow[key_bytes(environment.keys(layers[0]))[0]]
+
+
+@pytest.mark.parametrize("core", [None, CORE])
+@pytest.mark.parametrize("regime", ["merged", "reward_scaling", "flow_scaling", "none"])
+def test_molecules_are_drawn_in_proportion_to_reward(regime, core):
+    environment = make(core=core).with_symmetry(regime)
+    assert environment.symmetry == regime
+    ends = terminals(environment)
+    found, total = raw_distribution(environment)
+    smiles = environment.smiles(ends)
+    drawn = Counter()
+    for name, key in zip(smiles, key_bytes(environment.keys(ends)), strict=True):
+        drawn[name] += found[key]
+    weight = Counter()
+    bias = np.ones(len(ends))
+    if regime == "none":
+        v = environment.vocabulary
+        pieces = [set(v.orbit_fragment[c[c >= 0]]) for c in ends.colour]
+        assert max(map(len, pieces)) > 1
+        share = np.where(ends.colour >= 0, (v.log_aut / v.sizes)[v.orbit_fragment[ends.colour]], 0)
+        bias = np.exp(share.sum(axis=1) - ends.log_aut)
+    per_molecule = Counter(smiles)
+    for name, b in zip(smiles, bias, strict=True):
+        weight[name] += np.exp(0.1 * len(name)) / per_molecule[name] * b
+    assert total == pytest.approx(sum(weight.values()))
+    for name, w in weight.items():
+        assert drawn[name] == pytest.approx(w / total)
+    if regime == "none":  # the bias is no rounding error
+        assert bias.max() / bias.min() >= 2.0
+
+
+@pytest.mark.parametrize(
+    ("fragments", "settings"),
+    [
+        (SMALL, {}),
+        (SMALL, {"core": CORE}),
+        (["[*]CC[*]", "[*]C[*]", "[*]C([*])C", "[*]O[*]"], {"max_fragments": 5, "max_atoms": 7}),
+        # the places tell two ends apart which the molecule does not
+        (["[*]c1ccccc1", "[*]c1ccc(C[*])cc1", "[*]C[*]"], {"max_fragments": 3}),
+        (
+            ["[*]C1CC1[*]", "[*]C1CC1", "[1*]C([1*])([1*])C"],
+            {"core": "[*]C1CC1", "max_fragments": 4},
+        ),
+    ],
+)
+def test_multiplicity_is_the_number_of_states_of_a_molecule(fragments, settings):
+    environment = make(fragments, **settings)
+    ends = terminals(environment)
+    smiles = environment.smiles(ends)
+    count = Counter(smiles)
+    assert environment.multiplicity(ends).tolist() == [count[name] for name in smiles]
+    assert len(count) < len(ends)
+    keys = key_bytes(environment.keys(ends))
+    for name in list(count)[:40]:
+        states = environment.states_of_smiles(name)
+        expected = {k for k, s in zip(keys, smiles, strict=True) if s == name}
+        assert sorted(key_bytes(environment.keys(states))) == sorted(expected)
+        assert environment.is_terminal(states).all()
+
+
+def test_states_of_what_cannot_be_built():
+    environment = make()
+    assert len(environment.states_of_smiles("Cc1ccc(-c2ccccc2)cc1")) == 1
+    for smiles in ("CCl", "nonsense(", "", "C.C", "OO", "C" * 17, "Cc1ccccc1-c1ccccc1"):
+        assert len(environment.states_of_smiles(smiles)) == 0, smiles
+
+
+def test_reward_is_shared_by_the_states_of_a_molecule():
+    environment = make()
+    states = environment.states_of_smiles("CCO")
+    assert len(states) == 2
+    assert np.allclose(environment.log_reward(states), 0.3 - np.log(2))
+
+
+def test_marked_states_have_the_automorphisms_that_keep_the_mark():
+    environment = make(core=CORE)
+    states = GraphStates.concat(levels(environment))
+    marked = states.take(np.flatnonzero(states.stage == 1))
+    colours = np.where(marked.colour >= 0, 2 * marked.colour.astype(np.int32), -1)
+    colours[np.arange(len(marked)), marked.mark] += 1
+    found = symmetry.analyse(
+        symmetry.ColouredGraphs(
+            colours.astype(np.int32),
+            marked.n_nodes.astype(np.int32),
+            marked.edges.astype(np.int32),
+            marked.n_edges.astype(np.int32),
+        )
+    )
+    assert np.allclose(found.log_automorphisms(), marked.log_aut)
+
+
+@pytest.fixture(scope="module")
+def default():
+    return Vocabulary.default()
+
+
+def test_smiles_are_those_of_the_arrays(default):
+    environment = make(default, max_fragments=6, max_atoms=40)
+    states = rollouts(environment, 150, 5, seed=3)
+    smiles = environment.smiles(states)
+    assert smiles == [plain_smiles(default, states, row) for row in range(len(states))]
+    assert environment.smiles(environment.initial(1)) == [""]
+    sizes = [Chem.MolFromSmiles(s).GetNumAtoms() for s in smiles]
+    assert sizes == states.n_nodes.tolist() and max(sizes) <= 40
+    pieces = piece_counts(states.n_nodes, states.edges, states.n_edges)
+    assert pieces.max() <= 6
+
+
+def test_every_fragment_alone_is_its_molecule(default):
+    environment = make(default, max_fragments=1, max_atoms=40)
+    ends = terminals(environment)
+    assert len(ends) == len(default)
+    assert environment.smiles(ends) == [plain_smiles(default, ends, i) for i in range(len(ends))]
+
+
+def test_default_vocabulary_cuts_a_molecule_in_one_way(default):
+    """So that its correction costs nothing; chains and groups are where it could fail."""
+    chosen = [
+        i for i, size in enumerate(default.sizes) if size <= 5 or default.names[i] == "benzene"
+    ]
+    text = default.text().splitlines()
+    lines = [line for line in text if line.startswith("#rule")]
+    fragments = [line for line in text if not line.startswith("#rule")]
+    vocabulary = Vocabulary.parse("\n".join(lines + [fragments[i] for i in chosen]))
+    environment = make(vocabulary, max_fragments=8, max_atoms=40)
+    states = rollouts(environment, 300, 7, seed=4)
+    assert (environment.multiplicity(states) == 1).all()
+
+
+def test_known_drugs_can_be_built(default):
+    environment = make(default, max_fragments=12, max_atoms=45)
+    for smiles in (
+        "CC(=O)Nc1ccc(O)cc1",
+        "CC(C)Cc1ccc(cc1)C(C)C(=O)O",
+        "Cc1ccc(cc1)-c1cc(nn1-c1ccc(cc1)S(N)(=O)=O)C(F)(F)F",
+        "COc1ccccc1OCCNCC(O)COc1cccc2[nH]c3ccccc3c12",
+        "Cc1ccc(NC(=O)c2ccc(CN3CCN(C)CC3)cc2)cc1Nc1nccc(n1)-c1cccnc1",
+    ):
+        states = environment.states_of_smiles(smiles)
+        assert len(states) == 1, smiles
+        assert environment.smiles(states) == [Chem.CanonSmiles(smiles)]
+
+
+def test_policy_reads_the_graphs():
+    environment = make()
+    states = GraphStates.concat(levels(environment))
+    states = states.take(np.flatnonzero(~environment.is_terminal(states)))
+    backbone = Backbone(
+        environment.node_features, environment.graph_types, environment.relations, hidden=8
+    )
+    policy = Policy(backbone, environment.heads)
+    actions = environment.forward_actions(states)
+    log_p = state_log_probabilities(environment, policy, states, actions).detach().numpy()
+    sums = np.bincount(actions.state_of_class, np.exp(log_p), minlength=len(states))
+    assert np.allclose(sums, 1.0)
+    # untrained: uniform over raw actions, so a class weighs as many as it has
+    weight = (
+        np.bincount(actions.class_of_action) / np.bincount(actions.state)[actions.state_of_class]
+    )
+    assert np.allclose(np.exp(log_p), weight)
+    assert len(np.unique(weight)) > 5
+
+
+def test_the_core_stays():
+    environment = make(core=CORE)
+    ends = terminals(environment)
+    pattern = Chem.MolFromSmarts("c1cccnc1")
+    mols = [Chem.MolFromSmiles(s) for s in environment.smiles(ends)]
+    assert all(mol.HasSubstructMatch(pattern) for mol in mols)
+    assert environment.smiles(environment.initial(1)) == ["c1ccncc1"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"symmetry": "some"}, "choose among merged"),
+        ({"max_atoms": 0}, "choose 1 to"),
+        ({"max_fragments": 0}, "1 or more"),
+        ({"core": "c1ccccc1"}, "no place"),
+        ({"core": CORE, "max_atoms": 5}, "the core has 6 atoms"),
+    ],
+)
+def test_impossible_settings(settings, words):
+    with pytest.raises(UserError, match=words):
+        make(**settings)
