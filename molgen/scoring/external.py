@@ -11,6 +11,9 @@ batch. Messages belong on stderr. A program that ends, does not answer in time o
 else is stopped and started again. A failed batch is tried once more one molecule at a time, so that
 the guilty one alone loses its score. After some starts in a row without a single answer the
 program is given up, and its molecules are failures; the run goes on.
+
+A program that takes long to start (it loads a model) may say when it is ready, and has
+``start_limit`` for that: its first line is then ``{"ready": true}``.
 """
 
 from __future__ import annotations
@@ -56,6 +59,8 @@ class ExternalScorer:
         Copies that run at once.
     directory : Path, optional
         Working directory of the program.
+    start_limit : float, optional
+        Seconds for the line that says that it is ready; None where it writes no such line.
     """
 
     def __init__(
@@ -66,10 +71,12 @@ class ExternalScorer:
         restarts: int = 5,
         processes: int = 1,
         directory: Path | None = None,
+        start_limit: float | None = None,
     ) -> None:
         self._size = size
         self._copies = [
-            _Program(command, time_limit, restarts, directory) for _ in range(processes)
+            _Program(command, time_limit, restarts, directory, start_limit)
+            for _ in range(processes)
         ]
         self._free: queue.Queue[_Program] = queue.Queue()
         for copy in self._copies:
@@ -108,8 +115,14 @@ class _Program:
     """One copy of the program with the threads that read what it writes."""
 
     def __init__(
-        self, command: Sequence[str], time_limit: float, restarts: int, directory: Path | None
+        self,
+        command: Sequence[str],
+        time_limit: float,
+        restarts: int,
+        directory: Path | None,
+        start_limit: float | None,
     ) -> None:
+        self._start_limit = start_limit
         self._command = list(command)
         self._time_limit = time_limit
         self._restarts = restarts
@@ -173,32 +186,44 @@ class _Program:
         ]
         for reader in self._readers:
             reader.start()
+        if self._start_limit is not None:
+            answer = self._read(self._start_limit)
+            if answer.get("ready") is not True:
+                self._fail('first line is not {"ready": true}', f"'{str(answer)[:80]}'")
 
     def _exchange(self, batch: list[str]) -> dict[str, Any]:
         """Send one request and read the answer to it."""
         self._request += 1
-        deadline = time.monotonic() + self._time_limit
+        begun = time.monotonic()
         request = json.dumps({"id": self._request, "smiles": batch}) + "\n"
         # a program that does not read lets the pipe fill up: the writer must not be this thread
         writer = threading.Thread(
             target=_write, args=(self._process, request.encode()), daemon=True
         )
         writer.start()
+        answer = self._read(self._time_limit, begun)
+        if not ("scores" in answer or "error" in answer):
+            self._fail("answer has no 'scores'", f"'{json.dumps(answer)[:80]}'")
+        if answer.get("id", self._request) != self._request:
+            self._fail("answer has another id", f"{answer['id']!r}, not {self._request}")
+        return answer
+
+    def _read(self, limit: float, begun: float | None = None) -> dict[str, Any]:
+        """The next line of the program, which must be a JSON object."""
+        left = limit if begun is None else limit - (time.monotonic() - begun)
         try:
-            line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            line = self._lines.get(timeout=max(0.0, left))
         except queue.Empty:
-            self._fail(f"timed out after {self._time_limit:g} s")
+            self._fail(f"timed out after {limit:g} s")
         if line is None:
             self._fail(self._ending())
         try:
             answer = json.loads(line)
         except ValueError:
             answer = None
-        shown = line[:80].decode(errors="replace").strip()
-        if not isinstance(answer, dict) or not ("scores" in answer or "error" in answer):
-            self._fail("answer is no JSON with 'scores'", f"'{shown}'")
-        if answer.get("id", self._request) != self._request:
-            self._fail("answer has another id", f"'{shown}', not {self._request}")
+        if not isinstance(answer, dict):
+            shown = line[:80].decode(errors="replace").strip()
+            self._fail("answer is no JSON object", f"'{shown}'")
         return answer
 
     def _fail(self, reason: str, detail: str = "") -> NoReturn:
@@ -283,6 +308,7 @@ def _build(parameters: dict[str, Any]) -> ExternalScorer:
         parameters["restarts"],
         parameters["processes"],
         directory,
+        parameters["start_limit"],
     )
 
 
@@ -302,6 +328,13 @@ register(
                 "restarts in a row without an answer, then it is given up",
                 5,
                 minimum=0,
+            ),
+            Parameter(
+                "start_limit",
+                "number",
+                'seconds for a first line {"ready": true}, if the program writes one',
+                None,
+                minimum=0.01,
             ),
             Parameter("processes", "integer", "copies that run at once", 1, minimum=1),
         ),

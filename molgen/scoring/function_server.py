@@ -22,6 +22,8 @@ def serve(name: str, directory: Path | None = None) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # the function's own prints must not look like answers
     function = find_function(name, directory)
+    answers.write('{"ready": true}\n')
+    answers.flush()
     for line in sys.stdin:
         request = json.loads(line)
         scores = numbers(function(request["smiles"]), len(request["smiles"]))

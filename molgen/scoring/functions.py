@@ -15,6 +15,8 @@ from molgen.scoring.registry import Kind, Parameter, register
 
 __all__ = ["FunctionScorer", "find_function"]
 
+_START_LIMIT = 120.0  # seconds for a process of its own to import the user's module
+
 
 def find_function(name: str, directory: Path | None = None) -> Callable[[list[str]], Any]:
     """Return the function that ``module:function`` or ``path/file.py:function`` names.
@@ -120,7 +122,7 @@ def _build(parameters: dict[str, Any]) -> Any:
     if directory is not None:
         command.append(str(directory))
     find_function(function, directory)  # a name that is wrong is told at once
-    return ExternalScorer(command, size, limit)
+    return ExternalScorer(command, size, limit, start_limit=_START_LIMIT)
 
 
 register(

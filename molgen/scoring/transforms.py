@@ -118,7 +118,8 @@ def _linear(p: dict[str, Any]) -> Curve:
 
 
 def _gaussian(p: dict[str, Any]) -> Curve:
-    return lambda x: np.exp(-0.5 * ((x - p["mu"]) / p["sigma"]) ** 2)
+    # 100 widths off the middle the curve is 0; farther off, the square would overflow
+    return lambda x: np.exp(-0.5 * np.clip((x - p["mu"]) / p["sigma"], -100, 100) ** 2)
 
 
 def _gaussian_below(p: dict[str, Any]) -> Curve:

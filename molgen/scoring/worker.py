@@ -16,7 +16,7 @@ import numpy as np
 
 from molgen.scoring.batch import Failure
 from molgen.scoring.molecules import canonical_smiles, parse
-from molgen.scoring.registry import check_parameters, find_kind
+from molgen.scoring.registry import find_kind
 from molgen.scoring.transforms import make_transform
 
 __all__ = ["PASS", "MoleculeScore", "canonical_chunk", "score_chunk"]
@@ -45,9 +45,8 @@ def _functions(plan: str) -> list[tuple[Callable, Callable | None]]:
     built = []
     for entry in json.loads(plan):
         kind = find_kind(entry["type"], "plan")
-        parameters = check_parameters(entry["params"], kind.parameters, "plan")
         transform = make_transform(entry["transform"], "plan") if entry["transform"] else None
-        built.append((kind.build(parameters), _passes(transform) if entry["filter"] else None))
+        built.append((kind.build(entry["params"]), _passes(transform) if entry["filter"] else None))
     return built
 
 

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import pytest
+
+from gfncore.errors import UserError
+from molgen.scoring import Scoring
+from molgen.scoring.external import ExternalScorer
+
+# A program with one bad habit, which shows at the molecule CCC.
+PROGRAM = """
+import json, os, sys, time
+habit = sys.argv[1]
+print("ready", file=sys.stderr, flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    scores = [len(text) / 10 for text in request["smiles"]]
+    answer = {"id": request["id"], "scores": scores}
+    if "CCC" in request["smiles"]:
+        if habit == "crash":
+            print("out of luck", file=sys.stderr, flush=True)
+            sys.exit(3)
+        if habit == "kill":
+            os.kill(os.getpid(), 9)
+        if habit == "hang":
+            time.sleep(60)
+        if habit == "rubbish":
+            print("Segmentation fault?", flush=True)
+        if habit == "flood":
+            while True:
+                print("x" * 1000)
+        if habit == "count":
+            answer["scores"] = scores + [1.0]
+        if habit == "nan":
+            answer["scores"] = [float("nan") if t == "CCC" else s
+                                for t, s in zip(request["smiles"], scores)]
+        if habit == "null":
+            answer["scores"] = [None if t == "CCC" else s
+                                for t, s in zip(request["smiles"], scores)]
+        if habit == "error":
+            answer = {"id": request["id"], "error": "no such molecule"}
+        if habit == "late":
+            answer["id"] -= 1
+        if habit == "other":
+            answer = {"result": 1}
+        if habit == "list":
+            answer = scores
+    print(json.dumps(answer), flush=True)
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    opened = []
+
+    def make(habit, **params):
+        params = {"command": [sys.executable, str(path), habit], "time_limit": 10.0} | params
+        config = {"component": [{"type": "external", "name": "dock", "params": params}]}
+        scoring = Scoring.from_config(config, warn=warnings.append)
+        opened.append(scoring)
+        return scoring
+
+    warnings = make.warnings = []
+    yield make
+    for scoring in opened:
+        scoring.close()
+
+
+ALKANES = ["C", "CC", "CCC", "CCCC"]
+
+
+def test_a_program_that_works_is_started_once(program):
+    scoring = program("none", batch_size=2)
+    assert scoring.evaluate(ALKANES).total == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert scoring.evaluate(["CCCCC", "C"]).total == pytest.approx([0.5, 0.1])
+    assert scoring.components[0].scorer.starts == 1
+    assert scoring.failed == {}
+
+
+@pytest.mark.parametrize(
+    ("habit", "reason", "detail"),
+    [
+        ("crash", "program ended with exit code 3", "stderr: ready | out of luck"),
+        ("kill", "program was killed by signal 9", "stderr: ready"),
+        ("rubbish", "answer is no JSON object", "'Segmentation fault?'"),
+        ("flood", "answer is no JSON object", "'xxxx"),
+        ("list", "answer is no JSON object", "'[0.3]'"),
+        ("other", "answer has no 'scores'", '{"result": 1}'),
+        ("late", "answer has another id", "3, not 4"),
+        ("count", "wrong number of scores", "2 for 1 molecules"),
+        ("nan", "not a number", ""),
+        ("null", "not a number", ""),
+        ("error", "program reported an error", "no such molecule"),
+    ],
+)
+def test_a_bad_habit_costs_the_guilty_molecule_alone_its_score(program, habit, reason, detail):
+    scoring = program(habit)
+    table = scoring.evaluate(ALKANES)
+    assert table.total[[0, 1, 3]] == pytest.approx([0.1, 0.2, 0.4])
+    assert list(table.failures) == [2]
+    assert table.failures[2].startswith(f"dock: {reason}")
+    assert detail in table.failures[2]
+    assert "\n" not in table.failures[2]
+    assert scoring.failed == {f"dock: {reason}": 1}
+    assert scoring.calls == 4
+    assert scoring.evaluate(["CCCCC"]).total == pytest.approx([0.5])  # it goes on
+
+
+def test_a_program_that_hangs_is_stopped_in_time(program):
+    scoring = program("hang", time_limit=1.0)
+    begun = time.monotonic()
+    table = scoring.evaluate(ALKANES)
+    assert time.monotonic() - begun < 8  # two limits, three starts
+    assert table.failures == {2: "dock: timed out after 1 s: stderr: ready"}
+    assert table.total[[0, 1, 3]] == pytest.approx([0.1, 0.2, 0.4])
+
+
+def test_a_program_that_never_answers_is_given_up_and_the_run_goes_on(program):
+    scoring = program("none", command=[sys.executable, "-c", "raise SystemExit('no licence')"])
+    scoring.components[0].scorer._copies[0]._restarts = 2
+    table = scoring.evaluate(ALKANES)
+    assert len(table.failures) == 4
+    assert scoring.components[0].scorer.starts == 3
+    assert "no licence" in table.failures[0]
+    assert len(program.warnings) == 1
+    assert "'dock' gives no more scores: no answer from 3 starts in a row" in program.warnings[0]
+    assert "no licence" in program.warnings[0]
+    table = scoring.evaluate(["CCCCC"])
+    assert table.failures[0].startswith("dock: program given up")
+    assert scoring.components[0].scorer.starts == 3
+    assert len(program.warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "limit", "words"),
+    [
+        ('{"ready": true}', 10.0, ""),
+        ("hello", 10.0, "answer is no JSON object: 'hello'"),
+        ('{"ready": 1}', 10.0, "first line is not"),
+        (None, 0.5, "timed out after 0.5 s"),
+    ],
+)
+def test_a_program_that_says_when_it_is_ready(tmp_path, first, limit, words):
+    script = tmp_path / "late.py"
+    script.write_text(
+        "import sys\n"
+        + ("import time; time.sleep(60)\n" if first is None else f"print({first!r}, flush=True)\n")
+        + "for line in sys.stdin:\n"
+        "    print('{\"scores\": [0.5]}', flush=True)\n"
+    )
+    scorer = ExternalScorer([sys.executable, str(script)], 1, 10.0, 0, start_limit=limit)
+    result = scorer.score(["C"])
+    scorer.close()
+    assert words in str(result.failures.get(0, ""))
+    assert (result.values.tolist() == [0.5]) == (words == "")
+
+
+def test_a_program_that_does_not_read_is_stopped_too():
+    """A request larger than the pipe holds: writing it must not hang either."""
+    scorer = ExternalScorer([sys.executable, "-c", "import time; time.sleep(60)"], 9, 0.5, 0)
+    result = scorer.score(["C" * 300_000])
+    scorer.close()
+    assert str(result.failures[0]) == "timed out after 0.5 s"
+
+
+def test_what_the_program_started_ends_with_it(tmp_path):
+    mark = tmp_path / "child.pid"
+    script = f"sleep 60 & echo $! > {mark}; sleep 60"
+    scorer = ExternalScorer(["sh", "-c", script], 9, 1.0, 0)
+    assert "timed out" in str(scorer.score(["C"]).failures[0])
+    child = int(mark.read_text())
+    for _ in range(50):
+        if not _runs(child):
+            break
+        time.sleep(0.1)
+    assert not _runs(child)
+    scorer.close()
+
+
+def _runs(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+    except OSError:
+        os.kill(pid, 0)
+        return True
+
+
+def test_several_copies_run_at_once(tmp_path):
+    script = tmp_path / "slow.py"
+    script.write_text(
+        "import json, sys, time\n"
+        "for line in sys.stdin:\n"
+        "    request = json.loads(line)\n"
+        "    time.sleep(0.3)\n"
+        "    scores = [len(s) / 10 for s in request['smiles']]\n"
+        "    print(json.dumps({'scores': scores}), flush=True)\n"
+    )
+    scorer = ExternalScorer([sys.executable, str(script)], 1, 20.0, 0, processes=4)
+    scorer.score(["C"] * 4)  # all are started
+    begun = time.monotonic()
+    result = scorer.score(["C", "CC", "CCC", "CCCC", "C", "CC", "CCC", "CCCC"])
+    took = time.monotonic() - begun
+    scorer.close()
+    assert result.values == pytest.approx([0.1, 0.2, 0.3, 0.4] * 2)
+    assert scorer.starts <= 4
+    assert took < 8 * 0.3
+
+
+def test_a_command_as_one_text_and_beside_the_scoring_file(tmp_path):
+    script = tmp_path / "score.sh"
+    script.write_text("#!/bin/sh\nwhile read line; do echo '{\"scores\": [0.25]}'; done\n")
+    script.chmod(0o755)
+    path = tmp_path / "own.toml"
+    path.write_text(
+        '[[scoring.component]]\ntype = "external"\nparams = { command = "score.sh --fast" }\n'
+    )
+    with Scoring.from_toml(path) as scoring:
+        assert scoring.evaluate(["C"]).total.tolist() == [0.25]
+    path.write_text('[[scoring.component]]\ntype = "external"\nparams = { command = "" }\n')
+    with pytest.raises(UserError, match="'command' is empty"):
+        Scoring.from_toml(path)
