@@ -39,6 +39,8 @@ __all__ = ["SYMMETRIES", "AtomEnvironment"]
 SYMMETRIES = ("merged", "reward_scaling", "flow_scaling", "none")
 ANY_RINGS = 1_000_000
 
+Five = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
 
 class AtomEnvironment:
     """Builds molecules of up to `max_atoms` heavy atoms.
@@ -255,7 +257,7 @@ class AtomEnvironment:
         last = self._last_backstep
         if last[0] is states and last[1] is action:
             return last[2], last[3]
-        arrays = _copied(states)
+        arrays: Five = _copied(states)
         redo = kernels.moved_back(*arrays, self.rules.limits, action)
         parents, position = self._canonical(states, arrays, action != 0)
         kinds, width, rows = len(self.table), self.max_atoms, np.arange(len(action))
@@ -270,7 +272,7 @@ class AtomEnvironment:
         return parents, code
 
     def _canonical(
-        self, states: GraphStates, arrays: tuple, changed: np.ndarray
+        self, states: GraphStates, arrays: Five, changed: np.ndarray
     ) -> tuple[GraphStates, np.ndarray]:
         """Canonical states of changed arrays; those that only stopped or went on are so already."""
         if changed.all():
@@ -394,7 +396,7 @@ class AtomEnvironment:
         return state_keys(states)
 
 
-def _copied(states: GraphStates) -> tuple[np.ndarray, ...]:
+def _copied(states: GraphStates) -> Five:
     """Arrays that may be changed: colour, n_nodes, edges, n_edges, stage."""
     return (
         states.colour.copy(),

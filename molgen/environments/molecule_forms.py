@@ -25,6 +25,8 @@ from molgen.rdkit_bridge import (
 
 __all__ = ["MoleculeForms", "Rules"]
 
+Six = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -101,9 +103,7 @@ class Rules:
         """Most atoms of a state."""
         return int(self.limits[1])
 
-    def graphs(
-        self, colours: Sequence[np.ndarray], bonds: Sequence[np.ndarray], stage: int
-    ) -> tuple[np.ndarray, ...]:
+    def graphs(self, colours: Sequence[np.ndarray], bonds: Sequence[np.ndarray], stage: int) -> Six:
         """Padded arrays of graphs in any numbering, as `canonical_states` takes them."""
         b = len(colours)
         colour = np.full((b, self.max_atoms), -1, np.int16)

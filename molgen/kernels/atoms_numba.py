@@ -21,14 +21,14 @@ __all__ = ["backward_codes", "forward_codes", "graph_arrays", "moved_back", "mov
 
 FAR = 10_000  # a distance where there is no path
 STOP, ADD, CLOSE, RAISE, FIRST = 0, 1, 2, 3, 4  # heads of the policy
-CLOSE_COLUMNS = 14  # distances 2, ..., 8 and more; one shortest path or several
+CLOSE_COLUMNS = 28  # distances 2, ..., 8 and more; shortest paths: one or several, all single?
 RAISE_COLUMNS = 6  # for each bond order: smallest ring none, 3, ..., 7 and more
 
 # Features of a node before its kind: 0 no atom (empty state), 1-5 free valence 0, ..., 4 and more,
 # 6-10 degree likewise, 11-15 sizes of its smallest rings 3, ..., 7 and more, 16 ring bonds,
 # 17 core, 18 atoms of the graph, 19 rings of the graph, 20 and 21 atoms at distance 2 and 3,
-# 22 mean distance, 23 largest distance, 24-27 closed walks of 3, ..., 6 steps (log).
-# The last four and the ring sizes tell apart atoms that message passing cannot.
+# 22 mean distance, 23 largest distance, 24-27 closed walks of 3, ..., 6 steps, weighted by bond
+# orders and kinds (log). The last four tell apart atoms, and graphs, that message passing cannot.
 N_FEATURES = 28
 
 
@@ -48,8 +48,8 @@ def _neighbours(n, edges, m, near, degree, order):
 
 
 @njit(cache=True, nogil=True)
-def _spread(start, n, near, degree, a, b, c, d, far, queue):
-    """Distances from `start` into `far`, without the bonds (a, b) and (c, d); -1 is none."""
+def _spread(start, n, near, degree, a, b, far, queue):
+    """Distances from `start` into `far`, without the bond (a, b); -1: with all bonds."""
     for u in range(n):
         far[u] = FAR
     far[start] = 0
@@ -62,11 +62,65 @@ def _spread(start, n, near, degree, a, b, c, d, far, queue):
             v = near[u, k]
             if far[v] != FAR or (u == a and v == b) or (u == b and v == a):
                 continue
-            if (u == c and v == d) or (u == d and v == c):
-                continue
             far[v] = far[u] + 1
             queue[tail] = v
             tail += 1
+
+
+@njit(cache=True, nogil=True)
+def _ring_size(u, v, n, near, degree, c, d, far, queue):
+    """Smallest ring through the bond (u, v) once bond (c, d) is gone; 0: none."""
+    for w in range(n):
+        far[w] = FAR
+    far[u], queue[0] = 0, u
+    head, tail = 0, 1
+    while head < tail and far[v] == FAR:
+        a = queue[head]
+        head += 1
+        for k in range(degree[a]):
+            b = near[a, k]
+            if far[b] != FAR or (a == u and b == v) or (a == c and b == d) or (a == d and b == c):
+                continue
+            far[b] = far[a] + 1
+            queue[tail] = b
+            tail += 1
+    return far[v] + 1 if far[v] < FAR else 0
+
+
+@njit(cache=True, nogil=True)
+def _ring_sizes(n, edges, m, near, degree, ring, far, queue):
+    """Smallest ring of each bond into `ring`; 0: none."""
+    for e in range(m):
+        u, v = edges[e, 0], edges[e, 1]
+        if m < n or degree[u] == 1 or degree[v] == 1:
+            ring[e] = 0
+        else:
+            ring[e] = _ring_size(u, v, n, near, degree, -1, -1, far, queue)
+
+
+@njit(cache=True, nogil=True)
+def _paths(start, n, near, degree, order, far, ways, heavy, queue):
+    """Distances from `start` in a connected graph, and its shortest paths.
+
+    ``ways`` counts them; in ``heavy`` each counts as the product of its bond orders.
+    """
+    for u in range(n):
+        far[u], ways[u], heavy[u] = FAR, 0, 0
+    far[start], ways[start], heavy[start], queue[0] = 0, 1, 1, start
+    head, tail = 0, 1
+    while head < tail:
+        u = queue[head]
+        head += 1
+        step = far[u] + 1
+        for k in range(degree[u]):
+            v = near[u, k]
+            if far[v] == FAR:
+                far[v] = step
+                queue[tail] = v
+                tail += 1
+            if far[v] == step:
+                ways[v] += ways[u]
+                heavy[v] += heavy[u] * order[u, v]
 
 
 @njit(cache=True, nogil=True)
@@ -77,8 +131,8 @@ def _rings(n, edges, m, near, degree, from_u, from_v, ring, queue):
     """
     for e in range(m):
         u, v = edges[e, 0], edges[e, 1]
-        _spread(u, n, near, degree, u, v, -1, -1, from_u[e], queue)
-        _spread(v, n, near, degree, u, v, -1, -1, from_v[e], queue)
+        _spread(u, n, near, degree, u, v, from_u[e], queue)
+        _spread(v, n, near, degree, u, v, from_v[e], queue)
         ring[e] = from_u[e, v] + 1 if from_u[e, v] < FAR else 0
 
 
@@ -166,7 +220,7 @@ def forward_codes(colour, n_nodes, edges, n_edges, stage, limits, cap, valence, 
             if free[u] < 1:
                 continue
             if sized:
-                _spread(u, n, near, degree, -1, -1, -1, -1, far, queue)
+                _spread(u, n, near, degree, -1, -1, far, queue)
             for v in range(u + 1, n):
                 if free[v] < 1 or (core[colour[i, u]] and core[colour[i, v]]):
                     continue
@@ -215,7 +269,7 @@ def backward_codes(colour, n_nodes, edges, n_edges, stage, limits, core, allowed
     state, code = np.empty(bound, np.int64), np.empty(bound, np.int64)
     near, order = np.empty((width, width), np.int64), np.empty((width, width), np.int64)
     degree, queue = np.empty(width, np.int64), np.empty(width, np.int64)
-    far = np.empty(width, np.int64)
+    far, ring = np.empty(width, np.int64), np.empty(edges.shape[1], np.int64)
     a = 0
     for i in range(b):
         n, m = np.int64(n_nodes[i]), np.int64(n_edges[i])
@@ -224,6 +278,7 @@ def backward_codes(colour, n_nodes, edges, n_edges, stage, limits, core, allowed
             a += 1
             continue
         _neighbours(n, edges[i], m, near, degree, order)
+        _ring_sizes(n, edges[i], m, near, degree, ring, far, queue)
         for u in range(n):
             if core[colour[i, u]]:
                 continue
@@ -235,11 +290,10 @@ def backward_codes(colour, n_nodes, edges, n_edges, stage, limits, core, allowed
             if core[colour[i, u]] and core[colour[i, v]]:
                 continue
             if edges[i, e, 2] == 1:
-                _spread(u, n, near, degree, u, v, -1, -1, far, queue)
-                if far[v] == FAR:
+                if ring[e] == 0:
                     continue  # it holds the graph together
                 if allowed.size > 0 and not _stays_sized(
-                    e, colour[i], n, edges[i], m, near, degree, core, allowed, far, queue
+                    e, colour[i], n, edges[i], m, near, degree, ring, core, allowed, far, queue
                 ):
                     continue
             state[a], code[a] = i, 1 + width + u * width + v
@@ -248,15 +302,17 @@ def backward_codes(colour, n_nodes, edges, n_edges, stage, limits, core, allowed
 
 
 @njit(cache=True, nogil=True)
-def _stays_sized(gone, colour, n, edges, m, near, degree, core, allowed, far, queue):
+def _stays_sized(gone, colour, n, edges, m, near, degree, ring, core, allowed, far, queue):
     """Whether all ring bonds have an allowed smallest ring once bond `gone` is removed."""
+    if m == n:
+        return True  # it was the only ring
     c, d = edges[gone, 0], edges[gone, 1]
     for e in range(m):
         u, v = edges[e, 0], edges[e, 1]
-        if e == gone or (core[colour[u]] and core[colour[v]]):
+        if e == gone or ring[e] == 0 or (core[colour[u]] and core[colour[v]]):
             continue
-        _spread(u, n, near, degree, u, v, c, d, far, queue)
-        if far[v] < FAR and not allowed[far[v] + 1]:
+        size = _ring_size(u, v, n, near, degree, c, d, far, queue)
+        if size > 0 and not allowed[size]:
             return False
     return True
 
@@ -381,21 +437,22 @@ def graph_arrays(
     near, order = np.empty((width, width), np.int64), np.empty((width, width), np.int64)
     degree, queue = np.empty(width, np.int64), np.empty(width, np.int64)
     far = np.empty((width, width), np.int64)
-    ways, walks = np.empty((width, width), np.float64), np.empty((3, width), np.float64)
-    from_u, from_v = np.empty((room, width), np.int64), np.empty((room, width), np.int64)
+    ways, heavy = np.empty((width, width), np.int64), np.empty((width, width), np.int64)
+    weight, walks = np.empty(width, np.float64), np.empty((3, width), np.float64)
     ring = np.empty(room, np.int64)
     base, e0, a, p = 0, 0, 0, 0
     for i in range(b):
         n, m = np.int64(n_nodes[i]), np.int64(n_edges[i])
         _neighbours(n, edges[i], m, near, degree, order)
-        _rings(n, edges[i], m, near, degree, from_u, from_v, ring, queue)
+        _ring_sizes(n, edges[i], m, near, degree, ring, far[0], queue)
         for u in range(n):
-            _spread(u, n, near, degree, -1, -1, -1, -1, far[u], queue)
-            _count_ways(u, n, near, degree, far[u], ways[u], queue)
+            weight[u] = 1.0 + 0.5 * kind[colour[i, u]] / kinds
+        for u in range(n):
+            _paths(u, n, near, degree, order, far[u], ways[u], heavy[u], queue)
             node_graph[base + u] = i
             row = features[base + u]
             row[N_FEATURES + kind[colour[i, u]]] = 1.0
-            _describe_atom(u, n, near, degree, order, far[u], cap[colour[i, u]], walks, row)
+            _describe_atom(u, n, near, degree, order, far[u], cap[colour[i, u]], weight, walks, row)
             row[17] = 1.0 if core[colour[i, u]] else 0.0
             row[18] = n / width
             row[19] = (m - n + 1) / 4.0
@@ -429,7 +486,10 @@ def graph_arrays(
                 p += 1
                 if order[u, v] == 0:
                     head[a] = CLOSE
-                    column[a] = 2 * (min(far[u, v], 8) - 2) + (1 if ways[u, v] > 1 else 0)
+                    column[a] = 4 * (min(far[u, v], 8) - 2)
+                    column[a] += (1 if ways[u, v] > 1 else 0) + (
+                        2 if heavy[u, v] > ways[u, v] else 0
+                    )
                 else:
                     head[a] = RAISE
                     size = min(ring[_row(edges[i], m, u, v)], 7)
@@ -440,20 +500,7 @@ def graph_arrays(
 
 
 @njit(cache=True, nogil=True)
-def _count_ways(start, n, near, degree, far, ways, queue):
-    """Number of shortest paths from `start`; `queue` is as `_spread` left it."""
-    for u in range(n):
-        ways[u] = 0.0
-    ways[start] = 1.0
-    for place in range(1, n):
-        u = queue[place]
-        for k in range(degree[u]):
-            if far[near[u, k]] == far[u] - 1:
-                ways[u] += ways[near[u, k]]
-
-
-@njit(cache=True, nogil=True)
-def _describe_atom(u, n, near, degree, order, far, cap, walks, row):
+def _describe_atom(u, n, near, degree, order, far, cap, weight, walks, row):
     """Features 1 to 10 and 20 to 27 of atom u: see `N_FEATURES`."""
     free = cap
     for k in range(degree[u]):
@@ -466,18 +513,20 @@ def _describe_atom(u, n, near, degree, order, far, cap, walks, row):
         furthest = max(furthest, far[v])
         if far[v] == 2 or far[v] == 3:
             row[18 + far[v]] += 0.25
-        walks[0, v] = 1.0 if far[v] == 1 else 0.0
+        walks[0, v] = order[u, v] * weight[v]
     row[22] = total / (4.0 * n)
     row[23] = furthest / 8.0
     for length in (1, 2):  # walks of 2 and 3 steps from u, after those of 1 step
         for v in range(n):
             walks[length, v] = 0.0
             for k in range(degree[v]):
-                walks[length, v] += walks[length - 1, near[v, k]]
+                w = near[v, k]
+                walks[length, v] += walks[length - 1, w] * order[v, w]
+            walks[length, v] *= weight[v]
     for shorter, longer in ((0, 1), (1, 1), (1, 2), (2, 2)):  # closed walks of 3, 4, 5, 6 steps
         closed = 0.0
         for v in range(n):
-            closed += walks[shorter, v] * walks[longer, v]
+            closed += walks[shorter, v] * walks[longer, v] / weight[v]
         row[24 + shorter + longer - 1] = np.log1p(closed) / 4.0
 
 
