@@ -52,6 +52,7 @@ _SYMMETRY = {
     "flow_scaling": ("symmetry",),
 }
 _OBJECTIVE = {"log_variance": ("log_variance",), "order_preserving": ("order_preserving",)}
+_GUACAMOL = ("_rediscovery", "_similarity", "_mpo", "_hop", "median1", "median2")
 _COMPONENT = {
     "qed": ("qed",),
     "sa": ("sa_score",),
@@ -72,7 +73,7 @@ def methods_of_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
     settings : mapping
         As ``run.toml`` holds them.
     """
-    keys = [*_SYMMETRY.get(settings.get("symmetry", "merged"), ())]
+    keys = [] if settings.get("symmetry") == "none" else ["symmetry"]
     keys += _OBJECTIVE.get(settings.get("objective", ""), ())
     names = [str(settings.get("reward", ""))]
     scoring = settings.get("scoring", {})
@@ -82,7 +83,7 @@ def methods_of_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
         names.append(str(entry.get("type", "") if isinstance(entry, dict) else entry))
     for name in names:
         keys += _COMPONENT.get(name.lower(), ())
-        keys += ("guacamol",) if name.lower().startswith("guacamol") else ()
+        keys += ("guacamol",) if name.lower().endswith(_GUACAMOL) else ()
     return tuple(dict.fromkeys(keys))
 
 

@@ -34,6 +34,7 @@ MODE_SIMILARITY = 0.7
 
 _RADIUS, _BITS = 2, 2048
 _BLOCK = 1024  # rows of a matrix of similarities at a time
+_MODE_BLOCK = 256  # molecules compared with the leaders at a time
 _MOST_COMPARED = 5000  # molecules whose pairs are all compared
 
 
@@ -131,25 +132,27 @@ def find_modes(
     """
     candidates = np.flatnonzero(score >= least_score)
     candidates = candidates[np.argsort(-score[candidates], kind="stable")]
-    bits = fingerprints[candidates].astype(np.float32)
-    sizes = bits.sum(axis=1)
-    led = np.empty_like(bits)  # bits of the leaders so far
+    bits = fingerprints[candidates]
     leaders: list[int] = []
-    members: list[int] = []
-    for row in range(len(candidates)):
-        n = len(leaders)
-        if n:
-            shared = led[:n] @ bits[row]
-            either = sizes[leaders] + sizes[row] - shared
-            near = np.where(either > 0, shared / np.maximum(either, 1), 1.0)
-            closest = int(np.argmax(near))
-            if near[closest] >= similarity:
-                members[closest] += 1
+    members = np.zeros(len(candidates), np.int64)  # at the row of the leader
+    for start in range(0, len(candidates), _MODE_BLOCK):
+        block = np.arange(start, min(start + _MODE_BLOCK, len(candidates)))
+        nearest = np.full(len(block), -1)
+        highest = np.full(len(block), -1.0, np.float32)
+        if leaders:
+            near = tanimoto(bits[block], bits[leaders])
+            nearest = np.array(leaders)[near.argmax(axis=1)]
+            highest = near.max(axis=1)
+        among = tanimoto(bits[block], bits[block])
+        for place, row in enumerate(block.tolist()):
+            if highest[place] >= similarity:
+                members[nearest[place]] += 1
                 continue
-        led[n] = bits[row]
-        leaders.append(row)
-        members.append(1)
-    return Modes(candidates[leaders], np.array(members, np.int64))
+            leaders.append(row)
+            members[row] = 1
+            closer = among[place] > highest
+            highest[closer], nearest[closer] = among[place, closer], row
+    return Modes(candidates[leaders], members[leaders])
 
 
 def murcko_scaffold(molecule: Chem.Mol) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, field_validator, model_validator
 
@@ -26,10 +26,14 @@ from gfncore.configuration import (
 )
 from gfncore.durations import parse_duration
 
+if TYPE_CHECKING:
+    from molgen.scoring import Scoring
+
 __all__ = [
     "CORRECTIONS",
     "ExactSettings",
     "SampleSettings",
+    "open_scoring",
     "resolve_exact",
     "resolve_sample",
     "scoring_of_config",
@@ -136,6 +140,10 @@ class MoleculeSettings(RunSettings):
         if self.ring_sizes == ("none",):
             return ()
         return tuple(int(size) for size in self.ring_sizes or ())
+
+    def open_scoring(self, **options: Any) -> Scoring:
+        """Return the scoring asked for; see :func:`open_scoring`."""
+        return open_scoring(self.model_dump(), **options)
 
     @property
     def score_name(self) -> str:
@@ -268,6 +276,38 @@ def resolve_exact(given: Mapping[str, Any], config: Path | None = None) -> Exact
     See :func:`gfncore.configuration.resolve_settings`.
     """
     return resolve_settings(ExactSettings, _with_directory(given, config, ExactSettings), config)
+
+
+def open_scoring(
+    settings: Mapping[str, Any], *, source: str = "scoring", **options: Any
+) -> Scoring:
+    """Return the scoring that settings ask for.
+
+    Parameters
+    ----------
+    settings : mapping
+        ``reward``, or ``scoring`` and ``scoring_directory``.
+    source : str
+        Where ``scoring`` comes from, for messages.
+    **options
+        What :class:`molgen.scoring.Scoring` takes, such as ``workers``.
+
+    Raises
+    ------
+    UserError
+        There is no such reward, or something in the tables is wrong.
+    """
+    from molgen.scoring import Scoring
+
+    if settings.get("scoring") is None:
+        return Scoring.preset(settings.get("reward") or "qed", **options)
+    directory = settings.get("scoring_directory")
+    return Scoring.from_config(
+        settings["scoring"],
+        source=source,
+        directory=Path(directory) if directory else None,
+        **options,
+    )
 
 
 def scoring_of_config(path: Path) -> dict[str, Any]:

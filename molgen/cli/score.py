@@ -3,21 +3,105 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter  # noqa: F401
+from cyclopts import Parameter
 
 from molgen.cli import options
 
+if TYPE_CHECKING:
+    from molgen.scoring import ScoreTable
+    from molgen.smiles_file import MoleculeLine
+
 __all__ = ["score"]
+
+_CHUNK = 1000  # molecules scored before their rows are printed
+_EACH_WORKER = 200  # molecules for which one more process is worth its start
 
 
 def score(
-    smiles_file: Path,
+    smiles_file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     reward: options.Reward = None,
     config: options.Config = None,
     threads: options.Threads = None,
 ) -> int:
-    """Print a CSV of scores."""
-    return 0
+    """Print the scores of molecules as CSV, a row a molecule, in the order of the file.
+
+    Columns: smiles (canonical), name if the file has names, reward (the score, 0 to 1), the raw
+    value of each component, and a remark where there is no score or a filter was not passed.
+
+    Exit code 0 when every line has a score; 1 when lines that are no molecule were passed over
+    (each is named on standard error) or scores failed (see the remarks); 2 when nothing could be
+    scored.
+
+    **Examples**
+
+    ```
+    molgen score molecules.smi > scores.csv
+    molgen score molecules.smi --config my-score.toml > scores.csv
+    molgen score out/library.csv --reward druglike > scores.csv
+    ```
+
+    Parameters
+    ----------
+    smiles_file
+        SMILES, one a line, perhaps a name behind; or a table with a column smiles; - for standard
+        input.
+    reward
+        A score by its name; `molgen rewards` lists them.
+    config
+        A scoring file, or the run.toml of a run.
+    threads
+        Processes to use.
+    """
+    import csv
+    import sys
+
+    from gfncore.configuration import available_cores
+    from gfncore.errors import UserError
+    from molgen.settings import open_scoring, scoring_of_config
+    from molgen.smiles_file import read_smiles
+
+    if threads is not None and threads < 1:
+        raise UserError(f"--threads {threads}: give 1 or more")
+    if reward is not None and config is not None:
+        raise UserError("--reward and --config exclude each other: give one of them")
+    wanted = {"reward": reward or "qed"} if config is None else scoring_of_config(config)
+    found = read_smiles(smiles_file)
+    for problem in found.problems:
+        print(f"molgen: warning: {problem}; passed over", file=sys.stderr)
+    workers = min(threads or available_cores(), 1 + len(found.molecules) // _EACH_WORKER)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    failed = 0
+    with open_scoring(wanted, source=str(config or "--reward"), workers=workers) as scoring:
+        head = ["smiles", "name"] if found.has_names else ["smiles"]
+        writer.writerow([*head, "reward", *scoring.names, "remark"])
+        for start in range(0, len(found.molecules), _CHUNK):
+            chunk = found.molecules[start : start + _CHUNK]
+            table = scoring.evaluate([line.smiles for line in chunk], canonical=True)
+            failed += len(table.failures)
+            writer.writerows(_rows(chunk, table, found.has_names))
+            sys.stdout.flush()
+    if failed:
+        print(
+            f"molgen: warning: {failed:,} of {len(found.molecules):,} molecules have no score; "
+            "the column remark says why",
+            file=sys.stderr,
+        )
+    return 1 if failed or found.problems else 0
+
+
+def _rows(lines: tuple[MoleculeLine, ...], table: ScoreTable, has_names: bool) -> list[list[Any]]:
+    from molgen.writers import score_text
+
+    rows = []
+    for row, line in enumerate(lines):
+        remark = table.failures.get(row, "")
+        if row in table.filtered:
+            remark = f"filtered by {table.filtered[row]}"
+        values = [score_text(float(column[row])) for column in table.components.values()]
+        head = [line.smiles, line.name] if has_names else [line.smiles]
+        rows.append([*head, score_text(float(table.total[row])), *values, remark])
+    return rows

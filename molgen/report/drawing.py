@@ -30,11 +30,12 @@ _CLASS = {
 _PATH = re.compile(r"<path[^>]* d='([^']*)' style='([^']*)'")
 _TEXT = re.compile(r"<text x='([^']*)' y='([^']*)'[^>]*style='([^']*)'[^>]*>([^<]*)</text>")
 _PROPERTY = re.compile(r"(fill|stroke|font-size):([^;]+)")
+_MINUS = "\u2212"
 _FONT = 12  # pixels, the least size of letters
 
 
 def draw_molecule(
-    molecule: Chem.Mol | None, label: str, *, width: int = 250, height: int = 180
+    molecule: Chem.Mol | None, label: str, *, width: int = 220, height: int = 150
 ) -> str:
     """Return a drawing of a molecule as an SVG element.
 
@@ -84,7 +85,7 @@ def _compact(text: str) -> str:
         size = properties.get("font-size", f"{_FONT}px").removesuffix("px")
         letters.append(
             f'<text class="{_class(properties.get("fill", "#000000"))}" x="{x}" y="{y}" '
-            f'font-size="{size}">{word}</text>'
+            f'font-size="{size}">{word.replace("-", _MINUS)}</text>'
         )
     drawn = [f'<path class="{name}" d="{"".join(parts)}"/>' for name, parts in lines.items()]
     drawn += [f'<path class="{name} area" d="{"".join(p)}"/>' for name, p in areas.items()]

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 from rdkit import Chem
-from rdkit.Chem.Crippen import MolLogP
-from rdkit.Chem.Descriptors import MolWt
+from rdkit.Chem import rdMolDescriptors
 
 from gfncore.report.histogram import draw_histogram
 from gfncore.report.page import (
@@ -33,9 +32,10 @@ from molgen.writers import RunFacts, front_rows
 __all__ = ["render_report"]
 
 _DRAWN = 24  # molecules in the grid
+_GRID_FROM = 1000  # best molecules from which they are taken
 _SCAFFOLDS_SHOWN = 10
 _POINTS_SHOWN = 1500
-_FRONT_SHOWN = 12
+_FRONT_SHOWN = 8
 _FEWEST_EFFECTIVE_DRAWS = 100
 _LARGEST_ERROR = 0.1
 _CURVES = {
@@ -50,6 +50,11 @@ _CURVES = {
     "max_log_reward": "best log reward of a batch",
     "loss": "training loss",
     "state_loss": "training loss, replayed molecules",
+}
+_PROPERTIES: dict[str, Callable[[Chem.Mol], float]] = {
+    "molecular weight (g/mol)": rdMolDescriptors._CalcMolWt,
+    "logP (Crippen)": lambda molecule: rdMolDescriptors.CalcCrippenDescriptors(molecule)[0],
+    "topological polar surface (\u00c5\u00b2)": rdMolDescriptors.CalcTPSA,
 }
 _OBJECTIVE_WORDS = {
     "trajectory_balance": "trajectory balance",
@@ -153,11 +158,12 @@ def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
 
 def _grid(library: Library) -> list[dict[str, Any]]:
     """Return the best molecules that differ from one another."""
-    groups = find_modes(library.fingerprints, library.reward, least_score=-math.inf)
+    best = slice(0, _GRID_FROM)
+    groups = find_modes(library.fingerprints[best], library.reward[best], least_score=-math.inf)
     return [_drawn(library, row) for row in groups.leaders[:_DRAWN].tolist()]
 
 
-def _drawn(library: Library, row: int, width: int = 250, height: int = 170) -> dict[str, Any]:
+def _drawn(library: Library, row: int, width: int = 220, height: int = 150) -> dict[str, Any]:
     smiles = library.smiles[row]
     score = _number(float(library.reward[row]))
     label = f"Molecule {smiles}, score {score}"
@@ -193,7 +199,6 @@ def _scaffold_rows(library: Library) -> list[dict[str, Any]]:
                 "svg": Markup(drawing),
                 "smiles": smiles,
                 "count": count,
-                "percent": 100 * count / len(library),
                 "best": _number(best[smiles]),
             }
         )
@@ -201,11 +206,11 @@ def _scaffold_rows(library: Library) -> list[dict[str, Any]]:
 
 
 def _distributions(library: Library) -> list[list[tuple[str, Markup]]]:
-    molecules = [molecule for molecule in library.molecules if molecule is not None]
-    figures = {
-        "score": library.reward.tolist(),
-        "molecular weight (g/mol)": [MolWt(molecule) for molecule in molecules],
-        "logP (Crippen)": [MolLogP(molecule) for molecule in molecules],
+    shown = (library.molecules[row] for row in _spread(np.arange(len(library))).tolist())
+    molecules = [molecule for molecule in shown if molecule is not None]
+    figures = {"score": library.reward.tolist()}
+    figures |= {
+        label: [of(molecule) for molecule in molecules] for label, of in _PROPERTIES.items()
     }
     if len(library.components) > 1:
         figures |= {name: column.tolist() for name, column in library.components.items()}
