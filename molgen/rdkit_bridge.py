@@ -208,14 +208,14 @@ def core_of_smiles(smiles: str, table: AtomTable) -> tuple[Graph, np.ndarray]:
         stars = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
         kept = np.setdiff1d(np.arange(mol.GetNumAtoms()), stars)
         sites = np.zeros(mol.GetNumAtoms(), np.int64)
+        if len(kept) == 0:
+            raise ValueError("has no atoms beside [*]")
         for star in stars:
             atom = mol.GetAtomWithIdx(star)
             held = [bond.GetBondTypeAsDouble() for bond in atom.GetBonds()]
             if held != [1.0]:
                 raise ValueError("has a [*] that is not held by one single bond")
             sites[atom.GetNeighbors()[0].GetIdx()] += 1
-        if len(kept) == 0 or sites[stars].any():
-            raise ValueError("has no atoms beside [*]")
         hydrogens = np.array([atom.GetTotalNumHs() for atom in mol.GetAtoms()], np.int64)
         part = Chem.RWMol(mol)
         for star in reversed(stars):

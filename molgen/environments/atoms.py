@@ -55,8 +55,8 @@ class AtomEnvironment:
         `score_states` is given.
     symmetry : {"merged", "reward_scaling", "flow_scaling", "none"}
     ring_sizes : sequence of int, optional
-        Every bond that lies in a ring has its smallest ring of one of these sizes, in every state.
-        None: any.
+        Every bond that lies in a ring has its smallest ring of one of these sizes, in every state;
+        bonds of the core are exempt. None: any; empty: no rings.
     max_rings : int, optional
         Most independent rings (bonds - atoms + 1). None: any number.
     strained : bool
@@ -416,7 +416,7 @@ def _check(
         )
     if not 1 <= max_atoms <= symmetries.MAX_NODES:
         raise UserError(f"max_atoms: {max_atoms}; give 1 to {symmetries.MAX_NODES}")
-    if ring_sizes is not None and (len(ring_sizes) == 0 or min(ring_sizes) < 3):
+    if ring_sizes and min(ring_sizes) < 3:
         raise UserError(f"ring_sizes: {list(ring_sizes)}; give sizes of 3 or more, e.g. 5 6")
     if max_rings is not None and max_rings < 0:
         raise UserError(f"max_rings: {max_rings}; give 0 or more")
