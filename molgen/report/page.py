@@ -206,12 +206,11 @@ def _scaffold_rows(library: Library) -> list[dict[str, Any]]:
 
 
 def _distributions(library: Library) -> list[list[tuple[str, Markup]]]:
-    shown = (library.molecules[row] for row in _spread(np.arange(len(library))).tolist())
-    molecules = [molecule for molecule in shown if molecule is not None]
+    rows = [int(row) for row in _spread(np.arange(len(library)))]
+    molecules = [molecule for row in rows if (molecule := library.molecules[row]) is not None]
     figures = {"score": library.reward.tolist()}
-    figures |= {
-        label: [of(molecule) for molecule in molecules] for label, of in _PROPERTIES.items()
-    }
+    for label, of in _PROPERTIES.items():
+        figures[label] = [of(molecule) for molecule in molecules]
     if len(library.components) > 1:
         figures |= {name: column.tolist() for name, column in library.components.items()}
 
