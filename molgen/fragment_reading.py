@@ -14,6 +14,7 @@ __all__ = [
     "FragmentError",
     "atom_token",
     "canonical_smiles",
+    "element_numbers",
     "read_fragment",
     "read_molecule",
 ]
@@ -156,6 +157,12 @@ def read_molecule(smiles: str) -> tuple[np.ndarray, np.ndarray] | None:
         return _kinds_and_bonds(mol)
     except FragmentError:
         return None
+
+
+def element_numbers() -> dict[str, int]:
+    """Atomic numbers of the elements by their symbols."""
+    table = Chem.GetPeriodicTable()
+    return {table.GetElementSymbol(number): number for number in range(1, 119)}
 
 
 def atom_token(kind: np.ndarray, hydrogens: int) -> str:

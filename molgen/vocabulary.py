@@ -30,6 +30,7 @@ from molgen.fragment_reading import (
     Fragment,
     FragmentError,
     atom_token,
+    element_numbers,
     read_fragment,
     read_molecule,
 )
@@ -38,10 +39,8 @@ __all__ = ["DEFAULT_RULES", "Vocabulary"]
 
 LARGEST = 60  # atoms of a fragment: a set of atoms is one 64-bit number
 HALOGENS = (9, 17, 35, 53, 85)
-SYMBOLS = {
-    "B": 5, "C": 6, "N": 7, "O": 8, "F": 9, "Si": 14, "P": 15, "S": 16,
-    "Cl": 17, "Se": 34, "Br": 35, "I": 53,
-}  # fmt: skip
+SYMBOLS = element_numbers()
+WORDS = ("*", "hetero", "halogen", "aromatic", "aliphatic", "ring", "chain")
 DEFAULT_RULES = (("forbid", "hetero", "hetero"),)
 
 
@@ -237,15 +236,12 @@ def _rule(line: str, place: str) -> tuple[str, str, str]:
         )
     for side in words[1:]:
         for term in side.split("+"):
-            if term not in _TERMS and not term.isdigit():
+            if term not in WORDS and term not in SYMBOLS and not term.isdigit():
                 raise UserError(
-                    f"{place}: '{term}' in a rule is not known; use a label's number or one of "
-                    + ", ".join(_TERMS)
+                    f"{place}: '{term}' in a rule is not known; use a label's number, an element "
+                    "or one of " + ", ".join(WORDS)
                 )
     return words[0], words[1], words[2]
-
-
-_TERMS = ("*", "hetero", "halogen", "aromatic", "aliphatic", "ring", "chain", *SYMBOLS)
 
 
 def _side(side: str, atoms: np.ndarray, labels: np.ndarray) -> np.ndarray:

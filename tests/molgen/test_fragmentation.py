@@ -1,0 +1,102 @@
+"""Vocabularies cut from molecules."""
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from gfncore.errors import UserError
+from molgen.environments.fragments import FragmentEnvironment
+from molgen.fragmentation import METHODS, fragment_file, fragment_molecules
+from molgen.vocabulary import Vocabulary
+
+MOLECULES = [
+    "CC(=O)Nc1ccc(O)cc1",
+    "CC(C)Cc1ccc(cc1)C(C)C(=O)O",
+    "Cc1ccc(cc1)-c1cc(nn1-c1ccc(cc1)S(N)(=O)=O)C(F)(F)F",
+    "COc1ccccc1OCCNCC(O)COc1cccc2[nH]c3ccccc3c12",
+    "Cc1ccc(NC(=O)c2ccc(CN3CCN(C)CC3)cc2)cc1Nc1nccc(n1)-c1cccnc1",
+    "CN(C)S(=O)(=O)c1ccc(N2CCNCC2)cc1",
+    "O=c1[nH]cccc1-n1cccc1",
+    "C[C@H](N)c1c[nH]cn1",
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_molecules_can_be_built_again(method):
+    result = fragment_molecules(MOLECULES, method)
+    assert result.problems == [] and result.n_molecules == len(MOLECULES)
+    vocabulary = Vocabulary.parse(result.text)
+    assert len(vocabulary) == result.n_fragments
+    environment = FragmentEnvironment(
+        vocabulary, lambda s: np.zeros(len(s)), max_fragments=20, max_atoms=40
+    )
+    for smiles in MOLECULES:
+        mol = Chem.MolFromSmiles(smiles)
+        Chem.RemoveStereochemistry(mol)
+        states = environment.states_of_smiles(smiles)
+        assert len(states) > 0, smiles
+        assert set(environment.smiles(states)) == {Chem.MolToSmiles(mol)}
+
+
+def test_rings_are_cut_from_what_they_carry():
+    result = fragment_molecules(["Cc1ccccc1CCC(=O)O", "Oc1ccccc1", "C1CC1C1CC1"], "rings")
+    lines = [line for line in result.text.splitlines() if not line.startswith("#")]
+    # a place stands wherever one was cut, and at the equivalent atoms
+    benzene = "[*]c1c([*])c([*])c([*])c([*])c1[*]"
+    ring = "[*]C1C([*])C1[*]"
+    assert lines == [f"{ring} 2", f"{benzene} 2", "[*]C 1", "[*]CCC(=O)O 1", "[*]O 1"]
+    rules = [line for line in result.text.splitlines() if line.startswith("#rule")]
+    assert rules == [
+        "#rule forbid * *",
+        "#rule allow aliphatic+ring+C aliphatic+ring+C",
+        "#rule allow aromatic+C chain+C",
+        "#rule allow aromatic+C chain+O",
+    ]
+
+
+def test_brics_cuts_an_amide():
+    result = fragment_molecules(["CC(=O)NCC"], "brics")
+    lines = {line for line in result.text.splitlines() if not line.startswith("#")}
+    assert lines == {"[*]C(C)=O 1", "[*]N[*] 1", "[*]CC[*] 1"}
+
+
+def test_frequent_ones_are_kept():
+    everything = fragment_molecules(MOLECULES, "rings")
+    counts = [
+        int(line.split()[1]) for line in everything.text.splitlines() if not line.startswith("#")
+    ]
+    assert counts == sorted(counts, reverse=True) and counts[0] == 8
+    assert fragment_molecules(MOLECULES, "rings", min_count=2).n_fragments == sum(
+        count >= 2 for count in counts
+    )
+    assert fragment_molecules(MOLECULES, "rings", max_fragments=3).n_fragments == 3
+
+
+def test_wrong_lines_are_told_and_the_rest_is_used(tmp_path):
+    path = tmp_path / "molecules.smi"
+    path.write_text(
+        "SMILES\nCc1ccccc1 toluene\n\n# note\nc1ccc(\nCCc1ccccc1,ethylbenzene\n[CH3]\n*C\n"
+        "[Na+].[O-]C(=O)c1ccccc1\n"
+    )
+    result = fragment_file(path, "rings")
+    assert [line for line, _ in result.problems] == [5, 7, 8]
+    reasons = [reason for _, reason in result.problems]
+    assert "'c1ccc('" in reasons[0] and "cannot be read" in reasons[0]
+    assert "unpaired" in reasons[1] and "no element" in reasons[2]
+    assert result.n_molecules == 3
+    fragments = Vocabulary.parse(result.text)
+    assert fragments.smiles[0] == "[*]c1c([*])c([*])c([*])c([*])c1[*]"
+    assert fragments.names[0] == "3"
+    assert "[*]C(=O)[O-]" in fragments.smiles
+
+
+def test_errors(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        fragment_file(tmp_path / "none.smi")
+    (tmp_path / "small.smi").write_text("C\nCC\n")
+    with pytest.raises(UserError, match="no fragment was found in 2 molecules"):
+        fragment_file(tmp_path / "small.smi")
+    with pytest.raises(UserError, match="choose among brics, rings"):
+        fragment_molecules(["CC"], "cut")
+    with pytest.raises(UserError, match="must be 1 or more"):
+        fragment_molecules(["CC"], max_fragments=0)
