@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from gfncore.report.axes import nice_step
+from gfncore.report.histogram import draw_histogram
 from gfncore.report.line_chart import draw_line_chart
+from gfncore.report.scatter import draw_scatter
 from gfncore.report.training import read_training
 
 LABELS = {"log_evidence": "log evidence", "loss": "training loss", "ess": "not there"}
@@ -57,3 +59,46 @@ def test_chart_of_values_that_are_not_finite():
 )
 def test_nice_steps(span, parts, step):
     assert nice_step(span, parts) == pytest.approx(step)
+
+
+def bars(svg):
+    return [
+        float(rectangle.get("height"))
+        for rectangle in ElementTree.fromstring(svg)
+        if rectangle.get("class") == "column"
+    ]
+
+
+def test_histogram_counts():
+    values = [0.05] * 3 + [0.15] * 6 + [0.95, np.nan, np.inf]
+    svg = draw_histogram(values, x_label="<score>", y_label="molecules", bins=10)
+    heights = bars(svg)
+    assert len(heights) == 3
+    assert heights[1] == pytest.approx(2 * heights[0], abs=0.2)
+    assert "&lt;score&gt;" in svg
+
+
+@pytest.mark.parametrize("values", [[1.0], [0.0] * 4, [-3.0, -3.0], [1e9, 1e9 + 1]])
+def test_histogram_of_one_value(values):
+    assert sum(height > 0 for height in bars(draw_histogram(values, x_label="x", y_label="y"))) >= 1
+
+
+def test_charts_of_nothing():
+    assert draw_histogram([np.nan], x_label="x", y_label="y") == ""
+    assert draw_scatter([1.0], [1.0], x_label="x", y_label="y") == ""
+
+
+def test_scatter_draws_marked_points_last():
+    svg = draw_scatter(
+        [0, 1, 2, np.nan], [0, 1, 2, 3], x_label="x", y_label="y",
+        marked=[True, False, False, True], intercept=0.0,
+    )  # fmt: skip
+    kinds = [shape.get("class") for shape in ElementTree.fromstring(svg) if shape.get("r")]
+    assert kinds == ["dot", "dot", "marked"]
+    assert 'class="guide"' in svg
+
+
+@pytest.mark.parametrize("intercept", [1e6, -1e6, float("nan")])
+def test_a_line_outside_is_not_drawn(intercept):
+    svg = draw_scatter([0, 1], [0, 1], x_label="x", y_label="y", intercept=intercept)
+    assert "guide" not in svg

@@ -1,0 +1,158 @@
+"""Settings: command line over file over default, with the tables of a score."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from gfncore.configuration import settings_toml
+from gfncore.errors import UserError
+from molgen.settings import CORRECTIONS, open_scoring, resolve_exact, resolve_sample
+
+SCORE = """
+[scoring]
+aggregation = "arithmetic"
+
+[[scoring.component]]
+type = "qed"
+weight = 2.0
+
+[[scoring.component]]
+type = "weight"
+name = "mass"
+transform = { type = "double_sigmoid", low = 200, high = 500 }
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    def make(text, name="my.toml"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return make
+
+
+def test_defaults():
+    settings = resolve_sample({"output": "out"})
+    assert (settings.reward, settings.environment, settings.samples) == ("qed", "fragments", 1000)
+    assert (settings.oracle_calls, settings.budget_seconds) == (10000, 300.0)
+    assert (settings.symmetry, settings.objective) == ("merged", "trajectory_balance")
+    assert (settings.max_atoms, settings.max_fragments) == (45, 8)
+    assert settings.elements is None and settings.n_threads >= 1
+
+
+def test_defaults_go_by_the_environment():
+    settings = resolve_sample({"output": "out", "environment": "atoms"})
+    assert settings.elements == ("C", "N", "O", "F", "S", "Cl")
+    assert settings.allowed_ring_sizes == (5, 6)
+    assert (settings.max_atoms, settings.max_fragments) == (30, None)
+
+
+def test_defaults_of_exact():
+    settings = resolve_exact({"output": "out"})
+    assert (settings.environment, settings.elements) == ("atoms", ("C", "N", "O"))
+    assert (settings.max_atoms, settings.symmetry) == (5, CORRECTIONS)
+    assert settings.allowed_ring_sizes is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes"), [("5,6", (5, 6)), ("any", None), ("none", ()), ([3], (3,)), (6, (6,))]
+)
+def test_ring_sizes(text, sizes):
+    settings = resolve_sample({"output": "o", "environment": "atoms", "ring_sizes": text})
+    assert settings.allowed_ring_sizes == sizes
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("all", CORRECTIONS), ("merged,none", ("merged", "none")), ("merged", ("merged",))],
+)
+def test_corrections_to_compare(text, names):
+    assert resolve_exact({"output": "o", "symmetry": text}).symmetry == names
+
+
+def test_command_line_over_file_over_default(config):
+    path = config('reward = "druglike"\nseed = 5\nmax-atoms = 20\n')
+    settings = resolve_sample({"output": "out", "seed": 9, "max_atoms": None}, path)
+    assert (settings.reward, settings.seed, settings.max_atoms) == ("druglike", 9, 20)
+
+
+def test_a_score_in_the_file(config, tmp_path):
+    settings = resolve_sample({"output": "out"}, config(SCORE))
+    assert settings.reward is None
+    assert settings.scoring is not None and len(settings.scoring["component"]) == 2
+    assert settings.scoring_directory == str(tmp_path)
+    assert settings.score_name == "qed \u00d7 mass"
+
+
+def test_a_reward_on_the_command_line_stands_for_the_score_of_the_file(config):
+    settings = resolve_sample({"output": "out", "reward": "qed"}, config(SCORE))
+    assert (settings.reward, settings.scoring, settings.scoring_directory) == ("qed", None, None)
+
+
+def test_run_toml_holds_all_and_reads_back(config):
+    first = resolve_sample({"output": "out", "seed": 3, "core": 'c1cc([*])"\\'}, config(SCORE))
+    path = config(settings_toml(first), "run.toml")
+    again = resolve_sample({"output": "out"}, path)
+    assert again == first
+    stored = tomllib.loads(path.read_text())
+    assert stored["scoring"] == tomllib.loads(SCORE)["scoring"]
+    assert "output" not in stored
+
+
+def test_run_toml_of_atoms_reads_back(config):
+    given = {"output": "o", "environment": "atoms", "elements": "C,N", "ring_sizes": "any"}
+    first = resolve_sample(given)
+    assert resolve_sample({"output": "o"}, config(settings_toml(first))) == first
+    exact = resolve_exact({"output": "o", "symmetry": "merged,none"})
+    assert resolve_exact({"output": "o"}, config(settings_toml(exact))) == exact
+
+
+def test_resume_takes_up_the_settings_of_the_run(tmp_path, config):
+    first = resolve_sample({"output": tmp_path, "seed": 3}, config(SCORE))
+    (tmp_path / "run.toml").write_text(settings_toml(first))
+    again = resolve_sample({"output": tmp_path, "resume": True, "oracle_calls": 20000})
+    assert again.scoring == first.scoring and again.oracle_calls == 20000
+    with pytest.raises(UserError, match=r"--reward qed differs from the run to resume"):
+        resolve_sample({"output": tmp_path, "resume": True, "reward": "qed"})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"elements": "C,N"}, "--elements belongs to the environment atoms"),
+        ({"environment": "atoms", "max_fragments": 3}, "--max-fragments belongs to the"),
+        ({"environment": "atoms", "ring_sizes": "2"}, "--ring-sizes: a ring has 3 atoms or more"),
+        ({"environment": "atoms", "ring_sizes": "5,x"}, "write them as 5,6, or 'any'"),
+        ({"environment": "atoms", "elements": "C,C"}, "--elements: give each kind of atom once"),
+        ({"max_atoms": 0}, "--max-atoms: 0 leaves no molecule to build"),
+        ({"oracle_calls": 0}, "--oracle-calls: 0 calls score no molecule"),
+        ({"reward_exponent": -1.0}, "--reward-exponent: -1.0 is no exponent"),
+        ({"symmetry": "both"}, "--symmetry: 'both' is not offered; choose 'merged'"),
+        ({"reward": "qed", "scoring": {}}, "both 'reward' and the tables [scoring] are given"),
+    ],
+)
+def test_wrong_values(given, words):
+    with pytest.raises(UserError) as caught:
+        resolve_sample({"output": "o", **given})
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_key_names_its_neighbour(config):
+    with pytest.raises(UserError, match=r"my.toml: unknown key 'scorings'; did you mean 'scoring'"):
+        resolve_sample({"output": "o"}, config("[scorings]\n"))
+
+
+def test_scoring_is_opened_as_the_settings_say(config, tmp_path):
+    settings = resolve_sample({"output": "out"}, config(SCORE))
+    with settings.open_scoring() as scoring:
+        assert scoring.names == ["qed", "mass"]
+        assert scoring.evaluate(["CCO"]).total.shape == (1,)
+    with open_scoring({}) as scoring:
+        assert scoring.names == ["qed"]
+    with pytest.raises(UserError, match="no reward 'qedd'; did you mean 'qed'"):
+        open_scoring({"reward": "qedd"})
