@@ -27,6 +27,7 @@ def skeletons(n: int) -> list[Skeleton]:
     return found
 
 
+@lru_cache
 def automorphisms(skeleton: Skeleton) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """All automorphisms, as permutations of nodes and of edges."""
     n, edges = skeleton
@@ -108,15 +109,45 @@ def count_coloured_graphs(n: int, colours: int) -> int:
 
 
 def smallest_rings(n: int, bonds: Sequence[tuple[int, int, int]]) -> list[int]:
-    """Size of the smallest ring of each bond that is in one."""
-    graph = nx.Graph([(u, v) for u, v, _ in bonds])
+    """Size of the smallest ring of each bond; 0: none."""
+    near: list[set[int]] = [set() for _ in range(n)]
+    for u, v, _ in bonds:
+        near[u].add(v)
+        near[v].add(u)
     found = []
     for u, v, _ in bonds:
-        graph.remove_edge(u, v)
-        if nx.has_path(graph, u, v):
-            found.append(nx.shortest_path_length(graph, u, v) + 1)
-        graph.add_edge(u, v)
+        reached, size = {u}, 1
+        while v not in reached:
+            grown = reached | {b for a in reached for b in near[a] if {a, b} != {u, v}}
+            if len(grown) == len(reached):
+                size = 0
+                break
+            reached, size = grown, size + 1
+        found.append(size)
     return found
+
+
+def keeps_rules(
+    kinds: Sequence[int],
+    bonds: Sequence[tuple[int, int, int]],
+    valences: Sequence[int],
+    ring_sizes: Sequence[int] | None = None,
+    max_rings: int = 1000,
+    strained: bool = True,
+) -> bool:
+    """The rules of the atom environment (without a core), written down once more."""
+    rings = smallest_rings(len(kinds), bonds)
+    if len(bonds) - len(kinds) + 1 > max_rings:
+        return False
+    if ring_sizes is not None and not set(rings) <= {0, *ring_sizes}:
+        return False
+    extra = [0] * len(kinds)
+    for (u, v, order), size in zip(bonds, rings, strict=True):
+        extra[u] += (order - 1) * (size > 0)
+        extra[v] += (order - 1) * (size > 0)
+    return strained or all(
+        x <= 1 or valences[kind] > 4 for x, kind in zip(extra, kinds, strict=True)
+    )
 
 
 def smiles(
