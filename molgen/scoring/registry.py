@@ -22,7 +22,7 @@ from gfncore.errors import UserError
 __all__ = ["REQUIRED", "Kind", "Parameter", "check_parameters", "find_kind", "kinds", "neighbour"]
 
 REQUIRED = object()
-_MODULES = ("descriptors", "patterns", "guacamol", "functions", "external")
+_MODULES = ("descriptors", "patterns", "guacamol", "functions", "external", "docking")
 _KINDS: dict[str, Kind] = {}
 _TYPES = {
     "number": "a number",

@@ -195,6 +195,10 @@ class Scoring:
         found = self._table(list(self._rows), list(self._rows.values())).filtered
         return dict(Counter(found.values()).most_common())
 
+    def is_known(self, smiles: str) -> bool:
+        """Whether a molecule, by its canonical SMILES, was scored before."""
+        return smiles in self._rows
+
     def evaluate(self, smiles: Sequence[str], *, canonical: bool = False) -> ScoreTable:
         """Return the scores of molecules; those scored before are remembered.
 
