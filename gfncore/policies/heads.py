@@ -66,6 +66,21 @@ class Head(nn.Module):
         index, column : Tensor, shape(A',), dtype=int64
             See `GraphBatch.action_index` and `GraphBatch.action_column`.
         """
+        if column is None:
+            return self._outputs(nodes, pooled, graph, index)[:, 0]
+        # a network with many outputs runs once for the actions that stand together and read alike
+        distinct, row = torch.unique_consecutive(index, return_inverse=True)
+        out = self._outputs(nodes, pooled, graph, distinct)
+        return out.flatten().index_select(0, row * out.shape[1] + column)
+
+    def _outputs(
+        self,
+        nodes: torch.Tensor,
+        pooled: torch.Tensor | None,
+        graph: GraphBatch,
+        index: torch.Tensor,
+    ) -> torch.Tensor:
+        """All outputs for what each entry of `index` reads; float32 (len(index), columns)."""
         if self.kind == "node":
             read = nodes.index_select(0, index)
         elif self.kind == "edge":
@@ -80,5 +95,4 @@ class Head(nn.Module):
         else:
             assert pooled is not None
             read = pooled.index_select(0, index)
-        out = self.last(torch.relu(self.first(read)))
-        return out[:, 0] if column is None else out.gather(1, column.unsqueeze(1)).squeeze(1)
+        return self.last(torch.relu(self.first(read)))

@@ -40,6 +40,7 @@ from molgen.vocabulary import LARGEST, Vocabulary
 __all__ = ["FragmentEnvironment"]
 
 SYMMETRIES = ("merged", "reward_scaling", "flow_scaling", "none")
+JOINED = 4  # the relation of a join in `kernels.graph_arrays`
 REMEMBERED = 200_000  # molecules whose SMILES and multiplicity are kept
 SMILES_CHUNK = 64  # strings that one task of an executor makes canonical
 
@@ -72,7 +73,7 @@ class FragmentEnvironment:
     """
 
     is_tree = False
-    relations = 5
+    relations = 2  # within a fragment, and across a join
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class FragmentEnvironment:
             raise UserError(f"max_fragments is {max_fragments}; choose 1 or more")
         self.symmetry, self.score = symmetry, score
         self.max_fragments, self.max_atoms = max_fragments, max_atoms
+        self._given = vocabulary
         self.vocabulary = vocabulary if core is None else vocabulary.with_core(core)
         self.core = core
         v = self.vocabulary
@@ -119,11 +121,8 @@ class FragmentEnvironment:
 
     def with_symmetry(self, symmetry: str) -> FragmentEnvironment:
         """The same states and graphs in another regime."""
-        vocabulary = self.vocabulary
-        if self.core is not None:
-            vocabulary = Vocabulary.parse("\n".join(vocabulary.text().splitlines()[:-1]))
         return FragmentEnvironment(
-            vocabulary,
+            self._given,
             self.score,
             symmetry=symmetry,
             max_fragments=self.max_fragments,
@@ -313,7 +312,7 @@ class FragmentEnvironment:
             node_graph=torch.from_numpy(node_graph),
             graph_type=torch.from_numpy(graph_type),
             edge_index=torch.from_numpy(edge_index),
-            edge_type=torch.from_numpy(edge_type),
+            edge_type=torch.from_numpy((edge_type == JOINED).astype(np.int64)),
             action_state=torch.from_numpy(state),
             action_index=torch.from_numpy(index),
             action_head=torch.from_numpy(head),

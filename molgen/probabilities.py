@@ -1,0 +1,80 @@
+"""The probability with which a trained sampler draws a molecule.
+
+A finished state x is reached by many trajectories. With trajectories drawn backward from it,
+
+    p(x) = E_{tau ~ P_B(. | x)} [P_F(tau) / P_B(tau | x)]
+
+is estimated without bias by a mean over M of them, P_F and P_B being of classes of actions. The
+probability of a molecule is the sum over the states that stand for it (Kekule forms, fragment
+graphs).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import logsumexp
+
+from gfncore.exploration import backward_trajectories
+from gfncore.policies import Policy
+from gfncore.trajectories import score_backward, score_forward
+
+__all__ = ["TRAJECTORIES", "molecule_probabilities"]
+
+TRAJECTORIES = 10  # drawn backward from each state
+BATCH = 2000  # trajectories scored at a time
+
+
+def molecule_probabilities(
+    environment: Any,
+    policy: Policy,
+    states: Any,
+    molecule: np.ndarray,
+    generator: np.random.Generator,
+    trajectories: int = TRAJECTORIES,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probability of molecules under a policy, with its standard error.
+
+    Parameters
+    ----------
+    environment : environment
+        In the regime "merged", whatever the policy was trained in.
+    policy : Policy
+    states : States
+        All finished states of the molecules.
+    molecule : ndarray, shape(len(states),), dtype=int64
+        Which molecule a state stands for, 0..n-1; each has one state at least.
+    generator : numpy Generator
+    trajectories : int
+        M, at least 2.
+
+    Returns
+    -------
+    log_probability, standard_error : ndarray, shape(n,), dtype=float64
+        Nats; the error is of the log, by the delta method.
+    """
+    m = len(states)
+    log_ratio = np.empty((m, trajectories))
+    step = max(1, BATCH // trajectories)
+    for begin in range(0, m, step):
+        rows = np.arange(begin, min(m, begin + step))
+        drawn = backward_trajectories(
+            environment, states.take(np.repeat(rows, trajectories)), generator
+        )
+        with torch.no_grad():
+            log_pf = score_forward(environment, policy, drawn).sum(dim=1).cpu().numpy()
+        log_pb = score_backward(environment, None, drawn).sum(dim=1).numpy()
+        log_ratio[rows] = (log_pf - log_pb).reshape(len(rows), trajectories)
+    log_p = logsumexp(log_ratio, axis=1) - np.log(trajectories)
+    # error of each state's p, relative to its molecule's
+    relative = np.exp(log_ratio - log_p[:, None])
+    error = relative.std(axis=1, ddof=1) / np.sqrt(trajectories)
+    n = int(molecule.max(initial=-1)) + 1
+    top = np.full(n, -np.inf)
+    np.maximum.at(top, molecule, log_p)
+    share = np.exp(log_p - top[molecule])
+    total = np.bincount(molecule, share, minlength=n)
+    variance = np.bincount(molecule, (share * error) ** 2, minlength=n)
+    return top + np.log(total), np.sqrt(variance) / total
