@@ -65,30 +65,36 @@ class Fragment:
 
 
 def _kinds_and_bonds(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray]:
-    n = mol.GetNumAtoms()
-    kinds = np.zeros((n, KIND_FIELDS), np.int16)
-    bonds = np.zeros((mol.GetNumBonds(), 3), np.int16)
-    for row, bond in enumerate(mol.GetBonds()):
+    bonds, multiple = [], [[0, 0, 0] for _ in range(mol.GetNumAtoms())]
+    for bond in mol.GetBonds():
         order = ORDERS.get(bond.GetBondType())
         if order is None:
             raise FragmentError(f"a bond is of type {bond.GetBondType()}; use single to triple")
         u, v = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
-        bonds[row] = u, v, order
+        bonds.append((u, v, order))
         if order > 1:
-            kinds[[u, v], 3 + order] += 1
-    for i, atom in enumerate(mol.GetAtoms()):
+            multiple[u][order - 2] += 1
+            multiple[v][order - 2] += 1
+    kinds = []
+    for atom, orders in zip(mol.GetAtoms(), multiple, strict=True):
         if atom.GetNumRadicalElectrons():
             raise FragmentError("an atom has an unpaired electron; give it its hydrogens")
         if atom.GetIsotope():
             raise FragmentError("an atom is an isotope; write the plain element")
-        kinds[i, :5] = (
-            atom.GetAtomicNum(),
-            atom.GetFormalCharge(),
-            atom.GetIsAromatic(),
-            atom.IsInRing(),
-            atom.GetTotalNumHs() + atom.GetDegree(),
+        kinds.append(
+            (
+                atom.GetAtomicNum(),
+                atom.GetFormalCharge(),
+                atom.GetIsAromatic(),
+                atom.IsInRing(),
+                atom.GetTotalNumHs() + atom.GetDegree(),
+                *orders,
+            )
         )
-    return kinds, bonds
+    return (
+        np.array(kinds, np.int16).reshape(-1, KIND_FIELDS),
+        np.array(bonds, np.int16).reshape(-1, 3),
+    )
 
 
 def read_fragment(smiles: str) -> Fragment:
