@@ -52,16 +52,22 @@ _SYMMETRY = {
     "flow_scaling": ("symmetry",),
 }
 _OBJECTIVE = {"log_variance": ("log_variance",), "order_preserving": ("order_preserving",)}
-_GUACAMOL = ("_rediscovery", "_similarity", "_mpo", "_hop", "median1", "median2")
+_GUACAMOL = (
+    "_rediscovery",
+    "_similarity",
+    "_mpo",
+    "_hop",
+    "median1",
+    "median2",
+    "valsartan_smarts",
+)
+_PRESET = {"druglike": ("qed", "sa_score")}
 _COMPONENT = {
     "qed": ("qed",),
-    "sa": ("sa_score",),
     "sa_score": ("sa_score",),
-    "docking": ("vina", "vina_2021"),
     "vina": ("vina", "vina_2021"),
     "pains": ("pains",),
     "brenk": ("brenk",),
-    "alerts": ("pains", "brenk"),
 }
 
 
@@ -71,19 +77,20 @@ def methods_of_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
     Parameters
     ----------
     settings : mapping
-        As ``run.toml`` holds them.
+        As ``run.toml`` holds them, or None where it holds nothing.
     """
     keys = [] if settings.get("symmetry") == "none" else ["symmetry"]
-    keys += _OBJECTIVE.get(settings.get("objective", ""), ())
-    names = [str(settings.get("reward", ""))]
-    scoring = settings.get("scoring", {})
-    for component in scoring.get("component", []):
-        names += [str(component.get(key, "")) for key in ("type", "kind", "name")]
-    for entry in scoring.get("filter", []) if isinstance(scoring.get("filter"), list) else []:
-        names.append(str(entry.get("type", "") if isinstance(entry, dict) else entry))
+    keys += _OBJECTIVE.get(settings.get("objective") or "", ())
+    scoring = settings.get("scoring") or {}
+    tables = [*scoring.get("component", ()), *scoring.get("filter", ())]
+    names = [str(settings.get("reward") or "")]
+    names += _PRESET.get(names[0], ())
+    for table in tables:
+        names.append(str(table.get("type", "")))
+        names += table.get("params", {}).get("catalogs", ())
     for name in names:
         keys += _COMPONENT.get(name.lower(), ())
-        keys += ("guacamol",) if name.lower().endswith(_GUACAMOL) else ()
+        keys += ("guacamol",) if name.endswith(_GUACAMOL) or name.startswith("isomers_") else ()
     return tuple(dict.fromkeys(keys))
 
 

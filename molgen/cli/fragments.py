@@ -21,10 +21,13 @@ def fragments(
     ] = None,
     method: Literal["brics", "rings"] = "brics",
     max_fragments: Annotated[int, Parameter(name="--max-fragments")] = 200,
-    min_count: int = 2,
+    min_count: int = 1,
     force: Flag = False,
-) -> None:
+) -> int:
     """Cut molecules into fragments, for `molgen sample --fragments`.
+
+    Exit code 0 when every line was used; 1 when lines that are no molecule were passed over (each
+    is named on standard error); 2 when there is no fragment.
 
     **Examples**
 
@@ -45,10 +48,12 @@ def fragments(
     max_fragments
         Most fragments kept, the commonest first.
     min_count
-        Fragments found in fewer molecules are left out.
+        Fragments found less often are left out.
     force
         Replace a file that is there.
     """
+    import sys
+
     from gfncore.errors import UserError
     from gfncore.output import write_atomic
 
@@ -61,10 +66,17 @@ def fragments(
             raise UserError(f"{name} {value}: give 1 or more")
     from molgen.fragmentation import fragment_file
 
-    text = fragment_file(
+    found = fragment_file(
         smiles_file, method=method, max_fragments=max_fragments, min_count=min_count
     )
+    for line, reason in found.problems:
+        print(f"molgen: warning: {smiles_file}, line {line}: {reason}", file=sys.stderr)
     if output is None:
-        print(text, end="")
+        print(found.text, end="")
     else:
-        write_atomic(output, text)
+        write_atomic(output, found.text)
+        print(
+            f"{output}: {found.n_fragments} fragments of {found.n_molecules:,} molecules",
+            file=sys.stderr,
+        )
+    return 1 if found.problems else 0
