@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 
 import numpy as np
 import pytest
 
-from gfncore.symmetry import ColouredGraphs, analyse, canonical_graphs, pair_orbits
+from gfncore.symmetry import (
+    ColouredGraphs,
+    _discard_stale_code,
+    analyse,
+    canonical_graphs,
+    pair_orbits,
+)
 
 
 def batch(graphs, n_room=0, m_room=0):
@@ -428,3 +435,23 @@ def test_numbers_of_nodes_and_edges_beyond_the_arrays_are_refused():
         analyse(ColouredGraphs(colours, three, edges, one))
     with pytest.raises(ValueError, match="a graph of 3 edges: room for 1"):
         analyse(ColouredGraphs(colours, one, edges, three))
+
+
+def test_code_older_than_any_kernel_is_discarded(tmp_path):
+    cache = tmp_path / "__pycache__"
+    cache.mkdir()
+    for name, time in (
+        ("symmetry_numba.py", 100),
+        ("symmetry_search_numba.py", 300),
+        ("other_numba.py", 500),
+        ("__pycache__/symmetry_numba.f-1.py311.nbi", 200),
+        ("__pycache__/symmetry_search_numba.g-1.py311.nbi", 400),
+        ("__pycache__/other_numba.h-1.py311.nbi", 200),
+    ):
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (time, time))
+    _discard_stale_code(tmp_path)
+    assert sorted(path.name for path in cache.iterdir()) == [
+        "other_numba.h-1.py311.nbi",
+        "symmetry_search_numba.g-1.py311.nbi",
+    ]
