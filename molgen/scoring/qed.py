@@ -2,9 +2,10 @@
 
 RDKit's function tries 116 structural alerts on every molecule. A pattern can match only where the
 molecule has, for each atom of the pattern, some atom of an element (aromatic or not) and charge
-that this atom allows. What each atom allows is read from RDKit's own description of the query;
-conditions that are not understood allow everything. Patterns, parameters and the formula are
-RDKit's (Bickerton et al. 2012, Nature Chemistry 4:90-98).
+that this atom allows, and for each bond some bond of an order between elements that it allows. What
+each allows is read from RDKit's own description of the query; conditions that are not understood
+allow everything. Patterns, parameters and the formula are RDKit's (Bickerton et al. 2012, Nature
+Chemistry 4:90-98).
 """
 
 from __future__ import annotations
@@ -19,12 +20,22 @@ from molgen.scoring.molecules import logp
 __all__ = ["qed"]
 
 _AROMATIC = 1000  # RDKit's "AtomType" is the element, plus this if aromatic
-_CHARGE = 3000  # features: _CHARGE + formal charge, _ISOTOPE + mass number, _TRIPLE
-_ISOTOPE = 4000
-_TRIPLE = 5000
+_CHARGE = 3000  # features of atoms beside their type: _CHARGE + formal charge,
+_ISOTOPE = 4000  # _ISOTOPE + mass number
+_LAST_TYPE = 2000
+_ORDERS = {
+    "BondOrder 1 = val": frozenset({1.0}),
+    "BondOrder 2 = val": frozenset({2.0}),
+    "BondOrder 3 = val": frozenset({3.0}),
+    "SingleOrAromaticBond 1 = val": frozenset({1.0, 1.5}),
+}
 _STRICT = rdMolDescriptors.NumRotatableBondsOptions.Strict
 
-Clauses = frozenset[frozenset[int]]  # all of: any of these features
+Features = frozenset[int]
+Clauses = frozenset[Features]  # all of: any of these features
+# a bond: elements of its ends, orders; None for any
+BondNeed = tuple[Features | None, Features | None, frozenset[float] | None]
+Need = Features | BondNeed
 
 
 def _clauses(lines: list[str], at: int) -> tuple[Clauses, int]:
@@ -55,47 +66,76 @@ def _clauses(lines: list[str], at: int) -> tuple[Clauses, int]:
     return frozenset({feature} if feature else ()), at
 
 
-def _needs(pattern: Chem.Mol) -> Clauses:
-    found: set[frozenset[int]] = set()
+def _needs(pattern: Chem.Mol) -> set[Need]:
+    """What a molecule must have for a pattern to match."""
+    needs: set[Need] = set()
+    types: list[Features | None] = []
     for atom in pattern.GetAtoms():
-        found |= _clauses(atom.DescribeQuery().splitlines(), 0)[0]
-    if any(
-        bond.DescribeQuery().split() == ["BondOrder", "3", "=", "val"]
-        for bond in pattern.GetBonds()
-    ):
-        found.add(frozenset({_TRIPLE}))
-    return frozenset(found)
+        clauses = _clauses(atom.DescribeQuery().splitlines(), 0)[0]
+        needs |= clauses
+        types.append(next((c for c in clauses if max(c) < _LAST_TYPE), None))
+    for bond in pattern.GetBonds():
+        ends = types[bond.GetBeginAtomIdx()], types[bond.GetEndAtomIdx()]
+        needs.add((*ends, _ORDERS.get(bond.DescribeQuery().strip())))
+    return needs
 
 
 @functools.cache
-def _tables() -> tuple[
-    dict[int, int], list[tuple[Chem.Mol, list[int]]], list[tuple[Chem.Mol, list[int]]]
-]:
-    """The bit of each feature; alerts and acceptors with the masks of which each needs one bit."""
+def _tables() -> tuple[list[Need], list[tuple[Chem.Mol, int]], list[tuple[Chem.Mol, int]]]:
+    """All needs, a bit each; alerts and acceptors with the bits that each pattern asks for."""
     groups = [[(p, _needs(p)) for p in group] for group in (QED.StructuralAlerts, QED.Acceptors)]
-    features = sorted(
-        {f for group in groups for _, needs in group for any_of in needs for f in any_of}
-    )
-    bits = {feature: 1 << place for place, feature in enumerate(features)}
+    bits: dict[Need, int] = {}
+    for group in groups:
+        for _, needs in group:
+            for need in needs:
+                bits.setdefault(need, 1 << len(bits))
     alerts, acceptors = (
-        [(p, [sum(bits[f] for f in any_of) for any_of in needs]) for p, needs in group]
+        [(pattern, sum(bits[need] for need in needs)) for pattern, needs in group]
         for group in groups
     )
-    return bits, alerts, acceptors
+    return list(bits), alerts, acceptors
 
 
-def _mask(mol: Chem.Mol, bits: dict[int, int]) -> tuple[int, bool]:
-    """The features that a molecule has, and whether some atom is an explicit hydrogen."""
-    mask, hydrogen = 0, False
+@functools.cache
+def _atom_bits(kind: int, charge: int, isotope: int) -> int:
+    """The needs that an atom meets."""
+    features = {kind, _CHARGE + charge, _ISOTOPE + isotope}
+    needs = _tables()[0]
+    return sum(
+        1 << place
+        for place, need in enumerate(needs)
+        if isinstance(need, frozenset) and need & features
+    )
+
+
+@functools.cache
+def _bond_bits(first: int, second: int, order: float) -> int:
+    """The needs that a bond meets."""
+    bits = 0
+    for place, need in enumerate(_tables()[0]):
+        if isinstance(need, frozenset):
+            continue
+        a, b, orders = need
+        if orders is not None and order not in orders:
+            continue
+        for one, other in ((first, second), (second, first)):
+            if (a is None or one in a) and (b is None or other in b):
+                bits |= 1 << place
+    return bits
+
+
+def _met(mol: Chem.Mol) -> tuple[int, bool]:
+    """The needs that a molecule meets, and whether some atom is an explicit hydrogen."""
+    kinds = []
+    found = 0
     for atom in mol.GetAtoms():
-        element = atom.GetAtomicNum()
-        hydrogen |= element == 1
-        mask |= bits.get(element + _AROMATIC if atom.GetIsAromatic() else element, 0)
-        mask |= bits.get(_CHARGE + atom.GetFormalCharge(), 0)
-        mask |= bits.get(_ISOTOPE + atom.GetIsotope(), 0)
-    if any(bond.GetBondType() == Chem.BondType.TRIPLE for bond in mol.GetBonds()):
-        mask |= bits[_TRIPLE]
-    return mask, hydrogen
+        kind = atom.GetAtomicNum() + (_AROMATIC if atom.GetIsAromatic() else 0)
+        kinds.append(kind)
+        found |= _atom_bits(kind, atom.GetFormalCharge(), atom.GetIsotope())
+    for bond in mol.GetBonds():
+        ends = kinds[bond.GetBeginAtomIdx()], kinds[bond.GetEndAtomIdx()]
+        found |= _bond_bits(*ends, bond.GetBondTypeAsDouble())
+    return found, 1 in kinds
 
 
 def qed(mol: Chem.Mol) -> float:
@@ -106,26 +146,25 @@ def qed(mol: Chem.Mol) -> float:
     mol : Mol
         A sanitised molecule; it is not changed.
     """
-    bits, alerts, acceptors = _tables()
-    mask, hydrogen = _mask(mol, bits)
+    _, alerts, acceptors = _tables()
+    met, hydrogen = _met(mol)
     if hydrogen:
         mol = Chem.RemoveHs(mol)
-        mask, _ = _mask(mol, bits)
+        met, _ = _met(mol)
     found = QED.QEDproperties(
         MW=rdMolDescriptors._CalcMolWt(mol),
         ALOGP=logp(mol),
         HBA=sum(
             len(mol.GetSubstructMatches(pattern))
             for pattern, needs in acceptors
-            if all(mask & any_of for any_of in needs)
+            if met & needs == needs
         ),
         HBD=rdMolDescriptors.CalcNumHBD(mol),
         PSA=rdMolDescriptors.CalcTPSA(mol),
         ROTB=rdMolDescriptors.CalcNumRotatableBonds(mol, _STRICT),
         AROM=len(Chem.GetSSSR(Chem.DeleteSubstructs(Chem.Mol(mol), QED.AliphaticRings))),
         ALERTS=sum(
-            all(mask & any_of for any_of in needs) and mol.HasSubstructMatch(pattern)
-            for pattern, needs in alerts
+            met & needs == needs and mol.HasSubstructMatch(pattern) for pattern, needs in alerts
         ),
     )
     return float(QED.qed(mol, qedProperties=found))
