@@ -31,6 +31,7 @@ from gfncore.keys import key_bytes
 from gfncore.policies import HeadSpec
 from molgen.environments.molecule_forms import MoleculeForms, Rules
 from molgen.graph import FINISHED, AtomTable, GraphStates, canonical_states, state_keys
+from molgen.kernels import atoms_graph_numba as drawing
 from molgen.kernels import atoms_numba as kernels
 from molgen.rdkit_bridge import core_of_smiles
 
@@ -123,14 +124,14 @@ class AtomEnvironment:
         self._last_step: tuple = (None, None, None, None)
         self._last_backstep: tuple = (None, None, None, None)
 
-        self.node_features = kernels.N_FEATURES + len(table)
+        self.node_features = drawing.N_FEATURES + len(table)
         self.graph_types = max_atoms + 1
         self.relations = table.max_bond_order
         self.heads = (
             HeadSpec("graph"),
             HeadSpec("node", len(table)),
-            HeadSpec("pair", kernels.CLOSE_COLUMNS),
-            HeadSpec("pair", kernels.RAISE_COLUMNS * max(1, table.max_bond_order - 1)),
+            HeadSpec("pair", drawing.CLOSE_COLUMNS),
+            HeadSpec("pair", drawing.RAISE_COLUMNS * max(1, table.max_bond_order - 1)),
             HeadSpec("graph", len(table)),
         )
 
@@ -284,7 +285,10 @@ class AtomEnvironment:
         kept = replace(kept, stage=stage[same])
         if len(rows) == 0:
             return kept, position
-        new, position[rows] = canonical_states(*[a[rows] for a in arrays], states.mark[rows])
+        colour, n_nodes, edges, n_edges, _ = (array[rows] for array in arrays)
+        new, position[rows] = canonical_states(
+            colour, n_nodes, edges, n_edges, stage[rows], states.mark[rows]
+        )
         order = np.empty(len(states), np.int64)
         order[np.concatenate([same, rows])] = np.arange(len(states))
         return GraphStates.concat([kept, new]).take(order), position
@@ -310,7 +314,7 @@ class AtomEnvironment:
         state, code = self._forward_codes(states)
         limits, cap, _, core, _ = self._tables
         features, node_graph, edge_index, edge_type, index, head, column, pairs = (
-            kernels.graph_arrays(
+            drawing.graph_arrays(
                 states.colour,
                 states.n_nodes,
                 states.edges,

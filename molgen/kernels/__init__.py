@@ -1,5 +1,9 @@
-"""Numba kernels: numbers in arrays, no Python objects.
+"""Numba kernels: numbers in arrays, no Python objects."""
 
-A kernel file takes no function and no constant from another one: Numba compares a cached function
-with its own file alone, so that what it took from elsewhere could be out of date.
-"""
+from __future__ import annotations
+
+from pathlib import Path
+
+from gfncore.compiled_code import discard_stale_code
+
+discard_stale_code(Path(__file__).parent)
