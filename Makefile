@@ -2,6 +2,8 @@
 # the first target makes .venv and installs into it.
 #
 #   make demo         sample the posterior of the 12 primates; results on screen and in demo-output/
+#   make demo-molecules
+#                     sample drug-like molecules; results on screen and in demo-molecules-output/
 #   make test         the tests, without the slow statistical tier
 #   make check        ruff and pyright
 #   make verify       the slow statistical tier
@@ -28,11 +30,11 @@ VERIFY ?= verification
 DEMO_BUDGET ?= 90s
 SMALLEST := data/primates.fasta --budget 10s --seeds 1
 
-.PHONY: help install demo test check verify benchmarks clean-caches clean
+.PHONY: help install demo demo-molecules test check verify benchmarks clean-caches clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '/^#   make/s/^#   //p' Makefile
+	@sed -n '/^# Variables/q; /^#   /s/^#   //p' Makefile
 
 install: $(STAMP)
 
@@ -69,6 +71,19 @@ demo: $(STAMP)
 	@echo
 	@echo "open demo-output/report.html in a browser for the tree, the diagnostics and the citations"
 
+demo-molecules: $(STAMP)
+	$(BIN)/molgen sample -o demo-molecules-output --reward druglike --budget $(DEMO_BUDGET) \
+	  --seed 1 --force
+	@echo
+	@echo "from demo-molecules-output/summary.json:"
+	@grep -E '"(n_unique|mean_score|top10_mean|internal_diversity|n_scaffolds|n_modes|validity|log_partition|log_partition_se|ess|wall_seconds)":' \
+	  demo-molecules-output/summary.json
+	@echo
+	@echo "best molecules (SMILES, score):"
+	@head -n 5 demo-molecules-output/library.smi
+	@echo
+	@echo "open demo-molecules-output/report.html in a browser for drawings, diagnostics and citations"
+
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not verification" $(PYTEST_ARGS)
 
@@ -90,8 +105,8 @@ benchmarks: $(STAMP)
 	else echo "mb is not installed: the MrBayes control is left out"; fi
 
 clean-caches:
-	find phylogfn -path '*/__pycache__/*' \( -name '*.nbi' -o -name '*.nbc' \) -delete
+	find phylogfn molgen gfncore -path '*/__pycache__/*' \( -name '*.nbi' -o -name '*.nbc' \) -delete
 
 clean: clean-caches
-	rm -rf $(VENV) build dist demo-output .pytest_cache .ruff_cache .hypothesis
-	find phylogfn gfncore tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) build dist demo-output demo-molecules-output .pytest_cache .ruff_cache .hypothesis
+	find phylogfn molgen gfncore tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

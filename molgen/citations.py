@@ -65,7 +65,7 @@ _PRESET = {"druglike": ("qed", "sa_score")}
 _COMPONENT = {
     "qed": ("qed",),
     "sa_score": ("sa_score",),
-    "vina": ("vina", "vina_2021"),
+    "docking": ("vina", "vina_2021"),
     "pains": ("pains",),
     "brenk": ("brenk",),
 }

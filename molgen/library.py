@@ -179,12 +179,12 @@ class Library:
         return float(known.mean()) if len(known) else float("nan")
 
     def scaffold_counts(self) -> dict[str, int]:
-        """Return the number of molecules of each scaffold, the commonest first."""
+        """Return the number of molecules of each scaffold, the commonest first, then the best."""
         counts: dict[str, int] = {}
         for scaffold in self.scaffold:
             if scaffold:
                 counts[scaffold] = counts.get(scaffold, 0) + 1
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def count_draws(draws: Sequence[str]) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:

@@ -359,4 +359,6 @@ def _number(value: float, decimals: int = 3) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.4g}\u00a0%" if math.isfinite(share) else "n/a"
+    if not math.isfinite(share):
+        return "n/a"
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + "\u00a0%"
