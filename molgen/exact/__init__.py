@@ -1,1 +1,23 @@
 """Spaces small enough to enumerate: the exact distributions of samplers, and the truth."""
+
+from molgen.exact.comparison import Comparison, compare, draw_molecules
+from molgen.exact.run import run_exact
+from molgen.exact.space import Space, enumerate_space, policy_distribution
+from molgen.exact.theory import REGIMES, ideal_distribution, jensen_shannon
+from molgen.exact.training import Recipe, Trained, train_policy
+
+__all__ = [
+    "REGIMES",
+    "Comparison",
+    "Recipe",
+    "Space",
+    "Trained",
+    "compare",
+    "draw_molecules",
+    "enumerate_space",
+    "ideal_distribution",
+    "jensen_shannon",
+    "policy_distribution",
+    "run_exact",
+    "train_policy",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -10,19 +9,19 @@ import numpy as np
 import torch
 
 from gfncore.configuration import settings_toml
-from gfncore.errors import UserError
 from gfncore.output import clear_output, json_text, staged_output
 from gfncore.progress import Progress
 from gfncore.provenance import Stopwatch, command_line, record_provenance, software_version
 from molgen.exact.comparison import compare
 from molgen.exact.space import Space, enumerate_space
 from molgen.exact.training import Recipe, train_policy
+from molgen.problem import make_environment
+from molgen.reward import Reward
 from molgen.settings import ExactSettings
 
 __all__ = ["recipe_for", "run_exact"]
 
 FILES = ("exact.json", "run.toml", "provenance.json")
-LEAST_SCORE = 1e-6  # a score of zero counts as this: log R stays finite
 SMALL, LARGE = 5_000, 20_000  # molecules
 
 
@@ -51,20 +50,26 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If the settings do not fit, or a molecule cannot be scored.
+        If the settings do not fit.
     """
     watch = Stopwatch()
     torch.set_num_threads(1)  # small graphs: more threads wait for one another
     clear_output(settings.output, FILES)
-    scoring = _scoring(settings)
+    scoring = settings.open_scoring(workers=settings.n_threads, warn=progress.warn)
     try:
-        environment = _environment(settings, _log_score(scoring))
+        reward = Reward(scoring)
+        environment = make_environment(settings, reward)
         progress.phase("enumerating the space")
         space = enumerate_space(environment)
         progress.note(
-            f"{len(space.molecules)} molecules in {space.n_states} states, "
+            f"{len(space.molecules):,} molecules in {space.n_states:,} states, "
             f"log Z {space.log_partition:.4f}"
         )
+        if reward.floored:
+            progress.warn(
+                f"{reward.floored:,} molecules have a score of zero, or none; they count as "
+                "exp(-25)"
+            )
         corrections = {}
         for regime in settings.symmetry:
             progress.phase(f"training, symmetry {regime}")
@@ -80,9 +85,7 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
     return _write(settings, space, corrections, watch)
 
 
-def _one(
-    settings: ExactSettings, space: Space, regime: str, progress: Progress
-) -> dict[str, Any]:
+def _one(settings: ExactSettings, space: Space, regime: str, progress: Progress) -> dict[str, Any]:
     """Train and compare one correction."""
 
     def report(entry: dict[str, float]) -> None:
@@ -137,8 +140,6 @@ def _write(
     )
     with staged_output(settings.output, last="exact.json") as staging:
         (staging / "run.toml").write_text(settings_toml(settings), encoding="utf-8")
-        (staging / "provenance.json").write_text(
-            json_text(provenance.as_dict()), encoding="utf-8"
-        )
+        (staging / "provenance.json").write_text(json_text(provenance.as_dict()), encoding="utf-8")
         (staging / "exact.json").write_text(json_text(result), encoding="utf-8")
     return result

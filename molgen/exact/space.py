@@ -170,7 +170,9 @@ def _children(merged: Any, level: Any, actions: Actions) -> tuple[Any, np.ndarra
     first, inverse = unique_keys(keys)
     order = np.argsort(first)  # by piece
     kept = [
-        made.take(first[order][(first[order] >= begin) & (first[order] < begin + len(made))] - begin)
+        made.take(
+            first[order][(first[order] >= begin) & (first[order] < begin + len(made))] - begin
+        )
         for made, begin in parts
     ]
     place = np.empty(len(first), np.int64)

@@ -14,6 +14,7 @@ import numpy as np
 
 from gfncore.evaluation import total_variation
 from gfncore.objectives import make_objective
+from gfncore.optimisers import Muon
 from gfncore.policies import Policy
 from gfncore.replay import Replay
 from gfncore.training import Trainer, TrainingSettings
@@ -49,8 +50,8 @@ class Recipe:
         Steps between two measurements.
     """
 
-    hidden: int = 96
-    rounds: int = 4
+    hidden: int = 64
+    rounds: int = 3
     objective: str = "log_variance"
     steps: int = 2000
     on_policy: int = 128
@@ -133,6 +134,10 @@ def train_policy(
         settings,
         np.random.default_rng(seed),
         replay=Replay(raw, capacity=2 * len(space.terminals), prioritised=False),
+    )
+    # Adam needs several times as many steps for the last per cent
+    trainer.optimizer = Muon(
+        [{"params": group["params"], "lr": group["lr"]} for group in trainer.optimizer.param_groups]
     )
     history: list[dict[str, float]] = []
 
