@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, field_validator, model_validator
 
 from gfncore.configuration import (
+    RUN_FILE,
     Budget,
     Count,
     Device,
@@ -85,6 +86,8 @@ class MoleculeSettings(RunSettings):
     """What both commands are told of the space of molecules and of its score."""
 
     EXCLUSIVE: ClassVar[tuple[tuple[str, ...], ...]] = (("reward", "scoring", "scoring_directory"),)
+    NOT_CONFIGURED: ClassVar[tuple[str, ...]] = (*RunSettings.NOT_CONFIGURED, "config_file")
+    CONTINUABLE: ClassVar[tuple[str, ...]] = (*RunSettings.CONTINUABLE, "config_file")
     LIMITS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Defaults that depend on the environment."""
 
@@ -96,6 +99,8 @@ class MoleculeSettings(RunSettings):
     """The tables of a scoring file, in the place of ``reward``."""
     scoring_directory: str | None = None
     """Where files that ``scoring`` names are looked for."""
+    config_file: Path | None = None
+    """The file that settings came from, as messages call it."""
     environment: Literal["fragments", "atoms"] = "fragments"
     """How molecules are built."""
     elements: Names | None = None
@@ -143,7 +148,8 @@ class MoleculeSettings(RunSettings):
 
     def open_scoring(self, **options: Any) -> Scoring:
         """Return the scoring asked for; see :func:`open_scoring`."""
-        return open_scoring(self.model_dump(), **options)
+        source = self.config_file or self.output / RUN_FILE
+        return open_scoring(self.model_dump(), source=str(source), **options)
 
     @property
     def score_name(self) -> str:
@@ -207,7 +213,7 @@ class SampleSettings(MoleculeSettings):
     """Settings of ``molgen sample``."""
 
     COMMAND: ClassVar[str] = "molgen sample"
-    CONTINUABLE: ClassVar[tuple[str, ...]] = (*RunSettings.CONTINUABLE, "oracle_calls")
+    CONTINUABLE: ClassVar[tuple[str, ...]] = (*MoleculeSettings.CONTINUABLE, "oracle_calls")
     LIMITS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "atoms": {
             "elements": ("C", "N", "O", "F", "S", "Cl"),
@@ -267,7 +273,7 @@ def resolve_sample(given: Mapping[str, Any], config: Path | None = None) -> Samp
 
     See :func:`gfncore.configuration.resolve_settings`.
     """
-    return resolve_settings(SampleSettings, _with_directory(given, config, SampleSettings), config)
+    return resolve_settings(SampleSettings, _with_file(given, config, SampleSettings), config)
 
 
 def resolve_exact(given: Mapping[str, Any], config: Path | None = None) -> ExactSettings:
@@ -275,7 +281,7 @@ def resolve_exact(given: Mapping[str, Any], config: Path | None = None) -> Exact
 
     See :func:`gfncore.configuration.resolve_settings`.
     """
-    return resolve_settings(ExactSettings, _with_directory(given, config, ExactSettings), config)
+    return resolve_settings(ExactSettings, _with_file(given, config, ExactSettings), config)
 
 
 def open_scoring(
@@ -328,11 +334,11 @@ def scoring_of_config(path: Path) -> dict[str, Any]:
     }
 
 
-def _with_directory(
+def _with_file(
     given: Mapping[str, Any], config: Path | None, kind: type[MoleculeSettings]
 ) -> dict[str, Any]:
-    """Let the files of a scoring table be looked for beside the file that has the table."""
-    said = dict(given)
+    """Add where the settings come from, where files that its scoring names are looked for."""
+    said = {**given, "config_file": config}
     if config is None or said.get("reward") is not None:
         return said
     filed = read_config(kind, config)

@@ -157,9 +157,10 @@ def test_a_run_is_repeated_by_its_run_toml(captured, tmp_path):
     assert main(["sample", "-o", str(tmp_path / "a"), "--config", str(config), "--seed", "5"]) == 0
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "run.toml").write_text(settings_toml(captured[0]))
-    again = ["--config", str(tmp_path / "a" / "run.toml"), "-o", str(tmp_path / "b")]
-    assert main(["sample", *again]) == 0
-    assert captured[1] == captured[0].model_copy(update={"output": tmp_path / "b"})
+    run_file = tmp_path / "a" / "run.toml"
+    assert main(["sample", "--config", str(run_file), "-o", str(tmp_path / "b")]) == 0
+    expected = {"output": tmp_path / "b", "config_file": run_file}
+    assert captured[1] == captured[0].model_copy(update=expected)
 
 
 def test_exact_hands_on_what_was_said(captured, tmp_path):
