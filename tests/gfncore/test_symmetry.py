@@ -437,6 +437,71 @@ def test_numbers_of_nodes_and_edges_beyond_the_arrays_are_refused():
         analyse(ColouredGraphs(colours, one, edges, three))
 
 
+def random_latin_square(rng, n):
+    """Row after row, each a random one that differs from those above in every column."""
+    while True:
+        rows = [rng.permutation(n)]
+        for _ in range(200 * n):
+            row = rng.permutation(n)
+            if all((row != above).all() for above in rows):
+                rows.append(row)
+                if len(rows) == n:
+                    return np.array(rows)
+
+
+def latin_square_forms(square):
+    """For each row put first: the square with columns and rows sorted. All equal its symmetries."""
+    forms = [square[:, np.argsort(row)] for row in square]
+    return [tuple(map(tuple, form[np.argsort(form[:, 0])])) for form in forms]
+
+
+def latin_square_as_colours(square):
+    """Rows and columns as nodes, symbols as colours of edges."""
+    n = len(square)
+    return [0] * n + [1] * n, [(i, n + j, square[i, j]) for i, j in np.ndindex(n, n)]
+
+
+def latin_square_as_nodes(square):
+    """Every place of the square as a node of its symbol's colour, joined to its row and column."""
+    n = len(square)
+    edges = [(end, 2 * n + n * i + j, 0) for i, j in np.ndindex(n, n) for end in (i, n + j)]
+    return [0] * n + [1] * n + [int(x) + 2 for x in square.ravel()], edges
+
+
+@pytest.mark.parametrize("graph_of", [latin_square_as_colours, latin_square_as_nodes])
+@pytest.mark.parametrize("n", [4, 5, 6])
+def test_leaves_that_refinement_cannot_tell_apart(n, graph_of):
+    """One row fixed makes everything single, whichever the square, before all edges are seen."""
+    rng = np.random.default_rng(9)
+    squares = [random_latin_square(rng, n) for _ in range(20)]
+    squares.append((np.arange(n)[:, None] + np.arange(n)) % n)
+    plain = [latin_square_forms(square) for square in squares]
+    copies = [relabelled(graph_of(square), rng)[0] for square in squares for _ in range(3)]
+    symmetry, forms = canonical(batch(copies))
+    expected = [form.count(form[0]) for form in plain for _ in range(3)]
+    assert symmetry.automorphisms() == expected
+    assert symmetry.automorphisms()[-1] == n
+    smallest = [min(form) for form in plain for _ in range(3)]
+    keys = [tuple(key) for key in symmetry.keys.tolist()]
+    assert len(set(smallest)) == len(set(keys)) == len(set(forms))
+    assert len(set(zip(smallest, keys, forms, strict=True))) == len(set(smallest)) > 1
+
+
+@pytest.mark.parametrize(("n", "expected"), [(3, 18), (5, 100)])
+def test_automorphisms_keep_the_colours_of_edges(n, expected):
+    """Points of an affine plane, edges coloured by direction: translations and scalings."""
+    points = list(itertools.product(range(n), repeat=2))
+    edges = []
+    for (a, p), (b, q) in itertools.combinations(enumerate(points), 2):
+        x, y = (q[0] - p[0]) % n, (q[1] - p[1]) % n
+        edges.append((a, b, n if x == 0 else y * pow(x, -1, n) % n))
+    rng = np.random.default_rng(10)
+    copies = [relabelled(([0] * n * n, edges), rng)[0] for _ in range(8)]
+    symmetry, forms = canonical(batch(copies))
+    assert symmetry.automorphisms() == [expected] * 8
+    assert len(set(forms)) == 1
+
+
 def test_code_older_than_any_kernel_is_discarded(tmp_path):
     cache = tmp_path / "__pycache__"
     cache.mkdir()
