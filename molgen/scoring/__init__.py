@@ -2,6 +2,7 @@
 
 from molgen.scoring.aggregation import non_dominated
 from molgen.scoring.listing import describe_rewards
-from molgen.scoring.scores import ScoreTable, Scoring
+from molgen.scoring.scores import Scoring
+from molgen.scoring.table import ScoreTable
 
 __all__ = ["ScoreTable", "Scoring", "describe_rewards", "non_dominated"]

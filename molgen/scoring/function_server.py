@@ -26,8 +26,12 @@ def serve(name: str, directory: Path | None = None) -> None:
     answers.flush()
     for line in sys.stdin:
         request = json.loads(line)
-        scores = numbers(function(request["smiles"]), len(request["smiles"]))
-        answers.write(json.dumps({"id": request["id"], "scores": scores}) + "\n")
+        answer = {"id": request["id"]}
+        try:
+            answer["scores"] = numbers(function(request["smiles"]), len(request["smiles"]))
+        except (Exception, SystemExit) as problem:  # the user's code
+            answer["error"] = f"{type(problem).__name__}: {problem}"
+        answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 

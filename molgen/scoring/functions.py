@@ -50,7 +50,7 @@ def find_function(name: str, directory: Path | None = None) -> Callable[[list[st
                     sys.path.remove(entry)
     except ValueError:
         raise
-    except Exception as problem:  # whatever the user's module does when it is imported
+    except (Exception, SystemExit) as problem:  # whatever the user's module does on import
         raise ValueError(
             f"'{module_name}' cannot be imported ({type(problem).__name__}: {problem})"
         ) from None
@@ -100,7 +100,7 @@ class FunctionScorer:
     def _call(self, batch: list[str]) -> list[float]:
         try:
             found = self._function(list(batch))
-        except Exception as problem:  # the user's code
+        except (Exception, SystemExit) as problem:  # the user's code
             name = type(problem).__name__
             raise ScoringFailed(Failure(f"raised {name}", str(problem)[:500])) from None
         return numbers(found, len(batch))

@@ -1,4 +1,4 @@
-"""Scores of molecules: the table that comes back, and the scoring that fills it."""
+"""The scoring: every distinct molecule once, in parallel, whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,47 +21,13 @@ from molgen.scoring.batch import Failure
 from molgen.scoring.configuration import Component, ScoringPlan, make_plan, read_scoring_file
 from molgen.scoring.pool import ChunkRunner
 from molgen.scoring.registry import kinds, neighbour
+from molgen.scoring.table import ScoreTable
 from molgen.scoring.worker import PASS, MoleculeScore, canonical_chunk, score_chunk
 
-__all__ = ["PRESET_FILES", "ScoreTable", "Scoring"]
+__all__ = ["PRESET_FILES", "Scoring"]
 
 PRESET_FILES = {"druglike": "QED x SA score x molecular weight of 200 to 500"}
 _ROUNDING = 1e-9  # how far outside 0..1 a score may lie by rounding
-
-
-@dataclass(frozen=True)
-class ScoreTable:
-    """Scores of a list of molecules.
-
-    Attributes
-    ----------
-    smiles : list of str
-        Canonical, in the order asked for; as given where RDKit cannot read it.
-    total : ndarray, shape (n,), dtype float64
-        Between 0 and 1; 0 where a filter was not passed; NaN where a score failed.
-    components : dict of str to ndarray, shape (n,)
-        Raw values by component; NaN where it failed or was not asked.
-    transformed : dict of str to ndarray, shape (n,)
-        Scores between 0 and 1 by component.
-    objectives : ndarray, shape (n, K), dtype float64
-        The scores of all components but filters with ``aggregation = "pareto"``, else the total
-        (K = 1).
-    failures : dict of int to str
-        Why a molecule has no total, by row.
-    filtered : dict of int to str
-        The filter that a molecule did not pass, by row.
-    """
-
-    smiles: list[str]
-    total: np.ndarray
-    components: dict[str, np.ndarray]
-    transformed: dict[str, np.ndarray]
-    objectives: np.ndarray
-    failures: dict[int, str]
-    filtered: dict[int, str]
-
-    def __len__(self) -> int:
-        return len(self.smiles)
 
 
 def _to_stderr(message: str) -> None:

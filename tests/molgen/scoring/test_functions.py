@@ -26,6 +26,11 @@ def slow(smiles):
 def short(smiles):
     return [0.5] * (len(smiles) - ("CCC" in smiles))
 
+def leaves(smiles):
+    if "CCC" in smiles:
+        raise SystemExit("I quit")
+    return [0.5] * len(smiles)
+
 def none(smiles):
     return None
 
@@ -92,6 +97,20 @@ def test_a_function_with_a_time_limit_runs_apart_and_is_stopped(own):
         table = scoring.evaluate(["C", "CCC", "CC"])
     assert table.total[[0, 2]] == pytest.approx([0.5, 0.5])
     assert table.failures == {1: "function: timed out after 1 s"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "reason"),
+    [
+        ("", "function: raised SystemExit: I quit"),
+        (", time_limit = 20", "function: program reported an error: SystemExit: I quit"),
+    ],
+)
+def test_a_function_cannot_end_the_run(own, extra, reason):
+    with own("leaves", extra=extra) as scoring:
+        table = scoring.evaluate(["C", "CCC"])
+    assert table.failures == {1: reason}
+    assert table.total[0] == 0.5
 
 
 def test_a_function_apart_may_print(own):
