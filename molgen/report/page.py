@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from rdkit import Chem
-from rdkit.Chem import rdMolDescriptors
 
-from gfncore.report.histogram import draw_histogram
 from gfncore.report.page import (
     curve_drawings,
     extra_rows,
-    in_both_sizes,
     render_page,
     resource_rows,
     signed,
 )
-from gfncore.report.scatter import draw_scatter
 from molgen.citations import plain_text, references
 from molgen.diversity import MODE_SIMILARITY, Modes, find_modes
 from molgen.library import Library
+from molgen.report.charts import draw_agreement, draw_distributions, draw_fronts
 from molgen.report.drawing import draw_molecule
 from molgen.writers import RunFacts, front_rows
 
@@ -34,7 +29,6 @@ __all__ = ["render_report"]
 _DRAWN = 24  # molecules in the grid
 _GRID_FROM = 1000  # best molecules from which they are taken
 _SCAFFOLDS_SHOWN = 10
-_POINTS_SHOWN = 1500
 _FRONT_SHOWN = 8
 _FEWEST_EFFECTIVE_DRAWS = 100
 _LARGEST_ERROR = 0.1
@@ -50,11 +44,6 @@ _CURVES = {
     "max_log_reward": "best log reward of a batch",
     "loss": "training loss",
     "state_loss": "training loss, replayed molecules",
-}
-_PROPERTIES: dict[str, Callable[[Chem.Mol], float]] = {
-    "molecular weight (g/mol)": rdMolDescriptors._CalcMolWt,
-    "logP (Crippen)": lambda molecule: rdMolDescriptors.CalcCrippenDescriptors(molecule)[0],
-    "topological polar surface (\u00c5\u00b2)": rdMolDescriptors.CalcTPSA,
 }
 _OBJECTIVE_WORDS = {
     "trajectory_balance": "trajectory balance",
@@ -104,9 +93,9 @@ def render_report(
         "modes": _mode_rows(library, modes),
         "scaffolds": _scaffold_rows(library),
         "acyclic": sum(not scaffold for scaffold in library.scaffold),
-        "distributions": _distributions(library),
-        "agreement": _agreement(library, facts) if proportional else [],
-        "fronts": _fronts(library),
+        "distributions": draw_distributions(library),
+        "agreement": draw_agreement(library, facts.log_partition) if proportional else [],
+        "fronts": draw_fronts(library),
         "front": _front_table(library),
         "objective_names": library.objective_names,
         "checks": _checks(library, summary, facts, proportional),
@@ -205,65 +194,6 @@ def _scaffold_rows(library: Library) -> list[dict[str, Any]]:
     return rows
 
 
-def _distributions(library: Library) -> list[list[tuple[str, Markup]]]:
-    rows = [int(row) for row in _spread(np.arange(len(library)))]
-    molecules = [molecule for row in rows if (molecule := library.molecules[row]) is not None]
-    figures = {"score": library.reward.tolist()}
-    for label, of in _PROPERTIES.items():
-        figures[label] = [of(molecule) for molecule in molecules]
-    if len(library.components) > 1:
-        figures |= {name: column.tolist() for name, column in library.components.items()}
-
-    def draw(values: list[float], label: str) -> Callable[..., str]:
-        return lambda width, height: draw_histogram(
-            values, x_label=label, y_label="molecules", width=width, height=height
-        )
-
-    charts = [in_both_sizes(draw(values, label)) for label, values in figures.items()]
-    return [chart for chart in charts if chart]
-
-
-def _agreement(library: Library, facts: RunFacts) -> list[tuple[str, Markup]]:
-    rows = _spread(np.flatnonzero(np.isfinite(library.log_probability + library.log_reward)))
-    intercept = -facts.log_partition if math.isfinite(facts.log_partition) else None
-    return in_both_sizes(
-        lambda width, height: draw_scatter(
-            library.log_reward[rows].tolist(),
-            library.log_probability[rows].tolist(),
-            x_label="log reward",
-            y_label="log probability of being drawn",
-            intercept=intercept,
-            width=width,
-            height=height,
-        )
-    )
-
-
-def _fronts(library: Library) -> list[list[tuple[str, Markup]]]:
-    """Return a chart for each of the first three pairs of objectives."""
-    if library.n_objectives < 2:
-        return []
-    front = np.zeros(len(library), bool)
-    front[front_rows(library)] = True
-    inner = _spread(np.flatnonzero(~front))
-    rows = np.concatenate([inner, np.flatnonzero(front)])
-
-    def draw(one: int, other: int) -> Callable[..., str]:
-        return lambda width, height: draw_scatter(
-            library.objectives[rows, one].tolist(),
-            library.objectives[rows, other].tolist(),
-            x_label=library.objective_names[one],
-            y_label=library.objective_names[other],
-            marked=front[rows].tolist(),
-            width=width,
-            height=height,
-        )
-
-    pairs = list(combinations(range(library.n_objectives), 2))[:3]
-    charts = [in_both_sizes(draw(one, other)) for one, other in pairs]
-    return [chart for chart in charts if chart]
-
-
 def _front_table(library: Library) -> list[dict[str, Any]]:
     if library.n_objectives < 2:
         return []
@@ -345,13 +275,6 @@ def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]
         ("Program", f"molgen {summary['version']}"),
         ("Command", facts.command),
     ]
-
-
-def _spread(rows: np.ndarray) -> np.ndarray:
-    """Return the rows, or evenly spaced ones of very many."""
-    if len(rows) <= _POINTS_SHOWN:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, _POINTS_SHOWN).astype(np.int64)]
 
 
 def _number(value: float, decimals: int = 3) -> str:
