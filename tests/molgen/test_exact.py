@@ -1,0 +1,247 @@
+"""Enumerated spaces, exact distributions of policies, and what theory says of each regime."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from rdkit import Chem
+from rdkit.Chem import QED
+
+from gfncore.evaluation import exact_distribution, total_variation
+from gfncore.keys import unique_keys
+from gfncore.progress import Progress
+from gfncore.trajectories import state_log_probabilities
+from molgen.environments.atoms import AtomEnvironment
+from molgen.environments.fragments import FragmentEnvironment
+from molgen.exact import (
+    REGIMES,
+    Recipe,
+    draw_molecules,
+    enumerate_space,
+    ideal_distribution,
+    jensen_shannon,
+    policy_distribution,
+    run_exact,
+    train_policy,
+)
+from molgen.graph import AtomTable
+from molgen.policy import make_policy
+from molgen.settings import ExactSettings
+from molgen.vocabulary import Vocabulary
+
+# symmetric fragments, and molecules that fall into them in several ways
+FRAGMENTS = ["[*]c1ccc([*])cc1", "[*]C([*])[*]", "[*]CC[*]", "[*]O[*]"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def log_qed(smiles):
+    return np.log([QED.qed(Chem.MolFromSmiles(s)) for s in smiles])
+
+
+def atoms(largest=3):
+    return AtomEnvironment(AtomTable.of(["C", "N", "O"]), largest, log_qed)
+
+
+def fragments():
+    return FragmentEnvironment(Vocabulary.of(FRAGMENTS), log_qed, max_fragments=3, max_atoms=14)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return enumerate_space(atoms())
+
+
+@pytest.fixture(scope="module")
+def joined():
+    return enumerate_space(fragments())
+
+
+def random_policy(environment):
+    policy = make_policy(environment, hidden=16, rounds=2)
+    torch.manual_seed(3)
+    for head in policy.heads:
+        torch.nn.init.normal_(head.last.weight)
+    return policy
+
+
+def perfect_sampler(environment):
+    """Keys of finished states, their probabilities, and log Z, of raw flows that balance.
+
+    Over raw actions a: s -> s', the flow of a is F(s') P_B(back of a) (scaled), and P_F(a) is its
+    share of F(s); with one backward action of a state as likely as another.
+    """
+    levels, level = [], environment.initial(1)
+    while len(level):
+        actions = environment.forward_actions(level)
+        codes = actions.action[actions.first_of_class]
+        children = environment.step(level.take(actions.state_of_class), codes)
+        first, inverse = unique_keys(environment.keys(children))
+        distinct = children.take(first)
+        levels.append((level, actions, distinct, inverse))
+        level = distinct.take(np.flatnonzero(~environment.is_terminal(distinct)))
+    flow_of_next, shares = np.zeros(0), []
+    for level, actions, distinct, inverse in reversed(levels):
+        finished = environment.is_terminal(distinct)
+        flow = np.empty(len(distinct))
+        ends = distinct.take(np.flatnonzero(finished))
+        flow[finished] = np.exp(environment.log_reward(ends)) if len(ends) else []
+        flow[~finished] = flow_of_next
+        back = environment.backward_actions(distinct).classes_per_state(len(distinct))
+        log_scale = getattr(environment, "log_scale", lambda states: np.zeros(len(states)))
+        gain = log_scale(distinct)[inverse] - log_scale(level)[actions.state_of_class]
+        edge = flow[inverse] / back[inverse] * np.exp(gain)
+        flow_of_next = np.bincount(actions.state_of_class, edge, minlength=len(level))
+        shares.append(edge / flow_of_next[actions.state_of_class])
+    log_z = np.log(flow_of_next[0])
+    mass, keys, probabilities = np.ones(1), [], []
+    for (_, actions, distinct, inverse), share in zip(levels, reversed(shares), strict=True):
+        reached = np.bincount(inverse, share * mass[actions.state_of_class], len(distinct))
+        finished = environment.is_terminal(distinct)
+        keys.append(environment.keys(distinct)[finished])
+        probabilities.append(reached[finished])
+        mass = reached[~finished]
+    return np.concatenate(keys), np.concatenate(probabilities), log_z
+
+
+def by_molecule(space, keys, probability):
+    known = space.environment.keys(space.terminals)
+    first, inverse = unique_keys(np.concatenate([known, keys]))
+    assert len(first) == len(known) == len(keys)
+    row = np.empty(len(known), np.int64)
+    row[inverse[: len(known)]] = space.molecule
+    return np.bincount(row[inverse[len(known) :]], probability, minlength=len(space.molecules))
+
+
+def test_small_spaces_have_the_known_sizes_and_every_molecule_once(small):
+    assert len(small.molecules) == 3 + 15 + 74
+    assert small.n_states == 1 + 2 * len(small.terminals)
+    assert np.allclose(small.log_reward, log_qed(small.molecules))
+    assert small.target.sum() == pytest.approx(1.0)
+    assert np.array_equal(small.molecules_of(small.terminals), small.molecule)
+
+
+def test_multiplicities_are_counted_right(joined):
+    count = np.bincount(joined.molecule)
+    assert count.max() > 1
+    found = joined.environment.multiplicity(joined.terminals)
+    assert np.array_equal(found, count[joined.molecule])
+    assert np.allclose(joined.log_reward, log_qed(joined.molecules))
+
+
+@pytest.mark.parametrize("make", [atoms, fragments])
+@pytest.mark.parametrize("regime", ["merged", "none"])
+def test_a_policys_distribution_is_that_of_its_raw_actions(make, regime):
+    environment = make()
+    space = enumerate_space(environment)
+    policy = random_policy(environment)
+    raw = exact_distribution(environment.with_symmetry(regime), policy)
+    expected = by_molecule(space, raw.keys, raw.probability)
+    assert np.allclose(policy_distribution(space, policy), expected, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("kind", ["small", "joined"])
+def test_theory_is_what_balanced_flows_give(request, kind, regime):
+    space = request.getfixturevalue(kind)
+    ideal, log_z = ideal_distribution(space, regime)
+    keys, probability, found = perfect_sampler(space.environment.with_symmetry(regime))
+    assert found == pytest.approx(log_z)
+    assert np.allclose(by_molecule(space, keys, probability), ideal)
+    distance = total_variation(ideal, space.target)
+    if regime == "none":
+        assert distance > 0.05
+        assert abs(log_z - space.log_partition) > 0.05
+    else:
+        assert distance < 1e-12
+        assert log_z == pytest.approx(space.log_partition)
+
+
+def test_draws_are_what_the_policy_says(small):
+    policy = random_policy(small.environment)
+    rows, log_weights = draw_molecules(
+        small, small.environment, policy, 12_000, np.random.default_rng(0)
+    )
+    assert rows.shape == log_weights.shape == (12_000,)
+    frequency = np.bincount(rows, minlength=92) / 12_000
+    found = policy_distribution(small, policy)
+    noise = np.sqrt(found * (1 - found) / 12_000)
+    assert (np.abs(frequency - found) < 5 * noise + 1e-3).all()
+
+
+def test_states_of_another_space_are_refused(small):
+    with pytest.raises(KeyError, match="not among"):
+        small.molecules_of(enumerate_space(atoms(4)).terminals)
+
+
+def test_what_cannot_be_is_refused(small):
+    with pytest.raises(ValueError, match="more than 50 states"):
+        enumerate_space(atoms(), largest=50)
+    with pytest.raises(ValueError, match="merged, reward_scaling"):
+        ideal_distribution(small, "half")
+
+
+def test_jensen_shannon_by_hand():
+    assert jensen_shannon(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == pytest.approx(np.log(2))
+    p, q = np.array([0.5, 0.5]), np.array([0.5, 0.5])
+    assert jensen_shannon(p, q) == 0.0
+    expected = 0.5 * (np.log(4 / 3)) + 0.5 * (0.5 * np.log(2 / 3) + 0.5 * np.log(2))
+    assert jensen_shannon(np.array([1.0, 0.0]), p) == pytest.approx(expected)
+
+
+def test_training_stops_when_it_is_good_enough_or_out_of_steps():
+    space = enumerate_space(atoms(2))
+    recipe = replace(Recipe(), hidden=16, rounds=2, on_policy=16, replay=32, steps=12, check=5)
+    short = train_policy(
+        space.environment, "merged", space, recipe, seconds=60.0, enough=0.0, seed=2
+    )
+    assert short.steps == 12 and [m["step"] for m in short.history] == [5, 10, 12]
+    reports = []
+    good = train_policy(
+        space.environment, "none", space, recipe, seconds=60.0, enough=1.0, report=reports.append
+    )
+    assert good.steps == 5 and reports == good.history
+    ideal, _ = ideal_distribution(space, "none")
+    found = total_variation(policy_distribution(space, good.policy), ideal)
+    assert found == pytest.approx(good.history[-1]["total_variation"])
+
+
+def test_the_command_writes_the_truth_beside_what_is_sampled(tmp_path):
+    settings = ExactSettings.model_validate(
+        {
+            "output": tmp_path,
+            "max_atoms": 2,
+            "symmetry": ["merged", "none"],
+            "draws": 4000,
+            "seed": 3,
+            "quiet": True,
+        }
+    )
+    run_exact(settings, Progress("molgen", quiet=True))
+    found = json.loads((tmp_path / "exact.json").read_text())
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"exact.json", "run.toml", "provenance.json"}
+    assert found["n_molecules"] == 18
+    merged, none = found["corrections"]["merged"], found["corrections"]["none"]
+    assert merged["total_variation"] <= 0.02
+    assert abs(merged["log_partition"] - found["log_partition_true"]) <= 0.02
+    assert merged["chi2_p_value_policy"] > 1e-4
+    assert none["total_variation"] == pytest.approx(none["ideal_total_variation"], abs=0.03)
+    assert none["log_partition"] == pytest.approx(none["ideal_log_partition"], abs=0.02)
+    assert none["chi2_p_value"] < 1e-6 < none["chi2_p_value_policy"]
+
+
+def test_a_policys_distribution_sums_to_one_and_uses_the_graph(small):
+    policy = random_policy(small.environment)
+    with torch.no_grad():
+        log_p = state_log_probabilities(small.environment, policy, small.states, small.actions)
+    assert log_p.exp().sum().item() == pytest.approx(len(small.states))
+    assert policy_distribution(small, policy).sum() == pytest.approx(1.0)
