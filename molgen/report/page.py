@@ -152,12 +152,12 @@ def _grid(library: Library) -> list[dict[str, Any]]:
     return [_drawn(library, row) for row in groups.leaders[:_DRAWN].tolist()]
 
 
-def _drawn(library: Library, row: int, width: int = 220, height: int = 150) -> dict[str, Any]:
+def _drawn(library: Library, row: int) -> dict[str, Any]:
     smiles = library.smiles[row]
     score = _number(float(library.reward[row]))
     label = f"Molecule {smiles}, score {score}"
     return {
-        "svg": Markup(draw_molecule(library.molecules[row], label, width=width, height=height)),
+        "svg": Markup(draw_molecule(library.molecules[row], label)),
         "smiles": smiles,
         "score": score,
         "log_probability": signed(float(library.log_probability[row]), 2),
@@ -201,7 +201,7 @@ def _front_table(library: Library) -> list[dict[str, Any]]:
     order = np.argsort(-library.objectives[rows, 0], kind="stable")
     shown = rows[order][np.unique(np.linspace(0, len(rows) - 1, _FRONT_SHOWN).astype(int))]
     return [
-        _drawn(library, row, 170, 110)
+        _drawn(library, row)
         | {"values": [_number(float(value)) for value in library.objectives[row]]}
         for row in shown.tolist()
     ]
