@@ -16,6 +16,7 @@ from gfncore.symmetry import (
     canonical_graphs,
     pair_orbits,
 )
+from gfncore.symmetry_permutations_numba import equivalent_to_tried
 
 
 def batch(graphs, n_room=0, m_room=0):
@@ -500,6 +501,24 @@ def test_automorphisms_keep_the_colours_of_edges(n, expected):
     symmetry, forms = canonical(batch(copies))
     assert symmetry.automorphisms() == [expected] * 8
     assert len(set(forms)) == 1
+
+
+def test_generators_that_move_the_path_do_not_prune():
+    generators = np.tile(np.arange(8, dtype=np.int8), (2, 1))
+    generators[0, :4] = 1, 0, 3, 2
+    generators[1, 4:6] = 5, 4
+    tried = np.uint64(1 << 2 | 1 << 4)
+    for v, path, expected in (
+        (3, [6], True),
+        (3, [0], False),
+        (3, [6, 1], False),
+        (5, [0], True),
+        (5, [4], False),
+        (7, [], False),
+    ):
+        steps = np.array([*path, 3, 5], np.int64)  # what lies beyond the depth is not the path
+        assert equivalent_to_tried(v, tried, generators, 2, steps, len(path)) == expected
+    assert not equivalent_to_tried(5, tried, generators, 1, np.array([0]), 1)
 
 
 def test_code_older_than_any_kernel_is_discarded(tmp_path):
