@@ -23,6 +23,7 @@ from gfncore.environment import Environment, ManyObjectives
 from gfncore.exploration import backward_trajectories, sample_trajectories
 from gfncore.keys import unique_keys
 from gfncore.objectives import state_divergence
+from gfncore.optimisers import Muon
 from gfncore.policies import Policy
 from gfncore.replay import Replay
 from gfncore.trajectories import (
@@ -40,6 +41,10 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda progress: 1.0,
     "linear": lambda progress: 1.0 - progress,
     "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
+}
+OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "muon": Muon,
 }
 
 
@@ -60,8 +65,10 @@ class TrainingSettings:
         Trajectories drawn backward from replay, a step (none while the replay is empty).
     epsilon, temperature : float
         Exploration of the on-policy draws, see `sample_trajectories`.
+    optimiser : {"adam", "muon"}
+        See `gfncore.optimisers`.
     learning_rate, log_z_learning_rate : float
-        Of Adam, for the policies and for a learned log Z.
+        Of the optimiser, for the policies and for a learned log Z.
     schedule : {"constant", "linear", "cosine"}
         Factor on both over the run: to zero at its end, by steps or by time.
     clip_norm : float, optional
@@ -78,6 +85,7 @@ class TrainingSettings:
     replay: int = 0
     epsilon: float = 0.0
     temperature: float = 1.0
+    optimiser: str = "adam"
     learning_rate: float = 1e-3
     log_z_learning_rate: float = 1e-1
     schedule: str = "constant"
@@ -89,6 +97,9 @@ class TrainingSettings:
         if self.schedule not in SCHEDULES:
             known = ", ".join(SCHEDULES)
             raise ValueError(f"schedule is {self.schedule!r}, but must be one of {known}")
+        if self.optimiser not in OPTIMISERS:
+            known = ", ".join(OPTIMISERS)
+            raise ValueError(f"optimiser is {self.optimiser!r}, but must be one of {known}")
 
 
 class Trainer:
@@ -174,7 +185,7 @@ class Trainer:
         learned = list(objective.parameters())
         if learned:
             groups.append({"params": learned, "lr": settings.log_z_learning_rate})
-        self.optimizer = torch.optim.Adam(groups)
+        self.optimizer = OPTIMISERS[settings.optimiser](groups)
         self._rates = [group["lr"] for group in groups]
 
     @property
