@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from typing import Any
@@ -127,9 +128,13 @@ class ChunkRunner:
         if self._given is not None:
             return self._given
         if self._pool is None:
-            # a forked copy of a process with threads may hang, so workers start afresh
             self._pool = ProcessPoolExecutor(
-                self._workers, mp_context=multiprocessing.get_context("spawn")
+                self._workers,
+                # a forked copy of a process with threads may hang, so workers start afresh
+                mp_context=multiprocessing.get_context("spawn"),
+                # Ctrl-C is for the main process, which ends them
+                initializer=signal.signal,
+                initargs=(signal.SIGINT, signal.SIG_IGN),
             )
         return self._pool
 
