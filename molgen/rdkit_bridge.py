@@ -104,13 +104,11 @@ def mol_of_graph(kinds: np.ndarray, bonds: np.ndarray, table: AtomTable) -> Chem
     ValueError
         If bonds exceed a valence, or RDKit does not take it for a molecule.
     """
-    used = np.zeros(len(kinds), np.int64)
-    np.add.at(used, bonds[:, 0], bonds[:, 2])
-    np.add.at(used, bonds[:, 1], bonds[:, 2])
+    used = np.bincount(bonds[:, :2].ravel(), bonds[:, 2].repeat(2), minlength=len(kinds))
     return mol_of(
         table.atomic_numbers[kinds].tolist(),
         table.charges[kinds].tolist(),
-        (table.valences[kinds] - used).tolist(),
+        (table.valences[kinds] - used.astype(np.int64)).tolist(),
         bonds.tolist(),
     )
 
@@ -247,18 +245,21 @@ def kekule_forms(mol: Chem.Mol, bonds: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape(k, m), dtype=int16
-        In no particular order; includes the given form.
+        The given form is the first.
     """
-    aromatic = np.array([bond.GetIsAromatic() for bond in mol.GetBonds()], bool)
-    rows = np.flatnonzero(aromatic)
-    doubles = np.zeros(mol.GetNumAtoms(), np.int64)
-    np.add.at(doubles, bonds[rows, 0], bonds[rows, 2] - 1)
-    np.add.at(doubles, bonds[rows, 1], bonds[rows, 2] - 1)
-    if len(rows) == 0 or doubles.max() > 1:
+    # by number: RDKit's sequence of bonds is slow to go through
+    rows = np.array([i for i in range(len(bonds)) if mol.GetBondWithIdx(i).GetIsAromatic()], int)
+    if len(rows) == 0:
+        return bonds[None, :, 2].astype(np.int16)
+    extra = (bonds[rows, 2] - 1).repeat(2)
+    doubles = np.bincount(bonds[rows, :2].ravel(), extra, minlength=mol.GetNumAtoms()).astype(int)
+    if doubles.max() > 1:
         return bonds[None, :, 2].astype(np.int16)
     joint = rows[(doubles[bonds[rows, 0]] == 1) & (doubles[bonds[rows, 1]] == 1)]
     found = perfect_matchings(doubles, bonds[joint, :2].astype(np.int64), MOST_FORMS)
     forms = np.repeat(bonds[None, :, 2], len(found), axis=0)
     forms[:, rows] = 1
     forms[:, joint] += found.astype(np.int16)
+    given = int((forms == bonds[:, 2]).all(axis=1).argmax())
+    forms[[0, given]] = forms[[given, 0]]
     return forms

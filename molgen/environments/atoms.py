@@ -235,17 +235,16 @@ class AtomEnvironment:
             return Actions(state, code)
         width = self.max_atoms
         classes = code.copy()
-        leaf = np.flatnonzero((code > 0) & (code <= width))
+        rows = np.flatnonzero((states.log_aut > 0.0)[state] & (code > 0))
+        leaf = rows[code[rows] <= width]
         classes[leaf] = 1 + states.node_orbit[state[leaf], code[leaf] - 1].astype(np.int64)
-        bond = np.flatnonzero(code > width)
-        row = self._bond_rows(states, state[bond], code[bond] - 1 - width)
-        classes[bond] = 1 + width + states.edge_orbit[state[bond], row].astype(np.int64)
+        bond = rows[code[rows] > width]
+        edges = states.edges[state[bond], :, :2].astype(np.int64)
+        names = edges[:, :, 0] * width + edges[:, :, 1]
+        place = (names == code[bond, None] - 1 - width).argmax(axis=1)
+        first = states.edge_orbit[state[bond], place]
+        classes[bond] = 1 + width + names[np.arange(len(bond)), first]
         return Actions(state, code, classes)
-
-    def _bond_rows(self, states: GraphStates, state: np.ndarray, pair: np.ndarray) -> np.ndarray:
-        """Row in `edges` of the bond between the ends of each pair u W + v."""
-        names = states.edges[:, :, 0].astype(np.int64) * self.max_atoms + states.edges[:, :, 1]
-        return (names[state] == pair[:, None]).argmax(axis=1)
 
     def backstep(self, states: GraphStates, action: np.ndarray) -> GraphStates:
         """Apply one backward action a state; the result is in canonical numbering."""

@@ -144,7 +144,10 @@ class MoleculeForms:
             forms.append([(kinds, bonds) for bonds in own])
         if not self.rules.core.any() and all(len(own) == 1 for own in forms):
             return [(name, 1) for name in smiles]
-        counts = [len(own) for own in self._distinct_states(smiles, forms)]
+        if self.rules.core.any():
+            counts = [len(own) for own in self._distinct_states(smiles, forms)]
+        else:  # what builds one form builds all: they differ in orders within rings alone
+            counts = [len(own) for own in self._same_molecules(smiles, forms)]
         return list(zip(smiles, counts, strict=True))
 
     def states_of_smiles(self, smiles: str) -> GraphStates:
@@ -174,10 +177,7 @@ class MoleculeForms:
         self, smiles: Sequence[str], forms: Sequence[Sequence[Graph]]
     ) -> list[GraphStates]:
         """The different states of each molecule that can be built, from its Kekulé forms."""
-        kekule = [
-            own if len(own) == 1 else self._same_molecule(name, own)
-            for name, own in zip(smiles, self._not_isomorphic(forms), strict=True)
-        ]
+        kekule = self._same_molecules(smiles, forms)
         if self.rules.core.any():
             placed = [
                 [graph for kinds, bonds in own for graph in self._placed(kinds, bonds)]
@@ -202,24 +202,29 @@ class MoleculeForms:
         arrays = self.rules.graphs([g[0] for g in graphs], [g[1] for g in graphs], FINISHED)
         return canonical_states(*arrays)[0]
 
-    def _not_isomorphic(self, forms: Sequence[Sequence[Graph]]) -> list[list[Graph]]:
-        """One form of each isomorphism class."""
+    def _same_molecules(
+        self, smiles: Sequence[str], forms: Sequence[Sequence[Graph]]
+    ) -> list[list[Graph]]:
+        """Of each molecule's forms, those that RDKit writes alike, each up to isomorphism once.
+
+        RDKit wrote `smiles` for the first form of each.
+        """
         several = [graph for own in forms if len(own) > 1 for graph in own]
         if not several:
             return [list(own) for own in forms]
         keys = iter(key_bytes(state_keys(self._states(several))))
-        return [
-            list({next(keys): graph for graph in own}.values()) if len(own) > 1 else list(own)
-            for own in forms
-        ]
-
-    def _same_molecule(self, smiles: str, forms: Sequence[Graph]) -> list[Graph]:
-        """The forms for which RDKit writes `smiles`."""
-        return [
-            (kinds, bonds)
-            for kinds, bonds in forms
-            if smiles_of_mol(mol_of_graph(kinds, bonds, self.table)) == smiles
-        ]
+        result = []
+        for name, own in zip(smiles, forms, strict=True):
+            different: dict[bytes, Graph] = {}
+            if len(own) > 1:
+                for graph in own:
+                    different.setdefault(next(keys), graph)
+            first, *others = different.values() or own
+            alike = [
+                graph for graph in others if smiles_of_mol(mol_of_graph(*graph, self.table)) == name
+            ]
+            result.append([first, *alike])
+        return result
 
     def _placed(self, kinds: np.ndarray, bonds: np.ndarray) -> list[Graph]:
         """The graph with the core's colours, for all places where the core can be."""
