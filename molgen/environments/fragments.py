@@ -42,6 +42,7 @@ __all__ = ["FragmentEnvironment"]
 SYMMETRIES = ("merged", "reward_scaling", "flow_scaling", "none")
 JOINED = 4  # the relation of a join in `kernels.graph_arrays`
 REMEMBERED = 200_000  # molecules whose SMILES and multiplicity are kept
+SPREAD = 0.7548776662466927  # its multiples, and its square's, fill a square evenly (Roberts 2018)
 SMILES_CHUNK = 64  # strings that one task of an executor makes canonical
 
 
@@ -105,7 +106,7 @@ class FragmentEnvironment:
         self._covers = Covers.of(v, core is not None, max_fragments)
         self._make_tables()
         self._make_first_states()
-        self.node_features = len(v.kinds) + 7
+        self.node_features = len(v.kinds) + 7 + 2 * self._orbit_weight.shape[1]
         self.graph_types = 2 * (max_fragments + 1)
         self.heads = (
             HeadSpec("graph", 1),
@@ -149,7 +150,14 @@ class FragmentEnvironment:
         self._atom_fragment = v.orbit_fragment[v.atom_orbit]
         self._orbit_is_core = ~offered
         self._orbit_log_aut = (v.log_aut / v.sizes)[v.orbit_fragment]  # of each atom, its share
-        self._aromatic = v.kinds[v.orbit_kind, 2] > 0
+        kind = v.kinds[v.orbit_kind]
+        self._aromatic = kind[:, 2] > 0
+        # summed over the molecule for each atom: atoms, heteroatoms, aromatic and ring atoms, and
+        # two quantities that tell the orbits apart, spread evenly over -1 to 1
+        spread = np.arange(n_orbits)[:, None] * (SPREAD, SPREAD**2) % 1.0
+        self._orbit_weight = np.column_stack(
+            [np.ones(n_orbits), kind[:, 0] != 6, self._aromatic, kind[:, 3] > 0, 2 * spread - 1]
+        )
 
     def _make_first_states(self) -> None:
         """A table of the states of one fragment each, the empty one last."""
@@ -302,8 +310,8 @@ class FragmentEnvironment:
         v = self.vocabulary
         features, first_node, node_graph, graph_type, edge_index, edge_type = kernels.graph_arrays(
             states.colour, states.n_nodes, states.edges, states.n_edges, states.stage, states.mark,
-            v.orbit_kind, v.orbit_open, v.orbit_hydrogens, self._orbit_is_core, len(v.kinds),
-            self.max_atoms, self.max_fragments,
+            v.orbit_kind, v.orbit_open, v.orbit_hydrogens, self._orbit_is_core,
+            self._orbit_weight, len(v.kinds), self.max_atoms, self.max_fragments,
         )  # fmt: skip
         state, _, _, head, node, column = self._forward_lists(states)
         index = np.where(node >= 0, first_node[state] + node, state)

@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 JOIN = 8
+NEAR, FAR = 0.6, 0.9  # what a bond's distance takes from the weight of an atom
 STOP_HEAD, MARK_HEAD, ATTACH_HEAD, FIRST_HEAD = 0, 1, 2, 3
 
 
@@ -300,6 +301,52 @@ def remove_pieces(colour, n_nodes, edges, n_edges, atom):
 
 
 @njit(cache=True, nogil=True)
+def _add_sums(colour, n, edges, m, orbit_weight, features, column):
+    """For each atom, sum over all atoms of their weights times NEAR (FAR) ** distance in bonds."""
+    n_weights = orbit_weight.shape[1]
+    start = np.zeros(n + 1, np.int64)
+    for e in range(m):
+        start[edges[e, 0] + 1] += 1
+        start[edges[e, 1] + 1] += 1
+    for u in range(n):
+        start[u + 1] += start[u]
+    place = start[:n].copy()
+    neighbour = np.empty(2 * m, np.int64)
+    for e in range(m):
+        u, v = edges[e, 0], edges[e, 1]
+        neighbour[place[u]], neighbour[place[v]] = v, u
+        place[u] += 1
+        place[v] += 1
+    queue = np.empty(n, np.int64)
+    distance = np.empty(n, np.int64)
+    near, far = np.empty(n), np.empty(n)  # what the weights are multiplied by at each distance
+    near[0], far[0] = 1.0 - NEAR, 1.0 - FAR  # a long chain sums up to about 1
+    for d in range(1, n):
+        near[d], far[d] = near[d - 1] * NEAR, far[d - 1] * FAR
+    sums = np.empty(2 * n_weights)
+    for source in range(n):
+        distance[:] = -1
+        distance[source], queue[0], end = 0, source, 1
+        for k in range(n):
+            u = queue[k]
+            for p in range(start[u], start[u + 1]):
+                v = neighbour[p]
+                if distance[v] < 0:
+                    distance[v] = distance[u] + 1
+                    queue[end] = v
+                    end += 1
+        sums[:] = 0.0
+        for u in range(n):
+            weight = orbit_weight[colour[u]]
+            a, b = near[distance[u]], far[distance[u]]
+            for w in range(n_weights):
+                sums[w] += a * weight[w]
+                sums[n_weights + w] += b * weight[w]
+        for w in range(2 * n_weights):
+            features[source, column + w] = sums[w]
+
+
+@njit(cache=True, nogil=True)
 def graph_arrays(
     colour,
     n_nodes,
@@ -311,17 +358,21 @@ def graph_arrays(
     orbit_open,
     orbit_hydrogens,
     orbit_is_core,
+    orbit_weight,
     n_kinds,
     max_atoms,
     max_fragments,
 ):
     """What the policy reads of each state; one blank node stands for the empty state.
 
+    Messages reach a few bonds far, so each node also has sums of `orbit_weight` over all atoms
+    (columns: quantities), which count less the further they are.
+
     Returns
     -------
-    features : ndarray, shape(N, n_kinds + 7), dtype=float32
+    features : ndarray, shape(N, n_kinds + 7 + 2 W), dtype=float32
         Kind of atom as one-hot; hydrogens, places left, marked, core, empty; atoms and pieces of
-        the state as shares of the most there may be.
+        the state as shares of the most there may be; the sums, for both rates of decay.
     first_node : ndarray, shape(B + 1,), dtype=int64
     node_graph : ndarray, shape(N,), dtype=int64
     graph_type : ndarray, shape(B,), dtype=int64
@@ -337,7 +388,8 @@ def graph_arrays(
     for i in range(b):
         first_node[i + 1] = first_node[i] + max(1, n_nodes[i])
         total += 2 * n_edges[i]
-    features = np.zeros((first_node[b], n_kinds + 7), np.float32)
+    n_weights = orbit_weight.shape[1]
+    features = np.zeros((first_node[b], n_kinds + 7 + 2 * n_weights), np.float32)
     node_graph = np.empty(first_node[b], np.int64)
     graph_type = np.empty(b, np.int64)
     edge_index = np.empty((2, total), np.int64)
@@ -372,4 +424,5 @@ def graph_arrays(
             row[n_kinds + 6] = pieces / max_fragments
         if mark[i] >= 0:
             features[start + mark[i], n_kinds + 2] = 1.0
+        _add_sums(colour[i], n, edges[i], m, orbit_weight, features[start:], n_kinds + 7)
     return features, first_node, node_graph, graph_type, edge_index, edge_type

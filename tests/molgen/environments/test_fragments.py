@@ -306,6 +306,35 @@ def test_policy_reads_the_graphs():
     assert len(np.unique(weight)) > 5
 
 
+def test_nodes_know_what_is_far_away():
+    """Two ends of a molecule that differ beyond the reach of messages are told apart."""
+    environment = make(max_fragments=6, max_atoms=30)
+    states = environment.states_of_smiles("C1CCC(CC1)c1ccc(cc1)-c1ccc(cc1)-c1ccc(C)cc1")
+    assert len(states) == 1
+    features = environment.graph(environment.backstep(states, np.zeros(1, np.int64))).node_features
+    assert features.shape[1] == environment.node_features
+    orbits = states.node_orbit[0, : states.n_nodes[0]]
+    distinct = len(np.unique(np.round(features.numpy(), 4), axis=0))
+    assert distinct == len(np.unique(orbits))
+
+
+def test_sums_over_distances():
+    environment = make(max_fragments=3)
+    states = environment.states_of_smiles("CCO")
+    state = environment.backstep(states.take(np.array([0])), np.zeros(1, np.int64))
+    features = environment.graph(state).node_features.numpy()
+    first = environment.node_features - 12
+    n, m = state.n_nodes[0], state.n_edges[0]
+    distance = np.full((n, n), 9)
+    np.fill_diagonal(distance, 0)
+    for u, v, _ in state.edges[0, :m]:
+        distance[u, v] = distance[v, u] = 1
+    distance = (distance[:, :, None] + distance[None]).min(axis=1)
+    for column, decay in ((first, 0.6), (first + 6, 0.9)):
+        expected = (1 - decay) * (decay**distance).sum(axis=1)
+        assert np.allclose(features[:, column], expected)
+
+
 def test_the_core_stays():
     environment = make(core=CORE)
     ends = terminals(environment)
