@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,22 +27,18 @@ import torch
 
 from gfncore.environment import Actions, GraphBatch
 from gfncore.errors import UserError
-from gfncore.keys import key_bytes, unique_keys
 from gfncore.policies import HeadSpec
-from molgen.covers import Covers
-from molgen.fragment_reading import canonical_smiles
+from molgen.environments.fragment_molecules import FragmentMolecules
 from molgen.graph import FINISHED, MARKED, GraphStates, canonical_states, state_keys
 from molgen.kernels import fragments_numba as kernels
-from molgen.kernels.smiles_numba import write_smiles
+from molgen.kernels.fragments_graph_numba import graph_arrays
 from molgen.vocabulary import LARGEST, Vocabulary
 
 __all__ = ["FragmentEnvironment"]
 
 SYMMETRIES = ("merged", "reward_scaling", "flow_scaling", "none")
 JOINED = 4  # the relation of a join in `kernels.graph_arrays`
-REMEMBERED = 200_000  # molecules whose SMILES and multiplicity are kept
 SPREAD = 0.7548776662466927  # its multiples, and its square's, fill a square evenly (Roberts 2018)
-SMILES_CHUNK = 64  # strings that one task of an executor makes canonical
 
 
 class FragmentEnvironment:
@@ -103,7 +98,7 @@ class FragmentEnvironment:
         if smallest > max_atoms:
             what = "the core" if core is not None else "the smallest fragment"
             raise UserError(f"max_atoms is {max_atoms}, but {what} has {smallest} atoms")
-        self._covers = Covers.of(v, core is not None, max_fragments)
+        self._molecules = FragmentMolecules(v, core is not None, max_fragments)
         self._make_tables()
         self._make_first_states()
         self.node_features = len(v.kinds) + 7 + 2 * self._orbit_weight.shape[1]
@@ -114,7 +109,6 @@ class FragmentEnvironment:
             HeadSpec("node", self._n_columns),
             HeadSpec("graph", self._offered),
         )
-        self._known: dict[bytes, tuple[str, int]] = {}
         self._last_step: tuple[Any, Any, GraphStates, np.ndarray] | None = None
         self._last_backstep: tuple[Any, Any, GraphStates, np.ndarray] | None = None
         if symmetry == "flow_scaling":
@@ -151,12 +145,11 @@ class FragmentEnvironment:
         self._orbit_is_core = ~offered
         self._orbit_log_aut = (v.log_aut / v.sizes)[v.orbit_fragment]  # of each atom, its share
         kind = v.kinds[v.orbit_kind]
-        self._aromatic = kind[:, 2] > 0
         # summed over the molecule for each atom: atoms, heteroatoms, aromatic and ring atoms, and
         # two quantities that tell the orbits apart, spread evenly over -1 to 1
         spread = np.arange(n_orbits)[:, None] * (SPREAD, SPREAD**2) % 1.0
         self._orbit_weight = np.column_stack(
-            [np.ones(n_orbits), kind[:, 0] != 6, self._aromatic, kind[:, 3] > 0, 2 * spread - 1]
+            [np.ones(n_orbits), kind[:, 0] != 6, kind[:, 2] > 0, kind[:, 3] > 0, 2 * spread - 1]
         )
 
     def _make_first_states(self) -> None:
@@ -302,13 +295,13 @@ class FragmentEnvironment:
         return new, redo
 
     def graph(self, states: GraphStates) -> GraphBatch:
-        """Atoms as nodes, see `molgen.kernels.fragments_numba.graph_arrays`.
+        """Atoms as nodes, see `molgen.kernels.fragments_graph_numba`.
 
         Heads: stop (graph), mark (node), join (node, a column for each orbit with places, read at
         the marked atom), first fragment (graph).
         """
         v = self.vocabulary
-        features, first_node, node_graph, graph_type, edge_index, edge_type = kernels.graph_arrays(
+        features, first_node, node_graph, graph_type, edge_index, edge_type = graph_arrays(
             states.colour, states.n_nodes, states.edges, states.n_edges, states.stage, states.mark,
             v.orbit_kind, v.orbit_open, v.orbit_hydrogens, self._orbit_is_core,
             self._orbit_weight, len(v.kinds), self.max_atoms, self.max_fragments,
@@ -341,7 +334,7 @@ class FragmentEnvironment:
 
     def log_reward(self, states: GraphStates) -> np.ndarray:
         """log R of the molecule, less log of its multiplicity; with the regime's scale."""
-        smiles, multiplicity = self._molecules(states)
+        smiles, multiplicity = self._molecules.facts(states)
         names = list(dict.fromkeys(smiles))
         value = dict(zip(names, np.asarray(self.score(names), np.float64), strict=True))
         log_reward = np.array([value[name] for name in smiles]) - np.log(multiplicity)
@@ -351,71 +344,15 @@ class FragmentEnvironment:
 
     def smiles(self, states: GraphStates, executor: Executor | None = None) -> list[str]:
         """Canonical SMILES, hydrogens where places are left; "" for the empty state."""
-        return self._molecules(states, executor)[0]
+        return self._molecules.facts(states, executor)[0]
 
     def multiplicity(self, states: GraphStates) -> np.ndarray:
         """Number of fragment graphs within the limits that are the same molecule; int64 (B,)."""
-        return self._molecules(states)[1]
-
-    def _molecules(
-        self, states: GraphStates, executor: Executor | None = None
-    ) -> tuple[list[str], np.ndarray]:
-        plain = replace(
-            states, stage=np.zeros_like(states.stage), mark=np.full_like(states.mark, -1)
-        )
-        first, inverse = unique_keys(state_keys(plain))
-        names = key_bytes(state_keys(plain.take(first)))
-        if len(self._known) > REMEMBERED:
-            self._known.clear()
-        rows = np.array([i for i, name in enumerate(names) if name not in self._known], np.int64)
-        if len(rows):
-            new = plain.take(first[rows])
-            text = self._canonical(new, executor)
-            counts = self._count(new).tolist()
-            self._known.update(
-                zip((names[i] for i in rows), zip(text, counts, strict=True), strict=True)
-            )
-        known = [self._known[name] for name in names]
-        multiplicity = np.array([count for _, count in known], np.int64)
-        return [known[i][0] for i in inverse], multiplicity[inverse]
-
-    def _canonical(self, states: GraphStates, executor: Executor | None) -> list[str]:
-        v = self.vocabulary
-        text, ends = write_smiles(
-            states.colour, states.n_nodes, states.edges, states.n_edges, v.orbit_open, v.tokens,
-            self._aromatic,
-        )  # fmt: skip
-        whole = text.tobytes().decode("ascii")
-        starts = [0, *ends.tolist()[:-1]]
-        plain = [whole[a:b] for a, b in zip(starts, ends.tolist(), strict=True)]
-        if executor is None:
-            return canonical_smiles(plain)
-        chunks = [plain[i : i + SMILES_CHUNK] for i in range(0, len(plain), SMILES_CHUNK)]
-        return [s for chunk in executor.map(canonical_smiles, chunks) for s in chunk]
-
-    def _count(self, states: GraphStates) -> np.ndarray:
-        kinds = np.where(states.colour >= 0, self.vocabulary.orbit_kind[states.colour], -1)
-        edges = states.edges.copy()
-        edges[:, :, 2] = np.where(edges[:, :, 2] >= 0, edges[:, :, 2] % 8, -1)
-        found = self._covers.multiplicity(
-            kinds.astype(np.int16), states.n_nodes, edges, states.n_edges
-        )
-        return np.maximum(found, 1)  # the empty state has no cover
+        return self._molecules.facts(states)[1]
 
     def states_of_smiles(self, smiles: str) -> GraphStates:
         """All finished states of one molecule, stereo left out; none if it cannot be built."""
-        table = self._first_states
-        read = self.vocabulary.graph_of_smiles(smiles)
-        if read is None:
-            return table.take(np.zeros(0, np.int64))
-        kinds, bonds = read
-        if len(kinds) > self.max_atoms or len(bonds) > table.edges.shape[1]:
-            return table.take(np.zeros(0, np.int64))
-        all_kinds = np.full((1, table.colour.shape[1]), -1, np.int16)
-        edges = np.full((1, *table.edges.shape[1:]), -1, np.int16)
-        all_kinds[0, : len(kinds)], edges[0, : len(bonds)] = kinds, bonds
-        sizes = np.array([len(kinds)], np.int16), np.array([len(bonds)], np.int16)
-        return self._covers.states(all_kinds, sizes[0], edges, sizes[1])[1]
+        return self._molecules.states_of_smiles(smiles, self._first_states)
 
 
 def _copy(states: GraphStates) -> GraphStates:

@@ -1,6 +1,7 @@
 """The fragment environment, walked exhaustively on small vocabularies."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -245,6 +246,8 @@ def test_smiles_are_those_of_the_arrays(default):
     smiles = environment.smiles(states)
     assert smiles == [plain_smiles(default, states, row) for row in range(len(states))]
     assert environment.smiles(environment.initial(1)) == [""]
+    with ThreadPoolExecutor(2) as pool:
+        assert make(default, max_fragments=6, max_atoms=40).smiles(states, pool) == smiles
     sizes = [Chem.MolFromSmiles(s).GetNumAtoms() for s in smiles]
     assert sizes == states.n_nodes.tolist() and max(sizes) <= 40
     pieces = piece_counts(states.n_nodes, states.edges, states.n_edges)

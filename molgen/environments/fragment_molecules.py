@@ -1,0 +1,105 @@
+"""Which molecule a fragment graph is, and which fragment graphs are the same molecule."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import replace
+
+import numpy as np
+
+from gfncore.keys import key_bytes, unique_keys
+from molgen.covers import Covers
+from molgen.fragment_reading import canonical_smiles
+from molgen.graph import GraphStates, state_keys
+from molgen.kernels.smiles_numba import write_smiles
+from molgen.vocabulary import Vocabulary
+
+__all__ = ["FragmentMolecules"]
+
+REMEMBERED = 200_000  # molecules whose SMILES and multiplicity are kept
+SMILES_CHUNK = 64  # strings that one task of an executor makes canonical
+
+
+class FragmentMolecules:
+    """SMILES and multiplicity of states, remembered by their keys.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    has_core : bool
+        Its last fragment is the core.
+    max_fragments : int
+    """
+
+    def __init__(self, vocabulary: Vocabulary, has_core: bool, max_fragments: int) -> None:
+        self.vocabulary = vocabulary
+        self.covers = Covers.of(vocabulary, has_core, max_fragments)
+        self.aromatic = vocabulary.kinds[vocabulary.orbit_kind, 2] > 0
+        self.known: dict[bytes, tuple[str, int]] = {}
+
+    def facts(
+        self, states: GraphStates, executor: Executor | None = None
+    ) -> tuple[list[str], np.ndarray]:
+        """Canonical SMILES and multiplicity, int64 (B,), of states of any stage.
+
+        Parameters
+        ----------
+        states : GraphStates
+        executor : Executor, optional
+            Makes SMILES canonical, in chunks.
+        """
+        plain = replace(
+            states, stage=np.zeros_like(states.stage), mark=np.full_like(states.mark, -1)
+        )
+        first, inverse = unique_keys(state_keys(plain))
+        names = key_bytes(state_keys(plain.take(first)))
+        if len(self.known) > REMEMBERED:
+            self.known.clear()
+        rows = np.array([i for i, name in enumerate(names) if name not in self.known], np.int64)
+        if len(rows):
+            new = plain.take(first[rows])
+            text = self._canonical(new, executor)
+            counts = self._count(new).tolist()
+            self.known.update(
+                zip((names[i] for i in rows), zip(text, counts, strict=True), strict=True)
+            )
+        known = [self.known[name] for name in names]
+        multiplicity = np.array([count for _, count in known], np.int64)
+        return [known[i][0] for i in inverse], multiplicity[inverse]
+
+    def _canonical(self, states: GraphStates, executor: Executor | None) -> list[str]:
+        v = self.vocabulary
+        text, ends = write_smiles(
+            states.colour, states.n_nodes, states.edges, states.n_edges, v.orbit_open, v.tokens,
+            self.aromatic,
+        )  # fmt: skip
+        whole = text.tobytes().decode("ascii")
+        starts = [0, *ends.tolist()[:-1]]
+        plain = [whole[a:b] for a, b in zip(starts, ends.tolist(), strict=True)]
+        if executor is None:
+            return canonical_smiles(plain)
+        chunks = [plain[i : i + SMILES_CHUNK] for i in range(0, len(plain), SMILES_CHUNK)]
+        return [s for chunk in executor.map(canonical_smiles, chunks) for s in chunk]
+
+    def _count(self, states: GraphStates) -> np.ndarray:
+        kinds = np.where(states.colour >= 0, self.vocabulary.orbit_kind[states.colour], -1)
+        edges = states.edges.copy()
+        edges[:, :, 2] = np.where(edges[:, :, 2] >= 0, edges[:, :, 2] % 8, -1)
+        found = self.covers.multiplicity(
+            kinds.astype(np.int16), states.n_nodes, edges, states.n_edges
+        )
+        return np.maximum(found, 1)  # the empty state has no cover
+
+    def states_of_smiles(self, smiles: str, table: GraphStates) -> GraphStates:
+        """All finished states of one molecule, in arrays as wide as those of `table`."""
+        read = self.vocabulary.graph_of_smiles(smiles)
+        if read is None:
+            return table.take(np.zeros(0, np.int64))
+        kinds, bonds = read
+        if len(kinds) > table.colour.shape[1] or len(bonds) > table.edges.shape[1]:
+            return table.take(np.zeros(0, np.int64))
+        all_kinds = np.full((1, table.colour.shape[1]), -1, np.int16)
+        edges = np.full((1, *table.edges.shape[1:]), -1, np.int16)
+        all_kinds[0, : len(kinds)], edges[0, : len(bonds)] = kinds, bonds
+        sizes = np.array([len(kinds)], np.int16), np.array([len(bonds)], np.int16)
+        return self.covers.states(all_kinds, sizes[0], edges, sizes[1])[1]
