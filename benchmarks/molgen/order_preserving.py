@@ -105,6 +105,11 @@ def train(
     return trainer.averaged.policy
 
 
+def _tau(a: np.ndarray, b: np.ndarray) -> float:
+    found: Any = kendalltau(a, b)
+    return float(found.statistic)
+
+
 def order_measures(probability: np.ndarray, merit: np.ndarray) -> tuple[float, float, float, float]:
     """Tau over all and over the top tenth, effective number of molecules, mass of the top tenth."""
     with np.errstate(divide="ignore"):
@@ -112,8 +117,8 @@ def order_measures(probability: np.ndarray, merit: np.ndarray) -> tuple[float, f
     top = np.argsort(-merit)[: max(2, len(merit) // 10)]
     some = probability[probability > 0]
     return (
-        float(kendalltau(log_p, merit).statistic),
-        float(kendalltau(log_p[top], merit[top]).statistic),
+        _tau(log_p, merit),
+        _tau(log_p[top], merit[top]),
         float(np.exp(-(some * np.log(some)).sum())),
         float(probability[top].sum()),
     )
