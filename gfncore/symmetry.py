@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gfncore.compiled_code import discard_stale_code
 from gfncore.symmetry_numba import MAX_NODES, analyse_batch, reorder_batch
 
 __all__ = [
@@ -158,20 +159,6 @@ def canonical_graphs(graphs: ColouredGraphs, symmetry: Symmetry) -> ColouredGrap
     return ColouredGraphs(colours, graphs.n_nodes, edges, graphs.n_edges)
 
 
-def _discard_stale_code(folder: Path) -> None:
-    """Remove compiled code that is older than any kernel file of this module.
-
-    Numba compares a cached function with its own file alone, but code of the other files is in it.
-    """
-    newest = max(path.stat().st_mtime for path in folder.glob("symmetry*_numba.py"))
-    for index in (folder / "__pycache__").glob("symmetry*_numba.*.nbi"):
-        try:
-            if index.stat().st_mtime < newest:
-                index.unlink()
-        except OSError:  # another process was faster, or the folder is not ours to change
-            continue
-
-
 def _arrays(graphs: ColouredGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return (
         np.ascontiguousarray(graphs.colours, np.int32),
@@ -205,4 +192,4 @@ def _analyse(graphs: ColouredGraphs, pairs: np.ndarray) -> Symmetry:
     return symmetry
 
 
-_discard_stale_code(Path(__file__).parent)
+discard_stale_code(Path(__file__).parent, "symmetry*_numba")

@@ -1,38 +1,55 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+import pytest
 
 from gfncore.compiled_code import discard_stale_code
 
-
-def test_code_older_than_any_source_is_discarded(tmp_path):
-    cache = tmp_path / "__pycache__"
-    cache.mkdir()
-    files = {
-        "a_numba.py": 100,
-        "b_numba.py": 300,
-        "plain.py": 900,
-        "__pycache__/a_numba.f-1.py311.nbi": 200,
-        "__pycache__/b_numba.g-1.py311.nbi": 400,
-        "__pycache__/a_numba.f-1.py311.1.nbc": 200,
-    }
-    for name, date in files.items():
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (date, date))
-    discard_stale_code(tmp_path)
-    left = sorted(path.name for path in cache.iterdir())
-    assert left == ["a_numba.f-1.py311.1.nbc", "b_numba.g-1.py311.nbi"]
+FILES = {  # by date
+    "symmetry_numba.py": 100,
+    "symmetry_search_numba.py": 300,
+    "other_numba.py": 500,
+    "constants.py": 700,
+    "__pycache__/symmetry_numba.f-1.py311.nbi": 200,
+    "__pycache__/symmetry_numba.f-1.py311.1.nbc": 200,
+    "__pycache__/symmetry_search_numba.g-1.py311.nbi": 400,
+    "__pycache__/other_numba.h-1.py311.nbi": 200,
+    "__pycache__/other_numba.k-1.py311.nbi": 600,
+    "__pycache__/other_numba.cpython-311.pyc": 100,
+}
 
 
-def test_other_files_of_the_folder_do_not_count(tmp_path):
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "__pycache__").mkdir()
-    for name, date in {"a_numba.py": 100, "c_numba.py": 500}.items():
+    for name, date in FILES.items():
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (date, date))
-    index = tmp_path / "__pycache__" / "a_numba.f-1.py311.nbi"
-    index.touch()
-    os.utime(index, (200, 200))
-    discard_stale_code(tmp_path, "a_numba")
-    assert index.exists()
-    discard_stale_code(tmp_path, "?_numba")
-    assert not index.exists()
+    return tmp_path
+
+
+def discarded(folder: Path) -> list[str]:
+    return sorted(Path(name).name for name in FILES if not (folder / name).exists())
+
+
+def test_code_older_than_any_kernel_is_discarded(folder):
+    discard_stale_code(folder)
+    assert discarded(folder) == [
+        "other_numba.h-1.py311.nbi",
+        "symmetry_numba.f-1.py311.nbi",
+        "symmetry_search_numba.g-1.py311.nbi",
+    ]
+
+
+def test_files_beside_the_pattern_neither_count_nor_lose_their_code(folder):
+    discard_stale_code(folder, "symmetry*_numba")
+    assert discarded(folder) == ["symmetry_numba.f-1.py311.nbi"]
+    discard_stale_code(folder, "constants")
+    assert discarded(folder) == ["symmetry_numba.f-1.py311.nbi"]
+
+
+def test_constants_count_where_the_pattern_has_their_file(folder):
+    discard_stale_code(folder, "*")
+    assert discarded(folder) == sorted(Path(name).name for name in FILES if name.endswith(".nbi"))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 
 import numpy as np
 import pytest
 
 from gfncore.symmetry import (
     ColouredGraphs,
-    _discard_stale_code,
     analyse,
     canonical_graphs,
     pair_orbits,
@@ -519,23 +517,3 @@ def test_generators_that_move_the_path_do_not_prune():
         steps = np.array([*path, 3, 5], np.int64)  # what lies beyond the depth is not the path
         assert equivalent_to_tried(v, tried, generators, 2, steps, len(path)) == expected
     assert not equivalent_to_tried(5, tried, generators, 1, np.array([0]), 1)
-
-
-def test_code_older_than_any_kernel_is_discarded(tmp_path):
-    cache = tmp_path / "__pycache__"
-    cache.mkdir()
-    for name, time in (
-        ("symmetry_numba.py", 100),
-        ("symmetry_search_numba.py", 300),
-        ("other_numba.py", 500),
-        ("__pycache__/symmetry_numba.f-1.py311.nbi", 200),
-        ("__pycache__/symmetry_search_numba.g-1.py311.nbi", 400),
-        ("__pycache__/other_numba.h-1.py311.nbi", 200),
-    ):
-        (tmp_path / name).write_text("")
-        os.utime(tmp_path / name, (time, time))
-    _discard_stale_code(tmp_path)
-    assert sorted(path.name for path in cache.iterdir()) == [
-        "other_numba.h-1.py311.nbi",
-        "symmetry_search_numba.g-1.py311.nbi",
-    ]

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import importlib
+from pathlib import Path
 
-from phylogfn.kernels import _discard_stale_code
+import gfncore.compiled_code
+import phylogfn.kernels
 
 
-def test_code_older_than_any_kernel_is_discarded(tmp_path):
-    cache = tmp_path / "__pycache__"
-    cache.mkdir()
-    for name, time in (
-        ("a_numba.py", 100),
-        ("b_numba.py", 300),
-        ("__pycache__/a_numba.f-1.py311.nbi", 200),
-        ("__pycache__/b_numba.g-1.py311.nbi", 400),
-        ("__pycache__/a_numba.cpython-311.pyc", 100),
-    ):
-        (tmp_path / name).write_text("")
-        os.utime(tmp_path / name, (time, time))
-    _discard_stale_code(tmp_path)
-    assert sorted(path.name for path in cache.iterdir()) == [
-        "a_numba.cpython-311.pyc",
-        "b_numba.g-1.py311.nbi",
-    ]
+def test_constants_of_the_kernels_count_as_sources(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        gfncore.compiled_code,
+        "discard_stale_code",
+        lambda folder, pattern: asked.extend(folder.glob(f"{pattern}.py")),
+    )
+    importlib.reload(phylogfn.kernels)
+    folder = Path(phylogfn.kernels.__file__).parent
+    assert {"tiles.py", "pruning_numba.py"} <= {path.name for path in asked}
+    assert {path.parent for path in asked} == {folder}
+    monkeypatch.undo()
+    importlib.reload(phylogfn.kernels)
