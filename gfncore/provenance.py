@@ -39,6 +39,7 @@ _KEY_PACKAGES = (
     "torch-geometric",
     "biopython",
     "pandas",
+    "rdkit",
 )
 
 
