@@ -22,14 +22,21 @@ from molgen.settings import ExactSettings
 __all__ = ["recipe_for", "run_exact"]
 
 FILES = ("exact.json", "run.toml", "provenance.json")
-SMALL, LARGE = 5_000, 20_000  # molecules
+SMALL, LARGE = 1_000, 20_000  # molecules
+FEWEST, MOST = 512, 32_768  # trajectories a step
 
 
 def recipe_for(space: Space) -> Recipe:
-    """How a policy is trained on a space of this size."""
-    if len(space.molecules) <= SMALL:
-        return Recipe()
-    return Recipe(hidden=128, on_policy=256, replay=768, steps=4000)
+    """How a policy is trained on a space of this size.
+
+    As many trajectories a step as there are molecules: they share their states, each of which is
+    embedded once, so that a step costs little more than with a fraction of them.
+    """
+    m = len(space.molecules)
+    batch = min(max(FEWEST, m), MOST)
+    on_policy = max(128, batch // 16)
+    hidden = 64 if m <= SMALL else 96 if m <= LARGE else 128
+    return Recipe(hidden=hidden, on_policy=on_policy, replay=batch - on_policy)
 
 
 def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:

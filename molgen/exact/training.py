@@ -52,13 +52,13 @@ class Recipe:
     hidden: int = 64
     rounds: int = 3
     objective: str = "log_variance"
-    steps: int = 2000
+    steps: int = 450
     on_policy: int = 128
     replay: int = 384
     epsilon: float = 0.1
-    learning_rate: float = 3e-3
+    learning_rate: float = 6e-3
     average_decay: float = 0.98
-    check: int = 50
+    check: int = 25
 
 
 @dataclass(frozen=True)
