@@ -49,8 +49,9 @@ class Reward:
     def __call__(self, smiles: Sequence[str]) -> np.ndarray:
         """log R of distinct canonical SMILES, nats; float64 (n,), finite."""
         total = self.scoring.evaluate(smiles, canonical=True).total
-        with np.errstate(divide="ignore"):
-            log_reward = self.exponent * np.log(np.nan_to_num(total, nan=0.0))
+        log_reward = np.full(len(total), -np.inf)  # exponent 0 must not make a failure count
+        good = total > 0.0
+        log_reward[good] = self.exponent * np.log(total[good])
         low = ~(log_reward >= -FLOOR)
         self._floored.update(np.array(list(smiles), object)[low].tolist())
         return np.where(low, -FLOOR, log_reward)
