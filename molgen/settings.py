@@ -26,12 +26,12 @@ from gfncore.configuration import (
     resolve_settings,
 )
 from gfncore.durations import parse_duration
+from molgen.environments import SYMMETRIES, Symmetry
 
 if TYPE_CHECKING:
     from molgen.scoring import Scoring
 
 __all__ = [
-    "CORRECTIONS",
     "ExactSettings",
     "SampleSettings",
     "open_scoring",
@@ -39,9 +39,6 @@ __all__ = [
     "resolve_sample",
     "scoring_of_config",
 ]
-
-CORRECTIONS = ("merged", "reward_scaling", "flow_scaling", "none")
-"""How symmetric molecules are kept from being drawn too often or too seldom."""
 
 _ONLY = {
     "atoms": ("elements", "ring_sizes"),
@@ -71,7 +68,7 @@ def _rings(value: Any) -> Any:
 
 def _corrections(value: Any) -> Any:
     words = _words(value)
-    return list(CORRECTIONS) if words == ["all"] else words
+    return list(SYMMETRIES) if words == ["all"] else words
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_words)]
@@ -79,7 +76,6 @@ RingSizes = Annotated[
     tuple[int, ...] | tuple[Literal["any", "none"]],
     BeforeValidator(_rings),
 ]
-Correction = Literal["merged", "reward_scaling", "flow_scaling", "none"]
 
 
 class MoleculeSettings(RunSettings):
@@ -227,7 +223,7 @@ class SampleSettings(MoleculeSettings):
     """Molecules of the library."""
     oracle_calls: int = 10000
     """Most molecules that are scored."""
-    symmetry: Correction = "merged"
+    symmetry: Symmetry = "merged"
     """How symmetric molecules are kept from being drawn too often or too seldom."""
     objective: Literal["trajectory_balance", "log_variance", "order_preserving"] = (
         "trajectory_balance"
@@ -262,7 +258,7 @@ class ExactSettings(MoleculeSettings):
 
     environment: Literal["fragments", "atoms"] = "atoms"
     """How molecules are built."""
-    symmetry: Annotated[tuple[Correction, ...], BeforeValidator(_corrections)] = CORRECTIONS
+    symmetry: Annotated[tuple[Symmetry, ...], BeforeValidator(_corrections)] = SYMMETRIES
     """The corrections to compare."""
     draws: Count = 100_000
     """Molecules drawn from the trained sampler for the test of goodness of fit."""

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from gfncore.command_line import Flag
 from molgen.cli import options
 from molgen.cli.options import RUN, SPACE
+from molgen.environments import Symmetry
 
 __all__ = ["sample"]
 
@@ -33,10 +34,7 @@ def sample(
     samples: Annotated[int | None, Parameter(group=RUN, show_default="1000")] = None,
     oracle_calls: Annotated[int | None, Parameter(group=RUN, show_default="10000")] = None,
     budget: Annotated[str | None, Parameter(group=RUN, show_default="5m")] = None,
-    symmetry: Annotated[
-        Literal["merged", "reward_scaling", "flow_scaling", "none"] | None,
-        Parameter(group=RUN, show_default="merged"),
-    ] = None,
+    symmetry: Annotated[Symmetry | None, Parameter(group=RUN, show_default="merged")] = None,
     objective: Annotated[
         Literal["trajectory_balance", "log_variance", "order_preserving"] | None,
         Parameter(group=RUN, show_default="trajectory_balance"),

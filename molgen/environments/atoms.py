@@ -29,15 +29,15 @@ from gfncore.environment import Actions, GraphBatch
 from gfncore.errors import UserError
 from gfncore.keys import key_bytes
 from gfncore.policies import HeadSpec
+from molgen.environments import check_symmetry
 from molgen.environments.molecule_forms import MoleculeForms, Rules
 from molgen.graph import FINISHED, AtomTable, GraphStates, canonical_states, state_keys
 from molgen.kernels import atoms_graph_numba as drawing
 from molgen.kernels import atoms_numba as kernels
 from molgen.rdkit_bridge import core_of_smiles
 
-__all__ = ["SYMMETRIES", "AtomEnvironment"]
+__all__ = ["AtomEnvironment"]
 
-SYMMETRIES = ("merged", "reward_scaling", "flow_scaling", "none")
 ANY_RINGS = 1_000_000
 
 Five = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -77,6 +77,9 @@ class AtomEnvironment:
         Widths of what a policy reads; see `gfncore.policies.Backbone`.
     heads : tuple of HeadSpec
         Stop; an atom of each kind at a node; a ring by distance; a bond's order; the first atom.
+    objectives : callable, optional
+        Figures of merit of finished states, float64 (B, K); not there unless the caller sets it.
+        See `gfncore.environment.ManyObjectives`.
 
     Raises
     ------
@@ -85,6 +88,7 @@ class AtomEnvironment:
     """
 
     is_tree = False
+    objectives: Callable[[GraphStates], np.ndarray]  # not there until it is set
 
     def __init__(
         self,
@@ -413,10 +417,7 @@ def _copied(states: GraphStates) -> Five:
 def _check(
     symmetry: str, max_atoms: int, ring_sizes: Sequence[int] | None, max_rings: int | None
 ) -> None:
-    if symmetry not in SYMMETRIES:
-        raise UserError(
-            f"symmetry: {symmetry!r} is not known; choose among {', '.join(SYMMETRIES)}"
-        )
+    check_symmetry(symmetry)
     if not 1 <= max_atoms <= symmetries.MAX_NODES:
         raise UserError(f"max_atoms: {max_atoms}; give 1 to {symmetries.MAX_NODES}")
     if ring_sizes and min(ring_sizes) < 3:

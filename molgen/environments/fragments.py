@@ -28,6 +28,7 @@ import torch
 from gfncore.environment import Actions, GraphBatch
 from gfncore.errors import UserError
 from gfncore.policies import HeadSpec
+from molgen.environments import check_symmetry
 from molgen.environments.fragment_molecules import FragmentMolecules
 from molgen.graph import FINISHED, MARKED, GraphStates, canonical_states, state_keys
 from molgen.kernels import fragments_numba as kernels
@@ -36,7 +37,6 @@ from molgen.vocabulary import LARGEST, Vocabulary
 
 __all__ = ["FragmentEnvironment"]
 
-SYMMETRIES = ("merged", "reward_scaling", "flow_scaling", "none")
 JOINED = 4  # the relation of a join in `kernels.graph_arrays`
 SPREAD = 0.7548776662466927  # its multiples, and its square's, fill a square evenly (Roberts 2018)
 
@@ -61,6 +61,9 @@ class FragmentEnvironment:
     ----------
     node_features, graph_types, relations, heads
         What a policy for this environment is made with.
+    objectives : callable, optional
+        Figures of merit of finished states, float64 (B, K); not there unless the caller sets it.
+        See `gfncore.environment.ManyObjectives`.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class FragmentEnvironment:
 
     is_tree = False
     relations = 2  # within a fragment, and across a join
+    objectives: Callable[[GraphStates], np.ndarray]  # not there until it is set
 
     def __init__(
         self,
@@ -81,8 +85,7 @@ class FragmentEnvironment:
         max_atoms: int = 45,
         core: str | None = None,
     ) -> None:
-        if symmetry not in SYMMETRIES:
-            raise UserError(f"symmetry is '{symmetry}'; choose among {', '.join(SYMMETRIES)}")
+        check_symmetry(symmetry)
         if not 1 <= max_atoms <= LARGEST:
             raise UserError(f"max_atoms is {max_atoms}; choose 1 to {LARGEST}")
         if max_fragments < 1:

@@ -8,7 +8,8 @@ import pytest
 
 from gfncore.configuration import settings_toml
 from gfncore.errors import UserError
-from molgen.settings import CORRECTIONS, open_scoring, resolve_exact, resolve_sample
+from molgen.environments import SYMMETRIES
+from molgen.settings import open_scoring, resolve_exact, resolve_sample
 
 SCORE = """
 [scoring]
@@ -61,7 +62,7 @@ def test_defaults_go_by_the_environment():
 def test_defaults_of_exact():
     settings = resolve_exact({"output": "out"})
     assert (settings.environment, settings.elements) == ("atoms", ("C", "N", "O"))
-    assert (settings.max_atoms, settings.symmetry) == (5, CORRECTIONS)
+    assert (settings.max_atoms, settings.symmetry) == (5, SYMMETRIES)
     assert settings.allowed_ring_sizes is None
 
 
@@ -75,7 +76,7 @@ def test_ring_sizes(text, sizes):
 
 @pytest.mark.parametrize(
     ("text", "names"),
-    [("all", CORRECTIONS), ("merged,none", ("merged", "none")), ("merged", ("merged",))],
+    [("all", SYMMETRIES), ("merged,none", ("merged", "none")), ("merged", ("merged",))],
 )
 def test_corrections_to_compare(text, names):
     assert resolve_exact({"output": "o", "symmetry": text}).symmetry == names
