@@ -150,8 +150,10 @@ class GraphBatch:
     ----------
     node_features : Tensor, shape(N, F), dtype=float32
     node_graph : Tensor, shape(N,), dtype=int64
-        Row of the state that a node belongs to; sorted. Every state has at least one node.
+        Row of the graph that a node belongs to; sorted. Every graph has at least one node.
     graph_type : Tensor, shape(B,), dtype=int64
+        States that read the same may share a graph, where nothing is asked of states themselves
+        (no `action_bias`, no flow): then there are fewer graphs than states.
         A category of the state, embedded and added to its nodes (e.g. which taxon comes next).
     edge_index : Tensor, shape(2, E), dtype=int64
         Source and target node of directed edges, as PyTorch Geometric has them.
@@ -161,7 +163,7 @@ class GraphBatch:
         As in the environment's list of actions, and in its order.
     action_index : Tensor, shape(A,), dtype=int64
         What the action's head reads: the node, the column of `edge_index`, the column of `pairs`,
-        or the state, by the kind of the head.
+        or the graph, by the kind of the head.
     action_head : Tensor, shape(A,), dtype=int64, optional
         Which of the policy's heads gives the logit. None: head 0 for all.
     action_column : Tensor, shape(A,), dtype=int64, optional

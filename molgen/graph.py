@@ -9,7 +9,7 @@ Glossary: B states in a batch, N nodes and M edges that there is room for, T kin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -17,7 +17,15 @@ from gfncore import symmetry
 from gfncore.errors import UserError
 from molgen.kernels import graph_numba as kernels
 
-__all__ = ["FINISHED", "MARKED", "AtomTable", "GraphStates", "canonical_states", "state_keys"]
+__all__ = [
+    "FINISHED",
+    "MARKED",
+    "AtomTable",
+    "GraphStates",
+    "canonical_states",
+    "state_keys",
+    "unmarked",
+]
 
 MARKED, FINISHED = 1, 2  # values of `GraphStates.stage`; 0 is a graph that is being built
 
@@ -210,3 +218,8 @@ def state_keys(states: GraphStates) -> np.ndarray:
     return kernels.hash_states(
         states.colour, states.n_nodes, states.edges, states.n_edges, states.stage, states.mark
     )
+
+
+def unmarked(states: GraphStates) -> GraphStates:
+    """The same molecules in the making, neither marked nor finished."""
+    return replace(states, stage=np.zeros_like(states.stage), mark=np.full_like(states.mark, -1))

@@ -17,7 +17,7 @@ from molgen.scoring import Scoring
 
 __all__ = ["FLOOR", "Reward"]
 
-FLOOR = 25.0  # nats below the reward of a perfect score
+FLOOR = 200.0  # nats below the reward of a perfect score
 
 
 class Reward:
@@ -33,18 +33,15 @@ class Reward:
     ----------
     environment : environment or None
         Set by the caller where `objectives` is asked for: it knows the SMILES of states.
+    floored : set of str
+        Molecules whose reward was raised to the floor, failed ones included.
     """
 
     def __init__(self, scoring: Scoring, exponent: float = 1.0) -> None:
         self.scoring = scoring
         self.exponent = exponent
         self.environment: Any = None
-        self._floored: set[str] = set()
-
-    @property
-    def floored(self) -> int:
-        """Distinct molecules whose reward was raised to the floor, failed ones included."""
-        return len(self._floored)
+        self.floored: set[str] = set()
 
     def __call__(self, smiles: Sequence[str]) -> np.ndarray:
         """log R of distinct canonical SMILES, nats; float64 (n,), finite."""
@@ -53,7 +50,7 @@ class Reward:
         good = total > 0.0
         log_reward[good] = self.exponent * np.log(total[good])
         low = ~(log_reward >= -FLOOR)
-        self._floored.update(np.array(list(smiles), object)[low].tolist())
+        self.floored.update(np.array(list(smiles), object)[low].tolist())
         return np.where(low, -FLOOR, log_reward)
 
     def objectives(self, states: Any) -> np.ndarray:

@@ -68,8 +68,11 @@ def _check_actions(environment: Environment, states: Any, actions: Actions) -> N
     assert np.array_equal(graph.action_state.numpy(), actions.state), (
         "the graph's actions are not those of forward_actions"
     )
-    assert len(graph.graph_type) == len(states), "not one graph a state"
-    nodes = np.bincount(graph.node_graph.numpy(), minlength=len(states))
+    n_graphs = len(graph.graph_type)
+    assert n_graphs == len(states) or (n_graphs < len(states) and graph.action_bias is None), (
+        "not one graph a state"
+    )
+    nodes = np.bincount(graph.node_graph.numpy(), minlength=n_graphs)
     assert (nodes > 0).all() and (np.diff(graph.node_graph.numpy()) >= 0).all(), "bad node_graph"
     if graph.action_bias is not None:
         assert bool(graph.action_bias.isfinite().all()), "action_bias is not finite"

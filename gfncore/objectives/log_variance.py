@@ -2,7 +2,9 @@
 
     f = log R + sum log P_B - sum log P_F,    loss = mean over the batch of (f - mean f)^2
 
-It is trajectory balance with the log Z that is best for the batch, so there is no Z to learn.
+It is trajectory balance with the log Z that is best for the batch, so there is no Z to learn. With
+a shape that grows linearly in place of the square, the median of f takes the place of its mean: a
+few draws of hardly any reward must not move what all others are held against.
 """
 
 from __future__ import annotations
@@ -26,11 +28,13 @@ class LogVariance(nn.Module):
     def __init__(self, loss_shape: str = "square") -> None:
         super().__init__()
         self.shape = shape(loss_shape)
+        self.robust = loss_shape != "square"
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss, float64 scalar."""
         log_weight = batch.log_reward + (batch.log_pb - batch.log_pf).sum(dim=1)
-        return self.shape(log_weight - log_weight.mean()).mean()
+        centre = log_weight.detach().median() if self.robust else log_weight.mean()
+        return self.shape(log_weight - centre).mean()
 
     def log_partition(self, batch: ScoredTrajectories) -> float:
         """The batch mean of f: the log Z that the batch implies, exact once the loss is zero."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import replace
 
 import numpy as np
 
 from gfncore.keys import key_bytes, unique_keys
 from molgen.covers import Covers
 from molgen.fragment_reading import canonical_smiles
-from molgen.graph import GraphStates, state_keys
+from molgen.graph import GraphStates, state_keys, unmarked
 from molgen.kernels.smiles_numba import write_smiles
 from molgen.vocabulary import Vocabulary
 
@@ -48,9 +47,7 @@ class FragmentMolecules:
         executor : Executor, optional
             Makes SMILES canonical, in chunks.
         """
-        plain = replace(
-            states, stage=np.zeros_like(states.stage), mark=np.full_like(states.mark, -1)
-        )
+        plain = unmarked(states)
         first, inverse = unique_keys(state_keys(plain))
         names = key_bytes(state_keys(plain.take(first)))
         if len(self.known) > REMEMBERED:

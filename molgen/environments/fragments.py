@@ -27,10 +27,11 @@ import torch
 
 from gfncore.environment import Actions, GraphBatch
 from gfncore.errors import UserError
+from gfncore.keys import unique_keys
 from gfncore.policies import HeadSpec
 from molgen.environments import check_symmetry
 from molgen.environments.fragment_molecules import FragmentMolecules
-from molgen.graph import FINISHED, MARKED, GraphStates, canonical_states, state_keys
+from molgen.graph import FINISHED, MARKED, GraphStates, canonical_states, state_keys, unmarked
 from molgen.kernels import fragments_numba as kernels
 from molgen.kernels.fragments_graph_numba import graph_arrays
 from molgen.vocabulary import LARGEST, Vocabulary
@@ -104,8 +105,8 @@ class FragmentEnvironment:
         self._molecules = FragmentMolecules(v, core is not None, max_fragments)
         self._make_tables()
         self._make_first_states()
-        self.node_features = len(v.kinds) + 7 + 2 * self._orbit_weight.shape[1]
-        self.graph_types = 2 * (max_fragments + 1)
+        self.node_features = len(v.kinds) + 6 + 2 * self._orbit_weight.shape[1]
+        self.graph_types = max_fragments + 1
         self.heads = (
             HeadSpec("graph", 1),
             HeadSpec("node", 1),
@@ -304,13 +305,15 @@ class FragmentEnvironment:
         the marked atom), first fragment (graph).
         """
         v = self.vocabulary
+        # a marked state reads what the unmarked one does: one graph for both, embedded once
+        first, graph = unique_keys(state_keys(unmarked(states)))
         features, first_node, node_graph, graph_type, edge_index, edge_type = graph_arrays(
-            states.colour, states.n_nodes, states.edges, states.n_edges, states.stage, states.mark,
+            states.colour[first], states.n_nodes[first], states.edges[first], states.n_edges[first],
             v.orbit_kind, v.orbit_open, v.orbit_hydrogens, self._orbit_is_core,
             self._orbit_weight, len(v.kinds), self.max_atoms, self.max_fragments,
         )  # fmt: skip
         state, _, _, head, node, column = self._forward_lists(states)
-        index = np.where(node >= 0, first_node[state] + node, state)
+        index = np.where(node >= 0, first_node[graph[state]] + node, graph[state])
         return GraphBatch(
             node_features=torch.from_numpy(features),
             node_graph=torch.from_numpy(node_graph),

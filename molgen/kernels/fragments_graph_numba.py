@@ -77,8 +77,6 @@ def graph_arrays(
     n_nodes,
     edges,
     n_edges,
-    stage,
-    mark,
     orbit_kind,
     orbit_open,
     orbit_hydrogens,
@@ -88,20 +86,20 @@ def graph_arrays(
     max_atoms,
     max_fragments,
 ):
-    """What the policy reads of each state; one blank node stands for the empty state.
+    """What the policy reads of each molecule; one blank node stands for the empty state.
 
     Messages reach a few bonds far, so each node also has sums of `orbit_weight` over all atoms
     (columns: quantities), which count less the further they are.
 
     Returns
     -------
-    features : ndarray, shape(N, n_kinds + 7 + 2 W), dtype=float32
-        Kind of atom as one-hot; hydrogens, places left, marked, core, empty; atoms and pieces of
+    features : ndarray, shape(N, n_kinds + 6 + 2 W), dtype=float32
+        Kind of atom as one-hot; hydrogens, places left, core, empty; atoms and pieces of
         the state as shares of the most there may be; the sums, for both rates of decay.
     first_node : ndarray, shape(B + 1,), dtype=int64
     node_graph : ndarray, shape(N,), dtype=int64
     graph_type : ndarray, shape(B,), dtype=int64
-        ``marked * (max_fragments + 1) + pieces``.
+        Number of pieces.
     edge_index : ndarray, shape(2, E), dtype=int64
         Each bond in both directions.
     edge_type : ndarray, shape(E,), dtype=int64
@@ -114,7 +112,7 @@ def graph_arrays(
         first_node[i + 1] = first_node[i] + max(1, n_nodes[i])
         total += 2 * n_edges[i]
     n_weights = orbit_weight.shape[1]
-    features = np.zeros((first_node[b], n_kinds + 7 + 2 * n_weights), np.float32)
+    features = np.zeros((first_node[b], n_kinds + 6 + 2 * n_weights), np.float32)
     node_graph = np.empty(first_node[b], np.int64)
     graph_type = np.empty(b, np.int64)
     edge_index = np.empty((2, total), np.int64)
@@ -132,10 +130,10 @@ def graph_arrays(
             edge_index[0, k], edge_index[1, k], edge_type[k] = u, v, kind
             edge_index[0, k + 1], edge_index[1, k + 1], edge_type[k + 1] = v, u, kind
             k += 2
-        graph_type[i] = (stage[i] == 1) * (max_fragments + 1) + pieces
+        graph_type[i] = pieces
         node_graph[start : first_node[i + 1]] = i
         if n == 0:
-            features[start, n_kinds + 4] = 1.0
+            features[start, n_kinds + 3] = 1.0
             continue
         _open_left(colour[i], n, edges[i], m, orbit_open, left)
         for u in range(n):
@@ -144,10 +142,8 @@ def graph_arrays(
             row[orbit_kind[orbit]] = 1.0
             row[n_kinds] = (orbit_hydrogens[orbit] + left[u]) / 3.0
             row[n_kinds + 1] = left[u]
-            row[n_kinds + 3] = orbit_is_core[orbit]
-            row[n_kinds + 5] = n / max_atoms
-            row[n_kinds + 6] = pieces / max_fragments
-        if mark[i] >= 0:
-            features[start + mark[i], n_kinds + 2] = 1.0
-        _add_sums(colour[i], n, edges[i], m, orbit_weight, features[start:], n_kinds + 7)
+            row[n_kinds + 2] = orbit_is_core[orbit]
+            row[n_kinds + 4] = n / max_atoms
+            row[n_kinds + 5] = pieces / max_fragments
+        _add_sums(colour[i], n, edges[i], m, orbit_weight, features[start:], n_kinds + 6)
     return features, first_node, node_graph, graph_type, edge_index, edge_type
