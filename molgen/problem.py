@@ -40,13 +40,15 @@ def make_environment(
     """
     assert settings.max_atoms is not None
     if settings.environment == "atoms":
-        assert settings.elements is not None
+        assert settings.elements is not None and settings.strained is not None
         return AtomEnvironment(
             AtomTable.of(settings.elements),
             settings.max_atoms,
             score,
             symmetry=symmetry,
             ring_sizes=settings.allowed_ring_sizes,
+            max_rings=settings.most_rings,
+            strained=settings.strained,
             core=settings.core,
         )
     assert settings.max_fragments is not None

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _ONLY = {
-    "atoms": ("elements", "ring_sizes"),
+    "atoms": ("elements", "ring_sizes", "max_rings", "strained"),
     "fragments": ("fragments", "max_fragments"),
 }
 """Settings that mean something in one environment alone."""
@@ -69,6 +69,15 @@ def _rings(value: Any) -> Any:
 def _corrections(value: Any) -> Any:
     words = _words(value)
     return list(SYMMETRIES) if words == ["all"] else words
+
+
+def _ring_count(value: Any) -> Any:
+    if not isinstance(value, str) or value == "any":
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no number of rings; write 6, or 'any'") from None
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_words)]
@@ -103,6 +112,10 @@ class MoleculeSettings(RunSettings):
     """Kinds of atom (environment ``atoms``)."""
     ring_sizes: RingSizes | None = None
     """Sizes of rings allowed (environment ``atoms``)."""
+    max_rings: Annotated[int | Literal["any"], BeforeValidator(_ring_count)] | None = None
+    """Most rings of a molecule (environment ``atoms``)."""
+    strained: bool | None = None
+    """Whether rings may have triple bonds and cumulated double bonds (environment ``atoms``)."""
     fragments: str | None = None
     """File of fragments (environment ``fragments``); None for the one that comes with molgen."""
     max_fragments: int | None = None
@@ -141,6 +154,11 @@ class MoleculeSettings(RunSettings):
         if self.ring_sizes == ("none",):
             return ()
         return tuple(int(size) for size in self.ring_sizes or ())
+
+    @property
+    def most_rings(self) -> int | None:
+        """Most rings of a molecule; None for any number."""
+        return self.max_rings if isinstance(self.max_rings, int) else None
 
     def open_scoring(self, **options: Any) -> Scoring:
         """Return the scoring asked for; see :func:`open_scoring`."""
@@ -197,6 +215,13 @@ class MoleculeSettings(RunSettings):
             raise ValueError("a ring has 3 atoms or more; write sizes as 5,6")
         return value
 
+    @field_validator("max_rings")
+    @classmethod
+    def _max_rings(cls, value: int | str | None) -> int | str | None:
+        if isinstance(value, int) and value < 0:
+            raise ValueError(f"{value} is no number of rings; give 0 or more, or any")
+        return value
+
     @field_validator("max_atoms", "max_fragments")
     @classmethod
     def _positive(cls, value: int | None) -> int | None:
@@ -214,6 +239,8 @@ class SampleSettings(MoleculeSettings):
         "atoms": {
             "elements": ("C", "N", "O", "F", "S", "Cl"),
             "ring_sizes": (5, 6),
+            "max_rings": 6,
+            "strained": False,
             "max_atoms": 30,
         },
         "fragments": {"max_fragments": 8, "max_atoms": 45},
@@ -252,7 +279,13 @@ class ExactSettings(MoleculeSettings):
 
     COMMAND: ClassVar[str] = "molgen exact"
     LIMITS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "atoms": {"elements": ("C", "N", "O"), "ring_sizes": ("any",), "max_atoms": 5},
+        "atoms": {
+            "elements": ("C", "N", "O"),
+            "ring_sizes": ("any",),
+            "max_rings": "any",
+            "strained": True,
+            "max_atoms": 5,
+        },
         "fragments": {"max_fragments": 3, "max_atoms": 45},
     }
 

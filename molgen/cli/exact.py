@@ -24,6 +24,8 @@ def exact(
     elements: Annotated[str | None, Parameter(group=SPACE, show_default="C,N,O")] = None,
     max_atoms: Annotated[int | None, Parameter(group=SPACE, show_default="5")] = None,
     ring_sizes: Annotated[str | None, Parameter(group=SPACE, show_default="any")] = None,
+    max_rings: Annotated[str | None, Parameter(group=SPACE, show_default="any")] = None,
+    strained: Annotated[bool | None, Parameter(group=SPACE, show_default="yes")] = None,
     fragments: options.FragmentFile = None,
     max_fragments: Annotated[int | None, Parameter(group=SPACE, show_default="3")] = None,
     core: options.Core = None,
@@ -66,6 +68,10 @@ def exact(
         Most heavy atoms of a molecule; with fragments, 45 unless given.
     ring_sizes
         Sizes of rings when building from atoms, such as 5,6; or any, or none.
+    max_rings
+        Most rings of a molecule when building from atoms, or any.
+    strained
+        Whether rings may have triple or cumulated double bonds when building from atoms.
     fragments
         File of fragments.
     max_fragments

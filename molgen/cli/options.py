@@ -41,5 +41,5 @@ Device = Annotated[Literal["auto", "cpu", "cuda"] | None, Parameter(group=RUN, s
 
 
 def said(given: dict[str, Any]) -> dict[str, Any]:
-    """Return what the command line says of settings: what was given, the file of them left out."""
-    return {key: value for key, value in given.items() if key != "config" and value is not False}
+    """Return what the command line says of settings: all but the file of them."""
+    return {key: value for key, value in given.items() if key != "config"}

@@ -31,6 +31,8 @@ def sample(
     fragments: options.FragmentFile = None,
     elements: options.Elements = None,
     ring_sizes: options.RingSizes = None,
+    max_rings: Annotated[str | None, Parameter(group=SPACE, show_default="6")] = None,
+    strained: Annotated[bool | None, Parameter(group=SPACE, show_default="no")] = None,
     samples: Annotated[int | None, Parameter(group=RUN, show_default="1000")] = None,
     oracle_calls: Annotated[int | None, Parameter(group=RUN, show_default="10000")] = None,
     budget: Annotated[str | None, Parameter(group=RUN, show_default="5m")] = None,
@@ -87,6 +89,10 @@ def sample(
         Kinds of atom when building from atoms, such as C,N,O,F,S,Cl.
     ring_sizes
         Sizes of rings when building from atoms, such as 5,6; or any, or none.
+    max_rings
+        Most rings of a molecule when building from atoms, or any.
+    strained
+        Whether rings may have triple or cumulated double bonds when building from atoms.
     samples
         Molecules of the library.
     oracle_calls

@@ -117,6 +117,11 @@ class AtomEnvironment:
                 raise UserError(
                     f"core: it has {len(graph[0])} atoms, but max_atoms is {max_atoms}; raise that"
                 )
+            rings_of_core = len(graph[1]) - len(graph[0]) + 1
+            if max_rings is not None and rings_of_core > max_rings:
+                raise UserError(
+                    f"core: it has {rings_of_core} rings, but max_rings is {max_rings}; raise that"
+                )
         rings = ANY_RINGS if max_rings is None else max_rings
         rules = Rules.of(table, max_atoms, ring_sizes, rings, strained, graph, growth)
         self.rules = rules

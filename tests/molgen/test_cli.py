@@ -143,10 +143,12 @@ def test_first_words_come_within_a_second(tmp_path):
 
 def test_sample_hands_on_what_was_said(captured, tmp_path):
     arguments = ["--environment", "atoms", "--elements", "C,N", "--ring-sizes", "none"]
+    arguments += ["--max-rings", "2", "--strained"]
     arguments += ["--samples", "50", "--reward-exponent", "4", "--core", "c1ccccc1[*]", "-q"]
     assert main(["sample", "-o", str(tmp_path / "o"), *arguments]) == 0
     (settings,) = captured
     assert (settings.elements, settings.allowed_ring_sizes) == (("C", "N"), ())
+    assert (settings.most_rings, settings.strained) == (2, True)
     assert (settings.samples, settings.reward_exponent) == (50, 4.0)
     assert (settings.core, settings.quiet, settings.force) == ("c1ccccc1[*]", True, False)
 
@@ -164,8 +166,10 @@ def test_a_run_is_repeated_by_its_run_toml(captured, tmp_path):
 
 
 def test_exact_hands_on_what_was_said(captured, tmp_path):
-    assert main(["exact", "-o", str(tmp_path), "--max-atoms", "4", "--symmetry", "merged"]) == 0
+    arguments = ["--max-atoms", "4", "--symmetry", "merged", "--no-strained"]
+    assert main(["exact", "-o", str(tmp_path), *arguments]) == 0
     assert (captured[0].max_atoms, captured[0].symmetry) == (4, ("merged",))
+    assert captured[0].strained is False
 
 
 def test_score_uses_good_lines_and_says_so(molecules, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gfncore.environment import ManyObjectives
 from gfncore.errors import UserError
 from molgen.environments.atoms import AtomEnvironment
 from molgen.environments.fragments import FragmentEnvironment
@@ -48,6 +49,16 @@ def test_ring_sizes_reach_the_environment(tmp_path):
     assert "C1CCC1" in found["4"] and "C1CC1" not in found["4"]
 
 
+def test_number_and_strain_of_rings_reach_the_environment(tmp_path):
+    given = {"environment": "atoms", "elements": "C", "max_atoms": 5, "ring_sizes": "any"}
+    one = environment_of(tmp_path, **given, max_rings=1, strained=False)
+    found = set(enumerate_space(one).molecules)
+    free = environment_of(tmp_path, **given, max_rings="any", strained=True)
+    more = set(enumerate_space(free).molecules) - found
+    assert "C1CCCC1" in found and {"C1CC2CC12", "C1#CCCC1"} <= more
+    assert isinstance(one, AtomEnvironment) and not isinstance(one, ManyObjectives)
+
+
 @pytest.mark.parametrize("symmetry", ["merged", "reward_scaling", "flow_scaling", "none"])
 def test_the_correction_is_the_one_asked_for(tmp_path, symmetry):
     settings = SampleSettings(
@@ -73,6 +84,7 @@ def test_a_file_of_fragments_and_a_core(tmp_path):
         ({"environment": "atoms", "elements": "C,Xx"}, "Xx"),
         ({"environment": "atoms", "core": "C1CC"}, "C1CC"),
         ({"environment": "atoms", "core": "CCCC", "max_atoms": 3}, "atoms"),
+        ({"environment": "atoms", "core": "C1CC2CC12", "max_rings": 1}, "max_rings"),
         ({"fragments": "nothing.smi"}, "nothing.smi"),
         ({"core": "c1ccccc1"}, "c1ccccc1"),
     ],

@@ -57,6 +57,8 @@ def test_defaults_go_by_the_environment():
     assert settings.elements == ("C", "N", "O", "F", "S", "Cl")
     assert settings.allowed_ring_sizes == (5, 6)
     assert (settings.max_atoms, settings.max_fragments) == (30, None)
+    assert (settings.most_rings, settings.strained) == (6, False)
+    assert resolve_sample({"output": "out"}).strained is None
 
 
 def test_defaults_of_exact():
@@ -64,6 +66,7 @@ def test_defaults_of_exact():
     assert (settings.environment, settings.elements) == ("atoms", ("C", "N", "O"))
     assert (settings.max_atoms, settings.symmetry) == (5, SYMMETRIES)
     assert settings.allowed_ring_sizes is None
+    assert (settings.most_rings, settings.strained) == (None, True)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +75,14 @@ def test_defaults_of_exact():
 def test_ring_sizes(text, sizes):
     settings = resolve_sample({"output": "o", "environment": "atoms", "ring_sizes": text})
     assert settings.allowed_ring_sizes == sizes
+
+
+@pytest.mark.parametrize(("text", "most"), [("any", None), ("3", 3), (0, 0)])
+def test_number_of_rings(text, most, config):
+    settings = resolve_sample({"output": "o", "environment": "atoms", "max_rings": text})
+    assert settings.most_rings == most
+    again = resolve_sample({"output": "o"}, config(settings_toml(settings)))
+    assert again.most_rings == most
 
 
 @pytest.mark.parametrize(
@@ -135,6 +146,9 @@ def test_resume_takes_up_the_settings_of_the_run(tmp_path, config):
         ({"environment": "atoms", "max_fragments": 3}, "--max-fragments belongs to the"),
         ({"environment": "atoms", "ring_sizes": "2"}, "--ring-sizes: a ring has 3 atoms or more"),
         ({"environment": "atoms", "ring_sizes": "5,x"}, "write them as 5,6, or 'any'"),
+        ({"environment": "atoms", "max_rings": "few"}, "write 6, or 'any'"),
+        ({"environment": "atoms", "max_rings": -1}, "--max-rings: -1 is no number of rings"),
+        ({"strained": False}, "--strained belongs to the environment atoms"),
         ({"environment": "atoms", "elements": "C,C"}, "--elements: give each kind of atom once"),
         ({"max_atoms": 0}, "--max-atoms: 0 leaves no molecule to build"),
         ({"oracle_calls": 0}, "--oracle-calls: 0 calls score no molecule"),
