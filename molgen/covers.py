@@ -14,11 +14,10 @@ import numpy as np
 from gfncore.keys import unique_keys
 from molgen.graph import FINISHED, GraphStates, canonical_states, state_keys
 from molgen.kernels.covers_numba import covers_of_molecules
+from molgen.kernels.fragments_numba import JOIN
 from molgen.vocabulary import Vocabulary
 
 __all__ = ["Covers"]
-
-JOIN = 8
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from molgen.kernels.fragments_numba import JOIN, open_left
+
 __all__ = ["graph_arrays"]
 
-JOIN = 8
 NEAR, FAR = 0.6, 0.9  # what a bond's distance takes from the weight of an atom
-
-
-@njit(cache=True, nogil=True)
-def _open_left(colour, n, edges, m, orbit_open, left):
-    """Places left at each atom of one state, into `left`."""
-    for u in range(n):
-        left[u] = orbit_open[colour[u]]
-    for e in range(m):
-        if edges[e, 2] >= JOIN:
-            left[edges[e, 0]] -= 1
-            left[edges[e, 1]] -= 1
 
 
 @njit(cache=True, nogil=True)
@@ -135,7 +125,7 @@ def graph_arrays(
         if n == 0:
             features[start, n_kinds + 3] = 1.0
             continue
-        _open_left(colour[i], n, edges[i], m, orbit_open, left)
+        open_left(colour[i], n, edges[i], m, orbit_open, left)
         for u in range(n):
             orbit = colour[i, u]
             row = features[start + u]

@@ -10,14 +10,16 @@ import numpy as np
 from numba import njit
 
 __all__ = [
+    "JOIN",
     "attach",
     "backward_lists",
     "forward_lists",
+    "open_left",
     "piece_counts",
     "remove_pieces",
 ]
 
-JOIN = 8
+JOIN = 8  # added to the colour of a bond between two fragments
 STOP_HEAD, MARK_HEAD, ATTACH_HEAD, FIRST_HEAD = 0, 1, 2, 3
 
 
@@ -35,7 +37,7 @@ def piece_counts(n_nodes, edges, n_edges):
 
 
 @njit(cache=True, nogil=True)
-def _open_left(colour, n, edges, m, orbit_open, left):
+def open_left(colour, n, edges, m, orbit_open, left):
     """Places left at each atom of one state, into `left`."""
     for u in range(n):
         left[u] = orbit_open[colour[u]]
@@ -128,7 +130,7 @@ def forward_lists(
             if filling:
                 state[k], action[k], action_class[k], head[k] = i, 0, 0, STOP_HEAD
             k += 1
-            _open_left(colour[i], n, edges[i], n_edges[i], orbit_open, left)
+            open_left(colour[i], n, edges[i], n_edges[i], orbit_open, left)
             pieces = 1
             for e in range(n_edges[i]):
                 pieces += edges[i, e, 2] >= JOIN

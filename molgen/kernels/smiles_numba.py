@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["write_smiles"]
+from molgen.kernels.fragments_numba import JOIN
 
-JOIN = 8
+__all__ = ["write_smiles"]
 
 
 @njit(cache=True, nogil=True)
