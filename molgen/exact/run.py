@@ -74,7 +74,7 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
         )
         if reward.floored:
             progress.warn(
-                f"{reward.floored:,} molecules have a score of zero, or none; they count as "
+                f"{len(reward.floored):,} molecules have a score of zero, or none; they count as "
                 "exp(-25)"
             )
         corrections = {}

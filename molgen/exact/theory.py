@@ -9,7 +9,9 @@ are the fragments that it was built from (none for atoms):
     flow_scaling            R(x)             the steps' ratios of s cancel those of the counts
     none                    R(x) / s(x)      symmetric molecules are drawn too rarely
 
-The sums over x are what each regime takes for Z.
+The sums over x are what each regime takes for Z. For an objective of whole trajectories the two
+ways of scaling are the same loss, as the steps' ratios telescope to s(x); they differ for objectives
+of single steps.
 """
 
 from __future__ import annotations
