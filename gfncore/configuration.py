@@ -12,9 +12,16 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+)
 
 from gfncore.durations import parse_duration
 from gfncore.errors import UserError
@@ -216,11 +223,21 @@ def _check_unchanged(
     defaults = {name: field.default for name, field in kind.model_fields.items()}
     for key, value in values.items():
         before = earlier.get(key, defaults.get(key))
-        if key not in kind.CONTINUABLE and value != before:
+        if key in kind.CONTINUABLE:
+            continue
+        if _as_read(kind, key, value) != _as_read(kind, key, before):
             raise UserError(
                 f"{_option(kind, key)} {value} differs from the run to resume ({path}: "
                 f"{before!r}); leave it out, or start a new run in another directory"
             )
+
+
+def _as_read(kind: type[RunSettings], key: str, value: Any) -> Any:
+    """A value as its field has it: ``C,N`` and ``["C", "N"]`` are the same."""
+    try:
+        return TypeAdapter(get_type_hints(kind, include_extras=True)[key]).validate_python(value)
+    except ValidationError:  # told when the settings are made
+        return value
 
 
 def _one_line(kind: type[RunSettings], error: ValidationError, origin: Mapping[str, str]) -> str:

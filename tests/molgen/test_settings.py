@@ -139,6 +139,22 @@ def test_resume_takes_up_the_settings_of_the_run(tmp_path, config):
         resolve_sample({"output": tmp_path, "resume": True, "reward": "qed"})
 
 
+def test_resume_knows_the_same_settings_written_otherwise(tmp_path):
+    atoms = {"output": tmp_path, "environment": "atoms"}
+    given = {"elements": "C,N", "ring_sizes": "5", "max_rings": "3", "strained": True}
+    first = resolve_sample({**atoms, **given})
+    (tmp_path / "run.toml").write_text(settings_toml(first))
+    assert resolve_sample({**atoms, **given, "resume": True}).elements == ("C", "N")
+    for other in (
+        {"elements": "C"},
+        {"ring_sizes": "any"},
+        {"max_rings": "x"},
+        {"strained": False},
+    ):
+        with pytest.raises(UserError, match="differs from the run to resume"):
+            resolve_sample({**atoms, **other, "resume": True})
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
