@@ -112,10 +112,7 @@ class _Run:
         seed = int(self.rng("policy").integers(2**31))
         policy = make_policy(self.environment, seed=seed, device=self.device)
         name = self.settings.objective
-        if name == "order_preserving":
-            objective = make_objective("pareto" if self.scoring.n_objectives > 1 else name)
-        else:
-            objective = make_objective(name, loss_shape="pseudo_huber")
+        objective = make_objective(name, loss_shape="pseudo_huber")
         trainer = Trainer(
             self.environment,
             policy,
@@ -149,6 +146,8 @@ class _Run:
             "seconds": self.seconds(),
             "accurate": self.state.accurate,
             "ess_share": self.state.ess_share,
+            "warnings": self.state.warnings,
+            "floored": sorted(self.reward.floored),
             "scoring": scored,
         }
         save_checkpoint(self.checkpoint, self.trainer, extra, arrays)
@@ -161,6 +160,8 @@ class _Run:
         state = self.state
         state.blocks, state.seconds = extra["blocks"], extra["seconds"]
         state.accurate, state.ess_share = extra["accurate"], extra["ess_share"]
+        state.warnings = list(dict.fromkeys([*extra["warnings"], *state.warnings]))
+        self.reward.floored = set(extra["floored"])
 
 
 def run_sample(settings: SampleSettings, progress: Progress) -> None:
@@ -207,16 +208,16 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
     """Blocks of training until the sampler is accurate, or calls or time are used up."""
     run.progress.phase("training the sampler")
     settings, state, trainer = run.settings, run.state, run.trainer
-    saved = time.monotonic()
+    saved, ended = time.monotonic(), ""
     while not state.accurate:
         if state.blocks and run.seconds() > TRAIN_SHARE * settings.budget_seconds:
-            run.warn(
+            ended = (
                 f"the budget of {settings.budget} ended the training before the accuracy aimed "
                 "for was reached: with the same seed, files may differ between machines"
             )
             break
-        if _calls_left(run) < BLOCK * ON_POLICY:
-            run.warn(
+        if _calls_left(run) < ON_POLICY:
+            ended = (
                 f"training ended when {run.scoring.calls:,} of {settings.oracle_calls:,} molecules "
                 "were scored, before the accuracy aimed for was reached; the rest is for the "
                 "draws. --oracle-calls allows more"
@@ -225,13 +226,15 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
         if state.blocks == 0:
             _start_log_z(run)
         for _ in range(BLOCK):
-            found = trainer.step()
-            metrics.write(found)
+            if _calls_left(run) < ON_POLICY:
+                break
+            metrics.write(trainer.step())
         state.blocks += 1
         detail = f"step {trainer.step_number}, {run.scoring.calls:,} molecules scored"
         best = float(trainer.replay.log_reward.max()) if trainer.replay is not None else math.nan
         exponent = settings.reward_exponent or 1.0
-        if state.blocks % PILOT_EVERY == 0 and settings.objective != "order_preserving":
+        judged = settings.objective != "order_preserving" and _calls_left(run) >= PILOT
+        if judged and state.blocks % PILOT_EVERY == 0:
             log_z, error, ess = _pilot(run)
             state.ess_share = ess / PILOT
             state.accurate = (
@@ -255,13 +258,16 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
             run.save()
             saved = time.monotonic()
     run.save()
+    if ended:  # not in the checkpoint: with more time or calls it need not be so
+        run.warn(ended)
 
 
 def _start_log_z(run: _Run) -> None:
     """Let a learned log Z start where the first draws of the untrained policy put it."""
     log_z = getattr(run.trainer.objective, "log_z", None)
-    if log_z is not None:
-        _, log_weights = _weighed(run, run.trainer.policy, PILOT // 4, run.rng("pilot"))
+    n = min(PILOT // 4, _calls_left(run) - ON_POLICY)
+    if log_z is not None and n > 1:
+        _, log_weights = _weighed(run, run.trainer.policy, n, run.rng("pilot"))
         with torch.no_grad():
             log_z.fill_(float(log_weights.mean()))
 
@@ -394,7 +400,7 @@ def _finish(run: _Run) -> None:
         extra={
             "draws_in_library": int(count[keep].sum()),
             "draws_with_score_zero": int(count[table.total == 0.0].sum()),
-            "molecules_at_the_reward_floor": run.reward.floored,
+            "molecules_at_the_reward_floor": len(run.reward.floored),
             "filtered": run.scoring.filtered,
             "training_steps": run.trainer.step_number,
             "trajectories_trained": run.trainer.step_number * (ON_POLICY + REPLAYED),

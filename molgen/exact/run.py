@@ -16,7 +16,7 @@ from molgen.exact.comparison import compare
 from molgen.exact.space import Space, enumerate_space
 from molgen.exact.training import Recipe, train_policy
 from molgen.problem import make_environment
-from molgen.reward import Reward
+from molgen.reward import FLOOR, Reward
 from molgen.settings import ExactSettings
 
 __all__ = ["recipe_for", "run_exact"]
@@ -75,7 +75,7 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
         if reward.floored:
             progress.warn(
                 f"{len(reward.floored):,} molecules have a score of zero, or none; they count as "
-                "exp(-25)"
+                f"exp(-{FLOOR:g})"
             )
         corrections = {}
         for regime in settings.symmetry:

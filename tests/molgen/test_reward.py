@@ -10,7 +10,7 @@ import pytest
 from molgen.reward import FLOOR, Reward
 from molgen.scoring import Scoring
 
-SCORES = {"C": 1.0, "CC": 0.5, "CCC": 0.0, "CCCC": None, "CCCCC": 1e-30}
+SCORES = {"C": 1.0, "CC": 0.5, "CCC": 0.0, "CCCC": None, "CCCCC": 1e-300}
 
 
 def by_table(smiles):
@@ -30,7 +30,7 @@ def make_reward(exponent=1.0, **more):
 def test_log_of_the_power_of_the_score(exponent):
     reward = make_reward(exponent)
     assert reward(["C", "CC"]) == pytest.approx([0.0, exponent * np.log(0.5)])
-    assert reward.floored == 0
+    assert reward.floored == set()
 
 
 def test_zero_and_failed_scores_get_the_floor_and_are_counted_once():
@@ -38,7 +38,7 @@ def test_zero_and_failed_scores_get_the_floor_and_are_counted_once():
     for _ in range(2):
         found = reward(["CCC", "C", "CCCC", "CCCCC"])
         assert found == pytest.approx([-FLOOR, 0.0, -FLOOR, -FLOOR])
-    assert reward.floored == 3
+    assert reward.floored == {"CCC", "CCCC", "CCCCC"}
     assert reward.scoring.calls == 4
     assert sum(reward.scoring.failed.values()) == 1
 

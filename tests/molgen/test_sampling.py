@@ -1,0 +1,517 @@
+"""``molgen sample`` from settings to files: right, repeatable, resumable, whatever a score does.
+
+The constants of a run are made small, so that one takes a second or two; what they are does not
+matter to what is tested.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from gfncore.checkpoint import read_checkpoint
+from gfncore.errors import UserError
+from gfncore.evaluation import chi_squared
+from gfncore.exploration import sample_trajectories
+from gfncore.progress import Progress
+from molgen.cli.main import main
+from molgen.exact import enumerate_space, policy_distribution
+from molgen.settings import SampleSettings
+from molgen.writers import OUTPUT_NAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SMALL = {
+    "ON_POLICY": 16,
+    "REPLAYED": 16,
+    "BLOCK": 5,
+    "PILOT_EVERY": 2,
+    "PILOT": 64,
+    "FEWEST_STEPS": 20,
+    "ACCURATE_SHARE": 0.5,
+    "DRAW_BATCH": 100,
+    "CHECKPOINT_SECONDS": 0.0,
+}
+FRAGMENTS = "[*]C\n[*]O\n[*]c1ccccc1\n[*]C([*])=O\n[*]CC[*]\n[*]c1ccc([*])cc1\n"
+ATOMS = {"environment": "atoms", "elements": "C,O", "max_atoms": 4, "ring_sizes": "any"}
+# what says how long something took, or when
+TIMED = {"summary.json", "provenance.json", "report.html", "train.jsonl", "checkpoint"}
+
+
+class Interrupted(Progress):
+    """Ends the process, or this thread, at one of its updates."""
+
+    def __init__(self, at, kill=False):
+        super().__init__("molgen", quiet=True)
+        self.left = at
+        self.kill = kill
+
+    def update(self, **figures):
+        self.left -= 1
+        if self.left < 0:
+            if self.kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise KeyboardInterrupt
+        super().update(**figures)
+
+
+def run_small(output, progress=None, small=(), **settings):
+    """One run with small constants; the number of updates of its progress."""
+    from molgen import sampling
+
+    class Counting(Progress):
+        updates = 0
+
+        def update(self, **figures):
+            self.updates += 1
+            super().update(**figures)
+
+    progress = progress or Counting("molgen", quiet=True)
+    given = {"samples": 20, "budget": "10m", "seed": 3, "threads": 1, "quiet": True}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**SMALL, **dict(small)}.items():
+            patch.setattr(sampling, name, value)
+        with progress:
+            sampling.run_sample(SampleSettings(output=output, **given | settings), progress)
+    return getattr(progress, "updates", 0)
+
+
+def contents(output):
+    """The files that a seed determines, but for the settings."""
+    left_out = {*TIMED, "run.toml"}
+    return {path.name: path.read_bytes() for path in output.iterdir() if path.name not in left_out}
+
+
+def summary_of(output):
+    return json.loads((output / "summary.json").read_text())
+
+
+def library_of(output):
+    with (output / "library.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def untimed(path):
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if "seconds" not in k} for line in lines]
+
+
+def few_fragments(folder):
+    path = folder / "few.smi"
+    path.write_text(FRAGMENTS)
+    return {"fragments": str(path), "max_fragments": 5, "max_atoms": 24}
+
+
+def check_library(output):
+    """What must be true of every library."""
+    rows, summary = library_of(output), summary_of(output)
+    smiles = [row["smiles"] for row in rows]
+    assert smiles and len(smiles) == summary["n_unique"]
+    for text in smiles:
+        molecule = Chem.MolFromSmiles(text)
+        assert molecule is not None and Chem.MolToSmiles(molecule) == text
+    assert len(set(smiles)) == len(smiles)
+    assert summary["validity"] == 1.0
+    reward = np.array([float(row["reward"]) for row in rows])
+    assert (reward > 0).all() and (np.diff(reward) <= 0).all()
+    assert all(float(row["log_probability"]) <= 1e-6 for row in rows)
+    assert all(int(row["count"]) >= 1 for row in rows)
+    assert sum(int(row["count"]) for row in rows) == summary["extra"]["draws_in_library"]
+    assert (output / "library.smi").read_text().count("\n") == len(rows)
+    assert (output / "library.sdf").read_text().count("$$$$") == len(rows)
+    return rows, summary
+
+
+@pytest.fixture(scope="module")
+def atoms(tmp_path_factory):
+    """Output of one run in a space that can be enumerated."""
+    output = tmp_path_factory.mktemp("sampling") / "out"
+    run_small(output, **ATOMS, small={"FEWEST_STEPS": 60})
+    return output
+
+
+CALLS = 300
+LENGTH = """
+def score(smiles):
+    lengths = [len(s) for s in smiles]
+    return [0 if n % 5 == 0 else None if n % 7 == 0 else 1 / (1 + abs(n - 16)) for n in lengths]
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Settings, output and number of updates of a run that its oracle calls end."""
+    folder = tmp_path_factory.mktemp("sampling")
+    (folder / "mine.py").write_text(LENGTH)
+    component = {"type": "function", "params": {"function": "mine.py:score"}}
+    settings = {
+        **few_fragments(folder),
+        "oracle_calls": CALLS,
+        "scoring": {"component": [component]},
+        "scoring_directory": str(folder),
+    }
+    updates = run_small(folder / "out", **settings)
+    return settings, folder / "out", updates
+
+
+def test_all_files_are_there(atoms):
+    assert {path.name for path in atoms.iterdir()} == set(OUTPUT_NAMES) - {"pareto.csv"}
+    rows, summary = check_library(atoms)
+    assert len(rows) == 20
+    assert summary["warnings"] == [] and summary["oracle_failures"] == {}
+    assert summary["score"] == "qed" and summary["environment"] == "atoms"
+    extra = summary["extra"]
+    assert extra["training_steps"] >= 60
+    assert extra["trajectories_trained"] == 32 * extra["training_steps"]
+    assert set(extra["training_seconds_by_part"]) == {"sampling", "policy", "reward", "other"}
+    steps = [line["step"] for line in untimed(atoms / "train.jsonl")]
+    assert steps == sorted(steps) and steps[-1] == extra["training_steps"]
+
+
+@pytest.fixture(scope="module")
+def reopened(atoms):
+    """The run of `atoms` as its checkpoint has it, and its whole space."""
+    from molgen import sampling
+
+    settings = SampleSettings(output=atoms, threads=1, seed=3, samples=20, **ATOMS)
+    with Progress("molgen", quiet=True) as progress, ThreadPoolExecutor(1) as pool:
+        run = sampling._Run(settings, progress, pool)
+        run.restore(read_checkpoint(atoms / "checkpoint"))
+        space = enumerate_space(run.environment)
+        yield run, space, policy_distribution(space, run.trainer.averaged.policy)
+        run.scoring.close()
+
+
+def test_log_partition_is_that_of_the_whole_space(atoms, reopened):
+    _, space, _ = reopened
+    summary = summary_of(atoms)
+    error = summary["log_partition_se"]
+    assert 0 < error < 0.3
+    assert summary["log_partition"] == pytest.approx(space.log_partition, abs=4 * error)
+    assert 0.3 * summary["n_samples"] < summary["ess"] <= summary["n_samples"]
+
+
+def test_probabilities_are_those_of_the_policy(atoms, reopened):
+    _, space, probability = reopened
+    place = {smiles: i for i, smiles in enumerate(space.molecules)}
+    rows = library_of(atoms)
+    exact = np.log([probability[place[row["smiles"]]] for row in rows])
+    log_p = np.array([float(row["log_probability"]) for row in rows])
+    error = np.array([float(row["log_probability_se"]) for row in rows])
+    assert np.abs(log_p - exact).max() < 0.5
+    # the errors of ten trajectories are rough themselves
+    assert np.mean(np.abs(log_p - exact) < 4 * np.maximum(error, 1e-4)) >= 0.9
+
+
+def test_frequencies_are_the_probabilities(reopened):
+    run, space, probability = reopened
+    drawn = sample_trajectories(
+        run.merged, run.trainer.averaged.policy, 5000, np.random.default_rng(11)
+    )
+    place = {smiles: i for i, smiles in enumerate(space.molecules)}
+    rows = [place[smiles] for smiles in run.merged.smiles(drawn.terminals)]
+    counts = np.bincount(rows, minlength=len(place))
+    assert chi_squared(counts, probability).p_value > 0.001
+
+
+def test_oracle_calls_end_a_run_and_are_never_exceeded(finished):
+    _, output, _ = finished
+    rows, summary = check_library(output)
+    assert len(rows) == 20
+    assert summary["oracle_calls"] <= CALLS
+    assert summary["extra"]["training_steps"] >= 5
+    assert any("--oracle-calls" in warning for warning in summary["warnings"])
+
+
+COUNTING = """
+def score(smiles):
+    with open({path!r}, "a") as file:
+        file.writelines(s + "\\n" for s in smiles)
+    return [1 / len(s) for s in smiles]
+"""
+
+
+@pytest.mark.parametrize("calls", [3, 40, 100, 200])
+def test_the_score_is_asked_no_more_often_than_allowed(tmp_path, calls):
+    asked = tmp_path / "asked"
+    (tmp_path / "mine.py").write_text(COUNTING.format(path=str(asked)))
+    component = {"type": "function", "params": {"function": "mine.py:score"}}
+    run_small(
+        tmp_path / "out",
+        **few_fragments(tmp_path),
+        oracle_calls=calls,
+        samples=10,
+        scoring={"component": [component]},
+        scoring_directory=str(tmp_path),
+    )
+    _, summary = check_library(tmp_path / "out")
+    molecules = asked.read_text().splitlines()
+    assert len(molecules) == len(set(molecules)) == summary["oracle_calls"] <= calls
+    assert (summary["extra"]["training_steps"] > 0) == (calls >= 40)
+
+
+def test_the_same_seed_gives_the_same_files_with_more_threads_too(finished, tmp_path):
+    settings, output, _ = finished
+    run_small(tmp_path / "again", **settings, threads=2)
+    first, second = contents(output), contents(tmp_path / "again")
+    assert first.keys() == second.keys() and len(first) == 3
+    assert [name for name in first if first[name] != second[name]] == []
+    run_small(tmp_path / "other", **settings, seed=4)
+    assert contents(tmp_path / "other")["library.smi"] != first["library.smi"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(finished, tmp_path, share):
+    settings, output, updates = finished
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run_small(out, Interrupted(int(share * (updates - 1))), **settings)
+    assert not (out / "summary.json").exists()
+    run_small(out, resume=True, **settings)
+    assert contents(out) == contents(output)
+    assert untimed(out / "train.jsonl") == untimed(output / "train.jsonl")
+    whole, resumed = summary_of(output), summary_of(out)
+    for key in ("oracle_calls", "warnings", "log_partition", "ess", "oracle_failures"):
+        assert resumed[key] == whole[key]
+    key = "molecules_at_the_reward_floor"
+    assert resumed["extra"][key] == whole["extra"][key] > 0
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_been(finished, tmp_path):
+    settings, output, updates = finished
+    out = tmp_path / "out"
+    code = (
+        "import importlib.util, json, sys\n"
+        "spec = importlib.util.spec_from_file_location('runs', sys.argv[1])\n"
+        "runs = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(runs)\n"
+        "from pathlib import Path\n"
+        "progress = runs.Interrupted(int(sys.argv[3]), kill=True)\n"
+        "runs.run_small(Path(sys.argv[2]), progress, **json.loads(sys.argv[4]))\n"
+    )
+    arguments = [__file__, str(out), str(updates // 2), json.dumps(settings)]
+    result = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, check=False)
+    assert result.returncode == -signal.SIGKILL
+    assert (out / "checkpoint" / "checkpoint.json").exists()
+    run_small(out, resume=True, **settings)
+    assert contents(out) == contents(output)
+
+
+def test_a_finished_run_resumed_is_the_same_and_may_be_given_more(tmp_path):
+    settings = few_fragments(tmp_path)
+    out = tmp_path / "out"
+    run_small(out, **settings, oracle_calls=200)
+    first, before = contents(out), summary_of(out)
+    run_small(out, **settings, oracle_calls=200, resume=True)
+    assert contents(out) == first
+    run_small(out, **settings, oracle_calls=CALLS, resume=True)
+    after = summary_of(out)
+    assert after["extra"]["training_steps"] > before["extra"]["training_steps"]
+    assert before["oracle_calls"] < after["oracle_calls"] <= CALLS
+    check_library(out)
+
+
+@pytest.mark.parametrize("symmetry", ["reward_scaling", "flow_scaling", "none"])
+def test_other_corrections(tmp_path, symmetry):
+    run_small(tmp_path / "out", **ATOMS | {"max_atoms": 3}, symmetry=symmetry, samples=8)
+    _, summary = check_library(tmp_path / "out")
+    assert summary["symmetry"] == symmetry
+    assert len(summary["warnings"]) == (symmetry == "none")
+
+
+def test_log_variance_has_no_learned_partition(tmp_path):
+    run_small(tmp_path / "out", **ATOMS | {"max_atoms": 3}, objective="log_variance", samples=8)
+    _, summary = check_library(tmp_path / "out")
+    assert summary["extra"]["trained_log_partition"] is None
+    assert np.isfinite(summary["log_partition"])
+
+
+def test_order_preserving_with_one_objective(tmp_path):
+    settings = {**few_fragments(tmp_path), "oracle_calls": CALLS}
+    run_small(tmp_path / "out", **settings, objective="order_preserving")
+    _, summary = check_library(tmp_path / "out")
+    # the distribution that it aims for has no name
+    assert summary["log_partition"] is None and summary["ess"] is None
+    assert summary["extra"]["training_steps"] >= 5
+
+
+PARETO = {
+    "aggregation": "pareto",
+    "component": [
+        {"type": "qed"},
+        {"type": "weight", "transform": {"type": "reverse_sigmoid", "low": 100, "high": 250}},
+    ],
+}
+
+
+def test_order_preserving_with_two_objectives(tmp_path):
+    settings = {**few_fragments(tmp_path), "oracle_calls": CALLS, "scoring": PARETO}
+    run_small(tmp_path / "out", **settings, objective="order_preserving")
+    rows, summary = check_library(tmp_path / "out")
+    assert {"qed", "weight"} <= rows[0].keys()
+    with (tmp_path / "out" / "pareto.csv").open() as file:
+        front = list(csv.DictReader(file))
+    assert 1 <= len(front) == summary["n_pareto"] < len(rows)
+    assert summary["warnings"] and all("--oracle-calls" in w for w in summary["warnings"])
+
+
+def test_two_objectives_want_the_objective_that_knows_them(tmp_path):
+    settings = {**few_fragments(tmp_path), "oracle_calls": 150, "scoring": PARETO}
+    run_small(tmp_path / "out", **settings)
+    assert any("order_preserving" in w for w in summary_of(tmp_path / "out")["warnings"])
+
+
+def test_a_core_is_in_every_molecule(tmp_path):
+    settings = {**few_fragments(tmp_path), "oracle_calls": 200, "core": "[*]c1ccnc([*])c1"}
+    run_small(tmp_path / "out", **settings)
+    rows, _ = check_library(tmp_path / "out")
+    core = Chem.MolFromSmarts("c1ccncc1")
+    assert all(Chem.MolFromSmiles(row["smiles"]).HasSubstructMatch(core) for row in rows)
+
+
+FUNCTION = """
+def score(smiles):
+    if "CCO" in smiles:
+        raise ValueError("no ethanol")
+    return [0.0 if s == "CC" else None if s == "CO" else 1 / (1 + len(s)) for s in smiles]
+"""
+
+
+def test_a_function_of_the_user_and_what_it_cannot_score(tmp_path):
+    (tmp_path / "mine.py").write_text(FUNCTION)
+    component = {"type": "function", "name": "mine", "params": {"function": "mine.py:score"}}
+    run_small(
+        tmp_path / "out",
+        **ATOMS | {"max_atoms": 3},
+        scoring={"component": [component]},
+        scoring_directory=str(tmp_path),
+        samples=100,
+    )
+    rows, summary = check_library(tmp_path / "out")
+    smiles = {row["smiles"] for row in rows}
+    assert not smiles & {"CC", "CCO", "CO"}
+    assert {"C", "O"} <= smiles
+    assert summary["oracle_failures"] == {"mine: raised ValueError": 1, "mine: not a number": 1}
+    assert summary["extra"]["molecules_at_the_reward_floor"] == 3
+    assert any("could not be computed" in warning for warning in summary["warnings"])
+    assert len(rows) + 3 <= summary["oracle_calls"] < 40
+
+
+PROGRAM = """
+import json, os, sys, time
+for line in sys.stdin:
+    request = json.loads(line)
+    smiles = request["smiles"]
+    if "CO" in smiles:
+        os._exit(3)
+    if "CC" in smiles:
+        time.sleep(60)
+    if "C=O" in smiles:
+        print("Segmentation fault", flush=True)
+        continue
+    scores = [1 / (1 + len(s)) for s in smiles]
+    print(json.dumps({"id": request["id"], "scores": scores}), flush=True)
+"""
+
+
+def test_an_external_program_that_crashes_hangs_and_prints_rubbish(tmp_path):
+    (tmp_path / "score.py").write_text(PROGRAM)
+    component = {
+        "type": "external",
+        "name": "dock",
+        "params": {"command": [sys.executable, "-S", "score.py"], "time_limit": 0.7},
+    }
+    run_small(
+        tmp_path / "out",
+        **ATOMS | {"max_atoms": 3},
+        scoring={"component": [component]},
+        scoring_directory=str(tmp_path),
+        samples=100,
+    )
+    rows, summary = check_library(tmp_path / "out")
+    failures = summary["oracle_failures"]
+    assert sum(failures.values()) == 3
+    assert all(name.startswith("dock: ") for name in failures)
+    told = " ".join(failures)
+    assert "exit code 3" in told and "timed out" in told and "no JSON" in told
+    assert not {row["smiles"] for row in rows} & {"CO", "CC", "C=O"}
+    assert summary["extra"]["molecules_at_the_reward_floor"] == 3
+    assert len(rows) + 3 <= summary["oracle_calls"] < 40
+
+
+def test_a_score_that_is_always_zero(tmp_path):
+    (tmp_path / "mine.py").write_text("def score(smiles):\n    return [0.0] * len(smiles)\n")
+    component = {"type": "function", "params": {"function": "mine.py:score"}}
+    with pytest.raises(UserError, match="score above zero"):
+        run_small(
+            tmp_path / "out",
+            **ATOMS | {"max_atoms": 2},
+            scoring={"component": [component]},
+            scoring_directory=str(tmp_path),
+        )
+    assert not (tmp_path / "out" / "summary.json").exists()
+
+
+def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
+    from molgen import sampling
+
+    # never accurate enough; a block takes a second; no checkpoint but the last
+    monkeypatch.setattr(sampling._Run, "seconds", lambda run: float(run.state.blocks))
+    small = {"ACCURATE_SHARE": 2.0, "TRAIN_SHARE": 0.99, "CHECKPOINT_SECONDS": 1e9}
+    part, whole = tmp_path / "part", tmp_path / "whole"
+    for out, budget, resume, blocks in (
+        (part, "2s", False, 2),
+        (part, "4s", True, 4),
+        (whole, "4s", False, 4),
+    ):
+        run_small(out, small=small, **ATOMS, budget=budget, resume=resume)
+        summary = summary_of(out)
+        assert sum("budget" in warning for warning in summary["warnings"]) == 1
+        assert f"budget of {budget}" in summary["warnings"][0]
+        assert summary["extra"]["training_steps"] == SMALL["BLOCK"] * blocks
+    assert contents(part) == contents(whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--environment", "atoms", "--elements", "Xx"], "Xx"),
+        (["--fragments", "nothing.smi"], "nothing.smi"),
+        (["--core", "c1ccccc1"], "c1ccccc1"),
+        (["--reward", "qd"], "qed"),
+        (["--oracle-calls", "0"], "oracle"),
+    ],
+)
+def test_malformed_input_is_one_line_and_code_2(tmp_path, options, words, capsys):
+    out = tmp_path / "out"
+    assert main(["sample", "-o", str(out), "--budget", "5s", "--threads", "1", *options]) == 2
+    captured = capsys.readouterr()
+    errors = [line for line in captured.err.splitlines() if "error" in line]
+    assert len(errors) == 1 and errors[0].startswith("molgen: error: ")
+    assert words in errors[0]
+    assert "Traceback" not in captured.err and captured.out == ""
+    assert not (out / "summary.json").exists()
+
+
+def test_malformed_input_from_the_shell(tmp_path):
+    arguments = ["-o", str(tmp_path / "out"), "--environment", "atoms", "--elements", "Xx"]
+    result = subprocess.run(
+        [sys.executable, "-m", "molgen.cli.main", "sample", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("molgen: error: ")
