@@ -10,8 +10,8 @@ are the fragments that it was built from (none for atoms):
     none                    R(x) / s(x)      symmetric molecules are drawn too rarely
 
 The sums over x are what each regime takes for Z. For an objective of whole trajectories the two
-ways of scaling are the same loss, as the steps' ratios telescope to s(x); they differ for objectives
-of single steps.
+ways of scaling are the same loss, as the steps' ratios telescope to s(x); they differ for
+objectives of single steps.
 """
 
 from __future__ import annotations
