@@ -7,6 +7,7 @@ measures of a thousand molecules take a fraction of a second.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ __all__ = [
     "MODE_SCORE",
     "MODE_SIMILARITY",
     "Modes",
+    "ScaffoldCap",
     "find_modes",
     "internal_diversity",
     "morgan_fingerprints",
@@ -158,3 +160,39 @@ def find_modes(
 def murcko_scaffold(molecule: Chem.Mol) -> str:
     """Return the SMILES of the rings of a molecule and of what links them; empty without rings."""
     return Chem.MolToSmiles(GetScaffoldForMol(molecule))
+
+
+class ScaffoldCap:
+    """Lets in at most so many molecules of each scaffold: the first that come.
+
+    Molecules without rings have no scaffold and are all let in.
+
+    Parameters
+    ----------
+    most : int, optional
+        Molecules of a scaffold. None: any number.
+
+    Attributes
+    ----------
+    admitted : dict of str to None
+        SMILES of those let in, in the order in which they came.
+    refused : set of str
+        SMILES of the others.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self.most = most
+        self.admitted: dict[str, None] = {}
+        self.refused: set[str] = set()
+        self._taken: Counter[str] = Counter()
+
+    def offer(self, smiles: str) -> None:
+        """Let a molecule in, or refuse it; one that came before changes nothing."""
+        if smiles in self.admitted or smiles in self.refused:
+            return
+        scaffold = "" if self.most is None else murcko_scaffold(Chem.MolFromSmiles(smiles))
+        if scaffold and self._taken[scaffold] == self.most:
+            self.refused.add(smiles)
+            return
+        self._taken[scaffold] += 1
+        self.admitted[smiles] = None

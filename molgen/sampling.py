@@ -32,6 +32,7 @@ from gfncore.replay import Replay
 from gfncore.training import Trainer, TrainingSettings
 from gfncore.trajectories import score_backward
 from molgen.citations import ALWAYS_CITED, methods_of_settings
+from molgen.diversity import ScaffoldCap
 from molgen.library import Library, count_draws
 from molgen.policy import make_policy
 from molgen.probabilities import molecule_probabilities
@@ -297,6 +298,7 @@ class _Drawn:
     states: Any
     log_weights: np.ndarray
     unscored: int
+    cap: ScaffoldCap
 
 
 def _draw(run: _Run) -> _Drawn:
@@ -305,9 +307,9 @@ def _draw(run: _Run) -> _Drawn:
     policy = run.trainer.averaged.policy
     smiles: list[str] = []
     parts, weights = [], []
-    good: set[str] = set()
+    cap = ScaffoldCap(settings.max_per_scaffold)
     unscored = drawn = 0
-    while len(good) < settings.samples and drawn < MOST_DRAWS * settings.samples:
+    while len(cap.admitted) < settings.samples and drawn < MOST_DRAWS * settings.samples:
         batch = sample_trajectories(run.merged, policy, DRAW_BATCH, generator)
         log_pb = score_backward(run.merged, None, batch).sum(dim=1).cpu().numpy()
         assert batch.log_pf is not None
@@ -321,12 +323,14 @@ def _draw(run: _Run) -> _Drawn:
         here = [names[i] for i in known]
         smiles += here
         total = run.scoring.evaluate(here, canonical=True).total
-        good.update(name for name, score in zip(here, total, strict=True) if score > 0.0)
-        run.progress.update(detail=f"{len(good):,} molecules from {drawn:,} draws")
+        for name, score in zip(here, total, strict=True):
+            if score > 0.0:
+                cap.offer(name)
+        run.progress.update(detail=f"{len(cap.admitted):,} molecules from {drawn:,} draws")
         if unscored:
             break
     states = type(parts[0]).concat(parts)
-    return _Drawn(smiles, states, np.concatenate(weights), unscored)
+    return _Drawn(smiles, states, np.concatenate(weights), unscored, cap)
 
 
 def _known_after_scoring(run: _Run, names: list[str]) -> np.ndarray:
@@ -354,10 +358,18 @@ def _finish(run: _Run) -> None:
         )
     smiles, count, first = count_draws(drawn.smiles)
     table = run.scoring.evaluate(smiles, canonical=True)
-    keep = np.flatnonzero(table.total > 0.0)[: settings.samples]
+    admitted = [row for row, name in enumerate(smiles) if name in drawn.cap.admitted]
+    keep = np.array(admitted[: settings.samples], np.int64)
+    beyond = len(drawn.cap.refused)
+    if beyond:
+        run.progress.note(
+            f"{beyond:,} molecules were left out of the library: it has "
+            f"{settings.max_per_scaffold:,} of their scaffold (--max-per-scaffold)"
+        )
     if len(keep) < settings.samples:
+        beside = f" beside the {beyond:,} left out" if beyond else ""
         run.warn(
-            f"{len(keep):,} different molecules with a score above zero were found in "
+            f"{len(keep):,} different molecules with a score above zero were found{beside} in "
             f"{len(drawn.smiles):,} draws, and {settings.samples:,} were asked for"
         )
     if not len(keep):
@@ -400,6 +412,7 @@ def _finish(run: _Run) -> None:
         extra={
             "draws_in_library": int(count[keep].sum()),
             "draws_with_score_zero": int(count[table.total == 0.0].sum()),
+            "molecules_left_out_by_scaffold": beyond,
             "molecules_at_the_reward_floor": len(run.reward.floored),
             "filtered": run.scoring.filtered,
             "training_steps": run.trainer.step_number,

@@ -234,7 +234,11 @@ class SampleSettings(MoleculeSettings):
     """Settings of ``molgen sample``."""
 
     COMMAND: ClassVar[str] = "molgen sample"
-    CONTINUABLE: ClassVar[tuple[str, ...]] = (*MoleculeSettings.CONTINUABLE, "oracle_calls")
+    CONTINUABLE: ClassVar[tuple[str, ...]] = (
+        *MoleculeSettings.CONTINUABLE,
+        "oracle_calls",
+        "max_per_scaffold",
+    )
     LIMITS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "atoms": {
             "elements": ("C", "N", "O", "F", "S", "Cl"),
@@ -248,6 +252,8 @@ class SampleSettings(MoleculeSettings):
 
     samples: Count = 1000
     """Molecules of the library."""
+    max_per_scaffold: int | None = None
+    """Most molecules of the library that share a Murcko scaffold; None for any number."""
     oracle_calls: int = 10000
     """Most molecules that are scored."""
     symmetry: Symmetry = "merged"
@@ -258,6 +264,13 @@ class SampleSettings(MoleculeSettings):
     """What training makes small."""
     reward_exponent: float = 1.0
     """Molecules are drawn in proportion to the score raised to this power."""
+
+    @field_validator("max_per_scaffold")
+    @classmethod
+    def _max_per_scaffold(cls, value: int | None) -> int | None:
+        if value is not None and value < 1:
+            raise ValueError(f"{value} molecules of a scaffold are none; give 1 or more")
+        return value
 
     @field_validator("oracle_calls")
     @classmethod

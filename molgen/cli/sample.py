@@ -34,6 +34,7 @@ def sample(
     max_rings: Annotated[str | None, Parameter(group=SPACE, show_default="6")] = None,
     strained: Annotated[bool | None, Parameter(group=SPACE, show_default="no")] = None,
     samples: Annotated[int | None, Parameter(group=RUN, show_default="1000")] = None,
+    max_per_scaffold: Annotated[int | None, Parameter(group=RUN, show_default="any")] = None,
     oracle_calls: Annotated[int | None, Parameter(group=RUN, show_default="10000")] = None,
     budget: Annotated[str | None, Parameter(group=RUN, show_default="5m")] = None,
     symmetry: Annotated[Symmetry | None, Parameter(group=RUN, show_default="merged")] = None,
@@ -95,6 +96,8 @@ def sample(
         Whether rings may have triple or cumulated double bonds when building from atoms.
     samples
         Molecules of the library.
+    max_per_scaffold
+        Most molecules of the library that share a Murcko scaffold; the first drawn stay.
     oracle_calls
         Most molecules that are scored.
     budget

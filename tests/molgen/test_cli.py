@@ -143,12 +143,13 @@ def test_first_words_come_within_a_second(tmp_path):
 
 def test_sample_hands_on_what_was_said(captured, tmp_path):
     arguments = ["--environment", "atoms", "--elements", "C,N", "--ring-sizes", "none"]
-    arguments += ["--max-rings", "2", "--strained"]
+    arguments += ["--max-rings", "2", "--strained", "--max-per-scaffold", "3"]
     arguments += ["--samples", "50", "--reward-exponent", "4", "--core", "c1ccccc1[*]", "-q"]
     assert main(["sample", "-o", str(tmp_path / "o"), *arguments]) == 0
     (settings,) = captured
     assert (settings.elements, settings.allowed_ring_sizes) == (("C", "N"), ())
     assert (settings.most_rings, settings.strained) == (2, True)
+    assert settings.max_per_scaffold == 3
     assert (settings.samples, settings.reward_exponent) == (50, 4.0)
     assert (settings.core, settings.quiet, settings.force) == ("c1ccccc1[*]", True, False)
 

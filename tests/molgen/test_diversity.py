@@ -11,6 +11,7 @@ from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
 from molgen import diversity
 from molgen.diversity import (
+    ScaffoldCap,
     find_modes,
     internal_diversity,
     morgan_fingerprints,
@@ -106,3 +107,21 @@ def test_a_thousand_molecules_take_little_time():
     internal_diversity(bits)
     assert len(find_modes(bits, np.ones(1000))) == 1000
     assert time.perf_counter() - start < 5.0  # a quarter of a second on a free machine
+
+
+def test_the_first_of_a_scaffold_are_let_in():
+    cap = ScaffoldCap(2)
+    given = ["Cc1ccccc1", "CCO", "CCc1ccccc1", "Cc1ccccc1", "Oc1ccccc1", "CC", "C1CC1", "C"]
+    for smiles in given:
+        cap.offer(smiles)
+    assert list(cap.admitted) == ["Cc1ccccc1", "CCO", "CCc1ccccc1", "CC", "C1CC1", "C"]
+    assert cap.refused == {"Oc1ccccc1"}
+
+
+def test_without_a_number_all_of_a_scaffold_are_let_in():
+    cap = ScaffoldCap()
+    given = [f"{'C' * n}c1ccccc1" for n in range(1, 9)]
+    for smiles in [*given, *given]:
+        cap.offer(smiles)
+    assert list(cap.admitted) == given
+    assert not cap.refused

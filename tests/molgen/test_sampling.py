@@ -379,6 +379,24 @@ def test_a_core_is_in_every_molecule(tmp_path):
     assert all(Chem.MolFromSmiles(row["smiles"]).HasSubstructMatch(core) for row in rows)
 
 
+def test_molecules_beyond_the_cap_of_a_scaffold_are_left_out(tmp_path, monkeypatch):
+    notes = []
+    monkeypatch.setattr(Progress, "note", lambda progress, message: notes.append(message))
+    settings = {**few_fragments(tmp_path), "oracle_calls": 200}
+    out, key = tmp_path / "out", "molecules_left_out_by_scaffold"
+    run_small(out, **settings)
+    rows, summary = check_library(out)
+    scaffolds = [row["scaffold"] for row in rows if row["scaffold"]]
+    assert len(set(scaffolds)) < len(scaffolds) and summary["extra"][key] == 0 and not notes
+    run_small(out, **settings, max_per_scaffold=1, resume=True)  # the end alone differs
+    rows, summary = check_library(out)
+    scaffolds = [row["scaffold"] for row in rows if row["scaffold"]]
+    assert len(set(scaffolds)) == len(scaffolds) > 1
+    assert summary["extra"][key] > 0
+    assert [n.split()[0] for n in notes] == [str(summary["extra"][key])]
+    assert "left out of the library" in notes[0]
+
+
 FUNCTION = """
 def score(smiles):
     if "CCO" in smiles:

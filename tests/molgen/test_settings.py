@@ -167,6 +167,7 @@ def test_resume_knows_the_same_settings_written_otherwise(tmp_path):
         ({"strained": False}, "--strained belongs to the environment atoms"),
         ({"environment": "atoms", "elements": "C,C"}, "--elements: give each kind of atom once"),
         ({"max_atoms": 0}, "--max-atoms: 0 leaves no molecule to build"),
+        ({"max_per_scaffold": 0}, "--max-per-scaffold: 0 molecules of a scaffold are none"),
         ({"oracle_calls": 0}, "--oracle-calls: 0 calls score no molecule"),
         ({"reward_exponent": -1.0}, "--reward-exponent: -1.0 is no exponent"),
         ({"symmetry": "both"}, "--symmetry: 'both' is not offered; choose 'merged'"),
