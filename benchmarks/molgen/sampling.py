@@ -29,7 +29,6 @@ from benchmarks.machine import markdown_table, measured_on
 from benchmarks.molgen.training import new_trainer
 from benchmarks.phylogfn.likelihood import spread
 from gfncore.exploration import sample_trajectories
-from molgen.sampling import REPLAYED
 
 __all__ = ["Batch", "draw", "main", "n_valid"]
 
@@ -118,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     generator = np.random.default_rng(2)
     spawning = multiprocessing.get_context("spawn")
     with (
-        new_trainer(replayed=REPLAYED, threads=options.threads) as (trainer, _),
+        new_trainer(replayed=True, threads=options.threads) as (trainer, _),
         ProcessPoolExecutor(options.threads, mp_context=spawning) as processes,
     ):
         for _ in range(options.steps):

@@ -22,21 +22,17 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.machine import markdown_table, measured_on
 from benchmarks.phylogfn.likelihood import spread
-from gfncore.objectives import make_objective
-from gfncore.replay import Replay
-from gfncore.training import Trainer, TrainingSettings
+from gfncore.progress import Progress
+from gfncore.training import Trainer
 from molgen import sampling
-from molgen.policy import make_policy
-from molgen.problem import make_environment
-from molgen.reward import Reward
 from molgen.scoring import Scoring
 from molgen.settings import SampleSettings
 
@@ -73,54 +69,47 @@ class Round:
 
 @contextmanager
 def new_trainer(
-    *, replayed: int, reward: str = "qed", threads: int = 2, seed: int = 1
+    *, replayed: bool, threads: int = 2, seed: int = 1, **settings: Any
 ) -> Iterator[tuple[Trainer, Scoring]]:
-    """A trainer as `molgen sample` makes it, with its score; both end with the context.
+    """The trainer of a run of `molgen sample` on QED, with its score; both end with the context.
 
     Parameters
     ----------
-    replayed : int
-        Trajectories a step from replay.
-    reward : str
-        A score by its name.
+    replayed : bool
+        Whether trajectories come from replay, too, as in a run.
     threads : int
         Threads of the network, and workers of the score.
     seed : int
+    **settings
+        Of `SampleSettings`, in the place of the defaults.
     """
     torch.set_num_threads(1)  # as a run does: threads share chunks of a batch
     with (
         tempfile.TemporaryDirectory(prefix="training-") as scratch,
-        Scoring.preset(reward, workers=threads) as scoring,
+        Progress("molgen", quiet=True) as progress,
         ThreadPoolExecutor(threads) as pool,
     ):
-        given = SampleSettings(output=Path(scratch), reward=reward, seed=seed, threads=threads)
-        environment = make_environment(given, Reward(scoring), given.symmetry)
-        policy = make_policy(environment, seed=seed)
-        trainer = Trainer(
-            environment,
-            policy,
-            make_objective("trajectory_balance", loss_shape="pseudo_huber"),
-            TrainingSettings(
-                steps=10**9,
-                on_policy=sampling.ON_POLICY,
-                replay=replayed,
-                epsilon=sampling.EPSILON,
-                learning_rate=sampling.LEARNING_RATE,
-                log_z_learning_rate=sampling.LOG_Z_LEARNING_RATE,
-                clip_norm=sampling.CLIP_NORM,
-                average_decay=sampling.AVERAGE_DECAY,
-            ),
-            np.random.default_rng(seed),
-            replay=Replay(environment, sampling.REPLAY_CAPACITY) if replayed else None,
+        given = SampleSettings(
+            output=Path(scratch), reward="qed", seed=seed, threads=threads, device="cpu", **settings
         )
-        if threads > 1:
-            policy.pool = trainer.averaged.policy.pool = pool
-        yield trainer, scoring
+        # the program's own, so that what is timed is what users run
+        run = sampling._Run(given, progress, pool)
+        try:
+            sampling._start_log_z(run)
+            trainer = run.trainer
+            if not replayed:
+                trainer.replay, trainer.settings = None, replace(trainer.settings, replay=0)
+            yield trainer, run.scoring
+        finally:
+            run.scoring.close()
 
 
-def measure(replayed: int, threads: int, seconds: float, rounds: int) -> list[Round]:
+def measure(replayed: bool, threads: int, seconds: float, rounds: int) -> list[Round]:
     """Train for some seconds of all rounds together."""
-    with new_trainer(replayed=replayed, threads=threads) as (trainer, scoring):
+    with new_trainer(replayed=replayed, threads=threads, objective="trajectory_balance") as (
+        trainer,
+        scoring,
+    ):
         for _ in range(WARM_UP):
             trainer.step()
         return [_round(trainer, scoring, seconds / rounds) for _ in range(rounds)]
@@ -174,8 +163,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.seconds <= 0 or options.rounds < 1 or options.threads < 1:
         parser.error("--seconds must be above zero, --rounds and --threads at least 1")
     mixes = {
-        f"{sampling.ON_POLICY} drawn": 0,
-        f"{sampling.ON_POLICY} drawn, {sampling.REPLAYED} replayed": sampling.REPLAYED,
+        f"{sampling.ON_POLICY} drawn": False,
+        f"{sampling.ON_POLICY} drawn, {sampling.REPLAYED} replayed": True,
     }
     rows = [
         row(name, measure(replayed, options.threads, options.seconds, options.rounds))

@@ -15,7 +15,7 @@ from molgen.sampling import ON_POLICY, REPLAYED
 
 
 def test_counts_and_times_of_training_add_up() -> None:
-    rounds = measure(REPLAYED, threads=1, seconds=0.2, rounds=2)
+    rounds = measure(True, threads=1, seconds=0.2, rounds=2)
     assert len(rounds) == 2
     for one in rounds:
         assert one.steps >= 1 and one.seconds >= 0.1

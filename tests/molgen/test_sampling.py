@@ -42,6 +42,15 @@ SMALL = {
     "DRAW_BATCH": 100,
     "CHECKPOINT_SECONDS": 0.0,
 }
+GIVEN = {
+    "samples": 20,
+    "budget": "10m",
+    "seed": 3,
+    "threads": 1,
+    "objective": "trajectory_balance",
+    "reward_exponent": 1.0,
+    "quiet": True,
+}
 FRAGMENTS = "[*]C\n[*]O\n[*]c1ccccc1\n[*]C([*])=O\n[*]CC[*]\n[*]c1ccc([*])cc1\n"
 ATOMS = {"environment": "atoms", "elements": "C,O", "max_atoms": 4, "ring_sizes": "any"}
 # what says how long something took, or when
@@ -77,12 +86,11 @@ def run_small(output, progress=None, small=(), **settings):
             super().update(**figures)
 
     progress = progress or Counting("molgen", quiet=True)
-    given = {"samples": 20, "budget": "10m", "seed": 3, "threads": 1, "quiet": True}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**SMALL, **dict(small)}.items():
             patch.setattr(sampling, name, value)
         with progress:
-            sampling.run_sample(SampleSettings(output=output, **given | settings), progress)
+            sampling.run_sample(SampleSettings(output=output, **GIVEN | settings), progress)
     return getattr(progress, "updates", 0)
 
 
@@ -183,7 +191,7 @@ def reopened(atoms):
     """The run of `atoms` as its checkpoint has it, and its whole space."""
     from molgen import sampling
 
-    settings = SampleSettings(output=atoms, threads=1, seed=3, samples=20, **ATOMS)
+    settings = SampleSettings(output=atoms, **GIVEN, **ATOMS)
     with Progress("molgen", quiet=True) as progress, ThreadPoolExecutor(1) as pool:
         run = sampling._Run(settings, progress, pool)
         run.restore(read_checkpoint(atoms / "checkpoint"))
@@ -270,7 +278,7 @@ def test_the_same_seed_gives_the_same_files_with_more_threads_too(finished, tmp_
     assert contents(tmp_path / "other")["library.smi"] != first["library.smi"]
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("share", [0.0, 0.7])
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(finished, tmp_path, share):
     settings, output, updates = finished
     out = tmp_path / "out"
@@ -519,17 +527,3 @@ def test_malformed_input_is_one_line_and_code_2(tmp_path, options, words, capsys
     assert words in errors[0]
     assert "Traceback" not in captured.err and captured.out == ""
     assert not (out / "summary.json").exists()
-
-
-def test_malformed_input_from_the_shell(tmp_path):
-    arguments = ["-o", str(tmp_path / "out"), "--environment", "atoms", "--elements", "Xx"]
-    result = subprocess.run(
-        [sys.executable, "-m", "molgen.cli.main", "sample", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert result.returncode == 2
-    assert "Traceback" not in result.stderr
-    assert result.stderr.splitlines()[-1].startswith("molgen: error: ")
