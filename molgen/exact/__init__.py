@@ -3,11 +3,10 @@
 from molgen.exact.comparison import Comparison, compare, draw_molecules
 from molgen.exact.run import run_exact
 from molgen.exact.space import Space, enumerate_space, policy_distribution
-from molgen.exact.theory import REGIMES, ideal_distribution, jensen_shannon
+from molgen.exact.theory import ideal_distribution, jensen_shannon
 from molgen.exact.training import Recipe, Trained, train_policy
 
 __all__ = [
-    "REGIMES",
     "Comparison",
     "Recipe",
     "Space",

@@ -18,11 +18,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from molgen.environments import SYMMETRIES
 from molgen.exact.space import Space
 
-__all__ = ["REGIMES", "ideal_distribution", "jensen_shannon"]
-
-REGIMES = ("merged", "reward_scaling", "flow_scaling", "none")
+__all__ = ["ideal_distribution", "jensen_shannon"]
 
 
 def ideal_distribution(space: Space, regime: str) -> tuple[np.ndarray, float]:
@@ -44,8 +43,8 @@ def ideal_distribution(space: Space, regime: str) -> tuple[np.ndarray, float]:
     ValueError
         If there is no such regime.
     """
-    if regime not in REGIMES:
-        raise ValueError(f"symmetry is {regime!r}, but must be one of {', '.join(REGIMES)}")
+    if regime not in SYMMETRIES:
+        raise ValueError(f"symmetry is {regime!r}, but must be one of {', '.join(SYMMETRIES)}")
     log_flow = space.environment.log_reward(space.terminals)
     if regime == "none":
         scaled = space.environment.with_symmetry("flow_scaling")

@@ -13,10 +13,10 @@ from gfncore.evaluation import exact_distribution, total_variation
 from gfncore.keys import unique_keys
 from gfncore.progress import Progress
 from gfncore.trajectories import state_log_probabilities
+from molgen.environments import SYMMETRIES
 from molgen.environments.atoms import AtomEnvironment
 from molgen.environments.fragments import FragmentEnvironment
 from molgen.exact import (
-    REGIMES,
     Recipe,
     draw_molecules,
     enumerate_space,
@@ -148,7 +148,7 @@ def test_a_policys_distribution_is_that_of_its_raw_actions(make, regime):
     assert np.allclose(policy_distribution(space, policy), expected, rtol=1e-4, atol=1e-9)
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("regime", SYMMETRIES)
 @pytest.mark.parametrize("kind", ["small", "joined"])
 def test_theory_is_what_balanced_flows_give(request, kind, regime):
     space = request.getfixturevalue(kind)

@@ -7,9 +7,9 @@ from rdkit import Chem
 from rdkit.Chem import QED
 
 from gfncore.evaluation import total_variation
+from molgen.environments import SYMMETRIES
 from molgen.environments.atoms import AtomEnvironment
 from molgen.exact import (
-    REGIMES,
     Recipe,
     compare,
     enumerate_space,
@@ -50,7 +50,7 @@ def test_up_to_five_atoms():
     space = space_of(5)
     assert len(space.molecules) == len(space.terminals) == 4_141
     assert space.log_partition == pytest.approx(7.2998, abs=1e-4)
-    for regime in REGIMES[:3]:
+    for regime in SYMMETRIES[:3]:
         ideal, log_z = ideal_distribution(space, regime)
         assert total_variation(ideal, space.target) < 1e-10
         assert log_z == pytest.approx(space.log_partition)
@@ -72,7 +72,7 @@ def test_up_to_six_atoms_where_kekule_forms_matter():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("regime", SYMMETRIES)
 def test_a_trained_sampler_draws_what_theory_says(regime):
     space = space_of(4)
     trained = train_policy(
