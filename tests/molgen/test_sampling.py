@@ -26,6 +26,7 @@ from gfncore.exploration import sample_trajectories
 from gfncore.progress import Progress
 from molgen.cli.main import main
 from molgen.exact import enumerate_space, policy_distribution
+from molgen.policy import make_policy
 from molgen.settings import SampleSettings
 from molgen.writers import OUTPUT_NAMES
 
@@ -74,6 +75,10 @@ class Interrupted(Progress):
         super().update(**figures)
 
 
+def small_policy(environment, **given):
+    return make_policy(environment, hidden=16, rounds=2, **given)
+
+
 def run_small(output, progress=None, small=(), **settings):
     """One run with small constants; the number of updates of its progress."""
     from molgen import sampling
@@ -89,6 +94,7 @@ def run_small(output, progress=None, small=(), **settings):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**SMALL, **dict(small)}.items():
             patch.setattr(sampling, name, value)
+        patch.setattr(sampling, "make_policy", small_policy)
         with progress:
             sampling.run_sample(SampleSettings(output=output, **GIVEN | settings), progress)
     return getattr(progress, "updates", 0)
@@ -192,7 +198,12 @@ def reopened(atoms):
     from molgen import sampling
 
     settings = SampleSettings(output=atoms, **GIVEN, **ATOMS)
-    with Progress("molgen", quiet=True) as progress, ThreadPoolExecutor(1) as pool:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Progress("molgen", quiet=True) as progress,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        patch.setattr(sampling, "make_policy", small_policy)
         run = sampling._Run(settings, progress, pool)
         run.restore(read_checkpoint(atoms / "checkpoint"))
         space = enumerate_space(run.environment)
