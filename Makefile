@@ -103,6 +103,13 @@ benchmarks: $(STAMP)
 	@if command -v mb >/dev/null; then \
 	  $(BIN)/python -m benchmarks.phylogfn.mrbayes_control $(SMALLEST); \
 	else echo "mb is not installed: the MrBayes control is left out"; fi
+	$(BIN)/python -m benchmarks.gfncore.symmetry --quick
+	$(BIN)/python -m benchmarks.molgen.scoring --quick
+	$(BIN)/python -m benchmarks.molgen.exact --max-atoms 2 --seeds 1 --budget 2s --draws 1000 --symmetry merged
+	$(BIN)/python -m benchmarks.molgen.graph_space --nodes 3 --budget 2s --steps 20 --draws 1000
+	$(BIN)/python -m benchmarks.molgen.order_preserving --max-atoms 3 --steps 10 --draws 20 --seeds 1
+	$(BIN)/python -m benchmarks.molgen.training --quick
+	$(BIN)/python -m benchmarks.molgen.druglike --quick
 
 clean-caches:
 	find phylogfn molgen gfncore -path '*/__pycache__/*' \( -name '*.nbi' -o -name '*.nbc' \) -delete
