@@ -254,15 +254,13 @@ class SampleSettings(MoleculeSettings):
     """Molecules of the library."""
     max_per_scaffold: int | None = None
     """Most molecules of the library that share a Murcko scaffold; None for any number."""
-    oracle_calls: int = 10000
+    oracle_calls: int = 100_000
     """Most molecules that are scored."""
     symmetry: Symmetry = "merged"
     """How symmetric molecules are kept from being drawn too often or too seldom."""
-    objective: Literal["trajectory_balance", "log_variance", "order_preserving"] = (
-        "trajectory_balance"
-    )
+    objective: Literal["trajectory_balance", "log_variance", "order_preserving"] = "log_variance"
     """What training makes small."""
-    reward_exponent: float = 1.0
+    reward_exponent: float = 64.0
     """Molecules are drawn in proportion to the score raised to this power."""
 
     @field_validator("max_per_scaffold")

@@ -20,7 +20,7 @@ def sample(
     reward: options.Reward = None,
     config: options.Config = None,
     reward_exponent: Annotated[
-        float | None, Parameter(group=options.SCORE, show_default="1")
+        float | None, Parameter(group=options.SCORE, show_default="64")
     ] = None,
     environment: Annotated[
         Literal["fragments", "atoms"] | None, Parameter(group=SPACE, show_default="fragments")
@@ -35,12 +35,12 @@ def sample(
     strained: Annotated[bool | None, Parameter(group=SPACE, show_default="no")] = None,
     samples: Annotated[int | None, Parameter(group=RUN, show_default="1000")] = None,
     max_per_scaffold: Annotated[int | None, Parameter(group=RUN, show_default="any")] = None,
-    oracle_calls: Annotated[int | None, Parameter(group=RUN, show_default="10000")] = None,
+    oracle_calls: Annotated[int | None, Parameter(group=RUN, show_default="100000")] = None,
     budget: Annotated[str | None, Parameter(group=RUN, show_default="5m")] = None,
     symmetry: Annotated[Symmetry | None, Parameter(group=RUN, show_default="merged")] = None,
     objective: Annotated[
         Literal["trajectory_balance", "log_variance", "order_preserving"] | None,
-        Parameter(group=RUN, show_default="trajectory_balance"),
+        Parameter(group=RUN, show_default="log_variance"),
     ] = None,
     seed: options.Seed = None,
     threads: options.Threads = None,
@@ -75,7 +75,8 @@ def sample(
         TOML file of settings, of the score, or of both; the command line goes first.
     reward_exponent
         Molecules are drawn in proportion to the score raised to this power: the higher, the
-        better and the less diverse the molecules are.
+        better and the less diverse the molecules are. With 1 most of them are mediocre, as most
+        molecules that can be built are.
     environment
         Build molecules from fragments or atom by atom.
     core
