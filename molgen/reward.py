@@ -35,6 +35,8 @@ class Reward:
         Set by the caller where `objectives` is asked for: it knows the SMILES of states.
     floored : set of str
         Molecules whose reward was raised to the floor, failed ones included.
+    best : float
+        The best score seen since this object was made.
     """
 
     def __init__(self, scoring: Scoring, exponent: float = 1.0) -> None:
@@ -42,12 +44,14 @@ class Reward:
         self.exponent = exponent
         self.environment: Any = None
         self.floored: set[str] = set()
+        self.best = 0.0
 
     def __call__(self, smiles: Sequence[str]) -> np.ndarray:
         """log R of distinct canonical SMILES, nats; float64 (n,), finite."""
         total = self.scoring.evaluate(smiles, canonical=True).total
         log_reward = np.full(len(total), -np.inf)  # exponent 0 must not make a failure count
         good = total > 0.0
+        self.best = max(self.best, float(total[good].max(initial=0.0)))
         log_reward[good] = self.exponent * np.log(total[good])
         low = ~(log_reward >= -FLOOR)
         self.floored.update(np.array(list(smiles), object)[low].tolist())

@@ -233,8 +233,6 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
             metrics.write(trainer.step())
         state.blocks += 1
         detail = f"step {trainer.step_number}, {run.scoring.calls:,} molecules scored"
-        best = float(trainer.replay.log_reward.max()) if trainer.replay is not None else math.nan
-        exponent = settings.reward_exponent or 1.0
         judged = settings.objective != "order_preserving" and _calls_left(run) >= PILOT
         if judged and state.blocks % PILOT_EVERY == 0:
             log_z, error, ess = _pilot(run)
@@ -252,7 +250,7 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
                     "oracle_calls": run.scoring.calls,
                 }
             )
-        shown: dict[str, float] = {"best_score": math.exp(best / exponent)}
+        shown: dict[str, float] = {"best_score": run.reward.best}
         if math.isfinite(state.ess_share):
             shown["effective_share"] = state.ess_share
         run.progress.update(**shown, detail=detail)
@@ -316,7 +314,7 @@ def _draw(run: _Run) -> _Drawn:
         assert batch.log_pf is not None
         names = run.merged.smiles(batch.terminals)
         drawn += len(names)
-        known = _known_after_scoring(run, names)
+        known = np.arange(_scored_draws(run, names))
         unscored += len(names) - len(known)
         states = batch.terminals.take(known)
         weights.append(run.merged.log_reward(states) + (log_pb - batch.log_pf)[known])
@@ -334,17 +332,20 @@ def _draw(run: _Run) -> _Drawn:
     return _Drawn(smiles, states, np.concatenate(weights), unscored, cap)
 
 
-def _known_after_scoring(run: _Run, names: list[str]) -> np.ndarray:
-    """Rows of molecules that have been scored, once calls that are left were spent in order."""
+def _scored_draws(run: _Run, names: list[str]) -> int:
+    """How many draws, from the first on, have a score once the calls that are left were spent.
+
+    Later draws are left out even if their molecule is known: known ones are not like the others.
+    """
     left = run.settings.oracle_calls - run.scoring.calls
     allowed: set[str] = set()
-    for name in names:
-        if name in allowed or run.scoring.is_known(name):
-            allowed.add(name)
-        elif left > 0:
-            allowed.add(name)
+    for draw, name in enumerate(names):
+        if name not in allowed and not run.scoring.is_known(name):
+            if left == 0:
+                return draw
             left -= 1
-    return np.array([i for i, name in enumerate(names) if name in allowed], np.int64)
+        allowed.add(name)
+    return len(names)
 
 
 def _finish(run: _Run) -> None:
