@@ -23,7 +23,7 @@ class Replay:
     capacity : int
         When full, the objects with the lowest reward are dropped.
     prioritised : bool
-        Draw half of the objects from the best tenth and half from the others
+        Draw half of the objects from the best tenth and half from all
         (Shen et al. 2023, arXiv:2305.07170); otherwise all uniformly.
     """
 

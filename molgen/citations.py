@@ -40,6 +40,8 @@ ALWAYS_CITED = (
     "gflownet_molecules",
     "gflownet",
     "trajectory_balance",
+    "muon",
+    "canonical_labelling",
     "rdkit",
     "morgan_fingerprints",
     "murcko",

@@ -306,6 +306,6 @@ def _warnings(facts: RunFacts) -> list[str]:
     if facts.symmetry == "none":
         warnings.append(
             "symmetry was not corrected for, on request: molecules are not drawn in proportion to "
-            "their score, and log_partition is that of another distribution"
+            "their score"
         )
     return warnings

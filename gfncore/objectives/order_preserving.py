@@ -1,4 +1,4 @@
-"""Order-preserving objectives (Chen & Mauch 2024, arXiv:2410.00259).
+"""Order-preserving objectives (Chen & Mauch 2024, arXiv:2310.00386).
 
 A policy with its P_B implies a reward, up to the constant Z, for the object of each trajectory:
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from gfncore.environment import Actions
+from gfncore.errors import UserError
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
 from gfncore.trajectories import state_log_probabilities
@@ -111,7 +112,7 @@ def enumerate_space(
 
     Raises
     ------
-    ValueError
+    UserError
         If there are more.
     """
     merged = environment.with_symmetry("merged")
@@ -123,7 +124,10 @@ def enumerate_space(
         distinct, inverse = _children(merged, level, forward)
         visited += len(distinct)
         if visited > largest:
-            raise ValueError(f"the space has more than {largest} states")
+            raise UserError(
+                f"the space has more than {largest:,} states, too many to enumerate; "
+                "lower --max-atoms or --max-fragments"
+            )
         finished = merged.is_terminal(distinct)
         place = np.where(finished, np.cumsum(finished), np.cumsum(~finished)) - 1
         # numbers of finished states wait below zero until S is known

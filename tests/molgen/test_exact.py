@@ -9,6 +9,7 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import QED
 
+from gfncore.errors import UserError
 from gfncore.evaluation import exact_distribution, total_variation
 from gfncore.keys import unique_keys
 from gfncore.progress import Progress
@@ -183,7 +184,7 @@ def test_states_of_another_space_are_refused(small):
 
 
 def test_what_cannot_be_is_refused(small):
-    with pytest.raises(ValueError, match="more than 50 states"):
+    with pytest.raises(UserError, match="more than 50 states"):
         enumerate_space(atoms(), largest=50)
     with pytest.raises(ValueError, match="merged, reward_scaling"):
         ideal_distribution(small, "half")
