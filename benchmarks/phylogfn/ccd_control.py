@@ -66,6 +66,8 @@ class ControlRun:
         Fitted to the walk.
     log_weights : ndarray, shape (D,)
         Log of unbiased reward over probability, of independent draws, nats.
+    log_closed_weights : ndarray, shape (D,)
+        The same with the closed form of the reward, as `phylogfn sample` counts effective draws.
     walk_seconds, wall_seconds : float
         Time of the walk, and in all.
     """
@@ -74,6 +76,7 @@ class ControlRun:
     table: TopologyTable
     distribution: ConditionalClades
     log_weights: np.ndarray
+    log_closed_weights: np.ndarray
     walk_seconds: float
     wall_seconds: float
 
@@ -104,7 +107,7 @@ def run_control(options: argparse.Namespace, seed: int) -> ControlRun:
         walkers.absorb(walkers.run(1), table, count_visits=now > 0.5 * walk_seconds)
     walked = time.perf_counter() - began
     distribution = fit_to_walk(table, options.fit)
-    log_weights = []
+    log_weights, log_closed = [], []
     while not log_weights or time.perf_counter() - began < options.budget:
         parents, log_q = distribution.sample(BATCH, rng)
         rows = reward.look_up(table, parents)
@@ -117,11 +120,13 @@ def run_control(options: argparse.Namespace, seed: int) -> ControlRun:
         )
         log_reward = np.logaddexp.reduce(draws.log_weights, axis=1) - math.log(options.length_draws)
         log_weights.append(log_reward + reward.log_topology_prior - log_q)
+        log_closed.append(table.log_evidence[rows] + reward.log_topology_prior - log_q)
     return ControlRun(
         alignment.names,
         table,
         distribution,
         np.concatenate(log_weights),
+        np.concatenate(log_closed),
         walked,
         time.perf_counter() - began,
     )
@@ -148,6 +153,15 @@ def reference_cells(run: ControlRun, reference: Reference) -> list[str]:
     return [f"{distance.kl:.4f}", f"{tree_kl(kept, log_q):.3f}", f"{missed:.5f}"]
 
 
+def share_of_blocks(log_weights: np.ndarray, size: int) -> float:
+    """Median effective share, in per cent, of blocks of `size` draws; heavy tails need the size."""
+    n_blocks = len(log_weights) // size
+    if n_blocks == 0:
+        return math.nan
+    blocks = log_weights[: n_blocks * size].reshape(n_blocks, size)
+    return 100 * float(np.median([effective_sample_size(block) for block in blocks])) / size
+
+
 def row_of(run: ControlRun, seed: int, options: argparse.Namespace) -> list[str]:
     """Cells of one run's row."""
     log_evidence, error = log_partition(run.log_weights)
@@ -160,6 +174,7 @@ def row_of(run: ControlRun, seed: int, options: argparse.Namespace) -> list[str]
         f"{error:.4f}",
         "" if known is None else f"{log_evidence - known:+.3f}",
         f"{ess:.0f} of {n_draws} ({100 * ess / n_draws:.1f} %)",
+        f"{share_of_blocks(run.log_closed_weights, options.block):.1f} %",
         f"{pareto_k(run.log_weights):.2f}",
         f"{len(run.table):,}",
         f"{run.walk_seconds:.0f} of {run.wall_seconds:.0f}",
@@ -176,6 +191,7 @@ HEADER = [
     "standard error",
     "error",
     "effective draws",
+    "of blocks",
     "k-hat",
     "topologies evaluated",
     "wall s (walk of all)",
@@ -199,6 +215,12 @@ def arguments() -> argparse.ArgumentParser:
         choices=["reward", "visits"],
         default="reward",
         help="weights of what the walk found: collapsed reward, or visits in its second half",
+    )
+    parser.add_argument(
+        "--block",
+        type=int,
+        default=20_000,
+        help="draws of a block: the median share of blocks is compared with a run of as many draws",
     )
     add_reference_options(parser)
     return parser
