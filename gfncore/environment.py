@@ -172,6 +172,9 @@ class GraphBatch:
         Unordered pairs of nodes, for heads of kind "pair".
     action_bias : Tensor, shape(A,), dtype=float32, optional
         A data-informed logit; the policy adds it times a learned scale.
+    graph_keys : Tensor, shape(G, 2), dtype=int64, optional
+        Equal for graphs that are equal in all that the backbone reads, numbering of nodes included,
+        and for no others: a graph that was embedded just before need not be embedded again.
     """
 
     node_features: torch.Tensor
@@ -185,6 +188,7 @@ class GraphBatch:
     action_column: torch.Tensor | None = None
     pairs: torch.Tensor | None = None
     action_bias: torch.Tensor | None = None
+    graph_keys: torch.Tensor | None = None
 
     def to(self, device: torch.device | str) -> GraphBatch:
         """The same batch on another device."""

@@ -77,4 +77,7 @@ def chunked_logits(policy: Policy, graphs: Sequence[Callable[[], GraphBatch]]) -
         with torch.no_grad():
             return policy(graph()).logits
 
+    begin = getattr(policy, "new_batch", None)
+    if begin is not None:
+        begin()
     return torch.cat(list(_mapped(getattr(policy, "pool", None), logits, graphs)))

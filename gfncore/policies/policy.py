@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from gfncore.environment import Actions, GraphBatch
+from gfncore.keys import key_bytes
 from gfncore.policies.backbone import Backbone, group_matrix, product
 from gfncore.policies.heads import Head, HeadSpec
 
@@ -71,16 +72,46 @@ class Policy(nn.Module):
         self.temperature = 1.0
         self.defence = 0.0
         self._pools = flow or any(spec.kind == "graph" for spec in heads)
+        # embeddings of the graphs of the last batch without gradient, and of this one
+        self._last: dict[bytes, tuple[torch.Tensor, int, int]] = {}
+        self._current: dict[bytes, tuple[torch.Tensor, int, int]] = {}
+        self._version = -1
 
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""
         return self.bias_scale.device
 
+    def new_batch(self) -> None:
+        """Tell that a batch without gradient begins: what the last one embedded is remembered.
+
+        A state and what it becomes by an action that leaves its graph as it is follow one another.
+        Nothing is remembered once the parameters have changed.
+        """
+        version = sum(p._version for p in self.backbone.parameters())
+        self._last = self._current if version == self._version else {}
+        self._current, self._version = {}, version
+
+    def _embedded(self, graph: GraphBatch) -> torch.Tensor:
+        """Embeddings of the nodes, from the last batch where it had all these graphs."""
+        if graph.graph_keys is None or torch.is_grad_enabled():
+            return self.backbone(graph)
+        names = key_bytes(graph.graph_keys.cpu().numpy())
+        known = [self._last.get(name) for name in names]
+        if None in known:
+            nodes = self.backbone(graph)
+            sizes = torch.bincount(graph.node_graph, minlength=len(names)).tolist()
+            start = 0
+            for name, size in zip(names, sizes, strict=True):
+                self._current[name] = (nodes, start, size)
+                start += size
+            return nodes
+        return torch.cat([k[0].narrow(0, k[1], k[2]) for k in known if k is not None])
+
     def forward(self, graph: GraphBatch) -> PolicyOutput:
         """Logits in the order of the batch's actions; the batch is moved to the policy's device."""
         graph = graph.to(self.device)
-        nodes = self.backbone(graph)
+        nodes = self._embedded(graph)
         pooled = product(group_matrix(graph), nodes, mean=True) if self._pools else None
         if graph.action_head is None:
             head = self.heads[0]

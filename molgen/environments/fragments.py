@@ -306,7 +306,8 @@ class FragmentEnvironment:
         """
         v = self.vocabulary
         # a marked state reads what the unmarked one does: one graph for both, embedded once
-        first, graph = unique_keys(state_keys(unmarked(states)))
+        keys = state_keys(unmarked(states))
+        first, graph = unique_keys(keys)
         features, first_node, node_graph, graph_type, edge_index, edge_type = graph_arrays(
             states.colour[first], states.n_nodes[first], states.edges[first], states.n_edges[first],
             v.orbit_kind, v.orbit_open, v.orbit_hydrogens, self._orbit_is_core,
@@ -324,6 +325,7 @@ class FragmentEnvironment:
             action_index=torch.from_numpy(index),
             action_head=torch.from_numpy(head),
             action_column=torch.from_numpy(column),
+            graph_keys=torch.from_numpy(keys[first].view(np.int64)),
         )
 
     def keys(self, states: GraphStates) -> np.ndarray:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from rdkit import Chem
 
 from gfncore import symmetry
@@ -17,6 +18,7 @@ from gfncore.trajectories import state_log_probabilities
 from molgen.environments.fragments import FragmentEnvironment
 from molgen.graph import GraphStates
 from molgen.kernels.fragments_numba import piece_counts
+from molgen.policy import make_policy
 from molgen.vocabulary import Vocabulary
 
 # symmetric fragments, and molecules that fall into them in several ways (ethane: CC, or C and C)
@@ -360,3 +362,33 @@ def test_the_core_stays():
 def test_impossible_settings(settings, words):
     with pytest.raises(UserError, match=words):
         make(**settings)
+
+
+def test_a_marked_state_is_not_embedded_again():
+    environment = make()
+    policy = make_policy(environment, hidden=16, rounds=2, seed=3)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    embedded = []
+    policy.backbone.register_forward_hook(lambda *_: embedded.append(1))
+    states = environment.step(environment.initial(5), np.arange(5))
+
+    def log_probabilities(of):
+        actions = environment.forward_actions(of)
+        with torch.no_grad():
+            return state_log_probabilities(environment, policy, of, actions)
+
+    log_probabilities(states)
+    actions = environment.forward_actions(states)
+    marks = np.flatnonzero(actions.action > 0)
+    marked = environment.step(states.take(actions.state[marks]), actions.action[marks])
+    found = log_probabilities(marked)
+    assert len(embedded) == 1
+    torch.testing.assert_close(found, log_probabilities(marked))  # the batch before had no such
+    with torch.no_grad():
+        policy.backbone.inputs.bias.add_(0.3)
+    before = len(embedded)
+    changed = log_probabilities(marked)
+    assert len(embedded) == before + 1  # what was remembered is of other parameters
+    assert not torch.allclose(found, changed)
