@@ -72,7 +72,7 @@ demo: $(STAMP)
 	@echo "open demo-output/report.html in a browser for the tree, the diagnostics and the citations"
 
 demo-molecules: $(STAMP)
-	$(BIN)/molgen sample -o demo-molecules-output --reward druglike --budget $(DEMO_BUDGET) \
+	$(BIN)/molgen sample -o demo-molecules-output --reward druglike --budget 60s \
 	  --seed 1 --force
 	@echo
 	@echo "from demo-molecules-output/summary.json:"
