@@ -18,7 +18,7 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +31,6 @@ from benchmarks.phylogfn.likelihood import spread
 from gfncore.exploration import sample_trajectories
 
 __all__ = ["Batch", "draw", "main", "n_valid"]
-
-
-ROUNDS = 3  # of all batches, one beside the other
 
 
 @dataclass(frozen=True)
@@ -68,32 +65,6 @@ def draw(
     return Batch(smiles, drawn - began, named - drawn, float(terminals.n_nodes.mean()))
 
 
-def in_turn(
-    environment: Any,
-    policy: Any,
-    n: int,
-    batches: int,
-    generator: np.random.Generator,
-    executor: Executor | None,
-) -> list[float]:
-    """Molecules a second where the SMILES of a batch are made while the next one is drawn."""
-    rates = []
-    with ThreadPoolExecutor(1) as beside:
-        for _ in range(ROUNDS):
-            began = time.perf_counter()
-            names = [
-                beside.submit(
-                    environment.smiles,
-                    sample_trajectories(environment, policy, n, generator).terminals,
-                    executor,
-                )
-                for _ in range(batches)
-            ]
-            named = sum(len(name.result()) for name in names)
-            rates.append(named / (time.perf_counter() - began))
-    return rates
-
-
 def n_valid(smiles: Sequence[str]) -> int:
     """How many RDKit reads, sanitises, and writes again as they are."""
     valid = 0
@@ -105,14 +76,13 @@ def n_valid(smiles: Sequence[str]) -> int:
     return valid
 
 
-def rows_of(batches: Sequence[Batch], valid: int, rates: Sequence[float]) -> list[list[str]]:
+def rows_of(batches: Sequence[Batch], valid: int) -> list[list[str]]:
     """The table."""
     every = [text for batch in batches for text in batch.smiles]
     n = len(batches[0].smiles)
     both = [n / (batch.drawing + batch.naming) for batch in batches]
     return [
-        ["molecules a second, SMILES made beside the next draws", spread(rates, 0)],
-        ["the same, one after the other", spread(both, 0)],
+        ["molecules a second, with SMILES", spread(both, 0)],
         ["drawn a second", spread([n / batch.drawing for batch in batches], 0)],
         ["SMILES a second", spread([n / batch.naming for batch in batches], 0)],
         ["molecules", f"{len(every):,}"],
@@ -161,9 +131,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         ways = {None: batch(None).naming, processes: batch(processes).naming}
         faster = min(ways, key=lambda way: ways[way])
         batches = [batch(faster) for _ in range(options.batches)]
-        rates = in_turn(
-            trainer.environment, policy, options.size, options.batches, generator, processes
-        )
     valid = n_valid([text for one in batches for text in one.smiles])
     print(measured_on(["python", "-m", "benchmarks.molgen.sampling", *words]))
     where = "this process" if faster is None else f"{options.threads} processes"
@@ -171,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"Trained for {options.steps} steps; batches of {options.size:,}; SMILES made in {where}; "
         "median of batches (lowest-highest).\n"
     )
-    print(markdown_table(["what", "found"], rows_of(batches, valid, rates)))
+    print(markdown_table(["what", "found"], rows_of(batches, valid)))
     total = options.batches * options.size
     if valid < total:
         print(f"\n{total - valid:,} molecules are not valid.")

@@ -57,7 +57,10 @@ def test_the_estimate_is_the_exact_probability(case):
         trajectories=200,
     )
     assert log_p.shape == error.shape == exact.shape
-    assert np.exp(log_p).sum() == pytest.approx(1.0, abs=0.02)
+    probability = np.exp(log_p)
+    error_of_sum = float(np.sqrt(np.sum((probability * error) ** 2)))
+    assert error_of_sum < 0.1
+    assert probability.sum() == pytest.approx(1.0, abs=4.0 * error_of_sum + 1e-6)
     # where all ways have the same weight the error is rounding
     z = (log_p - exact) / np.maximum(error, 1e-5)
     assert np.abs(z).max() < 5.0
