@@ -47,7 +47,7 @@ def test_defaults():
     settings = resolve_sample({"output": "out"})
     assert (settings.reward, settings.environment, settings.samples) == ("qed", "fragments", 1000)
     assert (settings.oracle_calls, settings.budget_seconds) == (100_000, 300.0)
-    assert (settings.symmetry, settings.objective) == ("merged", "trajectory_balance")
+    assert (settings.symmetry, settings.objective) == ("merged", "log_variance")
     assert (settings.max_atoms, settings.max_fragments) == (45, 8)
     assert settings.elements is None and settings.n_threads >= 1
 
