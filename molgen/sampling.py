@@ -45,7 +45,7 @@ __all__ = ["run_sample"]
 
 ON_POLICY = 64  # trajectories a step
 REPLAYED = 64
-LEARNING_RATE = 2e-3  # of Muon; with Adam's best, half as many draws are effective
+LEARNING_RATE = 2e-3  # of Muon
 LOG_Z_LEARNING_RATE = 0.3
 EPSILON = 0.02  # share of uniform choices in the training draws
 AVERAGE_DECAY = 0.99
