@@ -186,7 +186,7 @@ def restore_trainer(checkpoint: Checkpoint, trainer: Trainer) -> None:
     if trainer.replay is not None:
         stored = {key: value.numpy() for key, value in _under(tensors, "replay").items()}
         log_reward = stored.pop("log_reward")
-        trainer.replay.restore(replace(trainer.environment.initial(0), **stored), log_reward)
+        trainer.replay.restore(replace(trainer.replay.environment.initial(0), **stored), log_reward)
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Actions",
+    "Conditioned",
     "Environment",
     "FlowScaled",
     "GraphBatch",
@@ -175,6 +176,9 @@ class GraphBatch:
     graph_keys : Tensor, shape(G, 2), dtype=int64, optional
         Equal for graphs that are equal in all that the backbone reads, numbering of nodes included,
         and for no others: a graph that was embedded just before need not be embedded again.
+    condition : Tensor, shape(B,), dtype=float32, optional
+        log of the inverse temperature of each state; for a policy that is conditioned on it.
+        `graph_keys` do not count it.
     """
 
     node_features: torch.Tensor
@@ -189,6 +193,7 @@ class GraphBatch:
     pairs: torch.Tensor | None = None
     action_bias: torch.Tensor | None = None
     graph_keys: torch.Tensor | None = None
+    condition: torch.Tensor | None = None
 
     def to(self, device: torch.device | str) -> GraphBatch:
         """The same batch on another device."""
@@ -297,6 +302,37 @@ class ManyObjectives(Protocol):
 
     def objectives(self, states: Any) -> np.ndarray:
         """Figures of merit of terminal states, each to be made large; float64 (B, K)."""
+        ...
+
+
+@runtime_checkable
+class Conditioned(Protocol):
+    """Extension for environments whose states each have an inverse temperature beta.
+
+    There are as many states s_0 as there are temperatures. Objects are those of the environment
+    `inner`, which knows of no temperature; replay keeps these. See `gfncore.tempering`.
+
+    Attributes
+    ----------
+    inner : Environment
+        Its log R is that of beta = 1.
+    inverse_temperatures : ndarray, shape(K,), dtype=float64
+        beta of the states s_0, in turn; may be set between steps of training.
+    """
+
+    inner: Any
+    inverse_temperatures: Any
+
+    def condition(self, states: Any) -> np.ndarray:
+        """log beta of each state; float64 (B,)."""
+        ...
+
+    def without_temperature(self, states: Any) -> Any:
+        """The states of `inner`."""
+        ...
+
+    def with_temperature(self, states: Any, inverse_temperatures: Any = None) -> Any:
+        """States of `inner` with a temperature each; None: those of the environment in turn."""
         ...
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from gfncore.averaging import AveragedPolicy
-from gfncore.environment import Environment, ManyObjectives
+from gfncore.environment import Conditioned, Environment, ManyObjectives
 from gfncore.exploration import backward_trajectories, sample_trajectories
 from gfncore.keys import unique_keys
 from gfncore.objectives import state_divergence
@@ -117,11 +117,15 @@ class Trainer:
     backward_policy : Policy, optional
         Trained by the same objective; None: uniform (or log P_B = 0 where `is_tree`).
     replay : Replay, optional
-        Every object that the policy draws is added.
+        Every object that the policy draws is added. Of a `Conditioned` environment: a replay of
+        the environment inside; what is drawn from it gets the temperatures in turn.
     terminal_batches : callable, optional
         ``terminal_batches(generator)`` gives terminal states to draw trajectories from backward.
     state_batches : callable, optional
         ``state_batches(generator)`` gives a `StateTargets`.
+    temperatures : callable, optional
+        For a `Conditioned` environment: ``temperatures(generator)`` gives the inverse temperatures
+        of the next step, see `gfncore.tempering.TemperatureRange`. None: it keeps those it has.
 
     Attributes
     ----------
@@ -151,6 +155,7 @@ class Trainer:
         replay: Replay | None = None,
         terminal_batches: Callable[[np.random.Generator], Any] | None = None,
         state_batches: Callable[[np.random.Generator], StateTargets] | None = None,
+        temperatures: Callable[[np.random.Generator], Any] | None = None,
     ) -> None:
         if settings.on_policy and not objective.on_policy_allowed:
             raise ValueError(
@@ -163,6 +168,10 @@ class Trainer:
             )
         if settings.replay and replay is None:
             raise ValueError(f"settings ask for {settings.replay} from replay, but there is none")
+        if replay is not None and isinstance(replay.environment, Conditioned):
+            raise ValueError("a replay holds objects without temperature: make it of `inner`")
+        if temperatures is not None and not isinstance(environment, Conditioned):
+            raise ValueError("temperatures were given, but the environment has none")
         self.environment = environment
         self.policy = policy
         self.backward_policy = backward_policy
@@ -172,6 +181,7 @@ class Trainer:
         self.replay = replay
         self.terminal_batches = terminal_batches
         self.state_batches = state_batches
+        self.temperatures = temperatures
         self.on_policy = settings.on_policy
         self.step_number = 0
         self.averaged = AveragedPolicy(policy, settings.average_decay)
@@ -209,16 +219,26 @@ class Trainer:
 
     def _rewards(self, trajectories: Trajectories) -> np.ndarray:
         """log R of the terminals, each distinct one evaluated once; new ones go to replay."""
-        terminals = trajectories.terminals
+        terminals, environment = trajectories.terminals, self.environment
         if not self.objective.needs_reward:
             return np.zeros(len(terminals))
-        first, inverse = unique_keys(self.environment.keys(terminals))
-        distinct = terminals.take(first)
+        objects = terminals
+        if isinstance(environment, Conditioned):  # one object at two temperatures is one
+            objects = environment.without_temperature(terminals)
+            environment = environment.inner
+        first, inverse = unique_keys(environment.keys(objects))
+        distinct = objects.take(first)
         with self._timed("reward"):
-            log_reward = self.environment.log_reward(distinct)
+            log_reward = environment.log_reward(distinct)
         if self.replay is not None:
             self.replay.add(distinct, log_reward)
-        return log_reward[inverse]
+        return self._tempered(terminals, log_reward[inverse])
+
+    def _tempered(self, terminals: Any, log_reward: np.ndarray) -> np.ndarray:
+        """log R at the temperatures of the terminals, from that at beta = 1."""
+        if isinstance(self.environment, Conditioned):
+            return np.exp(self.environment.condition(terminals)) * log_reward
+        return log_reward
 
     def _experience(self) -> list[tuple[Trajectories, np.ndarray]]:
         """Trajectories of this step with their log rewards, by source."""
@@ -236,7 +256,9 @@ class Trainer:
             batches.append((drawn, self._rewards(drawn)))
         if settings.replay and self.replay is not None and len(self.replay):
             objects, log_reward = self.replay.draw(settings.replay, self.generator)
-            batches.append((self._backward(objects), log_reward))
+            if isinstance(self.environment, Conditioned):
+                objects = self.environment.with_temperature(objects)
+            batches.append((self._backward(objects), self._tempered(objects, log_reward)))
         if self.terminal_batches is not None:
             given = self._backward(self.terminal_batches(self.generator))
             batches.append((given, self._rewards(given)))
@@ -255,11 +277,16 @@ class Trainer:
             assert isinstance(self.environment, ManyObjectives)
             values = self.environment.objectives(trajectories.terminals)
             objectives = torch.from_numpy(values).to(log_pf.device)
+        condition = None
+        if isinstance(self.environment, Conditioned):
+            values = self.environment.condition(trajectories.terminals)
+            condition = torch.from_numpy(values).to(log_pf.device)
         return ScoredTrajectories(
             log_pf,
             log_pb.to(log_pf.device),
             torch.from_numpy(log_reward).to(log_pf.device),
             objectives,
+            condition,
         )
 
     def step(self) -> dict[str, Any]:
@@ -278,6 +305,9 @@ class Trainer:
             group["lr"] = rate * factor
         metrics: dict[str, Any] = {"step": self.step_number + 1}
         losses = []
+        if self.temperatures is not None:
+            assert isinstance(self.environment, Conditioned)
+            self.environment.inverse_temperatures = self.temperatures(self.generator)
 
         experience = self._experience()
         if experience:

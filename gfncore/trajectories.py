@@ -180,12 +180,15 @@ class ScoredTrajectories:
         log R of the object that each trajectory ends in.
     objectives : Tensor, shape(n, K), dtype=float64, optional
         Its figures of merit, where an objective asks for them (`needs_objectives`).
+    condition : Tensor, shape(n,), dtype=float64, optional
+        log of the inverse temperature of each trajectory, where it has one.
     """
 
     log_pf: torch.Tensor
     log_pb: torch.Tensor
     log_reward: torch.Tensor
     objectives: torch.Tensor | None = None
+    condition: torch.Tensor | None = None
 
     @staticmethod
     def concat(parts: Sequence[ScoredTrajectories]) -> ScoredTrajectories:
@@ -196,13 +199,16 @@ class ScoredTrajectories:
             pad = torch.nn.functional.pad
             return torch.cat([pad(table, (0, steps - table.shape[1])) for table in tables])
 
+        def if_all(tables: list[torch.Tensor | None]) -> torch.Tensor | None:
+            known = [table for table in tables if table is not None]
+            return torch.cat(known) if len(known) == len(tables) else None
+
         return ScoredTrajectories(
             join([part.log_pf for part in parts]),
             join([part.log_pb for part in parts]),
             torch.cat([part.log_reward for part in parts]),
-            torch.cat([part.objectives for part in parts if part.objectives is not None])
-            if all(part.objectives is not None for part in parts)
-            else None,
+            if_all([part.objectives for part in parts]),
+            if_all([part.condition for part in parts]),
         )
 
 

@@ -15,7 +15,7 @@ from gfncore.keys import unique_keys
 __all__ = ["check_contract"]
 
 
-def check_contract(environment: Environment, largest: int = 100_000) -> int:
+def check_contract(environment: Environment, largest: int = 100_000, starts: int = 1) -> int:
     """Walk all states and check actions, keys, classes, inverses and graphs.
 
     Parameters
@@ -23,6 +23,8 @@ def check_contract(environment: Environment, largest: int = 100_000) -> int:
     environment : Environment
     largest : int
         Most states to visit.
+    starts : int
+        Distinct states s_0: 1, or the number of temperatures of a `Conditioned` environment.
 
     Returns
     -------
@@ -34,9 +36,10 @@ def check_contract(environment: Environment, largest: int = 100_000) -> int:
     AssertionError
         Says which promise does not hold.
     """
-    level = environment.initial(1)
+    level = environment.initial(starts)
     assert len(environment.backward_actions(level)) == 0, "s_0 has a backward action"
-    visited, terminal_keys = 1, []
+    assert len(unique_keys(environment.keys(level))[0]) == starts, "states s_0 are not distinct"
+    visited, terminal_keys = starts, []
     while len(level):
         actions = environment.forward_actions(level)
         _check_actions(environment, level, actions)

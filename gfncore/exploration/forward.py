@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, Environment, representation_keys
+from gfncore.environment import Actions, Conditioned, Environment, representation_keys
 from gfncore.exploration.draws import draw_classes, explored
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
@@ -23,6 +23,8 @@ def sample_trajectories(
     temperature: float = 1.0,
 ) -> Trajectories:
     """Draw `n` trajectories from s_0 to a terminal state.
+
+    In a `Conditioned` environment trajectory i starts at the i-th of ``environment.initial(n)``.
 
     Parameters
     ----------
@@ -43,6 +45,10 @@ def sample_trajectories(
     builder = TrajectoryBuilder(n)
     states = environment.initial(1)
     state = np.zeros(n, np.int64)  # row in `states` of each trajectory that goes on
+    if isinstance(environment, Conditioned):
+        starts = environment.initial(n)
+        first, state = unique_keys(representation_keys(environment, starts))
+        states = starts.take(first)
     rows = np.arange(n)  # these trajectories
     log_pf = np.zeros(n)
     ends, ended = [], []  # finished objects, and whose they are

@@ -6,6 +6,7 @@ it reads rewards, with `needs_objectives` whether it reads `ScoredTrajectories.o
 `log_partition(batch)` which log Z it implies (None: none).
 """
 
+from gfncore.objectives.log_partition_curve import LogPartitionCurve
 from gfncore.objectives.log_variance import LogVariance
 from gfncore.objectives.maximum_likelihood import MaximumLikelihood, state_divergence
 from gfncore.objectives.order_preserving import OrderPreserving
@@ -13,6 +14,7 @@ from gfncore.objectives.trajectory_balance import TrajectoryBalance
 
 __all__ = [
     "OBJECTIVES",
+    "LogPartitionCurve",
     "LogVariance",
     "MaximumLikelihood",
     "OrderPreserving",
@@ -30,11 +32,12 @@ OBJECTIVES = {
 
 
 def make_objective(
-    name: str, log_z: float = 0.0, loss_shape: str = "square"
+    name: str, log_z: float = 0.0, loss_shape: str = "square", conditional: bool = False
 ) -> TrajectoryBalance | LogVariance | MaximumLikelihood | OrderPreserving:
     """The objective of that name.
 
-    `log_z` is where a learned log Z starts; `loss_shape` see `gfncore.objectives.shapes`.
+    `log_z` is where a learned log Z starts; `loss_shape` see `gfncore.objectives.shapes`; with
+    `conditional`, trajectories have temperatures, and a learned log Z depends on them.
     Objectives that have no use for them ignore them.
 
     Raises
@@ -46,5 +49,5 @@ def make_objective(
         raise ValueError(f"objective is {name!r}, but must be one of {', '.join(OBJECTIVES)}")
     kind = OBJECTIVES[name]
     if kind is TrajectoryBalance:
-        return kind(log_z, loss_shape)
+        return kind(log_z, loss_shape, conditional)
     return kind(loss_shape) if kind is LogVariance else kind()

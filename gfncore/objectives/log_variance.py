@@ -5,6 +5,10 @@
 It is trajectory balance with the log Z that is best for the batch, so there is no Z to learn. With
 a shape that grows linearly in place of the square, the median of f takes the place of its mean: a
 few draws of hardly any reward must not move what all others are held against.
+
+Where trajectories have temperatures, mean and median are those of the trajectories with the same
+temperature. One that is alone with its temperature is its own mean: it adds nothing to the loss,
+and counts in the size of the batch.
 """
 
 from __future__ import annotations
@@ -18,8 +22,20 @@ from gfncore.trajectories import ScoredTrajectories
 __all__ = ["LogVariance"]
 
 
+def _grouped_mean(values: torch.Tensor, group: torch.Tensor, n: int) -> torch.Tensor:
+    """Mean of the values of each group, at each of its members; (n_values,)."""
+    total = values.new_zeros(n).index_add(0, group, values)
+    return (total / torch.bincount(group, minlength=n)).index_select(0, group)
+
+
+def _grouped_median(values: torch.Tensor, group: torch.Tensor, n: int) -> torch.Tensor:
+    """Median of the values of each group, at each of its members; (n_values,)."""
+    medians = torch.stack([values[group == i].median() for i in range(n)])
+    return medians.index_select(0, group)
+
+
 class LogVariance(nn.Module):
-    """Variance over the batch of the log-weights of trajectories."""
+    """Variance over the batch, or over each temperature of it, of log-weights of trajectories."""
 
     on_policy_allowed = True
     needs_reward = True
@@ -33,10 +49,23 @@ class LogVariance(nn.Module):
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss, float64 scalar."""
         log_weight = batch.log_reward + (batch.log_pb - batch.log_pf).sum(dim=1)
-        centre = log_weight.detach().median() if self.robust else log_weight.mean()
+        if batch.condition is not None:
+            values, group = torch.unique(batch.condition, return_inverse=True)
+            centre = (
+                _grouped_median(log_weight.detach(), group, len(values))
+                if self.robust
+                else _grouped_mean(log_weight, group, len(values))
+            )
+        else:
+            centre = log_weight.detach().median() if self.robust else log_weight.mean()
         return self.shape(log_weight - centre).mean()
 
-    def log_partition(self, batch: ScoredTrajectories) -> float:
-        """The batch mean of f: the log Z that the batch implies, exact once the loss is zero."""
+    def log_partition(self, batch: ScoredTrajectories) -> float | None:
+        """The batch mean of f: the log Z that the batch implies, exact once the loss is zero.
+
+        None where there are temperatures, each of which has a log Z of its own.
+        """
+        if batch.condition is not None:
+            return None
         log_weight = batch.log_reward + (batch.log_pb - batch.log_pf).sum(dim=1)
         return float(log_weight.detach().mean())

@@ -93,6 +93,8 @@ class OrderPreserving(nn.Module):
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss, float64 scalar."""
+        if batch.condition is not None:
+            raise ValueError("an order has no temperature, but the trajectories have: take `inner`")
         log_learned = (batch.log_pf - batch.log_pb).sum(dim=1)
         if batch.objectives is None:
             raise ValueError("an order-preserving objective was given a batch without objectives")

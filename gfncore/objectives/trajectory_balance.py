@@ -2,7 +2,8 @@
 
     loss = mean over trajectories of (log Z + sum log P_F - log R - sum log P_B)^2
 
-log Z is a parameter. For training on any mix of trajectories, on- or off-policy.
+log Z is a parameter. For training on any mix of trajectories, on- or off-policy. Where trajectories
+have temperatures it is a curve, log Z(beta), see `gfncore.objectives.log_partition_curve`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from gfncore.objectives.log_partition_curve import LogPartitionCurve
 from gfncore.objectives.shapes import shape
 from gfncore.trajectories import ScoredTrajectories
 
@@ -19,23 +21,45 @@ __all__ = ["TrajectoryBalance"]
 class TrajectoryBalance(nn.Module):
     """Trajectory balance with a learned log Z, which starts at `log_z`.
 
-    `loss_shape` replaces the square, see `gfncore.objectives.shapes`.
+    `loss_shape` replaces the square, see `gfncore.objectives.shapes`. With `conditional`, batches
+    have temperatures: log Z(beta) starts at `log_z` for all beta, and `log_z` learns log Z(1).
     """
 
     on_policy_allowed = True
     needs_reward = True
     needs_objectives = False
 
-    def __init__(self, log_z: float = 0.0, loss_shape: str = "square") -> None:
+    def __init__(
+        self, log_z: float = 0.0, loss_shape: str = "square", conditional: bool = False
+    ) -> None:
         super().__init__()
         self.shape = shape(loss_shape)
         self.log_z = nn.Parameter(torch.tensor(float(log_z), dtype=torch.float64))
+        self.curve = LogPartitionCurve() if conditional else None
+
+    def log_z_at(self, condition: torch.Tensor | None) -> torch.Tensor:
+        """The learned log Z: of log beta, float64 (n,) -> (n,); of None, a scalar.
+
+        Raises
+        ------
+        ValueError
+            If there are temperatures and the objective is not conditional, or the other way round.
+        """
+        if (condition is None) != (self.curve is None):
+            has = "no temperatures" if condition is None else "temperatures"
+            raise ValueError(
+                f"the trajectories have {has}, but trajectory balance was made with "
+                f"conditional={self.curve is not None}"
+            )
+        if condition is None or self.curve is None:
+            return self.log_z
+        return self.log_z + self.curve(condition)
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss, float64 scalar."""
         log_ratio = (batch.log_pf - batch.log_pb).sum(dim=1) - batch.log_reward
-        return self.shape(self.log_z + log_ratio).mean()
+        return self.shape(self.log_z_at(batch.condition) + log_ratio).mean()
 
     def log_partition(self, batch: ScoredTrajectories) -> float:
-        """The learned log Z."""
+        """The learned log Z; that of beta = 1 where there are temperatures."""
         return float(self.log_z.detach())

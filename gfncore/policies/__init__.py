@@ -2,6 +2,7 @@
 
 from gfncore.policies.backbone import Backbone
 from gfncore.policies.chunks import chunked_logits
+from gfncore.policies.conditioning import CONDITIONINGS, ConditionEmbedding, LogitScale
 from gfncore.policies.heads import Head, HeadSpec
 from gfncore.policies.policy import (
     Policy,
@@ -11,9 +12,12 @@ from gfncore.policies.policy import (
 )
 
 __all__ = [
+    "CONDITIONINGS",
     "Backbone",
+    "ConditionEmbedding",
     "Head",
     "HeadSpec",
+    "LogitScale",
     "Policy",
     "PolicyOutput",
     "chunked_logits",

@@ -118,11 +118,20 @@ class Backbone(nn.Module):
         )
         self.context = nn.Linear(hidden, hidden) if context else None
 
-    def forward(self, graph: GraphBatch) -> torch.Tensor:
-        """Embeddings of the nodes; float32 (N, H)."""
+    def forward(self, graph: GraphBatch, added: torch.Tensor | None = None) -> torch.Tensor:
+        """Embeddings of the nodes; float32 (N, H).
+
+        Parameters
+        ----------
+        graph : GraphBatch
+        added : Tensor, shape(B, H), optional
+            Added to the input of the nodes of each graph, beside the embedding of its type.
+        """
         n = graph.node_features.shape[0]
         edges = relation_matrix(graph, self.relations)
         shift = self.types(graph.graph_type)  # (B, H)
+        if added is not None:
+            shift = shift + added
         h = torch.relu(self.inputs(graph.node_features) + shift.index_select(0, graph.node_graph))
         for own, messages, norm in zip(self.own, self.messages, self.norms, strict=True):
             collected = product(edges, h, self.mean).view(n, self.relations * self.hidden)

@@ -12,6 +12,7 @@ from torch import nn
 from gfncore.environment import Actions, GraphBatch
 from gfncore.keys import key_bytes
 from gfncore.policies.backbone import Backbone, group_matrix, product
+from gfncore.policies.conditioning import CONDITIONINGS, ConditionEmbedding, LogitScale
 from gfncore.policies.heads import Head, HeadSpec
 
 __all__ = ["Policy", "PolicyOutput", "class_log_probabilities", "segment_log_softmax"]
@@ -28,7 +29,9 @@ class PolicyOutput:
 class Policy(nn.Module):
     """A distribution over the legal actions of each state.
 
-    logit(a) = head(a) + scale[graph_type] * action_bias(a)
+    logit(a) = f(log beta) (head(a) + scale[graph_type] * action_bias(a))
+
+    f is 1 without conditioning, see `gfncore.policies.conditioning`.
 
     Parameters
     ----------
@@ -39,6 +42,9 @@ class Policy(nn.Module):
         Where the learned scales of the bias start; there is one for each graph type.
     flow : bool
         Also give log F of each state (for objectives that need it).
+    conditioning : {"none", "input", "scaling", "both"}
+        What `GraphBatch.condition` changes. An untrained policy is the same with all four.
+        With `flow`, not "scaling" alone: log F would be that of no temperature.
 
     Attributes
     ----------
@@ -60,14 +66,25 @@ class Policy(nn.Module):
         heads: Sequence[HeadSpec] = (HeadSpec("node"),),
         initial_scale: float = 0.15,
         flow: bool = False,
+        conditioning: str = "none",
     ) -> None:
         super().__init__()
+        if conditioning not in CONDITIONINGS:
+            known = ", ".join(CONDITIONINGS)
+            raise ValueError(f"conditioning is {conditioning!r}, but must be one of {known}")
+        if flow and conditioning == "scaling":
+            raise ValueError("log F reads no temperature with conditioning='scaling': use 'both'")
         self.backbone = backbone
         self.heads = nn.ModuleList(Head(spec, backbone.hidden) for spec in heads)
         self.flow = Head(HeadSpec("graph"), backbone.hidden) if flow else None
         self.bias_scale = nn.Parameter(
             torch.full((backbone.types.num_embeddings,), float(initial_scale))
         )
+        self.conditioning = conditioning
+        self.condition_embedding = (
+            ConditionEmbedding(backbone.hidden) if conditioning in ("input", "both") else None
+        )
+        self.logit_scale = LogitScale() if conditioning in ("scaling", "both") else None
         self.pool: Executor | None = None
         self.temperature = 1.0
         self.defence = 0.0
@@ -89,17 +106,34 @@ class Policy(nn.Module):
         Nothing is remembered once the parameters have changed.
         """
         version = sum(p._version for p in self.backbone.parameters())
+        if self.condition_embedding is not None:
+            version += sum(p._version for p in self.condition_embedding.parameters())
         self._last = self._current if version == self._version else {}
         self._current, self._version = {}, version
+
+    def _embed(self, graph: GraphBatch) -> torch.Tensor:
+        if self.condition_embedding is None:
+            return self.backbone(graph)
+        assert graph.condition is not None
+        return self.backbone(graph, self.condition_embedding(graph.condition))
+
+    def _names(self, graph: GraphBatch) -> list[bytes]:
+        """What tells the graphs apart for the backbone: their keys, and log beta if it is read."""
+        assert graph.graph_keys is not None
+        names = key_bytes(graph.graph_keys.cpu().numpy())
+        if self.condition_embedding is None or graph.condition is None:
+            return names
+        conditions = graph.condition.cpu().numpy()
+        return [name + one.tobytes() for name, one in zip(names, conditions, strict=True)]
 
     def _embedded(self, graph: GraphBatch) -> torch.Tensor:
         """Embeddings of the nodes, from the last batch where it had all these graphs."""
         if graph.graph_keys is None or torch.is_grad_enabled():
-            return self.backbone(graph)
-        names = key_bytes(graph.graph_keys.cpu().numpy())
+            return self._embed(graph)
+        names = self._names(graph)
         known = [self._last.get(name) for name in names]
         if None in known:
-            nodes = self.backbone(graph)
+            nodes = self._embed(graph)
             sizes = torch.bincount(graph.node_graph, minlength=len(names)).tolist()
             start = 0
             for name, size in zip(names, sizes, strict=True):
@@ -108,8 +142,35 @@ class Policy(nn.Module):
             return nodes
         return torch.cat([k[0].narrow(0, k[1], k[2]) for k in known if k is not None])
 
+    def _check_condition(self, graph: GraphBatch) -> None:
+        if self.conditioning == "none":
+            if graph.condition is not None:
+                raise ValueError(
+                    "the states have temperatures, but the policy was made with conditioning='none'"
+                )
+            return
+        if graph.condition is None:
+            raise ValueError(
+                f"the policy was made with conditioning={self.conditioning!r}, but the states have "
+                "no temperatures: wrap the environment in a TemperedEnvironment"
+            )
+        n_graphs = len(graph.graph_type)
+        if self.condition_embedding is not None and len(graph.condition) != n_graphs:
+            raise ValueError(
+                f"{len(graph.condition)} states share {n_graphs} graphs, which then have no "
+                "temperature of their own: make the policy with conditioning='scaling'"
+            )
+
     def forward(self, graph: GraphBatch) -> PolicyOutput:
-        """Logits in the order of the batch's actions; the batch is moved to the policy's device."""
+        """Logits in the order of the batch's actions; the batch is moved to the policy's device.
+
+        Raises
+        ------
+        ValueError
+            If the batch has a condition and the policy reads none, or the other way round; or if
+            the policy reads it as an input of graphs that several states share.
+        """
+        self._check_condition(graph)
         graph = graph.to(self.device)
         nodes = self._embedded(graph)
         pooled = product(group_matrix(graph), nodes, mean=True) if self._pools else None
@@ -126,6 +187,10 @@ class Policy(nn.Module):
         if graph.action_bias is not None:
             scale = self.bias_scale.index_select(0, graph.graph_type[graph.action_state])
             logits = logits + scale * graph.action_bias
+        if self.logit_scale is not None:
+            assert graph.condition is not None
+            factor = self.logit_scale(graph.condition)
+            logits = logits * factor.index_select(0, graph.action_state)
         if self.temperature != 1.0:
             logits = logits / self.temperature
         log_flow = None

@@ -1,0 +1,294 @@
+"""Any environment at many inverse temperatures at once.
+
+A state is a state of the environment inside and an inverse temperature beta, which it keeps from
+s_0 to its object x; log R(x, beta) = beta log R(x). A policy that is conditioned on log beta
+(`gfncore.policies.conditioning`) then learns P(x | beta) = R(x)^beta / Z(beta) for a range of beta
+(Kim et al. 2024, arXiv:2310.02823), each batch holding several temperatures.
+
+All of the log R inside is multiplied, so what an environment takes off it for its own counting
+(the number of graphs that are one molecule) is tempered as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from gfncore.environment import (
+    Actions,
+    Environment,
+    FlowScaled,
+    GraphBatch,
+    LearnedBackward,
+    ManyObjectives,
+    ManyRepresentations,
+)
+
+__all__ = ["TemperatureRange", "TemperedEnvironment", "TemperedStates"]
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class TemperedStates:
+    """States of the environment inside, each with its inverse temperature.
+
+    Attributes
+    ----------
+    inner : States
+        B states.
+    inverse_temperature : ndarray, shape(B,), dtype=float64
+        beta > 0.
+    """
+
+    inner: Any
+    inverse_temperature: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.inverse_temperature)
+
+    def take(self, index: np.ndarray) -> TemperedStates:
+        """Rows as a new batch."""
+        return TemperedStates(self.inner.take(index), self.inverse_temperature[index])
+
+    @staticmethod
+    def concat(parts: Sequence[TemperedStates]) -> TemperedStates:
+        """One batch out of several."""
+        return TemperedStates(
+            type(parts[0].inner).concat([part.inner for part in parts]),
+            np.concatenate([part.inverse_temperature for part in parts]),
+        )
+
+
+def _scattered(x: np.ndarray) -> np.ndarray:
+    """The finaliser of splitmix64 (Steele et al. 2014), a bijection of 64-bit numbers."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _tempered_keys(keys: np.ndarray, inverse_temperature: np.ndarray) -> np.ndarray:
+    """Keys that tell temperatures apart too: keys moved by an offset of each; uint64 (B, 2)."""
+    bits = np.ascontiguousarray(inverse_temperature, np.float64).view(np.uint64)
+    offset = _scattered(bits + GOLDEN)
+    return keys + np.stack([offset, _scattered(offset + GOLDEN)], axis=1)
+
+
+def _checked(inverse_temperatures: Any) -> np.ndarray:
+    values = np.atleast_1d(np.asarray(inverse_temperatures, np.float64))
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"inverse temperatures have shape {values.shape}, but are one list")
+    wrong = values[~(np.isfinite(values) & (values > 0.0))]
+    if len(wrong):
+        raise ValueError(f"an inverse temperature is {wrong[0]}, but must be positive and finite")
+    return values
+
+
+class TemperedEnvironment:
+    """`inner` with a reward of R^beta, for several beta.
+
+    An instance has the extensions of `gfncore.environment` that `inner` has, and no others: its
+    class is put together when it is made.
+
+    Parameters
+    ----------
+    inner : Environment
+    inverse_temperatures : float or sequence of float
+        beta of the states s_0: state i of ``initial(n)`` has number i modulo their number.
+
+    Attributes
+    ----------
+    inverse_temperatures : ndarray, shape(K,), dtype=float64
+        May be set between steps of training.
+
+    Raises
+    ------
+    ValueError
+        If a temperature is not positive and finite, or there is none.
+    """
+
+    def __new__(cls, inner: Environment, inverse_temperatures: Any) -> TemperedEnvironment:
+        """An instance of the class that has the extensions of `inner`."""
+        parts = tuple(part for kind, part in _EXTENSIONS if isinstance(inner, kind))
+        return object.__new__(_combined(parts) if cls is TemperedEnvironment else cls)
+
+    def __init__(self, inner: Environment, inverse_temperatures: Any) -> None:
+        self.inner = inner
+        self.inverse_temperatures = inverse_temperatures
+
+    @property
+    def inverse_temperatures(self) -> np.ndarray:
+        """beta of the states s_0; float64 (K,)."""
+        return self._inverse_temperatures
+
+    @inverse_temperatures.setter
+    def inverse_temperatures(self, values: Any) -> None:
+        self._inverse_temperatures = _checked(values)
+
+    @property
+    def is_tree(self) -> bool:
+        """As inside."""
+        return self.inner.is_tree
+
+    def at(self, inverse_temperatures: Any) -> TemperedEnvironment:
+        """Another environment around the same one, at other temperatures: to sample at one."""
+        return TemperedEnvironment(self.inner, inverse_temperatures)
+
+    def condition(self, states: TemperedStates) -> np.ndarray:
+        """log beta of each state; float64 (B,)."""
+        return np.log(states.inverse_temperature)
+
+    def without_temperature(self, states: TemperedStates) -> Any:
+        """The states of `inner`."""
+        return states.inner
+
+    def with_temperature(self, states: Any, inverse_temperatures: Any = None) -> TemperedStates:
+        """States of `inner` with a temperature each.
+
+        Parameters
+        ----------
+        states : States
+            B states of `inner`, e.g. from replay.
+        inverse_temperatures : float or array_like, shape(B,), optional
+            None: those of the environment in turn, as in `initial`.
+        """
+        if inverse_temperatures is None:
+            known = self.inverse_temperatures
+            return TemperedStates(states, known[np.arange(len(states)) % len(known)])
+        values = _checked(inverse_temperatures)
+        return TemperedStates(states, np.broadcast_to(values, len(states)).copy())
+
+    def initial(self, n: int) -> TemperedStates:
+        """`n` states s_0, with the temperatures in turn."""
+        return self.with_temperature(self.inner.initial(n))
+
+    def is_terminal(self, states: TemperedStates) -> np.ndarray:
+        """Which states are finished objects."""
+        return self.inner.is_terminal(states.inner)
+
+    def forward_actions(self, states: TemperedStates) -> Actions:
+        """As inside."""
+        return self.inner.forward_actions(states.inner)
+
+    def step(self, states: TemperedStates, action: np.ndarray) -> TemperedStates:
+        """As inside; the temperature stays."""
+        return TemperedStates(self.inner.step(states.inner, action), states.inverse_temperature)
+
+    def backward_actions(self, states: TemperedStates) -> Actions:
+        """As inside."""
+        return self.inner.backward_actions(states.inner)
+
+    def backstep(self, states: TemperedStates, action: np.ndarray) -> TemperedStates:
+        """As inside; the temperature stays."""
+        return TemperedStates(self.inner.backstep(states.inner, action), states.inverse_temperature)
+
+    def forward_of_backward(self, states: TemperedStates, action: np.ndarray) -> np.ndarray:
+        """As inside."""
+        return self.inner.forward_of_backward(states.inner, action)
+
+    def backward_of_forward(self, states: TemperedStates, action: np.ndarray) -> np.ndarray:
+        """As inside."""
+        return self.inner.backward_of_forward(states.inner, action)
+
+    def _conditioned(self, states: TemperedStates, draw: Callable[[Any], GraphBatch]) -> GraphBatch:
+        condition = torch.from_numpy(self.condition(states).astype(np.float32))
+        return replace(draw(states.inner), condition=condition)
+
+    def graph(self, states: TemperedStates) -> GraphBatch:
+        """The graph inside, with log beta as its condition."""
+        return self._conditioned(states, self.inner.graph)
+
+    def log_reward(self, states: TemperedStates) -> np.ndarray:
+        """beta log R of the object; float64 (B,), nats."""
+        return states.inverse_temperature * self.inner.log_reward(states.inner)
+
+    def energy(self, states: TemperedStates) -> np.ndarray | None:
+        """beta times the energy inside; None where there is none."""
+        energy = self.inner.energy(states.inner)
+        return None if energy is None else states.inverse_temperature * energy
+
+    def keys(self, states: TemperedStates) -> np.ndarray:
+        """Keys of the state inside and beta; uint64 (B, 2)."""
+        return _tempered_keys(self.inner.keys(states.inner), states.inverse_temperature)
+
+
+class _ManyRepresentations(TemperedEnvironment):
+    def labels(self, states: TemperedStates) -> np.ndarray:
+        """Keys of the very arrays and beta; uint64 (B, 2)."""
+        return _tempered_keys(_inside(self).labels(states.inner), states.inverse_temperature)
+
+
+class _LearnedBackward(TemperedEnvironment):
+    def backward_graph(self, states: TemperedStates) -> GraphBatch:
+        """The backward graph inside, with log beta as its condition."""
+        return self._conditioned(states, _inside(self).backward_graph)
+
+
+class _FlowScaled(TemperedEnvironment):
+    def log_scale(self, states: TemperedStates) -> np.ndarray:
+        """As inside: the scale mends how actions are counted, which no temperature changes."""
+        return _inside(self).log_scale(states.inner)
+
+
+class _ManyObjectives(TemperedEnvironment):
+    def objectives(self, states: TemperedStates) -> np.ndarray:
+        """As inside."""
+        return _inside(self).objectives(states.inner)
+
+
+_EXTENSIONS: tuple[tuple[Any, type[TemperedEnvironment]], ...] = (
+    (ManyRepresentations, _ManyRepresentations),
+    (LearnedBackward, _LearnedBackward),
+    (FlowScaled, _FlowScaled),
+    (ManyObjectives, _ManyObjectives),
+)
+
+
+def _inside(environment: TemperedEnvironment) -> Any:
+    """The environment inside, whose extensions a type checker does not know."""
+    return environment.inner
+
+
+@cache
+def _combined(parts: tuple[type[TemperedEnvironment], ...]) -> type[TemperedEnvironment]:
+    """One class with all parts."""
+    if not parts:
+        return TemperedEnvironment
+    return type("TemperedEnvironment", parts, {"__doc__": TemperedEnvironment.__doc__})
+
+
+@dataclass(frozen=True)
+class TemperatureRange:
+    """Inverse temperatures for one step of training after another: log-uniform, and stratified.
+
+    Attributes
+    ----------
+    lowest, highest : float
+        Bounds of beta; 0 < lowest <= highest.
+    number : int
+        Temperatures of one step, one in each of as many equal parts of the range of log beta.
+    """
+
+    lowest: float
+    highest: float
+    number: int = 8
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.lowest <= self.highest < np.inf:
+            raise ValueError(
+                f"inverse temperatures are from {self.lowest} to {self.highest}, "
+                "but must be positive and in this order"
+            )
+        if self.number < 1:
+            raise ValueError(f"number of temperatures is {self.number}, but must be at least 1")
+
+    def draw(self, generator: np.random.Generator) -> np.ndarray:
+        """beta for one step; float64 (number,)."""
+        low, high = np.log(self.lowest), np.log(self.highest)
+        share = (np.arange(self.number) + generator.random(self.number)) / self.number
+        return np.exp(low + (high - low) * share)
