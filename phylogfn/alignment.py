@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from phylogfn.alignment_assumptions import Assumptions
 from phylogfn.alignment_formats import FORMATS, RawAlignment, parse_alignment
-from phylogfn.alphabet import ALPHABETS, Alphabet, detect_alphabet
+from phylogfn.alphabet import ALPHABETS, Alphabet, detect_alphabet, standard_alphabet
 from phylogfn.errors import AlignmentError, quoted_list
 from phylogfn.text_files import read_text, source_name
 
@@ -20,6 +21,7 @@ __all__ = [
     "AlignmentError",
     "SitePatterns",
     "compress",
+    "distinct_columns",
     "read_alignment",
     "variable_sites",
 ]
@@ -34,13 +36,17 @@ class Alignment:
     names : tuple of str, length n
         The taxa, exactly as in the file.
     alphabet : Alphabet
-        DNA, RNA or protein.
+        DNA, RNA, protein or standard.
     masks : ndarray, shape(n, n_sites), dtype=uint32
         The states possible: bit i is set for state i; gaps and missing data have all bits set.
     source : str
         What messages call the input.
     notes : tuple of str
         What a user should know though nothing is wrong, each one line.
+    gaps : ndarray, shape(n, n_sites), dtype=bool, optional
+        Which cells are gaps, not other missing data; None: no cell is known to be one.
+    assumptions : Assumptions, optional
+        Weights, types and exclusions of characters, which count in parsimony.
     """
 
     names: tuple[str, ...]
@@ -48,6 +54,8 @@ class Alignment:
     masks: NDArray[np.uint32]
     source: str
     notes: tuple[str, ...] = ()
+    gaps: NDArray[np.bool_] | None = None
+    assumptions: Assumptions | None = None
 
     @property
     def n_taxa(self) -> int:
@@ -73,7 +81,7 @@ class SitePatterns:
     site_to_pattern : ndarray, shape(n_sites,), dtype=int32
         The pattern of each site.
     n_states : int
-        4 or 20.
+        The number of states of the alphabet.
     """
 
     masks: NDArray[np.uint32]
@@ -99,20 +107,37 @@ class SitePatterns:
 
 def compress(alignment: Alignment) -> SitePatterns:
     """Return the site patterns of an alignment."""
-    columns = np.ascontiguousarray(alignment.masks.T)
-    rows = columns.view(np.dtype((np.void, columns.itemsize * columns.shape[1]))).ravel()
-    _, first, inverse, counts = np.unique(
-        rows, return_index=True, return_inverse=True, return_counts=True
+    masks, site_to_pattern = distinct_columns(alignment.masks)
+    return SitePatterns(
+        masks=masks,
+        weights=np.bincount(site_to_pattern, minlength=masks.shape[1]).astype(np.float64),
+        site_to_pattern=site_to_pattern,
+        n_states=alignment.alphabet.n_states,
     )
+
+
+def distinct_columns(
+    masks: NDArray[np.uint32],
+) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
+    """Return the different columns, in the order in which they first occur, and where each is.
+
+    Parameters
+    ----------
+    masks : ndarray, shape(n, n_sites), dtype=uint32
+
+    Returns
+    -------
+    distinct : ndarray, shape(n, n_distinct), dtype=uint32
+    places : ndarray, shape(n_sites,), dtype=int32
+        The place of each column among them.
+    """
+    columns = np.ascontiguousarray(masks.T)
+    rows = columns.view(np.dtype((np.void, columns.itemsize * columns.shape[1]))).ravel()
+    _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    return SitePatterns(
-        masks=np.ascontiguousarray(alignment.masks[:, first[order]]),
-        weights=counts[order].astype(np.float64),
-        site_to_pattern=rank[inverse.ravel()],
-        n_states=alignment.alphabet.n_states,
-    )
+    return np.ascontiguousarray(masks[:, first[order]]), rank[inverse.ravel()]
 
 
 def variable_sites(masks: NDArray[np.uint32]) -> NDArray[np.bool_]:
@@ -137,8 +162,8 @@ def read_alignment(
     path : path-like
         A FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm file, plain or gzipped; ``-`` is standard
         input.
-    data_type : {"dna", "rna", "protein"}, optional
-        The kind of data; as the file declares, else found out from the letters.
+    data_type : {"dna", "rna", "protein", "standard"}, optional
+        The kind of data; as the file declares, else found out from the characters.
     file_format : one of `FORMATS`, optional
         The format; found out from the content.
 
@@ -149,19 +174,23 @@ def read_alignment(
     """
     source = source_name(path)
     if data_type is not None and data_type not in ALPHABETS:
-        raise AlignmentError(f"data type {data_type!r} is unknown; choose dna, rna or protein")
+        raise AlignmentError(f"data type {data_type!r} is unknown; choose {', '.join(ALPHABETS)}")
     raw = parse_alignment(read_text(path, AlignmentError), source, file_format)
     _check_shape(raw, source)
     declared = data_type or raw.data_type
     alphabet = ALPHABETS[declared] if declared else detect_alphabet(raw.sequences)
-    masks = _encode(raw, alphabet, source, chosen=declared is not None)
+    if alphabet.name == "standard" and raw.symbols:
+        alphabet = standard_alphabet(raw.symbols)
+    codes = _codes(raw)
+    masks = _encode(raw, codes, alphabet, source, chosen=declared is not None)
     if not variable_sites(masks).any():
         raise AlignmentError(
             f"{source}: none of the {masks.shape[1]} sites varies among the {len(masks)} taxa, "
             "so the data say nothing about the tree; add sites or taxa that differ"
         )
     notes = (*raw.notes, *_notes(raw, alphabet, masks))
-    return Alignment(tuple(raw.names), alphabet, masks, source, notes)
+    gaps = codes == ord("-")
+    return Alignment(tuple(raw.names), alphabet, masks, source, notes, gaps, raw.assumptions)
 
 
 def _check_shape(raw: RawAlignment, source: str) -> None:
@@ -196,14 +225,19 @@ def _check_shape(raw: RawAlignment, source: str) -> None:
         raise AlignmentError(f"{source}: the sequences are empty; an alignment needs sites")
 
 
-def _encode(raw: RawAlignment, alphabet: Alphabet, source: str, chosen: bool) -> NDArray[np.uint32]:
+def _codes(raw: RawAlignment) -> NDArray[np.uint32]:
+    """Return the code points of the characters."""
+    encoded = (sequence.encode("utf-32-le", "surrogatepass") for sequence in raw.sequences)
+    return np.array([np.frombuffer(row, np.uint32) for row in encoded])
+
+
+def _encode(
+    raw: RawAlignment, codes: NDArray[np.uint32], alphabet: Alphabet, source: str, chosen: bool
+) -> NDArray[np.uint32]:
     extra = {ord(c): alphabet.mask(states) for c, states in raw.state_sets.items()}
-    masks = np.empty((len(raw.names), len(raw.sequences[0])), np.uint32)
-    for row, sequence in enumerate(raw.sequences):
-        codes = np.frombuffer(sequence.encode("utf-32-le", "surrogatepass"), np.uint32)
-        masks[row] = np.where(codes < 128, alphabet.masks[np.minimum(codes, 127)], 0)
-        for code, mask in extra.items():
-            masks[row][codes == code] = mask
+    masks = np.where(codes < 128, alphabet.masks[np.minimum(codes, 127)], np.uint32(0))
+    for code, mask in extra.items():
+        masks[codes == code] = mask
     unknown = masks == 0
     if unknown.any():
         row, column = (int(i) for i in np.argwhere(unknown)[0])
@@ -212,9 +246,10 @@ def _encode(raw: RawAlignment, alphabet: Alphabet, source: str, chosen: bool) ->
         more = f" (and {unknown.sum() - 1} more such characters)" if unknown.sum() > 1 else ""
         why = "" if chosen else " (found out from the letters; --data-type sets it)"
         cure = "write gaps as '-' and unknown states as '?'" if shown in ".~ " else "correct it"
+        states = f" (states {alphabet.states})" if alphabet.name == "standard" else ""
         raise AlignmentError(
             f"{source}: taxon {raw.names[row]!r}, column {column + 1}: {shown!r} is not a "
-            f"{alphabet.label} character{more}; {cure}, or choose another data type{why}"
+            f"{alphabet.label} character{states}{more}; {cure}, or choose another data type{why}"
         )
     return masks
 
@@ -240,6 +275,12 @@ def _notes(raw: RawAlignment, alphabet: Alphabet, masks: NDArray[np.uint32]) -> 
     blank = int((masks == alphabet.missing).all(axis=0).sum())
     if blank:
         notes.append(f"{blank} of {masks.shape[1]} sites have no data in any taxon")
+    mixed = [c for c, states in raw.state_sets.items() if "-" in states]
+    if mixed:
+        count = sum(sequence.count(c) for sequence in raw.sequences for c in mixed)
+        notes.append(f"{count} sets that hold a gap, such as {{A-}}, read as missing")
+    if raw.assumptions is not None and not raw.assumptions.problem:
+        notes.append("weights, types and exclusions of characters count in parsimony alone")
     if alphabet.name == "protein":
         odd = sum(sequence.upper().count(c) for sequence in raw.sequences for c in "UO*")
         if odd:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from phylogfn.alignment_assumptions import Assumptions
 from phylogfn.errors import AlignmentError, shown
 
 __all__ = ["FORMATS", "RawAlignment", "detect_format", "parse_alignment"]
@@ -28,13 +29,17 @@ class RawAlignment:
     ----------
     names, sequences : list of str
         Taxa and their characters, white space removed.
-    data_type : {"dna", "rna", "protein"} or None
+    data_type : {"dna", "rna", "protein", "standard"} or None
         What the file declares.
     state_sets : dict of str to str
         For characters of Unicode's private area: the states that one such character stands for,
         as in ``{AC}`` of NEXUS.
     notes : tuple of str
         What a user should know.
+    symbols : str or None
+        The states of standard data, where the file lists them.
+    assumptions : Assumptions or None
+        What the file says about weights, types and exclusions of characters.
     """
 
     names: list[str]
@@ -42,6 +47,8 @@ class RawAlignment:
     data_type: str | None = None
     state_sets: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    symbols: str | None = None
+    assumptions: Assumptions | None = None
 
 
 def detect_format(text: str, source: str) -> str:

@@ -1,17 +1,26 @@
-"""The alignment in a NEXUS file: its first DATA or CHARACTERS block."""
+"""The alignment in a NEXUS file: its first DATA or CHARACTERS block, and what is assumed of it."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
+from phylogfn.alignment_assumptions import read_assumptions
 from phylogfn.alignment_formats import RawAlignment
+from phylogfn.alphabet import standard_alphabet
 from phylogfn.errors import AlignmentError
 from phylogfn.nexus import Command, blocks, tokens
 
 __all__ = ["parse_nexus_alignment"]
 
-_DATA_TYPES = {"dna": "dna", "rna": "rna", "nucleotide": None, "protein": "protein"}
+_DATA_TYPES = {
+    "dna": "dna",
+    "rna": "rna",
+    "nucleotide": None,
+    "protein": "protein",
+    "standard": "standard",
+}
 _NAME = re.compile(r"""\s*('(?:[^']|'')*'|"[^"]*"|\S+)""")
 _CELL = re.compile(r"\{[^}]*\}|\([^)]*\)|.", re.DOTALL)
 _FIRST_PRIVATE = 0xF0000  # Unicode's private plane 15, one character for each set like {AC}
@@ -28,12 +37,16 @@ class _Format:
     gap: str
     match: str | None
     equate: dict[str, str]
+    symbols: str | None
 
 
 def parse_nexus_alignment(text: str, source: str) -> RawAlignment:
     """Return the names and sequences of NEXUS text; AlignmentError when there are none."""
     n_taxa = None
-    for block, commands in blocks(text, source, AlignmentError):
+    found = blocks(text, source, AlignmentError)
+    before: list[tuple[str, list[Command]]] = []
+    for block, commands in found:
+        before.append((block, commands))
         dimensions = " ".join(c.text for c in commands if c.name == "dimensions")
         declared = re.search(r"\bntax\s*=\s*(\d+)", dimensions, re.IGNORECASE)
         n_taxa = int(declared[1]) if declared else n_taxa
@@ -44,7 +57,10 @@ def parse_nexus_alignment(text: str, source: str) -> RawAlignment:
             raise AlignmentError(f"{source}: the {block} block has no matrix; add one")
         layout = _read_format(commands, dimensions, n_taxa, source)
         names, sequences = _read_matrix(matrix[0], layout, source)
-        return _translate(names, sequences, layout, source)
+        raw = _translate(names, sequences, layout, source)
+        n_sites = max(map(len, raw.sequences), default=0)
+        assumptions = read_assumptions(chain(before, found), n_sites, source)
+        return replace(raw, assumptions=assumptions)
     raise AlignmentError(f"{source}: this NEXUS file has no data or characters block; add one")
 
 
@@ -57,15 +73,21 @@ def _read_format(
         found = re.search(rf"(?<!\w){pattern}", text, re.IGNORECASE)
         return found[1] if found else default
 
-    kind = (value(r"datatype\s*=\s*(\w+)") or "nucleotide").lower()
+    declared = value(r"symbols\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s;]+)")
+    unsaid = "nucleotide" if declared is None else "standard"
+    kind = (value(r"datatype\s*=\s*(\w+)") or unsaid).lower()
     if kind not in _DATA_TYPES:
         raise AlignmentError(
-            f"{source}: datatype={kind} is not supported; DNA, RNA and protein data are"
+            f"{source}: datatype={kind} is not supported; DNA, RNA, protein and standard data are"
         )
     if re.search(r"(?<!\w)transpose\b|\blabels\s*=\s*(no|right)\b|\bnolabels\b", text, re.I):
         raise AlignmentError(
             f"{source}: transposed matrices and matrices without names on the left are not "
             "supported; export one sequence a line, after its name"
+        )
+    if re.search(r"(?<![\w=])tokens\b", text, re.I):
+        raise AlignmentError(
+            f"{source}: states that are words (tokens) are not supported; export one symbol a state"
         )
     n_sites = re.search(r"\bnchar\s*=\s*(\d+)", dimensions, re.IGNORECASE)
     equate = value(r"equate\s*=\s*\"([^\"]*)\"", "") or ""
@@ -77,7 +99,22 @@ def _read_format(
         gap=value(r"gap\s*=\s*'?(\S)", "-") or "-",
         match=value(r"matchchar\s*=\s*'?(\S)"),
         equate={a: b.strip("(){}") for a, b in re.findall(r"(\S)\s*=\s*(\([^)]*\)|\S+)", equate)},
+        symbols=_symbols(declared, source) if kind == "standard" and declared else None,
     )
+
+
+def _symbols(declared: str, source: str) -> str:
+    """Return the symbols of a list such as ``"0~4 A"``, checked."""
+    listed = re.sub(r"\s*~\s*", "~", declared.strip("'\""))
+    out = ""
+    for first, _, last in re.findall(r"(\S)(~(\S))?", listed):
+        if last and first >= last:
+            raise AlignmentError(f"{source}: symbols {first}~{last} is no range; correct it")
+        out += "".join(map(chr, range(ord(first), ord(last or first) + 1)))
+    try:
+        return standard_alphabet(out).states
+    except ValueError as problem:
+        raise AlignmentError(f"{source}: symbols {problem}; correct the format command") from None
 
 
 def _count(sequence: str) -> int:
@@ -171,7 +208,7 @@ def _translate(
             )
         out.append(row)
     state_sets = {character: states for states, character in sets.items()}
-    return RawAlignment(names, out, layout.data_type, state_sets)
+    return RawAlignment(names, out, layout.data_type, state_sets, symbols=layout.symbols)
 
 
 def _single(cell: str, sets: dict[str, str]) -> str:

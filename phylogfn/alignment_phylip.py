@@ -17,7 +17,8 @@ from phylogfn.errors import AlignmentError, shown
 __all__ = ["parse_phylip"]
 
 _STRICT_NAME = 10
-_SEQUENCE = re.compile(r"[A-Za-z?*.\-~]*$")
+_SEQUENCE = re.compile(r"(?:[A-Za-z?*.\-~]*|[0-9?.\-~]*)$")
+_LETTER = re.compile(r"[A-Za-z?*.\-~]")
 
 Line = tuple[int, str]  # number in the file, text
 Reading = tuple[list[str], list[str]]  # names, sequences
@@ -138,10 +139,10 @@ def _check_sequences(names: list[str], sequences: list[str]) -> None:
         if not name:
             raise _Misfit("a sequence has no name; give it one")
         if not _SEQUENCE.match(sequence):
-            column, odd = next((i, c) for i, c in enumerate(sequence) if not _SEQUENCE.match(c))
+            column, odd = next((i, c) for i, c in enumerate(sequence) if not _LETTER.match(c))
             raise _Misfit(
                 f"taxon {name!r}, column {column + 1}: {odd!r} is not a character of DNA, RNA or "
-                "protein; correct it"
+                "protein; correct it (states are letters, or digits alone)"
             )
 
 

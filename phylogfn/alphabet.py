@@ -1,9 +1,10 @@
-"""Characters of DNA, RNA and protein as sets of states.
+"""Characters of DNA, RNA, protein and morphological matrices as sets of states.
 
 A set is a bitmask: bit i says that state i of `Alphabet.states` is possible. The letters are those
 of IUPAC-IUB (Cornish-Bowden, Nucleic Acids Res. 13:3021, 1985; IUPAC-IUB JCBN, Eur. J. Biochem.
 138:9, 1984); gaps, ``?``, ``N`` (nucleotides) and ``X`` are missing data, the set of all states.
-Amino acids stand in the order of PAML's data files.
+Amino acids stand in the order of PAML's data files. "standard" is the name that NEXUS files give to
+data whose states are symbols without a meaning of their own, 0 to 9 unless the file lists others.
 """
 
 from __future__ import annotations
@@ -15,7 +16,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ALPHABETS", "DNA", "PROTEIN", "RNA", "Alphabet", "detect_alphabet"]
+__all__ = [
+    "ALPHABETS",
+    "DNA",
+    "MAX_STATES",
+    "PROTEIN",
+    "RNA",
+    "STANDARD",
+    "Alphabet",
+    "detect_alphabet",
+    "standard_alphabet",
+]
+
+MAX_STATES = 32  # bits of a mask
 
 _NUCLEOTIDE_CODES = {
     "R": "AG",
@@ -46,9 +59,9 @@ class Alphabet:
     Parameters
     ----------
     name : str
-        "dna", "rna" or "protein".
+        "dna", "rna", "protein" or "standard".
     states : str
-        The 4 or 20 states; state i is ``states[i]``.
+        The states, 4, 20, or 2 to 32 symbols; state i is ``states[i]``.
     masks : ndarray, shape(128,), dtype=uint32
         The set that each ASCII character stands for; 0 where it is no character of this alphabet.
     """
@@ -59,7 +72,7 @@ class Alphabet:
 
     @property
     def n_states(self) -> int:
-        """The number of states, 4 or 20."""
+        """The number of states, 2 to 32."""
         return len(self.states)
 
     @property
@@ -70,7 +83,7 @@ class Alphabet:
     @property
     def label(self) -> str:
         """The name as it stands in messages."""
-        return self.name if self.name == "protein" else self.name.upper()
+        return self.name.upper() if self.name in ("dna", "rna") else self.name
 
     def mask(self, characters: str) -> int:
         """Return the union of the sets of some characters; 0 when one of them is unknown."""
@@ -95,15 +108,47 @@ _RNA_CODES = {
 DNA = _alphabet("dna", "ACGT", _NUCLEOTIDE_CODES)
 RNA = _alphabet("rna", "ACGU", _RNA_CODES)
 PROTEIN = _alphabet("protein", _AMINO_ACIDS, _AMINO_ACID_CODES)
-ALPHABETS: Mapping[str, Alphabet] = {"dna": DNA, "rna": RNA, "protein": PROTEIN}
+STANDARD = _alphabet("standard", "0123456789", {})
+ALPHABETS: Mapping[str, Alphabet] = {
+    "dna": DNA,
+    "rna": RNA,
+    "protein": PROTEIN,
+    "standard": STANDARD,
+}
+
+
+def standard_alphabet(symbols: str) -> Alphabet:
+    """Return the alphabet of a morphological matrix.
+
+    Parameters
+    ----------
+    symbols : str
+        The states, 2 to 32 printing ASCII characters other than ``-`` and ``?``; their order is
+        that of ordered characters. Letters of either case are one state, as NEXUS has it.
+
+    Raises
+    ------
+    ValueError
+        Where the symbols are none of that; the message says why, after "symbols ".
+    """
+    folded = symbols.upper()
+    wrong = [c for c in folded if not "!" <= c <= "~" or c in "-?"]
+    if wrong:
+        raise ValueError(f"have {wrong[0]!r}, which is no symbol of a state")
+    twice = [c for c in folded if folded.count(c) > 1]
+    if twice:
+        raise ValueError(f"have {twice[0]!r} twice (upper and lower case are one)")
+    if not 2 <= len(folded) <= MAX_STATES:
+        raise ValueError(f"are {len(folded)}, but 2 to {MAX_STATES} states are supported")
+    return _alphabet("standard", folded, {})
 
 
 def detect_alphabet(sequences: Iterable[str]) -> Alphabet:
     """Return the alphabet that sequences are written in.
 
     Sequences in which every letter is an IUPAC code of nucleotides, or at least 90 % of the letters
-    other than ``N`` and ``X`` are A, C, G, T or U, are RNA if there are U and no T, else DNA; all
-    others are protein.
+    other than ``N`` and ``X`` are A, C, G, T or U, are RNA if there are U and no T, else DNA; those
+    that have digits and no letter are standard; all others are protein.
     """
     counts: Counter[str] = Counter()
     for sequence in sequences:
@@ -112,6 +157,8 @@ def detect_alphabet(sequences: Iterable[str]) -> Alphabet:
     for character, count in counts.items():
         if character.isascii() and character.isalpha():
             letters[character.upper()] += count
+    if not letters and any(digit in counts for digit in STANDARD.states):
+        return STANDARD
     telling = sum(letters.values()) - letters["N"] - letters["X"]
     foreign = [c for c in letters if c not in "ACGT" and c not in _NUCLEOTIDE_CODES]
     if foreign and sum(letters[c] for c in "ACGTU") < _NUCLEOTIDE_SHARE * telling:

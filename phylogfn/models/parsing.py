@@ -50,14 +50,20 @@ def parse_model(text: str, alphabet: object) -> ModelSpec:
         "F81{0.1,0.2,0.3,0.4}", "+F{...}". Nucleotide models with unequal frequencies have
         free ones unless told otherwise; protein models those of their matrix.
     alphabet : Alphabet or str
-        "dna", "rna" or "protein", or an object with such a `name`.
+        "dna", "rna" or "protein", or an object with such a `name`; there is no model of "standard".
 
     Raises
     ------
     UserError
-        If the string cannot be read; the message names the nearest known model.
+        If the string cannot be read (the message names the nearest known model), or there is no
+        model of the data.
     """
     kind = str(getattr(alphabet, "name", alphabet)).lower()
+    if kind == "standard":
+        raise UserError(
+            f"model '{text}': there is no substitution model of standard (morphological) data "
+            "here; use phylogfn parsimony"
+        )
     known = PROTEIN_MODELS if kind == "protein" else tuple(DNA_MODELS)
     pieces = [_piece(text, piece.strip()) for piece in text.strip().split("+")]
     family = _family(text, pieces[0].name, known, kind)

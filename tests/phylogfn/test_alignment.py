@@ -10,7 +10,7 @@ import pytest
 
 from gfncore.errors import UserError
 from phylogfn.alignment import Alignment, AlignmentError, compress, read_alignment, variable_sites
-from phylogfn.alphabet import ALPHABETS, DNA, PROTEIN, RNA, detect_alphabet
+from phylogfn.alphabet import DNA, PROTEIN, RNA, detect_alphabet
 
 GOOD = {"A": "ACGT", "B": "ACGA", "C": "AAGT", "D": "ACTT"}
 
@@ -64,11 +64,13 @@ def test_detection(sequences, expected):
 def test_data_type_as_option(tmp_path):
     rows = {"A": "ACGA", "B": "ACGA", "C": "ACAA", "D": "AAGA"}
     assert read(tmp_path, fasta(rows)).alphabet is DNA
-    for name, alphabet in ALPHABETS.items():
+    for name, alphabet in (("dna", DNA), ("rna", RNA), ("protein", PROTEIN)):
         alignment = read(tmp_path, fasta(rows), data_type=name)
         assert alignment.alphabet is alphabet
         assert alignment.masks[0, 1] == 1 << alphabet.states.index("C")
-    with pytest.raises(AlignmentError, match="'codon' is unknown; choose dna, rna or protein"):
+    with pytest.raises(
+        AlignmentError, match="'codon' is unknown; choose dna, rna, protein, standard"
+    ):
         read(tmp_path, fasta(rows), data_type="codon")
     with pytest.raises(AlignmentError, match="'bam' is unknown; choose fasta"):
         read(tmp_path, fasta(rows), file_format="bam")

@@ -203,8 +203,8 @@ def test_nexus_agrees_with_dendropy_and_biopython(tmp_path):
         ("#NEXUS\nbegin data; matrix A ACGT;", "line 2: the data block has no 'end;'"),
         ("#NEXUS\nbegin data; [ matrix A ACGT;", "line 2: a comment '[' is never closed"),
         (
-            "#NEXUS\nbegin data; format datatype=standard;matrix A 01;end;",
-            "datatype=standard is not",
+            "#NEXUS\nbegin data; format datatype=continuous;matrix A 01;end;",
+            "datatype=continuous is not",
         ),
         ("#NEXUS\nbegin data; format transpose;matrix A AC;end;", "transposed"),
         (
