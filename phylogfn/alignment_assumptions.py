@@ -150,9 +150,9 @@ class _Reader:
         return _ORDERED[word.lower()]
 
     def _weight(self, command: Command, word: str) -> float:
-        if not _NUMBER.match(word):
+        if not (_NUMBER.match(word) and np.isfinite(float(word))):
             raise self._error(
-                command, f"weight {word!r} is no decimal number of 0 or more; correct it"
+                command, f"weight {shown(word)} is no decimal number of 0 or more; correct it"
             )
         return float(word)
 

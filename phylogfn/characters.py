@@ -11,11 +11,11 @@ of unordered characters. These come about as follows.
   characters of two states, the j-th of which says whether the state is above the j-th. Their steps
   add up to those of the ordered character where every set is an interval, so a set is read as all
   states from its lowest to its highest: ``{02}`` as ``{012}``.
-* A state that only one tip can have is taken out of that tip's set, for none of the others gains by
-  it; where it is all the tip has, the tip costs one step on every tree and says nothing else. Nor
-  does a tip say anything that can have all states that are left. A column all tips of which can
-  then share a state costs no further step; all others are kept. For columns of single states and
-  missing data, those kept are exactly the parsimony-informative ones.
+* A tip that can have every state says nothing. A state is taken out where all other tips that can
+  have it can have one other state too, which does as well. A tip with a state that it alone has
+  costs one step on every tree and says nothing else. A column all tips of which can then share a
+  state costs no further step; all others are kept. For columns of single states and missing data,
+  those kept are exactly the parsimony-informative ones.
 * States are numbered anew in each column, which changes no step, and equal columns become one.
 """
 
@@ -197,7 +197,8 @@ def _reduced(columns: Columns) -> tuple[Columns, NDArray[np.int64]]:
     kept = np.bitwise_or.reduce(masks, axis=0)
     while True:
         silent = (masks & kept) == kept  # can have any state
-        seen = _seen_twice(np.where(silent, np.uint32(0), masks))
+        masks = _without_dominated(np.where(silent, np.uint32(0), masks))
+        seen = _seen_twice(masks)
         rest = masks & seen
         alone = ~silent & (rest == 0)
         n_alone = alone.sum(axis=0)
@@ -208,6 +209,17 @@ def _reduced(columns: Columns) -> tuple[Columns, NDArray[np.int64]]:
             # Columns in which nothing is left: any one state for all.
             return np.where(kept == 0, np.uint32(1), masks), steps
         kept = seen
+
+
+def _without_dominated(masks: Columns) -> Columns:
+    """Take out each state whose tips can all have one other state."""
+    masks = masks.copy()
+    for bit in range(int(masks.max(initial=0)).bit_length()):
+        state = np.uint32(1 << bit)
+        has = (masks & state) != 0
+        shared = np.bitwise_and.reduce(masks, axis=0, where=has)
+        masks[has & ((shared & ~state) != 0)] &= ~state
+    return masks
 
 
 def _seen_twice(masks: Columns) -> NDArray[np.uint32]:

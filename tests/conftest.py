@@ -53,7 +53,8 @@ def primates():
         index = list(range(taxa)) if isinstance(taxa, int) else list(taxa)
         columns = sites if isinstance(sites, slice) else slice(sites)
         masks = np.ascontiguousarray(whole.masks[index][:, columns])
-        return replace(whole, names=tuple(whole.names[i] for i in index), masks=masks)
+        names = tuple(whole.names[i] for i in index)
+        return replace(whole, names=names, masks=masks, gaps=whole.gaps[index][:, columns])
 
     return part
 

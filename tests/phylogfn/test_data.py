@@ -44,6 +44,30 @@ def test_example_is_as_described(name, n_taxa, n_sites, n_patterns):
 
 def test_every_alignment_is_described():
     readme = (DATA / "README.md").read_text()
-    assert {path.name for path in DATA.glob("*.fasta")} == set(
-        re.findall(r"## (\S+\.fasta)", readme)
-    )
+    for ending in ("fasta", "nex"):
+        assert {path.name for path in DATA.glob(f"*.{ending}")} == set(
+            re.findall(rf"## (\S+\.{ending})", readme)
+        )
+
+
+def test_invented_matrix_is_as_described():
+    path = DATA / "invented.nex"
+    readme = (DATA / "README.md").read_text()
+    section = readme.split("## invented.nex\n")[1].split("\n## ")[0]
+    for words in (
+        "* Source: made up for this project",
+        "* Terms: the project's licence, MIT.",
+        f"* sha256: `{hashlib.sha256(path.read_bytes()).hexdigest()}`",
+        "states 0 to 4",
+        "Characters 5-10 are ordered, 1-3 and 11 have weight 2",
+        "and 16 is excluded",
+    ):
+        assert words in " ".join(section.split())
+    assert "| `invented.nex` | 12 | 30 |" in readme
+    matrix = read_alignment(path)
+    assert (matrix.n_taxa, matrix.n_sites, matrix.alphabet.states) == (12, 30, "01234")
+    said = matrix.assumptions
+    assert np.flatnonzero(said.ordered).tolist() == [4, 5, 6, 7, 8, 9]
+    assert np.flatnonzero(said.weights == 2).tolist() == [0, 1, 2, 10]
+    assert np.flatnonzero(said.weights == 0.5).tolist() == [26, 27, 28, 29]
+    assert np.flatnonzero(said.excluded).tolist() == [15]
