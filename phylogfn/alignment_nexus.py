@@ -85,7 +85,7 @@ def _read_format(
             f"{source}: transposed matrices and matrices without names on the left are not "
             "supported; export one sequence a line, after its name"
         )
-    if re.search(r"(?<![\w=])tokens\b", text, re.I):
+    if re.search(r"(?<![\w=])tokens\b(?!\s*=\s*no)", text, re.I):
         raise AlignmentError(
             f"{source}: states that are words (tokens) are not supported; export one symbol a state"
         )

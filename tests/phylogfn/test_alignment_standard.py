@@ -54,6 +54,10 @@ LAYOUTS = {
     "nexus": nexus(ROWS),
     "nexus, type not said": nexus(ROWS, "missing=? gap=-"),
     "nexus, symbols": nexus(ROWS, 'symbols="0~9"'),
+    "nexus, as Mesquite writes it": nexus(
+        ROWS,
+        'DATATYPE = STANDARD RESPECTCASE TOKENS=NO GAP = - MISSING = ? SYMBOLS = "  0 1 2~9"',
+    ),
     "nexus, other signs": nexus(
         [row.replace("?", "x").replace("-", "*") for row in ROWS],
         "datatype=STANDARD missing=x gap=*",
