@@ -22,7 +22,7 @@ class TrajectoryBalance(nn.Module):
     """Trajectory balance with a learned log Z, which starts at `log_z`.
 
     `loss_shape` replaces the square, see `gfncore.objectives.shapes`. With `conditional`, batches
-    have temperatures: log Z(beta) starts at `log_z` for all beta, and `log_z` learns log Z(1).
+    have temperatures: log Z(beta) starts at `log_z` for all beta, and is read by `log_z_at`.
     """
 
     on_policy_allowed = True
@@ -62,4 +62,6 @@ class TrajectoryBalance(nn.Module):
 
     def log_partition(self, batch: ScoredTrajectories) -> float:
         """The learned log Z; that of beta = 1 where there are temperatures."""
-        return float(self.log_z.detach())
+        if self.curve is None:
+            return float(self.log_z.detach())
+        return float(self.log_z_at(self.log_z.new_zeros(1)).detach())
