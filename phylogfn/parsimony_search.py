@@ -4,7 +4,8 @@ Independent runs of the parsimony ratchet (Nixon 1999), each from a stepwise-add
 own, find the best score; it is trusted once several runs have ended there. From the trees they
 found, all trees within an excess of the best are then collected breadth first: the neighbours of a
 tree are all that cutting one branch and joining the parts anew makes of it (TBR; Swofford & Olsen
-1990), which holds the neighbours by pruning and regrafting a subtree (SPR).
+1990), which holds the neighbours by pruning and regrafting a subtree (SPR). In large trees, cuts
+into two large parts are joined by SPR alone.
 
 What is decided depends on counts alone, and on the seed, not on the number of threads; only the
 budget of seconds ends a search by the clock.
@@ -25,10 +26,11 @@ from phylogfn.parsimony_trees import ParsimonyTable
 
 __all__ = ["SearchProgress", "SearchResult", "search"]
 
-RUNS = 4  # ratchet runs that are made side by side, whatever the number of threads
+RUNS = 6  # ratchet runs that are made side by side, whatever the number of threads
 MOST_RUNS = 40  # where few runs end at the same score, no more are made
 STALL = 20  # rounds of a run without a better tree that end it
 ROUNDS = 5  # rounds between looks at the clock
+MOST_PAIRS = 2**12  # cuts with more pairs of branches are made good by SPR alone: n > 65
 EXPANDED = 32  # trees whose neighbours are looked for side by side
 FIRST_MOVES = 2**14  # room for the neighbours of one tree, doubled while it does not do
 MOST_MOVES = 2**20
@@ -193,6 +195,7 @@ class _Search:
                 score,
                 int(rng.integers(2**31)),
                 scorer.tolerance,
+                MOST_PAIRS,
                 packed.leaves,
                 space.down,
                 space.up,
@@ -238,6 +241,7 @@ class _Search:
                 parent,
                 children,
                 limit - score,
+                MOST_PAIRS,
                 space.down,
                 space.up,
                 space.edge,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phylogfn.kernels.parsimony_numba import stepwise_addition
+from phylogfn.parsimony import Workspace, addition_tree, pack
 from phylogfn.tree import random_topology
 
 if TYPE_CHECKING:
@@ -17,11 +17,8 @@ __all__ = ["neighbour_joining", "overdispersed_starts", "parsimony_tree", "patte
 
 def parsimony_tree(patterns: SitePatterns, rng: np.random.Generator) -> np.ndarray:
     """Parents (2n-2,), int16, of a stepwise-addition parsimony tree, taxa in random order."""
-    n = patterns.masks.shape[0]
-    sequence = np.concatenate([[0], 1 + rng.permutation(n - 1)]).astype(np.int64)
-    seed = int(rng.integers(2**31))
-    masks = np.ascontiguousarray(patterns.masks, np.uint32)
-    return stepwise_addition(masks, np.asarray(patterns.weights, float), sequence, seed)
+    packed = pack(patterns.masks, np.asarray(patterns.weights, float), patterns.n_states)
+    return addition_tree(packed, Workspace(packed), rng)
 
 
 def pattern_distances(patterns: SitePatterns) -> np.ndarray:

@@ -164,7 +164,16 @@ def _mend(parent, children, v, sibling, down, tiles):
 
 
 @njit(cache=True, nogil=True)
-def climb(parent, children, tolerance, down, up, edge, tiles):
+def _places(count_a, count_b, most_pairs, regrafts):
+    """How many branches of A are joined to one branch of B, from the first on (which is v).
+
+    All of them if there are few pairs, or if the branch of B is where A was (``regrafts``).
+    """
+    return count_a if regrafts or count_a * count_b <= most_pairs else 1
+
+
+@njit(cache=True, nogil=True)
+def climb(parent, children, tolerance, most_pairs, down, up, edge, tiles):
     """Improve a tree, in place, until no neighbour is better.
 
     Branches are cut in random order (of the calling thread's generator in compiled code); of each
@@ -174,8 +183,11 @@ def climb(parent, children, tolerance, down, up, edge, tiles):
     ----------
     parent : ndarray, shape (2n-2,), int32
     children : ndarray, shape (2n-2, 2), int32
+        Children of a node in any order.
     tolerance : float
         A neighbour must be better by more than this.
+    most_pairs : int
+        Where a cut has more pairs of branches than this, only those of SPR are looked at.
     down, up, edge : ndarray, shape ((2n-2) * W,), uint64
         ``down`` holds the leaves.
     tiles : Tiles
@@ -208,9 +220,10 @@ def climb(parent, children, tolerance, down, up, edge, tiles):
             place_a = v
             place_b = sibling
             if before > 0.0:
-                n_costs += count_a * count_b
                 for j in range(count_b):
-                    for k in range(count_a):
+                    n_a = _places(count_a, count_b, most_pairs, order_b[j] == sibling)
+                    n_costs += n_a
+                    for k in range(n_a):
                         cost = meeting_cost(edge, order_a[k], edge, order_b[j], tiles, best)
                         if cost < best:
                             best = cost
@@ -257,7 +270,21 @@ def _leave_out(leaves, down, tiles):
 
 
 @njit(cache=True, nogil=True)
-def ratchet(parent, children, score, seed, tolerance, leaves, down, up, edge, tiles, kept, scores):
+def ratchet(
+    parent,
+    children,
+    score,
+    seed,
+    tolerance,
+    most_pairs,
+    leaves,
+    down,
+    up,
+    edge,
+    tiles,
+    kept,
+    scores,
+):
     """Rounds of the parsimony ratchet (Nixon 1999); the first only climbs.
 
     Each round climbs with a random quarter of the characters left out, climbs again with all, and
@@ -270,7 +297,7 @@ def ratchet(parent, children, score, seed, tolerance, leaves, down, up, edge, ti
     score : float
         Of the tree, without constant steps. inf: climb first, in a round of its own.
     seed : int
-    tolerance, down, up, edge, tiles
+    tolerance, most_pairs, down, up, edge, tiles
         As for `climb`.
     leaves : ndarray, shape (n, W), uint64
     kept : ndarray, shape (rounds, 2n-2), int16
@@ -290,10 +317,10 @@ def ratchet(parent, children, score, seed, tolerance, leaves, down, up, edge, ti
     for i in range(scores.size):
         if score < np.inf:
             _leave_out(leaves, down, tiles)
-            n_costs += climb(parent, children, tolerance, down, up, edge, tiles)[1]
+            n_costs += climb(parent, children, tolerance, most_pairs, down, up, edge, tiles)[1]
             for j in range(leaves.size):
                 down[j] = leaves.flat[j]
-        n_costs += climb(parent, children, tolerance, down, up, edge, tiles)[1]
+        n_costs += climb(parent, children, tolerance, most_pairs, down, up, edge, tiles)[1]
         # ``down`` is right for the whole tree: its steps once more, from the sets
         new = 0.0
         for v in range(leaves.shape[0], parent.size):
@@ -313,7 +340,7 @@ def ratchet(parent, children, score, seed, tolerance, leaves, down, up, edge, ti
 
 
 @njit(cache=True, nogil=True)
-def near_moves(parent, children, allowed, down, up, edge, tiles, moves, changes):
+def near_moves(parent, children, allowed, most_pairs, down, up, edge, tiles, moves, changes):
     """Moves to neighbours that are worse by at most ``allowed`` weighted steps.
 
     Parameters
@@ -321,7 +348,7 @@ def near_moves(parent, children, allowed, down, up, edge, tiles, moves, changes)
     parent, children
         A tree, changed and restored.
     allowed : float
-    down, up, edge, tiles
+    most_pairs, down, up, edge, tiles
         As for `climb`.
     moves : ndarray, shape (M, 3), int16
         Filled with (v, a, b); different moves may make the same tree.
@@ -347,10 +374,11 @@ def near_moves(parent, children, allowed, down, up, edge, tiles, moves, changes)
             parent, children, n, v, down, up, edge, order_a, order_b, tiles
         )
         bound = before + allowed
-        n_costs += count_a * count_b
         for j in range(count_b):
             b = order_b[j]
-            for k in range(count_a):
+            n_a = _places(count_a, count_b, most_pairs, b == sibling)
+            n_costs += n_a
+            for k in range(n_a):
                 a = order_a[k]
                 cost = meeting_cost(edge, a, edge, b, tiles, bound)
                 if cost > bound or (a == v and b == sibling):
