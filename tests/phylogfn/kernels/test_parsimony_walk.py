@@ -82,7 +82,7 @@ def has_own(parent, keys):
     return bool((keys == own).all(axis=1).any())
 
 
-def test_all_trees_of_five_taxa_but_the_caterpillars_opposites_are_neighbours(all_topologies):
+def test_five_taxa_have_the_same_neighbours_by_either_move(all_topologies):
     rng = np.random.default_rng(2)
     scorer = ParsimonyScorer(plain.random_characters(rng, 5, 10), 1)
     parent = all_topologies(5)[3]
