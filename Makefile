@@ -97,6 +97,7 @@ check: $(STAMP)
 
 benchmarks: $(STAMP)
 	$(BIN)/python -m benchmarks.phylogfn.likelihood --quick
+	$(BIN)/python -m benchmarks.phylogfn.parsimony data/primates.fasta --quick
 	$(BIN)/python -m benchmarks.phylogfn.ccd_control $(SMALLEST)
 	$(BIN)/python -m benchmarks.phylogfn.evidence $(SMALLEST)
 	$(BIN)/python -m benchmarks.phylogfn.training data/primates.fasta --quick
