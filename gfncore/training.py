@@ -32,6 +32,7 @@ from gfncore.trajectories import (
     Trajectories,
     score_backward,
     score_forward,
+    score_forward_and_flow,
     state_log_probabilities,
 )
 
@@ -166,6 +167,15 @@ class Trainer:
             raise ValueError(
                 f"{type(objective).__name__} needs figures of merit, and the environment has none"
             )
+        if objective.needs_flow and policy.flow is None:
+            raise ValueError(
+                f"{type(objective).__name__} needs state flows: make the policy with flow=True"
+            )
+        if objective.needs_flow and environment.energy(environment.initial(1)) is None:
+            raise ValueError(
+                f"{type(objective).__name__} needs energies of unfinished states, and the "
+                "environment has none"
+            )
         if settings.replay and replay is None:
             raise ValueError(f"settings ask for {settings.replay} from replay, but there is none")
         if replay is not None and isinstance(replay.environment, Conditioned):
@@ -270,7 +280,11 @@ class Trainer:
         )
 
     def _scored(self, trajectories: Trajectories, log_reward: np.ndarray) -> ScoredTrajectories:
-        log_pf = score_forward(self.environment, self.policy, trajectories)
+        flow = None
+        if self.objective.needs_flow:
+            log_pf, flow = score_forward_and_flow(self.environment, self.policy, trajectories)
+        else:
+            log_pf = score_forward(self.environment, self.policy, trajectories)
         log_pb = score_backward(self.environment, self.backward_policy, trajectories)
         objectives = None
         if self.objective.needs_objectives:
@@ -287,6 +301,7 @@ class Trainer:
             torch.from_numpy(log_reward).to(log_pf.device),
             objectives,
             condition,
+            flow,
         )
 
     def step(self) -> dict[str, Any]:

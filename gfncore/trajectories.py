@@ -11,7 +11,7 @@ their backward actions.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, Environment, FlowScaled, LearnedBackward
+from gfncore.environment import Actions, Environment, FlowScaled, GraphBatch, LearnedBackward
 from gfncore.policies import (
     Policy,
     chunked_logits,
+    chunked_logits_and_flows,
     class_log_probabilities,
     segment_log_softmax,
 )
@@ -30,12 +31,15 @@ from gfncore.policies import (
 __all__ = [
     "BackwardTable",
     "ScoredTrajectories",
+    "StateFlows",
     "StateTargets",
     "TrajectoryBuilder",
     "Trajectories",
     "score_backward",
     "score_forward",
+    "score_forward_and_flow",
     "state_log_probabilities",
+    "state_log_probabilities_and_flows",
 ]
 
 CHUNK_NODES = 4096  # nodes embedded at a time: their activations stay in the cache
@@ -147,25 +151,89 @@ def state_log_probabilities(
     -------
     Tensor, shape(C,), dtype=float64
     """
+    draw = _drawing(environment, backward)
+    graphs, _ = _graphs(draw, states)
+    log_p = class_log_probabilities(chunked_logits(policy, graphs), actions, len(states))
+    return _defended(policy, log_p, actions, len(states))
+
+
+def state_log_probabilities_and_flows(
+    environment: Environment, policy: Policy, states: Any, actions: Actions
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """log-probability of every class of forward actions, and log F of the states, with gradient.
+
+    Parameters
+    ----------
+    environment : Environment
+    policy : Policy
+        Made with ``flow=True``.
+    states : States
+        B non-terminal states.
+    actions : Actions
+        Their forward actions.
+
+    Returns
+    -------
+    log_p : Tensor, shape(C,), dtype=float64
+    log_flow : Tensor, shape(B,), dtype=float64
+    """
+    n = len(states)
+    graphs, pieces = _graphs(_drawing(environment, False), states)
+    count = np.bincount(actions.state, minlength=n)
+    sizes = [(int(count[rows].sum()), len(rows)) for rows in pieces]
+    logits, log_flow = chunked_logits_and_flows(policy, graphs, sizes)
+    log_p = class_log_probabilities(logits, actions, n)
+    return _defended(policy, log_p, actions, n), log_flow.double()
+
+
+def _drawing(environment: Environment, backward: bool) -> Callable[[Any], GraphBatch]:
+    """What makes the graphs of states."""
     if backward:
         if not isinstance(environment, LearnedBackward):
             raise TypeError("a learned backward policy needs an environment with backward_graph")
-        draw = environment.backward_graph
-    else:
-        draw = environment.graph
+        return environment.backward_graph
+    return environment.graph
+
+
+def _graphs(
+    draw: Callable[[Any], GraphBatch], states: Any
+) -> tuple[list[Callable[[], GraphBatch]], list[np.ndarray]]:
+    """Makers of the graphs of chunks of states, and the rows of each chunk."""
     n = len(states)
     # a few states tell how many nodes one has
     probe = np.unique(np.linspace(0, n - 1, PROBED).astype(np.int64))
     nodes = len(draw(states.take(probe)).node_features) / len(probe)
     pieces = np.array_split(np.arange(n), max(1, math.ceil(n * nodes / CHUNK_NODES)))
-    graphs = [partial(lambda rows: draw(states.take(rows)), rows) for rows in pieces]
-    log_p = class_log_probabilities(chunked_logits(policy, graphs), actions, n)
+    return [partial(lambda rows: draw(states.take(rows)), rows) for rows in pieces], pieces
+
+
+def _defended(policy: Policy, log_p: torch.Tensor, actions: Actions, n: int) -> torch.Tensor:
+    """Mixed with the square root of the probabilities, see `Policy.defence`; (C,)."""
     defence = getattr(policy, "defence", 0.0)
     if defence > 0.0:
         owner = torch.from_numpy(actions.state_of_class).to(log_p.device)
         softened = segment_log_softmax(0.5 * log_p, owner, n)
         log_p = torch.logaddexp(log_p + math.log1p(-defence), softened + math.log(defence))
     return log_p
+
+
+@dataclass(frozen=True)
+class StateFlows:
+    """Flows of the states of trajectories, for objectives that balance single steps.
+
+    Attributes
+    ----------
+    log_flow : Tensor, shape(n, T), dtype=float64
+        What the flow head gives for the state s_t of every step, with gradient; zero at padding.
+    energy : Tensor, shape(n, T), dtype=float64
+        Energy of s_t, nats; zero at padding.
+    lengths : Tensor, shape(n,), dtype=int64
+        Number of steps.
+    """
+
+    log_flow: torch.Tensor
+    energy: torch.Tensor
+    lengths: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -182,6 +250,8 @@ class ScoredTrajectories:
         Its figures of merit, where an objective asks for them (`needs_objectives`).
     condition : Tensor, shape(n,), dtype=float64, optional
         log of the inverse temperature of each trajectory, where it has one.
+    flow : StateFlows, optional
+        Where an objective asks for them (`needs_flow`).
     """
 
     log_pf: torch.Tensor
@@ -189,6 +259,7 @@ class ScoredTrajectories:
     log_reward: torch.Tensor
     objectives: torch.Tensor | None = None
     condition: torch.Tensor | None = None
+    flow: StateFlows | None = None
 
     @staticmethod
     def concat(parts: Sequence[ScoredTrajectories]) -> ScoredTrajectories:
@@ -203,12 +274,21 @@ class ScoredTrajectories:
             known = [table for table in tables if table is not None]
             return torch.cat(known) if len(known) == len(tables) else None
 
+        flows = [part.flow for part in parts if part.flow is not None]
+        flow = None
+        if len(flows) == len(parts):
+            flow = StateFlows(
+                join([one.log_flow for one in flows]),
+                join([one.energy for one in flows]),
+                torch.cat([one.lengths for one in flows]),
+            )
         return ScoredTrajectories(
             join([part.log_pf for part in parts]),
             join([part.log_pb for part in parts]),
             torch.cat([part.log_reward for part in parts]),
             if_all([part.objectives for part in parts]),
             if_all([part.condition for part in parts]),
+            flow,
         )
 
 
@@ -225,6 +305,31 @@ def score_forward(
     """log P_F of every step, with gradient; float64 (n, T), zero at padding."""
     log_p = state_log_probabilities(environment, policy, trajectories.states, trajectories.actions)
     return _gather(log_p, trajectories.class_index)
+
+
+def score_forward_and_flow(
+    environment: Environment, policy: Policy, trajectories: Trajectories
+) -> tuple[torch.Tensor, StateFlows]:
+    """log P_F of every step, float64 (n, T), and flows and energies of its state.
+
+    Raises
+    ------
+    ValueError
+        If the environment has no energies, or the policy no flow.
+    """
+    log_p, log_flow = state_log_probabilities_and_flows(
+        environment, policy, trajectories.states, trajectories.actions
+    )
+    energy = environment.energy(trajectories.states)
+    if energy is None:
+        raise ValueError("energies of unfinished states were asked for; the environment has none")
+    value = torch.from_numpy(np.asarray(energy, np.float64)).to(log_flow.device)
+    flow = StateFlows(
+        _gather(log_flow, trajectories.state_index),
+        _gather(value, trajectories.state_index),
+        torch.from_numpy(trajectories.lengths).to(log_flow.device),
+    )
+    return _gather(log_p, trajectories.class_index), flow
 
 
 def score_backward(

@@ -2,10 +2,12 @@
 
 An objective is a module that maps `ScoredTrajectories` to a scalar loss, and says with
 `on_policy_allowed` whether it may be used on the policy's own draws, with `needs_reward` whether
-it reads rewards, with `needs_objectives` whether it reads `ScoredTrajectories.objectives`, and with
-`log_partition(batch)` which log Z it implies (None: none).
+it reads rewards, with `needs_objectives` whether it reads `ScoredTrajectories.objectives`, with
+`needs_flow` whether it reads `ScoredTrajectories.flow`, and with `log_partition(batch)` which log Z
+it implies (None: none).
 """
 
+from gfncore.objectives.forward_looking import ForwardLooking
 from gfncore.objectives.log_partition_curve import LogPartitionCurve
 from gfncore.objectives.log_variance import LogVariance
 from gfncore.objectives.maximum_likelihood import MaximumLikelihood, state_divergence
@@ -14,6 +16,7 @@ from gfncore.objectives.trajectory_balance import TrajectoryBalance
 
 __all__ = [
     "OBJECTIVES",
+    "ForwardLooking",
     "LogPartitionCurve",
     "LogVariance",
     "MaximumLikelihood",
@@ -28,12 +31,13 @@ OBJECTIVES = {
     "log_variance": LogVariance,
     "maximum_likelihood": MaximumLikelihood,
     "order_preserving": OrderPreserving,
+    "forward_looking": ForwardLooking,
 }
 
 
 def make_objective(
     name: str, log_z: float = 0.0, loss_shape: str = "square", conditional: bool = False
-) -> TrajectoryBalance | LogVariance | MaximumLikelihood | OrderPreserving:
+) -> TrajectoryBalance | LogVariance | MaximumLikelihood | OrderPreserving | ForwardLooking:
     """The objective of that name.
 
     `log_z` is where a learned log Z starts; `loss_shape` see `gfncore.objectives.shapes`; with
@@ -50,4 +54,6 @@ def make_objective(
     kind = OBJECTIVES[name]
     if kind is TrajectoryBalance:
         return kind(log_z, loss_shape, conditional)
+    if kind is ForwardLooking:
+        return kind(log_z, loss_shape)
     return kind(loss_shape) if kind is LogVariance else kind()

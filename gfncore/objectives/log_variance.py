@@ -40,6 +40,7 @@ class LogVariance(nn.Module):
     on_policy_allowed = True
     needs_reward = True
     needs_objectives = False
+    needs_flow = False
 
     def __init__(self, loss_shape: str = "square") -> None:
         super().__init__()

@@ -30,6 +30,7 @@ class MaximumLikelihood(nn.Module):
     on_policy_allowed = False
     needs_reward = False
     needs_objectives = False
+    needs_flow = False
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss in nats a trajectory, float64 scalar."""

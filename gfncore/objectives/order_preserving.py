@@ -85,6 +85,7 @@ class OrderPreserving(nn.Module):
     on_policy_allowed = True
     needs_reward = True
     needs_objectives = True
+    needs_flow = False
 
     def __init__(self, memory: int = 0) -> None:
         super().__init__()

@@ -28,6 +28,7 @@ class TrajectoryBalance(nn.Module):
     on_policy_allowed = True
     needs_reward = True
     needs_objectives = False
+    needs_flow = False
 
     def __init__(
         self, log_z: float = 0.0, loss_shape: str = "square", conditional: bool = False

@@ -1,7 +1,7 @@
 """The graph-network policy."""
 
 from gfncore.policies.backbone import Backbone
-from gfncore.policies.chunks import chunked_logits
+from gfncore.policies.chunks import chunked_logits, chunked_logits_and_flows
 from gfncore.policies.conditioning import CONDITIONINGS, ConditionEmbedding, LogitScale
 from gfncore.policies.heads import Head, HeadSpec
 from gfncore.policies.policy import (
@@ -21,6 +21,7 @@ __all__ = [
     "Policy",
     "PolicyOutput",
     "chunked_logits",
+    "chunked_logits_and_flows",
     "class_log_probabilities",
     "segment_log_softmax",
 ]

@@ -1,4 +1,4 @@
-"""Logits of many states, a chunk at a time, on several threads.
+"""Logits, and flows, of many states, a chunk at a time, on several threads.
 
 A chunk's activations stay in the cache, and chunks are independent: each has a graph of its own,
 which is differentiated on a thread of the pool as well. Gradients are added in the order of the
@@ -16,9 +16,9 @@ import torch
 from gfncore.environment import GraphBatch
 
 if TYPE_CHECKING:
-    from gfncore.policies.policy import Policy
+    from gfncore.policies.policy import Policy, PolicyOutput
 
-__all__ = ["chunked_logits"]
+__all__ = ["chunked_logits", "chunked_logits_and_flows"]
 
 
 def _mapped(
@@ -27,19 +27,33 @@ def _mapped(
     return (map if pool is None else pool.map)(task, *arguments)
 
 
-class _ChunkedLogits(torch.autograd.Function):
-    """Logits of all chunks as one function of the policy's parameters."""
+def _logits(output: PolicyOutput) -> torch.Tensor:
+    return output.logits
+
+
+def _logits_and_flows(output: PolicyOutput) -> torch.Tensor:
+    if output.log_flow is None:
+        raise ValueError("state flows were asked for, but the policy was made without flow=True")
+    return torch.cat([output.logits, output.log_flow])
+
+
+class _ChunkedOutputs(torch.autograd.Function):
+    """What is read of the outputs of all chunks, as one function of the policy's parameters."""
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, policy: Policy, graphs: Sequence[Callable[[], GraphBatch]], *parameters: Any
+        ctx: Any,
+        policy: Policy,
+        read: Callable[[PolicyOutput], torch.Tensor],
+        graphs: Sequence[Callable[[], GraphBatch]],
+        *parameters: Any,
     ) -> torch.Tensor:
-        def logits(graph: Callable[[], GraphBatch]) -> torch.Tensor:
+        def output(graph: Callable[[], GraphBatch]) -> torch.Tensor:
             with torch.enable_grad():
-                return policy(graph()).logits
+                return read(policy(graph()))
 
         ctx.pool = getattr(policy, "pool", None)
-        chunks = list(_mapped(ctx.pool, logits, graphs))
+        chunks = list(_mapped(ctx.pool, output, graphs))
         ctx.chunks, ctx.parameters = chunks, parameters
         return torch.cat([chunk.detach() for chunk in chunks])
 
@@ -56,7 +70,26 @@ class _ChunkedLogits(torch.autograd.Function):
                 for old, new in zip(total, one, strict=True)
             ]
         ctx.chunks = None
-        return None, None, *total
+        return None, None, None, *total
+
+
+def _outputs(
+    policy: Policy,
+    read: Callable[[PolicyOutput], torch.Tensor],
+    graphs: Sequence[Callable[[], GraphBatch]],
+) -> torch.Tensor:
+    parameters = [p for p in policy.parameters() if p.requires_grad]
+    if parameters and torch.is_grad_enabled():
+        return _ChunkedOutputs.apply(policy, read, graphs, *parameters)  # pyright: ignore
+
+    def output(graph: Callable[[], GraphBatch]) -> torch.Tensor:
+        with torch.no_grad():
+            return read(policy(graph()))
+
+    begin = getattr(policy, "new_batch", None)
+    if begin is not None:
+        begin()
+    return torch.cat(list(_mapped(getattr(policy, "pool", None), output, graphs)))
 
 
 def chunked_logits(policy: Policy, graphs: Sequence[Callable[[], GraphBatch]]) -> torch.Tensor:
@@ -69,15 +102,23 @@ def chunked_logits(policy: Policy, graphs: Sequence[Callable[[], GraphBatch]]) -
     graphs : sequence of callables
         Each makes one graph batch; called on the threads.
     """
-    parameters = [p for p in policy.parameters() if p.requires_grad]
-    if parameters and torch.is_grad_enabled():
-        return _ChunkedLogits.apply(policy, graphs, *parameters)  # pyright: ignore
+    return _outputs(policy, _logits, graphs)
 
-    def logits(graph: Callable[[], GraphBatch]) -> torch.Tensor:
-        with torch.no_grad():
-            return policy(graph()).logits
 
-    begin = getattr(policy, "new_batch", None)
-    if begin is not None:
-        begin()
-    return torch.cat(list(_mapped(getattr(policy, "pool", None), logits, graphs)))
+def chunked_logits_and_flows(
+    policy: Policy, graphs: Sequence[Callable[[], GraphBatch]], sizes: Sequence[tuple[int, int]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and log F of graph batches, laid end to end; float32 (A,) and (B,).
+
+    Parameters
+    ----------
+    policy : Policy
+        Made with ``flow=True``.
+    graphs : sequence of callables
+        As in `chunked_logits`.
+    sizes : sequence of (int, int)
+        Actions and states of each batch.
+    """
+    ends = [size for pair in sizes for size in pair]
+    parts = _outputs(policy, _logits_and_flows, graphs).split(ends)
+    return torch.cat(parts[::2]), torch.cat(parts[1::2])

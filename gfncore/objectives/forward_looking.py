@@ -1,0 +1,67 @@
+"""Forward-looking detailed balance (Pan et al. 2023, arXiv:2302.01687).
+
+The flow of an unfinished state is written F(s) = F~(s) exp(-E(s)), so that what is known of its
+energy E(s) need not be learned. Over each step s -> s',
+
+    d = log F~(s) - E(s) + log P_F(s'|s) - log F(s') - log P_B(s|s'),    loss = mean of d^2
+
+with F(s') = F~(s') exp(-E(s')) for an unfinished s' and F(s') = R(s') for an object. Without
+energies (E = 0) it is detailed balance (Bengio et al. 2023, arXiv:2111.09266). Every step is a term
+of its own, so that an energy is felt where it arises and not at the end of the trajectory.
+
+log F~(s) = log F_0 + the flow head of the policy; log F_0 is learned at the rate of log Z.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from gfncore.objectives.shapes import shape
+from gfncore.trajectories import ScoredTrajectories
+
+__all__ = ["ForwardLooking"]
+
+
+class ForwardLooking(nn.Module):
+    """Detailed balance of F~ exp(-E); `log_z` is where log F_0 starts.
+
+    `loss_shape` replaces the square, see `gfncore.objectives.shapes`. Needs a policy with
+    ``flow=True`` and an environment with energies. Where there are temperatures, the flow head
+    reads them, and energies are tempered as rewards are.
+    """
+
+    on_policy_allowed = True
+    needs_reward = True
+    needs_objectives = False
+    needs_flow = True
+
+    def __init__(self, log_z: float = 0.0, loss_shape: str = "square") -> None:
+        super().__init__()
+        self.shape = shape(loss_shape)
+        self.log_z = nn.Parameter(torch.tensor(float(log_z), dtype=torch.float64))
+
+    def _log_flow(self, batch: ScoredTrajectories) -> torch.Tensor:
+        """log F of the state of every step; float64 (n, T)."""
+        if batch.flow is None:
+            raise ValueError("forward-looking balance was given a batch without state flows")
+        return self.log_z + batch.flow.log_flow - batch.flow.energy
+
+    def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
+        """The loss, float64 scalar."""
+        log_flow = self._log_flow(batch)
+        assert batch.flow is not None
+        lengths = batch.flow.lengths
+        step = torch.arange(log_flow.shape[1], device=log_flow.device)
+        after = torch.nn.functional.pad(log_flow[:, 1:], (0, 1))
+        last = step == lengths[:, None] - 1  # the step that makes the object
+        after = torch.where(last, batch.log_reward[:, None], after)
+        residual = log_flow + batch.log_pf - after - batch.log_pb
+        taken = step < lengths[:, None]
+        return self.shape(residual[taken]).mean()
+
+    def log_partition(self, batch: ScoredTrajectories) -> float | None:
+        """log F(s_0); None where there are temperatures, each of which has its own."""
+        if batch.condition is not None:
+            return None
+        return float(self._log_flow(batch)[0, 0].detach())
