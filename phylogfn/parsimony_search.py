@@ -32,8 +32,8 @@ STALL = 20  # rounds of a run without a better tree that end it
 ROUNDS = 5  # rounds between looks at the clock
 MOST_PAIRS = 2**12  # cuts with more pairs of branches are made good by SPR alone: n > 65
 EXPANDED = 32  # trees whose neighbours are looked for side by side
-FIRST_MOVES = 2**14  # room for the neighbours of one tree, doubled while it does not do
-MOST_MOVES = 2**20
+FIRST_MOVES = 2**14  # room for the neighbours of one tree; eight times as much while it does not do
+MOST_MOVES = 2**17
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ class _Search:
                 self.scorer.n_scores += run.n_costs
                 self.ends.append(float(run.scores.min()))
                 self.add(run.parents, run.scores)
-            self.report("ratchet", 0)
+                self.report("ratchet", 0)
 
     def neighbours(self, row: int, limit: float) -> _Near:
         """Trees that are one move from a row of the table and score ``limit`` or less."""
@@ -252,7 +252,7 @@ class _Search:
             n_costs += costs
             if found <= size or size >= MOST_MOVES:
                 break
-            size *= 4
+            size *= 8
         moves, changes = moves[:found], changes[:found]
         keys = np.empty((len(moves), 2), np.uint64)
         kernels.move_keys(parent, children, moves, self.table.codes, keys)

@@ -32,6 +32,7 @@ __all__ = [
     "insertion_costs",
     "join",
     "meeting_cost",
+    "out_of_line",
     "scores",
     "stepwise_addition",
 ]
@@ -105,6 +106,21 @@ def _apart(context: Any, builder: Any, x: Any, y: Any, k: Any, n_states: int) ->
 
     _each_state(context, builder, k, n_states, gather)
     return builder.not_(builder.load(shared))
+
+
+@intrinsic
+def out_of_line(typing: Any) -> Any:
+    """Keep the function that calls this from being inlined.
+
+    The loops over tiles are long, and every function that calls others is compiled with copies of
+    them: compiling took minutes.
+    """
+
+    def emit(context, builder, signature, arguments):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), emit
 
 
 def _join_tile(n_states: int) -> Any:
@@ -219,7 +235,7 @@ def scores(parents, n_taxa, down, tiles, out):
     ``down`` (rows * W,) holds the leaves; the rows of the inner nodes are overwritten.
     """
     n_nodes = parents.shape[1]
-    waiting = np.empty(n_nodes, np.int32)  # a node's first child that is done, -1 before
+    waiting = np.empty(n_nodes, np.int64)  # a node's first child that is done, -1 before
     for b in range(parents.shape[0]):
         parent = parents[b]
         waiting[:] = -1
@@ -255,11 +271,13 @@ def branch_sets(children, n_taxa, order, count, down, up, edge, tiles):
     ``order`` is a post-order of nodes under a root whose ``down`` sets are known, ``up`` of its
     last is known too.
     """
+    out_of_line()
+    # Rows are int64 everywhere, so that `join` is compiled for one type of row.
     for i in range(count - 1, -1, -1):
-        v = order[i]
+        v = np.int64(order[i])
         if v >= n_taxa:
-            x = children[v, 0]
-            y = children[v, 1]
+            x = np.int64(children[v, 0])
+            y = np.int64(children[v, 1])
             join(up, v, down, y, up, x, tiles)
             join(up, v, down, x, up, y, tiles)
         join(up, v, down, v, edge, v, tiles)
@@ -267,13 +285,15 @@ def branch_sets(children, n_taxa, order, count, down, up, edge, tiles):
 
 @njit(cache=True, nogil=True)
 def insertion_costs(children, n_taxa, taxon, down, up, edge, tiles, order, costs):
-    """Extra steps of inserting ``taxon`` into each branch of a tree of other taxa.
+    """Extra steps of inserting a taxon, or a pruned subtree, into each branch of a tree.
 
     Parameters
     ----------
     children : ndarray, shape (nodes, 2), int32
         A tree drawn at leaf 0, of some of the taxa.
-    n_taxa, taxon : int
+    n_taxa : int
+    taxon : int
+        What is inserted: a leaf, or a node that is not in the tree and whose ``down`` set is known.
     down, up, edge : ndarray, shape (nodes * W,), uint64
         ``down`` holds the leaves; the rest is working space.
     tiles : Tiles
@@ -287,16 +307,19 @@ def insertion_costs(children, n_taxa, taxon, down, up, edge, tiles, order, costs
     int
         Number of nodes in ``order``.
     """
-    top = children[0, 0]
+    out_of_line()
+    top = np.int64(children[0, 0])
     count = postorder(children, top, order)
     for i in range(count):
-        v = order[i]
+        v = np.int64(order[i])
         if v >= n_taxa:
-            join(down, children[v, 0], down, children[v, 1], down, v, tiles)
+            x = np.int64(children[v, 0])
+            y = np.int64(children[v, 1])
+            join(down, x, down, y, down, v, tiles)
     copy_row(down, 0, up, top, tiles)
     branch_sets(children, n_taxa, order, count, down, up, edge, tiles)
     for i in range(count):
-        v = order[i]
+        v = np.int64(order[i])
         costs[v] = meeting_cost(edge, v, down, taxon, tiles, np.inf)
     return count
 

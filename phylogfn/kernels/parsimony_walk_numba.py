@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from phylogfn.kernels.collapse_numba import clade_hashes
-from phylogfn.kernels.fitch_numba import T, branch_sets, copy_row, join, meeting_cost
+from phylogfn.kernels.fitch_numba import T, branch_sets, copy_row, join, meeting_cost, out_of_line
 from phylogfn.kernels.pruning_numba import postorder
 
 __all__ = ["climb", "move_keys", "moved_trees", "near_moves", "ratchet"]
@@ -93,19 +93,25 @@ def _move(parent, children, v, a, b):
 @njit(cache=True, nogil=True)
 def _refresh(parent, children, down, node, tiles):
     """Make ``down`` right again for a node and all above it."""
+    out_of_line()
     while node > 0:
-        join(down, children[node, 0], down, children[node, 1], down, node, tiles)
-        node = parent[node]
+        x = np.int64(children[node, 0])
+        y = np.int64(children[node, 1])
+        join(down, x, down, y, down, node, tiles)
+        node = np.int64(parent[node])
 
 
 @njit(cache=True, nogil=True)
 def _below_pass(children, n_taxa, node, down, order, tiles):
     """Make ``down`` right for all nodes under a node."""
+    out_of_line()
     count = postorder(children, node, order)
     for i in range(count):
-        v = order[i]
+        v = np.int64(order[i])
         if v >= n_taxa:
-            join(down, children[v, 0], down, children[v, 1], down, v, tiles)
+            x = np.int64(children[v, 0])
+            y = np.int64(children[v, 1])
+            join(down, x, down, y, down, v, tiles)
 
 
 @njit(cache=True, nogil=True)
@@ -118,8 +124,8 @@ def _sets_under(children, n_taxa, v, down, up, edge, order, tiles):
     order[0] = v
     if v < n_taxa:
         return 1
-    x = children[v, 0]
-    y = children[v, 1]
+    x = np.int64(children[v, 0])
+    y = np.int64(children[v, 1])
     copy_row(down, y, up, x, tiles)
     copy_row(down, x, up, y, tiles)
     at = 1
@@ -137,16 +143,17 @@ def _cut(parent, children, n_taxa, v, down, up, edge, order_a, order_b, tiles):
     Returns their numbers, the sibling of v (0: v hangs from leaf 0) and the cost of joining the
     parts as they were. ``children`` and ``down`` are those of the cut tree until `_mend`.
     """
+    out_of_line()
     if parent[v] == 0:
         copy_row(down, 0, edge, 0, tiles)
         order_b[0] = 0
         count_b = 1
         sibling = 0
     else:
-        above = parent[parent[v]]
+        above = np.int64(parent[parent[v]])
         sibling = np.int64(_detach(parent, children, v))
         _refresh(parent, children, down, above, tiles)
-        top = children[0, 0]
+        top = np.int64(children[0, 0])
         count_b = postorder(children, top, order_b)
         copy_row(down, 0, up, top, tiles)
         branch_sets(children, n_taxa, order_b, count_b, down, up, edge, tiles)
@@ -160,7 +167,7 @@ def _mend(parent, children, v, sibling, down, tiles):
     """Undo `_cut`."""
     if sibling != 0:
         _attach(parent, children, v, sibling)
-        _refresh(parent, children, down, parent[v], tiles)
+        _refresh(parent, children, down, np.int64(parent[v]), tiles)
 
 
 @njit(cache=True, nogil=True)
@@ -199,11 +206,12 @@ def climb(parent, children, tolerance, most_pairs, down, up, edge, tiles):
     n_costs : int
         Neighbours scored.
     """
+    out_of_line()
     n_nodes = parent.size
     n = n_nodes // 2 + 1
     order_a = np.empty(2 * n_nodes, np.int32)
     order_b = np.empty(n_nodes, np.int32)
-    _below_pass(children, n, children[0, 0], down, order_a, tiles)
+    _below_pass(children, n, np.int64(children[0, 0]), down, order_a, tiles)
     gain = 0.0
     n_costs = 0
     improved = True
@@ -221,10 +229,12 @@ def climb(parent, children, tolerance, most_pairs, down, up, edge, tiles):
             place_b = sibling
             if before > 0.0:
                 for j in range(count_b):
-                    n_a = _places(count_a, count_b, most_pairs, order_b[j] == sibling)
+                    b = np.int64(order_b[j])
+                    n_a = _places(count_a, count_b, most_pairs, b == sibling)
                     n_costs += n_a
                     for k in range(n_a):
-                        cost = meeting_cost(edge, order_a[k], edge, order_b[j], tiles, best)
+                        a = np.int64(order_a[k])
+                        cost = meeting_cost(edge, a, edge, b, tiles, best)
                         if cost < best:
                             best = cost
                             ties = 1
@@ -234,8 +244,8 @@ def climb(parent, children, tolerance, most_pairs, down, up, edge, tiles):
                                 continue
                         else:
                             continue
-                        place_a = np.int64(order_a[k])
-                        place_b = np.int64(order_b[j])
+                        place_a = a
+                        place_b = b
             if ties == 0:
                 _mend(parent, children, v, sibling, down, tiles)
                 continue
@@ -245,7 +255,7 @@ def climb(parent, children, tolerance, most_pairs, down, up, edge, tiles):
                 _attach(parent, children, v, place_b)
             _reroot_part(parent, children, v, place_a)
             _below_pass(children, n, v, down, order_a, tiles)
-            _refresh(parent, children, down, parent[v], tiles)
+            _refresh(parent, children, down, np.int64(parent[v]), tiles)
     return gain, n_costs
 
 
@@ -324,8 +334,10 @@ def ratchet(
         # ``down`` is right for the whole tree: its steps once more, from the sets
         new = 0.0
         for v in range(leaves.shape[0], parent.size):
-            new += meeting_cost(down, children[v, 0], down, children[v, 1], tiles, np.inf)
-        new += meeting_cost(down, 0, down, children[0, 0], tiles, np.inf)
+            x = np.int64(children[v, 0])
+            y = np.int64(children[v, 1])
+            new += meeting_cost(down, x, down, y, tiles, np.inf)
+        new += meeting_cost(down, 0, down, np.int64(children[0, 0]), tiles, np.inf)
         scores[i] = new
         for j in range(parent.size):
             kept[i, j] = parent[j]
@@ -366,7 +378,7 @@ def near_moves(parent, children, allowed, most_pairs, down, up, edge, tiles, mov
     n = n_nodes // 2 + 1
     order_a = np.empty(2 * n_nodes, np.int32)
     order_b = np.empty(n_nodes, np.int32)
-    _below_pass(children, n, children[0, 0], down, order_a, tiles)
+    _below_pass(children, n, np.int64(children[0, 0]), down, order_a, tiles)
     found = 0
     n_costs = 0
     for v in range(1, n_nodes):
@@ -375,11 +387,11 @@ def near_moves(parent, children, allowed, most_pairs, down, up, edge, tiles, mov
         )
         bound = before + allowed
         for j in range(count_b):
-            b = order_b[j]
+            b = np.int64(order_b[j])
             n_a = _places(count_a, count_b, most_pairs, b == sibling)
             n_costs += n_a
             for k in range(n_a):
-                a = order_a[k]
+                a = np.int64(order_a[k])
                 cost = meeting_cost(edge, a, edge, b, tiles, bound)
                 if cost > bound or (a == v and b == sibling):
                     continue

@@ -67,6 +67,14 @@ def test_data_that_say_nothing_leave_all_trees(all_topologies):
     assert found == wanted and len(found) == 105
 
 
+def test_data_that_say_nothing_fill_the_cap():
+    data = plain.random_characters(np.random.default_rng(1), 60, 5)
+    data.masks[:] = 1
+    found = search(ParsimonyScorer(data, 2), 1, cap=300)
+    assert found.capped and not found.all_best and len(found.table) == 300
+    assert len(keys_of(found.table.parents, found.table.codes)) == 300
+
+
 def larger(seed=5, n_taxa=30, n_characters=60):
     rng = np.random.default_rng(seed)
     tree = random_topology(n_taxa, rng)
