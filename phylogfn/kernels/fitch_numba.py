@@ -108,8 +108,7 @@ def _apart(context: Any, builder: Any, x: Any, y: Any, k: Any, n_states: int) ->
     return builder.not_(builder.load(shared))
 
 
-@intrinsic
-def out_of_line(typing: Any) -> Any:
+def _out_of_line(typing: Any) -> Any:
     """Keep the function that calls this from being inlined.
 
     The loops over tiles are long, and every function that calls others is compiled with copies of
@@ -121,6 +120,9 @@ def out_of_line(typing: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(), emit
+
+
+out_of_line: Any = intrinsic(_out_of_line)
 
 
 def _join_tile(n_states: int) -> Any:
