@@ -13,22 +13,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import logsumexp
 
 from gfncore.evaluation import effective_sample_size, log_partition_with_known, pareto_k
+from gfncore.evaluation.object_probability import (
+    log_object_probabilities,
+    trajectory_log_ratios,
+)
 from gfncore.exploration import sample_trajectories
 
 if TYPE_CHECKING:
     from gfncore.policies import Policy
-    from phylogfn.environments.insertion import InsertionEnvironment
     from phylogfn.evidence import CollapsedReward
+    from phylogfn.learning import TreeEnvironment
     from phylogfn.topologies import TopologyTable
 
 __all__ = ["Drawn", "Estimate", "LengthSamples", "draw", "estimate", "sample_lengths"]
 
+PATHS = 8  # histories that the probability of a topology is averaged over, where it has many
 BATCH = 500  # trajectories that one thread draws at a time
 LENGTH_DRAWS = 32  # a topology
 CHUNK = 64  # topologies whose length draws are held at a time
@@ -43,6 +48,7 @@ class Drawn:
     rows : ndarray, shape (N,), int64
         Their rows in the table.
     log_q : ndarray, shape (N,), float64
+        Exact, or an estimate whose weights are unbiased (`gfncore.evaluation.object_probability`).
     """
 
     rows: np.ndarray
@@ -83,25 +89,33 @@ class Estimate:
 
 
 def draw(
-    environment: InsertionEnvironment,
+    environment: TreeEnvironment,
     policy: Policy,
     reward: CollapsedReward,
     table: TopologyTable,
     n: int,
     generator: np.random.Generator,
 ) -> Drawn:
-    """Draw n topologies; those that are new are evaluated and put into the table."""
+    """Draw n topologies; those that are new are evaluated and put into the table.
+
+    Where a topology has many histories, its probability is an average over `PATHS` of them, the one
+    that was drawn among them, by the uniform backward policy.
+    """
+
+    def one(size: int, own: np.random.Generator) -> tuple[Any, np.ndarray]:
+        paths = sample_trajectories(environment, policy, size, own)
+        log_q = trajectory_log_ratios(environment, policy, paths)
+        if not environment.is_tree:
+            log_q = log_object_probabilities(
+                environment, policy, paths.terminals, PATHS, own, drawn=log_q
+            )
+        return paths.terminals, log_q
+
     sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
     generators = generator.spawn(len(sizes))
-    drawn = list(
-        reward.pool.map(
-            lambda size, own: sample_trajectories(environment, policy, size, own),
-            sizes,
-            generators,
-        )
-    )
-    log_q = np.concatenate([part.log_pf for part in drawn if part.log_pf is not None])
-    trees = np.concatenate([environment.trees(part.terminals) for part in drawn])
+    drawn = list(reward.pool.map(one, sizes, generators))
+    log_q = np.concatenate([part for _, part in drawn])
+    trees = np.concatenate([environment.trees(terminals) for terminals, _ in drawn])
     rows = reward.look_up(table, trees)
     table.log_q[rows] = log_q
     table.n_draws += n

@@ -1,21 +1,25 @@
-"""Training of the insertion policy on what the walks found and on its own draws.
+"""Training of the policies on what the walks found and on their own draws.
 
 Three sources, mixed in every step of the second kind:
 
-* the trie of known topologies, weighted by how well the walks covered the posterior: by their
-  collapsed evidence where the table holds nearly all of it, by the visits of the walks where it
-  does not; cross-entropy against the exact choices at distinct prefixes (`gfncore.prefix_tree`);
+* known topologies, weighted by how well the walks covered the posterior: by their collapsed
+  evidence where the table holds nearly all of it, by the visits of the walks where it does not.
+  Insertion: cross-entropy against the exact choices at distinct prefixes of their trie
+  (`gfncore.prefix_tree`). Merging: against the choices of histories drawn backward;
 * topologies on which the walks stood, by trajectory balance: they keep every mode in view;
 * the policy's own draws, by trajectory balance: they find and close its leaks, and find new modes.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
+from gfncore.exploration import backward_trajectories
 from gfncore.objectives import make_objective
 from gfncore.policies import Backbone, HeadSpec, Policy
 from gfncore.prefix_tree import PrefixTree
@@ -23,72 +27,95 @@ from gfncore.training import Trainer, TrainingSettings
 from gfncore.trajectories import StateTargets
 from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.environments.insertion import InsertionEnvironment, InsertionStates
+from phylogfn.environments.merging import MergingEnvironment
+from phylogfn.join_rates import JoinRates
 from phylogfn.kernels import insertion_numba
 
 if TYPE_CHECKING:
     from phylogfn.topologies import TopologyTable
 
-__all__ = ["Curriculum", "make_policy", "make_trainer"]
+__all__ = [
+    "Curriculum",
+    "InsertionCurriculum",
+    "MergingCurriculum",
+    "TreeEnvironment",
+    "make_curriculum",
+    "make_policy",
+    "make_trainer",
+]
+
+TreeEnvironment = InsertionEnvironment | MergingEnvironment
 
 STATES_A_STEP = 300
+HISTORIES_A_STEP = 96
 TRAJECTORIES_A_STEP = 96
 NEGLIGIBLE = 16.0  # nats below the best topology: not worth teaching
 LARGEST_WEIGHT = 0.005  # share of the sum that one topology may get
-DEFENCE = 0.02  # of the averaged policy, from which all is drawn that is weighed
+# of the averaged policy, from which all is drawn that is weighed; merging has n^2 choices a state,
+# hardly any of which makes sense
+INSERTION_DEFENCE, MERGING_DEFENCE = 0.02, 0.002
 HIDDEN = 64
 ROUNDS = 2
 RELATIONS = 2
 LEARNING_RATE = 2e-3
-AVERAGE_DECAY = 0.985
+INSERTION_AVERAGE, MERGING_AVERAGE = 0.985, 0.995  # histories are noisier than exact choices
 
 
-def make_policy(n_taxa: int, seed: int, device: str) -> Policy:
-    """A fresh policy for the insertion of n taxa; it starts as the attachment rates are."""
-    import torch
-
+def make_policy(environment: TreeEnvironment, seed: int, device: str) -> Policy:
+    """A fresh policy; it starts as the rates of the environment are."""
     torch.manual_seed(seed)
-    backbone = Backbone(n_taxa + 1, n_taxa + 1, RELATIONS, HIDDEN, ROUNDS)
-    return Policy(backbone, [HeadSpec("node")], initial_scale=1.0).to(device)
+    n = environment.n_taxa
+    if isinstance(environment, InsertionEnvironment):
+        backbone = Backbone(n + 1, n + 1, RELATIONS, HIDDEN, ROUNDS)
+        head = HeadSpec("node")
+    else:
+        backbone = Backbone(environment.node_features, n + 1, 1, HIDDEN, ROUNDS, context=True)
+        head = HeadSpec("factors")
+    return Policy(backbone, [head], initial_scale=1.0).to(device)
 
 
 def make_trainer(
-    environment: InsertionEnvironment,
+    environment: TreeEnvironment,
     policy: Policy,
     log_z: float,
     generator: np.random.Generator,
     pool: Executor | None,
 ) -> Trainer:
     """A trainer whose sources a `Curriculum` sets step by step."""
+    merging = isinstance(environment, MergingEnvironment)
     settings = TrainingSettings(
         steps=10**9,  # the caller decides when it is enough
         on_policy=0,
         learning_rate=LEARNING_RATE,
         log_z_learning_rate=2e-2,
         clip_norm=1.0,
-        average_decay=AVERAGE_DECAY,
+        average_decay=MERGING_AVERAGE if merging else INSERTION_AVERAGE,
     )
     objective = make_objective("trajectory_balance", log_z, "pseudo_huber")
     trainer = Trainer(environment, policy, objective, settings, generator)
-    trainer.averaged.policy.defence = DEFENCE
+    trainer.averaged.policy.defence = MERGING_DEFENCE if merging else INSERTION_DEFENCE
     policy.pool = pool  # the average, a copy, draws in the pool's threads and must not wait for it
     return trainer
 
 
-class Curriculum:
+class Curriculum(ABC):
     """Chooses what a trainer is taught from a table of topologies.
 
     Parameters
     ----------
-    environment : InsertionEnvironment
     table : TopologyTable
     """
 
-    def __init__(self, environment: InsertionEnvironment, table: TopologyTable):
-        self.environment = environment
+    environment: TreeEnvironment
+
+    def __init__(self, table: TopologyTable):
         self.table = table
+        self._rows = np.zeros(0, np.int64)  # of the table, that are taught
+        self._weights = np.zeros(0)
+        self._shares = np.zeros(0)
 
     def refresh(self, log_z: float | None) -> None:
-        """Build the trie anew from the table as it stands.
+        """Weigh the topologies of the table as it stands.
 
         Parameters
         ----------
@@ -104,14 +131,8 @@ class Curriculum:
             weights = self._expanded(np.exp(evidence - log_z))
             keep = weights > 0.0
         self._rows = np.flatnonzero(keep)
-        actions = insertion_numba.actions_of_trees(
-            self.table.parents[self._rows], self.environment.order
-        )
-        self._trie = PrefixTree.build(actions, weights[self._rows])
-        chance = np.sqrt(self._trie.flow)
-        self._chance = chance / chance.sum()
-        self._cumulative = np.cumsum(self._chance)
-        share = np.cumsum(weights[self._rows])
+        self._weights = weights[self._rows]
+        share = np.cumsum(self._weights)
         self._shares = share / share[-1]
 
     def _expanded(self, probability: np.ndarray) -> np.ndarray:
@@ -130,6 +151,56 @@ class Curriculum:
         weights = np.zeros(len(met))
         weights[known] = probability[known] / np.minimum(met[known], 1.0)
         return np.minimum(weights, LARGEST_WEIGHT * weights.sum())
+
+    @abstractmethod
+    def set_rates(self) -> None:
+        """Give the environment the rates of the topologies as they are weighed."""
+
+    @abstractmethod
+    def states(self, generator: np.random.Generator) -> StateTargets:
+        """States with the choices that the policy should make there."""
+
+    def _drawn(self, n: int, generator: np.random.Generator) -> np.ndarray:
+        """Rows (n,) of the table, drawn by weight."""
+        drawn = np.searchsorted(self._shares, generator.random(n))
+        return self._rows[np.minimum(drawn, len(self._rows) - 1)]
+
+    def terminals(self, generator: np.random.Generator) -> Any:
+        """Known topologies, drawn by their weights."""
+        rows = self._drawn(TRAJECTORIES_A_STEP, generator)
+        return self.environment.terminals(self.table.parents[rows])
+
+    def teach(self, trainer: Trainer, own_draws: bool) -> dict:
+        """One step of the trainer; with ``own_draws``, by trajectory balance as well."""
+        trainer.state_batches = self.states
+        trainer.terminal_batches = self.terminals if own_draws else None
+        trainer.on_policy = TRAJECTORIES_A_STEP if own_draws else 0
+        return trainer.step()
+
+
+class InsertionCurriculum(Curriculum):
+    """For the insertion environment: exact choices at the prefixes of a trie.
+
+    Parameters
+    ----------
+    environment : InsertionEnvironment
+    table : TopologyTable
+    """
+
+    def __init__(self, environment: InsertionEnvironment, table: TopologyTable):
+        super().__init__(table)
+        self.environment: InsertionEnvironment = environment
+
+    def refresh(self, log_z: float | None) -> None:
+        """Weigh the topologies of the table as it stands, and build their trie anew."""
+        super().refresh(log_z)
+        actions = insertion_numba.actions_of_trees(
+            self.table.parents[self._rows], self.environment.order
+        )
+        self._trie = PrefixTree.build(actions, self._weights)
+        chance = np.sqrt(self._trie.flow)
+        self._chance = chance / chance.sum()
+        self._cumulative = np.cumsum(self._chance)
 
     def set_rates(self) -> None:
         """Give the environment the attachment rates of the trie as it stands."""
@@ -157,15 +228,38 @@ class Curriculum:
         targets[actions.find(owner, action)] = probability
         return StateTargets(states, actions, targets, trie.flow[prefixes] / self._chance[prefixes])
 
-    def terminals(self, generator: np.random.Generator) -> InsertionStates:
-        """Known topologies, drawn by their weights."""
-        drawn = np.searchsorted(self._shares, generator.random(TRAJECTORIES_A_STEP))
-        rows = self._rows[np.minimum(drawn, len(self._rows) - 1)]
-        return self.environment.terminals(self.table.parents[rows])
 
-    def teach(self, trainer: Trainer, own_draws: bool) -> dict:
-        """One step of the trainer; with ``own_draws``, by trajectory balance as well."""
-        trainer.state_batches = self.states
-        trainer.terminal_batches = self.terminals if own_draws else None
-        trainer.on_policy = TRAJECTORIES_A_STEP if own_draws else 0
-        return trainer.step()
+class MergingCurriculum(Curriculum):
+    """For the merging environment: choices of histories that are drawn backward.
+
+    Parameters
+    ----------
+    environment : MergingEnvironment
+    table : TopologyTable
+    """
+
+    def __init__(self, environment: MergingEnvironment, table: TopologyTable):
+        super().__init__(table)
+        self.environment: MergingEnvironment = environment
+
+    def set_rates(self) -> None:
+        """Give the environment the join rates of the topologies as they are weighed."""
+        self.environment.rates = JoinRates.of(self.table.parents[self._rows], self._weights)
+
+    def states(self, generator: np.random.Generator) -> StateTargets:
+        """The forests of histories of known topologies, with the joins that were made there."""
+        rows = self._drawn(HISTORIES_A_STEP, generator)
+        terminals = self.environment.terminals(self.table.parents[rows])
+        paths = backward_trajectories(self.environment, terminals, generator)
+        taken = paths.class_index[paths.class_index >= 0]
+        times = np.bincount(taken, minlength=len(paths.actions)).astype(float)
+        visits = np.bincount(paths.actions.state, times, minlength=len(paths.states))
+        targets = times / visits[paths.actions.state]
+        return StateTargets(paths.states, paths.actions, targets, visits)
+
+
+def make_curriculum(environment: TreeEnvironment, table: TopologyTable) -> Curriculum:
+    """The curriculum of an environment."""
+    if isinstance(environment, InsertionEnvironment):
+        return InsertionCurriculum(environment, table)
+    return MergingCurriculum(environment, table)

@@ -12,6 +12,7 @@ from gfncore.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from gfncore.training import Trainer
 from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.evidence import CollapsedReward
+from phylogfn.join_rates import JoinRates
 from phylogfn.search import Walkers
 from phylogfn.topologies import TopologyTable
 
@@ -36,7 +37,7 @@ class RunState:
         Log sum of the table's evidence after each batch of blocks.
     order : ndarray, optional
         Insertion order of the taxa; None before training.
-    rates : AttachmentRates, optional
+    rates : AttachmentRates or JoinRates, optional
         That the policy starts from.
     trainer : Trainer, optional
     cycles : int
@@ -53,6 +54,10 @@ class RunState:
         First estimate of the correction of the closed form, for the display.
     seconds : float
         Wall-clock time of earlier sessions of the run.
+    branch_length : float, optional
+        Of the features of the merging environment, expected substitutions per site.
+    projection : tuple of ndarray, optional
+        The same's; see `phylogfn.forest_features`.
     """
 
     table: TopologyTable
@@ -62,7 +67,7 @@ class RunState:
     settled: bool = False
     log_mass: list[float] = field(default_factory=list)
     order: np.ndarray | None = None
-    rates: AttachmentRates | None = None
+    rates: AttachmentRates | JoinRates | None = None
     trainer: Trainer | None = None
     cycles: int = 0
     known_share: float = 0.0
@@ -71,6 +76,8 @@ class RunState:
     accurate: bool = False
     log_correction: float = 0.0
     seconds: float = 0.0
+    branch_length: float | None = None
+    projection: tuple[np.ndarray, np.ndarray] | None = None
 
     def save(self, directory: Path, seconds: float) -> None:
         """Write a checkpoint; ``seconds`` is the wall-clock time of this session so far."""
@@ -81,6 +88,8 @@ class RunState:
             arrays["order"] = self.order
         if self.rates is not None:
             arrays |= {f"rates/{k}": v for k, v in self.rates.state().items()}
+        if self.projection is not None:
+            arrays["features/mean"], arrays["features/basis"] = self.projection
         extra: dict[str, Any] = {
             "walk_generator": self.walkers.rng.bit_generator.state,
             "walk_steps": self.walkers.steps,
@@ -95,6 +104,7 @@ class RunState:
             "accurate": self.accurate,
             "log_correction": self.log_correction,
             "seconds": self.seconds + seconds,
+            "branch_length": self.branch_length,
         }
         save_checkpoint(directory, self.trainer, extra, arrays)
 
@@ -121,7 +131,7 @@ class RunState:
             extra["settled"],
             extra["log_mass"],
             arrays.get("order"),
-            AttachmentRates.from_state(under("rates")) if "rates/table" in arrays else None,
+            _rates(under("rates")),
             None,
             extra["cycles"],
             extra["known_share"],
@@ -130,7 +140,19 @@ class RunState:
             extra["accurate"],
             extra["log_correction"],
             extra["seconds"],
+            extra["branch_length"],
+            (arrays["features/mean"], arrays["features/basis"])
+            if "features/mean" in arrays
+            else None,
         )
+
+
+def _rates(arrays: dict[str, np.ndarray]) -> AttachmentRates | JoinRates | None:
+    """The rates that a checkpoint has, of the kind that it has."""
+    if not arrays:
+        return None
+    kind = JoinRates if "weight" in arrays else AttachmentRates
+    return kind.from_state(arrays)
 
 
 def read_state(directory: Path) -> Checkpoint | None:

@@ -1,6 +1,6 @@
 """``phylogfn sample``: from an alignment to a posterior over trees that states its own accuracy.
 
-    starts -> walks -> insertion order -> training beside more walks, in cycles -> draws -> files
+    starts -> walks -> environment -> training beside more walks, in cycles -> draws -> files
 
 All decisions but one depend on what was found and not on the clock, so that a seed reproduces the
 files; the one is the end of the budget, and the user is told when it struck.
@@ -20,17 +20,19 @@ from scipy.special import logsumexp
 
 from gfncore.checkpoint import restore_trainer
 from gfncore.errors import UserError
-from gfncore.exploration import backward_trajectories
+from gfncore.evaluation.object_probability import log_object_probabilities
 from gfncore.metrics import MetricsWriter
 from gfncore.output import clear_output, write_atomic
 from gfncore.provenance import Stopwatch, command_line, record_provenance
-from gfncore.trajectories import score_forward
 from phylogfn.alignment import compress, read_alignment
+from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.citations import ALWAYS_CITED, methods_of_model
 from phylogfn.cli.config import resolve_settings, settings_toml
 from phylogfn.environments.insertion import InsertionEnvironment
+from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.estimate import (
     BATCH,
+    PATHS,
     Drawn,
     Estimate,
     LengthSamples,
@@ -40,7 +42,9 @@ from phylogfn.estimate import (
     sample_topologies,
 )
 from phylogfn.evidence import CollapsedReward
-from phylogfn.learning import Curriculum, make_policy, make_trainer
+from phylogfn.forest_features import ForestFeatures
+from phylogfn.join_rates import JoinRates
+from phylogfn.learning import TreeEnvironment, make_curriculum, make_policy, make_trainer
 from phylogfn.likelihood import TreeLikelihood
 from phylogfn.model_fit import fit_model
 from phylogfn.models import parse_model
@@ -91,6 +95,7 @@ SEEDS = {
     "draws": 6,
     "files": 7,
     "temperature": 8,
+    "features": 9,
 }
 
 
@@ -155,9 +160,7 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
     _finish(run, state, environment)
 
 
-def open_run(
-    output: Path, progress: Progress
-) -> tuple[CollapsedReward, InsertionEnvironment, RunState]:
+def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnvironment, RunState]:
     """A run as its checkpoint has it, to ask its sampler for probabilities.
 
     Raises
@@ -247,38 +250,63 @@ def _walk(run: _Run, state: RunState) -> None:
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             state.save(run.checkpoint, run.watch.elapsed())
             saved = time.monotonic()
-    if state.order is None:
+    if state.order is None and run.settings.environment == "insertion":
         relative = np.exp(table.log_evidence - table.log_evidence.max())
         state.order = taxon_order(table.parents, relative, taxon_codes(run.alignment.n_taxa))
 
 
-def _environment(run: _Run, state: RunState) -> InsertionEnvironment:
-    if state.trainer is not None:  # its own: the attachment rates there must not have a twin
-        assert isinstance(state.trainer.environment, InsertionEnvironment)
-        return state.trainer.environment
+def _environment(run: _Run, state: RunState) -> TreeEnvironment:
+    if state.trainer is not None:  # its own: the rates there must not have a twin
+        environment = state.trainer.environment
+        assert isinstance(environment, InsertionEnvironment | MergingEnvironment)
+        return environment
     reward = state.walkers.reward
 
     def log_reward(trees: np.ndarray) -> np.ndarray:
         rows = reward.look_up(state.table, trees)
         return state.table.log_evidence[rows] + reward.log_topology_prior
 
+    if run.settings.environment == "merging":
+        features = _features(run, state)
+        merging = MergingEnvironment(features, run.alignment.n_taxa, log_reward)
+        if isinstance(state.rates, JoinRates):
+            merging.rates = state.rates
+        return merging
     assert state.order is not None
-    environment = InsertionEnvironment(state.order, log_reward)
-    if state.rates is not None:
-        environment.rates = state.rates
-    return environment
+    insertion = InsertionEnvironment(state.order, log_reward)
+    if isinstance(state.rates, AttachmentRates):
+        insertion.rates = state.rates
+    return insertion
 
 
-def _new_trainer(run: _Run, state: RunState, environment: InsertionEnvironment):
+def _features(run: _Run, state: RunState) -> ForestFeatures:
+    """What the policy reads of rooted trees: set once, and kept in the checkpoint."""
+    model = state.walkers.reward.likelihood.model_arrays
+    table = state.table
+    best = int(np.argmax(table.log_evidence))
+    if state.branch_length is None:
+        state.branch_length = float(table.lengths[best, 1:].mean())
+    keep = math.exp(-model.beta * state.branch_length)
+    features = ForestFeatures(run.patterns, model.freqs, keep, state.projection)
+    if state.projection is None:
+        relative = np.exp(table.log_evidence - table.log_evidence.max())
+        rng = run.rng("features")
+        rows = rng.choice(len(table), 200, p=relative / relative.sum())
+        features.fit(table.parents[rows], rng)
+        state.projection = features.projection
+    return features
+
+
+def _new_trainer(run: _Run, state: RunState, environment: TreeEnvironment):
     seed = int(run.rng("policy").integers(2**31))
-    policy = make_policy(run.alignment.n_taxa, seed, run.device)
+    policy = make_policy(environment, seed, run.device)
     log_z = float(logsumexp(state.table.log_evidence)) + state.walkers.reward.log_topology_prior
     pool = state.walkers.reward.pool if run.settings.n_threads > 1 else None
     return make_trainer(environment, policy, log_z, run.rng("training"), pool)
 
 
 def _train(
-    run: _Run, state: RunState, environment: InsertionEnvironment, metrics: MetricsWriter
+    run: _Run, state: RunState, environment: TreeEnvironment, metrics: MetricsWriter
 ) -> None:
     """Cycles of training beside further walks, until the answer is accurate or the time is up."""
     run.progress.phase("training the sampler")
@@ -287,7 +315,7 @@ def _train(
         state.trainer = _new_trainer(run, state, environment)
         state.log_correction = _correction(run, state)
         state.save(run.checkpoint, run.watch.elapsed())
-    curriculum = Curriculum(environment, table)
+    curriculum = make_curriculum(environment, table)
     saved = time.monotonic()
     with ThreadPoolExecutor(1) as beside:
         while not state.accurate:
@@ -362,7 +390,7 @@ def _is_accurate(found: Estimate, state: RunState) -> bool:
     return projected < ACCURATE and found.ess > ACCURATE_SHARE * PILOT and state.missed < MISSED
 
 
-def _missed(run: _Run, state: RunState, environment: InsertionEnvironment) -> float:
+def _missed(run: _Run, state: RunState, environment: TreeEnvironment) -> float:
     """KL from the known topologies to the sampler, nats: draws alone cannot show a lost mode."""
     assert state.trainer is not None
     mass = np.exp(state.table.log_evidence - state.table.log_evidence.max())
@@ -370,10 +398,9 @@ def _missed(run: _Run, state: RunState, environment: InsertionEnvironment) -> fl
     rows = np.unique(run.rng("pilot", 0, state.cycles).choice(len(mass), 300, p=mass))
     share = mass[rows] / mass[rows].sum()
     terminals = environment.terminals(state.table.parents[rows])
-    paths = backward_trajectories(environment, terminals, run.rng("pilot"))
-    with torch.no_grad():
-        log_q = score_forward(environment, state.trainer.averaged.policy, paths).sum(dim=1)
-    return float(share @ (np.log(mass[rows]) - log_q.cpu().numpy()))
+    policy = state.trainer.averaged.policy
+    log_q = log_object_probabilities(environment, policy, terminals, PATHS, run.rng("pilot"))
+    return float(share @ (np.log(mass[rows]) - log_q))
 
 
 def _correction(run: _Run, state: RunState) -> float:
@@ -385,7 +412,7 @@ def _correction(run: _Run, state: RunState) -> float:
     return sample_lengths(rows, table, state.walkers.reward, 1, rng).log_correction
 
 
-def _finish(run: _Run, state: RunState, environment: InsertionEnvironment) -> None:
+def _finish(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
     """Draws, evidence, files."""
     run.progress.phase("drawing from the sampler")
     settings, table, reward = run.settings, state.table, state.walkers.reward
@@ -448,7 +475,7 @@ def _finish(run: _Run, state: RunState, environment: InsertionEnvironment) -> No
     )
 
 
-def _soften(run: _Run, state: RunState, environment: InsertionEnvironment) -> None:
+def _soften(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
     """Set the temperature of the sampler that gives most effective draws, by draws of its own."""
     assert state.trainer is not None
     policy = state.trainer.averaged.policy

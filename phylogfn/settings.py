@@ -60,7 +60,7 @@ class SampleSettings(RunSettings):
     """Posterior draws written."""
     budget: Budget = "5m"
     """Wall-clock time for search and training."""
-    environment: Literal["insertion"] = "insertion"
+    environment: Literal["insertion", "merging"] = "insertion"
     """How trees are built."""
     seed: Seed = 1
     """Seed of all random numbers."""

@@ -39,7 +39,7 @@ from gfncore.progress import Progress
 from gfncore.training import Trainer
 from gfncore.trajectories import StateTargets
 from phylogfn.evidence import CollapsedReward
-from phylogfn.learning import TRAJECTORIES_A_STEP, Curriculum
+from phylogfn.learning import TRAJECTORIES_A_STEP, Curriculum, TreeEnvironment, make_curriculum
 from phylogfn.run_state import RunState
 from phylogfn.sampling import CYCLE_STEPS, open_run
 
@@ -67,7 +67,8 @@ class Round:
     drawn, trajectories : int
         Trajectories drawn by the policy, and all that were trained on.
     states : int
-        States that the trajectories pass, each as often as it is passed, and prefixes of the trie.
+        States that the trajectories pass, each as often as it is passed, and those with known
+        targets.
     evaluations : int
         Of the likelihood of a whole tree.
     parts : dict of str to float
@@ -83,15 +84,20 @@ class Round:
     parts: dict[str, float]
 
 
-class _Counting(Curriculum):
-    """Counts the prefixes that it teaches."""
+class _Counting:
+    """A curriculum that counts the states with known targets that it teaches."""
 
-    prefixes = 0
+    def __init__(self, curriculum: Curriculum):
+        self.curriculum = curriculum
+        self.taught = 0
+        states = curriculum.states
 
-    def states(self, generator: np.random.Generator) -> StateTargets:
-        targets = super().states(generator)
-        self.prefixes += len(targets.states)
-        return targets
+        def counted(generator: np.random.Generator) -> StateTargets:
+            targets = states(generator)
+            self.taught += len(targets.states)
+            return targets
+
+        curriculum.states = counted  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def measure(output: Path, seconds: float, rounds: int) -> tuple[list[Round], str]:
@@ -124,37 +130,39 @@ def measure(output: Path, seconds: float, rounds: int) -> tuple[list[Round], str
         raise SystemExit(str(error)) from None
     if state.trainer is None or not state.cycles:
         raise SystemExit(f"{output}: the run has not finished a cycle of training")
-    curriculum = _Counting(environment, state.table)
+    counting = _Counting(make_curriculum(environment, state.table))
+    curriculum = counting.curriculum
     # what a run does between cycles: the table is not taken for the whole where it is not
     log_z = None if state.known_share > 0.9 else state.log_z
     curriculum.refresh(log_z)
     for _ in range(WARM_UP):
         curriculum.teach(state.trainer, own_draws=True)
     found = [
-        _round(curriculum, state.trainer, reward, log_z, seconds / rounds) for _ in range(rounds)
+        _round(counting, state.trainer, reward, log_z, seconds / rounds) for _ in range(rounds)
     ]
-    problem = _problem(environment.n_taxa, reward, state, curriculum.n_prefixes)
+    problem = _problem(environment, reward, state)
     reward.pool.shutdown()
     return found, problem
 
 
-def _problem(n_taxa: int, reward: CollapsedReward, state: RunState, n_prefixes: int) -> str:
+def _problem(environment: TreeEnvironment, reward: CollapsedReward, state: RunState) -> str:
     n_patterns = np.count_nonzero(reward.likelihood.data_arrays.weights)
     return (
-        f"{n_taxa} taxa, {n_patterns} patterns, {reward.threads} threads; {len(state.table):,} "
-        f"topologies in the table and {n_prefixes:,} prefixes in the trie at the end"
+        f"{environment.n_taxa} taxa, {n_patterns} patterns, {type(environment).__name__}, "
+        f"{reward.threads} threads; {len(state.table):,} topologies in the table at the end"
     )
 
 
 def _round(
-    curriculum: _Counting,
+    counting: _Counting,
     trainer: Trainer,
     reward: CollapsedReward,
     log_z: float | None,
     seconds: float,
 ) -> Round:
     before, evaluations = dict(trainer.seconds_by_part), reward.evaluations
-    curriculum.prefixes = 0
+    curriculum = counting.curriculum
+    counting.taught = 0
     steps = 0
     began = time.perf_counter()
     while not steps or time.perf_counter() - began < seconds:
@@ -167,13 +175,14 @@ def _round(
     parts["other"] += wall - sum(parts.values())
     drawn = steps * TRAJECTORIES_A_STEP
     trajectories = 2 * drawn  # as many to known topologies
-    passed = trajectories * (curriculum.environment.n_taxa - 3)
+    n = curriculum.environment.n_taxa
+    passed = trajectories * (n - 3 if curriculum.environment.is_tree else n - 1)
     return Round(
         wall,
         steps,
         drawn,
         trajectories,
-        passed + curriculum.prefixes,
+        passed + counting.taught,
         reward.evaluations - evaluations,
         parts,
     )

@@ -5,7 +5,8 @@
 Reads a finished run of ``phylogfn sample`` (its checkpoint) and asks it for the log-probability of
 every topology of the reference, in two ways:
 
-* ``sampler``: log q of the trained policy, the density that its draws have;
+* ``sampler``: log q of the trained policy, the density that its draws have (merging: averaged over
+  histories, so that the KL comes out a little too large);
 * ``posterior``: log R(topology) - log Z, what the run states as the posterior probability: its
   collapsed reward (closed form) over its own evidence. Defined for topologies that were never
   drawn, too.
@@ -22,15 +23,15 @@ from scipy.special import logsumexp
 
 from benchmarks.phylogfn.reference import add_reference_options, read_reference
 from benchmarks.phylogfn.topology_arrays import parents_of_key
-from gfncore.exploration import backward_trajectories
+from gfncore.evaluation.object_probability import log_object_probabilities
 from gfncore.progress import Progress
-from gfncore.trajectories import score_forward
 from phylogfn.alignment import read_alignment
 from phylogfn.sampling import open_run
 
 __all__ = ["main", "tree_kl_of_run"]
 
 BATCH = 200
+PATHS = 32  # histories of a topology, where it has many
 
 
 def tree_kl_of_run(output: Path, reference: Path) -> dict[str, float]:
@@ -49,11 +50,10 @@ def tree_kl_of_run(output: Path, reference: Path) -> dict[str, float]:
     assert state.trainer is not None
     policy = state.trainer.averaged.policy
     log_q = []
-    with torch.no_grad():
-        for start in range(0, len(parents), BATCH):
-            terminals = environment.terminals(parents[start : start + BATCH])
-            paths = backward_trajectories(environment, terminals, np.random.default_rng(0))
-            log_q.append(score_forward(environment, policy, paths).sum(dim=1).numpy())
+    for start in range(0, len(parents), BATCH):
+        terminals = environment.terminals(parents[start : start + BATCH])
+        rng = np.random.default_rng(0)
+        log_q.append(log_object_probabilities(environment, policy, terminals, PATHS, rng))
     rows = reward.look_up(state.table, parents)  # may enlarge the table
     log_r = state.table.log_evidence[rows] + reward.log_topology_prior
     log_z = max(summary["extra"]["log_evidence_closed_form"], float(logsumexp(log_r)))

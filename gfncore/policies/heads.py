@@ -16,12 +16,12 @@ from gfncore.environment import GraphBatch
 
 __all__ = ["Head", "HeadSpec"]
 
-KINDS = ("node", "edge", "pair", "graph")
+KINDS = ("node", "edge", "pair", "factors", "graph")
 
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """Kind of a head ("node", "edge", "pair" or "graph") and its number of outputs."""
+    """Kind of a head (one of `KINDS`) and its number of outputs; "factors" has one."""
 
     kind: str
     columns: int = 1
@@ -29,6 +29,8 @@ class HeadSpec:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"the kind of a head is {self.kind!r}, but must be one of {KINDS}")
+        if self.kind == "factors" and self.columns != 1:
+            raise ValueError(f"a head of factors has one output, not {self.columns}")
 
 
 class Head(nn.Module):
@@ -36,6 +38,11 @@ class Head(nn.Module):
 
     node: h_v; edge: (h_source, h_target); pair: (h_u + h_v, h_u * h_v), which does not know the
     order of the two; graph: the mean of the nodes.
+
+    factors: pairs as well, but the perceptron runs once a node and gives it a vector f and a
+    number g; the logit of a pair is sum_k s_k f_uk f_vk + g_u + g_v,
+    with learned s that start at zero. Where graphs have all pairs
+    of their nodes as actions, this costs one product a pair in place of a perceptron.
     """
 
     def __init__(self, spec: HeadSpec, hidden: int) -> None:
@@ -46,6 +53,8 @@ class Head(nn.Module):
         self.last = nn.Linear(hidden, spec.columns)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
+        self.factors = nn.Linear(hidden, hidden) if spec.kind == "factors" else None
+        self.sign = nn.Parameter(torch.zeros(hidden)) if spec.kind == "factors" else None
 
     def forward(
         self,
@@ -66,6 +75,8 @@ class Head(nn.Module):
         index, column : Tensor, shape(A',), dtype=int64
             See `GraphBatch.action_index` and `GraphBatch.action_column`.
         """
+        if self.kind == "factors":
+            return self._products(nodes, graph, index)
         if column is None:
             return self._outputs(nodes, pooled, graph, index)[:, 0]
         # a network with many outputs runs once for the actions that stand together and read alike
@@ -96,3 +107,25 @@ class Head(nn.Module):
             assert pooled is not None
             read = pooled.index_select(0, index)
         return self.last(torch.relu(self.first(read)))
+
+    def _products(
+        self, nodes: torch.Tensor, graph: GraphBatch, index: torch.Tensor
+    ) -> torch.Tensor:
+        """Logits of the pairs ``index`` from the factors of their nodes; float32 (len(index),)."""
+        if graph.pairs is None:
+            raise ValueError("the policy has a head of factors, but the environment gave no pairs")
+        assert self.factors is not None and self.sign is not None
+        read = torch.relu(self.first(nodes))
+        own, f = self.last(read)[:, 0], self.factors(read)
+        # all products within a graph at once: graphs padded to the largest
+        sizes = torch.bincount(graph.node_graph, minlength=len(graph.graph_type))
+        starts = torch.cumsum(sizes, 0) - sizes
+        place = torch.arange(len(nodes), device=nodes.device) - starts[graph.node_graph]
+        widest = int(sizes.max())
+        row = graph.node_graph * widest + place
+        padded = f.new_zeros(len(sizes) * widest, f.shape[1]).index_copy(0, row, f)
+        padded = padded.view(len(sizes), widest, -1)
+        gram = torch.bmm(padded * self.sign, padded.transpose(1, 2)).flatten()
+        first, second = graph.pairs[:, index]
+        products = gram.index_select(0, row[first] * widest + place[second])
+        return products + own.index_select(0, first) + own.index_select(0, second)

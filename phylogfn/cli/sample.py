@@ -26,7 +26,7 @@ def sample(
     samples: Annotated[int | None, Parameter(group=_RUN, show_default="1000")] = None,
     budget: Annotated[str | None, Parameter(group=_RUN, show_default="5m")] = None,
     environment: Annotated[
-        Literal["insertion"] | None, Parameter(group=_RUN, show_default="insertion")
+        Literal["insertion", "merging"] | None, Parameter(group=_RUN, show_default="insertion")
     ] = None,
     seed: Annotated[int | None, Parameter(group=_RUN, show_default="1")] = None,
     threads: Annotated[int | None, Parameter(group=_RUN, show_default="all cores")] = None,
@@ -76,7 +76,8 @@ def sample(
         Wall-clock time for search and training: 30s, 5m, 1h. The run ends earlier when it is
         accurate enough.
     environment
-        How trees are built.
+        How trees are built: taxon by taxon into the branches of one tree (each topology in one way,
+        so that its probability is exact), or by merging subtrees in pairs.
     seed
         The same seed gives the same files.
     threads

@@ -39,7 +39,7 @@ def problem(primates, make_reward, all_topologies):
         order = np.random.default_rng(1).permutation(n)
         environment = InsertionEnvironment(order, lambda trees: np.zeros(len(trees)))
         exact = reward.closed_form(every).log_evidence + reward.log_topology_prior
-        return reward, table, environment, make_policy(n, 1, "cpu"), every, exact
+        return reward, table, environment, make_policy(environment, 1, "cpu"), every, exact
 
     return make
 

@@ -9,7 +9,7 @@ import torch
 from gfncore.evaluation import exact_distribution, total_variation
 from phylogfn import learning
 from phylogfn.environments.insertion import InsertionEnvironment
-from phylogfn.learning import Curriculum, make_policy, make_trainer
+from phylogfn.learning import InsertionCurriculum, make_policy, make_trainer
 from phylogfn.topologies import TopologyTable, taxon_codes
 
 
@@ -51,16 +51,17 @@ def policy_distribution(environment, policy, table):
 
 def test_a_fresh_policy_is_uniform_and_set_by_its_seed(small):
     environment, table, _ = small()
-    q = policy_distribution(environment, make_policy(6, 1, "cpu"), table)
+    q = policy_distribution(environment, make_policy(environment, 1, "cpu"), table)
     np.testing.assert_allclose(q, 1 / 105, rtol=1e-5)
-    first, second, third = (make_policy(6, seed, "cpu").state_dict() for seed in (1, 1, 2))
+    fresh = [make_policy(environment, seed, "cpu").state_dict() for seed in (1, 1, 2)]
+    first, second, third = fresh
     assert all(torch.equal(value, second[key]) for key, value in first.items())
     assert not all(torch.equal(value, third[key]) for key, value in first.items())
 
 
 def test_targets_are_the_exact_choices(small):
     environment, table, p = small(40)
-    curriculum = Curriculum(environment, table)
+    curriculum = InsertionCurriculum(environment, table)
     curriculum.refresh(None)
     p = p[:40] / p[:40].sum()
     targets = curriculum.states(np.random.default_rng(2))
@@ -89,7 +90,7 @@ def test_targets_are_the_exact_choices(small):
 
 def test_states_are_weighted_back_to_their_flow(small):
     environment, table, _ = small(40)
-    curriculum = Curriculum(environment, table)
+    curriculum = InsertionCurriculum(environment, table)
     curriculum.refresh(None)
     targets = curriculum.states(np.random.default_rng(3))
     root = np.flatnonzero(targets.states.counts == 3)
@@ -120,7 +121,7 @@ def shares_of_terminals(curriculum, environment, table, rng):
 
 def test_terminals_follow_the_evidence(small):
     environment, table, p = small(spread=1.0)
-    curriculum = Curriculum(environment, table)
+    curriculum = InsertionCurriculum(environment, table)
     curriculum.refresh(None)
     found = shares_of_terminals(curriculum, environment, table, np.random.default_rng(4))
     assert total_variation(found, p) < 0.05
@@ -131,7 +132,7 @@ def test_what_was_met_stands_for_what_was_not(small):
     table.visits[[3, 7, 11, 20]] = [50, 1, 2, 1]
     table.log_q[30], table.n_draws = np.log(0.001), 200
     table.log_q[3] = np.log(0.2)
-    curriculum = Curriculum(environment, table)
+    curriculum = InsertionCurriculum(environment, table)
     weights = curriculum._expanded(p[:60])
     met = [3, 7, 11, 20, 30]
     assert (np.flatnonzero(weights) == met).all()
@@ -150,7 +151,7 @@ def test_negligible_topologies_are_left_out(small):
     far = table.parents[:1].copy()
     assert table.find(far)[0] == 0
     table.log_evidence[0] = table.log_evidence[1:].max() - 40.0
-    curriculum = Curriculum(environment, table)
+    curriculum = InsertionCurriculum(environment, table)
     curriculum.refresh(None)
     drawn = environment.trees(curriculum.terminals(np.random.default_rng(5)))
     assert 0 not in table.find(drawn)
@@ -159,9 +160,9 @@ def test_negligible_topologies_are_left_out(small):
 @pytest.mark.parametrize("own_draws", [False, True])
 def test_teaching_learns_the_posterior(small, own_draws):
     environment, table, p = small(105 if not own_draws else 60)
-    policy, rng = make_policy(6, 1, "cpu"), np.random.default_rng(6)
+    policy, rng = make_policy(environment, 1, "cpu"), np.random.default_rng(6)
     trainer = make_trainer(environment, policy, 0.0, rng, None)
-    curriculum = Curriculum(environment, table)
+    curriculum = InsertionCurriculum(environment, table)
     curriculum.refresh(None)
     every = TopologyTable(6)
     every.add(

@@ -14,8 +14,10 @@ from scipy.special import logsumexp
 
 from gfncore.evaluation import chi_squared, exact_distribution, total_variation
 from phylogfn.environments.insertion import InsertionEnvironment
+from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.estimate import draw, estimate
-from phylogfn.learning import Curriculum, make_policy, make_trainer
+from phylogfn.forest_features import ForestFeatures
+from phylogfn.learning import make_curriculum, make_policy, make_trainer
 from phylogfn.search import LADDER, Walkers
 from phylogfn.starting_trees import overdispersed_starts
 from phylogfn.taxon_order import taxon_order
@@ -23,7 +25,8 @@ from phylogfn.topologies import TopologyTable, taxon_codes
 
 pytestmark = pytest.mark.verification
 
-STEPS = 1500
+STEPS = {"insertion": 1500, "merging": 500}
+OWN_DRAWS = {"insertion": 6, "merging": 1}  # steps from one with own draws to the next
 N_DRAWS = 4000
 
 
@@ -35,7 +38,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def trained(reward, seed):
+def trained(reward, seed, kind):
     """Table and environment of a walk, and the trainer of a policy that was taught from them."""
     n = reward.likelihood.n_taxa
     rng = np.random.default_rng(seed)
@@ -43,26 +46,33 @@ def trained(reward, seed):
     starts = overdispersed_starts(reward.likelihood.patterns, len(LADDER), rng)
     walkers = Walkers.start(reward, table, starts, rng)
     walkers.absorb(walkers.run(10), table, True)
-    relative = np.exp(table.log_evidence - table.log_evidence.max())
-    order = taxon_order(table.parents, relative, taxon_codes(n))
 
     def log_reward(trees):
         rows = reward.look_up(table, trees)
         return table.log_evidence[rows] + reward.log_topology_prior
 
-    environment = InsertionEnvironment(order, log_reward)
+    if kind == "insertion":
+        relative = np.exp(table.log_evidence - table.log_evidence.max())
+        order = taxon_order(table.parents, relative, taxon_codes(n))
+        environment = InsertionEnvironment(order, log_reward)
+    else:
+        model = reward.likelihood.model_arrays
+        features = ForestFeatures(reward.likelihood.patterns, model.freqs, keep=0.9)
+        features.fit(table.parents, rng)
+        environment = MergingEnvironment(features, n, log_reward)
     log_z = float(logsumexp(table.log_evidence)) + reward.log_topology_prior
-    trainer = make_trainer(environment, make_policy(n, seed, "cpu"), log_z, rng, None)
-    curriculum = Curriculum(environment, table)
-    for step in range(STEPS):
+    trainer = make_trainer(environment, make_policy(environment, seed, "cpu"), log_z, rng, None)
+    curriculum = make_curriculum(environment, table)
+    for step in range(STEPS[kind]):
         if step % 100 == 0:
             curriculum.refresh(None)  # the table holds nearly all
         if step == 0:
             curriculum.set_rates()
-        curriculum.teach(trainer, step % 6 == 0)
+        curriculum.teach(trainer, step % OWN_DRAWS[kind] == 0)
     return table, environment, trainer
 
 
+@pytest.mark.parametrize("kind", ["insertion", "merging"])
 @pytest.mark.parametrize(
     ("taxa", "sites", "seed"),
     [
@@ -74,10 +84,10 @@ def trained(reward, seed):
     ],
 )
 def test_policy_is_the_enumerated_posterior(
-    primates, make_reward, all_topologies, taxa, sites, seed
+    primates, make_reward, all_topologies, taxa, sites, seed, kind
 ):
     reward, every = make_reward(primates(taxa, sites)), all_topologies(len(taxa))
-    table, environment, trainer = trained(reward, seed)
+    table, environment, trainer = trained(reward, seed, kind)
     policy = trainer.averaged.policy
     exact = exact_distribution(environment, policy)
     reward.look_up(table, every)  # now all have a row
@@ -94,7 +104,10 @@ def test_policy_is_the_enumerated_posterior(
     counts = np.bincount(drawn.rows, minlength=len(every))
     assert chi_squared(counts, q).p_value > 1e-3
     assert chi_squared(counts, p).p_value > 1e-4
-    np.testing.assert_allclose(np.exp(drawn.log_q), q[drawn.rows], rtol=1e-4)
+    if kind == "insertion":  # one history each
+        np.testing.assert_allclose(np.exp(drawn.log_q), q[drawn.rows], rtol=1e-4)
+    else:
+        np.testing.assert_allclose(np.exp(drawn.log_q), q[drawn.rows], rtol=0.5)
     # without knowing any topology exactly, the estimate is the enumerated one
     found = estimate(drawn, table, 0, reward.log_topology_prior)
     assert found.log_z == pytest.approx(log_z, abs=4 * found.standard_error + 0.01)

@@ -1,0 +1,81 @@
+"""The probability that a policy builds an object, over all the ways to build it.
+
+    q(x) = sum_{tau -> x} P_F(tau) = E_{tau ~ P_B(.|x)}[P_F(tau) / P_B(tau | x)]
+
+A mean over K trajectories drawn backward is unbiased for q. For a weight R / q of an object that
+was itself drawn forward, the trajectory that drew it is to be one of the K: then the mean of
+R / mean_k(P_F / P_B) over objects is unbiased for Z for every K, as it is a weight on the space of
+an object and K trajectories with their order forgotten.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from gfncore.environment import Environment
+from gfncore.exploration.backward import backward_trajectories
+from gfncore.policies import Policy
+from gfncore.trajectories import Trajectories, score_backward, score_forward
+
+__all__ = ["log_object_probabilities", "trajectory_log_ratios"]
+
+
+def trajectory_log_ratios(
+    environment: Environment,
+    policy: Policy,
+    trajectories: Trajectories,
+    backward_policy: Policy | None = None,
+) -> np.ndarray:
+    """log P_F - log P_B of whole trajectories, nats; float64 (n,)."""
+    with torch.no_grad():
+        if trajectories.log_pf is None:
+            log_pf = score_forward(environment, policy, trajectories).sum(dim=1).cpu().numpy()
+        else:
+            log_pf = trajectories.log_pf
+        log_pb = score_backward(environment, backward_policy, trajectories).sum(dim=1)
+    return log_pf - log_pb.cpu().numpy()
+
+
+def log_object_probabilities(
+    environment: Environment,
+    policy: Policy,
+    terminals: Any,
+    paths: int,
+    generator: np.random.Generator,
+    backward_policy: Policy | None = None,
+    drawn: np.ndarray | None = None,
+) -> np.ndarray:
+    """log q of objects, estimated by an average over trajectories; exact where `is_tree`.
+
+    Parameters
+    ----------
+    environment : Environment
+    policy : Policy
+    terminals : States
+        n terminal states.
+    paths : int
+        K, trajectories an object.
+    generator : numpy Generator
+    backward_policy : Policy, optional
+        That draws them; None: uniform.
+    drawn : ndarray, shape(n,), dtype=float64, optional
+        `trajectory_log_ratios` of the trajectories by which the policy drew the objects: counts as
+        one of the K.
+
+    Returns
+    -------
+    ndarray, shape(n,), dtype=float64
+        In nats. The estimate of q is unbiased, so that of log q is a little low.
+    """
+    if environment.is_tree:
+        path = backward_trajectories(environment, terminals, generator)
+        return trajectory_log_ratios(environment, policy, path)
+    ratios = [] if drawn is None else [drawn]
+    while len(ratios) < paths:
+        path = backward_trajectories(environment, terminals, generator, backward_policy)
+        ratios.append(trajectory_log_ratios(environment, policy, path, backward_policy))
+    return np.logaddexp.reduce(np.stack(ratios), axis=0) - math.log(len(ratios))

@@ -1,0 +1,177 @@
+"""The merging environment: a forest of rooted trees, joined in pairs until one tree is left.
+
+The environment of PhyloGFN (Zhou et al., ICLR 2024): it begins with single taxa, and a step joins
+two trees under a new root. The last join makes an unrooted tree: one branch between the two roots.
+A topology has many histories, so there is a backward policy: uniform over the trees whose last join
+could be undone, and at the end over the 2n - 3 branches, any of which could have come last, each
+once; or learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gfncore.environment import Actions, GraphBatch
+from phylogfn.forest_features import ForestFeatures
+from phylogfn.join_rates import JoinRates
+from phylogfn.kernels import forest_numba, merging_numba
+
+__all__ = ["ForestStates", "MergingEnvironment"]
+
+
+@dataclass(frozen=True)
+class ForestStates:
+    """Forests.
+
+    Attributes
+    ----------
+    parents : ndarray, shape (B, 2n), int16
+        See `phylogfn.kernels.merging_numba`.
+    counts : ndarray, shape (B,), int64
+        Trees in the forest; 1 is a finished, unrooted tree.
+    """
+
+    parents: np.ndarray
+    counts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def take(self, index: np.ndarray) -> ForestStates:
+        """Rows as a new batch."""
+        return ForestStates(self.parents[index], self.counts[index])
+
+    @staticmethod
+    def concat(parts: Sequence[ForestStates]) -> ForestStates:
+        """One batch out of several."""
+        return ForestStates(
+            np.concatenate([part.parents for part in parts]),
+            np.concatenate([part.counts for part in parts]),
+        )
+
+
+class MergingEnvironment:
+    """Builds unrooted topologies of n taxa by joining rooted trees.
+
+    Parameters
+    ----------
+    features : ForestFeatures
+        What the network reads of each tree beside its taxa.
+    n_taxa : int
+    log_reward_of_trees : callable
+        Log reward (B,), nats, of topologies: parents (B, 2n-2), int16, drawn at taxon 0.
+
+    Attributes
+    ----------
+    rates : JoinRates
+        What the policy starts from; may be replaced between steps of training.
+    """
+
+    is_tree = False
+
+    def __init__(
+        self,
+        features: ForestFeatures,
+        n_taxa: int,
+        log_reward_of_trees: Callable[[np.ndarray], np.ndarray],
+    ):
+        self.features = features
+        self.n_taxa = n_taxa
+        self.rates = JoinRates.none(n_taxa)
+        self._log_reward_of_trees = log_reward_of_trees
+
+    @property
+    def node_features(self) -> int:
+        """Width of the input of the network: the taxa, and the projected partials."""
+        return self.n_taxa + self.features.width
+
+    def initial(self, n: int) -> ForestStates:
+        """Single taxa."""
+        parents = np.full((n, 2 * self.n_taxa), -1, np.int16)
+        return ForestStates(parents, np.full(n, self.n_taxa))
+
+    def is_terminal(self, states: ForestStates) -> np.ndarray:
+        """Which forests are one tree."""
+        return states.counts == 1
+
+    def forward_actions(self, states: ForestStates) -> Actions:
+        """All pairs of trees, by their smallest taxa i < j: i n + j."""
+        return Actions(*merging_numba.forward_codes(states.parents, states.counts))
+
+    def _joined(self, states: ForestStates, action: np.ndarray) -> tuple[ForestStates, np.ndarray]:
+        parents, counts = states.parents.copy(), states.counts.copy()
+        undo = np.empty(len(states), np.int64)
+        merging_numba.join(parents, counts, np.asarray(action, np.int64), undo)
+        return ForestStates(parents, counts), undo
+
+    def _split(self, states: ForestStates, action: np.ndarray) -> tuple[ForestStates, np.ndarray]:
+        parents, counts = states.parents.copy(), states.counts.copy()
+        redo = np.empty(len(states), np.int64)
+        merging_numba.split(parents, counts, np.asarray(action, np.int64), redo)
+        return ForestStates(parents, counts), redo
+
+    def step(self, states: ForestStates, action: np.ndarray) -> ForestStates:
+        """Join a pair of trees in each forest."""
+        return self._joined(states, action)[0]
+
+    def backward_actions(self, states: ForestStates) -> Actions:
+        """Trees whose last join can be undone; of a finished tree, its branches."""
+        return Actions(*merging_numba.backward_codes(states.parents, states.counts))
+
+    def backstep(self, states: ForestStates, action: np.ndarray) -> ForestStates:
+        """Undo a join in each forest."""
+        return self._split(states, action)[0]
+
+    def forward_of_backward(self, states: ForestStates, action: np.ndarray) -> np.ndarray:
+        """The pair that the undone join had joined."""
+        return self._split(states, action)[1]
+
+    def backward_of_forward(self, states: ForestStates, action: np.ndarray) -> np.ndarray:
+        """What undoes the join of a pair."""
+        return self._joined(states, action)[1]
+
+    def graph(self, states: ForestStates) -> GraphBatch:
+        """Trees as nodes, with their taxa and projected partials; joins as pairs of nodes.
+
+        The number of trees is the type of the graph.
+        """
+        parents, counts = states.parents, states.counts
+        state, _, root = merging_numba.slots_and_roots(parents, counts)
+        below, pairs, owner = forest_numba.graph_arrays(parents, state, root, counts)
+        rates = self.rates.log_rates(below, pairs, owner, counts)
+        features = self.features.rows(parents, state, root)
+        return GraphBatch(
+            node_features=torch.from_numpy(np.concatenate([below, features], axis=1)),
+            node_graph=torch.from_numpy(state),
+            graph_type=torch.from_numpy(counts),
+            edge_index=torch.zeros((2, 0), dtype=torch.int64),
+            edge_type=torch.zeros(0, dtype=torch.int64),
+            action_state=torch.from_numpy(owner),
+            action_index=torch.arange(len(owner)),
+            pairs=torch.from_numpy(pairs),
+            action_bias=torch.from_numpy(rates),
+        )
+
+    def trees(self, states: ForestStates) -> np.ndarray:
+        """Parents (B, 2n-2), int16, of finished trees, drawn at taxon 0."""
+        return merging_numba.trees_of_states(states.parents)
+
+    def terminals(self, trees: np.ndarray) -> ForestStates:
+        """Finished states of topologies ``trees`` (B, 2n-2), parents drawn at taxon 0."""
+        parents = merging_numba.states_of_trees(np.ascontiguousarray(trees, np.int16))
+        return ForestStates(parents, np.ones(len(trees), np.int64))
+
+    def log_reward(self, states: ForestStates) -> np.ndarray:
+        """Log reward of finished trees, nats."""
+        return self._log_reward_of_trees(self.trees(states))
+
+    def energy(self, states: ForestStates) -> None:
+        """Forests have no energy here."""
+
+    def keys(self, states: ForestStates) -> np.ndarray:
+        """Keys (B, 2), uint64; a state has one representation."""
+        return merging_numba.state_keys(states.parents, states.counts)
