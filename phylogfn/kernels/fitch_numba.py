@@ -32,7 +32,6 @@ __all__ = [
     "insertion_costs",
     "join",
     "meeting_cost",
-    "out_of_line",
     "scores",
     "stepwise_addition",
 ]
@@ -106,23 +105,6 @@ def _apart(context: Any, builder: Any, x: Any, y: Any, k: Any, n_states: int) ->
 
     _each_state(context, builder, k, n_states, gather)
     return builder.not_(builder.load(shared))
-
-
-def _out_of_line(typing: Any) -> Any:
-    """Keep the function that calls this from being inlined.
-
-    The loops over tiles are long, and every function that calls others is compiled with copies of
-    them: compiling took minutes.
-    """
-
-    def emit(context, builder, signature, arguments):
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
-
-    return types.void(), emit
-
-
-out_of_line: Any = intrinsic(_out_of_line)
 
 
 def _join_tile(n_states: int) -> Any:
@@ -273,7 +255,6 @@ def branch_sets(children, n_taxa, order, count, down, up, edge, tiles):
     ``order`` is a post-order of nodes under a root whose ``down`` sets are known, ``up`` of its
     last is known too.
     """
-    out_of_line()
     # Rows are int64 everywhere, so that `join` is compiled for one type of row.
     for i in range(count - 1, -1, -1):
         v = np.int64(order[i])
@@ -309,7 +290,6 @@ def insertion_costs(children, n_taxa, taxon, down, up, edge, tiles, order, costs
     int
         Number of nodes in ``order``.
     """
-    out_of_line()
     top = np.int64(children[0, 0])
     count = postorder(children, top, order)
     for i in range(count):

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from phylogfn.kernels.collapse_numba import clade_hashes
-from phylogfn.kernels.fitch_numba import T, branch_sets, copy_row, join, meeting_cost, out_of_line
+from phylogfn.kernels.fitch_numba import T, branch_sets, copy_row, join, meeting_cost
 from phylogfn.kernels.pruning_numba import postorder
 
 __all__ = ["climb", "move_keys", "moved_trees", "near_moves", "ratchet"]
@@ -93,7 +93,6 @@ def _move(parent, children, v, a, b):
 @njit(cache=True, nogil=True)
 def _refresh(parent, children, down, node, tiles):
     """Make ``down`` right again for a node and all above it."""
-    out_of_line()
     while node > 0:
         x = np.int64(children[node, 0])
         y = np.int64(children[node, 1])
@@ -104,7 +103,6 @@ def _refresh(parent, children, down, node, tiles):
 @njit(cache=True, nogil=True)
 def _below_pass(children, n_taxa, node, down, order, tiles):
     """Make ``down`` right for all nodes under a node."""
-    out_of_line()
     count = postorder(children, node, order)
     for i in range(count):
         v = np.int64(order[i])
@@ -143,7 +141,6 @@ def _cut(parent, children, n_taxa, v, down, up, edge, order_a, order_b, tiles):
     Returns their numbers, the sibling of v (0: v hangs from leaf 0) and the cost of joining the
     parts as they were. ``children`` and ``down`` are those of the cut tree until `_mend`.
     """
-    out_of_line()
     if parent[v] == 0:
         copy_row(down, 0, edge, 0, tiles)
         order_b[0] = 0
@@ -206,7 +203,6 @@ def climb(parent, children, tolerance, most_pairs, down, up, edge, tiles):
     n_costs : int
         Neighbours scored.
     """
-    out_of_line()
     n_nodes = parent.size
     n = n_nodes // 2 + 1
     order_a = np.empty(2 * n_nodes, np.int32)
