@@ -57,7 +57,7 @@ INSERTION_DEFENCE, MERGING_DEFENCE = 0.02, 0.002
 HIDDEN = 64
 ROUNDS = 2
 RELATIONS = 2
-LEARNING_RATE = 2e-3
+INSERTION_RATE, MERGING_RATE = 2e-3, 4e-3  # of Adam, and of Muon
 INSERTION_AVERAGE, MERGING_AVERAGE = 0.985, 0.995  # histories are noisier than exact choices
 
 
@@ -69,7 +69,7 @@ def make_policy(environment: TreeEnvironment, seed: int, device: str) -> Policy:
         backbone = Backbone(n + 1, n + 1, RELATIONS, HIDDEN, ROUNDS)
         head = HeadSpec("node")
     else:
-        backbone = Backbone(environment.node_features, n + 1, 1, HIDDEN, ROUNDS, context=True)
+        backbone = Backbone(environment.node_features, n + 1, 1, HIDDEN, 1, context=True)
         head = HeadSpec("factors")
     return Policy(backbone, [head], initial_scale=1.0).to(device)
 
@@ -86,7 +86,9 @@ def make_trainer(
     settings = TrainingSettings(
         steps=10**9,  # the caller decides when it is enough
         on_policy=0,
-        learning_rate=LEARNING_RATE,
+        # histories are learned several times faster with Muon than with Adam
+        optimiser="muon" if merging else "adam",
+        learning_rate=MERGING_RATE if merging else INSERTION_RATE,
         log_z_learning_rate=2e-2,
         clip_norm=1.0,
         average_decay=MERGING_AVERAGE if merging else INSERTION_AVERAGE,
