@@ -156,6 +156,26 @@ class MergingEnvironment:
             action_bias=torch.from_numpy(rates),
         )
 
+    def backward_graph(self, states: ForestStates) -> GraphBatch:
+        """What a backward policy reads: trees of a forest, or branches of a finished tree.
+
+        A branch is shown as the rooted tree below it, on the side without taxon 0: by its taxa and
+        projected partials, as the trees of a forest are. Actions are nodes. The number of trees is
+        the type of the graph.
+        """
+        parents, counts = states.parents, states.counts
+        state, root, below, owner, node = forest_numba.backward_graph_arrays(parents, counts)
+        features = self.features.rows(parents, state, root)
+        return GraphBatch(
+            node_features=torch.from_numpy(np.concatenate([below, features], axis=1)),
+            node_graph=torch.from_numpy(state),
+            graph_type=torch.from_numpy(counts),
+            edge_index=torch.zeros((2, 0), dtype=torch.int64),
+            edge_type=torch.zeros(0, dtype=torch.int64),
+            action_state=torch.from_numpy(owner),
+            action_index=torch.from_numpy(node),
+        )
+
     def trees(self, states: ForestStates) -> np.ndarray:
         """Parents (B, 2n-2), int16, of finished trees, drawn at taxon 0."""
         return merging_numba.trees_of_states(states.parents)

@@ -17,6 +17,7 @@ from phylogfn.kernels.collapse_numba import mix64
 __all__ = [
     "FELSENSTEIN",
     "FITCH",
+    "backward_graph_arrays",
     "collect_joins",
     "graph_arrays",
     "log_join_rates",
@@ -136,6 +137,79 @@ def graph_arrays(parents, state, root, counts):
                 at += 1
         start = end
     return below, pairs, owner
+
+
+@njit(cache=True, nogil=True)
+def backward_graph_arrays(parents, counts):
+    """Nodes and backward actions of the graphs of forests and finished trees.
+
+    A forest has a node for each of its trees, by their smallest leaves; a finished tree has one for
+    each branch, by the node below it, seen from leaf 0.
+
+    Parameters
+    ----------
+    parents, counts : ndarray
+        States, see `phylogfn.kernels.merging_numba`.
+
+    Returns
+    -------
+    state, root : ndarray, shape (N,), int64
+        State of each node, and the root of the rooted tree that it stands for.
+    below : ndarray, shape (N, n), float32
+        1 for each taxon in that tree.
+    owner, node : ndarray, shape (A,), int64
+        State and node of each action, in the order of `merging_numba.backward_codes`.
+    """
+    n = parents.shape[1] // 2
+    n_nodes = 0
+    n_actions = 0
+    for i in range(counts.size):
+        if counts[i] == 1:
+            n_nodes += 2 * n - 3
+            n_actions += 2 * n - 3
+        else:
+            n_nodes += counts[i]
+            n_actions += min(counts[i], n - counts[i])  # at most
+    state = np.empty(n_nodes, np.int64)
+    root = np.empty(n_nodes, np.int64)
+    below = np.zeros((n_nodes, n), np.float32)
+    owner = np.empty(n_actions, np.int64)
+    node = np.empty(n_actions, np.int64)
+    node_of_root = np.empty(2 * n, np.int64)
+    end = 0
+    at = 0
+    for i in range(counts.size):
+        parent = parents[i]
+        node_of_root[:] = -1
+        first = end
+        if counts[i] == 1:
+            for v in range(1, 2 * n):
+                if parent[v] >= 0:
+                    node_of_root[v] = end
+                    root[end] = v
+                    end += 1
+            for leaf in range(1, n):
+                v = leaf
+                while v > 0:
+                    below[node_of_root[v], leaf] = 1.0
+                    v = parent[v]
+        else:
+            for leaf in range(n):
+                v = leaf
+                while parent[v] >= 0:
+                    v = parent[v]
+                if node_of_root[v] < 0:
+                    node_of_root[v] = end
+                    root[end] = v
+                    end += 1
+                below[node_of_root[v], leaf] = 1.0
+        state[first:end] = i
+        for v in range(1 if counts[i] == 1 else n, 2 * n):
+            if node_of_root[v] >= 0:
+                owner[at] = i
+                node[at] = node_of_root[v]
+                at += 1
+    return state, root, below, owner[:at], node[:at]
 
 
 @njit(cache=True, nogil=True)

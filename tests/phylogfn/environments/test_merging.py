@@ -6,9 +6,13 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from gfncore.evaluation import check_contract, exact_distribution
+from gfncore.exploration import backward_trajectories
+from gfncore.trajectories import score_backward
 from phylogfn.alignment import SitePatterns
+from phylogfn.backward_learning import make_backward_policy
 from phylogfn.environments.merging import ForestStates, MergingEnvironment
 from phylogfn.forest_features import ForestFeatures
 from phylogfn.kernels import forest_numba, merging_numba
@@ -213,6 +217,97 @@ def test_graph_shows_the_taxa_of_each_tree_and_all_pairs():
     for k, (i, code) in enumerate(zip(actions.state, actions.action, strict=True)):
         a, b = (int(x) for x in graph.pairs[:, k])
         assert (slots[i][a - 4 * i], slots[i][b - 4 * i]) == divmod(int(code), 5)
+
+
+@pytest.mark.parametrize("n_taxa", [3, 4, 9])
+def test_backward_graph_has_a_node_for_all_that_can_be_undone(n_taxa):
+    """Against plain sets: the taxa of trees and branches, in the order of the backward actions."""
+    environment = make(n_taxa)
+    states = environment.terminals(random_trees(n_taxa, 6))
+    rng = np.random.default_rng(n_taxa)
+    mixed = ForestStates.concat(
+        [
+            part
+            for before, _, after in walk_back(environment, states, rng)
+            for part in (before, after)
+        ]
+    )
+    mixed = mixed.take(rng.permutation(len(mixed)))
+    graph = environment.backward_graph(mixed)
+    actions = environment.backward_actions(mixed)
+    assert np.array_equal(graph.action_state.numpy(), actions.state)
+    assert np.array_equal(graph.graph_type.numpy(), mixed.counts)
+    assert np.array_equal(graph.node_graph.numpy()[graph.action_index], actions.state)
+    shown = [
+        frozenset(np.flatnonzero(row).tolist()) for row in graph.node_features[:, :n_taxa].numpy()
+    ]
+    nodes_of = [
+        [shown[k] for k in np.flatnonzero(graph.node_graph.numpy() == i)] for i in range(len(mixed))
+    ]
+    for i in range(len(mixed)):
+        if mixed.counts[i] == 1:
+            assert len(set(nodes_of[i])) == len(nodes_of[i]) == 2 * n_taxa - 3
+            assert not any(0 in taxa for taxa in nodes_of[i])
+        else:
+            assert len(nodes_of[i]) == mixed.counts[i]
+            assert sorted(x for taxa in nodes_of[i] for x in taxa) == list(range(n_taxa))
+    # a node shows what its action takes apart: the pair that had been joined
+    after = environment.backstep(mixed.take(actions.state), actions.action)
+    redo = environment.forward_of_backward(mixed.take(actions.state), actions.action)
+    below = environment.graph(after)
+    parts = below.node_features[:, :n_taxa].numpy() > 0
+    for k, node in enumerate(graph.action_index.tolist()):
+        trees = [set(np.flatnonzero(row)) for row in parts[below.node_graph.numpy() == k]]
+        first, second = (
+            next(tree for tree in trees if slot in tree) for slot in divmod(int(redo[k]), n_taxa)
+        )
+        if mixed.counts[actions.state[k]] == 1:
+            assert shown[node] == second
+        else:
+            assert shown[node] == first | second
+
+
+@pytest.mark.parametrize("keep", [0.9, None])
+def test_backward_graph_shows_the_partials_below_each_branch(keep):
+    n, frequencies = 6, np.array([0.1, 0.2, 0.3, 0.4])
+    patterns = random_patterns(n)
+    environment = make(n, keep=keep)
+    states = environment.initial(1)
+    for action in (1 * n + 4, 0 * n + 1, 2 * n + 3, 2 * n + 5):  # (0, (1, 4)), ((2, 3), 5)
+        states = environment.step(states, np.array([action]))
+    end = environment.step(states, np.array([2]))
+    whole = (((2, 3), 5), (1, 4))  # seen from taxon 0
+
+    def clades(tree):
+        return [tree] + ([c for part in tree for c in clades(part)] if type(tree) is tuple else [])
+
+    def taxa(tree):
+        return frozenset(c for c in clades(tree) if type(c) is int)
+
+    trees = {taxa(tree): tree for tree in [*clades(whole), (0, (1, 4))]}
+    mean, basis = environment.features.projection
+    for graph, n_nodes in (
+        (environment.backward_graph(states), 2),
+        (environment.backward_graph(end), 9),
+    ):
+        assert len(graph.node_features) == n_nodes
+        for row in graph.node_features.numpy():
+            tree = trees[frozenset(np.flatnonzero(row[:n]).tolist())]
+            raw = plain_partials(patterns, frequencies, keep, tree).reshape(-1)
+            np.testing.assert_allclose(row[n:], (raw - mean) @ basis, atol=2e-4)
+
+
+def test_a_fresh_backward_policy_is_uniform_and_reads_every_state():
+    environment = make(7)
+    policy = make_backward_policy(environment, 1, "cpu")
+    terminals = environment.terminals(random_trees(7, 10))
+    paths = backward_trajectories(environment, terminals, np.random.default_rng(0), policy)
+    log_pb = score_backward(environment, policy, paths)
+    assert log_pb.requires_grad and (paths.lengths == 6).all()
+    np.testing.assert_allclose(log_pb.detach(), score_backward(environment, None, paths), atol=1e-6)
+    with torch.no_grad():
+        torch.nn.init.normal_(policy.heads[0].last.weight)
+        assert (score_backward(environment, policy, paths) - log_pb).abs().max() > 0.1
 
 
 def test_keys_tell_forests_apart():
