@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from gfncore.environment import Environment
 from gfncore.exploration import backward_trajectories
 from gfncore.objectives import make_objective
 from gfncore.policies import Backbone, HeadSpec, Policy
 from gfncore.prefix_tree import PrefixTree
+from gfncore.tempering import TemperatureRange, TemperedEnvironment
 from gfncore.training import Trainer, TrainingSettings
 from gfncore.trajectories import StateTargets
 from phylogfn.attachment_rates import AttachmentRates
@@ -38,7 +40,9 @@ __all__ = [
     "Curriculum",
     "InsertionCurriculum",
     "MergingCurriculum",
+    "PrefixDraws",
     "TreeEnvironment",
+    "history_targets",
     "make_curriculum",
     "make_policy",
     "make_trainer",
@@ -61,8 +65,13 @@ INSERTION_RATE, MERGING_RATE = 2e-3, 4e-3  # of Adam, and of Muon
 INSERTION_AVERAGE, MERGING_AVERAGE = 0.985, 0.995  # histories are noisier than exact choices
 
 
-def make_policy(environment: TreeEnvironment, seed: int, device: str) -> Policy:
-    """A fresh policy; it starts as the rates of the environment are."""
+def make_policy(
+    environment: TreeEnvironment, seed: int, device: str, conditioning: str = "none"
+) -> Policy:
+    """A fresh policy; it starts as the rates of the environment are.
+
+    `conditioning` says how temperatures enter, see `gfncore.policies.conditioning`.
+    """
     torch.manual_seed(seed)
     n = environment.n_taxa
     if isinstance(environment, InsertionEnvironment):
@@ -71,7 +80,8 @@ def make_policy(environment: TreeEnvironment, seed: int, device: str) -> Policy:
     else:
         backbone = Backbone(environment.node_features, n + 1, 1, HIDDEN, 1, context=True)
         head = HeadSpec("factors")
-    return Policy(backbone, [head], initial_scale=1.0).to(device)
+    policy = Policy(backbone, [head], initial_scale=1.0, conditioning=conditioning)
+    return policy.to(device)
 
 
 def make_trainer(
@@ -80,8 +90,12 @@ def make_trainer(
     log_z: float,
     generator: np.random.Generator,
     pool: Executor | None,
+    temperatures: TemperatureRange | None = None,
 ) -> Trainer:
-    """A trainer whose sources a `Curriculum` sets step by step."""
+    """A trainer whose sources a `Curriculum` sets step by step.
+
+    With `temperatures`, its environment is the given one at many inverse temperatures.
+    """
     merging = isinstance(environment, MergingEnvironment)
     settings = TrainingSettings(
         steps=10**9,  # the caller decides when it is enough
@@ -93,11 +107,64 @@ def make_trainer(
         clip_norm=1.0,
         average_decay=MERGING_AVERAGE if merging else INSERTION_AVERAGE,
     )
-    objective = make_objective("trajectory_balance", log_z, "pseudo_huber")
-    trainer = Trainer(environment, policy, objective, settings, generator)
+    tempered = temperatures is not None
+    # a type checker does not take the property `is_tree` for the attribute of the contract
+    taught: Any = TemperedEnvironment(environment, 1.0) if tempered else environment
+    objective = make_objective("trajectory_balance", log_z, "pseudo_huber", conditional=tempered)
+    trainer = Trainer(
+        taught,
+        policy,
+        objective,
+        settings,
+        generator,
+        temperatures=temperatures.draw if tempered else None,
+    )
     trainer.averaged.policy.defence = MERGING_DEFENCE if merging else INSERTION_DEFENCE
     policy.pool = pool  # the average, a copy, draws in the pool's threads and must not wait for it
     return trainer
+
+
+class PrefixDraws:
+    """Draws of distinct prefixes of a trie: by the square root of their flow.
+
+    Parameters
+    ----------
+    trie : PrefixTree
+        Of insertions.
+    """
+
+    def __init__(self, trie: PrefixTree):
+        self.trie = trie
+        chance = np.sqrt(trie.flow)
+        self._chance = chance / chance.sum()
+        self._cumulative = np.cumsum(self._chance)
+
+    def draw(
+        self, n: int, generator: np.random.Generator
+    ) -> tuple[InsertionStates, tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+        """At most n prefixes as states, their choices as in `PrefixTree.choices`, their weights.
+
+        The weights are the other half of the flow.
+        """
+        drawn = np.searchsorted(self._cumulative, generator.random(n))
+        trie = self.trie
+        prefixes = np.unique(np.minimum(drawn, len(trie) - 1))
+        depth = trie.depth[prefixes]
+        parents = insertion_numba.states_of_actions(trie.sequences[trie.row[prefixes]], depth)
+        weights = trie.flow[prefixes] / self._chance[prefixes]
+        return InsertionStates(parents, depth + 3), trie.choices(prefixes), weights
+
+
+def history_targets(
+    environment: Environment, terminals: Any, generator: np.random.Generator
+) -> StateTargets:
+    """The states of histories of finished trees, drawn backward, with the choices made there."""
+    paths = backward_trajectories(environment, terminals, generator)
+    taken = paths.class_index[paths.class_index >= 0]
+    times = np.bincount(taken, minlength=len(paths.actions)).astype(float)
+    visits = np.bincount(paths.actions.state, times, minlength=len(paths.states))
+    targets = times / visits[paths.actions.state]
+    return StateTargets(paths.states, paths.actions, targets, visits)
 
 
 class Curriculum(ABC):
@@ -200,9 +267,7 @@ class InsertionCurriculum(Curriculum):
             self.table.parents[self._rows], self.environment.order
         )
         self._trie = PrefixTree.build(actions, self._weights)
-        chance = np.sqrt(self._trie.flow)
-        self._chance = chance / chance.sum()
-        self._cumulative = np.cumsum(self._chance)
+        self._draws = PrefixDraws(self._trie)
 
     def set_rates(self) -> None:
         """Give the environment the attachment rates of the trie as it stands."""
@@ -214,21 +279,13 @@ class InsertionCurriculum(Curriculum):
         return len(self._trie)
 
     def states(self, generator: np.random.Generator) -> StateTargets:
-        """Distinct prefixes with the exact choices there.
-
-        Drawn by the square root of their flow and weighted by the other half of it.
-        """
-        drawn = np.searchsorted(self._cumulative, generator.random(STATES_A_STEP))
-        prefixes = np.unique(np.minimum(drawn, len(self._trie) - 1))
-        trie = self._trie
-        depth = trie.depth[prefixes]
-        parents = insertion_numba.states_of_actions(trie.sequences[trie.row[prefixes]], depth)
-        states = InsertionStates(parents, depth + 3)
+        """Distinct prefixes with the exact choices there, see `PrefixDraws`."""
+        states, choices, weights = self._draws.draw(STATES_A_STEP, generator)
         actions = self.environment.forward_actions(states)
-        owner, action, probability = trie.choices(prefixes)
+        owner, action, probability = choices
         targets = np.zeros(len(actions))
         targets[actions.find(owner, action)] = probability
-        return StateTargets(states, actions, targets, trie.flow[prefixes] / self._chance[prefixes])
+        return StateTargets(states, actions, targets, weights)
 
 
 class MergingCurriculum(Curriculum):
@@ -252,12 +309,7 @@ class MergingCurriculum(Curriculum):
         """The forests of histories of known topologies, with the joins that were made there."""
         rows = self._drawn(HISTORIES_A_STEP, generator)
         terminals = self.environment.terminals(self.table.parents[rows])
-        paths = backward_trajectories(self.environment, terminals, generator)
-        taken = paths.class_index[paths.class_index >= 0]
-        times = np.bincount(taken, minlength=len(paths.actions)).astype(float)
-        visits = np.bincount(paths.actions.state, times, minlength=len(paths.states))
-        targets = times / visits[paths.actions.state]
-        return StateTargets(paths.states, paths.actions, targets, visits)
+        return history_targets(self.environment, terminals, generator)
 
 
 def make_curriculum(environment: TreeEnvironment, table: TopologyTable) -> Curriculum:
