@@ -1,6 +1,7 @@
-"""How experience is made: forward by the policy, backward from given objects."""
+"""How experience is made: forward by the policy, backward from objects, around known objects."""
 
 from gfncore.exploration.backward import backward_trajectories
 from gfncore.exploration.forward import sample_trajectories
+from gfncore.exploration.local_search import LocalSearch, local_search
 
-__all__ = ["backward_trajectories", "sample_trajectories"]
+__all__ = ["LocalSearch", "backward_trajectories", "local_search", "sample_trajectories"]

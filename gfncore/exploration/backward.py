@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from gfncore.environment import Environment, representation_keys
 from gfncore.exploration.draws import draw_classes
+from gfncore.exploration.moves import backward_log_probabilities, move_backward
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
-from gfncore.trajectories import Trajectories, TrajectoryBuilder, state_log_probabilities
+from gfncore.trajectories import Trajectories, TrajectoryBuilder
 
 __all__ = ["backward_trajectories"]
 
@@ -57,24 +57,12 @@ def backward_trajectories(
         if backward_policy is None:
             p = np.ones(len(actions.first_of_class))
         else:
-            with torch.no_grad():
-                log_p = state_log_probabilities(
-                    environment, backward_policy, states, actions, backward=True
-                )
-            p = log_p.exp().cpu().numpy()
+            p = np.exp(backward_log_probabilities(environment, backward_policy, states, actions))
         chosen = draw_classes(p, actions, len(states), state, generator)
         if not environment.is_tree:
             builder.add_backward(states, actions, rows, chosen)
 
-        moves, move = np.unique(chosen, return_inverse=True)
-        codes = actions.action[actions.first_of_class[moves]]
-        children = states.take(actions.state_of_class[moves])
-        undone = environment.forward_of_backward(children, codes)
-        parents = environment.backstep(children, codes)
-        first, inverse = unique_keys(representation_keys(environment, parents))
-        states = parents.take(first)
-        forward = environment.forward_actions(states)
-        classes = forward.class_of_action[forward.find(inverse, undone)]
-        state = inverse[move]
-        builder.add_forward(states, forward, rows, state, classes[move])
+        moved = move_backward(environment, states, actions, chosen)
+        states, state = moved.states, moved.row
+        builder.add_forward(states, moved.ways_back, rows, state, moved.undoing)
     return builder.build(terminals, reverse=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, Conditioned, Environment, representation_keys
+from gfncore.environment import Conditioned, Environment, representation_keys
 from gfncore.exploration.draws import draw_classes, explored
+from gfncore.exploration.moves import move_forward
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
 from gfncore.trajectories import Trajectories, TrajectoryBuilder, state_log_probabilities
@@ -61,19 +62,10 @@ def sample_trajectories(
         log_pf[rows] += log_p[chosen]
         builder.add_forward(states, actions, rows, state, chosen)
 
-        moves, move = np.unique(chosen, return_inverse=True)  # distinct (state, class) pairs
-        codes = actions.action[actions.first_of_class[moves]]
-        parents = states.take(actions.state_of_class[moves])
-        children = environment.step(parents, codes)
-        first, inverse = unique_keys(representation_keys(environment, children))
-        distinct = children.take(first)
+        moved = move_forward(environment, states, actions, chosen)
+        distinct, child = moved.states, moved.row
         if not environment.is_tree:
-            undone = environment.backward_of_forward(parents, codes)
-            back: Actions = environment.backward_actions(distinct)
-            classes = back.class_of_action[back.find(inverse, undone)]
-            builder.add_backward(distinct, back, rows, classes[move])
-
-        child = inverse[move]
+            builder.add_backward(distinct, moved.ways_back, rows, moved.undoing)
         finished = environment.is_terminal(distinct)
         done = finished[child]
         ends.append(distinct.take(child[done]))

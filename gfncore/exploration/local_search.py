@@ -1,0 +1,232 @@
+"""Local search in object space: undo some steps by P_B, rebuild by P_F, keep what is accepted.
+
+An object x is taken back by k steps, x -> ... -> s along a path b, and built again from s along a
+path f to x'. In the space of objects with their paths the way back is to undo f and to redo b, so
+that the step from x to x' is accepted by Metropolis and Hastings' rule with the ratio
+
+    R(x') p(k') P_B(f | x') P_F(b | s)
+    ----------------------------------
+    R(x)  p(k)  P_B(b | x)  P_F(f | s)
+
+where k' is the number of steps of f, and p(k) the chance of undoing that many. This leaves
+R(x) / Z invariant whatever the two policies are. Kim et al. (2024, Local search GFlowNets, ICLR,
+arXiv:2310.02710) proposed the move for training, with either this rule or that of keeping an object
+of higher reward; there k is fixed and all objects take equally many steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from gfncore.environment import Environment, FlowScaled, representation_keys
+from gfncore.exploration.draws import draw_classes
+from gfncore.exploration.moves import backward_log_probabilities, move_backward, move_forward
+from gfncore.keys import unique_keys
+from gfncore.policies import Policy
+from gfncore.trajectories import state_log_probabilities
+
+__all__ = ["LocalSearch", "local_search"]
+
+
+@dataclass(frozen=True)
+class LocalSearch:
+    """What a round of local search gave.
+
+    Attributes
+    ----------
+    terminals : States
+        The n objects afterwards: the proposal where it was accepted, what was given elsewhere.
+    log_reward : ndarray, shape(n,), dtype=float64
+        Their log reward, nats.
+    accepted : ndarray, shape(n,), dtype=bool
+    proposals : States
+        The n objects that were rebuilt, accepted or not; for a replay.
+    proposal_log_reward : ndarray, shape(n,), dtype=float64
+    """
+
+    terminals: Any
+    log_reward: np.ndarray
+    accepted: np.ndarray
+    proposals: Any
+    proposal_log_reward: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Path:
+    """Where n walkers came to, by how many steps, and the chances of their steps both ways."""
+
+    states: Any
+    length: np.ndarray
+    log_pf: np.ndarray
+    log_pb: np.ndarray
+
+
+def local_search(
+    environment: Environment,
+    policy: Policy,
+    terminals: Any,
+    log_reward: np.ndarray,
+    steps: int,
+    generator: np.random.Generator,
+    *,
+    fewest_steps: int | None = None,
+    backward_policy: Policy | None = None,
+    acceptance: Literal["metropolis", "greedy"] = "metropolis",
+) -> LocalSearch:
+    """Propose one neighbour of each object, and accept it or not.
+
+    Parameters
+    ----------
+    environment : Environment
+    policy : Policy
+        P_F, which rebuilds.
+    terminals : States
+        n terminal states, repeats allowed.
+    log_reward : ndarray, shape(n,), dtype=float64
+        Their log reward, nats.
+    steps : int
+        Steps that are undone, or as many as there are up to s_0.
+    generator : numpy Generator
+    fewest_steps : int, optional
+        The number of steps is drawn evenly from ``fewest_steps..steps`` for each object. None:
+        always `steps`; then, where objects are built in different numbers of steps, Metropolis and
+        Hastings' rule accepts only what was rebuilt in as many steps as were undone, or from s_0.
+    backward_policy : Policy, optional
+        P_B, which undoes; None: uniform over the backward classes of a state.
+    acceptance : {"metropolis", "greedy"}
+        "greedy" keeps the proposal if its reward is higher.
+
+    Returns
+    -------
+    LocalSearch
+
+    Raises
+    ------
+    ValueError
+        If the numbers of steps do not fit, or the rule is unknown.
+    """
+    fewest = steps if fewest_steps is None else fewest_steps
+    if not 1 <= fewest <= steps:
+        raise ValueError(f"{fewest}..{steps} steps cannot be undone: need 1 <= fewest <= steps")
+    if acceptance not in ("metropolis", "greedy"):
+        raise ValueError(f"acceptance is {acceptance!r}, but must be 'metropolis' or 'greedy'")
+    wanted = generator.integers(fewest, steps, size=len(terminals), endpoint=True)
+    undone = _undone(environment, policy, backward_policy, terminals, wanted, generator)
+    rebuilt = _rebuilt(environment, policy, backward_policy, undone.states, generator)
+    proposals = rebuilt.states
+    first, inverse = unique_keys(environment.keys(proposals))
+    new_log_reward = environment.log_reward(proposals.take(first))[inverse]
+
+    if acceptance == "greedy":
+        accepted = new_log_reward > log_reward
+    else:
+        back = environment.backward_actions(undone.states)
+        at_start = back.classes_per_state(len(terminals)) == 0
+        log_ratio = rebuilt.log_pb - undone.log_pb + undone.log_pf - rebuilt.log_pf
+        if isinstance(environment, FlowScaled):  # see there: belongs to log P_B of both paths
+            log_ratio += environment.log_scale(proposals) - environment.log_scale(terminals)
+        log_ratio += _log_chance(rebuilt.length, at_start, fewest, steps)
+        log_ratio -= _log_chance(undone.length, at_start, fewest, steps)
+        possible = np.isfinite(new_log_reward) & np.isfinite(log_ratio)
+        with np.errstate(invalid="ignore"):  # from one object without reward to another
+            log_ratio = np.where(possible, log_ratio + new_log_reward - log_reward, -np.inf)
+        accepted = np.log1p(-generator.random(len(terminals))) < log_ratio
+
+    n = len(terminals)
+    both = type(terminals).concat([terminals, proposals])
+    return LocalSearch(
+        both.take(np.where(accepted, n + np.arange(n), np.arange(n))),
+        np.where(accepted, new_log_reward, log_reward),
+        accepted,
+        proposals,
+        new_log_reward,
+    )
+
+
+def _log_chance(length: np.ndarray, at_start: np.ndarray, fewest: int, steps: int) -> np.ndarray:
+    """log of the chance that so many steps are undone; where they lead to s_0, so many or more."""
+    ways = (length >= fewest) & (length <= steps)
+    ways = np.where(at_start, np.maximum(steps - np.maximum(length, fewest) + 1, 0), ways)
+    with np.errstate(divide="ignore"):
+        return np.log(ways / (steps - fewest + 1))
+
+
+def _undone(
+    environment: Environment,
+    policy: Policy,
+    backward_policy: Policy | None,
+    terminals: Any,
+    wanted: np.ndarray,
+    generator: np.random.Generator,
+) -> _Path:
+    """Undo `wanted` steps, int64 (n,), of each object, or all of its steps."""
+    n = len(terminals)
+    log_pf, log_pb, length = np.zeros(n), np.zeros(n), np.zeros(n, np.int64)
+    first, state = unique_keys(representation_keys(environment, terminals))
+    states, rows = terminals.take(first), np.arange(n)
+    actions = environment.backward_actions(states)
+    ends, ended = [], []
+    while len(rows):
+        log_p = backward_log_probabilities(environment, backward_policy, states, actions)
+        chosen = draw_classes(np.exp(log_p), actions, len(states), state, generator)
+        log_pb[rows] += log_p[chosen]
+        moved = move_backward(environment, states, actions, chosen)
+        with torch.no_grad():
+            log_p = state_log_probabilities(environment, policy, moved.states, moved.ways_back)
+        log_pf[rows] += log_p.cpu().numpy()[moved.undoing]
+        length[rows] += 1
+        actions = environment.backward_actions(moved.states)
+        at_start = actions.classes_per_state(len(moved.states)) == 0
+        done = (length[rows] == wanted[rows]) | at_start[moved.row]
+        ends.append(moved.states.take(moved.row[done]))
+        ended.append(rows[done])
+        rows = rows[~done]
+        going, state = np.unique(moved.row[~done], return_inverse=True)
+        states = moved.states.take(going)
+        actions = environment.backward_actions(states)
+    return _Path(_in_order(ends, ended), length, log_pf, log_pb)
+
+
+def _rebuilt(
+    environment: Environment,
+    policy: Policy,
+    backward_policy: Policy | None,
+    starts: Any,
+    generator: np.random.Generator,
+) -> _Path:
+    """Build an object from each unfinished state."""
+    n = len(starts)
+    log_pf, log_pb, length = np.zeros(n), np.zeros(n), np.zeros(n, np.int64)
+    first, state = unique_keys(representation_keys(environment, starts))
+    states, rows = starts.take(first), np.arange(n)
+    ends, ended = [], []
+    while len(rows):
+        actions = environment.forward_actions(states)
+        with torch.no_grad():
+            log_p = state_log_probabilities(environment, policy, states, actions).cpu().numpy()
+        chosen = draw_classes(np.exp(log_p), actions, len(states), state, generator)
+        log_pf[rows] += log_p[chosen]
+        moved = move_forward(environment, states, actions, chosen)
+        if not environment.is_tree:  # else log P_B = 0
+            log_p = backward_log_probabilities(
+                environment, backward_policy, moved.states, moved.ways_back
+            )
+            log_pb[rows] += log_p[moved.undoing]
+        length[rows] += 1
+        done = environment.is_terminal(moved.states)[moved.row]
+        ends.append(moved.states.take(moved.row[done]))
+        ended.append(rows[done])
+        rows = rows[~done]
+        going, state = np.unique(moved.row[~done], return_inverse=True)
+        states = moved.states.take(going)
+    return _Path(_in_order(ends, ended), length, log_pf, log_pb)
+
+
+def _in_order(parts: list[Any], rows: list[np.ndarray]) -> Any:
+    """States of walkers `rows`, which ended part by part, as one batch in the walkers' order."""
+    order = np.argsort(np.concatenate(rows), kind="stable")
+    return type(parts[0]).concat(parts).take(order)

@@ -1,0 +1,95 @@
+"""One move, forward or backward, of many walkers that share states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from gfncore.environment import Actions, Environment, representation_keys
+from gfncore.keys import unique_keys
+from gfncore.policies import Policy
+from gfncore.trajectories import state_log_probabilities
+
+__all__ = ["Moved", "backward_log_probabilities", "move_backward", "move_forward"]
+
+NO_ACTIONS = Actions(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Where m walkers are after a move.
+
+    Attributes
+    ----------
+    states : States
+        Distinct states.
+    row : ndarray, shape(m,), dtype=int64
+        Row of each walker in `states`.
+    ways_back : Actions
+        Of `states`, in the direction that undoes the move.
+    undoing : ndarray, shape(m,), dtype=int64
+        Class in `ways_back` that undoes the move of each walker.
+
+    Both are empty after a move forward where every state has one parent.
+    """
+
+    states: Any
+    row: np.ndarray
+    ways_back: Actions
+    undoing: np.ndarray
+
+
+def _distinct_moves(states: Any, actions: Actions, chosen: np.ndarray) -> tuple:
+    """States moved from and codes of the distinct (state, class) pairs, and each walker's pair."""
+    moves, move = np.unique(chosen, return_inverse=True)
+    codes = actions.action[actions.first_of_class[moves]]
+    return states.take(actions.state_of_class[moves]), codes, move
+
+
+def move_forward(
+    environment: Environment, states: Any, actions: Actions, chosen: np.ndarray
+) -> Moved:
+    """Take the classes `chosen`, int64 (m,), of the forward `actions` of `states`."""
+    parents, codes, move = _distinct_moves(states, actions, chosen)
+    children = environment.step(parents, codes)
+    first, inverse = unique_keys(representation_keys(environment, children))
+    distinct = children.take(first)
+    if environment.is_tree:  # who came by an only parent needs no way back
+        return Moved(distinct, inverse[move], NO_ACTIONS, np.zeros(0, np.int64))
+    undone = environment.backward_of_forward(parents, codes)
+    back = environment.backward_actions(distinct)
+    classes = back.class_of_action[back.find(inverse, undone)]
+    return Moved(distinct, inverse[move], back, classes[move])
+
+
+def move_backward(
+    environment: Environment, states: Any, actions: Actions, chosen: np.ndarray
+) -> Moved:
+    """Take the classes `chosen`, int64 (m,), of the backward `actions` of `states`."""
+    children, codes, move = _distinct_moves(states, actions, chosen)
+    undone = environment.forward_of_backward(children, codes)
+    parents = environment.backstep(children, codes)
+    first, inverse = unique_keys(representation_keys(environment, parents))
+    distinct = parents.take(first)
+    forward = environment.forward_actions(distinct)
+    classes = forward.class_of_action[forward.find(inverse, undone)]
+    return Moved(distinct, inverse[move], forward, classes[move])
+
+
+def backward_log_probabilities(
+    environment: Environment, backward_policy: Policy | None, states: Any, actions: Actions
+) -> np.ndarray:
+    """log P_B of every class of backward `actions` of `states`; float64 (C,).
+
+    Uniform over the classes of a state without a backward policy.
+    """
+    if backward_policy is None:
+        return -np.log(actions.classes_per_state(len(states))[actions.state_of_class])
+    with torch.no_grad():
+        log_p = state_log_probabilities(
+            environment, backward_policy, states, actions, backward=True
+        )
+    return log_p.cpu().numpy()
