@@ -7,6 +7,8 @@ import torch
 from gfncore.environment import representation_keys
 from gfncore.evaluation import chi_squared, exact_distribution
 from gfncore.exploration import local_search
+from gfncore.policies import Backbone, Policy
+from gfncore.tempering import TemperedEnvironment
 from gfncore.trajectories import state_log_probabilities
 
 
@@ -19,6 +21,23 @@ def target(grid):
 
 def drawn_from(exact, p, n, rng):
     return exact.terminals.take(rng.choice(len(p), n, p=p))
+
+
+def scaled(hypergrid):
+    """The symmetric grid with raw actions in place of classes, and the scale that puts it right.
+
+    From a diagonal cell two raw actions lead to one object, and one leads back.
+    """
+
+    class Raw(hypergrid.SymmetricHypergrid):
+        def _classes(self, states, state, action):
+            return None
+
+        def log_scale(self, states):
+            symmetric = states.position[:, 0] == states.position[:, 1]
+            return np.where(symmetric, 0.0, -np.log(2.0))
+
+    return Raw(4)
 
 
 def tree(hypergrid):
@@ -36,6 +55,7 @@ def tree(hypergrid):
         ("grid", 30, 30),
         ("symmetric", 4, 2),
         ("duplicates", 3, 1),
+        ("scaled", 4, 2),
         ("tree", 3, 1),
     ],
 )
@@ -48,6 +68,7 @@ def test_metropolis_leaves_the_target_invariant(
         "grid": lambda: hypergrid.Hypergrid(4),
         "symmetric": lambda: hypergrid.SymmetricHypergrid(4),
         "duplicates": lambda: hypergrid.Hypergrid(4, duplicates=True),
+        "scaled": lambda: scaled(hypergrid),
         "tree": lambda: tree(hypergrid),
     }[kind]()
     policy = make_policy(grid, random=True, hidden=8)
@@ -74,6 +95,31 @@ def test_metropolis_leaves_the_target_invariant(
     there, back_again = flow[np.triu_indices(len(p), 1)], flow.T[np.triu_indices(len(p), 1)]
     deviation = (there - back_again) / np.sqrt(np.maximum(there + back_again, 1))
     assert np.abs(deviation).max() < 4.5
+
+
+def test_objects_keep_their_temperature(hypergrid):
+    """Chains of two temperatures in one batch stay each in R^beta."""
+    inner = hypergrid.Hypergrid(4)
+    grid = TemperedEnvironment(inner, [0.5, 2.0])
+    torch.manual_seed(0)
+    policy = Policy(Backbone(inner.features, relations=2, hidden=8), conditioning="both")
+    for part in (policy.heads[0], policy.logit_scale, policy.condition_embedding):
+        torch.nn.init.normal_(part.last.weight, std=0.5)
+    exact, _ = target(inner)
+    rng, n = np.random.default_rng(4), 10_000
+    p = np.exp(np.array([[0.5], [2.0]]) * inner.log_reward(exact.terminals))
+    p /= p.sum(axis=1, keepdims=True)
+    beta = np.repeat([0.5, 2.0], n)
+    objects = type(exact.terminals).concat([drawn_from(exact, row, n, rng) for row in p])
+    states = grid.with_temperature(objects, beta)
+    log_reward = grid.log_reward(states)
+    for _ in range(3):
+        found = local_search(grid, policy, states, log_reward, 5, rng, fewest_steps=1)
+        states, log_reward = found.terminals, found.log_reward
+    np.testing.assert_array_equal(states.inverse_temperature, beta)
+    ends = exact.rows(inner.keys(grid.without_temperature(states)))
+    for row, end in zip(p, ends.reshape(2, n), strict=True):
+        assert chi_squared(np.bincount(end, minlength=16), row).p_value > 1e-3
 
 
 def test_a_long_chain_reaches_the_target(hypergrid, make_policy):
