@@ -23,6 +23,7 @@ __all__ = [
     "bibtex",
     "citations_text",
     "methods_of_model",
+    "methods_of_parsimony",
     "plain_text",
     "references",
 ]
@@ -53,6 +54,22 @@ def methods_of_model(model: str) -> tuple[str, ...]:
     keys += ["gamma"] if any(re.fullmatch(r"G\d*", part) for part in parts) else []
     keys += ["invariant"] if "I" in parts else []
     return tuple(keys)
+
+
+def methods_of_parsimony(ordered: bool, trained: bool) -> tuple[str, ...]:
+    """Return the keys of the references of a run of ``phylogfn parsimony``.
+
+    Parameters
+    ----------
+    ordered : bool
+        Whether there are ordered characters.
+    trained : bool
+        Whether a sampler was trained.
+    """
+    keys = ["phylogfn", "fitch", "ratchet"]
+    keys += ["ordered"] if ordered else []
+    keys += ["gflownet", "trajectory_balance", "temperature", "pareto_k"] if trained else []
+    return (*keys, "majority_rule")
 
 
 def references(keys: Iterable[str] = ALWAYS_CITED) -> dict[str, Reference]:

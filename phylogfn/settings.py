@@ -1,4 +1,4 @@
-"""The settings of ``phylogfn sample``: one place for their names, defaults and checks.
+"""The settings of ``phylogfn sample`` and ``phylogfn parsimony``: their names, defaults and checks.
 
 A setting has the same name in the configuration file (``branch_prior = "exp:10"``) and on the
 command line (``--branch-prior exp:10``).
@@ -6,16 +6,19 @@ command line (``--branch-prior exp:10``).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import field_validator
+from pydantic import AfterValidator, BeforeValidator, field_validator
 
 from gfncore.configuration import Budget, Count, Device, RunSettings, Seed, Threads, available_cores
 from gfncore.durations import parse_duration
 
-__all__ = ["SampleSettings", "parse_branch_prior"]
+__all__ = ["ParsimonySettings", "SampleSettings", "parse_branch_prior"]
+
+COLDEST, HOTTEST = 0.05, 20.0  # temperatures, steps
 
 
 def parse_branch_prior(text: str) -> float:
@@ -96,3 +99,87 @@ class SampleSettings(RunSettings):
     def _branch_prior(cls, value: str) -> str:
         parse_branch_prior(value)
         return value
+
+
+def _split_temperatures(value: Any) -> Any:
+    """Numbers, or text such as ``0.5,1``, alone or in a list."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    texts = [piece for part in parts for piece in str(part).split(",")]
+    try:
+        return tuple(dict.fromkeys(float(text) for text in texts))
+    except ValueError:
+        raise ValueError(
+            f"'{','.join(texts)}' are no temperatures; write numbers of steps, such as 0.5,1,2"
+        ) from None
+
+
+def _check_temperatures(values: tuple[float, ...]) -> tuple[float, ...]:
+    for value in values:
+        if not COLDEST <= value <= HOTTEST:
+            raise ValueError(f"{value:g} will not do; give {COLDEST:g} to {HOTTEST:g} steps")
+    if not values:
+        raise ValueError("no temperature is given; write one or more, such as 0.5,1,2")
+    return tuple(sorted(values))
+
+
+def _check_excess(value: float) -> float:
+    if not 0.0 <= value < math.inf:
+        raise ValueError(f"{value:g} will not do; give 0 steps or more")
+    return value
+
+
+Temperatures = Annotated[
+    tuple[float, ...], BeforeValidator(_split_temperatures), AfterValidator(_check_temperatures)
+]
+"""Temperatures in steps, ascending, each once."""
+Excess = Annotated[float, AfterValidator(_check_excess)]
+"""Weighted steps above the best score."""
+
+
+class ParsimonySettings(RunSettings):
+    """Settings of ``phylogfn parsimony``."""
+
+    COMMAND: ClassVar[str] = "phylogfn parsimony"
+    POSITIONAL: ClassVar[Mapping[str, str]] = {"alignment": "ALIGNMENT"}
+    CONTINUABLE: ClassVar[tuple[str, ...]] = (*RunSettings.CONTINUABLE, "temperature")
+    MISSING: ClassVar[Mapping[str, str]] = SampleSettings.MISSING
+
+    alignment: str
+    """Path of the alignment; ``-`` for standard input."""
+    output: Path
+    """Directory of the results."""
+    gaps: Literal["missing", "state"] = "missing"
+    """Whether a gap is missing data or a state of its own."""
+    temperature: Temperatures = (1.0,)
+    """Temperatures of the samples, steps."""
+    excess: Excess = 2.0
+    """Trees that have at most so many steps more than the best are searched for."""
+    samples: Count = 1000
+    """Trees drawn at each temperature."""
+    budget: Budget = "5m"
+    """Wall-clock time for search and training."""
+    environment: Literal["insertion", "merging"] = "insertion"
+    """How trees are built."""
+    seed: Seed = 1
+    """Seed of all random numbers."""
+    threads: Threads = None
+    """Threads; None for all the cores that this process may use."""
+    device: Device = "auto"
+    """Where the network runs."""
+    data_type: Literal["dna", "rna", "protein", "standard"] | None = None
+    """None: as the file says, or found from the characters."""
+    format: Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None = None
+    """File format of the alignment; None: found from the content."""
+    resume: bool = False
+    force: bool = False
+    quiet: bool = False
+
+    @property
+    def budget_seconds(self) -> float:
+        """The budget in seconds."""
+        return parse_duration(self.budget)
+
+    @property
+    def n_threads(self) -> int:
+        """Number of threads, resolved."""
+        return self.threads if self.threads is not None else available_cores()

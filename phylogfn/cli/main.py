@@ -11,18 +11,20 @@ from phylogfn.cli.compare import compare
 from phylogfn.cli.consensus import consensus
 from phylogfn.cli.data import app as data
 from phylogfn.cli.likelihood import likelihood
+from phylogfn.cli.parsimony import parsimony
 from phylogfn.cli.sample import sample
 
 __all__ = ["main"]
 
 _HELP = """An alignment goes in; a posterior over phylogenetic trees, which states its own
-accuracy, comes out.
+accuracy, comes out; or its most parsimonious trees, and those that are nearly as short.
 
 **Examples**
 
 ```
 phylogfn sample primates.fasta -o out
 phylogfn sample primates.fasta -o out --model HKY85+G4 --budget 10m --seed 7
+phylogfn parsimony primates.fasta -o shortest
 phylogfn likelihood primates.fasta out/trees.nwk
 phylogfn compare out/trees.nwk mrbayes.run1.t
 phylogfn consensus out/trees.nwk
@@ -33,9 +35,12 @@ phylogfn data copy primates.fasta
 """
 
 
+COMMANDS = (sample, parsimony, likelihood, compare, consensus, data, cite)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: see :func:`gfncore.command_line.run_app`."""
-    app = build_app("phylogfn", _HELP, (sample, likelihood, compare, consensus, data, cite))
+    app = build_app("phylogfn", _HELP, COMMANDS)
     return run_app("phylogfn", app, arguments)
 
 

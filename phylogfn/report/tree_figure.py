@@ -28,6 +28,8 @@ def draw_tree(
     *,
     width: int = 960,
     title: str = "Consensus tree",
+    support: str = "clade probability",
+    scale_bar: bool = True,
 ) -> str:
     """Return the tree as an SVG element.
 
@@ -41,6 +43,10 @@ def draw_tree(
         Width in pixels; the height follows from the number of taxa.
     title : str
         What assistive programs read.
+    support : str
+        What the numbers at clades are called.
+    scale_bar : bool
+        Draw one; a tree without branch lengths needs none.
     """
     tree = root_at_midpoint(tree)
     longest = max(8, int(width * 0.42 / _CHARACTER))
@@ -58,7 +64,7 @@ def draw_tree(
         if name_x - x[node] > 10
     ]
     labels = [_name(names[taxon], longest, name_x, y[node]) for node, taxon in leaves]
-    marks = _marks(_shown_supports(tree), x, y)
+    marks = _marks(_shown_supports(tree), x, y, support)
     height = (len(names) + 1) * _ROW + 36
     return "".join(
         [
@@ -70,7 +76,7 @@ def draw_tree(
             f'<g class="branch">{"".join(_branches(tree, x, y))}</g>',
             "".join(marks),
             f'<g class="taxon">{"".join(labels)}</g>',
-            _scale_bar(depth, scale, len(names)),
+            _scale_bar(depth, scale, len(names)) if scale_bar else "",
             "</svg>",
         ]
     )
@@ -125,7 +131,9 @@ def _shown_supports(tree: ConsensusTree) -> list[tuple[int, float]]:
     return shown
 
 
-def _marks(supports: list[tuple[int, float]], x: list[float], y: list[float]) -> list[str]:
+def _marks(
+    supports: list[tuple[int, float]], x: list[float], y: list[float], called: str
+) -> list[str]:
     """Return the dots and the numbers of clades; certain clades have the dot alone.
 
     A number stands above its branch, or where else near its dot it hides no other.
@@ -138,7 +146,7 @@ def _marks(supports: list[tuple[int, float]], x: list[float], y: list[float]) ->
         kind = support_class(support)
         pieces.append(
             f'<circle class="{kind}" cx="{x[node]:.1f}" cy="{y[node]:.1f}" r="3.6">'
-            f"<title>clade probability {support:.4f}</title></circle>"
+            f"<title>{called} {support:.4f}</title></circle>"
         )
         if support >= 0.9995:
             continue

@@ -1,0 +1,193 @@
+"""From a trained sampler to near-optimal trees at a temperature, with the sum over all trees.
+
+Let C be the trees known before the draws, R = exp((best - score) / T), q the policy. Then
+
+    Z = sum_{C} R + E_q[1{not in C} R / q]
+
+and draws from R / Z come out of the same weights: known trees by R, drawn ones by R / (q N).
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from gfncore.evaluation import effective_sample_size, log_partition_with_known, pareto_k
+from gfncore.evaluation.object_probability import log_object_probabilities, trajectory_log_ratios
+from gfncore.exploration import sample_trajectories
+from gfncore.policies import Policy
+from gfncore.tempering import TemperedEnvironment
+from phylogfn.estimate import BATCH, PATHS
+from phylogfn.learning import TreeEnvironment
+
+__all__ = [
+    "TemperedDraws",
+    "TemperedEstimate",
+    "draw_trees",
+    "estimate_partition",
+    "known_divergence",
+    "resample",
+]
+
+
+@dataclass(frozen=True)
+class TemperedDraws:
+    """Trees drawn by a policy at one inverse temperature.
+
+    Attributes
+    ----------
+    beta : float
+    parents : ndarray, shape (N, 2n-2), int16
+        Drawn at taxon 0.
+    log_q : ndarray, shape (N,), float64
+        Exact, or an estimate whose weights are unbiased (`gfncore.evaluation.object_probability`).
+    """
+
+    beta: float
+    parents: np.ndarray
+    log_q: np.ndarray
+
+
+@dataclass(frozen=True)
+class TemperedEstimate:
+    """The sum over all trees at one temperature, and how good the draws are.
+
+    Attributes
+    ----------
+    log_z, standard_error : float
+        Nats; log of the sum of exp(beta (reference - score)).
+    ess, pareto_k : float
+        Of the importance weights of all draws.
+    known_share : float
+        Share of Z that is in C.
+    log_weights : ndarray, shape (N,)
+        log R / q.
+    """
+
+    log_z: float
+    standard_error: float
+    ess: float
+    pareto_k: float
+    known_share: float
+    log_weights: np.ndarray
+
+
+def draw_trees(
+    environment: TreeEnvironment,
+    policy: Policy,
+    betas: np.ndarray,
+    n: int,
+    generator: np.random.Generator,
+    pool: Executor,
+) -> list[TemperedDraws]:
+    """Draw n trees at each inverse temperature; what is drawn does not depend on the threads."""
+    sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
+    tasks = [(float(beta), size) for beta in betas for size in sizes]
+
+    def one(task: tuple[float, int], own: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        beta, size = task
+        tempered: Any = TemperedEnvironment(environment, beta)
+        paths = sample_trajectories(tempered, policy, size, own)
+        log_q = trajectory_log_ratios(tempered, policy, paths)
+        if not environment.is_tree:
+            log_q = log_object_probabilities(
+                tempered, policy, paths.terminals, PATHS, own, drawn=log_q
+            )
+        return environment.trees(tempered.without_temperature(paths.terminals)), log_q
+
+    drawn = list(pool.map(one, tasks, generator.spawn(len(tasks))))
+    found = []
+    for k, beta in enumerate(betas):
+        parts = drawn[k * len(sizes) : (k + 1) * len(sizes)]
+        found.append(
+            TemperedDraws(
+                float(beta),
+                np.concatenate([trees for trees, _ in parts]),
+                np.concatenate([log_q for _, log_q in parts]),
+            )
+        )
+    return found
+
+
+def estimate_partition(
+    draws: TemperedDraws,
+    scores: np.ndarray,
+    known: np.ndarray,
+    known_scores: np.ndarray,
+    reference: float,
+) -> TemperedEstimate:
+    """The sum over all trees, from draws.
+
+    Parameters
+    ----------
+    draws : TemperedDraws
+    scores : ndarray, shape (N,), float64
+        Of the drawn trees.
+    known : ndarray, shape (N,), bool
+        Draws that are in C.
+    known_scores : ndarray, shape (M,), float64
+        Of the trees of C, each once.
+    reference : float
+        The score that has the weight 1.
+    """
+    log_weights = draws.beta * (reference - scores) - draws.log_q
+    log_known = draws.beta * (reference - known_scores)
+    log_z, error = log_partition_with_known(log_weights, known, log_known)
+    return TemperedEstimate(
+        log_z,
+        error,
+        effective_sample_size(log_weights),
+        pareto_k(log_weights),
+        float(np.exp(logsumexp(log_known) - log_z)),
+        log_weights,
+    )
+
+
+def resample(
+    log_known: np.ndarray, log_outside: np.ndarray, size: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Places (size,) in known trees and then outside draws, by their weights.
+
+    Parameters
+    ----------
+    log_known : ndarray, shape (M,)
+        log R of known trees.
+    log_outside : ndarray, shape (N,)
+        log R / (q N) of the draws that are not known, N being all draws.
+    size : int
+    rng : numpy.random.Generator
+    """
+    log_mass = np.concatenate([log_known, log_outside])
+    mass = np.exp(log_mass - log_mass.max())
+    # systematic: the counts are as near to what is expected as whole numbers can be
+    points = (rng.random() + np.arange(size)) / size
+    chosen = np.searchsorted(np.cumsum(mass) / mass.sum(), points)
+    return np.minimum(chosen, len(mass) - 1)
+
+
+def known_divergence(
+    environment: TreeEnvironment,
+    policy: Policy,
+    beta: float,
+    parents: np.ndarray,
+    scores: np.ndarray,
+    n: int,
+    generator: np.random.Generator,
+) -> float:
+    """KL from the known trees to the sampler, nats: draws alone cannot show a mode that is lost.
+
+    Estimated on the distinct trees among `n` drawn from the known ones by weight.
+    """
+    mass = np.exp(beta * (scores.min() - scores))
+    rows = np.unique(generator.choice(len(mass), n, p=mass / mass.sum()))
+    share = mass[rows] / mass[rows].sum()
+    tempered: Any = TemperedEnvironment(environment, beta)
+    terminals = tempered.with_temperature(environment.terminals(parents[rows]), beta)
+    log_q = log_object_probabilities(tempered, policy, terminals, PATHS, generator)
+    log_p = np.log(mass[rows]) - math.log(float(mass.sum()))
+    return float(share @ (log_p - log_q))

@@ -1,0 +1,266 @@
+"""The report of a run of ``phylogfn parsimony``: one HTML file, nothing fetched from elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from gfncore.report.histogram import draw_histogram
+from gfncore.report.page import (
+    curve_drawings,
+    extra_rows,
+    in_both_sizes,
+    render_page,
+    resource_rows,
+    signed,
+)
+from phylogfn.citations import plain_text, references
+from phylogfn.consensus import consensus_tree
+from phylogfn.diagnostics import PARETO_K_LIMIT, robinson_foulds_splits
+from phylogfn.parsimony_result import FEWEST_HITS, ParsimonyResult, TemperatureSample
+from phylogfn.parsimony_writers import ParsimonyFacts
+from phylogfn.posterior import SplitTable
+from phylogfn.report.tree_figure import draw_tree
+from phylogfn.tree import Tree, splits
+
+__all__ = ["render_parsimony_report"]
+
+_TREES_SHOWN = 20
+_WIDE, _NARROW = 940, 350
+_CURVES = {
+    "effective_share": "effective share of draws, lowest",
+    "kl_known_to_sampler": "KL, known trees to sampler (nats)",
+    "loss": "training loss, whole trees",
+    "state_loss": "training loss, known trees",
+}
+
+
+def render_parsimony_report(
+    result: ParsimonyResult,
+    summary: dict[str, Any],
+    facts: ParsimonyFacts,
+    *,
+    newicks: Sequence[str],
+    table: SplitTable,
+    training: Path | None = None,
+) -> str:
+    """Return the report as HTML text.
+
+    Parameters
+    ----------
+    result : ParsimonyResult
+        The answer.
+    summary : dict
+        What ``summary.json`` holds; its warnings are shown first.
+    facts : ParsimonyFacts
+        What else is known of the run.
+    newicks : sequence of str
+        The trees of the result.
+    table : SplitTable
+        Supports among the best trees.
+    training : Path, optional
+        ``train.jsonl``; the report does without if it is missing.
+    """
+    here = Path(__file__).parent
+    values = {
+        "program": "phylogfn",
+        "tree_style": Markup((here / "tree.css").read_text(encoding="utf-8")),
+        "s": summary,
+        "name": Path(facts.alignment).name if facts.alignment != "-" else "standard input",
+        "cards": _cards(result, facts),
+        "warnings": summary["warnings"],
+        "consensus": _consensus(result, table),
+        "trees": _trees(result, newicks),
+        "temperatures": [sample.temperature for sample in result.samples],
+        "samples": [_sample_row(sample) for sample in result.samples],
+        "histograms": [_histogram(result, sample) for sample in result.samples],
+        "checks": _checks(result),
+        "curves": curve_drawings(training, _CURVES),
+        "run": _run_rows(result, facts, summary),
+        "extra": extra_rows(summary["extra"]),
+        "citations": [(r.use, plain_text(r), r.link) for r in references(facts.methods).values()],
+    }
+    return render_page(here / "parsimony", values)
+
+
+def _steps(value: float) -> str:
+    return f"{value:,.10g}"
+
+
+def _cards(result: ParsimonyResult, facts: ParsimonyFacts) -> list[dict[str, str]]:
+    sample = result.samples[0]
+    search = result.search
+    return [
+        {
+            "label": "Best score",
+            "value": _steps(result.best_score),
+            "note": f"steps; {search.hits} of {search.runs} searches ended there",
+        },
+        {
+            "label": "Best trees",
+            "value": f"{result.n_best:,}",
+            "note": "all that the search reaches" if search.all_best else "there may be more",
+        },
+        {
+            "label": "Trees listed",
+            "value": f"{len(result.scores):,}",
+            "note": f"within {result.excess:g} steps of the best, or drawn",
+        },
+        {
+            "label": f"Mean score at T = {sample.temperature:g}",
+            "value": f"{sample.mean_score:,.2f}",
+            "note": f"{100 * sample.optimal_share:.1f}\u00a0% have the best score",
+        },
+    ]
+
+
+def _consensus(result: ParsimonyResult, table: SplitTable) -> list[dict[str, Any]]:
+    drawn = []
+    for label, strict in (("Strict consensus", True), ("Majority-rule consensus", False)):
+        tree = consensus_tree(table, strict=strict)
+        title = f"{label} of {result.n_best} most parsimonious trees of {result.n_taxa} taxa"
+        drawings = [
+            (
+                kind,
+                Markup(
+                    draw_tree(
+                        tree,
+                        result.names,
+                        width=width,
+                        title=title,
+                        support="share of the best trees",
+                        scale_bar=False,
+                    )
+                ),
+            )
+            for kind, width in (("wide", _WIDE), ("narrow", _NARROW))
+        ]
+        resolved = sum(support is not None for support in tree.supports)
+        drawn.append(
+            {
+                "label": label,
+                "drawings": drawings,
+                "resolved": f"{resolved} of {max(result.n_taxa - 3, 0)} inner branches",
+            }
+        )
+    return drawn
+
+
+def _trees(result: ParsimonyResult, newicks: Sequence[str]) -> list[dict[str, Any]]:
+    shown = range(min(_TREES_SHOWN, len(result.scores)))
+    held = [splits(Tree.from_parents(result.parents[row].astype(np.int32))) for row in shown]
+    return [
+        {
+            "rank": row + 1,
+            "score": _steps(float(result.scores[row])),
+            "best": row < result.n_best,
+            "distance": robinson_foulds_splits(held[0], held[row]),
+            "probabilities": [
+                f"{100 * float(sample.probabilities[row]):.2f}\u00a0%" for sample in result.samples
+            ],
+            "newick": newicks[row],
+        }
+        for row in shown
+    ]
+
+
+def _sample_row(sample: TemperatureSample) -> dict[str, str]:
+    error = f" \u00b1 {sample.standard_error:.3f}" if sample.trained else " or more"
+    return {
+        "temperature": f"{sample.temperature:g}",
+        "mean": f"{sample.mean_score:,.2f}",
+        "optimal": f"{100 * sample.optimal_share:.1f}\u00a0%",
+        "distinct": f"{sample.n_distinct:,} of {sample.n_samples:,}",
+        "log_z": signed(sample.log_partition, 3) + error,
+        "ess": f"{sample.ess:,.0f} of {sample.n_proposals:,}" if sample.trained else "none",
+    }
+
+
+def _histogram(result: ParsimonyResult, sample: TemperatureSample) -> list[tuple[str, Markup]]:
+    values = np.repeat(result.scores, sample.counts).tolist()
+
+    def draw(width: int, height: int) -> str:
+        return draw_histogram(
+            values,
+            x_label="steps",
+            y_label=f"trees drawn at T = {sample.temperature:g}",
+            width=width,
+            height=height,
+        )
+
+    return in_both_sizes(draw)
+
+
+def _checks(result: ParsimonyResult) -> list[dict[str, Any]]:
+    search = result.search
+    checks = [
+        {
+            "good": search.hits >= FEWEST_HITS and result.best_score >= search.best_score,
+            "name": "Independent searches",
+            "value": f"{search.hits} of {search.runs}",
+            "meaning": "So many searches, each from a tree of its own, ended at the best score. "
+            "When only one did, shorter trees may exist.",
+        },
+        {
+            "good": search.all_best,
+            "name": "Best trees complete",
+            "value": "yes" if search.all_best else "no",
+            "meaning": "All trees of the best score that are joined to those found by cutting one "
+            "branch and joining the parts anew, over trees of the best score.",
+        },
+    ]
+    for sample in result.samples:
+        if sample.trained:
+            checks += _sample_checks(sample)
+    return checks
+
+
+def _sample_checks(sample: TemperatureSample) -> list[dict[str, Any]]:
+    share = sample.ess / sample.n_proposals
+    certain = sample.known_share > 0.99
+    k = sample.pareto_k
+    return [
+        {
+            "good": share >= 0.1 or certain,
+            "name": f"Effective draws at T = {sample.temperature:g}",
+            "value": f"{sample.ess:,.0f} ({100 * share:.0f}\u00a0%)",
+            "meaning": "The weighted draws of the sampler are worth so many independent trees.",
+        },
+        {
+            "good": k <= PARETO_K_LIMIT or share >= 0.5 or certain,
+            "name": f"Tail of the weights at T = {sample.temperature:g} (Pareto k\u0302)",
+            "value": signed(k, 2) if math.isfinite(k) else "not defined",
+            "meaning": "Below 0.7, or with half of the draws effective, the error of log Z and the "
+            "probabilities of trees can be believed.",
+        },
+    ]
+
+
+def _run_rows(
+    result: ParsimonyResult, facts: ParsimonyFacts, summary: dict[str, Any]
+) -> list[tuple[str, str]]:
+    characters = facts.characters
+    details = [f"{characters.n_informative:,} informative"]
+    if characters.n_ordered:
+        details.append(f"{characters.n_ordered:,} ordered")
+    if characters.n_excluded:
+        details.append(f"{characters.n_excluded:,} excluded")
+    return [
+        (
+            "Alignment",
+            f"{facts.alignment}: {result.n_taxa} taxa, {characters.n_sites:,} characters "
+            f"({facts.data_type}), {', '.join(details)}",
+        ),
+        ("Gaps", "missing data" if facts.gaps == "missing" else "a state of their own"),
+        ("Trees built by", facts.environment),
+        *resource_rows(facts.use, facts.budget_seconds),
+        ("Scores computed", f"{facts.n_scores:,}"),
+        ("Seed", str(facts.seed)),
+        ("Program", f"phylogfn {summary['version']}"),
+        ("Command", facts.command),
+    ]
