@@ -42,4 +42,4 @@ def make_backward_policy(environment: MergingEnvironment, seed: int, device: str
     torch.manual_seed(seed)
     types = environment.n_taxa + 1
     backbone = Backbone(environment.node_features, types, 1, HIDDEN, ROUNDS, context=True)
-    return Policy(backbone, [HeadSpec("node")]).to(device)
+    return Policy(backbone, [HeadSpec("node")], initial_scale=0.0).to(device)

@@ -160,12 +160,16 @@ class MergingEnvironment:
         """What a backward policy reads: trees of a forest, or branches of a finished tree.
 
         A branch is shown as the rooted tree below it, on the side without taxon 0: by its taxa and
-        projected partials, as the trees of a forest are. Actions are nodes. The number of trees is
-        the type of the graph.
+        projected partials, as the trees of a forest are. Actions are nodes; their bias is the less,
+        the higher the rate of the join that they undo: joins of high rate tend to come early. The
+        number of trees is the type of the graph.
         """
         parents, counts = states.parents, states.counts
         state, root, below, owner, node = forest_numba.backward_graph_arrays(parents, counts)
         features = self.features.rows(parents, state, root)
+        clades = forest_numba.undone_pairs(parents, counts, owner, root[node])
+        pairs = np.arange(len(clades)).reshape(-1, 2).T.copy()
+        rates = self.rates.log_rates(clades, pairs, owner, counts + 1)
         return GraphBatch(
             node_features=torch.from_numpy(np.concatenate([below, features], axis=1)),
             node_graph=torch.from_numpy(state),
@@ -174,6 +178,7 @@ class MergingEnvironment:
             edge_type=torch.zeros(0, dtype=torch.int64),
             action_state=torch.from_numpy(owner),
             action_index=torch.from_numpy(node),
+            action_bias=torch.from_numpy(-rates),
         )
 
     def trees(self, states: ForestStates) -> np.ndarray:

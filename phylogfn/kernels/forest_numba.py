@@ -23,6 +23,7 @@ __all__ = [
     "log_join_rates",
     "partials",
     "tree_hashes",
+    "undone_pairs",
 ]
 
 FELSENSTEIN, FITCH = 0, 1
@@ -210,6 +211,48 @@ def backward_graph_arrays(parents, counts):
                 node[at] = node_of_root[v]
                 at += 1
     return state, root, below, owner[:at], node[:at]
+
+
+@njit(cache=True, nogil=True)
+def undone_pairs(parents, counts, owner, root):
+    """The two clades that each backward action takes apart.
+
+    Parameters
+    ----------
+    parents, counts : ndarray
+    owner : ndarray, shape (A,)
+        State of each action.
+    root : ndarray, shape (A,)
+        In a forest the root that goes; in a finished tree the node below the branch.
+
+    Returns
+    -------
+    ndarray, shape (2 A, n), float32
+        1 for each taxon; rows 2 k and 2 k + 1 are of action k, that with the smallest leaf first.
+    """
+    n = parents.shape[1] // 2
+    out = np.zeros((2 * owner.size, n), np.float32)
+    for k in range(owner.size):
+        parent = parents[owner[k]]
+        v = root[k]
+        if counts[owner[k]] == 1:
+            for leaf in range(n):
+                x = leaf
+                while x > 0 and x != v:
+                    x = parent[x]
+                out[2 * k + (1 if x == v else 0), leaf] = 1.0
+            continue
+        first = -1
+        for leaf in range(n):
+            x = leaf
+            while x >= 0 and parent[x] != v:
+                x = parent[x]
+            if x < 0:  # in another tree
+                continue
+            if first < 0:
+                first = x
+            out[2 * k + (0 if x == first else 1), leaf] = 1.0
+    return out
 
 
 @njit(cache=True, nogil=True)

@@ -15,6 +15,7 @@ from phylogfn.alignment import SitePatterns
 from phylogfn.backward_learning import make_backward_policy
 from phylogfn.environments.merging import ForestStates, MergingEnvironment
 from phylogfn.forest_features import ForestFeatures
+from phylogfn.join_rates import JoinRates
 from phylogfn.kernels import forest_numba, merging_numba
 from phylogfn.kernels.topology_numba import topology_keys
 from phylogfn.topologies import taxon_codes
@@ -255,6 +256,10 @@ def test_backward_graph_has_a_node_for_all_that_can_be_undone(n_taxa):
     after = environment.backstep(mixed.take(actions.state), actions.action)
     redo = environment.forward_of_backward(mixed.take(actions.state), actions.action)
     below = environment.graph(after)
+    root = forest_numba.backward_graph_arrays(mixed.parents, mixed.counts)[1]
+    clades = forest_numba.undone_pairs(
+        mixed.parents, mixed.counts, actions.state, root[graph.action_index.numpy()]
+    )
     parts = below.node_features[:, :n_taxa].numpy() > 0
     for k, node in enumerate(graph.action_index.tolist()):
         trees = [set(np.flatnonzero(row)) for row in parts[below.node_graph.numpy() == k]]
@@ -265,6 +270,8 @@ def test_backward_graph_has_a_node_for_all_that_can_be_undone(n_taxa):
             assert shown[node] == second
         else:
             assert shown[node] == first | second
+        assert set(np.flatnonzero(clades[2 * k])) == first
+        assert set(np.flatnonzero(clades[2 * k + 1])) == second
 
 
 @pytest.mark.parametrize("keep", [0.9, None])
@@ -295,6 +302,27 @@ def test_backward_graph_shows_the_partials_below_each_branch(keep):
             tree = trees[frozenset(np.flatnonzero(row[:n]).tolist())]
             raw = plain_partials(patterns, frequencies, keep, tree).reshape(-1)
             np.testing.assert_allclose(row[n:], (raw - mean) @ basis, atol=2e-4)
+
+
+def test_bias_of_undoing_a_join_is_that_of_the_join_turned_round():
+    """What a forward action reads as its rate, the action that undoes it reads with a minus."""
+    n = 8
+    environment = make(n)
+    trees = random_trees(n, 12)
+    environment.rates = JoinRates.of(trees, np.linspace(1.0, 2.0, 12))
+    rng = np.random.default_rng(2)
+    for before, chosen, after in walk_back(environment, environment.terminals(trees), rng):
+        actions = environment.backward_actions(before)
+        bias = environment.backward_graph(before).action_bias
+        forward = environment.forward_actions(after)
+        rates = environment.graph(after).action_bias
+        assert bias is not None and rates is not None
+        redo = environment.forward_of_backward(before, chosen)
+        every = np.arange(len(before))
+        np.testing.assert_allclose(
+            bias[actions.find(every, chosen)], -rates[forward.find(every, redo)], rtol=1e-6
+        )
+        assert bias.std() > 0.1
 
 
 def test_a_fresh_backward_policy_is_uniform_and_reads_every_state():
