@@ -115,7 +115,7 @@ def local_search(
     if acceptance not in ("metropolis", "greedy"):
         raise ValueError(f"acceptance is {acceptance!r}, but must be 'metropolis' or 'greedy'")
     wanted = generator.integers(fewest, steps, size=len(terminals), endpoint=True)
-    undone = _undone(environment, policy, backward_policy, terminals, wanted, generator)
+    undone, at_start = _undone(environment, policy, backward_policy, terminals, wanted, generator)
     rebuilt = _rebuilt(environment, policy, backward_policy, undone.states, generator)
     proposals = rebuilt.states
     first, inverse = unique_keys(environment.keys(proposals))
@@ -124,8 +124,6 @@ def local_search(
     if acceptance == "greedy":
         accepted = new_log_reward > log_reward
     else:
-        back = environment.backward_actions(undone.states)
-        at_start = back.classes_per_state(len(terminals)) == 0
         log_ratio = rebuilt.log_pb - undone.log_pb + undone.log_pf - rebuilt.log_pf
         if isinstance(environment, FlowScaled):  # see there: belongs to log P_B of both paths
             log_ratio += environment.log_scale(proposals) - environment.log_scale(terminals)
@@ -162,9 +160,10 @@ def _undone(
     terminals: Any,
     wanted: np.ndarray,
     generator: np.random.Generator,
-) -> _Path:
-    """Undo `wanted` steps, int64 (n,), of each object, or all of its steps."""
+) -> tuple[_Path, np.ndarray]:
+    """Undo `wanted` steps, int64 (n,), of each object; the path, and who came to s_0, bool (n,)."""
     n = len(terminals)
+    at_start = np.zeros(n, bool)
     log_pf, log_pb, length = np.zeros(n), np.zeros(n), np.zeros(n, np.int64)
     first, state = unique_keys(representation_keys(environment, terminals))
     states, rows = terminals.take(first), np.arange(n)
@@ -180,15 +179,15 @@ def _undone(
         log_pf[rows] += log_p.cpu().numpy()[moved.undoing]
         length[rows] += 1
         actions = environment.backward_actions(moved.states)
-        at_start = actions.classes_per_state(len(moved.states)) == 0
-        done = (length[rows] == wanted[rows]) | at_start[moved.row]
+        at_start[rows] = (actions.classes_per_state(len(moved.states)) == 0)[moved.row]
+        done = (length[rows] == wanted[rows]) | at_start[rows]
         ends.append(moved.states.take(moved.row[done]))
         ended.append(rows[done])
         rows = rows[~done]
         going, state = np.unique(moved.row[~done], return_inverse=True)
         states = moved.states.take(going)
         actions = environment.backward_actions(states)
-    return _Path(_in_order(ends, ended), length, log_pf, log_pb)
+    return _Path(_in_order(ends, ended), length, log_pf, log_pb), at_start
 
 
 def _rebuilt(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from gfncore.evaluation import check_contract, exact_distribution
-from gfncore.exploration import backward_trajectories
+from gfncore.evaluation import check_contract, chi_squared, exact_distribution
+from gfncore.exploration import backward_trajectories, local_search
 from gfncore.trajectories import score_backward
 from phylogfn.alignment import SitePatterns
 from phylogfn.backward_learning import make_backward_policy
@@ -18,6 +18,7 @@ from phylogfn.forest_features import ForestFeatures
 from phylogfn.join_rates import JoinRates
 from phylogfn.kernels import forest_numba, merging_numba
 from phylogfn.kernels.topology_numba import topology_keys
+from phylogfn.learning import make_policy
 from phylogfn.topologies import taxon_codes
 from phylogfn.tree import Tree, random_topology, splits
 
@@ -336,6 +337,43 @@ def test_a_fresh_backward_policy_is_uniform_and_reads_every_state():
     with torch.no_grad():
         torch.nn.init.normal_(policy.heads[0].last.weight)
         assert (score_backward(environment, policy, paths) - log_pb).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_local_search_keeps_the_distribution_of_topologies(learned):
+    n = 5
+    codes = taxon_codes(n)
+
+    def log_reward(trees):  # some number of each topology
+        return (topology_keys(trees, codes)[:, 0] % np.uint64(1000)).astype(float) / 500.0
+
+    environment = make(n, log_reward)
+    policy = make_policy(environment, 1, "cpu")
+    back = make_backward_policy(environment, 2, "cpu")
+    with torch.no_grad():
+        policy.heads[0].sign.normal_()
+        back.heads[0].last.weight.normal_(std=0.3)
+    exact = exact_distribution(environment)
+    p = np.exp(environment.log_reward(exact.terminals))
+    p /= p.sum()
+    rng = np.random.default_rng(0)
+    states = exact.terminals.take(rng.choice(15, 10_000, p=p))
+    log_rewards = environment.log_reward(states)
+    for _ in range(3):
+        found = local_search(
+            environment,
+            policy,
+            states,
+            log_rewards,
+            3,
+            rng,
+            backward_policy=back if learned else None,
+        )
+        states, log_rewards = found.terminals, found.log_reward
+    changed = exact.rows(environment.keys(found.proposals))[found.accepted]
+    assert len(np.unique(changed)) == 15 and found.accepted.mean() > 0.2
+    counts = np.bincount(exact.rows(environment.keys(states)), minlength=15)
+    assert chi_squared(counts, p).p_value > 1e-3
 
 
 def test_keys_tell_forests_apart():
