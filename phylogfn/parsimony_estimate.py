@@ -15,21 +15,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from gfncore.evaluation import effective_sample_size, log_partition_with_known, pareto_k
 from gfncore.evaluation.object_probability import log_object_probabilities, trajectory_log_ratios
 from gfncore.exploration import sample_trajectories
+from gfncore.keys import unique_keys
 from gfncore.policies import Policy
 from gfncore.tempering import TemperedEnvironment
 from phylogfn.estimate import BATCH, PATHS
+from phylogfn.kernels.topology_numba import topology_keys
 from phylogfn.learning import TreeEnvironment
+from phylogfn.parsimony_trees import ParsimonyTable
 
 __all__ = [
     "TemperedDraws",
     "TemperedEstimate",
     "draw_trees",
     "estimate_partition",
+    "in_table",
     "known_divergence",
     "resample",
 ]
@@ -114,6 +117,15 @@ def draw_trees(
     return found
 
 
+def in_table(table: ParsimonyTable, parents: np.ndarray) -> np.ndarray:
+    """Which topologies ``parents`` (N, 2n-2) are in a table; bool (N,)."""
+    keys = topology_keys(np.ascontiguousarray(parents, np.int16), table.codes)
+    first, group = unique_keys(keys)
+    known = np.ones(len(first), bool)
+    known[table.unknown(keys[first])] = False
+    return known[group]
+
+
 def estimate_partition(
     draws: TemperedDraws,
     scores: np.ndarray,
@@ -143,7 +155,7 @@ def estimate_partition(
         error,
         effective_sample_size(log_weights),
         pareto_k(log_weights),
-        float(np.exp(logsumexp(log_known) - log_z)),
+        float(np.exp(np.logaddexp.reduce(log_known) - log_z)),
         log_weights,
     )
 

@@ -12,7 +12,7 @@ from gfncore.checkpoint import Checkpoint, save_checkpoint
 from gfncore.training import Trainer
 from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.join_rates import JoinRates
-from phylogfn.parsimony_learning import WeightedTrees
+from phylogfn.parsimony_pilots import Pilots
 from phylogfn.parsimony_search import SearchResult
 from phylogfn.parsimony_trees import ParsimonyTable
 
@@ -60,6 +60,8 @@ class ParsimonyState:
     table : ParsimonyTable
         Those of the search first, best first; then those that the sampler met.
     search : SearchFacts
+    excess : float
+        Steps above the best within which the search collected trees.
     n_scores : int
         Trees, and places for a subtree, scored.
     range : tuple of float
@@ -73,10 +75,8 @@ class ParsimonyState:
     trainer : Trainer, optional
     cycles : int
         Cycles of training done.
-    taught : WeightedTrees, optional
-        What the next cycle teaches; None: the table.
-    log_z : list of float
-        Log sum over all trees at the temperatures of `taught`, as it was estimated.
+    pilots : Pilots, optional
+        What the sampler met and is taught beside the trees of the search.
     judged : list of float
         Temperatures that the last cycle was judged by.
     accurate : bool
@@ -89,6 +89,7 @@ class ParsimonyState:
 
     table: ParsimonyTable
     search: SearchFacts
+    excess: float
     n_scores: int
     range: tuple[float, float]
     order: np.ndarray | None = None
@@ -96,8 +97,7 @@ class ParsimonyState:
     projection: tuple[np.ndarray, np.ndarray] | None = None
     trainer: Trainer | None = None
     cycles: int = 0
-    taught: WeightedTrees | None = None
-    log_z: list[float] | None = None
+    pilots: Pilots | None = None
     judged: list[float] | None = None
     accurate: bool = False
     divergence: list[float] | None = None
@@ -112,17 +112,14 @@ class ParsimonyState:
             arrays |= {f"rates/{k}": v for k, v in self.rates.state().items()}
         if self.projection is not None:
             arrays["features/mean"], arrays["features/basis"] = self.projection
-        if self.taught is not None:
-            arrays |= {
-                f"taught/{name}": getattr(self.taught, name)
-                for name in ("parents", "betas", "weights")
-            }
+        if self.pilots is not None:
+            arrays |= {f"pilots/{k}": v for k, v in self.pilots.state().items()}
         extra: dict[str, Any] = {
             "search": self.search.as_dict(),
+            "excess": self.excess,
             "n_scores": self.n_scores,
             "range": list(self.range),
             "cycles": self.cycles,
-            "log_z": self.log_z,
             "judged": self.judged,
             "accurate": self.accurate,
             "divergence": self.divergence,
@@ -136,27 +133,26 @@ class ParsimonyState:
         arrays, extra = saved.arrays, saved.extra
         table = ParsimonyTable(n_taxa)
         table.add(arrays["table/parents"], arrays["table/scores"])
-        rates = {k.removeprefix("rates/"): v for k, v in arrays.items() if k.startswith("rates/")}
+
+        def under(prefix: str) -> dict[str, np.ndarray]:
+            return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+        rates, pilots = under("rates/"), under("pilots/")
         kind = JoinRates if "weight" in rates else AttachmentRates
-        taught = None
-        if "taught/parents" in arrays:
-            taught = WeightedTrees(
-                arrays["taught/parents"], arrays["taught/betas"], arrays["taught/weights"]
-            )
         projection = None
         if "features/mean" in arrays:
             projection = (arrays["features/mean"], arrays["features/basis"])
         return cls(
             table=table,
             search=SearchFacts(**extra["search"]),
+            excess=extra["excess"],
             n_scores=extra["n_scores"],
             range=tuple(extra["range"]),
             order=arrays.get("order"),
             rates=kind.from_state(rates) if rates else None,
             projection=projection,
             cycles=extra["cycles"],
-            taught=taught,
-            log_z=extra["log_z"],
+            pilots=Pilots.from_state(pilots) if pilots else None,
             judged=extra["judged"],
             accurate=extra["accurate"],
             divergence=extra["divergence"],

@@ -122,8 +122,8 @@ def _check_temperatures(values: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(sorted(values))
 
 
-def _check_excess(value: float) -> float:
-    if not 0.0 <= value < math.inf:
+def _check_excess(value: float | None) -> float | None:
+    if value is not None and not 0.0 <= value < math.inf:
         raise ValueError(f"{value:g} will not do; give 0 steps or more")
     return value
 
@@ -132,7 +132,7 @@ Temperatures = Annotated[
     tuple[float, ...], BeforeValidator(_split_temperatures), AfterValidator(_check_temperatures)
 ]
 """Temperatures in steps, ascending, each once."""
-Excess = Annotated[float, AfterValidator(_check_excess)]
+Excess = Annotated[float | None, AfterValidator(_check_excess)]
 """Weighted steps above the best score."""
 
 
@@ -152,8 +152,9 @@ class ParsimonySettings(RunSettings):
     """Whether a gap is missing data or a state of its own."""
     temperature: Temperatures = (1.0,)
     """Temperatures of the samples, steps."""
-    excess: Excess = 2.0
-    """Trees that have at most so many steps more than the best are searched for."""
+    excess: Excess = None
+    """Trees that have at most so many steps more than the best are searched for; None: 2, or more
+    while few trees are found."""
     samples: Count = 1000
     """Trees drawn at each temperature."""
     budget: Budget = "5m"

@@ -27,7 +27,9 @@ def parsimony(
     temperature: Annotated[
         list[str] | None, Parameter(group=_SCORE, show_default="1", consume_multiple=True)
     ] = None,
-    excess: Annotated[float | None, Parameter(group=_SCORE, show_default="2")] = None,
+    excess: Annotated[
+        float | None, Parameter(group=_SCORE, show_default="2, or more while few trees are found")
+    ] = None,
     samples: Annotated[int | None, Parameter(group=_RUN, show_default="1000")] = None,
     budget: Annotated[str | None, Parameter(group=_RUN, show_default="5m")] = None,
     environment: Annotated[
