@@ -23,7 +23,7 @@ ROUNDS = 1
 
 
 def make_backward_policy(environment: MergingEnvironment, seed: int, device: str) -> Policy:
-    """A fresh backward policy; it starts as the uniform one.
+    """A fresh backward policy; it starts as the uniform one, with scales of the bias that are zero.
 
     Parameters
     ----------
