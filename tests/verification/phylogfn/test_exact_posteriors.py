@@ -25,7 +25,7 @@ from phylogfn.topologies import TopologyTable, taxon_codes
 
 pytestmark = pytest.mark.verification
 
-STEPS = {"insertion": 1500, "merging": 500}
+STEPS = {"insertion": 1500, "merging": 600}
 OWN_DRAWS = {"insertion": 6, "merging": 1}  # steps from one with own draws to the next
 N_DRAWS = 4000
 
@@ -72,15 +72,21 @@ def trained(reward, seed, kind):
     return table, environment, trainer
 
 
-@pytest.mark.parametrize("kind", ["insertion", "merging"])
+CASES = [
+    ([0, 1, 2, 7, 11], 60, 1),
+    ([2, 3, 4, 5, 6], 120, 2),
+    ([0, 1, 2, 5, 7, 11], 60, 3),
+    ([1, 3, 4, 6, 8, 10], 100, 4),
+    ([0, 2, 3, 4, 5, 11], 250, 5),
+]
+
+
 @pytest.mark.parametrize(
-    ("taxa", "sites", "seed"),
+    ("taxa", "sites", "seed", "kind"),
     [
-        ([0, 1, 2, 7, 11], 60, 1),
-        ([2, 3, 4, 5, 6], 120, 2),
-        ([0, 1, 2, 5, 7, 11], 60, 3),
-        ([1, 3, 4, 6, 8, 10], 100, 4),
-        ([0, 2, 3, 4, 5, 11], 250, 5),
+        *[(*case, "insertion") for case in CASES],
+        (*CASES[0], "merging"),
+        *[pytest.param(*case, "merging", marks=pytest.mark.long) for case in CASES[1:]],
     ],
 )
 def test_policy_is_the_enumerated_posterior(
