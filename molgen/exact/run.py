@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -103,16 +104,18 @@ def _one(settings: ExactSettings, space: Space, regime: str, progress: Progress)
             total_variation_from_ideal=entry["total_variation"],
         )
 
-    trained = train_policy(
-        space.environment,
-        regime,
-        space,
-        recipe_for(space),
-        seconds=settings.budget_seconds,
-        enough=_accuracy(len(space.molecules), settings.draws),
-        seed=settings.seed,
-        report=report,
-    )
+    with ThreadPoolExecutor(settings.n_threads) as pool:
+        trained = train_policy(
+            space.environment,
+            regime,
+            space,
+            recipe_for(space),
+            seconds=settings.budget_seconds,
+            enough=_accuracy(len(space.molecules), settings.draws),
+            seed=settings.seed,
+            pool=pool if settings.n_threads > 1 else None,
+            report=report,
+        )
     progress.phase(f"drawing {settings.draws:,} molecules, symmetry {regime}")
     generator = np.random.default_rng([settings.seed, 1])
     found = compare(space, space.environment, regime, trained.policy, settings.draws, generator)

@@ -7,6 +7,7 @@ serves to say how far the policy is from its target, and for nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +92,7 @@ def train_policy(
     seconds: float,
     enough: float = 0.01,
     seed: int = 1,
+    pool: Executor | None = None,
     report: Callable[[dict[str, float]], None] | None = None,
 ) -> Trained:
     """Train until the total variation from the regime's ideal is at most `enough`.
@@ -110,6 +112,8 @@ def train_policy(
     enough : float
     seed : int
         Of the weights and of all draws.
+    pool : Executor, optional
+        Threads that share the network's work on a batch; the result does not depend on them.
     report : callable, optional
         Called with each measurement.
     """
@@ -135,6 +139,7 @@ def train_policy(
         np.random.default_rng(seed),
         replay=Replay(raw, capacity=2 * len(space.terminals), prioritised=False),
     )
+    trainer.policy.pool = pool
     history: list[dict[str, float]] = []
 
     def measure(metrics: dict[str, Any]) -> bool:
