@@ -31,7 +31,7 @@ def cite(
     Parameters
     ----------
     output
-        The output directory of a run: its model is cited too.
+        The output directory of a run: what it used is cited.
     bibtex
         Print BibTeX entries.
     everything
@@ -41,21 +41,26 @@ def cite(
 
     keys = tuple(citations.REFERENCES) if everything else citations.ALWAYS_CITED
     if output is not None:
-        keys = tuple(dict.fromkeys((*keys, *citations.methods_of_model(_model_of(output)))))
+        used = _methods_of(output)
+        keys = tuple(dict.fromkeys((*keys, *used))) if everything else used
     print(citations.citations_text(citations.references(keys), as_bibtex=bibtex))
 
 
-def _model_of(output: Path) -> str:
+def _methods_of(output: Path) -> tuple[str, ...]:
     import json
 
     from gfncore.errors import UserError
+    from phylogfn import citations
 
     path = output / "summary.json"
     try:
-        model = str(json.loads(path.read_text(encoding="utf-8"))["model"])
-        return model.partition(" (")[0]  # without the values of its parameters
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        if "methods" in summary:  # of phylogfn parsimony
+            return tuple(key for key in summary["methods"] if key in citations.REFERENCES)
+        model = str(summary["model"]).partition(" (")[0]  # without the values of its parameters
     except (OSError, ValueError, KeyError):
         raise UserError(
             f"{output} holds no finished run ({path.name} is missing or damaged); give the "
-            "output directory of phylogfn sample"
+            "output directory of phylogfn sample or phylogfn parsimony"
         ) from None
+    return tuple(dict.fromkeys((*citations.ALWAYS_CITED, *citations.methods_of_model(model))))
