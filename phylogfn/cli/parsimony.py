@@ -25,7 +25,8 @@ def parsimony(
         Literal["missing", "state"] | None, Parameter(group=_SCORE, show_default="missing")
     ] = None,
     temperature: Annotated[
-        list[str] | None, Parameter(group=_SCORE, show_default="1", consume_multiple=True)
+        list[str] | None,
+        Parameter(group=_SCORE, show_default="1", consume_multiple=True, negative=""),
     ] = None,
     excess: Annotated[
         float | None, Parameter(group=_SCORE, show_default="2, or more while few trees are found")
