@@ -45,7 +45,7 @@ from phylogfn.parsimony_learning import (
     make_tempered_curriculum,
 )
 from phylogfn.parsimony_pilots import Pilots
-from phylogfn.parsimony_search import SearchProgress, search
+from phylogfn.parsimony_search import SearchProgress, SearchResult, search
 from phylogfn.parsimony_state import ParsimonyState, SearchFacts
 from phylogfn.parsimony_trees import ParsimonyTable
 from phylogfn.parsimony_writers import PARSIMONY_OUTPUT_NAMES
@@ -223,16 +223,23 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
     seconds = SEARCH_SHARE * settings.budget_seconds
     excess = FIRST_EXCESS if settings.excess is None else settings.excess
     widest = max(WIDEST * max(settings.temperature), FIRST_EXCESS)
-    while True:
+
+    def searched(within: float) -> SearchResult:
         left = seconds - run.watch.elapsed()
-        result = search(
-            run.scorer, seed, excess=excess, cap=MOST_FOUND, seconds=left, progress=report
+        return search(
+            run.scorer, seed, excess=within, cap=MOST_FOUND, seconds=left, progress=report
         )
-        enough = len(result.table) >= ENOUGH_FOUND or excess >= widest
-        if settings.excess is not None or result.out_of_time or enough:
+
+    result = searched(excess)
+    hurried = result.out_of_time
+    while settings.excess is None and len(result.table) < ENOUGH_FOUND and excess < widest:
+        if hurried:
             break
-        excess = min(2 * excess, widest)
-    if result.out_of_time:
+        wider = searched(min(2 * excess, widest))
+        hurried = wider.out_of_time
+        if not hurried:  # else it may have found less than the one before
+            result, excess = wider, min(2 * excess, widest)
+    if hurried:
         run.warn(
             f"its share of the budget of {settings.budget} ended the search: with the same seed, "
             "files may differ between machines"
@@ -350,10 +357,11 @@ def _train(
                     break
                 metrics.write(curriculum.teach(trainer, state.cycles > 0 and step % every == 0))
         if late():
-            run.warn(
-                f"the budget of {settings.budget} ended the training before the accuracy aimed "
-                "for was reached: with the same seed, files may differ between machines"
-            )
+            if state.cycles:
+                run.warn(
+                    f"the budget of {settings.budget} ended the training before the accuracy aimed "
+                    "for was reached: with the same seed, files may differ between machines"
+                )
             state.n_scores = run.scorer.n_scores
             state.save(run.checkpoint, run.watch.elapsed())  # to go on from with more time
             break

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.verification
 
 TEMPERATURES = (0.5, 1.0, 2.0)
 N_DRAWS = 4000
-LARGEST_DISTANCE = 0.02  # in total variation
+# in total variation; histories are drawn, and leave more noise in what is learned from them
+LARGEST_DISTANCE = {"insertion": 0.01, "merging": 0.02}
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +61,7 @@ def test_sampler_is_the_enumerated_distribution(
         parsimony_answer.finish(run, state, environment)
 
     monkeypatch.setattr(parsimony_run, "finish", keep)
-    monkeypatch.setattr(parsimony_run, "FEWEST_CYCLES", 12)
+    monkeypatch.setattr(parsimony_run, "FEWEST_CYCLES", 30)
     settings = ParsimonySettings(
         alignment=str(tmp_path / "part.fasta"),
         output=tmp_path / "out",
@@ -95,7 +96,7 @@ def test_sampler_is_the_enumerated_distribution(
         p = np.exp((best - scores) / temperature - log_z)
         distance = total_variation(p, q)
         print(f"{kind} {len(taxa)} taxa T={temperature}: total variation {distance:.4f}")
-        assert distance <= LARGEST_DISTANCE
+        assert distance <= LARGEST_DISTANCE[kind]
         (draws,) = parsimony_answer.draw_trees(
             environment,
             policy,
