@@ -4,9 +4,6 @@ A topology has many histories. With a uniform backward policy P_B the forward po
 a distribution over histories that was chosen before the data were seen; with a learned one both
 move, and the forward policy may keep to histories that it finds easy to follow. It is trained by
 the objective of the forward policy (Malkin et al. 2022, trajectory balance).
-
-The cross-entropy of `phylogfn.learning.MergingCurriculum` teaches the histories of the uniform
-backward policy, and must not be mixed with another one: the two ask for different forward policies.
 """
 
 from __future__ import annotations

@@ -95,19 +95,20 @@ def draw(
     table: TopologyTable,
     n: int,
     generator: np.random.Generator,
+    backward_policy: Policy | None = None,
 ) -> Drawn:
     """Draw n topologies; those that are new are evaluated and put into the table.
 
     Where a topology has many histories, its probability is an average over `PATHS` of them, the one
-    that was drawn among them, by the uniform backward policy.
+    that was drawn among them, by the backward policy; without one, the uniform.
     """
 
     def one(size: int, own: np.random.Generator) -> tuple[Any, np.ndarray]:
         paths = sample_trajectories(environment, policy, size, own)
-        log_q = trajectory_log_ratios(environment, policy, paths)
+        log_q = trajectory_log_ratios(environment, policy, paths, backward_policy)
         if not environment.is_tree:
             log_q = log_object_probabilities(
-                environment, policy, paths.terminals, PATHS, own, drawn=log_q
+                environment, policy, paths.terminals, PATHS, own, backward_policy, drawn=log_q
             )
         return paths.terminals, log_q
 

@@ -73,7 +73,8 @@ class ForestFeatures:
         self._project(projection or (np.zeros(tips.shape[1]), np.zeros((tips.shape[1], 0))))
 
     def _project(self, projection: tuple[np.ndarray, np.ndarray]) -> None:
-        self.projection = tuple(np.ascontiguousarray(x, np.float32) for x in projection)
+        mean, basis = (np.ascontiguousarray(x, np.float32) for x in projection)
+        self.projection = (mean, basis)
         self._names = np.zeros(REMEMBERED, np.uint64)
         self._rows = np.zeros((REMEMBERED, self.width), np.float32)
 
@@ -158,7 +159,9 @@ class ForestFeatures:
                 part = missing[begin : begin + CHUNK]
                 where = first[part]
                 raw = self._partials(parents, state[where], root[where])
-                values[part] = (raw - mean) @ basis
+                out = np.empty((len(part), self.width), np.float32)
+                forest_numba.project(raw, mean, basis, out)
+                values[part] = out
             self._names[place[missing]] = names[missing]
             self._rows[place[missing]] = values[missing]
         return values[inverse]

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from gfncore.environment import Environment
-from gfncore.exploration import backward_trajectories
+from gfncore.exploration import backward_trajectories, local_search
 from gfncore.objectives import make_objective
 from gfncore.policies import Backbone, HeadSpec, Policy
 from gfncore.prefix_tree import PrefixTree
@@ -29,7 +29,7 @@ from gfncore.training import Trainer, TrainingSettings
 from gfncore.trajectories import StateTargets
 from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.environments.insertion import InsertionEnvironment, InsertionStates
-from phylogfn.environments.merging import MergingEnvironment
+from phylogfn.environments.merging import ForestStates, MergingEnvironment
 from phylogfn.join_rates import JoinRates
 from phylogfn.kernels import insertion_numba
 
@@ -52,6 +52,7 @@ TreeEnvironment = InsertionEnvironment | MergingEnvironment
 
 STATES_A_STEP = 300
 HISTORIES_A_STEP = 96
+SEARCHED = 24  # of the known topologies of a step that local search changes
 TRAJECTORIES_A_STEP = 96
 NEGLIGIBLE = 16.0  # nats below the best topology: not worth teaching
 LARGEST_WEIGHT = 0.005  # share of the sum that one topology may get
@@ -91,10 +92,12 @@ def make_trainer(
     generator: np.random.Generator,
     pool: Executor | None,
     temperatures: TemperatureRange | None = None,
+    backward_policy: Policy | None = None,
 ) -> Trainer:
     """A trainer whose sources a `Curriculum` sets step by step.
 
-    With `temperatures`, its environment is the given one at many inverse temperatures.
+    With `temperatures`, its environment is the given one at many inverse temperatures. A
+    `backward_policy` is trained with the policy; None: uniform.
     """
     merging = isinstance(environment, MergingEnvironment)
     settings = TrainingSettings(
@@ -118,6 +121,7 @@ def make_trainer(
         settings,
         generator,
         temperatures=temperatures.draw if tempered else None,
+        backward_policy=backward_policy,
     )
     trainer.averaged.policy.defence = MERGING_DEFENCE if merging else INSERTION_DEFENCE
     policy.pool = pool  # the average, a copy, draws in the pool's threads and must not wait for it
@@ -156,10 +160,13 @@ class PrefixDraws:
 
 
 def history_targets(
-    environment: Environment, terminals: Any, generator: np.random.Generator
+    environment: Environment,
+    terminals: Any,
+    generator: np.random.Generator,
+    backward_policy: Policy | None = None,
 ) -> StateTargets:
     """The states of histories of finished trees, drawn backward, with the choices made there."""
-    paths = backward_trajectories(environment, terminals, generator)
+    paths = backward_trajectories(environment, terminals, generator, backward_policy)
     taken = paths.class_index[paths.class_index >= 0]
     times = np.bincount(taken, minlength=len(paths.actions)).astype(float)
     visits = np.bincount(paths.actions.state, times, minlength=len(paths.states))
@@ -291,6 +298,9 @@ class InsertionCurriculum(Curriculum):
 class MergingCurriculum(Curriculum):
     """For the merging environment: choices of histories that are drawn backward.
 
+    Of the known topologies that are taught beside the policy's own draws, some are replaced by what
+    local search makes of them: some of their joins undone, and made again by the policy.
+
     Parameters
     ----------
     environment : MergingEnvironment
@@ -300,6 +310,30 @@ class MergingCurriculum(Curriculum):
     def __init__(self, environment: MergingEnvironment, table: TopologyTable):
         super().__init__(table)
         self.environment: MergingEnvironment = environment
+        self._trainer: Trainer | None = None
+
+    def teach(self, trainer: Trainer, own_draws: bool) -> dict:
+        """One step of the trainer; with ``own_draws``, by trajectory balance as well."""
+        self._trainer = trainer  # whose policies draw histories and rebuild
+        return super().teach(trainer, own_draws)
+
+    def terminals(self, generator: np.random.Generator) -> ForestStates:
+        """Known topologies, drawn by their weights, and neighbours of some of them."""
+        known = super().terminals(generator)
+        assert self._trainer is not None
+        n = self.environment.n_taxa
+        some, rest = np.arange(SEARCHED), np.arange(SEARCHED, len(known))
+        found = local_search(
+            self.environment,
+            self._trainer.policy,
+            known.take(some),
+            self.environment.log_reward(known.take(some)),
+            max(2, n // 4),
+            generator,
+            fewest_steps=2,
+            backward_policy=self._trainer.backward_policy,
+        )
+        return ForestStates.concat([found.proposals, known.take(rest)])
 
     def set_rates(self) -> None:
         """Give the environment the join rates of the topologies as they are weighed."""
@@ -309,7 +343,8 @@ class MergingCurriculum(Curriculum):
         """The forests of histories of known topologies, with the joins that were made there."""
         rows = self._drawn(HISTORIES_A_STEP, generator)
         terminals = self.environment.terminals(self.table.parents[rows])
-        return history_targets(self.environment, terminals, generator)
+        backward = None if self._trainer is None else self._trainer.backward_policy
+        return history_targets(self.environment, terminals, generator, backward)
 
 
 def make_curriculum(environment: TreeEnvironment, table: TopologyTable) -> Curriculum:

@@ -26,6 +26,7 @@ from gfncore.output import clear_output, write_atomic
 from gfncore.provenance import Stopwatch, command_line, record_provenance
 from phylogfn.alignment import compress, read_alignment
 from phylogfn.attachment_rates import AttachmentRates
+from phylogfn.backward_learning import make_backward_policy
 from phylogfn.citations import ALWAYS_CITED, methods_of_model
 from phylogfn.cli.config import resolve_settings, settings_toml
 from phylogfn.environments.insertion import InsertionEnvironment
@@ -103,6 +104,11 @@ class _Run:
     """One run: the settings, the data, and what was found."""
 
     def __init__(self, settings: SampleSettings, progress: Progress):
+        if settings.backward_policy == "learned" and settings.environment != "merging":
+            raise UserError(
+                "--backward-policy learned: only with --environment merging; by insertion a "
+                "topology has one history, and there is nothing to choose on the way back"
+            )
         self.settings = settings
         self.progress = progress
         self.watch = Stopwatch()
@@ -302,7 +308,13 @@ def _new_trainer(run: _Run, state: RunState, environment: TreeEnvironment):
     policy = make_policy(environment, seed, run.device)
     log_z = float(logsumexp(state.table.log_evidence)) + state.walkers.reward.log_topology_prior
     pool = state.walkers.reward.pool if run.settings.n_threads > 1 else None
-    return make_trainer(environment, policy, log_z, run.rng("training"), pool)
+    backward = None
+    if run.settings.backward_policy == "learned":
+        assert isinstance(environment, MergingEnvironment)  # checked before anything was done
+        backward = make_backward_policy(environment, seed + 1, run.device)
+    return make_trainer(
+        environment, policy, log_z, run.rng("training"), pool, backward_policy=backward
+    )
 
 
 def _train(
@@ -339,9 +351,7 @@ def _train(
             walked = walking.result() if walking else walkers.run(CYCLE_BLOCKS, False)
             n_known = len(table)
             pilot = run.rng("pilot", state.cycles)
-            drawn = draw(
-                environment, state.trainer.averaged.policy, walkers.reward, table, PILOT, pilot
-            )
+            drawn = _draw(state, environment, PILOT, pilot)
             found = estimate(drawn, table, n_known, walkers.reward.log_topology_prior)
             walkers.absorb(walked, table, True)
             state.cycles += 1
@@ -375,6 +385,16 @@ def _train(
                 saved = time.monotonic()
 
 
+def _draw(
+    state: RunState, environment: TreeEnvironment, n: int, generator: np.random.Generator
+) -> Drawn:
+    """Draws of the trained sampler, as it is averaged."""
+    trainer = state.trainer
+    assert trainer is not None
+    policy, reward = trainer.averaged.policy, state.walkers.reward
+    return draw(environment, policy, reward, state.table, n, generator, trainer.backward_policy)
+
+
 def _unknown_log_z(state: RunState) -> float | None:
     """Log evidence to hold the table against; None where the table has nearly all of it."""
     if state.cycles == 0:
@@ -399,7 +419,9 @@ def _missed(run: _Run, state: RunState, environment: TreeEnvironment) -> float:
     share = mass[rows] / mass[rows].sum()
     terminals = environment.terminals(state.table.parents[rows])
     policy = state.trainer.averaged.policy
-    log_q = log_object_probabilities(environment, policy, terminals, PATHS, run.rng("pilot"))
+    backward = state.trainer.backward_policy
+    rng = run.rng("pilot")
+    log_q = log_object_probabilities(environment, policy, terminals, PATHS, rng, backward)
     return float(share @ (np.log(mass[rows]) - log_q))
 
 
@@ -416,20 +438,18 @@ def _finish(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
     """Draws, evidence, files."""
     run.progress.phase("drawing from the sampler")
     settings, table, reward = run.settings, state.table, state.walkers.reward
-    assert state.trainer is not None
-    policy = state.trainer.averaged.policy
     prior = reward.log_topology_prior
     rng = run.rng("draws")
     _soften(run, state, environment)
     n_known = len(table)
-    drawn = draw(environment, policy, reward, table, FEWEST_DRAWS, rng)
+    drawn = _draw(state, environment, FEWEST_DRAWS, rng)
     found = estimate(drawn, table, n_known, prior)
     # more draws where they are needed; their number is set by the first ones
     wanted = math.ceil(FEWEST_DRAWS * (found.standard_error / ACCURATE) ** 2 / BATCH) * BATCH
     more = min(wanted, MOST_DRAWS) - FEWEST_DRAWS
     if more > 0:
         run.progress.update(detail=f"{more + FEWEST_DRAWS} draws")
-        extra = draw(environment, policy, reward, table, more, rng)
+        extra = _draw(state, environment, more, rng)
         drawn = Drawn.concat([drawn, extra])
         found = estimate(drawn, table, n_known, prior)
     run.progress.phase("drawing branch lengths")
@@ -486,7 +506,7 @@ def _soften(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
         policy.temperature = temperature
         n_known = len(table)
         rng = run.rng("temperature", i)
-        drawn = draw(environment, policy, reward, table, PILOT, rng)
+        drawn = _draw(state, environment, PILOT, rng)
         found = estimate(drawn, table, n_known, reward.log_topology_prior)
         if found.ess > best:
             best, chosen = found.ess, temperature

@@ -65,6 +65,8 @@ class SampleSettings(RunSettings):
     """Wall-clock time for search and training."""
     environment: Literal["insertion", "merging"] = "insertion"
     """How trees are built."""
+    backward_policy: Literal["uniform", "learned"] = "uniform"
+    """Of merging: how the histories of a topology share its reward."""
     seed: Seed = 1
     """Seed of all random numbers."""
     threads: Threads = None

@@ -28,6 +28,9 @@ def sample(
     environment: Annotated[
         Literal["insertion", "merging"] | None, Parameter(group=_RUN, show_default="insertion")
     ] = None,
+    backward_policy: Annotated[
+        Literal["uniform", "learned"] | None, Parameter(group=_RUN, show_default="uniform")
+    ] = None,
     seed: Annotated[int | None, Parameter(group=_RUN, show_default="1")] = None,
     threads: Annotated[int | None, Parameter(group=_RUN, show_default="all cores")] = None,
     device: Annotated[
@@ -78,6 +81,8 @@ def sample(
     environment
         How trees are built: taxon by taxon into the branches of one tree (each topology in one way,
         so that its probability is exact), or by merging subtrees in pairs.
+    backward_policy
+        Of merging: how the histories of a topology share its reward, evenly or as is learned.
     seed
         The same seed gives the same files.
     threads
@@ -115,6 +120,7 @@ def sample(
                 "samples": samples,
                 "budget": budget,
                 "environment": environment,
+                "backward_policy": backward_policy,
                 "seed": seed,
                 "threads": threads,
                 "device": device,

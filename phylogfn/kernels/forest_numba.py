@@ -22,6 +22,7 @@ __all__ = [
     "graph_arrays",
     "log_join_rates",
     "partials",
+    "project",
     "tree_hashes",
     "undone_pairs",
 ]
@@ -361,6 +362,22 @@ def partials(kind, keep, freqs, tips, parents, state, root, codes, tags, memory,
                 tags[place] = name
                 memory[place] = work[v]
         out[k] = work[root[k]]
+
+
+@njit(cache=True, nogil=True)
+def project(raw, mean, basis, out):
+    """Fill ``out`` (M, D), float32, with (raw - mean) @ basis.
+
+    Row by row and term by term: a product of matrices would round a row by what stands beside it,
+    and a resumed run would not repeat the uninterrupted one.
+    """
+    for i in range(raw.shape[0]):
+        row = out[i]
+        row[:] = np.float32(0.0)
+        for k in range(raw.shape[1]):
+            x = raw[i, k] - mean[k]
+            for j in range(basis.shape[1]):
+                row[j] += x * basis[k, j]
 
 
 @njit(cache=True, nogil=True)

@@ -202,6 +202,24 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(finished, tmp_path):
     assert [name for name in first if first[name] != second[name]] == []
 
 
+@pytest.mark.parametrize("backward", ["uniform", "learned"])
+def test_merging_finds_the_same_evidence_and_goes_on(finished, tmp_path, backward):
+    alignment, output, _ = finished
+    given = {"environment": "merging", "backward_policy": backward}
+    updates = run_small(alignment, tmp_path / "whole", **given)
+    whole = json.loads((tmp_path / "whole" / "summary.json").read_text())
+    other = json.loads((output / "summary.json").read_text())
+    error = np.hypot(whole["log_evidence_se"], other["log_evidence_se"])
+    assert whole["log_evidence"] == pytest.approx(other["log_evidence"], abs=4 * error)
+    assert whole["ess"] > 50
+    with pytest.raises(KeyboardInterrupt):
+        run_small(alignment, tmp_path / "part", Interrupted(updates // 2), **given)
+    run_small(alignment, tmp_path / "part", resume=True, threads=2, **given)
+    first, second = contents(tmp_path / "whole"), contents(tmp_path / "part")
+    first.pop("run.toml"), second.pop("run.toml")
+    assert [name for name in first if first[name] != second[name]] == []
+
+
 def test_free_parameters_and_a_small_budget(tmp_path):
     alignment = write_fasta(tmp_path / "five.fasta", [0, 2, 5, 7, 11], 200)
     run_small(alignment, tmp_path / "out", model="HKY85+G4", budget="1s")
@@ -266,6 +284,7 @@ def command(*arguments, stdin=None):
         (">a\nACGT\n>b\nACGT\n>c\nACGT\n", [], "at least 4"),
         (GOOD, ["--model", "HKY58"], "HKY58"),
         (GOOD, ["--model", "LG"], "LG"),
+        (GOOD, ["--backward-policy", "learned"], "--environment merging"),
     ],
 )
 def test_malformed_input_is_one_line_and_code_2(tmp_path, text, options, words, capsys):
