@@ -22,6 +22,7 @@ __all__ = [
     "Reference",
     "bibtex",
     "citations_text",
+    "methods_of_environment",
     "methods_of_model",
     "methods_of_parsimony",
     "plain_text",
@@ -54,6 +55,11 @@ def methods_of_model(model: str) -> tuple[str, ...]:
     keys += ["gamma"] if any(re.fullmatch(r"G\d*", part) for part in parts) else []
     keys += ["invariant"] if "I" in parts else []
     return tuple(keys)
+
+
+def methods_of_environment(environment: str) -> tuple[str, ...]:
+    """Return the keys of the references of the training in an environment, by its name."""
+    return ("local_search", "muon") if environment == "merging" else ()
 
 
 def methods_of_parsimony(ordered: bool, trained: bool) -> tuple[str, ...]:

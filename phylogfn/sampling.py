@@ -27,7 +27,7 @@ from gfncore.provenance import Stopwatch, command_line, record_provenance
 from phylogfn.alignment import compress, read_alignment
 from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.backward_learning import make_backward_policy
-from phylogfn.citations import ALWAYS_CITED, methods_of_model
+from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_model
 from phylogfn.cli.config import resolve_settings, settings_toml
 from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.environments.merging import MergingEnvironment
@@ -474,7 +474,11 @@ def _finish(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
         branch_prior=settings.branch_prior,
         likelihood_evaluations=reward.evaluations,
         use=use,
-        methods=(*ALWAYS_CITED, *methods_of_model(settings.model)),
+        methods=(
+            *ALWAYS_CITED,
+            *methods_of_environment(settings.environment),
+            *methods_of_model(settings.model),
+        ),
         budget_seconds=settings.budget_seconds,
     )
     provenance = record_provenance(
@@ -559,6 +563,7 @@ def _posterior(
         pareto_k=found.pareto_k,
         warnings=tuple(run.warnings),
         extra={
+            "environment": run.settings.environment,
             "log_evidence_closed_form": found.log_z,
             "closed_form_se": found.standard_error,
             "branch_length_correction": lengths.log_correction,

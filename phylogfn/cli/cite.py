@@ -58,9 +58,11 @@ def _methods_of(output: Path) -> tuple[str, ...]:
         if "methods" in summary:  # of phylogfn parsimony
             return tuple(key for key in summary["methods"] if key in citations.REFERENCES)
         model = str(summary["model"]).partition(" (")[0]  # without the values of its parameters
+        environment = str(summary["extra"]["environment"])
     except (OSError, ValueError, KeyError):
         raise UserError(
             f"{output} holds no finished run ({path.name} is missing or damaged); give the "
             "output directory of phylogfn sample or phylogfn parsimony"
         ) from None
-    return tuple(dict.fromkeys((*citations.ALWAYS_CITED, *citations.methods_of_model(model))))
+    used = (*citations.methods_of_environment(environment), *citations.methods_of_model(model))
+    return tuple(dict.fromkeys((*citations.ALWAYS_CITED, *used)))
