@@ -67,8 +67,6 @@ def test_factors_need_pairs_and_have_one_output(graph):
     with pytest.raises(ValueError, match="one output"):
         HeadSpec("factors", 2)
     policy = random_policy()
-    bare = GraphBatch(
-        **{k: v for k, v in vars(graph).items() if k not in ("pairs", "graph_keys")}
-    )
+    bare = GraphBatch(**{k: v for k, v in vars(graph).items() if k not in ("pairs", "graph_keys")})
     with pytest.raises(ValueError, match="no pairs"):
         policy(bare)

@@ -54,9 +54,9 @@ def test_rates_are_shares_of_the_rarer_clade(known, depth):
     trees, weights = known
     rates = JoinRates.of(trees, weights)
     clades, met = plain_weights(trees, weights / weights.sum())
-    other = np.stack(
-        [random_topology(N_TAXA, np.random.default_rng(9)).parent, trees[3]]
-    ).astype(np.int16)
+    other = np.stack([random_topology(N_TAXA, np.random.default_rng(9)).parent, trees[3]]).astype(
+        np.int16
+    )
     parents, counts = forests(other, depth)
     state, _, root = merging_numba.slots_and_roots(parents, counts)
     below, pairs, owner = forest_numba.graph_arrays(parents, state, root, counts)
