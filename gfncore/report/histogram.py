@@ -16,6 +16,7 @@ def draw_histogram(
     x_label: str,
     y_label: str,
     bins: int = 24,
+    unit: float | None = None,
     width: int = 460,
     height: int = 230,
 ) -> str:
@@ -29,6 +30,8 @@ def draw_histogram(
         What the axes show.
     bins : int
         About how many bars; their borders are round numbers.
+    unit : float, optional
+        Bars are at least this wide: what the values are counted in.
     width, height : int
         Size in pixels.
 
@@ -41,7 +44,8 @@ def draw_histogram(
     if not finite:
         return ""
     low, high = min(finite), max(finite)
-    step = nice_step(high - low, bins) if high > low else max(abs(high), 1.0) / 10
+    alone = max(abs(high), 1.0) / 10 if unit is None else unit
+    step = max(nice_step(high - low, bins), unit or 0.0) if high > low else alone
     first = math.floor(low / step + 1e-9)
     number = max(1, math.floor(high / step + 1e-9) - first + 1)
     counts = [0] * number

@@ -183,12 +183,14 @@ def _sample_row(sample: TemperatureSample) -> dict[str, str]:
 
 def _histogram(result: ParsimonyResult, sample: TemperatureSample) -> list[tuple[str, Markup]]:
     values = np.repeat(result.scores, sample.counts).tolist()
+    whole = all(float(score).is_integer() for score in result.scores)
 
     def draw(width: int, height: int) -> str:
         return draw_histogram(
             values,
             x_label="steps",
             y_label=f"trees drawn at T = {sample.temperature:g}",
+            unit=1.0 if whole else 0.5,
             width=width,
             height=height,
         )

@@ -102,3 +102,17 @@ def test_scatter_draws_marked_points_last():
 def test_a_line_outside_is_not_drawn(intercept):
     svg = draw_scatter([0, 1], [0, 1], x_label="x", y_label="y", intercept=intercept)
     assert "guide" not in svg
+
+
+def test_bars_of_a_histogram_are_not_narrower_than_the_unit():
+    from gfncore.report.histogram import draw_histogram
+
+    def columns(svg):
+        return [float(part.split('width="')[1].split('"')[0]) for part in svg.split("<rect")[1:]]
+
+    alone = draw_histogram([1153.0] * 5, x_label="steps", y_label="trees", unit=1.0)
+    assert len(columns(alone)) == 1 and "1153" in alone and "1250" not in alone
+    several = draw_histogram([3.0, 4.0, 6.0], x_label="steps", y_label="trees", unit=1.0)
+    assert len(columns(several)) == 3
+    # four units side by side share the axis
+    assert all(width == columns(several)[0] for width in columns(several))
