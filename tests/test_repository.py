@@ -89,7 +89,8 @@ def test_every_import_is_declared(project: dict) -> None:
     optional = [*extras["ete"], *extras["docking"]]
     run_time = [requirement(line)[0] for line in [*project["dependencies"], *optional]]
     known = {IMPORT_NAME.get(name, name) for name in run_time}
-    known |= set(sys.stdlib_module_names) | set(PACKAGES) | {"markupsafe"}  # Jinja2's own types
+    known |= set(sys.stdlib_module_names) | set(PACKAGES)
+    known |= {"markupsafe", "llvmlite"}  # Jinja2's own types; what Numba's intrinsics are made of
     foreign = {
         (path.relative_to(ROOT).as_posix(), name)
         for package in PACKAGES
