@@ -12,7 +12,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -114,6 +114,20 @@ class RunSettings(BaseModel):
     """Groups of settings of which one on the command line stands for those of the file."""
     MISSING: ClassVar[Mapping[str, str]] = {}
     """What to say when a setting without a default is not given."""
+
+    if TYPE_CHECKING:  # declared by the derived classes, in the order of their run.toml
+        budget: str
+        threads: int | None
+
+    @property
+    def budget_seconds(self) -> float:
+        """The budget in seconds."""
+        return parse_duration(self.budget)
+
+    @property
+    def n_threads(self) -> int:
+        """Number of threads, resolved."""
+        return self.threads if self.threads is not None else available_cores()
 
     def configured(self) -> dict[str, Any]:
         """Return the settings that ``run.toml`` holds, None left out."""

@@ -20,6 +20,7 @@ import torch
 
 from gfncore.checkpoint import Checkpoint, read_checkpoint, restore_trainer, save_checkpoint
 from gfncore.configuration import settings_toml
+from gfncore.devices import choose_device
 from gfncore.errors import UserError
 from gfncore.evaluation import effective_sample_size, log_partition
 from gfncore.exploration import sample_trajectories
@@ -82,7 +83,7 @@ class _Run:
         self.settings, self.progress = settings, progress
         self.watch = Stopwatch()
         self.state = _State()
-        self.device = _device(settings.device)
+        self.device = choose_device(settings.device)
         self.checkpoint = Path(settings.output) / "checkpoint"
         self.scoring = settings.open_scoring(workers=settings.n_threads, warn=self.warn)
         self.reward = Reward(self.scoring, settings.reward_exponent)
@@ -190,13 +191,6 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
             _finish(run)
         finally:
             run.scoring.close()
-
-
-def _device(name: str) -> str:
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise UserError("--device cuda: this machine has no CUDA device that PyTorch can use")
-    return "cuda" if name == "cuda" or (name == "auto" and available) else "cpu"
 
 
 def _calls_left(run: _Run) -> int:

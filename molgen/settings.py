@@ -21,11 +21,9 @@ from gfncore.configuration import (
     RunSettings,
     Seed,
     Threads,
-    available_cores,
     read_config,
     resolve_settings,
 )
-from gfncore.durations import parse_duration
 from molgen.environments import SYMMETRIES, Symmetry
 
 if TYPE_CHECKING:
@@ -135,16 +133,6 @@ class MoleculeSettings(RunSettings):
     resume: bool = False
     force: bool = False
     quiet: bool = False
-
-    @property
-    def budget_seconds(self) -> float:
-        """The budget in seconds."""
-        return parse_duration(self.budget)
-
-    @property
-    def n_threads(self) -> int:
-        """Number of threads, resolved."""
-        return self.threads if self.threads is not None else available_cores()
 
     @property
     def allowed_ring_sizes(self) -> tuple[int, ...] | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +20,8 @@ from gfncore.errors import UserError
 from gfncore.metrics import MetricsWriter
 from gfncore.objectives import TrajectoryBalance
 from gfncore.output import clear_output, write_atomic
-from gfncore.provenance import Stopwatch
 from gfncore.tempering import TemperatureRange
-from phylogfn.alignment import SitePatterns, read_alignment
+from phylogfn.alignment import SitePatterns
 from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.characters import parsimony_characters
 from phylogfn.cli.config import settings_toml
@@ -49,6 +47,7 @@ from phylogfn.parsimony_search import SearchProgress, SearchResult, search
 from phylogfn.parsimony_state import ParsimonyState, SearchFacts
 from phylogfn.parsimony_trees import ParsimonyTable
 from phylogfn.parsimony_writers import PARSIMONY_OUTPUT_NAMES
+from phylogfn.run import AlignmentRun
 from phylogfn.taxon_order import taxon_order
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ SEEDS = {
 }
 
 
-class ParsimonyRun:
+class ParsimonyRun(AlignmentRun):
     """One run: the settings and the data.
 
     Raises
@@ -102,21 +101,16 @@ class ParsimonyRun:
         The alignment or the device will not do.
     """
 
+    SEEDS = SEEDS
+    settings: ParsimonySettings
+
     def __init__(self, settings: ParsimonySettings, progress: Progress):
-        self.settings = settings
-        self.progress = progress
-        self.watch = Stopwatch()
-        self.warnings: list[str] = []
-        self.device = _device(settings.device)
-        self.alignment = read_alignment(
-            settings.alignment, data_type=settings.data_type, file_format=settings.format
-        )
+        super().__init__(settings, progress)
         self.characters = parsimony_characters(self.alignment, settings.gaps)
         self.scorer = ParsimonyScorer(self.characters, settings.n_threads)
         for note in dict.fromkeys((*self.alignment.notes, *self.characters.notes)):
             if not note.endswith("count in parsimony alone"):  # here they do
                 self.warn(note)
-        self.checkpoint = Path(settings.output) / "checkpoint"
 
     @property
     def n_taxa(self) -> int:
@@ -127,19 +121,6 @@ class ParsimonyRun:
     def betas(self) -> np.ndarray:
         """Inverse temperatures asked for, float64 (K,)."""
         return 1.0 / np.array(self.settings.temperature)
-
-    def warn(self, message: str) -> None:
-        """Tell the user now, and in the summary."""
-        self.warnings.append(message)
-        self.progress.warn(message)
-
-    def rng(self, purpose: str, *more: int) -> np.random.Generator:
-        """A generator of its own for each purpose."""
-        return np.random.default_rng([self.settings.seed, SEEDS[purpose], *more])
-
-    def seconds(self, state: ParsimonyState | None = None) -> float:
-        """Wall-clock time of the run, earlier sessions included."""
-        return self.watch.elapsed() + (state.seconds if state else 0.0)
 
     def fewer(self, number: int, fewest: int) -> int:
         """A number of draws for many taxa: each costs as the square of the taxa."""
@@ -177,13 +158,6 @@ def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
 
 def _steps(state: ParsimonyState) -> int:
     return state.trainer.step_number if state.trainer is not None else 0
-
-
-def _device(name: str) -> str:
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise UserError("--device cuda: this machine has no CUDA device that PyTorch can use")
-    return "cuda" if name == "cuda" or (name == "auto" and available) else "cpu"
 
 
 def _resumed(run: ParsimonyRun) -> ParsimonyState | None:

@@ -23,8 +23,8 @@ from gfncore.errors import UserError
 from gfncore.evaluation.object_probability import log_object_probabilities
 from gfncore.metrics import MetricsWriter
 from gfncore.output import clear_output, write_atomic
-from gfncore.provenance import Stopwatch, command_line, record_provenance
-from phylogfn.alignment import compress, read_alignment
+from gfncore.provenance import command_line, record_provenance
+from phylogfn.alignment import compress
 from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.backward_learning import make_backward_policy
 from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_model
@@ -50,6 +50,7 @@ from phylogfn.likelihood import TreeLikelihood
 from phylogfn.model_fit import fit_model
 from phylogfn.models import parse_model
 from phylogfn.posterior import Posterior
+from phylogfn.run import AlignmentRun
 from phylogfn.run_state import RunState, read_state
 from phylogfn.search import BLOCK, LADDER, Walkers
 from phylogfn.starting_trees import overdispersed_starts
@@ -100,8 +101,11 @@ SEEDS = {
 }
 
 
-class _Run:
+class _Run(AlignmentRun):
     """One run: the settings, the data, and what was found."""
+
+    SEEDS = SEEDS
+    settings: SampleSettings
 
     def __init__(self, settings: SampleSettings, progress: Progress):
         if settings.backward_policy == "learned" and settings.environment != "merging":
@@ -109,33 +113,12 @@ class _Run:
                 "--backward-policy learned: only with --environment merging; by insertion a "
                 "topology has one history, and there is nothing to choose on the way back"
             )
-        self.settings = settings
-        self.progress = progress
-        self.watch = Stopwatch()
-        self.warnings: list[str] = []
-        self.device = _device(settings.device)
-        self.alignment = read_alignment(
-            settings.alignment, data_type=settings.data_type, file_format=settings.format
-        )
+        super().__init__(settings, progress)
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)
         self.patterns = compress(self.alignment)
         self.spec = self.spec.resolve(self.patterns)
         for note in self.alignment.notes:
             self.warn(note)
-        self.checkpoint = Path(settings.output) / "checkpoint"
-
-    def warn(self, message: str) -> None:
-        """Tell the user now, and in the summary."""
-        self.warnings.append(message)
-        self.progress.warn(message)
-
-    def rng(self, purpose: str, *more: int) -> np.random.Generator:
-        """A generator of its own for each purpose."""
-        return np.random.default_rng([self.settings.seed, SEEDS[purpose], *more])
-
-    def seconds(self, state: RunState | None = None) -> float:
-        """Wall-clock time of the run, earlier sessions included."""
-        return self.watch.elapsed() + (state.seconds if state else 0.0)
 
     def reward(self, theta: np.ndarray) -> CollapsedReward:
         """The collapsed reward at some values of the free parameters."""
@@ -183,13 +166,6 @@ def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnv
 
 def _steps(state: RunState) -> int:
     return state.trainer.step_number if state.trainer is not None else 0
-
-
-def _device(name: str) -> str:
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise UserError("--device cuda: this machine has no CUDA device that PyTorch can use")
-    return "cuda" if name == "cuda" or (name == "auto" and available) else "cpu"
 
 
 def _resumed(run: _Run) -> RunState | None:

@@ -13,8 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, field_validator
 
-from gfncore.configuration import Budget, Count, Device, RunSettings, Seed, Threads, available_cores
-from gfncore.durations import parse_duration
+from gfncore.configuration import Budget, Count, Device, RunSettings, Seed, Threads
 
 __all__ = ["ParsimonySettings", "SampleSettings", "parse_branch_prior"]
 
@@ -82,19 +81,9 @@ class SampleSettings(RunSettings):
     quiet: bool = False
 
     @property
-    def budget_seconds(self) -> float:
-        """The budget in seconds."""
-        return parse_duration(self.budget)
-
-    @property
     def branch_rate(self) -> float:
         """Rate of the exponential prior on branch lengths; its mean is one over this."""
         return parse_branch_prior(self.branch_prior)
-
-    @property
-    def n_threads(self) -> int:
-        """Number of threads, resolved."""
-        return self.threads if self.threads is not None else available_cores()
 
     @field_validator("branch_prior")
     @classmethod
@@ -176,13 +165,3 @@ class ParsimonySettings(RunSettings):
     resume: bool = False
     force: bool = False
     quiet: bool = False
-
-    @property
-    def budget_seconds(self) -> float:
-        """The budget in seconds."""
-        return parse_duration(self.budget)
-
-    @property
-    def n_threads(self) -> int:
-        """Number of threads, resolved."""
-        return self.threads if self.threads is not None else available_cores()

@@ -1,0 +1,68 @@
+"""What all runs on an alignment have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from gfncore.devices import choose_device
+from gfncore.provenance import Stopwatch
+from phylogfn.alignment import read_alignment
+
+if TYPE_CHECKING:
+    from gfncore.progress import Progress
+
+__all__ = ["AlignmentRun"]
+
+
+class _State(Protocol):
+    """Where a run stands; its seconds are those of earlier sessions."""
+
+    @property
+    def seconds(self) -> float: ...
+
+
+class AlignmentRun:
+    """The settings, the alignment, and what the user was told.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        Of a command that takes an alignment.
+    progress : Progress
+
+    Raises
+    ------
+    UserError
+        The alignment or the device will not do.
+    """
+
+    SEEDS: ClassVar[Mapping[str, int]] = {}
+    """A number for each purpose of random numbers."""
+
+    def __init__(self, settings: Any, progress: Progress):
+        self.settings = settings
+        self.progress = progress
+        self.watch = Stopwatch()
+        self.warnings: list[str] = []
+        self.device = choose_device(settings.device)
+        self.alignment = read_alignment(
+            settings.alignment, data_type=settings.data_type, file_format=settings.format
+        )
+        self.checkpoint = Path(settings.output) / "checkpoint"
+
+    def warn(self, message: str) -> None:
+        """Tell the user now, and in the summary."""
+        self.warnings.append(message)
+        self.progress.warn(message)
+
+    def rng(self, purpose: str, *more: int) -> np.random.Generator:
+        """A generator of its own for each purpose."""
+        return np.random.default_rng([self.settings.seed, self.SEEDS[purpose], *more])
+
+    def seconds(self, state: _State | None = None) -> float:
+        """Wall-clock time of the run, earlier sessions included."""
+        return self.watch.elapsed() + (state.seconds if state else 0.0)
