@@ -58,7 +58,8 @@ def _methods_of(output: Path) -> tuple[str, ...]:
         if "methods" in summary:  # of phylogfn parsimony
             return tuple(key for key in summary["methods"] if key in citations.REFERENCES)
         model = str(summary["model"]).partition(" (")[0]  # without the values of its parameters
-        environment = str(summary["extra"]["environment"])
+        # summaries of earlier runs do not say it: there was one environment
+        environment = str(summary.get("extra", {}).get("environment", "insertion"))
     except (OSError, ValueError, KeyError):
         raise UserError(
             f"{output} holds no finished run ({path.name} is missing or damaged); give the "
