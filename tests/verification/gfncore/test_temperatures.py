@@ -130,9 +130,9 @@ def test_contract_of_a_tempered_tree(insertion):
 @pytest.mark.parametrize(
     ("conditioning", "objective"),
     [
-        ("input", "trajectory_balance"),
+        pytest.param("input", "trajectory_balance", marks=pytest.mark.long),
         ("both", "trajectory_balance"),
-        ("input", "log_variance"),
+        pytest.param("input", "log_variance", marks=pytest.mark.long),
     ],
 )
 def test_five_temperatures_of_one_policy(insertion, conditioning, objective):
@@ -147,6 +147,7 @@ def test_five_temperatures_of_one_policy(insertion, conditioning, objective):
         np.testing.assert_allclose(learned.detach().numpy(), log_z, atol=0.05)
 
 
+@pytest.mark.long
 def test_scaling_is_as_good_as_scaling_can_be(insertion):
     environment = TemperedEnvironment(insertion(0.7), 1.0)
     betas = np.geomspace(0.5, 2.0, 5)
@@ -159,6 +160,7 @@ def test_scaling_is_as_good_as_scaling_can_be(insertion):
     assert (distance <= best + 0.03).all()
 
 
+@pytest.mark.long
 def test_scaling_is_close_over_a_narrow_range(insertion):
     environment = TemperedEnvironment(insertion(0.3), 1.0)
     betas = np.geomspace(np.sqrt(0.5), np.sqrt(2.0), 5)

@@ -46,7 +46,11 @@ def write_part(path, alignment):
 @pytest.mark.parametrize("kind", ["insertion", "merging"])
 @pytest.mark.parametrize(
     ("taxa", "sites", "seed"),
-    [([0, 1, 2, 7, 11], 40, 1), ([2, 3, 4, 5, 6], 120, 2), ([0, 1, 2, 5, 7, 11], 40, 3)],
+    [
+        ([0, 1, 2, 7, 11], 40, 1),
+        pytest.param([2, 3, 4, 5, 6], 120, 2, marks=pytest.mark.long),
+        pytest.param([0, 1, 2, 5, 7, 11], 40, 3, marks=pytest.mark.long),
+    ],
 )
 def test_sampler_is_the_enumerated_distribution(
     primates, all_topologies, tmp_path, monkeypatch, taxa, sites, seed, kind

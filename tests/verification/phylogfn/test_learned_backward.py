@@ -113,7 +113,11 @@ def log_ratio_spread(environment, policy, backward, trees, p):
 
 
 @pytest.mark.parametrize(
-    ("taxa", "sites", "seed"), [([0, 1, 2, 5, 7, 11], 60, 3), ([1, 3, 4, 6, 8, 10], 100, 4)]
+    ("taxa", "sites", "seed"),
+    [
+        ([0, 1, 2, 5, 7, 11], 60, 3),
+        pytest.param([1, 3, 4, 6, 8, 10], 100, 4, marks=pytest.mark.long),
+    ],
 )
 def test_both_backward_policies_lead_to_the_posterior(
     primates, make_reward, all_topologies, taxa, sites, seed
