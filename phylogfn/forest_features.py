@@ -96,7 +96,7 @@ class ForestFeatures:
         picked = generator.integers(len(trees), size=max(1, SUBTREES // n))
         parents = merging_numba.states_of_trees(np.ascontiguousarray(trees[picked], np.int16))
         counts = np.ones(len(parents), np.int64)
-        roots: list[np.ndarray] = [np.eye(n, dtype=np.float32) @ self._tips]
+        roots: list[np.ndarray] = [self._tips]
         while counts[0] < n:  # on the way back to single taxa
             state, code = merging_numba.backward_codes(parents, counts)
             ends = np.searchsorted(state, np.arange(len(parents)), side="right")

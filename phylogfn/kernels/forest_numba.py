@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from phylogfn.kernels.collapse_numba import mix64
+from phylogfn.kernels.rates_numba import EMPTY, find_place
 
 __all__ = [
     "FELSENSTEIN",
@@ -28,7 +29,6 @@ __all__ = [
 ]
 
 FELSENSTEIN, FITCH = 0, 1
-EMPTY = np.uint64(0)
 SCATTER = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -381,17 +381,8 @@ def project(raw, mean, basis, out):
 
 
 @njit(cache=True, nogil=True)
-def _find(table, key):
-    mask = np.uint64(table.size - 1)
-    at = (key >> np.uint64(1)) & mask
-    while table[at] != EMPTY and table[at] != key:
-        at = (at + np.uint64(1)) & mask
-    return at
-
-
-@njit(cache=True, nogil=True)
 def _add(table, weight, key, value, used):
-    place = _find(table, key)
+    place = find_place(table, key)
     if table[place] == EMPTY:
         table[place] = key
         used += 1
@@ -484,13 +475,13 @@ def log_join_rates(below, pairs, owner, counts, codes, table, weight, smoothing,
                 clade[k] += codes[j]
     own = np.empty(below.shape[0])
     for k in range(below.shape[0]):
-        place = _find(table, _clade_key(clade[k]))
+        place = find_place(table, _clade_key(clade[k]))
         own[k] = weight[place] if table[place] != EMPTY else 0.0
     out = np.empty(pairs.shape[1], np.float32)
     for k in range(pairs.shape[1]):
         a = pairs[0, k]
         b = pairs[1, k]
-        place = _find(table, _pair_key(clade[a], clade[b]))
+        place = find_place(table, _pair_key(clade[a], clade[b]))
         met = weight[place] if table[place] != EMPTY else 0.0
         prior = unseen / counts[owner[k]]
         out[k] = math.log((met + smoothing * prior) / (min(own[a], own[b]) + smoothing))

@@ -20,7 +20,7 @@ from numba import njit
 
 from phylogfn.kernels.collapse_numba import mix64
 
-__all__ = ["LEVELS", "collect", "log_rates"]
+__all__ = ["EMPTY", "LEVELS", "collect", "find_place", "log_rates"]
 
 LEVELS = 3
 EMPTY = np.uint64(0)
@@ -54,7 +54,8 @@ def _keys(v, parent, count, hashes, first, keys):
 
 
 @njit(cache=True, nogil=True)
-def _find(table, key):
+def find_place(table, key):
+    """Place of a key in an open-addressing table of 2^k keys, or the empty place it would take."""
     mask = np.uint64(table.size - 1)
     at = (key >> np.uint64(1)) & mask
     while table[at] != EMPTY and table[at] != key:
@@ -102,7 +103,7 @@ def collect(parents, counts, flows, owner, action, probability, codes, table, to
                 continue
             _keys(v, parents[i], counts[i], hashes, first, keys)
             for level in range(LEVELS):
-                place = _find(table, keys[level])
+                place = find_place(table, keys[level])
                 if table[place] == EMPTY:
                     table[place] = keys[level]
                     used += 1
@@ -136,7 +137,7 @@ def log_rates(parents, counts, codes, table, total, taken, smoothing, unseen):
             _keys(v, parents[i], counts[i], hashes, first, keys)
             rate = unseen / (2 * counts[i] - 3)
             for level in range(LEVELS):
-                place = _find(table, keys[level])
+                place = find_place(table, keys[level])
                 if table[place] == EMPTY:
                     break
                 rate = (taken[place] + smoothing * rate) / (total[place] + smoothing)
