@@ -19,11 +19,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from gfncore.evaluation import effective_sample_size, log_partition_with_known, pareto_k
-from gfncore.evaluation.object_probability import (
-    log_object_probabilities,
-    trajectory_log_ratios,
-)
-from gfncore.exploration import sample_trajectories
+from gfncore.evaluation.object_probability import draw_objects
 
 if TYPE_CHECKING:
     from gfncore.policies import Policy
@@ -104,13 +100,7 @@ def draw(
     """
 
     def one(size: int, own: np.random.Generator) -> tuple[Any, np.ndarray]:
-        paths = sample_trajectories(environment, policy, size, own)
-        log_q = trajectory_log_ratios(environment, policy, paths, backward_policy)
-        if not environment.is_tree:
-            log_q = log_object_probabilities(
-                environment, policy, paths.terminals, PATHS, own, backward_policy, drawn=log_q
-            )
-        return paths.terminals, log_q
+        return draw_objects(environment, policy, size, PATHS, own, backward_policy)
 
     sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
     generators = generator.spawn(len(sizes))

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from gfncore.evaluation import effective_sample_size, log_partition_with_known, pareto_k
-from gfncore.evaluation.object_probability import log_object_probabilities, trajectory_log_ratios
-from gfncore.exploration import sample_trajectories
+from gfncore.evaluation.object_probability import draw_objects, log_object_probabilities
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
 from gfncore.tempering import TemperedEnvironment
@@ -95,13 +94,8 @@ def draw_trees(
     def one(task: tuple[float, int], own: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         beta, size = task
         tempered: Any = TemperedEnvironment(environment, beta)
-        paths = sample_trajectories(tempered, policy, size, own)
-        log_q = trajectory_log_ratios(tempered, policy, paths)
-        if not environment.is_tree:
-            log_q = log_object_probabilities(
-                tempered, policy, paths.terminals, PATHS, own, drawn=log_q
-            )
-        return environment.trees(tempered.without_temperature(paths.terminals)), log_q
+        terminals, log_q = draw_objects(tempered, policy, size, PATHS, own)
+        return environment.trees(tempered.without_temperature(terminals)), log_q
 
     drawn = list(pool.map(one, tasks, generator.spawn(len(tasks))))
     found = []

@@ -18,10 +18,11 @@ import torch
 
 from gfncore.environment import Environment
 from gfncore.exploration.backward import backward_trajectories
+from gfncore.exploration.forward import sample_trajectories
 from gfncore.policies import Policy
 from gfncore.trajectories import Trajectories, score_backward, score_forward
 
-__all__ = ["log_object_probabilities", "trajectory_log_ratios"]
+__all__ = ["draw_objects", "log_object_probabilities", "trajectory_log_ratios"]
 
 
 def trajectory_log_ratios(
@@ -79,3 +80,30 @@ def log_object_probabilities(
         path = backward_trajectories(environment, terminals, generator, backward_policy)
         ratios.append(trajectory_log_ratios(environment, policy, path, backward_policy))
     return np.logaddexp.reduce(np.stack(ratios), axis=0) - math.log(len(ratios))
+
+
+def draw_objects(
+    environment: Environment,
+    policy: Policy,
+    n: int,
+    paths: int,
+    generator: np.random.Generator,
+    backward_policy: Policy | None = None,
+) -> tuple[Any, np.ndarray]:
+    """Objects that a policy draws, with the log q by which they are to be weighed.
+
+    Returns
+    -------
+    terminals : States
+        n terminal states.
+    log_q : ndarray, shape(n,), dtype=float64
+        Exact where `is_tree`; else over `paths` trajectories, the one that drew it among them, so
+        that weights R / q are unbiased.
+    """
+    drawn = sample_trajectories(environment, policy, n, generator)
+    log_q = trajectory_log_ratios(environment, policy, drawn, backward_policy)
+    if not environment.is_tree:
+        log_q = log_object_probabilities(
+            environment, policy, drawn.terminals, paths, generator, backward_policy, drawn=log_q
+        )
+    return drawn.terminals, log_q
