@@ -9,7 +9,15 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-__all__ = ["BatchScorer", "BatchScores", "Failure", "ScoringFailed", "numbers", "score_batches"]
+__all__ = [
+    "BatchScorer",
+    "BatchScores",
+    "Failure",
+    "ScoringFailed",
+    "batch_scores",
+    "numbers",
+    "score_batches",
+]
 
 
 class Failure(NamedTuple):
@@ -120,10 +128,14 @@ def score_batches(
         return [entry for text in batch for entry in one([text])]
 
     batches = [list(smiles[at : at + size]) for at in range(0, len(smiles), size)]
-    entries = [entry for found in mapper(one, batches) for entry in found]
+    return batch_scores([entry for found in mapper(one, batches) for entry in found])
+
+
+def batch_scores(entries: Sequence[float | Failure]) -> BatchScores:
+    """Return what molecules have, a value or a failure each, as arrays."""
     failures = {i: entry for i, entry in enumerate(entries) if isinstance(entry, Failure)}
     values = np.array(
-        [math.nan if i in failures else e for i, e in enumerate(entries)], dtype=float
+        [math.nan if isinstance(entry, Failure) else entry for entry in entries], dtype=float
     )
     values[np.isinf(values)] = np.nan
     for i in np.flatnonzero(np.isnan(values)):

@@ -29,12 +29,14 @@ from typing import Any
 
 from gfncore.errors import UserError
 from molgen.scoring.aggregation import AGGREGATIONS
+from molgen.scoring.executors import executor_opener
+from molgen.scoring.pool import OpenExecutor
 from molgen.scoring.registry import Kind, check_parameters, find_kind, neighbour, unknown_key
 from molgen.scoring.transforms import Transform, make_transform
 
 __all__ = ["Component", "ScoringPlan", "make_plan", "read_scoring_file"]
 
-_SCORING_KEYS = ("aggregation", "component", "filter")
+_SCORING_KEYS = ("aggregation", "component", "filter", "executor", "chunk_size")
 _COMPONENT_KEYS = ("type", "name", "weight", "params", "transform", "filter")
 
 
@@ -83,10 +85,22 @@ class Component:
 
 @dataclass(frozen=True)
 class ScoringPlan:
-    """All components of a scoring and how their scores are combined."""
+    """All components of a scoring, how their scores are combined, and where they are computed.
+
+    Attributes
+    ----------
+    components : tuple of Component
+    aggregation : str
+    open_executor : callable or None
+        Opens the executor that computes them.
+    chunk_size : int or None
+        Most molecules that it is given at a time.
+    """
 
     components: tuple[Component, ...]
     aggregation: str
+    open_executor: OpenExecutor | None = None
+    chunk_size: int | None = None
 
 
 def read_scoring_file(path: Path) -> dict[str, Any]:
@@ -163,7 +177,20 @@ def make_plan(
             components.append(component)
     if all(component.filter for component in components):
         raise UserError(f"{source}: [scoring] has no component that gives a score")
-    return ScoringPlan(tuple(components), aggregation)
+    where = f"{source}: [scoring]"
+    opener = None
+    if "executor" in config:
+        opener = executor_opener(config["executor"], directory, where)
+    return ScoringPlan(tuple(components), aggregation, opener, _chunk_size(config, where))
+
+
+def _chunk_size(config: Mapping[str, Any], where: str) -> int | None:
+    if "chunk_size" not in config:
+        return None
+    size = config["chunk_size"]
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise UserError(f"{where}: chunk_size is {size!r}; it must be a whole number from 1 on")
+    return size
 
 
 def _component(

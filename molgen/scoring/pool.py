@@ -1,4 +1,4 @@
-"""Runs tasks over chunks of molecules in worker processes, and survives the death of workers."""
+"""Runs tasks over chunks of molecules in workers of any kind, and survives the death of workers."""
 
 from __future__ import annotations
 
@@ -8,37 +8,66 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from typing import Any
 
-__all__ = ["ChunkRunner"]
+__all__ = ["ChunkRunner", "OpenExecutor"]
 
 _CHUNK = 64  # molecules of a task; small enough that workers finish together
+
+OpenExecutor = Callable[[], Executor]
+"""Opens an executor; called again where the one before broke."""
 
 
 class ChunkRunner:
     """Applies functions to lists in chunks: in this process, in own workers, or in an executor.
 
     Results do not depend on which. Where a worker dies, chunks that were done keep their results,
-    and the others run again in new workers: first as they were, then one molecule at a time, so
-    that a molecule that kills workers is found (`lost` stands for it). Where no workers can be had
-    at all, everything runs in this process, after a warning.
+    and the others run again: first as they were, then one molecule at a time, so that a molecule
+    that kills workers is found (`lost` stands for it). Where no workers can be had at all,
+    everything runs in this process, after a warning.
 
     Parameters
     ----------
     workers : int
         Processes; 1 is this process. They are started when they are first needed.
-    executor : Executor, optional
-        Used in place of own workers, and not closed.
+    executor : Executor or callable, optional
+        Used in place of own workers. An executor that is given is not closed, and once it is
+        broken (as a `ProcessPoolExecutor` is by the death of a worker) this process takes over.
+        A callable that opens one is called when it is first needed and again where the executor
+        broke; what it opened is shut down by `close`.
     warn : callable
         Takes one line.
+    chunk : int, optional
+        Most molecules of a task. Default: 64.
+
+    Attributes
+    ----------
+    elsewhere : bool
+        Whether an executor or what opens one was given.
+    retried : int
+        How many times a molecule was sent to a worker again, as the one before died.
     """
 
     def __init__(
-        self, workers: int, executor: Executor | None, warn: Callable[[str], None]
+        self,
+        workers: int,
+        executor: Executor | OpenExecutor | None,
+        warn: Callable[[str], None],
+        chunk: int | None = None,
     ) -> None:
         self._workers = workers
-        self._given = executor
-        self._pool: ProcessPoolExecutor | None = None
+        self._given: Executor | None = None
+        self._open: OpenExecutor | None = None
+        if isinstance(executor, Executor):
+            self._given = executor
+        else:
+            self._open = executor
+        self._pool: Executor | None = None
         self._alone = workers <= 1 and executor is None
         self._warn = warn
+        self._chunk = chunk or _CHUNK
+        self._opened = False
+        self._problem = ""
+        self.elsewhere = executor is not None
+        self.retried = 0
 
     def run(
         self,
@@ -46,6 +75,7 @@ class ChunkRunner:
         fixed: tuple[Any, ...],
         items: Sequence[Any],
         lost: Callable[[Any], Any],
+        chunk: int | None = None,
     ) -> list[Any]:
         """Return ``task(*fixed, chunk)`` of all chunks, in one list in the order of ``items``.
 
@@ -58,24 +88,40 @@ class ChunkRunner:
         items : sequence
         lost : callable
             Gives the result of an item whose worker died each time.
+        chunk : int, optional
+            Most items of a task, where that is less than is set for all.
+
+        Raises
+        ------
+        Exception
+            Of the callable that opens the executor, the first time that it is needed.
         """
         if self._alone or not items:
             return list(task(*fixed, list(items))) if items else []
-        chunk = max(1, min(_CHUNK, -(-len(items) // (4 * max(self._workers, 1)))))
-        spans = [(at, min(at + chunk, len(items))) for at in range(0, len(items), chunk)]
+        if self._open is not None and not self._opened:  # a cluster that is not there is told now
+            self._pool, self._opened = self._open(), True
+        most = min(self._chunk, chunk or self._chunk)
+        size = max(1, min(most, -(-len(items) // (4 * max(self._workers, 1)))))
+        spans = [(at, min(at + size, len(items))) for at in range(0, len(items), size)]
         results: list[Any] = [None] * len(items)
         for attempt in range(2):
             spans = self._round(task, fixed, items, spans, results)
             if not spans:
                 return results
+            n_lost = sum(end - start for start, end in spans)
+            self.retried += n_lost
             if attempt == 0:
-                self._warn("a scoring worker died; its molecules are scored again")
+                noun = "molecule is" if n_lost == 1 else "molecules are"
+                self._warn(f"a scoring worker died ({self._problem}); {n_lost} {noun} scored again")
         for row in [row for start, end in spans for row in range(start, end)]:
             if not self._round(task, fixed, items, [(row, row + 1)], results):
                 continue
             if self._alone or not self._works(task, fixed):
                 self._alone = True
-                self._warn("no scoring workers can be had; scoring goes on in the main process")
+                self._warn(
+                    f"no scoring workers can be had ({self._problem}); "
+                    "scoring goes on in the main process"
+                )
                 results[row] = task(*fixed, [items[row]])[0]
             else:
                 results[row] = lost(items[row])
@@ -95,31 +141,43 @@ class ChunkRunner:
                 results[start:end] = task(*fixed, list(items[start:end]))
             return []
         futures: list[Any] = []
+        broken = False
         try:
             executor = self._executor()
             for start, end in spans:
                 futures.append(executor.submit(task, *fixed, list(items[start:end])))
-        except (BrokenExecutor, OSError):
-            pass  # what was not submitted is lost as well
+        except self._losses as problem:  # what was not submitted is lost as well
+            broken = True
+            self._problem = _words(problem)
         missing = []
         for place, (start, end) in enumerate(spans):
+            found = None
             try:
-                found = futures[place].result() if place < len(futures) else None
-            except BrokenExecutor:
-                found = None
+                if place < len(futures):
+                    found = futures[place].result()
+            except self._losses as problem:
+                broken |= isinstance(problem, BrokenExecutor)
+                self._problem = _words(problem)
             if found is None:
                 missing.append((start, end))
             else:
                 results[start:end] = found
-        if missing:
+        if broken:
             self.close()
         return missing
+
+    @property
+    def _losses(self) -> tuple[type[Exception], ...]:
+        """What says that a worker died. Clusters have errors of their own for it, and one of the
+        task itself comes again when the task runs in this process."""
+        return (Exception,) if self.elsewhere else (BrokenExecutor, OSError)
 
     def _works(self, task: Callable[..., Sequence[Any]], fixed: tuple[Any, ...]) -> bool:
         """Whether a worker can be started and answers."""
         try:
             self._executor().submit(task, *fixed, []).result()
-        except (BrokenExecutor, OSError):
+        except self._losses as problem:
+            self._problem = _words(problem)
             self.close()
             return False
         return True
@@ -127,6 +185,8 @@ class ChunkRunner:
     def _executor(self) -> Executor:
         if self._given is not None:
             return self._given
+        if self._pool is None and self._open is not None:
+            self._pool = self._open()
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
                 self._workers,
@@ -141,5 +201,15 @@ class ChunkRunner:
     def close(self) -> None:
         """End the workers; they start again when they are needed."""
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            if isinstance(self._pool, ProcessPoolExecutor):
+                self._pool.shutdown(wait=True, cancel_futures=True)
+            else:  # not every executor knows the second argument
+                self._pool.shutdown(wait=True)
             self._pool = None
+
+
+def _words(problem: Exception) -> str:
+    """What is known of a loss, in one short line."""
+    name = type(problem).__name__
+    text = " ".join(str(problem).split())
+    return name if isinstance(problem, BrokenExecutor) or not text else f"{name}: {text[:150]}"

@@ -17,12 +17,18 @@ import numpy as np
 from gfncore.errors import UserError
 from gfncore.resources import data_file
 from molgen.scoring.aggregation import combine
-from molgen.scoring.batch import Failure
+from molgen.scoring.batch import BatchScores, Failure, batch_scores
 from molgen.scoring.configuration import Component, ScoringPlan, make_plan, read_scoring_file
-from molgen.scoring.pool import ChunkRunner
+from molgen.scoring.pool import ChunkRunner, OpenExecutor
 from molgen.scoring.registry import kinds, neighbour
 from molgen.scoring.table import ScoreTable
-from molgen.scoring.worker import PASS, MoleculeScore, canonical_chunk, score_chunk
+from molgen.scoring.worker import (
+    PASS,
+    MoleculeScore,
+    canonical_chunk,
+    score_batch,
+    score_chunk,
+)
 
 __all__ = ["PRESET_FILES", "Scoring"]
 
@@ -45,8 +51,10 @@ class Scoring:
     plan : ScoringPlan
     workers : int
         Processes for the components that need RDKit alone; 1 is this process.
-    executor : concurrent.futures.Executor, optional
-        Runs them in place of own processes.
+    executor : concurrent.futures.Executor or callable, optional
+        Runs all components, users' functions and programs too, in place of own processes; for
+        instance ``client.get_executor(pure=False)`` of a Dask client. A callable opens one, and
+        another where that one broke. Default: what the scoring file says.
     warn : callable, optional
         Takes one line about something that went wrong; by default it is printed on stderr.
     """
@@ -56,7 +64,7 @@ class Scoring:
         plan: ScoringPlan,
         *,
         workers: int = 1,
-        executor: Executor | None = None,
+        executor: Executor | OpenExecutor | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> None:
         if workers < 1:
@@ -64,7 +72,9 @@ class Scoring:
         self.aggregation = plan.aggregation
         self.components: tuple[Component, ...] = plan.components
         self._warn = warn or _to_stderr
-        self._runner = ChunkRunner(workers, executor, self._warn)
+        self._runner = ChunkRunner(
+            workers, executor or plan.open_executor, self._warn, plan.chunk_size
+        )
         columns = range(len(self.components))
         # filters first, so that what they reject costs no more
         order = sorted(columns, key=lambda c: not self.components[c].filter)
@@ -147,6 +157,11 @@ class Scoring:
         return len(self._rows) - len(self._unread)
 
     @property
+    def retried(self) -> int:
+        """How many times a molecule was scored again because the worker that had it died."""
+        return self._runner.retried
+
+    @property
     def failed(self) -> dict[str, int]:
         """How many distinct molecules have no score, by reason."""
         reasons = Counter(self._reason(row) for row in self._failures)
@@ -212,8 +227,7 @@ class Scoring:
             rows = [row for row in range(n) if passed[row] and row not in failures]
             if not rows:
                 continue
-            scorer = self.components[column].scorer
-            result = scorer.score([new[row] for row in rows])
+            result = self._batch_scores(self.components[column], [new[row] for row in rows])
             values[rows, column] = result.values
             for place, failure in result.failures.items():
                 failures.setdefault(rows[place], {})[column] = failure
@@ -226,6 +240,15 @@ class Scoring:
             self._raw.append(values[row].tolist())
         self._failures.update((first + row, entry) for row, entry in failures.items())
         self._unread.update(first + row for row in unread)
+
+    def _batch_scores(self, component: Component, smiles: list[str]) -> BatchScores:
+        """Raw values of a component that takes lists, by the executor where there is one."""
+        if not self._runner.elsewhere:
+            return component.scorer.score(smiles)
+        task = (component.kind.name, component.parameters)
+        size = component.parameters.get("batch_size")
+        died = Failure("worker died")
+        return batch_scores(self._runner.run(score_batch, task, smiles, lambda _: died, size))
 
     def _passed(self, values: np.ndarray) -> np.ndarray:
         """Whether rows pass all filters that were asked so far."""
@@ -309,7 +332,7 @@ class Scoring:
         arrays : dict
             ``smiles`` (uint8, canonical SMILES by lines), ``values`` (float64, n x components).
         extra : dict
-            Fingerprint, failures.
+            Fingerprint, failures, `retried`.
         """
         values = np.array(self._raw, dtype=float).reshape(len(self._raw), len(self.components))
         text = "\n".join(self._rows).encode()
@@ -321,6 +344,7 @@ class Scoring:
                 for column, failure in entries.items()
             ],
             "unread": sorted(self._unread),
+            "retried": self.retried,
         }
         return {"smiles": np.frombuffer(text, dtype=np.uint8).copy(), "values": values}, extra
 
@@ -346,6 +370,7 @@ class Scoring:
         for row, column, reason, detail in extra["failures"]:
             self._failures.setdefault(row, {})[column] = Failure(reason, detail)
         self._unread = set(extra["unread"])
+        self._runner.retried = extra.get("retried", 0)  # absent in checkpoints of version 0.1.0
 
     def close(self) -> None:
         """End workers and programs."""

@@ -1,7 +1,8 @@
-"""What worker processes do: components that are functions of one RDKit molecule.
+"""What workers do: components that are functions of one RDKit molecule, or of lists of SMILES.
 
-A plan, a JSON text, names the components; each process builds their functions once. So a task is
-a plan and some SMILES, and any `concurrent.futures.Executor` can run it.
+A plan, a JSON text, names the components of the first sort; each process builds their functions
+once. One of the second sort is named by its kind and parameters, and each thread builds its own.
+So a task is a few words and some SMILES, and any `concurrent.futures.Executor` can run it.
 """
 
 from __future__ import annotations
@@ -9,19 +10,21 @@ from __future__ import annotations
 import functools
 import json
 import math
+import threading
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from molgen.scoring.batch import Failure
+from molgen.scoring.batch import BatchScorer, Failure
 from molgen.scoring.molecules import canonical_smiles, parse
 from molgen.scoring.registry import find_kind
 from molgen.scoring.transforms import make_transform
 
-__all__ = ["PASS", "MoleculeScore", "canonical_chunk", "score_chunk"]
+__all__ = ["PASS", "MoleculeScore", "canonical_chunk", "score_batch", "score_chunk"]
 
 PASS = 0.5  # a filter lets molecules pass whose score reaches this
+_OF_THREAD = threading.local()  # scorers hold programs, which answer one question at a time
 
 
 class MoleculeScore(NamedTuple):
@@ -87,3 +90,29 @@ def _score(text: str, functions: list[tuple[Callable, Callable | None]]) -> Mole
 def canonical_chunk(smiles: Sequence[str]) -> list[str | None]:
     """Return canonical SMILES, None where RDKit refuses a molecule."""
     return [canonical_smiles(text) for text in smiles]
+
+
+def score_batch(kind: str, parameters: dict[str, Any], smiles: Sequence[str]) -> list[Any]:
+    """Return what a component that takes lists makes of ``smiles``: a float or a `Failure` each.
+
+    Parameters
+    ----------
+    kind : str
+        Its kind.
+    parameters : dict
+        Checked, with ``directory``.
+    smiles : sequence of str
+        Canonical.
+    """
+    found = _scorer(kind, parameters).score(smiles)
+    return [found.failures.get(row, float(value)) for row, value in enumerate(found.values)]
+
+
+def _scorer(kind: str, parameters: dict[str, Any]) -> BatchScorer:
+    if any(callable(value) for value in parameters.values()):
+        return find_kind(kind, "plan").build(parameters)  # nothing to start, and no name to find
+    made: dict[str, BatchScorer] = _OF_THREAD.__dict__
+    name = json.dumps([kind, parameters], sort_keys=True, default=str)
+    if name not in made:
+        made[name] = find_kind(kind, "plan").build(parameters)
+    return made[name]
