@@ -1,0 +1,56 @@
+"""How Sphinx builds the documentation; `make docs` and `make docs-quick` call it."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent)]
+
+from phylogfn import __version__  # noqa: E402
+
+project = "phylogfn and molgen"
+author = "The phylogfn developers"
+copyright = author
+release = version = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_copybutton",
+    "cyclopts.ext.sphinx",
+    "example_runs",
+]
+exclude_patterns = ["_templates", "_static", "_extensions", "pictures"]
+nitpicky = True
+templates_path = ["_templates"]
+
+# Pages
+myst_enable_extensions = ["deflist", "colon_fence", "attrs_inline"]
+myst_heading_anchors = 3
+
+# Examples: budgets of the small form come with -D examples_budget=2s
+examples_folder = str(HERE.parent / "build" / "docs" / "examples")
+
+# Reference: docstrings say types in words, with shapes; annotations would only repeat them.
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+# Looks
+html_theme = "furo"
+html_title = "phylogfn and molgen"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_show_sphinx = False
+html_copy_source = False
+pygments_style = "default"
+pygments_dark_style = "github-dark"
+copybutton_prompt_text = r"\$ |> "
+copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
+copybutton_only_copy_prompt_lines = True
