@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Axes", "format_tick", "nice_step", "ticks"]
+__all__ = ["Axes", "format_tick", "format_value", "nice_step", "ticks"]
 
 _RIGHT, _TOP, _BOTTOM = 14.0, 26.0, 42.0
 _DIGIT = 7.2
@@ -37,6 +37,11 @@ def format_tick(value: float, low: float, high: float) -> str:
     step = nice_step(high - low, 4)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     return f"{value:.{decimals}f}".replace("-", "\u2212")
+
+
+def format_value(value: float) -> str:
+    """Return a number of a description: seven digits at most, with a true minus sign."""
+    return f"{value:.7g}".replace("-", "\u2212")
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Axes:
         clipped = min(max(value, low), high)
         return self.top + (high - clipped) / (high - low) * (self.bottom - self.top)
 
-    def draw(self, content: str, label: str) -> str:
+    def draw(self, content: str, label: str, description: str) -> str:
         """Return the chart as an SVG element.
 
         Parameters
@@ -99,7 +104,9 @@ class Axes:
         content : str
             What lies upon the grid, as SVG.
         label : str
-            What assistive programs read.
+            What the chart is, for assistive programs.
+        description : str
+            What it shows, for them.
         """
         lines = []
         for tick in ticks(*self.y_range, 4):

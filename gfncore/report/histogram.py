@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gfncore.report.axes import Axes, nice_step
+from gfncore.report.axes import Axes, format_value, nice_step
 
 __all__ = ["draw_histogram"]
 
@@ -60,4 +60,10 @@ def draw_histogram(
         for left, count in (((first + i) * step, c) for i, c in enumerate(counts))
         if count
     )
-    return axes.draw(bars, f"Distribution of {x_label}: {y_label}")
+    highest = max(range(number), key=counts.__getitem__)
+    words = (
+        f"{len(finite):,} values from {format_value(low)} to {format_value(high)}; most, "
+        f"{counts[highest]:,}, from {format_value((first + highest) * step)} to "
+        f"{format_value((first + highest + 1) * step)}."
+    )
+    return axes.draw(bars, f"Distribution of {x_label}: {y_label}", words)

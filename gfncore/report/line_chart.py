@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
+from itertools import groupby
 
-from gfncore.report.axes import Axes
+from gfncore.report.axes import Axes, format_value
 
 __all__ = ["draw_line_chart"]
+
+_FEW = 40  # points, each of which is marked
+_LEAST_SPAN = 1e-5  # of the values, below which a difference is noise of rounding
+
+_Point = tuple[float, float, float]  # x, y, error
 
 
 def draw_line_chart(
@@ -20,7 +27,7 @@ def draw_line_chart(
     width: int = 760,
     height: int = 280,
 ) -> str:
-    """Return a line chart as an SVG element; points that are not finite are left out.
+    """Return a line chart as an SVG element; the line has a gap where a value is not finite.
 
     Parameters
     ----------
@@ -29,7 +36,7 @@ def draw_line_chart(
     band : sequence of float, optional
         Half the height of the band about each point.
     x_label, y_label : str
-        What the axes show.
+        What the axes show, with units.
     width, height : int
         Size in pixels.
 
@@ -39,32 +46,62 @@ def draw_line_chart(
         Empty when fewer than two points are finite.
     """
     errors = [0.0] * len(x) if band is None else [e if math.isfinite(e) else 0.0 for e in band]
-    points = [
-        (a, b, e)
-        for a, b, e in zip(x, y, errors, strict=True)
-        if math.isfinite(a) and math.isfinite(b)
-    ]
-    if len(points) < 2:
+    given = [(a, b, e) for a, b, e in zip(x, y, errors, strict=True) if math.isfinite(a)]
+    known = [point for point in given if math.isfinite(point[1])]
+    if len(known) < 2:
         return ""
-    low_y, high_y = _range_of_interest([b for _, b, _ in points])
-    started = next(i for i, (_, b, _) in enumerate(points) if low_y <= b <= high_y)
-    points = points[started:]
-    low_x, high_x = points[0][0], max(points[-1][0], points[0][0] + 1e-9)
-    axes = Axes((low_x, high_x), (low_y, high_y), x_label, y_label, width, height)
-    upper = [f"{axes.x(a):.1f},{axes.y(b + e):.1f}" for a, b, e in points]
-    lower = [f"{axes.x(a):.1f},{axes.y(b - e):.1f}" for a, b, e in reversed(points)]
-    shade = f'<polygon class="band" points="{" ".join(upper + lower)}"/>' if band else ""
-    line = " ".join(f"{axes.x(a):.1f},{axes.y(b):.1f}" for a, b, _ in points)
-    content = f'{shade}<polyline class="line" points="{line}"/>'
-    return axes.draw(content, f"{y_label} against {x_label}")
+    y_range = _range_of_interest(known)
+    entered = next(a for a, b, _ in known if y_range[0] <= b <= y_range[1])
+    given = [point for point in given if point[0] >= entered]
+    known = [point for point in known if point[0] >= entered]
+    x_range = (entered, max(known[-1][0], entered + 1e-9))
+    axes = Axes(x_range, y_range, x_label, y_label, width, height)
+    pieces = [
+        list(piece)
+        for finite, piece in groupby(given, key=lambda point: math.isfinite(point[1]))
+        if finite
+    ]
+    shades = "".join(_shade(axes, piece) for piece in pieces) if band is not None else ""
+    lines = "".join(_line(axes, piece) for piece in pieces if len(piece) > 1)
+    marked = known if len(known) <= _FEW else [piece[0] for piece in pieces if len(piece) == 1]
+    points = "".join(
+        f'<circle class="point" cx="{axes.x(a):.1f}" cy="{axes.y(b):.1f}" r="2.6"/>'
+        for a, b, _ in marked
+    )
+    return axes.draw(shades + lines + points, f"{y_label} against {x_label}", _words(known))
 
 
-def _range_of_interest(values: list[float]) -> tuple[float, float]:
+def _shade(axes: Axes, piece: list[_Point]) -> str:
+    upper = [f"{axes.x(a):.1f},{axes.y(b + e):.1f}" for a, b, e in piece]
+    lower = [f"{axes.x(a):.1f},{axes.y(b - e):.1f}" for a, b, e in reversed(piece)]
+    return f'<polygon class="band" points="{" ".join(upper + lower)}"/>'
+
+
+def _line(axes: Axes, piece: list[_Point]) -> str:
+    points = " ".join(f"{axes.x(a):.1f},{axes.y(b):.1f}" for a, b, _ in piece)
+    return f'<polyline class="line" points="{points}"/>'
+
+
+def _words(points: list[_Point]) -> str:
+    """What the line shows, for those who do not see it."""
+    values = [b for _, b, _ in points]
+    (first_x, first, _), (last_x, last, error) = points[0], points[-1]
+    spread = f" \u00b1 {format_value(error)}" if error else ""
+    return (
+        f"A line from {format_value(first)} at {format_value(first_x)} to "
+        f"{format_value(last)}{spread} at {format_value(last_x)}; lowest "
+        f"{format_value(min(values))}, highest {format_value(max(values))}."
+    )
+
+
+def _range_of_interest(points: list[_Point]) -> tuple[float, float]:
     """Return the range of the later three quarters, as the first steps would squeeze the rest.
 
     What comes before the line enters that range is not drawn.
     """
-    later = values[len(values) // 4 :]
-    low, high = min(later), max(later)
-    margin = 0.08 * (high - low) or max(abs(high) * 1e-4, 1e-3)
+    later = points[len(points) // 4 :]
+    error = statistics.median(e for _, _, e in later)
+    low, high = min(b for _, b, _ in later) - error, max(b for _, b, _ in later) + error
+    least = _LEAST_SPAN * max(abs(low), abs(high)) or 1e-3
+    margin = max(0.08 * (high - low), (least - (high - low)) / 2)
     return low - margin, high + margin

@@ -3,53 +3,61 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from gfncore.citations import Reference, plain_text
 from gfncore.progress import format_duration
 from gfncore.provenance import ResourceUse
 from gfncore.report.line_chart import draw_line_chart
 from gfncore.report.training import is_number, read_training
 
 __all__ = [
+    "Chart",
+    "citation_rows",
     "curve_drawings",
     "extra_rows",
     "in_both_sizes",
+    "percentage",
     "render_page",
     "resource_rows",
     "signed",
 ]
 
+Chart = list[tuple[str, Markup]]
+"""A drawing for wide and one for narrow screens, each with its class of CSS."""
+
 CURVE_SIZES = (("wide", 460, 230), ("narrow", 350, 220))
 """Class of CSS, width and height in pixels of a chart that shares its row."""
 
 
-def render_page(directory: Path, values: Mapping[str, Any]) -> str:
+def render_page(template: Path, values: Mapping[str, Any]) -> str:
     """Return a report as HTML text.
 
     Parameters
     ----------
-    directory : Path
-        Holds ``report.html.jinja``, which extends ``layout.html.jinja`` of this package.
+    template : Path
+        Extends ``layout.html.jinja`` of this package; may include files of its own directory.
     values : mapping
         What the template shows; a name that is missing is an error. The layout needs ``program``,
-        ``name``, ``cards``, ``warnings``, ``curves``, ``run``, ``extra`` and ``citations``.
+        ``name``, ``cards``, ``warnings``, ``checks``, ``curves``, ``run``, ``extra`` and
+        ``citations``.
     """
     environment = Environment(
-        loader=FileSystemLoader([directory, Path(__file__).parent]),
+        loader=FileSystemLoader([template.parent, Path(__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.jinja").render(values)
+    return environment.get_template(template.name).render(values)
 
 
-def in_both_sizes(draw: Callable[..., str]) -> list[tuple[str, Markup]]:
+def in_both_sizes(draw: Callable[..., str]) -> Chart:
     """Return a chart for wide and for narrow screens, each with its class of CSS; [] if empty."""
     drawings = [
         (kind, Markup(draw(width=width, height=height))) for kind, width, height in CURVE_SIZES
@@ -57,29 +65,40 @@ def in_both_sizes(draw: Callable[..., str]) -> list[tuple[str, Markup]]:
     return drawings if all(svg for _, svg in drawings) else []
 
 
-def curve_drawings(training: Path | None, labels: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the curves of ``train.jsonl``: ``label`` and ``drawings`` of each.
+def curve_drawings(training: Path | None, labels: Mapping[str, str]) -> list[Chart]:
+    """Return the curves of ``train.jsonl`` as charts.
 
-    ``labels`` are the figures to follow and what to call them.
+    ``labels`` are the figures to follow and what to call them, with units.
     """
-    curves = []
+    charts = []
     for curve in read_training(training, labels):
+        unit, length = _time_unit(curve.seconds[-1])
 
-        def draw(width: int, height: int, curve=curve) -> str:
+        def draw(width: int, height: int, curve=curve, unit=unit, length=length) -> str:
             return draw_line_chart(
-                curve.seconds,
+                [seconds / length for seconds in curve.seconds],
                 curve.values,
                 band=curve.errors,
-                x_label="seconds",
+                x_label=f"training time ({unit})",
                 y_label=curve.label,
                 width=width,
                 height=height,
             )
 
-        drawings = in_both_sizes(draw)
-        if drawings:
-            curves.append({"label": curve.label, "drawings": drawings})
-    return curves
+        charts.append(in_both_sizes(draw))
+    return [chart for chart in charts if chart]
+
+
+def _time_unit(seconds: float) -> tuple[str, float]:
+    """Return the unit in which a time is best read, and its seconds."""
+    if seconds <= 180.0:
+        return "seconds", 1.0
+    return ("minutes", 60.0) if seconds <= 10800.0 else ("hours", 3600.0)
+
+
+def citation_rows(references: Iterable[Reference]) -> list[tuple[str, str, str]]:
+    """Return what each reference is cited for, its text, and its link or nothing."""
+    return [(r.use, plain_text(r).removesuffix(r.link), r.link) for r in references]
 
 
 def resource_rows(use: ResourceUse, budget_seconds: float | None) -> list[tuple[str, str]]:
@@ -108,6 +127,13 @@ def extra_rows(extra: Mapping[str, Any]) -> list[tuple[str, str]]:
         elif is_number(value):
             rows.append((name, f"{value:,.4g}"))
     return rows
+
+
+def percentage(share: float) -> str:
+    """Return a share in per cent, two decimals; one that is not nought is not shown as nought."""
+    if 0.0 < share < 0.00005:
+        return "<\u00a00.01\u00a0%"
+    return f"{100 * share:.2f}\u00a0%"
 
 
 def signed(value: float, decimals: int) -> str:

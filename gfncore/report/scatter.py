@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gfncore.report.axes import Axes
+from gfncore.report.axes import Axes, format_value
 
 __all__ = ["draw_scatter"]
 
@@ -59,7 +59,21 @@ def draw_scatter(
         f'cy="{axes.y(b):.1f}" r="{radius + 1.2 if flag else radius:.1f}"/>'
         for a, b, flag in sorted(points, key=lambda point: point[2])
     )
-    return axes.draw(line + dots, f"{y_label} against {x_label}")
+    return axes.draw(line + dots, f"{y_label} against {x_label}", _words(points, x_label, y_label))
+
+
+def _words(points: list[tuple[float, float, bool]], x_label: str, y_label: str) -> str:
+    """What the chart shows, for those who do not see it."""
+    ranges = (
+        f"{label} from {format_value(min(values))} to {format_value(max(values))}"
+        for label, values in (
+            (x_label, [a for a, _, _ in points]),
+            (y_label, [b for _, b, _ in points]),
+        )
+    )
+    marked = sum(flag for _, _, flag in points)
+    large = f", {marked:,} of them large" if marked else ""
+    return f"{len(points):,} dots{large}; {' and '.join(ranges)}."
 
 
 def _with_margin(values: list[float]) -> tuple[float, float]:

@@ -6,17 +6,19 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeGuard
 
 __all__ = ["TrainingCurve", "is_number", "read_training"]
 
 _MOST_POINTS = 300
+_RATES = 100
 
 
 @dataclass(frozen=True)
 class TrainingCurve:
-    """A figure followed during the run, against seconds."""
+    """A figure followed during the run, against seconds; NaN where it could not be computed."""
 
     label: str
     seconds: list[float]
@@ -28,8 +30,9 @@ def read_training(path: Path | None, labels: Mapping[str, str]) -> list[Training
     """Return what ``train.jsonl`` tells over time.
 
     Each line is a JSON object with ``seconds`` and figures; the standard error of a figure is
-    called as the figure with ``_se`` appended. A line cut short, as a killed run leaves it, is
-    passed over.
+    called as the figure with ``_se`` appended. Lines that do not name a figure say nothing of it;
+    where they name it without a number, its curve has a gap. A line cut short, as a killed run
+    leaves it, is passed over.
 
     Parameters
     ----------
@@ -49,30 +52,53 @@ def read_training(path: Path | None, labels: Mapping[str, str]) -> list[Training
         if isinstance(row, dict) and is_number(row.get("seconds")):
             rows.append(row)
     rows.sort(key=lambda row: row["seconds"])
+    _add_rates(rows)
     curves = [_curve(rows, key, label) for key, label in labels.items()]
     return [curve for curve in curves if curve is not None]
 
 
+def _add_rates(rows: list[dict[str, Any]]) -> None:
+    """Add ``steps_per_second`` and, where they are counted, ``trajectories_per_second``.
+
+    Each is a mean over a hundredth of the steps, of the time that training took, draws that judge
+    the sampler not counted.
+    """
+    steps = [row for row in rows if is_number(row.get("step")) and "learning_rate" in row]
+    window = max(1, len(steps) // _RATES)
+    drawn = list(accumulate(row.get("trajectories", 0) for row in steps))
+    for end in range(window, len(steps), window):
+        start = end - window
+        took = steps[end]["seconds"] - steps[start]["seconds"]
+        if took <= 0.0:
+            continue
+        steps[end]["steps_per_second"] = (steps[end]["step"] - steps[start]["step"]) / took
+        if drawn[-1]:
+            steps[end]["trajectories_per_second"] = (drawn[end] - drawn[start]) / took
+
+
 def _curve(rows: list[dict[str, Any]], key: str, label: str) -> TrainingCurve | None:
     """Return one curve; of many points, means of neighbours."""
-    kept = [row for row in rows if is_number(row.get(key))]
-    if len(kept) < 2:
+    named = [row for row in rows if key in row]
+    if sum(is_number(row[key]) for row in named) < 2:
         return None
-    given = [row.get(f"{key}_se") for row in kept]
-    errors = [float(error) if is_number(error) else 0.0 for error in given]
-    size = math.ceil(len(kept) / _MOST_POINTS)
+    size = math.ceil(len(named) / _MOST_POINTS)
+    errors = _means([row.get(f"{key}_se") for row in named], size)
     return TrainingCurve(
         label,
-        _means([float(row["seconds"]) for row in kept], size),
-        _means([float(row[key]) for row in kept], size),
-        _means(errors, size) if any(errors) else None,
+        _means([row["seconds"] for row in named], size),
+        _means([row[key] for row in named], size),
+        errors if any(error > 0.0 for error in errors) else None,
     )
 
 
-def _means(values: list[float], size: int) -> list[float]:
-    """Return the means of groups of ``size`` neighbours, the last group perhaps smaller."""
+def _means(values: list[Any], size: int) -> list[float]:
+    """Return the means of groups of ``size`` neighbours, of those that are numbers; else NaN."""
     groups = (values[start : start + size] for start in range(0, len(values), size))
-    return [math.fsum(group) / len(group) for group in groups]
+    return [_mean([float(value) for value in group if is_number(value)]) for group in groups]
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
 
 
 def is_number(value: Any) -> TypeGuard[float]:

@@ -7,20 +7,16 @@ from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
-from markupsafe import Markup
 from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 
 from gfncore.report.histogram import draw_histogram
-from gfncore.report.page import in_both_sizes
+from gfncore.report.page import Chart, in_both_sizes
 from gfncore.report.scatter import draw_scatter
 from molgen.library import Library
 from molgen.writers import front_rows
 
-__all__ = ["Chart", "draw_agreement", "draw_distributions", "draw_fronts"]
-
-Chart = list[tuple[str, Markup]]
-"""A drawing for wide and one for narrow screens, each with its class of CSS."""
+__all__ = ["draw_agreement", "draw_distributions", "draw_fronts"]
 
 _POINTS_SHOWN = 1500
 _PROPERTIES: dict[str, Callable[[Chem.Mol], float]] = {

@@ -11,13 +11,14 @@ from markupsafe import Markup
 from rdkit import Chem
 
 from gfncore.report.page import (
+    citation_rows,
     curve_drawings,
     extra_rows,
     render_page,
     resource_rows,
     signed,
 )
-from molgen.citations import plain_text, references
+from molgen.citations import references
 from molgen.diversity import MODE_SIMILARITY, Modes, find_modes
 from molgen.library import Library
 from molgen.report.charts import draw_agreement, draw_distributions, draw_fronts
@@ -33,17 +34,16 @@ _FRONT_SHOWN = 8
 _FEWEST_EFFECTIVE_DRAWS = 100
 _LARGEST_ERROR = 0.1
 _CURVES = {
-    "top10_mean": "mean score of the ten best",
-    "mean_score": "mean score of molecules drawn",
-    "log_partition": "log partition function",
-    "ess": "effective sample size",
-    "n_modes": "modes found",
+    "best_score": "best score so far",
+    "n_modes": "modes among the molecules scored",
+    "log_partition": "log partition function (nats)",
+    "ess": "effective sample size (draws)",
     "oracle_calls": "molecules scored",
-    "log_z": "log partition function, learned",
-    "mean_log_reward": "mean log reward of molecules drawn",
-    "max_log_reward": "best log reward of a batch",
+    "mean_log_reward": "mean log reward of molecules drawn (nats)",
+    "log_z": "log partition function, learned (nats)",
     "loss": "training loss",
-    "state_loss": "training loss, replayed molecules",
+    "trajectories_per_second": "trajectories learned from per second",
+    "steps_per_second": "training steps per second",
 }
 _OBJECTIVE_WORDS = {
     "trajectory_balance": "trajectory balance",
@@ -104,9 +104,9 @@ def render_report(
         "curves": curve_drawings(training, _CURVES),
         "run": _run_rows(summary, facts),
         "extra": extra_rows(summary["extra"]),
-        "citations": [(r.use, plain_text(r), r.link) for r in references(facts.methods).values()],
+        "citations": citation_rows(references(facts.methods).values()),
     }
-    return render_page(Path(__file__).parent, values)
+    return render_page(Path(__file__).with_name("library.html.jinja"), values)
 
 
 def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:

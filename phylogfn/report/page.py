@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
-from gfncore.report.page import curve_drawings, extra_rows, render_page, resource_rows, signed
-from phylogfn.citations import plain_text, references
+from gfncore.report.page import (
+    citation_rows,
+    curve_drawings,
+    extra_rows,
+    percentage,
+    render_page,
+    resource_rows,
+    signed,
+)
+from phylogfn.citations import references
 from phylogfn.consensus import consensus_tree
 from phylogfn.diagnostics import (
     FEWEST_EFFECTIVE_DRAWS,
@@ -20,7 +27,7 @@ from phylogfn.diagnostics import (
     split_names,
 )
 from phylogfn.posterior import Posterior, SplitTable, split_table
-from phylogfn.report.tree_figure import draw_tree, support_class
+from phylogfn.report.tree_figure import support_class, tree_in_both_sizes
 from phylogfn.tree import canonical_newick, splits
 from phylogfn.writers import RunFacts
 
@@ -28,12 +35,15 @@ __all__ = ["render_report"]
 
 _TOPOLOGIES_SHOWN = 10
 _CLADES_SHOWN = 10
-_WIDE, _NARROW = 940, 350
 _CURVES = {
     "log_evidence": "log evidence (nats)",
-    "ess": "effective sample size",
+    "ess": "effective sample size (draws)",
+    "kl_known_to_sampler": "KL, known topologies to sampler (nats)",
+    "topologies": "topologies evaluated",
     "loss": "training loss, whole trees",
-    "state_loss": "training loss, known topologies",
+    "state_loss": "training loss, known topologies (nats)",
+    "trajectories_per_second": "trajectories learned from per second",
+    "steps_per_second": "training steps per second",
 }
 
 
@@ -71,10 +81,7 @@ def render_report(
         "name": Path(facts.alignment).name if facts.alignment != "-" else "standard input",
         "cards": _cards(posterior),
         "warnings": summary["warnings"],
-        "trees": [
-            (kind, Markup(draw_tree(root, posterior.names, width=width, title=description)))
-            for kind, width in (("wide", _WIDE), ("narrow", _NARROW))
-        ],
+        "tree": tree_in_both_sizes(root, posterior.names, title=description),
         "topologies": _topologies(posterior),
         "credible": _credible_sets(posterior),
         "clades": _uncertain_clades(table),
@@ -82,9 +89,9 @@ def render_report(
         "curves": curve_drawings(training, _CURVES),
         "run": _run_rows(summary, facts),
         "extra": extra_rows(summary["extra"]),
-        "citations": [(r.use, plain_text(r), r.link) for r in references(facts.methods).values()],
+        "citations": citation_rows(references(facts.methods).values()),
     }
-    return render_page(Path(__file__).parent, values)
+    return render_page(Path(__file__).with_name("posterior.html.jinja"), values)
 
 
 def _cards(posterior: Posterior) -> list[dict[str, str]]:
@@ -123,6 +130,7 @@ def _topologies(posterior: Posterior) -> list[dict[str, Any]]:
         {
             "rank": index + 1,
             "percent": 100 * float(posterior.topology_probabilities[index]),
+            "shown": percentage(float(posterior.topology_probabilities[index])),
             "cumulative": f"{100 * cumulative[index]:.1f}\u00a0%",
             "log_evidence": signed(float(posterior.topology_log_evidences[index]), 2),
             "distance": robinson_foulds_splits(held[0], held[index]),

@@ -8,35 +8,40 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from gfncore.report.histogram import draw_histogram
 from gfncore.report.page import (
+    Chart,
+    citation_rows,
     curve_drawings,
     extra_rows,
     in_both_sizes,
+    percentage,
     render_page,
     resource_rows,
     signed,
 )
-from phylogfn.citations import plain_text, references
+from phylogfn.citations import references
 from phylogfn.consensus import consensus_tree
 from phylogfn.diagnostics import PARETO_K_LIMIT, robinson_foulds_splits
 from phylogfn.parsimony_result import FEWEST_HITS, ParsimonyResult, TemperatureSample
 from phylogfn.parsimony_writers import ParsimonyFacts
 from phylogfn.posterior import SplitTable
-from phylogfn.report.tree_figure import draw_tree
+from phylogfn.report.tree_figure import tree_in_both_sizes
 from phylogfn.tree import Tree, splits
 
 __all__ = ["render_parsimony_report"]
 
 _TREES_SHOWN = 20
-_WIDE, _NARROW = 940, 350
 _CURVES = {
+    "log_partition": "log Z at the hardest temperature (nats)",
     "effective_share": "effective share of draws, lowest",
     "kl_known_to_sampler": "KL, known trees to sampler (nats)",
+    "trees": "trees known",
     "loss": "training loss, whole trees",
-    "state_loss": "training loss, known trees",
+    "state_loss": "training loss, known trees (nats)",
+    "trajectories_per_second": "trajectories learned from per second",
+    "steps_per_second": "training steps per second",
 }
 
 
@@ -66,10 +71,8 @@ def render_parsimony_report(
     training : Path, optional
         ``train.jsonl``; the report does without if it is missing.
     """
-    here = Path(__file__).parent
     values = {
         "program": "phylogfn",
-        "tree_style": Markup((here / "tree.css").read_text(encoding="utf-8")),
         "s": summary,
         "name": Path(facts.alignment).name if facts.alignment != "-" else "standard input",
         "cards": _cards(result, facts),
@@ -83,9 +86,9 @@ def render_parsimony_report(
         "curves": curve_drawings(training, _CURVES),
         "run": _run_rows(result, facts, summary),
         "extra": extra_rows(summary["extra"]),
-        "citations": [(r.use, plain_text(r), r.link) for r in references(facts.methods).values()],
+        "citations": citation_rows(references(facts.methods).values()),
     }
-    return render_page(here / "parsimony", values)
+    return render_page(Path(__file__).with_name("parsimony.html.jinja"), values)
 
 
 def _steps(value: float) -> str:
@@ -120,35 +123,31 @@ def _cards(result: ParsimonyResult, facts: ParsimonyFacts) -> list[dict[str, str
 
 
 def _consensus(result: ParsimonyResult, table: SplitTable) -> list[dict[str, Any]]:
-    drawn = []
-    for label, strict in (("Strict consensus", True), ("Majority-rule consensus", False)):
-        tree = consensus_tree(table, strict=strict)
+    """Return the consensus trees; of one best tree, that tree."""
+    if result.n_best == 1:
+        return [_consensus_tree(result, table, "Most parsimonious tree", strict=True)]
+    return [
+        _consensus_tree(result, table, "Strict consensus", strict=True),
+        _consensus_tree(result, table, "Majority-rule consensus", strict=False),
+    ]
+
+
+def _consensus_tree(
+    result: ParsimonyResult, table: SplitTable, label: str, *, strict: bool
+) -> dict[str, Any]:
+    tree = consensus_tree(table, strict=strict)
+    resolved = sum(support is not None for support in tree.supports)
+    title = f"{label} of {result.n_taxa} taxa"
+    if result.n_best > 1:
         title = f"{label} of {result.n_best} most parsimonious trees of {result.n_taxa} taxa"
-        drawings = [
-            (
-                kind,
-                Markup(
-                    draw_tree(
-                        tree,
-                        result.names,
-                        width=width,
-                        title=title,
-                        support="share of the best trees",
-                        scale_bar=False,
-                    )
-                ),
-            )
-            for kind, width in (("wide", _WIDE), ("narrow", _NARROW))
-        ]
-        resolved = sum(support is not None for support in tree.supports)
-        drawn.append(
-            {
-                "label": label,
-                "drawings": drawings,
-                "resolved": f"{resolved} of {max(result.n_taxa - 3, 0)} inner branches",
-            }
-        )
-    return drawn
+    return {
+        "label": label,
+        "shares": not strict,
+        "resolved": f"{resolved} of {max(result.n_taxa - 3, 0)} inner branches",
+        **tree_in_both_sizes(
+            tree, result.names, title=title, support="share of the best trees", scale_bar=False
+        ),
+    }
 
 
 def _trees(result: ParsimonyResult, newicks: Sequence[str]) -> list[dict[str, Any]]:
@@ -161,7 +160,7 @@ def _trees(result: ParsimonyResult, newicks: Sequence[str]) -> list[dict[str, An
             "best": row < result.n_best,
             "distance": robinson_foulds_splits(held[0], held[row]),
             "probabilities": [
-                f"{100 * float(sample.probabilities[row]):.2f}\u00a0%" for sample in result.samples
+                percentage(float(sample.probabilities[row])) for sample in result.samples
             ],
             "newick": newicks[row],
         }
@@ -181,7 +180,7 @@ def _sample_row(sample: TemperatureSample) -> dict[str, str]:
     }
 
 
-def _histogram(result: ParsimonyResult, sample: TemperatureSample) -> list[tuple[str, Markup]]:
+def _histogram(result: ParsimonyResult, sample: TemperatureSample) -> Chart:
     values = np.repeat(result.scores, sample.counts).tolist()
     whole = all(float(score).is_integer() for score in result.scores)
 

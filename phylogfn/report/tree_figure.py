@@ -7,17 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
+
+from markupsafe import Markup
 
 from gfncore.report.axes import nice_step
 from phylogfn.consensus import ConsensusTree
 from phylogfn.midpoint import root_at_midpoint
 
-__all__ = ["draw_tree", "support_class"]
+__all__ = ["draw_tree", "support_class", "tree_in_both_sizes"]
 
-_ROW = 21.0
-_FONT = 13.0
-_CHARACTER = 6.9
+_SIZES = (("wide", 940), ("narrow", 350))  # class of CSS, pixels
+_ROW, _CLOSE_ROW = 21.0, 17.0
+_CLOSE_FROM = 60  # taxa from which rows are closer
+_FONT, _CLOSE_FONT = 13.0, 12.0
+_CHARACTER = 6.9  # the width that names have at most, on average
 _MARGIN = 14.0
+_SUPPORT_HEIGHT = 9.0
+_DIGIT = 6.6
 
 _Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -42,43 +49,72 @@ def draw_tree(
     width : int
         Width in pixels; the height follows from the number of taxa.
     title : str
-        What assistive programs read.
+        What the picture is, for assistive programs.
     support : str
         What the numbers at clades are called.
     scale_bar : bool
         Draw one; a tree without branch lengths needs none.
     """
+    described = _words(tree, len(names), support)
     tree = root_at_midpoint(tree)
+    row, font = (_CLOSE_ROW, _CLOSE_FONT) if len(names) >= _CLOSE_FROM else (_ROW, _FONT)
     longest = max(8, int(width * 0.42 / _CHARACTER))
     name_width = min(max(len(name) for name in names), longest) * _CHARACTER + 12
     depths = _depths(tree)
     depth = max(depths) or 1.0
     scale = max(width - name_width - 2 * _MARGIN, 60.0) / depth
     x = [_MARGIN + scale * value for value in depths]
-    y = _heights(tree)
+    y = _heights(tree, row)
     name_x = _MARGIN + scale * depth + 12.0
     leaves = [(node, taxon) for node, taxon in enumerate(tree.taxon) if taxon is not None]
-    leaders = [
-        f'<path d="M{x[node] + 3:.1f} {y[node]:.1f}H{name_x - 4:.1f}"/>'
+    leaders = "".join(
+        f"M{x[node] + 3:.1f} {y[node]:.1f}H{name_x - 4:.1f}"
         for node, _ in leaves
         if name_x - x[node] > 10
-    ]
+    )
     labels = [_name(names[taxon], longest, name_x, y[node]) for node, taxon in leaves]
-    marks = _marks(_shown_supports(tree), x, y, support)
-    height = (len(names) + 1) * _ROW + 36
+    marks = _marks(_shown_supports(tree), x, y, support, name_x - 3)
+    bottom = (len(names) + 1) * row
+    height = bottom + (36 if scale_bar else 0)
     return "".join(
         [
-            f'<svg class="tree" role="img" aria-label="{escape(title)}" width="{width}" '
+            f'<svg class="tree{" tall" if len(names) > _CLOSE_FROM else ""}" role="img" '
+            f'aria-label="{escape(title)}" width="{width}" '
             f'height="{height:.0f}" viewBox="0 0 {width} {height:.0f}" '
-            f'xmlns="http://www.w3.org/2000/svg" font-size="{_FONT:g}">',
-            f"<title>{escape(title)}</title>",
-            f'<g class="leader">{"".join(leaders)}</g>',
-            f'<g class="branch">{"".join(_branches(tree, x, y))}</g>',
+            f'xmlns="http://www.w3.org/2000/svg" font-size="{font:g}">',
+            f"<title>{escape(title)}</title><desc>{escape(described)}</desc>",
+            f'<path class="leader" d="{leaders}"/>' if leaders else "",
+            f'<path class="branch" d="{_branches(tree, x, y)}"/>',
             "".join(marks),
             f'<g class="taxon">{"".join(labels)}</g>',
-            _scale_bar(depth, scale, len(names)) if scale_bar else "",
+            _scale_bar(depth, scale, bottom + 8) if scale_bar else "",
             "</svg>",
         ]
+    )
+
+
+def tree_in_both_sizes(tree: ConsensusTree, names: Sequence[str], **more: Any) -> dict[str, Any]:
+    """Return the drawings for wide and for narrow screens, ``chart``, see :func:`draw_tree`.
+
+    Beside them ``crowded`` says whether some clade has no room for its number.
+    """
+    drawings = [(kind, draw_tree(tree, names, width=width, **more)) for kind, width in _SIZES]
+    return {
+        "chart": [(kind, Markup(svg)) for kind, svg in drawings],
+        "crowded": any('class="open ' in svg for _, svg in drawings),
+    }
+
+
+def _words(tree: ConsensusTree, n_taxa: int, support: str) -> str:
+    """What the picture shows, for those who do not see it."""
+    supports = [value for value in tree.supports if value is not None]
+    words = f"{n_taxa} taxa; {len(supports)} of {max(n_taxa - 3, 0)} inner branches are resolved"
+    if not supports:
+        return f"{words}."
+    strong = sum(support_class(value) == "s3" for value in supports)
+    return (
+        f"{words}, {strong} of them with a {support} of 0.95 or more; the lowest is "
+        f"{min(supports):.2f}."
     )
 
 
@@ -96,30 +132,32 @@ def _depths(tree: ConsensusTree) -> list[float]:
     return depths
 
 
-def _heights(tree: ConsensusTree) -> list[float]:
+def _heights(tree: ConsensusTree, row: float) -> list[float]:
     """Return y of each node in pixels: leaves in rows, others amid their outer children."""
     children = tree.children()
-    heights, row = [0.0] * len(tree), 0
+    heights, leaves = [0.0] * len(tree), 0
     for node, taxon in enumerate(tree.taxon):
         if taxon is not None:
-            row += 1
-            heights[node] = row * _ROW
+            leaves += 1
+            heights[node] = leaves * row
     for node in range(len(tree) - 1, -1, -1):
         if children[node]:
             heights[node] = (heights[children[node][0]] + heights[children[node][-1]]) / 2
     return heights
 
 
-def _branches(tree: ConsensusTree, x: list[float], y: list[float]) -> list[str]:
-    paths = [
-        f'<path d="M{x[above]:.1f} {y[node]:.1f}H{x[node]:.1f}"/>'
+def _branches(tree: ConsensusTree, x: list[float], y: list[float]) -> str:
+    """Return all branches as one path: a browser opens one faster than hundreds."""
+    pieces = [
+        f"M{x[above]:.1f} {y[node]:.1f}H{x[node]:.1f}"
         for node, above in enumerate(tree.parent[1:], 1)
     ]
-    for node, children in enumerate(tree.children()):
-        if children:
-            low, high = y[children[0]], y[children[-1]]
-            paths.append(f'<path d="M{x[node]:.1f} {low:.1f}V{high:.1f}"/>')
-    return paths
+    pieces += [
+        f"M{x[node]:.1f} {y[children[0]]:.1f}V{y[children[-1]]:.1f}"
+        for node, children in enumerate(tree.children())
+        if children
+    ]
+    return "".join(pieces)
 
 
 def _shown_supports(tree: ConsensusTree) -> list[tuple[int, float]]:
@@ -132,50 +170,62 @@ def _shown_supports(tree: ConsensusTree) -> list[tuple[int, float]]:
 
 
 def _marks(
-    supports: list[tuple[int, float]], x: list[float], y: list[float], called: str
+    supports: list[tuple[int, float]], x: list[float], y: list[float], called: str, right: float
 ) -> list[str]:
     """Return the dots and the numbers of clades; certain clades have the dot alone.
 
-    A number stands above its branch, or where else near its dot it hides no other.
+    A number stands above its branch, or where else near its dot it hides no other dot; where each
+    place is taken by another number or lies beyond `right`, the dot is drawn open instead.
     """
-    taken: dict[int, list[_Box]] = {}  # by the row in which the middle of a box lies
+    dots: _Boxes = {}
+    numbers: _Boxes = {}
     for node, _ in supports:
-        _take(taken, (x[node] - 4, y[node] - 4, x[node] + 4, y[node] + 4))
+        _take(dots, (x[node] - 4, y[node] - 4, x[node] + 4, y[node] + 4))
     pieces = []
     for node, support in supports:
-        kind = support_class(support)
+        kind, number = support_class(support), ""
+        if support < 0.9995:
+            text = (f"{support:.3f}" if support >= 0.995 else f"{support:.2f}").removeprefix("0")
+            places = _places(x[node], y[node], _DIGIT * len(text) - 2)
+            free = [box for box in places if box[2] <= right and not _hidden(numbers, box)]
+            if free:
+                box = min(free, key=lambda box: _hidden(dots, box))
+                _take(numbers, box)
+                number = (
+                    f'<text class="support {kind}" x="{box[0]:.1f}" y="{box[3] - 0.5:.1f}">'
+                    f"{text}</text>"
+                )
+            else:
+                kind = f"open {kind}"
         pieces.append(
             f'<circle class="{kind}" cx="{x[node]:.1f}" cy="{y[node]:.1f}" r="3.6">'
-            f"<title>{called} {support:.4f}</title></circle>"
+            f"<title>{called} {support:.4f}</title></circle>{number}"
         )
-        if support >= 0.9995:
-            continue
-        text = (f"{support:.3f}" if support >= 0.995 else f"{support:.2f}").removeprefix("0")
-        width = 6.6 * len(text) - 2
-        left = max(x[node] - 6 - width, 0.0)
-        places = [
-            (left, y[node] - 4),
-            (left, y[node] + 12),
-            (x[node] + 6, y[node] - 4),
-            (x[node] + 6, y[node] + 12),
-        ]
-        boxes = [(u, v - 8.5, u + width, v + 0.5) for u, v in places]
-        chosen = min(range(4), key=[_hidden(taken, box) for box in boxes].__getitem__)
-        _take(taken, boxes[chosen])
-        u, v = places[chosen]
-        pieces.append(f'<text class="support {kind}" x="{u:.1f}" y="{v:.1f}">{text}</text>')
     return pieces
 
 
+def _places(x: float, y: float, width: float) -> list[_Box]:
+    """Return where the number of a node may stand: before or after it, above or below."""
+    left = max(x - 6 - width, 0.0)
+    return [
+        (u, v - _SUPPORT_HEIGHT + 0.5, u + width, v + 0.5)
+        for u in (left, x + 6)
+        for v in (y - 4, y + 12)
+    ]
+
+
+_Boxes = dict[int, list[_Box]]  # by the row of pixels in which their middle lies
+
+
 def _row(box: _Box) -> int:
-    return int((box[1] + box[3]) / 2 // _ROW)
+    return int((box[1] + box[3]) / 2 // _CLOSE_ROW)
 
 
-def _take(taken: dict[int, list[_Box]], box: _Box) -> None:
+def _take(taken: _Boxes, box: _Box) -> None:
     taken.setdefault(_row(box), []).append(box)
 
 
-def _hidden(taken: dict[int, list[_Box]], box: _Box) -> float:
+def _hidden(taken: _Boxes, box: _Box) -> float:
     """Return the area that a box would hide of those there; boxes are less than a row high."""
     rows = range(_row(box) - 1, _row(box) + 2)
     return sum(_overlap(box, other) for row in rows for other in taken.get(row, ()))
@@ -195,9 +245,9 @@ def _name(name: str, longest: int, x: float, y: float) -> str:
     return f'<text x="{x:.1f}" y="{y + 4.4:.1f}">{title}{escape(shown)}</text>'
 
 
-def _scale_bar(depth: float, scale: float, n_taxa: int) -> str:
+def _scale_bar(depth: float, scale: float, y: float) -> str:
     step = nice_step(depth, 5)
-    x, y = _MARGIN, (n_taxa + 1) * _ROW + 8
+    x = _MARGIN
     x_end = x + step * scale
     return (
         f'<g class="scale"><path d="M{x:.1f} {y - 4:.1f}v8M{x:.1f} {y:.1f}H{x_end:.1f}M{x_end:.1f} '
