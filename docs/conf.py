@@ -16,15 +16,13 @@ release = version = __version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
     "numpydoc",
     "sphinx_copybutton",
-    "cyclopts.ext.sphinx",
+    "generated_pages",
     "example_runs",
 ]
-exclude_patterns = ["_templates", "_static", "_extensions", "pictures"]
+exclude_patterns = ["_static", "_extensions", "pictures"]
 nitpicky = True
-templates_path = ["_templates"]
 
 # Pages
 myst_enable_extensions = ["deflist", "colon_fence", "attrs_inline"]
@@ -34,12 +32,15 @@ myst_heading_anchors = 3
 examples_folder = str(HERE.parent / "build" / "docs" / "examples")
 
 # Reference: docstrings say types in words, with shapes; annotations would only repeat them.
-autosummary_generate = True
-autosummary_ignore_module_all = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
+nitpick_ignore_regex = [
+    # what the annotated types of settings are made of
+    ("py:class", r"pydantic\..*"),
+    ("py:class", r"gfncore\.configuration\._check_.*"),
+]
 
 # Looks
 html_theme = "furo"
