@@ -25,7 +25,21 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 
-def open_executor() -> ClientExecutor:
+class ClusterExecutor(ClientExecutor):
+    """Dask's executor; the end of it is the end of the connection and of own processes."""
+
+    def __init__(self, client: Client) -> None:
+        # pure=False: a call that is sent again after the death of a worker must run again
+        super().__init__(client, pure=False)
+        self.client = client
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Close the connection; molgen calls this when it has scored what it wanted."""
+        super().shutdown(wait)
+        self.client.close()
+
+
+def open_executor() -> ClusterExecutor:
     """Connect to the cluster; molgen calls this once, when it has molecules to score."""
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     if address:
@@ -34,8 +48,7 @@ def open_executor() -> ClientExecutor:
         # Dask would run the calls of a worker that died again by itself; so molgen counts them
         dask.config.set({"distributed.scheduler.allowed-failures": 0})
         client = Client(n_workers=2, threads_per_worker=1, dashboard_address=None)
-    # pure=False: a call that is sent again after the death of a worker must run again
-    return client.get_executor(pure=False)
+    return ClusterExecutor(client)
 
 
 def strain(smiles: Sequence[str]) -> list[float | None]:
