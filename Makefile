@@ -28,7 +28,6 @@ TORCH_ARGS ?=
 PYTEST_ARGS ?=
 VERIFY ?= verification
 DEMO_BUDGET ?= 90s
-SMALLEST := data/primates.fasta --budget 10s --seeds 1
 
 .PHONY: help install demo demo-molecules test check verify benchmarks clean-caches clean
 .DEFAULT_GOAL := help
@@ -95,22 +94,38 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
-benchmarks: $(STAMP)
-	$(BIN)/python -m benchmarks.phylogfn.likelihood --quick
-	$(BIN)/python -m benchmarks.phylogfn.parsimony data/primates.fasta --quick
-	$(BIN)/python -m benchmarks.phylogfn.ccd_control $(SMALLEST)
-	$(BIN)/python -m benchmarks.phylogfn.evidence $(SMALLEST)
-	$(BIN)/python -m benchmarks.phylogfn.training data/primates.fasta --quick
-	@if command -v mb >/dev/null; then \
-	  $(BIN)/python -m benchmarks.phylogfn.mrbayes_control $(SMALLEST); \
-	else echo "mb is not installed: the MrBayes control is left out"; fi
-	$(BIN)/python -m benchmarks.gfncore.symmetry --quick
-	$(BIN)/python -m benchmarks.molgen.scoring --quick
-	$(BIN)/python -m benchmarks.molgen.exact --max-atoms 2 --seeds 1 --budget 2s --draws 1000 --symmetry merged
-	$(BIN)/python -m benchmarks.molgen.graph_space --nodes 3 --budget 2s --steps 20 --draws 1000
-	$(BIN)/python -m benchmarks.molgen.order_preserving --max-atoms 3 --steps 10 --draws 20 --seeds 1
-	$(BIN)/python -m benchmarks.molgen.training --quick
-	$(BIN)/python -m benchmarks.molgen.druglike --quick
+# One target each, so that `make -j2 benchmarks` runs two at a time.
+BENCHMARKS := phylogfn.likelihood phylogfn.parsimony phylogfn.ccd_control phylogfn.evidence \
+  phylogfn.training phylogfn.mrbayes_control gfncore.symmetry molgen.scoring molgen.exact \
+  molgen.graph_space molgen.order_preserving molgen.training molgen.sampling molgen.druglike
+ifeq (,$(shell command -v mb))
+BENCHMARKS := $(filter-out phylogfn.mrbayes_control,$(BENCHMARKS))
+endif
+BENCHMARK_TARGETS := $(addprefix benchmark-,$(BENCHMARKS))
+benchmark-%: SIZE = --quick
+benchmark-phylogfn.parsimony: SIZE = data/primates.fasta --quick
+benchmark-phylogfn.ccd_control: SIZE = data/primates.fasta --budget 10s --seeds 1
+benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 10s --seeds 1
+benchmark-phylogfn.training: SIZE = data/primates.fasta --quick
+benchmark-phylogfn.mrbayes_control: SIZE = data/primates.fasta --budget 10s --seeds 1
+benchmark-molgen.exact: SIZE = --max-atoms 2 --seeds 1 --budget 2s --draws 1000 --symmetry merged
+benchmark-molgen.graph_space: SIZE = --nodes 3 --budget 2s --steps 20 --draws 1000
+benchmark-molgen.order_preserving: SIZE = --max-atoms 3 --steps 10 --draws 20 --seeds 1
+
+benchmarks: $(BENCHMARK_TARGETS)
+	@command -v mb >/dev/null || echo "mb is not installed: the MrBayes control is left out"
+
+.PHONY: $(BENCHMARK_TARGETS)
+$(BENCHMARK_TARGETS): benchmark-%: $(STAMP)
+	$(BIN)/python -m benchmarks.$* $(SIZE)
+
+benchmarks: benchmark-phylogfn.paper_measures
+.PHONY: benchmark-phylogfn.paper_measures
+benchmark-phylogfn.paper_measures: $(STAMP)
+	$(BIN)/phylogfn sample data/primates.fasta --environment merging --budget 8s --seed 1 \
+	  -o build/paper-measures --force --quiet
+	$(BIN)/python -m benchmarks.phylogfn.paper_measures build/paper-measures --weights 64 \
+	  --repeats 2 --trees 50
 
 clean-caches:
 	find phylogfn molgen gfncore -path '*/__pycache__/*' \( -name '*.nbi' -o -name '*.nbc' \) -delete
