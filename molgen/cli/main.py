@@ -13,6 +13,7 @@ from molgen.cli.fragments import fragments
 from molgen.cli.rewards import rewards
 from molgen.cli.sample import sample
 from molgen.cli.score import score
+from molgen.cli.workflow import app as workflow
 
 __all__ = ["main"]
 
@@ -28,6 +29,7 @@ molgen score molecules.smi --reward qed > scores.csv
 molgen exact -o check --max-atoms 5
 molgen rewards
 molgen fragments actives.smi -o my-fragments.smi
+molgen workflow init molecules
 ```
 
 `molgen COMMAND --help` explains a command.
@@ -36,7 +38,8 @@ molgen fragments actives.smi -o my-fragments.smi
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: see :func:`gfncore.command_line.run_app`."""
-    app = build_app("molgen", _HELP, (sample, score, exact, rewards, fragments, data, cite))
+    commands = (sample, score, exact, rewards, fragments, data, workflow, cite)
+    app = build_app("molgen", _HELP, commands)
     return run_app("molgen", app, arguments)
 
 

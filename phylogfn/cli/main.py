@@ -13,6 +13,7 @@ from phylogfn.cli.data import app as data
 from phylogfn.cli.likelihood import likelihood
 from phylogfn.cli.parsimony import parsimony
 from phylogfn.cli.sample import sample
+from phylogfn.cli.workflow import app as workflow
 
 __all__ = ["main"]
 
@@ -29,13 +30,14 @@ phylogfn likelihood primates.fasta out/trees.nwk
 phylogfn compare out/trees.nwk mrbayes.run1.t
 phylogfn consensus out/trees.nwk
 phylogfn data copy primates.fasta
+phylogfn workflow init phylogeny
 ```
 
 `phylogfn COMMAND --help` explains a command.
 """
 
 
-COMMANDS = (sample, parsimony, likelihood, compare, consensus, data, cite)
+COMMANDS = (sample, parsimony, likelihood, compare, consensus, data, workflow, cite)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
