@@ -1,0 +1,113 @@
+# What all rules share: settings and table, checked; names of files; resources.
+
+import re
+from pathlib import Path
+
+import pandas as pd
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+validate(config, "../schemas/config.schema.yaml")
+
+
+def read_alignments(path):
+    """The table of alignments, by name; what is wrong in it is said with its row."""
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, comment="#", skip_blank_lines=True)
+    except (OSError, ValueError) as problem:
+        raise WorkflowError(f"{path}: {problem}")
+    table = table.apply(lambda column: column.str.strip()).replace("", None)
+    table = table.astype(object).where(table.notna(), None)
+    for number, row in enumerate(table.to_dict("records"), 1):
+        row = {key: value for key, value in row.items() if value is not None}
+        try:
+            validate(row, "../schemas/alignments.schema.yaml")
+        except WorkflowError as problem:
+            raise WorkflowError(f"{path}: row {number} of the table: {problem}")
+        if not Path(row["path"]).is_file():
+            raise WorkflowError(
+                f"{path}: row {number}, alignment {row['alignment']}: there is no file "
+                f"{row['path']} (paths are relative to {Path.cwd()})"
+            )
+    if table.empty:
+        raise WorkflowError(f"{path}: holds no alignment")
+    double = table["alignment"][table["alignment"].duplicated()]
+    if len(double):
+        raise WorkflowError(f"{path}: the name {double.iloc[0]} stands there twice")
+    return table.set_index("alignment").to_dict("index")
+
+
+def directory_of(model):
+    """A model as the name of a directory: HKY85{2.1}+G4 is HKY85_2.1_+G4."""
+    return re.sub(r"[^A-Za-z0-9.+-]", "_", model)
+
+
+def models_of(alignment):
+    """The models of an alignment by the names of their directories."""
+    own = (ALIGNMENTS[alignment].get("models") or "").split()
+    models = {directory_of(model): model for model in own or config["models"]}
+    if len(models) < len(own or config["models"]):
+        raise WorkflowError(f"models of {alignment}: two of them are the same")
+    return models
+
+
+ALIGNMENTS = read_alignments(config["alignments"])
+MODELS = {alignment: models_of(alignment) for alignment in ALIGNMENTS}
+SEEDS = list(dict.fromkeys(config["seeds"]))
+PAIRS = [(alignment, model) for alignment in ALIGNMENTS for model in MODELS[alignment]]
+RUN = "results/{alignment}/{model}/seed{seed}"
+TREES = {"topologies": "topologies.tsv", "draws": "trees.nwk"}[config["compare"]["trees"]]
+
+
+wildcard_constraints:
+    alignment="|".join(map(re.escape, ALIGNMENTS)),
+    model="|".join(sorted({re.escape(model) for _, model in PAIRS})),
+    seed=r"\d+",
+
+
+def runs(names):
+    """Files of each alignment and model."""
+    return [f"results/{alignment}/{model}/{name}" for alignment, model in PAIRS for name in names]
+
+
+def seeds_of(name):
+    """Input function: a file of each seed of an alignment and model."""
+    return lambda wildcards: expand(f"{RUN}/{name}", seed=SEEDS, **wildcards)
+
+
+def alignment_file(wildcards):
+    """Input function: the alignment."""
+    return ALIGNMENTS[wildcards.alignment]["path"]
+
+
+def sample_options(wildcards):
+    """Options of a run that cannot change while it is resumed."""
+    settings, row = config["sample"], ALIGNMENTS[wildcards.alignment]
+    options = {
+        "--model": MODELS[wildcards.alignment][wildcards.model],
+        "--seed": wildcards.seed,
+        "--branch-prior": settings["branch_prior"],
+        "--environment": settings["environment"],
+        "--data-type": row.get("data_type"),
+        "--format": row.get("format"),
+    }
+    return [word for name, value in options.items() if value for word in (name, str(value))]
+
+
+def budget_of(wildcards):
+    """Wall-clock time of a run, as its row of the table or the settings have it."""
+    return ALIGNMENTS[wildcards.alignment].get("budget") or config["sample"]["budget"]
+
+
+def minutes_of_run(wildcards, attempt):
+    """Time to ask a cluster for: start, final draws and writing come on top of the budget."""
+    seconds = sum(
+        float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
+        for number, unit in re.findall(r"([0-9.]+)([smhd])", budget_of(wildcards))
+    )
+    return int((1.5 * seconds / 60 + 15) * attempt)
+
+
+def memory_of_run(wildcards, attempt):
+    """Memory of a run in MB, more with each attempt."""
+    return config["resources"]["mem_mb"] * attempt

@@ -1,0 +1,52 @@
+# The posterior of one alignment under one model, from one seed.
+
+
+# A run that was interrupted (killed, out of memory or time) left its checkpoint, which is none of
+# the outputs and so stays: the next attempt goes on from there. It starts anew when the alignment
+# or a setting that must not change is no longer what the run began with.
+rule sample:
+    input:
+        alignment_file,
+    output:
+        summary=f"{RUN}/summary.json",
+        topologies=f"{RUN}/topologies.tsv",
+        trees=f"{RUN}/trees.nwk",
+        tree=f"{RUN}/consensus.con.tre",
+        provenance=f"{RUN}/provenance.json",
+        page=report(
+            f"{RUN}/report.html",
+            caption="../report/run.rst",
+            category="Runs",
+            subcategory="{alignment}",
+            labels={"model": "{model}", "seed": "{seed}", "file": "report"},
+        ),
+    log:
+        "logs/sample/{alignment}/{model}/seed{seed}.log",
+    benchmark:
+        "benchmarks/sample/{alignment}/{model}/seed{seed}.tsv"
+    params:
+        run=subpath(output.summary, parent=True),
+        fixed=sample_options,
+        budget=budget_of,
+        samples=config["sample"]["samples"],
+        device=config["sample"]["device"],
+    threads: config["resources"]["threads"]
+    resources:
+        mem_mb=memory_of_run,
+        runtime=minutes_of_run,
+        gpu=1 if config["sample"]["device"] == "cuda" else 0,
+    retries: config["resources"]["retries"]
+    conda:
+        "../envs/phylogfn.yaml"
+    shell:
+        """
+        exec > {log} 2>&1
+        began_with={params.run}/workflow.inputs
+        {{ cksum {input:q}; echo {params.fixed:q}; }} > $began_with.new
+        if [ -f {params.run}/run.toml ] && cmp -s $began_with $began_with.new
+        then how=--resume; else how=--force; fi
+        mv $began_with.new $began_with
+        phylogfn sample {input:q} --output {params.run} {params.fixed:q} \
+            --budget {params.budget:q} --samples {params.samples} \
+            --device {params.device} --threads {threads} $how
+        """

@@ -1,0 +1,123 @@
+"""What MultiQC shows of the runs: two tables as its custom content, found by their file names."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+PARENT = {
+    "parent_id": "phylogfn",
+    "parent_name": "phylogfn",
+    "parent_description": "Posteriors over phylogenetic trees and the evidence of their models.",
+}
+RUN_COLUMNS = {
+    "log_evidence": {"title": "Log evidence", "description": "nats", "format": "{:,.2f}"},
+    "log_evidence_se": {
+        "title": "Standard error",
+        "description": "of the log evidence, nats",
+        "format": "{:,.3f}",
+        "scale": "OrRd",
+    },
+    "ess": {
+        "title": "Effective draws",
+        "description": "Weighted draws in independent ones",
+        "format": "{:,.0f}",
+        "scale": "Greens",
+    },
+    "pareto_k": {
+        "title": "Pareto k",
+        "description": "Tail of the weights; below 0.7 the errors can be believed",
+        "format": "{:,.2f}",
+        "scale": "OrRd",
+    },
+    "n_topologies": {"title": "Topologies", "format": "{:,.0f}", "scale": "Blues"},
+    "wall_seconds": {"title": "Time", "suffix": " s", "format": "{:,.0f}", "scale": "Purples"},
+    "memory": {"title": "Memory", "suffix": " MiB", "format": "{:,.0f}", "scale": "Purples"},
+}
+EVIDENCE_COLUMNS = {
+    "log_evidence": {"title": "Log evidence", "description": "nats", "format": "{:,.2f}"},
+    "log_evidence_se": RUN_COLUMNS["log_evidence_se"],
+    "log_bayes_factor": {
+        "title": "Log Bayes factor",
+        "description": "against the best model of the alignment, nats",
+        "format": "{:,.2f}",
+        "scale": "RdYlGn",
+    },
+    "asdsf": {
+        "title": "ASDSF",
+        "description": "Average standard deviation of split frequencies between seeds",
+        "format": "{:,.4f}",
+        "scale": "OrRd",
+    },
+    "rf_consensus": {
+        "title": "RF",
+        "description": "Largest Robinson-Foulds distance between consensus trees of seeds",
+        "format": "{:,.0f}",
+        "scale": "OrRd",
+    },
+}
+
+
+def content(
+    identity: str, name: str, description: str, columns: dict[str, dict], rows: dict[str, dict]
+) -> str:
+    """Return the text of a file of custom content; figures that are not known are left out."""
+    data = {
+        sample: {key: row[key] for key in columns if pd.notna(row[key])}
+        for sample, row in rows.items()
+    }
+    return json.dumps(
+        {
+            "id": identity,
+            **PARENT,
+            "section_name": name,
+            "description": description,
+            "plot_type": "table",
+            "pconfig": {"id": f"{identity}_table", "title": name, "no_violin": True},
+            "headers": columns,
+            "data": data,
+        },
+        indent=2,
+    )
+
+
+def main(snakemake: Any) -> None:
+    """Write both files."""
+    names = {"alignment": str, "directory": str}
+    runs = pd.read_csv(snakemake.input.runs, sep="\t", dtype=names)
+    runs["memory"] = runs["peak_memory_bytes"] / 2**20
+    evidence = pd.read_csv(snakemake.input.evidence, sep="\t", dtype=names)
+    files = {
+        snakemake.output.runs: content(
+            "phylogfn_runs",
+            "Runs of phylogfn",
+            "Each run of <code>phylogfn sample</code>: an alignment, a model, a seed.",
+            RUN_COLUMNS,
+            {
+                f"{row['alignment']} {row['directory']} seed {row['seed']}": row
+                for row in runs.to_dict("records")
+            },
+        ),
+        snakemake.output.evidence: content(
+            "phylogfn_evidence",
+            "Evidence of models",
+            "Seeds combined. Free parameters of a model were held at their maximum: its evidence "
+            "is too high beside that of a model with fewer.",
+            EVIDENCE_COLUMNS,
+            {
+                f"{row['alignment']} {row['directory']}": row
+                for row in evidence.to_dict("records")
+            },
+        ),
+    }
+    for path, text in files.items():
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+if "snakemake" in globals():
+    sys.stderr = open(globals()["snakemake"].log[0], "w", buffering=1, encoding="utf-8")
+    main(globals()["snakemake"])
