@@ -267,13 +267,16 @@ def _run_block(block: Block, folder: Path, smallest: str | None) -> Outcome:
     return outcome
 
 
-def _is_missing(program: str) -> bool:
-    """Whether a program, or with ``python:NAME`` a Python package, is not there."""
-    kind, _, name = program.rpartition(":")
+def _is_missing(needed: str) -> bool:
+    """Whether a program, a Python package (``python:NAME``) or one of R (``R:NAME``) is lacking."""
+    kind, _, name = needed.rpartition(":")
     if kind == "python":
-        code = f"from importlib.util import find_spec; raise SystemExit(find_spec({name!r}) is None)"
+        code = f"from importlib.util import find_spec; raise SystemExit(not find_spec({name!r}))"
         return subprocess.run([sys.executable, "-c", code], check=False).returncode != 0
-    return shutil.which(program) is None and not (Path(sys.executable).parent / program).exists()
+    if kind == "R":
+        code = f"quit(status = !requireNamespace({name!r}, quietly = TRUE))"
+        return _is_missing("Rscript") or subprocess.run(["Rscript", "-e", code], check=False).returncode != 0
+    return shutil.which(needed) is None and not (Path(sys.executable).parent / needed).exists()
 
 
 def failure(block: Block, outcome: Outcome) -> str | None:
