@@ -30,6 +30,8 @@ __all__ = [
     "ManyObjectives",
     "ManyRepresentations",
     "States",
+    "ValueQueries",
+    "ValuedActions",
     "representation_keys",
 ]
 
@@ -144,6 +146,36 @@ class Actions:
 
 
 @dataclass(frozen=True)
+class ValueQueries:
+    """Actions of a batch of graphs whose values are to be scored or drawn; see `ValuedActions`.
+
+    Attributes
+    ----------
+    action : Tensor, shape(Q,), dtype=int64
+        Row in the batch's list of actions.
+    features : Tensor, shape(Q, 2, F), dtype=float32
+        Of each value; the first two are place and log spread of its logarithm.
+    present : Tensor, shape(Q, 2), dtype=bool
+        Which values the action has.
+    values : Tensor, shape(Q, 2), dtype=float64, optional
+        What is to be scored. None: they are drawn.
+    noise : Tensor, shape(Q, 2, 2), dtype=float64, optional
+        Uniform numbers to draw from.
+    """
+
+    action: torch.Tensor
+    features: torch.Tensor
+    present: torch.Tensor
+    values: torch.Tensor | None = None
+    noise: torch.Tensor | None = None
+
+    def to(self, device: torch.device | str) -> ValueQueries:
+        """The same on another device."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v.to(device) for k, v in values.items() if v is not None})
+
+
+@dataclass(frozen=True)
 class GraphBatch:
     """What the policy reads: the graphs of B states laid end to end, and their A actions.
 
@@ -179,6 +211,8 @@ class GraphBatch:
     condition : Tensor, shape(B,), dtype=float32, optional
         log of the inverse temperature of each state; for a policy that is conditioned on it.
         `graph_keys` do not count it.
+    queries : ValueQueries, optional
+        Actions whose values a policy with densities is to score or to draw.
     """
 
     node_features: torch.Tensor
@@ -194,6 +228,7 @@ class GraphBatch:
     action_bias: torch.Tensor | None = None
     graph_keys: torch.Tensor | None = None
     condition: torch.Tensor | None = None
+    queries: ValueQueries | None = None
 
     def to(self, device: torch.device | str) -> GraphBatch:
         """The same batch on another device."""
@@ -280,6 +315,27 @@ class LearnedBackward(Protocol):
 
     def backward_graph(self, states: Any) -> GraphBatch:
         """The graphs of the states, with backward actions in `backward_actions` order."""
+        ...
+
+
+@runtime_checkable
+class ValuedActions(Protocol):
+    """Extension for environments whose actions carry one or two positive real numbers each.
+
+    `step` then takes them as a third argument, float64 (B, 2), 0 where there is none. States hold
+    what they were built with, so that the way back is as discrete as elsewhere: what an undone
+    action had carried can be read off.
+    """
+
+    def value_features(self, states: Any, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features, float32 (B, 2, F), of the values of one forward action a state; which exist.
+
+        See `ValueQueries`.
+        """
+        ...
+
+    def undone_values(self, states: Any, action: np.ndarray) -> np.ndarray:
+        """Values of the step that one backward action a state undoes; float64 (B, 2)."""
         ...
 
 

@@ -22,7 +22,7 @@ from gfncore.averaging import AveragedPolicy
 from gfncore.environment import Conditioned, Environment, ManyObjectives
 from gfncore.exploration import backward_trajectories, sample_trajectories
 from gfncore.keys import unique_keys
-from gfncore.objectives import state_divergence
+from gfncore.objectives import state_divergence, value_cross_entropy
 from gfncore.optimisers import Muon
 from gfncore.policies import Policy
 from gfncore.replay import Replay
@@ -34,6 +34,7 @@ from gfncore.trajectories import (
     score_forward,
     score_forward_and_flow,
     state_log_probabilities,
+    state_log_probabilities_and_densities,
 )
 
 __all__ = ["SCHEDULES", "Trainer", "TrainingSettings"]
@@ -304,6 +305,17 @@ class Trainer:
             flow,
         )
 
+    def _state_loss(self, targets: StateTargets) -> torch.Tensor:
+        environment, policy = self.environment, self.policy
+        states, actions = targets.states, targets.actions
+        if targets.values is None:
+            log_p = state_log_probabilities(environment, policy, states, actions)
+            return state_divergence(log_p, targets)
+        log_p, log_density = state_log_probabilities_and_densities(
+            environment, policy, states, actions, targets.values
+        )
+        return state_divergence(log_p, targets) + value_cross_entropy(log_density, targets)
+
     def step(self) -> dict[str, Any]:
         """One optimiser step.
 
@@ -338,10 +350,7 @@ class Trainer:
         if self.state_batches is not None:
             targets = self.state_batches(self.generator)
             with self._timed("policy"):
-                log_p = state_log_probabilities(
-                    self.environment, self.policy, targets.states, targets.actions
-                )
-            loss = state_divergence(log_p, targets)
+                loss = self._state_loss(targets)
             losses.append(self.settings.state_weight * loss)
             metrics["state_loss"] = float(loss.detach())
         with self._timed("policy"):

@@ -12,18 +12,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, Environment, FlowScaled, GraphBatch, LearnedBackward
+from gfncore.environment import (
+    Actions,
+    Environment,
+    FlowScaled,
+    GraphBatch,
+    LearnedBackward,
+    ValuedActions,
+    ValueQueries,
+)
 from gfncore.policies import (
     Policy,
     chunked_logits,
+    chunked_logits_and_densities,
     chunked_logits_and_flows,
+    chunked_values,
     class_log_probabilities,
     segment_log_softmax,
 )
@@ -33,12 +43,15 @@ __all__ = [
     "ScoredTrajectories",
     "StateFlows",
     "StateTargets",
+    "StateValues",
     "TrajectoryBuilder",
     "Trajectories",
+    "draw_values",
     "score_backward",
     "score_forward",
     "score_forward_and_flow",
     "state_log_probabilities",
+    "state_log_probabilities_and_densities",
     "state_log_probabilities_and_flows",
 ]
 
@@ -86,6 +99,9 @@ class Trajectories:
         drawn backward.
     backward : BackwardTable, optional
         None where every state has one parent, so that log P_B = 0.
+    values : ndarray, shape(n, T, 2), dtype=float64, optional
+        What each step's action carried; zero at padding. None where actions carry nothing. Then
+        log P_F is that of a class and the log-density of its values, together.
     """
 
     states: Any
@@ -95,6 +111,7 @@ class Trajectories:
     terminals: Any
     log_pf: np.ndarray | None = None
     backward: BackwardTable | None = None
+    values: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.state_index)
@@ -103,6 +120,22 @@ class Trajectories:
     def lengths(self) -> np.ndarray:
         """Number of steps of each trajectory; int64 (n,)."""
         return (self.state_index >= 0).sum(axis=1)
+
+
+@dataclass(frozen=True)
+class StateValues:
+    """Values that classes of forward actions of a batch of states carry.
+
+    Attributes
+    ----------
+    class_index : ndarray, shape(Q,), dtype=int64
+        Row in the classes of the states' actions.
+    values : ndarray, shape(Q, 2), dtype=float64
+        Zero where there is none.
+    """
+
+    class_index: np.ndarray
+    values: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -119,12 +152,15 @@ class StateTargets:
         Target probability of each class; sums to one in each state.
     weights : ndarray, shape(B,), dtype=float64
         Weight of each state's cross-entropy, e.g. its flow.
+    values : StateValues, optional
+        Draws of what the actions carry, each of weight one, where they carry something.
     """
 
     states: Any
     actions: Actions
     targets: np.ndarray
     weights: np.ndarray
+    values: StateValues | None = None
 
 
 def state_log_probabilities(
@@ -184,6 +220,122 @@ def state_log_probabilities_and_flows(
     logits, log_flow = chunked_logits_and_flows(policy, graphs, sizes)
     log_p = class_log_probabilities(logits, actions, n)
     return _defended(policy, log_p, actions, n), log_flow.double()
+
+
+def state_log_probabilities_and_densities(
+    environment: Environment, policy: Policy, states: Any, actions: Actions, asked: StateValues
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """log-probability of every class of forward actions, and log-density of values, with gradient.
+
+    Parameters
+    ----------
+    environment : Environment
+        With `ValuedActions`.
+    policy : Policy
+        Made with ``values``.
+    states : States
+        B non-terminal states.
+    actions : Actions
+        Their forward actions, each a class of its own.
+    asked : StateValues
+
+    Returns
+    -------
+    log_p : Tensor, shape(C,), dtype=float64
+    log_density : Tensor, shape(Q,), dtype=float64
+    """
+    n = len(states)
+    graphs, pieces = _graphs(_drawing(environment, False), states)
+    values = torch.from_numpy(np.ascontiguousarray(asked.values, np.float64))
+    asking, rank = _asked(environment, states, actions, asked.class_index, graphs, pieces, values)
+    count = np.bincount(actions.state, minlength=n)
+    owner = np.sort(actions.state[asked.class_index], kind="stable")
+    queries = np.bincount(owner, minlength=n)
+    sizes = [(int(count[rows].sum()), int(queries[rows].sum())) for rows in pieces]
+    logits, log_density = chunked_logits_and_densities(policy, asking, sizes)
+    log_p = class_log_probabilities(logits, actions, n)
+    place = torch.from_numpy(rank).to(log_density.device)
+    return _defended(policy, log_p, actions, n), log_density.index_select(0, place)
+
+
+def draw_values(
+    environment: Environment,
+    policy: Policy,
+    states: Any,
+    actions: Actions,
+    chosen: np.ndarray,
+    generator: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw what actions carry.
+
+    Parameters
+    ----------
+    environment : Environment
+        With `ValuedActions`.
+    policy : Policy
+        Made with ``values``.
+    states : States
+        B non-terminal states.
+    actions : Actions
+        Their forward actions, each a class of its own.
+    chosen : ndarray, shape(m,), dtype=int64
+        The classes that were chosen.
+    generator : numpy Generator
+
+    Returns
+    -------
+    values : ndarray, shape(m, 2), dtype=float64
+    log_density : ndarray, shape(m,), dtype=float64
+    """
+    graphs, pieces = _graphs(_drawing(environment, False), states)
+    noise = torch.from_numpy(generator.random((len(chosen), 2, 2)))
+    asking, rank = _asked(environment, states, actions, chosen, graphs, pieces, None, noise)
+    values, log_density = chunked_values(policy, asking)
+    return values.cpu().numpy()[rank], log_density.cpu().numpy()[rank]
+
+
+def _asked(
+    environment: Environment,
+    states: Any,
+    actions: Actions,
+    classes: np.ndarray,
+    graphs: list[Callable[[], GraphBatch]],
+    pieces: list[np.ndarray],
+    values: torch.Tensor | None,
+    noise: torch.Tensor | None = None,
+) -> tuple[list[Callable[[], GraphBatch]], np.ndarray]:
+    """Makers of the graphs with their queries, and where each query stands among all of them."""
+    if not isinstance(environment, ValuedActions):
+        raise TypeError("values were asked for, but the actions of the environment carry none")
+    if actions.action_class is not None:
+        raise ValueError("actions that carry values cannot share a class")
+    owner = actions.state[classes]
+    order = np.argsort(owner, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    owner, rows = owner[order], classes[order]
+    features, present = environment.value_features(states.take(owner), actions.action[rows])
+
+    def queries(piece: np.ndarray) -> ValueQueries:
+        first, last = piece[0], piece[-1]  # states of a piece stand together
+        part = slice(*np.searchsorted(owner, [first, last + 1]))
+        start = np.searchsorted(actions.state, first)
+        own = torch.from_numpy(order[part])
+        return ValueQueries(
+            torch.from_numpy(rows[part] - start),
+            torch.from_numpy(features[part]),
+            torch.from_numpy(present[part]),
+            None if values is None else values[own],
+            None if noise is None else noise[own],
+        )
+
+    def graph(make: Callable[[], GraphBatch], asked: ValueQueries) -> GraphBatch:
+        return replace(make(), queries=asked)
+
+    asking = [
+        partial(graph, make, queries(piece)) for make, piece in zip(graphs, pieces, strict=True)
+    ]
+    return asking, rank
 
 
 def _drawing(environment: Environment, backward: bool) -> Callable[[Any], GraphBatch]:
@@ -303,8 +455,18 @@ def score_forward(
     environment: Environment, policy: Policy, trajectories: Trajectories
 ) -> torch.Tensor:
     """log P_F of every step, with gradient; float64 (n, T), zero at padding."""
-    log_p = state_log_probabilities(environment, policy, trajectories.states, trajectories.actions)
-    return _gather(log_p, trajectories.class_index)
+    states, actions = trajectories.states, trajectories.actions
+    index = trajectories.class_index
+    if trajectories.values is None:
+        return _gather(state_log_probabilities(environment, policy, states, actions), index)
+    taken = index >= 0
+    asked = StateValues(index[taken], trajectories.values[taken])
+    log_p, log_density = state_log_probabilities_and_densities(
+        environment, policy, states, actions, asked
+    )
+    place = np.full(index.shape, -1, np.int64)
+    place[taken] = np.arange(len(asked.class_index))
+    return _gather(log_p, index) + _gather(log_density, place)
 
 
 def score_forward_and_flow(
@@ -385,15 +547,29 @@ class TrajectoryBuilder:
     def __init__(self, n: int) -> None:
         self.n = n
         self._forward: list[tuple[Any, Actions, np.ndarray]] = []
+        self._values: list[np.ndarray] = []
         self._backward: list[tuple[Any, Actions, np.ndarray]] = []
 
     def add_forward(
-        self, states: Any, actions: Actions, rows: np.ndarray, state: np.ndarray, chosen: np.ndarray
+        self,
+        states: Any,
+        actions: Actions,
+        rows: np.ndarray,
+        state: np.ndarray,
+        chosen: np.ndarray,
+        values: np.ndarray | None = None,
     ) -> None:
-        """Add a step: trajectories `rows` are at `state` of `states` and take class `chosen`."""
+        """Add a step: trajectories `rows` are at `state` of `states` and take class `chosen`.
+
+        The action carries ``values``, float64 (len(rows), 2), if it carries anything.
+        """
         columns = np.full((self.n, 2), -1, np.int64)
         columns[rows, 0], columns[rows, 1] = state, chosen
         self._forward.append((states, actions, columns))
+        if values is not None:
+            column = np.zeros((self.n, 2))
+            column[rows] = values
+            self._values.append(column)
 
     def add_backward(
         self, states: Any, actions: Actions, rows: np.ndarray, chosen: np.ndarray
@@ -425,6 +601,12 @@ class TrajectoryBuilder:
         if self._backward:
             *sides, column = self._join(self._backward)
             backward = BackwardTable(sides[0], sides[1], _aligned(column[:, :, 0], reverse))
+        values = None
+        if self._values:
+            values = np.stack(self._values, axis=1)
+            order = _alignment(table[:, :, 0], reverse)
+            values = values[:, ::-1] if reverse else values
+            values = np.take_along_axis(values, order[:, :, None], axis=1)
         return Trajectories(
             states,
             actions,
@@ -433,12 +615,17 @@ class TrajectoryBuilder:
             terminals,
             log_pf,
             backward,
+            values,
         )
+
+
+def _alignment(index: np.ndarray, reverse: bool) -> np.ndarray:
+    """Order of the columns, first put in order of time, with each row's padding at its end."""
+    return np.argsort((index[:, ::-1] if reverse else index) < 0, axis=1, kind="stable")
 
 
 def _aligned(index: np.ndarray, reverse: bool) -> np.ndarray:
     """Padding moved to the end of each row, after the columns were put in order of time."""
-    if reverse:
-        index = index[:, ::-1]
-    order = np.argsort(index < 0, axis=1, kind="stable")
+    order = _alignment(index, reverse)
+    index = index[:, ::-1] if reverse else index
     return np.ascontiguousarray(np.take_along_axis(index, order, axis=1))

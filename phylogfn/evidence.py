@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phylogfn.kernels import collapse_numba
+from phylogfn.kernels import collapse_numba, pruning_numba
 from phylogfn.kernels.topology_numba import children_batch
 
 if TYPE_CHECKING:
@@ -174,3 +174,28 @@ class CollapsedReward:
         list(self.pool.map(task, range(len(parents))))
         self.evaluations += shape[0] * n_draws
         return draws
+
+    def log_likelihoods(self, parents: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Log-likelihoods (B,), nats, of trees ``parents`` (B, 2n-2) drawn at taxon 0.
+
+        ``lengths`` (B, 2n-2), float64, are their branch lengths.
+        """
+        like = self.likelihood
+        children = children_batch(np.ascontiguousarray(parents, np.int16))
+        out = np.empty(len(parents))
+
+        def task(start: int) -> None:
+            for i in range(start, min(start + CHUNK, len(parents))):
+                out[i] = pruning_numba.log_likelihood(
+                    like.model_arrays, like.data_arrays, children[i], 0, lengths[i], like.rescale
+                )
+
+        list(self.pool.map(task, range(0, len(parents), CHUNK)))
+        self.evaluations += len(parents)
+        return out
+
+    def log_priors(self, lengths: np.ndarray) -> np.ndarray:
+        """Log prior densities (B,) of trees with branch lengths (B, 2n-2), topology included."""
+        branches = lengths[:, 1:]
+        per_branch = math.log(self.branch_rate) - self.branch_rate * branches
+        return per_branch.sum(axis=1) + self.log_topology_prior

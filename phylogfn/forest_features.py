@@ -9,11 +9,12 @@ was pushed out is computed again.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phylogfn.kernels import forest_numba, merging_numba
+from phylogfn.kernels import forest_lengths_numba, forest_numba, merging_numba
 
 if TYPE_CHECKING:
     from phylogfn.alignment import SitePatterns
@@ -40,6 +41,9 @@ class ForestFeatures:
         a branch of typical length. None: Fitch's sets instead (parsimony).
     projection : tuple of ndarray, optional
         Mean (K P,) and basis (K P, width), float32, as `fit` made them before.
+    beta : float
+        Rate at which a branch forgets its state, where trees have lengths: a branch of length b
+        keeps it with chance exp(-beta b).
 
     Attributes
     ----------
@@ -53,6 +57,7 @@ class ForestFeatures:
         frequencies: np.ndarray,
         keep: float | None,
         projection: tuple[np.ndarray, np.ndarray] | None = None,
+        beta: float = 0.0,
     ):
         n = patterns.n_taxa
         tips = patterns.tip_partials().reshape(n, -1).astype(np.float32)
@@ -60,6 +65,7 @@ class ForestFeatures:
         tips /= np.tile(total, (1, patterns.n_states)).astype(np.float32)
         self._kind = forest_numba.FITCH if keep is None else forest_numba.FELSENSTEIN
         self._keep = 1.0 if keep is None else keep
+        self._beta = beta
         self._frequencies = np.ascontiguousarray(frequencies, np.float64)
         self._tips = tips
         self.codes = np.random.default_rng(n).integers(0, 2**64, size=n, dtype=np.uint64)
@@ -148,6 +154,47 @@ class ForestFeatures:
         state, root : ndarray, shape (N,), int64
         """
         hashes = forest_numba.tree_hashes(parents, state, root, self.codes)
+
+        def raw(where: np.ndarray) -> np.ndarray:
+            return self._partials(parents, state[where], root[where])
+
+        return self._projected(hashes, raw)
+
+    def rows_with_lengths(
+        self, parents: np.ndarray, lengths: np.ndarray, state: np.ndarray, root: np.ndarray
+    ) -> np.ndarray:
+        """As `rows`, of trees with branch lengths (B, 2n), under the equal-input model.
+
+        An object is asked for one of the two kinds of rows only: they have one memory.
+        """
+        bits = np.ascontiguousarray(lengths).view(np.uint64)
+        hashes = forest_lengths_numba.tree_hashes(parents, bits, state, root, self.codes)
+
+        def raw(where: np.ndarray) -> np.ndarray:
+            out = np.empty((len(where), self._tips.shape[1]), np.float32)
+            forest_lengths_numba.partials(
+                self._beta,
+                self._frequencies,
+                self._tips,
+                parents,
+                lengths,
+                bits,
+                state[where],
+                root[where],
+                self.codes,
+                self._tags,
+                self._memory,
+                self._work,
+                out,
+            )
+            return out
+
+        return self._projected(hashes, raw)
+
+    def _projected(
+        self, hashes: np.ndarray, raw: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """Features of trees by their hashes; ``raw`` gives the partials of the rows asked for."""
         names, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
         place = (names >> np.uint64(1)) & np.uint64(REMEMBERED - 1)
         mean, basis = self.projection
@@ -157,10 +204,8 @@ class ForestFeatures:
             missing = np.flatnonzero(~found)
             for begin in range(0, len(missing), CHUNK):
                 part = missing[begin : begin + CHUNK]
-                where = first[part]
-                raw = self._partials(parents, state[where], root[where])
                 out = np.empty((len(part), self.width), np.float32)
-                forest_numba.project(raw, mean, basis, out)
+                forest_numba.project(raw(first[part]), mean, basis, out)
                 values[part] = out
             self._names[place[missing]] = names[missing]
             self._rows[place[missing]] = values[missing]

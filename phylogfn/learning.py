@@ -22,11 +22,11 @@ import torch
 from gfncore.environment import Environment
 from gfncore.exploration import backward_trajectories, local_search
 from gfncore.objectives import make_objective
-from gfncore.policies import Backbone, HeadSpec, Policy
+from gfncore.policies import Backbone, HeadSpec, Policy, ValueSpec
 from gfncore.prefix_tree import PrefixTree
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
 from gfncore.training import Trainer, TrainingSettings
-from gfncore.trajectories import StateTargets
+from gfncore.trajectories import StateTargets, StateValues
 from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.environments.insertion import InsertionEnvironment, InsertionStates
 from phylogfn.environments.merging import ForestStates, MergingEnvironment
@@ -67,11 +67,16 @@ INSERTION_AVERAGE, MERGING_AVERAGE = 0.985, 0.995  # histories are noisier than 
 
 
 def make_policy(
-    environment: TreeEnvironment, seed: int, device: str, conditioning: str = "none"
+    environment: TreeEnvironment,
+    seed: int,
+    device: str,
+    conditioning: str = "none",
+    lengths: ValueSpec | None = None,
 ) -> Policy:
     """A fresh policy; it starts as the rates of the environment are.
 
-    `conditioning` says how temperatures enter, see `gfncore.policies.conditioning`.
+    `conditioning` says how temperatures enter, see `gfncore.policies.conditioning`; `lengths` what
+    densities branch lengths have, where trees are built with them.
     """
     torch.manual_seed(seed)
     n = environment.n_taxa
@@ -81,7 +86,7 @@ def make_policy(
     else:
         backbone = Backbone(environment.node_features, n + 1, 1, HIDDEN, 1, context=True)
         head = HeadSpec("factors")
-    policy = Policy(backbone, [head], initial_scale=1.0, conditioning=conditioning)
+    policy = Policy(backbone, [head], 1.0, conditioning=conditioning, values=lengths)
     return policy.to(device)
 
 
@@ -171,7 +176,10 @@ def history_targets(
     times = np.bincount(taken, minlength=len(paths.actions)).astype(float)
     visits = np.bincount(paths.actions.state, times, minlength=len(paths.states))
     targets = times / visits[paths.actions.state]
-    return StateTargets(paths.states, paths.actions, targets, visits)
+    values = None
+    if paths.values is not None:
+        values = StateValues(taken, paths.values[paths.class_index >= 0])
+    return StateTargets(paths.states, paths.actions, targets, visits, values)
 
 
 class Curriculum(ABC):

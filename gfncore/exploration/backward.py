@@ -64,5 +64,5 @@ def backward_trajectories(
 
         moved = move_backward(environment, states, actions, chosen)
         states, state = moved.states, moved.row
-        builder.add_forward(states, moved.ways_back, rows, state, moved.undoing)
+        builder.add_forward(states, moved.ways_back, rows, state, moved.undoing, moved.values)
     return builder.build(terminals, reverse=True)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gfncore.environment import Conditioned, Environment, representation_keys
+from gfncore.environment import Conditioned, Environment, ValuedActions, representation_keys
 from gfncore.exploration.draws import draw_classes, explored
 from gfncore.exploration.moves import move_forward
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
-from gfncore.trajectories import Trajectories, TrajectoryBuilder, state_log_probabilities
+from gfncore.trajectories import (
+    Trajectories,
+    TrajectoryBuilder,
+    draw_values,
+    state_log_probabilities,
+)
 
 __all__ = ["sample_trajectories"]
 
@@ -60,9 +65,15 @@ def sample_trajectories(
         p = explored(log_p, actions.state_of_class, len(states), epsilon, temperature)
         chosen = draw_classes(p, actions, len(states), state, generator)
         log_pf[rows] += log_p[chosen]
-        builder.add_forward(states, actions, rows, state, chosen)
+        values = None
+        if isinstance(environment, ValuedActions):
+            values, log_density = draw_values(
+                environment, policy, states, actions, chosen, generator
+            )
+            log_pf[rows] += log_density
+        builder.add_forward(states, actions, rows, state, chosen, values)
 
-        moved = move_forward(environment, states, actions, chosen)
+        moved = move_forward(environment, states, actions, chosen, values)
         distinct, child = moved.states, moved.row
         if not environment.is_tree:
             builder.add_backward(distinct, moved.ways_back, rows, moved.undoing)

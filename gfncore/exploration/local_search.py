@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from gfncore.environment import Environment, FlowScaled, representation_keys
+from gfncore.environment import Environment, FlowScaled, ValuedActions, representation_keys
 from gfncore.exploration.draws import draw_classes
 from gfncore.exploration.moves import backward_log_probabilities, move_backward, move_forward
 from gfncore.keys import unique_keys
@@ -108,7 +108,11 @@ def local_search(
     ------
     ValueError
         If the numbers of steps do not fit, or the rule is unknown.
+    TypeError
+        If actions carry values: the rule above is not one of densities.
     """
+    if isinstance(environment, ValuedActions):
+        raise TypeError("local search is for discrete actions, and these carry values")
     fewest = steps if fewest_steps is None else fewest_steps
     if not 1 <= fewest <= steps:
         raise ValueError(f"{fewest}..{steps} steps cannot be undone: need 1 <= fewest <= steps")

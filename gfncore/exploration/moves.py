@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, Environment, representation_keys
+from gfncore.environment import Actions, Environment, ValuedActions, representation_keys
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
 from gfncore.trajectories import state_log_probabilities
@@ -32,14 +32,17 @@ class Moved:
         Of `states`, in the direction that undoes the move.
     undoing : ndarray, shape(m,), dtype=int64
         Class in `ways_back` that undoes the move of each walker.
+    values : ndarray, shape(m, 2), dtype=float64, optional
+        After a move backward: what the undone action had carried, if actions carry anything.
 
-    Both are empty after a move forward where every state has one parent.
+    `ways_back` and `undoing` are empty after a move forward where every state has one parent.
     """
 
     states: Any
     row: np.ndarray
     ways_back: Actions
     undoing: np.ndarray
+    values: np.ndarray | None = None
 
 
 def _distinct_moves(states: Any, actions: Actions, chosen: np.ndarray) -> tuple:
@@ -50,11 +53,23 @@ def _distinct_moves(states: Any, actions: Actions, chosen: np.ndarray) -> tuple:
 
 
 def move_forward(
-    environment: Environment, states: Any, actions: Actions, chosen: np.ndarray
+    environment: Environment,
+    states: Any,
+    actions: Actions,
+    chosen: np.ndarray,
+    values: np.ndarray | None = None,
 ) -> Moved:
-    """Take the classes `chosen`, int64 (m,), of the forward `actions` of `states`."""
-    parents, codes, move = _distinct_moves(states, actions, chosen)
-    children = environment.step(parents, codes)
+    """Take the classes `chosen`, int64 (m,), of the forward `actions` of `states`.
+
+    Of `ValuedActions`, with their ``values``, float64 (m, 2).
+    """
+    if values is None:
+        parents, codes, move = _distinct_moves(states, actions, chosen)
+        children = environment.step(parents, codes)
+    else:  # no two walkers draw the same numbers
+        parents, codes = states.take(actions.state[chosen]), actions.action[chosen]
+        move = np.arange(len(chosen))
+        children = environment.step(parents, codes, values)  # pyright: ignore[reportCallIssue]
     first, inverse = unique_keys(representation_keys(environment, children))
     distinct = children.take(first)
     if environment.is_tree:  # who came by an only parent needs no way back
@@ -76,7 +91,10 @@ def move_backward(
     distinct = parents.take(first)
     forward = environment.forward_actions(distinct)
     classes = forward.class_of_action[forward.find(inverse, undone)]
-    return Moved(distinct, inverse[move], forward, classes[move])
+    values = None
+    if isinstance(environment, ValuedActions):
+        values = environment.undone_values(children, codes)[move]
+    return Moved(distinct, inverse[move], forward, classes[move], values)
 
 
 def backward_log_probabilities(

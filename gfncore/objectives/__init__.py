@@ -10,7 +10,11 @@ it implies (None: none).
 from gfncore.objectives.forward_looking import ForwardLooking
 from gfncore.objectives.log_partition_curve import LogPartitionCurve
 from gfncore.objectives.log_variance import LogVariance
-from gfncore.objectives.maximum_likelihood import MaximumLikelihood, state_divergence
+from gfncore.objectives.maximum_likelihood import (
+    MaximumLikelihood,
+    state_divergence,
+    value_cross_entropy,
+)
 from gfncore.objectives.order_preserving import OrderPreserving
 from gfncore.objectives.trajectory_balance import TrajectoryBalance
 
@@ -24,6 +28,7 @@ __all__ = [
     "TrajectoryBalance",
     "make_objective",
     "state_divergence",
+    "value_cross_entropy",
 ]
 
 OBJECTIVES = {

@@ -21,7 +21,7 @@ from torch import nn
 
 from gfncore.trajectories import ScoredTrajectories, StateTargets
 
-__all__ = ["MaximumLikelihood", "state_divergence"]
+__all__ = ["MaximumLikelihood", "state_divergence", "value_cross_entropy"]
 
 
 class MaximumLikelihood(nn.Module):
@@ -58,3 +58,23 @@ def state_divergence(log_p: torch.Tensor, batch: StateTargets) -> torch.Tensor:
     joint = torch.from_numpy(weight * batch.targets).to(log_p.device)
     entropy = -float(np.sum(weight * xlogy(batch.targets, batch.targets)))
     return -(joint * log_p).sum() - entropy
+
+
+def value_cross_entropy(log_density: torch.Tensor, batch: StateTargets) -> torch.Tensor:
+    """Mean of minus the log-density of what the targets' actions carry, by weight of the states.
+
+    Beside `state_divergence`, the two are the likelihood of a step, up to a constant.
+
+    Parameters
+    ----------
+    log_density : Tensor, shape(Q,), dtype=float64
+        Of ``batch.values``, see `state_log_probabilities_and_densities`.
+    batch : StateTargets
+        Its weights are numbers of visits, each of which has one row of the values.
+
+    Returns
+    -------
+    Tensor, float64 scalar
+        In nats.
+    """
+    return -log_density.sum() / float(batch.weights.sum())

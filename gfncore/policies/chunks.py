@@ -18,7 +18,12 @@ from gfncore.environment import GraphBatch
 if TYPE_CHECKING:
     from gfncore.policies.policy import Policy, PolicyOutput
 
-__all__ = ["chunked_logits", "chunked_logits_and_flows"]
+__all__ = [
+    "chunked_logits",
+    "chunked_logits_and_densities",
+    "chunked_logits_and_flows",
+    "chunked_values",
+]
 
 
 def _mapped(
@@ -35,6 +40,16 @@ def _logits_and_flows(output: PolicyOutput) -> torch.Tensor:
     if output.log_flow is None:
         raise ValueError("state flows were asked for, but the policy was made without flow=True")
     return torch.cat([output.logits, output.log_flow])
+
+
+def _logits_and_densities(output: PolicyOutput) -> torch.Tensor:
+    assert output.log_density is not None
+    return torch.cat([output.logits.double(), output.log_density])
+
+
+def _values(output: PolicyOutput) -> torch.Tensor:
+    assert output.values is not None and output.log_density is not None
+    return torch.cat([output.values, output.log_density[:, None]], dim=1)
 
 
 class _ChunkedOutputs(torch.autograd.Function):
@@ -122,3 +137,34 @@ def chunked_logits_and_flows(
     ends = [size for pair in sizes for size in pair]
     parts = _outputs(policy, _logits_and_flows, graphs).split(ends)
     return torch.cat(parts[::2]), torch.cat(parts[1::2])
+
+
+def chunked_logits_and_densities(
+    policy: Policy, graphs: Sequence[Callable[[], GraphBatch]], sizes: Sequence[tuple[int, int]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and log-densities of graph batches, laid end to end; float64 (A,) and (Q,).
+
+    Parameters
+    ----------
+    policy : Policy
+        Made with ``values``.
+    graphs : sequence of callables
+        As in `chunked_logits`; they have `GraphBatch.queries`, with values.
+    sizes : sequence of (int, int)
+        Actions and queries of each batch.
+    """
+    ends = [size for pair in sizes for size in pair]
+    parts = _outputs(policy, _logits_and_densities, graphs).split(ends)
+    return torch.cat(parts[::2]), torch.cat(parts[1::2])
+
+
+def chunked_values(
+    policy: Policy, graphs: Sequence[Callable[[], GraphBatch]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values of the queries, drawn, float64 (Q, 2), and their log-densities, float64 (Q,).
+
+    Without gradient. Arguments as in `chunked_logits_and_densities`; the queries have noise.
+    """
+    with torch.no_grad():
+        out = _outputs(policy, _values, graphs)
+    return out[:, :2], out[:, 2]

@@ -14,16 +14,30 @@ from gfncore.keys import key_bytes
 from gfncore.policies.backbone import Backbone, group_matrix, product
 from gfncore.policies.conditioning import CONDITIONINGS, ConditionEmbedding, LogitScale
 from gfncore.policies.heads import Head, HeadSpec
+from gfncore.policies.values import ValueHead, ValueSpec
 
 __all__ = ["Policy", "PolicyOutput", "class_log_probabilities", "segment_log_softmax"]
 
 
 @dataclass(frozen=True)
 class PolicyOutput:
-    """Logits of the actions, float32 (A,), and log F of the states, float32 (B,), or None."""
+    """What a policy says of a batch of graphs.
+
+    Attributes
+    ----------
+    logits : Tensor, shape(A,), dtype=float32
+    log_flow : Tensor, shape(B,), dtype=float32, optional
+        log F of the states.
+    values : Tensor, shape(Q, 2), dtype=float64, optional
+        Of the actions that were asked about, as given or as drawn.
+    log_density : Tensor, shape(Q,), dtype=float64, optional
+        Of these.
+    """
 
     logits: torch.Tensor
     log_flow: torch.Tensor | None = None
+    values: torch.Tensor | None = None
+    log_density: torch.Tensor | None = None
 
 
 class Policy(nn.Module):
@@ -45,12 +59,14 @@ class Policy(nn.Module):
     conditioning : {"none", "input", "scaling", "both"}
         What `GraphBatch.condition` changes. An untrained policy is the same with all four.
         With `flow`, not "scaling" alone: log F would be that of no temperature.
+    values : ValueSpec, optional
+        Densities of what the actions carry, for environments with `ValuedActions`.
 
     Attributes
     ----------
     temperature : float
         Logits are divided by it; 1 when made. A policy that was trained too sharp gives better
-        importance draws when it is softened.
+        importance draws when it is softened. Densities of values are softened as well.
     defence : float
         Share, in each choice, of the square root of the probabilities (normalised): choices that
         training took for impossible keep a chance, so that importance weights have no long tail.
@@ -67,6 +83,7 @@ class Policy(nn.Module):
         initial_scale: float = 0.15,
         flow: bool = False,
         conditioning: str = "none",
+        values: ValueSpec | None = None,
     ) -> None:
         super().__init__()
         if conditioning not in CONDITIONINGS:
@@ -77,6 +94,7 @@ class Policy(nn.Module):
         self.backbone = backbone
         self.heads = nn.ModuleList(Head(spec, backbone.hidden) for spec in heads)
         self.flow = Head(HeadSpec("graph"), backbone.hidden) if flow else None
+        self.value_head = ValueHead(values, backbone.hidden) if values is not None else None
         self.bias_scale = nn.Parameter(
             torch.full((backbone.types.num_embeddings,), float(initial_scale))
         )
@@ -197,7 +215,12 @@ class Policy(nn.Module):
         if self.flow is not None:
             states = torch.arange(len(graph.graph_type), device=self.device)
             log_flow = self.flow(nodes, pooled, graph, states, None)
-        return PolicyOutput(logits, log_flow)
+        values = log_density = None
+        if graph.queries is not None:
+            if self.value_head is None:
+                raise ValueError("values were asked for, but the policy was made without them")
+            values, log_density = self.value_head(nodes, graph, self.temperature)
+        return PolicyOutput(logits, log_flow, values, log_density)
 
 
 def segment_log_softmax(logits: torch.Tensor, segment: torch.Tensor, n: int) -> torch.Tensor:

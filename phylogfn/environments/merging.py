@@ -134,6 +134,10 @@ class MergingEnvironment:
         """What undoes the join of a pair."""
         return self._joined(states, action)[1]
 
+    def _rows(self, states: ForestStates, state: np.ndarray, root: np.ndarray) -> np.ndarray:
+        """Features (N, width) of the trees under roots (N,) of the given states (N,)."""
+        return self.features.rows(states.parents, state, root)
+
     def graph(self, states: ForestStates) -> GraphBatch:
         """Trees as nodes, with their taxa and projected partials; joins as pairs of nodes.
 
@@ -143,7 +147,7 @@ class MergingEnvironment:
         state, _, root = merging_numba.slots_and_roots(parents, counts)
         below, pairs, owner = forest_numba.graph_arrays(parents, state, root, counts)
         rates = self.rates.log_rates(below, pairs, owner, counts)
-        features = self.features.rows(parents, state, root)
+        features = self._rows(states, state, root)
         return GraphBatch(
             node_features=torch.from_numpy(np.concatenate([below, features], axis=1)),
             node_graph=torch.from_numpy(state),
@@ -166,7 +170,7 @@ class MergingEnvironment:
         """
         parents, counts = states.parents, states.counts
         state, root, below, owner, node = forest_numba.backward_graph_arrays(parents, counts)
-        features = self.features.rows(parents, state, root)
+        features = self._rows(states, state, root)
         clades = forest_numba.undone_pairs(parents, counts, owner, root[node])
         pairs = np.arange(len(clades)).reshape(-1, 2).T.copy()
         rates = self.rates.log_rates(clades, pairs, owner, counts + 1)

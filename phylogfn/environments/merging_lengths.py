@@ -1,0 +1,182 @@
+"""The merging environment with branch lengths: a step joins two trees and draws their branches.
+
+As in PhyloGFN (Zhou et al., ICLR 2024) a tree is built with its lengths: a join of two rooted trees
+carries the lengths of the branches that now lead to them, the last one the length of the single
+branch that it makes. The reward of a tree with lengths is a density with respect to Lebesgue
+measure on its 2n - 3 lengths, and so is its probability under a policy: the product of the chances
+of the joins and of the densities of the lengths. A tree has many histories, wherever its last
+branch lies; they carry the same lengths, so that no Jacobian comes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from gfncore.environment import GraphBatch
+from phylogfn.environments.merging import ForestStates, MergingEnvironment
+from phylogfn.forest_features import ForestFeatures
+from phylogfn.kernels import forest_lengths_numba, merging_numba
+from phylogfn.length_rates import LengthRates
+
+__all__ = ["LengthForestStates", "MergingLengthsEnvironment"]
+
+
+@dataclass(frozen=True)
+class LengthForestStates(ForestStates):
+    """Forests with branch lengths.
+
+    Attributes
+    ----------
+    lengths : ndarray, shape (B, 2n), float64
+        Of the branch above each node, expected substitutions per site; 0 where there is none.
+    """
+
+    lengths: np.ndarray
+
+    def take(self, index: np.ndarray) -> LengthForestStates:
+        """Rows as a new batch."""
+        return LengthForestStates(self.parents[index], self.counts[index], self.lengths[index])
+
+    @staticmethod
+    def concat(parts: Sequence[LengthForestStates]) -> LengthForestStates:  # pyright: ignore
+        """One batch out of several."""
+        return LengthForestStates(
+            np.concatenate([part.parents for part in parts]),
+            np.concatenate([part.counts for part in parts]),
+            np.concatenate([part.lengths for part in parts]),
+        )
+
+
+class MergingLengthsEnvironment(MergingEnvironment):
+    """Builds unrooted trees of n taxa with branch lengths by joining rooted trees.
+
+    Parameters
+    ----------
+    features : ForestFeatures
+        What the network reads of each tree beside its taxa; made with ``beta``.
+    n_taxa : int
+    log_density : callable
+        Log reward (B,), nats, of trees: parents (B, 2n-2), int16, drawn at taxon 0, and their
+        lengths (B, 2n-2), float64.
+    branch_rate : float
+        Of the prior of a length.
+
+    Attributes
+    ----------
+    rates : JoinRates
+    length_rates : LengthRates
+        What the policy starts from; may be replaced between steps of training.
+    """
+
+    def __init__(
+        self,
+        features: ForestFeatures,
+        n_taxa: int,
+        log_density: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        branch_rate: float,
+    ):
+        def no_reward(trees: np.ndarray) -> np.ndarray:
+            raise TypeError("a topology has no reward here: trees have lengths")
+
+        super().__init__(features, n_taxa, no_reward)
+        self.prior_rates = LengthRates.of_prior(n_taxa, branch_rate)
+        self.length_rates = self.prior_rates
+        self._log_density = log_density
+
+    def initial(self, n: int) -> LengthForestStates:
+        """Single taxa."""
+        bare = super().initial(n)
+        return LengthForestStates(bare.parents, bare.counts, np.zeros(bare.parents.shape))
+
+    def _joined(
+        self, states: LengthForestStates, action: np.ndarray, values: np.ndarray | None = None
+    ) -> tuple[LengthForestStates, np.ndarray]:
+        parents, counts, lengths = (
+            states.parents.copy(),
+            states.counts.copy(),
+            states.lengths.copy(),
+        )
+        undo = np.empty(len(states), np.int64)
+        carried = np.zeros((len(states), 2)) if values is None else np.asarray(values, float)
+        forest_lengths_numba.join(
+            parents, counts, lengths, np.asarray(action, np.int64), carried, undo
+        )
+        return LengthForestStates(parents, counts, lengths), undo
+
+    def _parted(
+        self, states: LengthForestStates, action: np.ndarray
+    ) -> tuple[LengthForestStates, np.ndarray, np.ndarray]:
+        parents, counts, lengths = (
+            states.parents.copy(),
+            states.counts.copy(),
+            states.lengths.copy(),
+        )
+        redo = np.empty(len(states), np.int64)
+        values = np.empty((len(states), 2))
+        forest_lengths_numba.split(
+            parents, counts, lengths, np.asarray(action, np.int64), redo, values
+        )
+        return LengthForestStates(parents, counts, lengths), redo, values
+
+    def _split(
+        self, states: LengthForestStates, action: np.ndarray
+    ) -> tuple[LengthForestStates, np.ndarray]:
+        return self._parted(states, action)[:2]
+
+    def step(
+        self, states: LengthForestStates, action: np.ndarray, values: np.ndarray | None = None
+    ) -> LengthForestStates:
+        """Join a pair of trees in each forest by branches of lengths ``values`` (B, 2)."""
+        if values is None:
+            raise TypeError("a join carries the lengths of its branches here")
+        return self._joined(states, action, values)[0]
+
+    def undone_values(self, states: LengthForestStates, action: np.ndarray) -> np.ndarray:
+        """Lengths (B, 2) that the undone joins had carried."""
+        return self._parted(states, action)[2]
+
+    def value_features(
+        self, states: LengthForestStates, action: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What is known of the lengths of a join of each forest, and which of the two there are.
+
+        See `forest_lengths_numba.length_features`.
+        """
+        return self.length_rates.features(states.parents, states.counts, states.lengths, action)
+
+    def _rows(self, states: LengthForestStates, state: np.ndarray, root: np.ndarray) -> np.ndarray:
+        return self.features.rows_with_lengths(states.parents, states.lengths, state, root)
+
+    def graph(self, states: LengthForestStates) -> GraphBatch:
+        """As `MergingEnvironment.graph`, with keys: the same forest need not be embedded twice."""
+        keys = torch.from_numpy(self.keys(states).view(np.int64))
+        return replace(super().graph(states), graph_keys=keys)
+
+    def trees_with_lengths(self, states: LengthForestStates) -> tuple[np.ndarray, np.ndarray]:
+        """Parents (B, 2n-2), int16, of finished trees, drawn at taxon 0, and their lengths."""
+        lengths = forest_lengths_numba.trees_of_states(states.lengths)
+        return self.trees(states), lengths
+
+    def terminals(self, trees: np.ndarray, lengths: np.ndarray | None = None) -> LengthForestStates:
+        """Finished states of trees with lengths (B, 2n-2), parents drawn at taxon 0."""
+        if lengths is None:
+            raise TypeError("a finished tree has lengths here")
+        parents, own = forest_lengths_numba.states_of_trees(
+            np.ascontiguousarray(trees, np.int16), np.asarray(lengths, float)
+        )
+        return LengthForestStates(parents, np.ones(len(trees), np.int64), own)
+
+    def log_reward(self, states: LengthForestStates) -> np.ndarray:
+        """Log density of finished trees, nats."""
+        return self._log_density(*self.trees_with_lengths(states))
+
+    def keys(self, states: LengthForestStates) -> np.ndarray:
+        """Keys (B, 2), uint64, of forests with their lengths."""
+        keys = merging_numba.state_keys(states.parents, states.counts)
+        bits = np.ascontiguousarray(states.lengths).view(np.uint64)
+        forest_lengths_numba.hash_lengths(bits, keys)
+        return keys
