@@ -10,6 +10,10 @@ from snakemake.utils import validate
 validate(config, "../schemas/config.schema.yaml")
 
 
+# With a storage provider inputs lie there, and Snakemake looks for them itself.
+REMOTE = workflow.storage_settings.default_storage_provider is not None
+
+
 def read_alignments(path):
     """The table of alignments, by name; what is wrong in it is said with its row."""
     try:
@@ -24,7 +28,7 @@ def read_alignments(path):
             validate(row, "../schemas/alignments.schema.yaml")
         except WorkflowError as problem:
             raise WorkflowError(f"{path}: row {number} of the table: {problem}")
-        if not Path(row["path"]).is_file():
+        if not REMOTE and not Path(row["path"]).is_file():
             raise WorkflowError(
                 f"{path}: row {number}, alignment {row['alignment']}: there is no file "
                 f"{row['path']} (paths are relative to {Path.cwd()})"
@@ -56,6 +60,8 @@ MODELS = {alignment: models_of(alignment) for alignment in ALIGNMENTS}
 SEEDS = list(dict.fromkeys(config["seeds"]))
 PAIRS = [(alignment, model) for alignment in ALIGNMENTS for model in MODELS[alignment]]
 RUN = "results/{alignment}/{model}/seed{seed}"
+# The Kubernetes executor takes any number of GPUs, 0 too, for a demand.
+GPU = {"gpu": 1, "gpu_manufacturer": "nvidia"} if config["sample"]["device"] == "cuda" else {}
 TREES = {"topologies": "topologies.tsv", "draws": "trees.nwk"}[config["compare"]["trees"]]
 
 

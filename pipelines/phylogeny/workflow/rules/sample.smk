@@ -34,7 +34,7 @@ rule sample:
     resources:
         mem_mb=memory_of_run,
         runtime=minutes_of_run,
-        gpu=1 if config["sample"]["device"] == "cuda" else 0,
+        **GPU,
     retries: config["resources"]["retries"]
     conda:
         "../envs/phylogfn.yaml"

@@ -1,7 +1,5 @@
 """What MultiQC shows of the runs: two tables as its custom content, found by their file names."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The report of the comparison: one HTML file that opens offline."""
 
-from __future__ import annotations
-
 import math
 import sys
 from pathlib import Path
@@ -296,7 +294,7 @@ def main(snakemake: Any) -> None:
             WORKFLOW_CITATION,
         ],
     }
-    template = Path(snakemake.scriptdir).parent / "report" / "page.html.jinja"
+    template = Path(snakemake.scriptdir) / "page.html.jinja"
     Path(snakemake.output[0]).write_text(render_page(template, values), encoding="utf-8")
 
 

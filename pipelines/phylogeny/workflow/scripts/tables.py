@@ -1,7 +1,5 @@
 """Two tables over all runs: what each found, and the evidence of each model for each alignment."""
 
-from __future__ import annotations
-
 import json
 import math
 import sys
