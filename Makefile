@@ -8,6 +8,8 @@
 #   make check        ruff and pyright
 #   make verify       the slow statistical tier
 #   make benchmarks   every benchmark at its smallest size (figures: benchmarks/RESULTS.md)
+#   make package      build sdist and wheel into dist/, install the wheel outside the checkout and run
+#                     the tutorial's commands there; with FULL=1 all that it needs is installed too
 #   make clean-caches remove the compiled kernels, so that all are compiled again (CONTRIBUTING.md)
 #   make clean        remove what the targets above have made, .venv included
 #
@@ -29,7 +31,7 @@ PYTEST_ARGS ?=
 VERIFY ?= verification
 DEMO_BUDGET ?= 90s
 
-.PHONY: help install demo demo-molecules test check verify benchmarks clean-caches clean
+.PHONY: help install demo demo-molecules test check verify benchmarks package clean-caches clean
 .DEFAULT_GOAL := help
 
 help:
@@ -126,6 +128,9 @@ benchmark-phylogfn.paper_measures: $(STAMP)
 	  -o build/paper-measures --force --quiet
 	$(BIN)/python -m benchmarks.phylogfn.paper_measures build/paper-measures --weights 64 \
 	  --repeats 2 --trees 50
+
+package: $(STAMP)
+	TORCH_ARGS="$(TORCH_ARGS)" $(BIN)/python tests/packaging/installed_package.py $(if $(FULL),--full)
 
 clean-caches:
 	find phylogfn molgen gfncore -path '*/__pycache__/*' \( -name '*.nbi' -o -name '*.nbc' \) -delete
