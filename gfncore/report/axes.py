@@ -124,6 +124,7 @@ class Axes:
             f'<svg class="chart" role="img" aria-label="{escape(label)}" width="{self.width}" '
             f'height="{self.height}" viewBox="0 0 {self.width} {self.height}" '
             f'xmlns="http://www.w3.org/2000/svg" font-size="12.5"><title>{escape(label)}</title>'
+            f"<desc>{escape(description)}</desc>"
             f"{''.join(lines)}{content}"
             f'<text x="{self.left:.1f}" y="14">{escape(self.y_label)}</text>'
             f'<text x="{self.right:.1f}" y="{self.height - 6}" text-anchor="end">'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,15 @@ def render_page(template: Path, values: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["sentence"] = _sentence
     return environment.get_template(template.name).render(values)
+
+
+def _sentence(words: str) -> str:
+    """Return words with a capital and a full stop; names of files and options stay as they are."""
+    if re.match(r"[a-z]+[ ,]", words):
+        words = words[0].upper() + words[1:]
+    return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
 def in_both_sizes(draw: Callable[..., str]) -> Chart:

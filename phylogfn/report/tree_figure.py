@@ -21,7 +21,7 @@ _SIZES = (("wide", 940), ("narrow", 350))  # class of CSS, pixels
 _ROW, _CLOSE_ROW = 21.0, 17.0
 _CLOSE_FROM = 60  # taxa from which rows are closer
 _FONT, _CLOSE_FONT = 13.0, 12.0
-_CHARACTER = 6.9  # the width that names have at most, on average
+_CHARACTER = 0.6  # of the size of the font: the width of letters in the widest of usual fonts
 _MARGIN = 14.0
 _SUPPORT_HEIGHT = 9.0
 _DIGIT = 6.6
@@ -58,8 +58,9 @@ def draw_tree(
     described = _words(tree, len(names), support)
     tree = root_at_midpoint(tree)
     row, font = (_CLOSE_ROW, _CLOSE_FONT) if len(names) >= _CLOSE_FROM else (_ROW, _FONT)
-    longest = max(8, int(width * 0.42 / _CHARACTER))
-    name_width = min(max(len(name) for name in names), longest) * _CHARACTER + 12
+    letter = _CHARACTER * font
+    longest = max(8, int(width * 0.46 / letter))
+    name_width = min(max(len(name) for name in names), longest) * letter + 12
     depths = _depths(tree)
     depth = max(depths) or 1.0
     scale = max(width - name_width - 2 * _MARGIN, 60.0) / depth
