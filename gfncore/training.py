@@ -131,9 +131,12 @@ class Trainer:
 
     Attributes
     ----------
-    on_policy : int
-        Trajectories drawn by the policy in the next step; starts as in the settings. This, and
-        `terminal_batches` and `state_batches`, may be changed between steps.
+    on_policy, from_replay : int
+        Trajectories drawn by the policy and from replay in the next step; start as in the
+        settings. These, and `terminal_batches` and `state_batches`, may be changed between steps.
+    rate_factor : float
+        Further factor on both learning rates in the next step; 1 when made. For a caller who finds
+        out when it is enough, and lets them fall from there.
     averaged : AveragedPolicy
         The policy to draw from when training is over.
     step_number : int
@@ -194,6 +197,8 @@ class Trainer:
         self.state_batches = state_batches
         self.temperatures = temperatures
         self.on_policy = settings.on_policy
+        self.from_replay = settings.replay
+        self.rate_factor = 1.0
         self.step_number = 0
         self.averaged = AveragedPolicy(policy, settings.average_decay)
         parts = ("sampling", "policy", "reward", "other")
@@ -265,8 +270,8 @@ class Trainer:
                     settings.temperature,
                 )
             batches.append((drawn, self._rewards(drawn)))
-        if settings.replay and self.replay is not None and len(self.replay):
-            objects, log_reward = self.replay.draw(settings.replay, self.generator)
+        if self.from_replay and self.replay is not None and len(self.replay):
+            objects, log_reward = self.replay.draw(self.from_replay, self.generator)
             if isinstance(self.environment, Conditioned):
                 objects = self.environment.with_temperature(objects)
             batches.append((self._backward(objects), self._tempered(objects, log_reward)))
@@ -327,7 +332,7 @@ class Trainer:
             seconds by part; absent where they do not apply.
         """
         started, before = time.perf_counter(), self.seconds
-        factor = SCHEDULES[self.settings.schedule](self.progress)
+        factor = self.rate_factor * SCHEDULES[self.settings.schedule](self.progress)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
         metrics: dict[str, Any] = {"step": self.step_number + 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -32,13 +32,15 @@ def recipe_for(space: Space) -> Recipe:
     """How a policy is trained on a space of this size.
 
     As many trajectories a step as there are molecules: they share their states, each of which is
-    embedded once, so that a step costs little more than with a fraction of them.
+    embedded once, so that a step costs little more than with a fraction of them. Not so where
+    molecules are many: there the first steps have a sixteenth, and there are more of them.
     """
     m = len(space.molecules)
     batch = min(max(FEWEST, m), MOST)
     on_policy = max(128, batch // 16)
     hidden = 64 if m <= SMALL else 96 if m <= LARGE else 128
-    return Recipe(hidden=hidden, on_policy=on_policy, replay=batch - on_policy)
+    recipe = Recipe(hidden=hidden, on_policy=on_policy, replay=batch - on_policy)
+    return replace(recipe, steps=600, first_share=1 / 16) if m > LARGE else recipe
 
 
 def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:

@@ -38,8 +38,11 @@ class Recipe:
     steps : int
         Most optimiser steps.
     on_policy, replay : int
-        Trajectories a step, drawn by the policy and backward from all objects met so far, each of
-        which is as likely.
+        Trajectories of the last step, drawn by the policy and backward from all objects met so
+        far, each of which is as likely.
+    first_share : float
+        The first step has this share of them; the number grows geometrically. Early steps are as
+        good with fewer, late ones need many for the last per cent.
     epsilon : float
         Share of uniform choices in the policy's draws.
     learning_rate : float
@@ -56,6 +59,7 @@ class Recipe:
     steps: int = 450
     on_policy: int = 128
     replay: int = 384
+    first_share: float = 1.0
     epsilon: float = 0.1
     learning_rate: float = 6e-3
     average_decay: float = 0.98
@@ -142,7 +146,13 @@ def train_policy(
     trainer.policy.pool = pool
     history: list[dict[str, float]] = []
 
-    def measure(metrics: dict[str, Any]) -> bool:
+    def grow() -> None:
+        share = recipe.first_share ** (1.0 - trainer.progress)
+        trainer.on_policy = round(share * recipe.on_policy)
+        trainer.from_replay = round(share * recipe.replay)
+
+    def after_step(metrics: dict[str, Any]) -> bool:
+        grow()
         if trainer.step_number % recipe.check and trainer.progress < 1.0:
             return False
         found = policy_distribution(space, trainer.averaged.policy)
@@ -157,5 +167,6 @@ def train_policy(
             report(entry)
         return entry["total_variation"] <= enough
 
-    trainer.run(measure)
+    grow()
+    trainer.run(after_step)
     return Trained(trainer.averaged.policy, trainer.step_number, trainer.seconds, history)

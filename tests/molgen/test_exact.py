@@ -13,6 +13,7 @@ from gfncore.errors import UserError
 from gfncore.evaluation import exact_distribution, total_variation
 from gfncore.keys import unique_keys
 from gfncore.progress import Progress
+from gfncore.training import Trainer
 from gfncore.trajectories import state_log_probabilities
 from molgen.environments import SYMMETRIES
 from molgen.environments.atoms import AtomEnvironment
@@ -213,6 +214,27 @@ def test_training_stops_when_it_is_good_enough_or_out_of_steps():
     ideal, _ = ideal_distribution(space, "none")
     found = total_variation(policy_distribution(space, good.policy), ideal)
     assert found == pytest.approx(good.history[-1]["total_variation"])
+
+
+def test_early_steps_may_have_fewer_trajectories(monkeypatch):
+    space = enumerate_space(atoms(2))
+    recipe = replace(Recipe(), hidden=16, rounds=2, on_policy=16, replay=32, steps=5, check=5)
+    sizes = []
+    step = Trainer.step
+
+    def counted(trainer):
+        sizes.append((trainer.on_policy, trainer.from_replay))
+        return step(trainer)
+
+    monkeypatch.setattr(Trainer, "step", counted)
+    train_policy(
+        space.environment, "merged", space, replace(recipe, first_share=1 / 16), seconds=600.0
+    )
+    assert sizes[0] == (1, 2) and sizes == sorted(sizes)
+    assert sizes[-1] == (round(16 ** (4 / 5)), round(32 / 16 ** (1 / 5)))  # after 4 of 5 steps
+    sizes.clear()
+    train_policy(space.environment, "merged", space, recipe, seconds=600.0)
+    assert sizes == [(16, 32)] * 5
 
 
 def test_the_command_writes_the_truth_beside_what_is_sampled(tmp_path):
