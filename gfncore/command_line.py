@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from gfncore.errors import UserError
+from gfncore.interruption import Terminated
 
 __all__ = ["Flag", "build_app", "run_app"]
 
@@ -68,7 +69,7 @@ def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> i
     -------
     code : int
         0 on success, or what the command returned; 2 for a wrong input or usage, said in one line
-        on standard error; 130 when interrupted.
+        on standard error; 130 when interrupted, 143 when by SIGTERM.
     """
     try:
         result: Any = app(
@@ -83,9 +84,10 @@ def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> i
         return _fail(program, " ".join(str(error).split()))
     except UserError as error:
         return _fail(program, str(error))
-    except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        how = "".join(f"; to go on: {note}" for note in getattr(stop, "__notes__", ()))
+        print(f"{program}: interrupted{how}", file=sys.stderr)
+        return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:
         # The reader of our output, such as `head`, has had enough; Python would complain again
         # when it flushes at exit (https://docs.python.org/3/library/signal.html#note-on-sigpipe).

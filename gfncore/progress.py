@@ -1,5 +1,9 @@
 """What a run says while it works: live on a terminal, else a plain line every few seconds.
 
+It says how long the work may still take, where that is known: what is left of the budget, or less
+where the caller tells the share of a phase that is done. When a sampler will have learned enough
+cannot be told beforehand, so no such time is named.
+
 Everything goes to standard error. The display is a context manager; long work calls
 :meth:`Progress.phase`, :meth:`Progress.update` and :meth:`Progress.warn` at will, as calls are
 cheap: nothing is printed more often than the interval allows.
@@ -8,11 +12,15 @@ cheap: nothing is printed more often than the interval allows.
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from typing import Any, Self, TextIO
 
 __all__ = ["Progress", "format_duration"]
+
+_LEAST_DONE = 0.02  # share of a phase from which the time that it takes is told
+_LEAST_SECONDS = 2.0
 
 
 def format_duration(seconds: float) -> str:
@@ -41,7 +49,12 @@ class Progress:
     interval : float
         Least seconds between two plain lines.
     live : bool, optional
-        Redraw one line in place. Default: whether the stream is a terminal.
+        Redraw one line in place. Default: whether the stream is a terminal that can.
+
+    Attributes
+    ----------
+    spent_before : float
+        Seconds of the budget that earlier sessions of a resumed run have used.
     """
 
     def __init__(
@@ -57,14 +70,19 @@ class Progress:
         self.program = program
         self.budget_seconds = budget_seconds
         self.quiet = quiet
+        self.spent_before = 0.0
         self.warnings: list[str] = []
         self._stream = sys.stderr if stream is None else stream
         self._interval = interval
         self._start = time.monotonic()
         self._last_line = -math.inf
         self._phase = ""
+        self._phase_start = self._start
+        self._done: float | None = None
+        self._done_at_first = 0.0
         self._figures: dict[str, Any] = {}
         is_terminal = bool(getattr(self._stream, "isatty", lambda: False)())
+        is_terminal &= os.environ.get("TERM") != "dumb"
         self._wants_live = (is_terminal if live is None else live) and not quiet
         self._console: Any = None
         self._display: Any = None
@@ -76,12 +94,32 @@ class Progress:
         self.close()
 
     def elapsed(self) -> float:
-        """Return the seconds since this object was made."""
-        return time.monotonic() - self._start
+        """Return the seconds that the run has taken, earlier sessions included."""
+        return self.spent_before + time.monotonic() - self._start
+
+    def seconds_left(self) -> float | None:
+        """Return how long the phase can still take at most; None where that is not known.
+
+        That is what is left of the budget, or, if less, what the rest of the phase will take at
+        the speed of the phase so far.
+        """
+        left = None
+        if self._done == 1.0:
+            return None
+        if self.budget_seconds is not None and self.elapsed() < self.budget_seconds:
+            left = self.budget_seconds - self.elapsed()
+        if self._done is not None:
+            took = time.monotonic() - self._phase_start
+            share = self._done - self._done_at_first
+            if share >= _LEAST_DONE and took >= _LEAST_SECONDS:
+                rest = took * (1.0 - self._done) / share
+                left = rest if left is None else min(left, rest)
+        return left
 
     def phase(self, name: str) -> None:
         """Begin a phase, such as ``"reading primates.fasta"``; always prints a line."""
         self._phase = name
+        self._phase_start, self._done = time.monotonic(), None
         self._figures.pop("detail", None)
         if self.quiet:
             return
@@ -96,6 +134,7 @@ class Progress:
         se: float | None = None,
         ess: float | None = None,
         detail: str | None = None,
+        done: float | None = None,
         **figures: float | str,
     ) -> None:
         """Set the figures shown; what is not given stays as it was.
@@ -108,11 +147,17 @@ class Progress:
             Effective number of draws.
         detail : str
             A few words on what is being done.
+        done : float
+            Share of the phase that is done, 0 to 1, by something that limits it.
         **figures
             Further figures by name, in the order in which they first came.
         """
         given = {"log_evidence": log_evidence, "se": se, "ess": ess, "detail": detail, **figures}
         self._figures.update({key: value for key, value in given.items() if value is not None})
+        if done is not None:
+            if self._done is None:  # a resumed phase does not begin with nothing
+                self._phase_start, self._done_at_first = time.monotonic(), done
+            self._done = min(done, 1.0)
         if self.quiet:
             return
         now = time.monotonic()
@@ -136,6 +181,7 @@ class Progress:
 
     def close(self) -> None:
         """End the live display; the last state stays on the screen."""
+        self._done = 1.0
         if self._display is not None:
             self._display.stop()
             self._display = None
@@ -164,6 +210,9 @@ class Progress:
             parts.append(f"{key.replace('_', ' ')} {shown}")
         if detail:
             parts.append(str(detail))
+        left = self.seconds_left()
+        if left is not None:
+            parts.append(f"up to {format_duration(left)} left")
         return "  ".join(parts)
 
     def _print(self, line: str, style: str | None = None) -> None:
@@ -183,14 +232,22 @@ class Progress:
     def _refresh(self) -> None:
         if not self._wants_live:
             return
-        from rich.live import Live
-        from rich.spinner import Spinner
-        from rich.text import Text
-
         if self._display is None:
+            from rich.live import Live
+            from rich.spinner import Spinner
+
             self._spinner = Spinner("dots", style="cyan")
             self._display = Live(
-                self._spinner, console=self._live_console(), refresh_per_second=4, transient=False
+                get_renderable=self._line,
+                console=self._live_console(),
+                refresh_per_second=4,
+                transient=False,
             )
             self._display.start()
+
+    def _line(self) -> Any:
+        """The live line, asked for again and again, so that its clock goes on by itself."""
+        from rich.text import Text
+
         self._spinner.update(text=Text(self._status()))
+        return self._spinner
