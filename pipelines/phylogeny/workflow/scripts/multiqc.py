@@ -106,10 +106,7 @@ def main(snakemake: Any) -> None:
             "Seeds combined. Free parameters of a model were held at their maximum: its evidence "
             "is too high beside that of a model with fewer.",
             EVIDENCE_COLUMNS,
-            {
-                f"{row['alignment']} {row['directory']}": row
-                for row in evidence.to_dict("records")
-            },
+            {f"{row['alignment']} {row['directory']}": row for row in evidence.to_dict("records")},
         ),
     }
     for path, text in files.items():

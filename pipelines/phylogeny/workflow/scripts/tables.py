@@ -3,11 +3,12 @@
 import json
 import math
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from gfncore.weighted_mean import weighted_mean
 
 FIGURES = (
     "n_taxa",
@@ -41,30 +42,6 @@ def read_run(path: str) -> dict[str, Any]:
     }
 
 
-def combine(values: Sequence[float], errors: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean of independent estimates, its standard error, and how well they agree.
-
-    The mean is weighted by the inverse squares of the errors. The third number, the Birge ratio,
-    is the spread of the estimates over what their errors lead one to expect: about 1 when they
-    agree, and when it is larger the error is multiplied by it (R. T. Birge, Phys. Rev. 40:207,
-    1932). It is NaN for a single estimate. Where an error is not known or 0, the plain mean and its
-    error from the spread are returned.
-    """
-    n = len(values)
-    if any(not error > 0 for error in errors):  # NaN is not above 0 either
-        mean = math.fsum(values) / n
-        spread = math.fsum((value - mean) ** 2 for value in values)
-        return mean, math.sqrt(spread / (n * (n - 1))) if n > 1 else math.nan, math.nan
-    weights = [error**-2 for error in errors]
-    total = math.fsum(weights)
-    mean = math.fsum(w * value for w, value in zip(weights, values, strict=True)) / total
-    if n == 1:
-        return mean, errors[0], math.nan
-    misfit = math.fsum(w * (value - mean) ** 2 for w, value in zip(weights, values, strict=True))
-    ratio = math.sqrt(misfit / (n - 1))
-    return mean, max(ratio, 1.0) / math.sqrt(total), ratio
-
-
 def read_comparison(path: str) -> dict[str, float]:
     """Return the figures of ``phylogfn compare``; distances are the largest of all pairs."""
     found: dict[str, list[float]] = {}
@@ -72,9 +49,7 @@ def read_comparison(path: str) -> dict[str, float]:
         key, _, rest = line.partition("\t")
         if key in {"asdsf", "largest_split_difference", "rf_consensus", "rf_mean"}:
             value = rest.partition("\t")[0]
-            found.setdefault(key, []).append(
-                math.nan if value.startswith("NA") else float(value)
-            )
+            found.setdefault(key, []).append(math.nan if value.startswith("NA") else float(value))
     return {key: max(values) for key, values in found.items()}
 
 
@@ -94,7 +69,7 @@ def evidence_table(
     """
     rows = []
     for (alignment, directory), group in runs.groupby(["alignment", "directory"], sort=False):
-        mean, error, ratio = combine(
+        evidence = weighted_mean(
             group["log_evidence"].astype(float).tolist(),
             group["log_evidence_se"].astype(float).tolist(),
         )
@@ -106,9 +81,9 @@ def evidence_table(
                 "directory": directory,
                 "model": " / ".join(dict.fromkeys(group["model"])),
                 "seeds": len(group),
-                "log_evidence": mean,
-                "log_evidence_se": error,
-                "birge_ratio": ratio,
+                "log_evidence": evidence.value,
+                "log_evidence_se": evidence.error,
+                "birge_ratio": evidence.birge_ratio,
                 "asdsf": asdsf,
                 "largest_split_difference": compared.get("largest_split_difference", math.nan),
                 "rf_consensus": compared.get("rf_consensus", math.nan),

@@ -1,0 +1,108 @@
+"""What MultiQC shows of the runs: two tables as its custom content, found by their file names."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+PARENT = {
+    "parent_id": "molgen",
+    "parent_name": "molgen",
+    "parent_description": "Libraries of molecules drawn in proportion to a score.",
+}
+RUN_COLUMNS = {
+    "n_unique": {"title": "Molecules", "format": "{:,.0f}", "scale": "Blues"},
+    "top10_mean": {
+        "title": "Ten best",
+        "description": "Mean score of the ten best",
+        "format": "{:,.3f}",
+        "scale": "Greens",
+    },
+    "mean_score": {"title": "Mean score", "format": "{:,.3f}", "scale": "Greens"},
+    "internal_diversity": {"title": "Diversity", "format": "{:,.3f}", "scale": "Blues"},
+    "ess": {
+        "title": "Effective draws",
+        "description": "Weighted draws in independent ones",
+        "format": "{:,.0f}",
+        "scale": "Greens",
+    },
+    "log_partition": {"title": "Log partition", "description": "nats", "format": "{:,.2f}"},
+    "oracle_calls": {"title": "Scored", "format": "{:,.0f}", "scale": "Purples"},
+    "failures": {
+        "title": "Without score",
+        "description": "Molecules whose score failed",
+        "format": "{:,.0f}",
+        "scale": "OrRd",
+    },
+    "wall_seconds": {"title": "Time", "suffix": " s", "format": "{:,.0f}", "scale": "Purples"},
+    "memory": {"title": "Memory", "suffix": " MiB", "format": "{:,.0f}", "scale": "Purples"},
+}
+LIBRARY_COLUMNS = {
+    "molecules": RUN_COLUMNS["n_unique"],
+    "scaffolds": {"title": "Scaffolds", "format": "{:,.0f}", "scale": "Blues"},
+    "best": {"title": "Best score", "format": "{:,.3f}", "scale": "Greens"},
+    "top10_mean": RUN_COLUMNS["top10_mean"],
+    "mean": RUN_COLUMNS["mean_score"],
+    "shared_by_seeds": {
+        "title": "Shared",
+        "description": "Share of the molecules of two seeds that both found, mean over pairs",
+        "format": "{:,.3f}",
+        "scale": "Blues",
+    },
+    "log_partition": RUN_COLUMNS["log_partition"],
+}
+
+
+def content(
+    identity: str, name: str, description: str, columns: dict[str, dict], rows: dict[str, dict]
+) -> str:
+    """Return the text of a file of custom content; figures that are not known are left out."""
+    data = {
+        sample: {key: row[key] for key in columns if pd.notna(row[key])}
+        for sample, row in rows.items()
+    }
+    return json.dumps(
+        {
+            "id": identity,
+            **PARENT,
+            "section_name": name,
+            "description": description,
+            "plot_type": "table",
+            "pconfig": {"id": f"{identity}_table", "title": name, "no_violin": True},
+            "headers": columns,
+            "data": data,
+        },
+        indent=2,
+    )
+
+
+def main(snakemake: Any) -> None:
+    """Write both files."""
+    runs = pd.read_csv(snakemake.input.runs, sep="\t", dtype={"score": str})
+    runs["memory"] = runs["peak_memory_bytes"] / 2**20
+    libraries = pd.read_csv(snakemake.input.libraries, sep="\t", dtype={"score": str})
+    files = {
+        snakemake.output.runs: content(
+            "molgen_runs",
+            "Runs of molgen",
+            "Each run of <code>molgen sample</code>: a score, a seed.",
+            RUN_COLUMNS,
+            {f"{row['score']} seed {row['seed']}": row for row in runs.to_dict("records")},
+        ),
+        snakemake.output.libraries: content(
+            "molgen_libraries",
+            "Libraries",
+            "Seeds merged, filtered and ranked.",
+            LIBRARY_COLUMNS,
+            {row["score"]: row for row in libraries.to_dict("records")},
+        ),
+    }
+    for path, text in files.items():
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+if "snakemake" in globals():
+    sys.stderr = open(globals()["snakemake"].log[0], "w", buffering=1, encoding="utf-8")
+    main(globals()["snakemake"])
