@@ -191,9 +191,7 @@ class ForestFeatures:
 
         return self._projected(hashes, raw)
 
-    def _projected(
-        self, hashes: np.ndarray, raw: Callable[[np.ndarray], np.ndarray]
-    ) -> np.ndarray:
+    def _projected(self, hashes: np.ndarray, raw: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Features of trees by their hashes; ``raw`` gives the partials of the rows asked for."""
         names, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
         place = (names >> np.uint64(1)) & np.uint64(REMEMBERED - 1)

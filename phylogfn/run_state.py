@@ -13,6 +13,7 @@ from gfncore.training import Trainer
 from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.evidence import CollapsedReward
 from phylogfn.join_rates import JoinRates
+from phylogfn.length_rates import LengthRates
 from phylogfn.search import Walkers
 from phylogfn.topologies import TopologyTable
 
@@ -58,6 +59,8 @@ class RunState:
         Of the features of the merging environment, expected substitutions per site.
     projection : tuple of ndarray, optional
         The same's; see `phylogfn.forest_features`.
+    length_rates : LengthRates, optional
+        That densities of lengths start from, where trees are built with lengths.
     """
 
     table: TopologyTable
@@ -78,6 +81,7 @@ class RunState:
     seconds: float = 0.0
     branch_length: float | None = None
     projection: tuple[np.ndarray, np.ndarray] | None = None
+    length_rates: LengthRates | None = None
 
     def save(self, directory: Path, seconds: float) -> None:
         """Write a checkpoint; ``seconds`` is the wall-clock time of this session so far."""
@@ -88,6 +92,8 @@ class RunState:
             arrays["order"] = self.order
         if self.rates is not None:
             arrays |= {f"rates/{k}": v for k, v in self.rates.state().items()}
+        if self.length_rates is not None:
+            arrays |= {f"length_rates/{k}": v for k, v in self.length_rates.state().items()}
         if self.projection is not None:
             arrays["features/mean"], arrays["features/basis"] = self.projection
         extra: dict[str, Any] = {
@@ -143,6 +149,9 @@ class RunState:
             extra["branch_length"],
             (arrays["features/mean"], arrays["features/basis"])
             if "features/mean" in arrays
+            else None,
+            LengthRates.from_state(length_rates)
+            if (length_rates := under("length_rates"))
             else None,
         )
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from gfncore.errors import UserError
 from gfncore.evaluation.object_probability import log_object_probabilities
 from gfncore.metrics import MetricsWriter
 from gfncore.output import clear_output, write_atomic
+from gfncore.policies import ValueSpec
 from gfncore.provenance import command_line, record_provenance
 from phylogfn.alignment import compress
 from phylogfn.attachment_rates import AttachmentRates
@@ -31,6 +33,7 @@ from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_
 from phylogfn.cli.config import resolve_settings, settings_toml
 from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.environments.merging import MergingEnvironment
+from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
 from phylogfn.estimate import (
     BATCH,
     PATHS,
@@ -45,7 +48,17 @@ from phylogfn.estimate import (
 from phylogfn.evidence import CollapsedReward
 from phylogfn.forest_features import ForestFeatures
 from phylogfn.join_rates import JoinRates
-from phylogfn.learning import TreeEnvironment, make_curriculum, make_policy, make_trainer
+from phylogfn.kernels.forest_lengths_numba import FEATURES
+from phylogfn.learning import (
+    Curriculum,
+    TreeEnvironment,
+    make_curriculum,
+    make_policy,
+    make_trainer,
+)
+from phylogfn.length_answer import lengths_posterior
+from phylogfn.length_estimate import DrawnTrees, divergence, draw_trees, estimate_trees
+from phylogfn.length_learning import LengthsCurriculum, posterior_lengths
 from phylogfn.likelihood import TreeLikelihood
 from phylogfn.model_fit import fit_model
 from phylogfn.models import parse_model
@@ -53,6 +66,7 @@ from phylogfn.posterior import Posterior
 from phylogfn.run import AlignmentRun
 from phylogfn.run_state import RunState, read_state
 from phylogfn.search import BLOCK, LADDER, Walkers
+from phylogfn.settings import SampleSettings, parse_length_bins
 from phylogfn.starting_trees import overdispersed_starts
 from phylogfn.taxon_order import taxon_order
 from phylogfn.topologies import TopologyTable, taxon_codes
@@ -61,7 +75,6 @@ from phylogfn.writers import OUTPUT_NAMES, RunFacts, write_results
 
 if TYPE_CHECKING:
     from gfncore.progress import Progress
-    from phylogfn.settings import SampleSettings
 
 __all__ = ["open_run", "run_sample"]
 
@@ -88,6 +101,12 @@ FEWEST_DRAWS, MOST_DRAWS = 2000, 20000
 FEWEST_TOPOLOGIES, MOST_TOPOLOGIES = 1000, 8000  # that correct the closed form
 LISTED = 20000  # topologies in the table of results, at most
 CHECKPOINT_SECONDS = 30.0
+# the same for trees drawn with their lengths, whose weights vary more and cost more
+LENGTHS_PILOT = 500
+LENGTHS_ACCURATE = 0.02
+LENGTHS_ACCURATE_SHARE = 0.3
+LENGTHS_MISSED = 1.0
+LENGTHS_JUDGED = 200  # trees of the teacher on which the divergence is measured
 SEEDS = {
     "starts": 1,
     "walk": 2,
@@ -98,6 +117,7 @@ SEEDS = {
     "files": 7,
     "temperature": 8,
     "features": 9,
+    "lengths": 10,
 }
 
 
@@ -113,7 +133,13 @@ class _Run(AlignmentRun):
                 "--backward-policy learned: only with --environment merging; by insertion a "
                 "topology has one history, and there is nothing to choose on the way back"
             )
+        if settings.branch_lengths != "collapsed" and settings.environment != "merging":
+            raise UserError(
+                f"--branch-lengths {settings.branch_lengths}: only with --environment merging; by "
+                "insertion the length of a branch changes whenever a taxon comes to stand on it"
+            )
         super().__init__(settings, progress)
+        self.with_lengths = settings.branch_lengths != "collapsed"
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)
         self.patterns = compress(self.alignment)
         self.spec = self.spec.resolve(self.patterns)
@@ -244,6 +270,19 @@ def _environment(run: _Run, state: RunState) -> TreeEnvironment:
         return environment
     reward = state.walkers.reward
 
+    if run.with_lengths:
+        with_lengths = MergingLengthsEnvironment(
+            _features(run, state),
+            run.alignment.n_taxa,
+            lambda trees, own: reward.log_likelihoods(trees, own) + reward.log_priors(own),
+            run.settings.branch_rate,
+        )
+        if isinstance(state.rates, JoinRates):
+            with_lengths.rates = state.rates
+        if state.length_rates is not None:
+            with_lengths.length_rates = state.length_rates
+        return with_lengths
+
     def log_reward(trees: np.ndarray) -> np.ndarray:
         rows = reward.look_up(state.table, trees)
         return state.table.log_evidence[rows] + reward.log_topology_prior
@@ -269,7 +308,7 @@ def _features(run: _Run, state: RunState) -> ForestFeatures:
     if state.branch_length is None:
         state.branch_length = float(table.lengths[best, 1:].mean())
     keep = math.exp(-model.beta * state.branch_length)
-    features = ForestFeatures(run.patterns, model.freqs, keep, state.projection)
+    features = ForestFeatures(run.patterns, model.freqs, keep, state.projection, model.beta)
     if state.projection is None:
         relative = np.exp(table.log_evidence - table.log_evidence.max())
         rng = run.rng("features")
@@ -281,7 +320,11 @@ def _features(run: _Run, state: RunState) -> ForestFeatures:
 
 def _new_trainer(run: _Run, state: RunState, environment: TreeEnvironment):
     seed = int(run.rng("policy").integers(2**31))
-    policy = make_policy(environment, seed, run.device)
+    lengths = None
+    if run.with_lengths:
+        bins = parse_length_bins(run.settings.length_bins)
+        lengths = ValueSpec(run.settings.branch_lengths, FEATURES, *bins)
+    policy = make_policy(environment, seed, run.device, lengths=lengths)
     log_z = float(logsumexp(state.table.log_evidence)) + state.walkers.reward.log_topology_prior
     pool = state.walkers.reward.pool if run.settings.n_threads > 1 else None
     backward = None
@@ -301,9 +344,10 @@ def _train(
     table, walkers, settings = state.table, state.walkers, run.settings
     if state.trainer is None:
         state.trainer = _new_trainer(run, state, environment)
-        state.log_correction = _correction(run, state)
+        state.log_correction = 0.0 if run.with_lengths else _correction(run, state)
         state.save(run.checkpoint, run.watch.elapsed())
-    curriculum = make_curriculum(environment, table)
+    curriculum = _curriculum(run, state, environment)
+    pilots = LENGTHS_PILOT if run.with_lengths else PILOT
     saved = time.monotonic()
     with ThreadPoolExecutor(1) as beside:
         while not state.accurate:
@@ -318,6 +362,8 @@ def _train(
             if state.cycles in RATES_AT_CYCLES:
                 curriculum.set_rates()
                 state.rates = environment.rates
+                if isinstance(environment, MergingLengthsEnvironment):
+                    state.length_rates = environment.length_rates
             walking: Future | None = None
             if settings.n_threads > 1:
                 walking = beside.submit(walkers.run, CYCLE_BLOCKS, False)
@@ -327,15 +373,15 @@ def _train(
             walked = walking.result() if walking else walkers.run(CYCLE_BLOCKS, False)
             n_known = len(table)
             pilot = run.rng("pilot", state.cycles)
-            drawn = _draw(state, environment, PILOT, pilot)
-            found = estimate(drawn, table, n_known, walkers.reward.log_topology_prior)
+            drawn = _draw(state, environment, pilots, pilot)
+            found = _estimate(state, drawn, n_known)
             walkers.absorb(walked, table, True)
             state.cycles += 1
             state.known_share = found.known_share
             state.log_z = found.log_z - walkers.reward.log_topology_prior
-            state.missed = _missed(run, state, environment)
-            state.accurate = state.cycles >= FEWEST_CYCLES and _is_accurate(found, state)
-            share = found.ess / PILOT
+            state.missed = _missed(run, state, environment, found)
+            state.accurate = state.cycles >= FEWEST_CYCLES and _is_accurate(run, found, state)
+            share = found.ess / pilots
             metrics.write(
                 {
                     "step": state.trainer.step_number,
@@ -368,7 +414,24 @@ def _draw(
     trainer = state.trainer
     assert trainer is not None
     policy, reward = trainer.averaged.policy, state.walkers.reward
-    return draw(environment, policy, reward, state.table, n, generator, trainer.backward_policy)
+    backward = trainer.backward_policy
+    if isinstance(environment, MergingLengthsEnvironment):
+        return draw_trees(environment, policy, reward, state.table, n, generator, backward)
+    return draw(environment, policy, reward, state.table, n, generator, backward)
+
+
+def _estimate(state: RunState, drawn: Drawn, n_known: int) -> Estimate:
+    """The evidence that draws give; known topologies are the first of the table."""
+    if isinstance(drawn, DrawnTrees):
+        return estimate_trees(drawn, n_known)
+    return estimate(drawn, state.table, n_known, state.walkers.reward.log_topology_prior)
+
+
+def _curriculum(run: _Run, state: RunState, environment: TreeEnvironment) -> Curriculum:
+    if isinstance(environment, MergingLengthsEnvironment):
+        seed = int(run.rng("lengths").integers(2**31))
+        return LengthsCurriculum(environment, state.table, state.walkers.reward, seed)
+    return make_curriculum(environment, state.table)
 
 
 def _unknown_log_z(state: RunState) -> float | None:
@@ -381,17 +444,41 @@ def _unknown_log_z(state: RunState) -> float | None:
     return None if state.known_share > 0.9 else state.log_z
 
 
-def _is_accurate(found: Estimate, state: RunState) -> bool:
-    projected = found.standard_error * math.sqrt(PILOT / MOST_DRAWS)
-    return projected < ACCURATE and found.ess > ACCURATE_SHARE * PILOT and state.missed < MISSED
+def _is_accurate(run: _Run, found: Estimate, state: RunState) -> bool:
+    pilots, error, share, missed = (
+        (LENGTHS_PILOT, LENGTHS_ACCURATE, LENGTHS_ACCURATE_SHARE, LENGTHS_MISSED)
+        if run.with_lengths
+        else (PILOT, ACCURATE, ACCURATE_SHARE, MISSED)
+    )
+    projected = found.standard_error * math.sqrt(pilots / MOST_DRAWS)
+    return projected < error and found.ess > share * pilots and state.missed < missed
 
 
-def _missed(run: _Run, state: RunState, environment: TreeEnvironment) -> float:
-    """KL from the known topologies to the sampler, nats: draws alone cannot show a lost mode."""
+def _missed(run: _Run, state: RunState, environment: TreeEnvironment, found: Estimate) -> float:
+    """KL from the known topologies to the sampler, nats: draws alone cannot show a lost mode.
+
+    Where trees have lengths, from the posterior on these topologies, with the evidence as found.
+    """
     assert state.trainer is not None
     mass = np.exp(state.table.log_evidence - state.table.log_evidence.max())
     mass /= mass.sum()
-    rows = np.unique(run.rng("pilot", 0, state.cycles).choice(len(mass), 300, p=mass))
+    chooser = run.rng("pilot", 0, state.cycles)
+    if isinstance(environment, MergingLengthsEnvironment):
+        rows = chooser.choice(len(mass), LENGTHS_JUDGED, p=mass)
+        lengths = posterior_lengths(
+            state.walkers.reward, state.table, rows, int(chooser.integers(2**31))
+        )
+        trees = environment.terminals(state.table.parents[rows], lengths)
+        trainer = state.trainer
+        return divergence(
+            environment,
+            trainer.averaged.policy,
+            trees,
+            found.log_z,
+            run.rng("pilot"),
+            trainer.backward_policy,
+        )
+    rows = np.unique(chooser.choice(len(mass), 300, p=mass))
     share = mass[rows] / mass[rows].sum()
     terminals = environment.terminals(state.table.parents[rows])
     policy = state.trainer.averaged.policy
@@ -419,15 +506,19 @@ def _finish(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
     _soften(run, state, environment)
     n_known = len(table)
     drawn = _draw(state, environment, FEWEST_DRAWS, rng)
-    found = estimate(drawn, table, n_known, prior)
+    found = _estimate(state, drawn, n_known)
     # more draws where they are needed; their number is set by the first ones
-    wanted = math.ceil(FEWEST_DRAWS * (found.standard_error / ACCURATE) ** 2 / BATCH) * BATCH
+    error = LENGTHS_ACCURATE if run.with_lengths else ACCURATE
+    wanted = math.ceil(FEWEST_DRAWS * (found.standard_error / error) ** 2 / BATCH) * BATCH
     more = min(wanted, MOST_DRAWS) - FEWEST_DRAWS
     if more > 0:
         run.progress.update(detail=f"{more + FEWEST_DRAWS} draws")
         extra = _draw(state, environment, more, rng)
-        drawn = Drawn.concat([drawn, extra])
-        found = estimate(drawn, table, n_known, prior)
+        drawn = type(drawn).concat([drawn, extra])
+        found = _estimate(state, drawn, n_known)
+    if isinstance(drawn, DrawnTrees):
+        _write(run, state, _posterior_with_lengths(run, state, drawn, found))
+        return
     run.progress.phase("drawing branch lengths")
     n_topologies = max(FEWEST_TOPOLOGIES, settings.samples)
     rows = sample_topologies(drawn, found, table, n_known, prior, n_topologies, rng)
@@ -437,7 +528,12 @@ def _finish(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
         n_topologies = min(wanted, max(MOST_TOPOLOGIES, n_topologies))
         rows = sample_topologies(drawn, found, table, n_known, prior, n_topologies, rng)
         lengths = sample_lengths(rows, table, reward, settings.samples, rng)
-    posterior = _posterior(run, state, drawn, found, lengths)
+    _write(run, state, _posterior(run, state, drawn, found, lengths))
+
+
+def _write(run: _Run, state: RunState, posterior: Posterior) -> None:
+    """All files."""
+    settings, reward = run.settings, state.walkers.reward
     run.progress.phase("writing files")
     use = run.watch.usage()
     facts = RunFacts(
@@ -479,18 +575,19 @@ def _soften(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
     """Set the temperature of the sampler that gives most effective draws, by draws of its own."""
     assert state.trainer is not None
     policy = state.trainer.averaged.policy
-    reward, table = state.walkers.reward, state.table
+    table = state.table
+    pilots = LENGTHS_PILOT if run.with_lengths else PILOT
     best = 0.0
     chosen = 1.0
     for i, temperature in enumerate(TEMPERATURES):
         policy.temperature = temperature
         n_known = len(table)
         rng = run.rng("temperature", i)
-        drawn = _draw(state, environment, PILOT, rng)
-        found = estimate(drawn, table, n_known, reward.log_topology_prior)
+        drawn = _draw(state, environment, pilots, rng)
+        found = _estimate(state, drawn, n_known)
         if found.ess > best:
             best, chosen = found.ess, temperature
-        if found.ess > SHARP_ENOUGH * PILOT:
+        if found.ess > SHARP_ENOUGH * pilots:
             break
     policy.temperature = chosen
 
@@ -515,20 +612,13 @@ def _posterior(
     probabilities = np.exp(log_mass[best] - log_total)
     listed = probabilities > 1e-12
     best, probabilities = best[listed], probabilities[listed]
-    rate = run.settings.branch_rate
-    branches = lengths.lengths[:, 1:]
-    log_priors = (math.log(rate) - rate * branches).sum(axis=1) + prior
-    if run.spec.n_free:
-        run.warn(
-            f"the parameters of {run.spec.name} were set to their maximum on the best starting "
-            "tree and held there: the evidence is conditional on them"
-        )
+    _warn_of_parameters(run)
     return Posterior(
         names=run.alignment.names,
         draw_parents=table.parents[lengths.rows].astype(np.int32),
         draw_lengths=lengths.lengths,
         draw_log_likelihoods=lengths.log_likelihoods,
-        draw_log_priors=log_priors,
+        draw_log_priors=walkers.reward.log_priors(lengths.lengths),
         topology_parents=table.parents[best].astype(np.int32),
         topology_probabilities=probabilities,
         topology_log_evidences=log_mass[best] + lengths.log_correction,
@@ -539,28 +629,59 @@ def _posterior(
         pareto_k=found.pareto_k,
         warnings=tuple(run.warnings),
         extra={
-            "environment": run.settings.environment,
+            **_extra(run, state, drawn, found),
             "log_evidence_closed_form": found.log_z,
             "closed_form_se": found.standard_error,
             "branch_length_correction": lengths.log_correction,
             "branch_length_correction_se": lengths.standard_error,
             "branch_length_draws_effective_share": lengths.ess_share,
-            "effective_share_of_draws": found.ess / len(drawn.rows),
-            "known_share": found.known_share,
-            "kl_known_to_sampler": state.missed,
             "listed_probability": float(probabilities.sum()),
-            "sampler_temperature": state.trainer.averaged.policy.temperature
-            if state.trainer
-            else 1.0,
-            "walk_steps": walkers.steps,
-            "topologies_evaluated": len(table),
-            "training_steps": _steps(state),
-            "training_cycles": state.cycles,
-            "training_seconds_by_part": {
-                part: round(seconds, 3)
-                for part, seconds in (
-                    state.trainer.seconds_by_part if state.trainer else {}
-                ).items()
-            },
         },
     )
+
+
+def _posterior_with_lengths(
+    run: _Run, state: RunState, drawn: DrawnTrees, found: Estimate
+) -> Posterior:
+    """The answer where trees were drawn with their lengths."""
+    _warn_of_parameters(run)
+    posterior = lengths_posterior(
+        run.alignment.names,
+        drawn,
+        found,
+        state.walkers.reward,
+        state.table,
+        run.settings.samples,
+        LISTED,
+        run.rng("draws", 1),
+    )
+    return replace(posterior, warnings=tuple(run.warnings), extra=_extra(run, state, drawn, found))
+
+
+def _warn_of_parameters(run: _Run) -> None:
+    if run.spec.n_free:
+        run.warn(
+            f"the parameters of {run.spec.name} were set to their maximum on the best starting "
+            "tree and held there: the evidence is conditional on them"
+        )
+
+
+def _extra(run: _Run, state: RunState, drawn: Drawn, found: Estimate) -> dict[str, Any]:
+    """What all ways to an answer say of the run in the summary."""
+    trainer = state.trainer
+    assert trainer is not None
+    return {
+        "environment": run.settings.environment,
+        "branch_lengths": run.settings.branch_lengths,
+        "effective_share_of_draws": found.ess / len(drawn.rows),
+        "known_share": found.known_share,
+        "kl_known_to_sampler": state.missed,
+        "sampler_temperature": trainer.averaged.policy.temperature,
+        "walk_steps": state.walkers.steps,
+        "topologies_evaluated": len(state.table),
+        "training_steps": _steps(state),
+        "training_cycles": state.cycles,
+        "training_seconds_by_part": {
+            part: round(seconds, 3) for part, seconds in trainer.seconds_by_part.items()
+        },
+    }

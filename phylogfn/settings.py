@@ -15,9 +15,10 @@ from pydantic import AfterValidator, BeforeValidator, field_validator
 
 from gfncore.configuration import Budget, Count, Device, RunSettings, Seed, Threads
 
-__all__ = ["ParsimonySettings", "SampleSettings", "parse_branch_prior"]
+__all__ = ["ParsimonySettings", "SampleSettings", "parse_branch_prior", "parse_length_bins"]
 
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures, steps
+MOST_BINS = 4096
 
 
 def parse_branch_prior(text: str) -> float:
@@ -39,6 +40,27 @@ def parse_branch_prior(text: str) -> float:
             "(mean 0.1 expected substitutions per site)"
         )
     return rate
+
+
+def parse_length_bins(text: str) -> tuple[int, float, float]:
+    """Return number of bins, smallest and largest edge from text such as ``128:1e-5:2``.
+
+    Raises
+    ------
+    ValueError
+        These are no bins.
+    """
+    parts = text.split(":")
+    try:
+        count, (low, high) = int(parts[0]), (float(part) for part in parts[1:])
+    except ValueError:
+        count, low, high = 0, 0.0, 0.0
+    if not 2 <= count <= MOST_BINS or not 0.0 < low < high < math.inf:
+        raise ValueError(
+            f"'{text}' are no bins of branch lengths; write NUMBER:SMALLEST:LARGEST, such as "
+            f"128:1e-5:2, with 2 to {MOST_BINS} bins"
+        )
+    return count, low, high
 
 
 class SampleSettings(RunSettings):
@@ -66,6 +88,10 @@ class SampleSettings(RunSettings):
     """How trees are built."""
     backward_policy: Literal["uniform", "learned"] = "uniform"
     """Of merging: how the histories of a topology share its reward."""
+    branch_lengths: Literal["collapsed", "bins", "lognormal"] = "collapsed"
+    """Of merging: lengths integrated out, or drawn with the tree from one of two densities."""
+    length_bins: str = "128:1e-5:2"
+    """Of branch lengths in bins: their number, and the smallest and largest edge."""
     seed: Seed = 1
     """Seed of all random numbers."""
     threads: Threads = None
@@ -89,6 +115,12 @@ class SampleSettings(RunSettings):
     @classmethod
     def _branch_prior(cls, value: str) -> str:
         parse_branch_prior(value)
+        return value
+
+    @field_validator("length_bins")
+    @classmethod
+    def _length_bins(cls, value: str) -> str:
+        parse_length_bins(value)
         return value
 
 

@@ -31,6 +31,11 @@ def sample(
     backward_policy: Annotated[
         Literal["uniform", "learned"] | None, Parameter(group=_RUN, show_default="uniform")
     ] = None,
+    branch_lengths: Annotated[
+        Literal["collapsed", "bins", "lognormal"] | None,
+        Parameter(group=_RUN, show_default="collapsed"),
+    ] = None,
+    length_bins: Annotated[str | None, Parameter(group=_RUN, show_default="128:1e-5:2")] = None,
     seed: Annotated[int | None, Parameter(group=_RUN, show_default="1")] = None,
     threads: Annotated[int | None, Parameter(group=_RUN, show_default="all cores")] = None,
     device: Annotated[
@@ -83,6 +88,11 @@ def sample(
         so that its probability is exact), or by merging subtrees in pairs.
     backward_policy
         Of merging: how the histories of a topology share its reward, evenly or as is learned.
+    branch_lengths
+        Of merging: integrate them out of each topology's reward; or draw them with the tree, from
+        histograms (bins) or from mixtures of log-normals.
+    length_bins
+        Of branch lengths in bins: NUMBER:SMALLEST:LARGEST edge, of equal width in log length.
     seed
         The same seed gives the same files.
     threads
@@ -121,6 +131,8 @@ def sample(
                 "budget": budget,
                 "environment": environment,
                 "backward_policy": backward_policy,
+                "branch_lengths": branch_lengths,
+                "length_bins": length_bins,
                 "seed": seed,
                 "threads": threads,
                 "device": device,
