@@ -8,6 +8,10 @@
 #   make check        ruff and pyright
 #   make verify       the slow statistical tier
 #   make benchmarks   every benchmark at its smallest size (figures: benchmarks/RESULTS.md)
+#   make docs         the documentation, its examples run, into build/docs/html
+#   make docs-quick   the same with budgets of 2 s, as continuous integration builds it
+#   make docs-pictures
+#                     the pictures of reports in docs/pictures, from real runs (needs chromium)
 #   make package      build sdist and wheel into dist/, install the wheel outside the checkout and run
 #                     the tutorial's commands there; with FULL=1 all that it needs is installed too
 #   make clean-caches remove the compiled kernels, so that all are compiled again (CONTRIBUTING.md)
@@ -31,7 +35,7 @@ PYTEST_ARGS ?=
 VERIFY ?= verification
 DEMO_BUDGET ?= 90s
 
-.PHONY: help install demo demo-molecules test check verify benchmarks package clean-caches clean
+.PHONY: help install demo demo-molecules test check verify benchmarks docs docs-quick docs-pictures package clean-caches clean
 .DEFAULT_GOAL := help
 
 help:
@@ -131,6 +135,25 @@ benchmark-phylogfn.paper_measures: $(STAMP)
 
 package: $(STAMP)
 	TORCH_ARGS="$(TORCH_ARGS)" $(BIN)/python tests/packaging/installed_package.py $(if $(FULL),--full)
+
+DOCS_STAMP := $(VENV)/.installed-docs
+SPHINX = $(BIN)/python -m sphinx -W --keep-going -n -j 2 --quiet
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+# Pages of both forms stand in one folder, examples in one of each form: see docs/conf.py.
+docs: $(DOCS_STAMP)
+	$(SPHINX) docs build/docs/html
+	$(BIN)/python docs/check_links.py build/docs/html
+
+docs-quick: $(DOCS_STAMP)
+	$(SPHINX) -D examples_budget=2s docs build/docs/html
+	$(BIN)/python docs/check_links.py build/docs/html
+
+docs-pictures: $(DOCS_STAMP)
+	$(BIN)/python docs/pictures/make.py
 
 clean-caches:
 	find phylogfn molgen gfncore -path '*/__pycache__/*' \( -name '*.nbi' -o -name '*.nbc' \) -delete
