@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gfncore.output import write_atomic
+from gfncore.tensorboard import TensorBoardWriter
 
 __all__ = ["MetricsWriter"]
 
@@ -21,9 +22,13 @@ class MetricsWriter:
     after_step : int
         On resume, lines of later steps (and a last line cut short) are dropped first; 0 starts a
         new file.
+    tensorboard : Path, optional
+        Directory in which the same numbers are written for TensorBoard.
     """
 
-    def __init__(self, path: Path | str, after_step: int = 0) -> None:
+    def __init__(
+        self, path: Path | str, after_step: int = 0, tensorboard: Path | None = None
+    ) -> None:
         path = Path(path)
         kept = []
         if after_step and path.exists():
@@ -33,14 +38,19 @@ class MetricsWriter:
                 kept.append(line)
         write_atomic(path, "".join(kept))
         self._file = path.open("a", buffering=1)
+        self._board = TensorBoardWriter(tensorboard, after_step) if tensorboard else None
 
     def write(self, metrics: Mapping[str, Any]) -> None:
         """Append one line."""
         self._file.write(json.dumps(dict(metrics)) + "\n")
+        if self._board is not None:
+            self._board.write(metrics)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        if self._board is not None:
+            self._board.close()
 
     def __enter__(self) -> Self:
         return self
