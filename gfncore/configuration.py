@@ -102,6 +102,7 @@ class RunSettings(BaseModel):
         "samples",
         "threads",
         "device",
+        "tensorboard",
         "quiet",
         "output",
         "resume",
@@ -116,8 +117,10 @@ class RunSettings(BaseModel):
     """What to say when a setting without a default is not given."""
 
     if TYPE_CHECKING:  # declared by the derived classes, in the order of their run.toml
+        output: Path
         budget: str
         threads: int | None
+        tensorboard: bool
 
     @property
     def budget_seconds(self) -> float:
@@ -128,6 +131,11 @@ class RunSettings(BaseModel):
     def n_threads(self) -> int:
         """Number of threads, resolved."""
         return self.threads if self.threads is not None else available_cores()
+
+    @property
+    def tensorboard_directory(self) -> Path | None:
+        """Where the figures of training go for TensorBoard; None where they are not asked for."""
+        return self.output / "tensorboard" if self.tensorboard else None
 
     def configured(self) -> dict[str, Any]:
         """Return the settings that ``run.toml`` holds, None left out."""

@@ -250,6 +250,8 @@ class SampleSettings(MoleculeSettings):
     """What training makes small."""
     reward_exponent: float = 64.0
     """Molecules are drawn in proportion to the score raised to this power."""
+    tensorboard: bool = False
+    """Whether the figures of training are written for TensorBoard as well."""
 
     @field_validator("max_per_scaffold")
     @classmethod

@@ -47,6 +47,7 @@ OUTPUT_NAMES = (
     "run.toml",
     "provenance.json",
     "train.jsonl",
+    "tensorboard",
     "checkpoint",
 )
 """All that may appear in the output directory."""

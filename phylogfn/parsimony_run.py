@@ -144,7 +144,8 @@ def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
     if state is None:
         state = _searched(run)
     environment = None
-    with MetricsWriter(settings.output / "train.jsonl", _steps(state)) as metrics:
+    curves = settings.output / "train.jsonl"
+    with MetricsWriter(curves, _steps(state), settings.tensorboard_directory) as metrics:
         if run.n_taxa > LARGEST_TRAINED:
             run.warn(
                 f"no sampler of near-optimal trees was trained: {run.n_taxa} taxa are more than "
@@ -166,6 +167,7 @@ def _resumed(run: ParsimonyRun) -> ParsimonyState | None:
         return None
     saved = read_checkpoint(run.checkpoint)
     state = ParsimonyState.restore(saved, run.n_taxa)
+    run.progress.spent_before = state.seconds
     run.scorer.n_scores = state.n_scores
     low, high = state.range
     for temperature in run.settings.temperature:

@@ -40,6 +40,7 @@ PARSIMONY_OUTPUT_NAMES = (
     "run.toml",
     "provenance.json",
     "train.jsonl",
+    "tensorboard",
     "checkpoint",
 )
 """All that may appear in the output directory."""

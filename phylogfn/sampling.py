@@ -170,7 +170,8 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
         state = _started(run)
     _walk(run, state)
     environment = _environment(run, state)
-    with MetricsWriter(settings.output / "train.jsonl", _steps(state)) as metrics:
+    curves = settings.output / "train.jsonl"
+    with MetricsWriter(curves, _steps(state), settings.tensorboard_directory) as metrics:
         _train(run, state, environment, metrics)
     _finish(run, state, environment)
 
@@ -200,6 +201,7 @@ def _resumed(run: _Run) -> RunState | None:
         run.progress.note("interrupted before its first checkpoint: starting again")
         return None
     state = RunState.restore(saved, run.reward(saved.arrays["theta"]))
+    run.progress.spent_before = state.seconds
     if saved.has_trainer:
         environment = _environment(run, state)
         state.trainer = _new_trainer(run, state, environment)
@@ -564,6 +566,7 @@ def _write(run: _Run, state: RunState, posterior: Posterior) -> None:
     )
     write_results(settings.output, posterior, facts, rng=run.rng("files"), provenance=provenance)
     run.progress.update(
+        done=1.0,
         log_evidence=posterior.log_evidence,
         se=posterior.log_evidence_se,
         ess=posterior.ess,

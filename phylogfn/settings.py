@@ -98,6 +98,8 @@ class SampleSettings(RunSettings):
     """Threads; None for all the cores that this process may use."""
     device: Device = "auto"
     """Where the network runs."""
+    tensorboard: bool = False
+    """Whether the figures of training are written for TensorBoard as well."""
     data_type: Literal["dna", "rna", "protein"] | None = None
     """None: found from the characters."""
     format: Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None = None
@@ -190,6 +192,8 @@ class ParsimonySettings(RunSettings):
     """Threads; None for all the cores that this process may use."""
     device: Device = "auto"
     """Where the network runs."""
+    tensorboard: bool = False
+    """Whether the figures of training are written for TensorBoard as well."""
     data_type: Literal["dna", "rna", "protein", "standard"] | None = None
     """None: as the file says, or found from the characters."""
     format: Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None = None

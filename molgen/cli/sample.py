@@ -45,6 +45,9 @@ def sample(
     seed: options.Seed = None,
     threads: options.Threads = None,
     device: options.Device = None,
+    tensorboard: Annotated[
+        bool | None, Parameter(group=RUN, negative="", show_default=False)
+    ] = None,
     resume: Flag = False,
     force: Flag = False,
     quiet: Annotated[Flag, Parameter(name=["--quiet", "-q"])] = False,
@@ -113,6 +116,9 @@ def sample(
         Threads to use.
     device
         Where the network runs.
+    tensorboard
+        Write the figures of training for TensorBoard as well, into `tensorboard/` in the output
+        directory.
     resume
         Go on with the interrupted run in the output directory.
     force
@@ -121,9 +127,10 @@ def sample(
         Say nothing but warnings and errors.
     """
     given = dict(locals())  # the options by their names, before anything else is one
+    from gfncore.interruption import resumable
     from gfncore.progress import Progress
 
-    with Progress("molgen", quiet=quiet) as progress:
+    with resumable("molgen sample", output), Progress("molgen", quiet=quiet) as progress:
         # The first words come before anything heavy is imported.
         progress.phase(f"starting in {output}")
         from gfncore.output import check_output
@@ -132,6 +139,10 @@ def sample(
         check_output(output, force=force, resume=resume)
         settings = resolve_sample(options.said(given), config)
         progress.budget_seconds = settings.budget_seconds
+        if settings.tensorboard:
+            from gfncore.tensorboard import require_tensorboard
+
+            require_tensorboard()
         from molgen.sampling import run_sample
 
         run_sample(settings, progress)

@@ -41,6 +41,9 @@ def parsimony(
     device: Annotated[
         Literal["auto", "cpu", "cuda"] | None, Parameter(group=_RUN, show_default="auto")
     ] = None,
+    tensorboard: Annotated[
+        bool | None, Parameter(group=_RUN, negative="", show_default=False)
+    ] = None,
     config: Path | None = None,
     resume: Flag = False,
     force: Flag = False,
@@ -97,6 +100,9 @@ def parsimony(
         Threads to use.
     device
         Where the network runs.
+    tensorboard
+        Write the figures of training for TensorBoard as well, into `tensorboard/` in the output
+        directory.
     config
         TOML file of settings; the command line goes first.
     resume
@@ -110,9 +116,13 @@ def parsimony(
     quiet
         Say nothing but warnings and errors.
     """
+    from gfncore.interruption import resumable
     from gfncore.progress import Progress
 
-    with Progress("phylogfn", quiet=quiet) as progress:
+    with (
+        resumable("phylogfn parsimony", output),
+        Progress("phylogfn", quiet=quiet) as progress,
+    ):
         # The first words come before anything heavy is imported.
         progress.phase(f"reading {alignment}" if alignment else f"starting in {output}")
         from gfncore.output import check_output
@@ -132,6 +142,7 @@ def parsimony(
                 "seed": seed,
                 "threads": threads,
                 "device": device,
+                "tensorboard": tensorboard,
                 "data_type": data_type,
                 "format": format,
                 "resume": resume or None,
@@ -141,6 +152,10 @@ def parsimony(
             config,
         )
         progress.budget_seconds = settings.budget_seconds
+        if settings.tensorboard:
+            from gfncore.tensorboard import require_tensorboard
+
+            require_tensorboard()
         from phylogfn.parsimony_run import run_parsimony
 
         run_parsimony(settings, progress)

@@ -41,6 +41,9 @@ def sample(
     device: Annotated[
         Literal["auto", "cpu", "cuda"] | None, Parameter(group=_RUN, show_default="auto")
     ] = None,
+    tensorboard: Annotated[
+        bool | None, Parameter(group=_RUN, negative="", show_default=False)
+    ] = None,
     config: Path | None = None,
     resume: Flag = False,
     force: Flag = False,
@@ -99,6 +102,9 @@ def sample(
         Threads to use.
     device
         Where the network runs.
+    tensorboard
+        Write the figures of training for TensorBoard as well, into `tensorboard/` in the output
+        directory.
     config
         TOML file of settings; the command line goes first.
     resume
@@ -112,9 +118,13 @@ def sample(
     quiet
         Say nothing but warnings and errors.
     """
+    from gfncore.interruption import resumable
     from gfncore.progress import Progress
 
-    with Progress("phylogfn", quiet=quiet) as progress:
+    with (
+        resumable("phylogfn sample", output),
+        Progress("phylogfn", quiet=quiet) as progress,
+    ):
         # The first words come before anything heavy is imported.
         progress.phase(f"reading {alignment}" if alignment else f"starting in {output}")
         from gfncore.output import check_output
@@ -136,6 +146,7 @@ def sample(
                 "seed": seed,
                 "threads": threads,
                 "device": device,
+                "tensorboard": tensorboard,
                 "data_type": data_type,
                 "format": format,
                 "resume": resume or None,
@@ -145,6 +156,10 @@ def sample(
             config,
         )
         progress.budget_seconds = settings.budget_seconds
+        if settings.tensorboard:
+            from gfncore.tensorboard import require_tensorboard
+
+            require_tensorboard()
         from phylogfn.sampling import run_sample
 
         run_sample(settings, progress)
