@@ -102,8 +102,10 @@ FEWEST_TOPOLOGIES, MOST_TOPOLOGIES = 1000, 8000  # that correct the closed form
 LISTED = 20000  # topologies in the table of results, at most
 CHECKPOINT_SECONDS = 30.0
 # the same for trees drawn with their lengths, whose weights vary more and cost more
+LENGTHS_CYCLE_STEPS = 120
 LENGTHS_PILOT = 500
-LENGTHS_ACCURATE = 0.02
+LENGTHS_MOST_DRAWS = 8000
+LENGTHS_ACCURATE = 0.03
 LENGTHS_ACCURATE_SHARE = 0.3
 LENGTHS_MISSED = 1.0
 LENGTHS_JUDGED = 200  # trees of the teacher on which the divergence is measured
@@ -369,7 +371,7 @@ def _train(
             walking: Future | None = None
             if settings.n_threads > 1:
                 walking = beside.submit(walkers.run, CYCLE_BLOCKS, False)
-            for step in range(CYCLE_STEPS):
+            for step in range(LENGTHS_CYCLE_STEPS if run.with_lengths else CYCLE_STEPS):
                 own = state.cycles > 0 and step % OWN_DRAWS_EVERY == 0
                 metrics.write(curriculum.teach(state.trainer, own))
             walked = walking.result() if walking else walkers.run(CYCLE_BLOCKS, False)
@@ -447,12 +449,18 @@ def _unknown_log_z(state: RunState) -> float | None:
 
 
 def _is_accurate(run: _Run, found: Estimate, state: RunState) -> bool:
-    pilots, error, share, missed = (
-        (LENGTHS_PILOT, LENGTHS_ACCURATE, LENGTHS_ACCURATE_SHARE, LENGTHS_MISSED)
+    pilots, most, error, share, missed = (
+        (
+            LENGTHS_PILOT,
+            LENGTHS_MOST_DRAWS,
+            LENGTHS_ACCURATE,
+            LENGTHS_ACCURATE_SHARE,
+            LENGTHS_MISSED,
+        )
         if run.with_lengths
-        else (PILOT, ACCURATE, ACCURATE_SHARE, MISSED)
+        else (PILOT, MOST_DRAWS, ACCURATE, ACCURATE_SHARE, MISSED)
     )
-    projected = found.standard_error * math.sqrt(pilots / MOST_DRAWS)
+    projected = found.standard_error * math.sqrt(pilots / most)
     return projected < error and found.ess > share * pilots and state.missed < missed
 
 
@@ -510,9 +518,11 @@ def _finish(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
     drawn = _draw(state, environment, FEWEST_DRAWS, rng)
     found = _estimate(state, drawn, n_known)
     # more draws where they are needed; their number is set by the first ones
-    error = LENGTHS_ACCURATE if run.with_lengths else ACCURATE
+    error, most = (
+        (LENGTHS_ACCURATE, LENGTHS_MOST_DRAWS) if run.with_lengths else (ACCURATE, MOST_DRAWS)
+    )
     wanted = math.ceil(FEWEST_DRAWS * (found.standard_error / error) ** 2 / BATCH) * BATCH
-    more = min(wanted, MOST_DRAWS) - FEWEST_DRAWS
+    more = min(wanted, most) - FEWEST_DRAWS
     if more > 0:
         run.progress.update(detail=f"{more + FEWEST_DRAWS} draws")
         extra = _draw(state, environment, more, rng)
