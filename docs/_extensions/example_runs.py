@@ -151,6 +151,16 @@ def _run_all(app: Sphinx) -> None:
     app.example_keys = keys  # type: ignore[attr-defined]
     number = sum(map(len, outcomes.values()))
     _LOGGER.info("%d examples of %d pages, %.1f s", number, len(pages), time.monotonic() - began)
+    slowest = sorted(
+        (
+            (outcome.seconds, page, outcome.command.splitlines()[-1])
+            for page, done in outcomes.items()
+            for outcome in done
+        ),
+        reverse=True,
+    )
+    for seconds, page, command in slowest[:10]:
+        _LOGGER.info("%6.1f s  %s: %s", seconds, page, command)
 
 
 def _outdated(app: Sphinx, env: Any, *_: set[str]) -> list[str]:

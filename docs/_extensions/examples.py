@@ -20,12 +20,23 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-__all__ = ["OPTIONS", "Block", "Outcome", "blocks_of", "executed", "run_pages", "source_digest"]
+__all__ = [
+    "OPTIONS",
+    "Block",
+    "Outcome",
+    "blocks_of",
+    "executed",
+    "failure",
+    "run_pages",
+    "runs",
+    "source_digest",
+]
 
 OPTIONS = {"show", "head", "tail", "cut", "status", "needs", "keep", "picture", "alt"}
 """Options of a run block: which output is shown (stdout, stderr, both, none), how much of it
@@ -69,6 +80,10 @@ class Outcome:
         What was printed.
     missing : str
         The program for lack of which nothing was run, or "".
+    seconds : float
+        How long it took.
+    kept : list of str
+        The files asked for that it wrote.
     """
 
     command: str
@@ -76,6 +91,7 @@ class Outcome:
     stdout: str = ""
     stderr: str = ""
     missing: str = ""
+    seconds: float = 0.0
     kept: list[str] = field(default_factory=list)
 
 
@@ -128,7 +144,6 @@ def source_digest(root: Path) -> str:
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(path.relative_to(root).as_posix().encode())
                 digest.update(path.read_bytes())
-    digest.update((Path(__file__)).read_bytes())
     return digest.hexdigest()
 
 
@@ -225,7 +240,7 @@ def _run_page(
             path.write_text(block.body + "\n")
         else:
             outcomes.append(_run_block(block, folder, smallest))
-    if all(failure(block, outcome) is None for block, outcome in zip(runs(blocks), outcomes)):
+    if not any(map(failure, runs(blocks), outcomes)):
         text = json.dumps({"key": key, "outcomes": [asdict(outcome) for outcome in outcomes]})
         record.write_text(text)
     return outcomes
@@ -248,6 +263,7 @@ def _run_block(block: Block, folder: Path, smallest: str | None) -> Outcome:
         "NO_COLOR": "1",
         "LC_ALL": "C.UTF-8",
     }
+    began = time.monotonic()
     try:
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", outcome.command],
@@ -262,6 +278,7 @@ def _run_block(block: Block, folder: Path, smallest: str | None) -> Outcome:
         outcome.status, outcome.stdout, outcome.stderr = done.returncode, done.stdout, done.stderr
     except subprocess.TimeoutExpired:
         outcome.status, outcome.stderr = 124, f"not finished after {_TIME_LIMIT} s"
+    outcome.seconds = round(time.monotonic() - began, 1)
     wanted = block.options.get("keep", "").split() + block.options.get("picture", "").split()
     outcome.kept = [name for name in wanted if (folder / name).is_file()]
     return outcome
@@ -275,7 +292,10 @@ def _is_missing(needed: str) -> bool:
         return subprocess.run([sys.executable, "-c", code], check=False).returncode != 0
     if kind == "R":
         code = f"quit(status = !requireNamespace({name!r}, quietly = TRUE))"
-        return _is_missing("Rscript") or subprocess.run(["Rscript", "-e", code], check=False).returncode != 0
+        return (
+            _is_missing("Rscript")
+            or subprocess.run(["Rscript", "-e", code], check=False).returncode != 0
+        )
     return shutil.which(needed) is None and not (Path(sys.executable).parent / needed).exists()
 
 

@@ -117,7 +117,9 @@ def _write(app: Sphinx) -> None:
     shutil.rmtree(fresh)
 
 
-def _plain_text(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def _plain_text(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
     """Keep what docstrings mean as plain text from being taken for markup.
 
     ``|x|`` is no substitution; what a module indents is a formula, line by line.
