@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from gfncore.averaging import AveragedPolicy
+from gfncore.distributed import Processes
 from gfncore.environment import Conditioned, Environment, ManyObjectives
 from gfncore.exploration import backward_trajectories, sample_trajectories
 from gfncore.keys import unique_keys
@@ -128,6 +129,9 @@ class Trainer:
     temperatures : callable, optional
         For a `Conditioned` environment: ``temperatures(generator)`` gives the inverse temperatures
         of the next step, see `gfncore.tempering.TemperatureRange`. None: it keeps those it has.
+    processes : Processes, optional
+        Those that train together, see `gfncore.distributed`: each has a trainer that was made in
+        the same way. That of rank 0 is used as one alone; the others call `follow` and no more.
 
     Attributes
     ----------
@@ -161,6 +165,7 @@ class Trainer:
         terminal_batches: Callable[[np.random.Generator], Any] | None = None,
         state_batches: Callable[[np.random.Generator], StateTargets] | None = None,
         temperatures: Callable[[np.random.Generator], Any] | None = None,
+        processes: Processes | None = None,
     ) -> None:
         if settings.on_policy and not objective.on_policy_allowed:
             raise ValueError(
@@ -186,6 +191,11 @@ class Trainer:
             raise ValueError("a replay holds objects without temperature: make it of `inner`")
         if temperatures is not None and not isinstance(environment, Conditioned):
             raise ValueError("temperatures were given, but the environment has none")
+        if processes is not None and objective.needs_objectives:
+            raise ValueError(
+                f"{type(objective).__name__} needs figures of merit, which are not exchanged "
+                "between processes"
+            )
         self.environment = environment
         self.policy = policy
         self.backward_policy = backward_policy
@@ -196,6 +206,7 @@ class Trainer:
         self.terminal_batches = terminal_batches
         self.state_batches = state_batches
         self.temperatures = temperatures
+        self.processes = processes
         self.on_policy = settings.on_policy
         self.from_replay = settings.replay
         self.rate_factor = 1.0
@@ -245,9 +256,14 @@ class Trainer:
         first, inverse = unique_keys(environment.keys(objects))
         distinct = objects.take(first)
         with self._timed("reward"):
-            log_reward = environment.log_reward(distinct)
+            if self.processes is None:
+                log_reward = environment.log_reward(distinct)
+            else:
+                log_reward = self.processes.rewards(environment, distinct)
         if self.replay is not None:
-            self.replay.add(distinct, log_reward)
+            new = (distinct, log_reward)
+            for found in [new] if self.processes is None else self.processes.gather(new):
+                self.replay.add(*found)
         return self._tempered(terminals, log_reward[inverse])
 
     def _tempered(self, terminals: Any, log_reward: np.ndarray) -> np.ndarray:
@@ -331,8 +347,20 @@ class Trainer:
             max_log_reward of the policy's own draws, replay_size, learning_rate, seconds, and
             seconds by part; absent where they do not apply.
         """
-        started, before = time.perf_counter(), self.seconds
         factor = self.rate_factor * SCHEDULES[self.settings.schedule](self.progress)
+        if self.processes is not None:
+            self.processes.lead(self, factor)
+        return self._step(factor)
+
+    def follow(self) -> None:
+        """Do the steps that the trainer of rank 0 does, until its process says that it is over."""
+        assert self.processes is not None
+        while (factor := self.processes.follow(self)) is not None:
+            self._step(factor)
+
+    def _step(self, factor: float) -> dict[str, Any]:
+        """One step with a factor on the learning rates."""
+        started, before = time.perf_counter(), self.seconds
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
         metrics: dict[str, Any] = {"step": self.step_number + 1}
@@ -345,6 +373,8 @@ class Trainer:
         if experience:
             with self._timed("policy"):
                 batch = ScoredTrajectories.concat([self._scored(*part) for part in experience])
+                if self.processes is not None:
+                    batch = self.processes.joined(batch)
             loss = self.objective(batch)
             losses.append(loss)
             metrics["loss"] = float(loss.detach())
@@ -356,11 +386,14 @@ class Trainer:
             targets = self.state_batches(self.generator)
             with self._timed("policy"):
                 loss = self._state_loss(targets)
-            losses.append(self.settings.state_weight * loss)
+            share = 1 if self.processes is None else self.processes.size  # their sum is the mean
+            losses.append(self.settings.state_weight * loss / share)
             metrics["state_loss"] = float(loss.detach())
         with self._timed("policy"):
             self.optimizer.zero_grad()
             torch.stack(losses).sum().backward()
+            if self.processes is not None:
+                self.processes.combine_gradients(self.parameters, list(self.objective.parameters()))
             limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
             norm = nn.utils.clip_grad_norm_(self.parameters, limit)
             self.optimizer.step()
