@@ -8,6 +8,8 @@
 #   make check        ruff and pyright
 #   make verify       the slow statistical tier
 #   make benchmarks   every benchmark at its smallest size (figures: benchmarks/RESULTS.md)
+#   make workflows    both Snakemake workflows: checked by Snakemake, planned for here and for SLURM,
+#                     and run on their smallest examples, in build/workflows/
 #   make docs         the documentation, its examples run, into build/docs/html
 #   make docs-quick   the same with budgets of 2 s, as continuous integration builds it
 #   make docs-pictures
@@ -35,7 +37,7 @@ PYTEST_ARGS ?=
 VERIFY ?= verification
 DEMO_BUDGET ?= 90s
 
-.PHONY: help install demo demo-molecules test check verify benchmarks docs docs-quick docs-pictures package clean-caches clean
+.PHONY: help install demo demo-molecules test check verify benchmarks workflows docs docs-quick docs-pictures package clean-caches clean
 .DEFAULT_GOAL := help
 
 help:
@@ -58,7 +60,7 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	@echo "installing PyTorch and what else is needed; this takes some minutes"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_ARGS) torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev,workflow]'
 	@touch $@
 
 demo: $(STAMP)
@@ -154,6 +156,20 @@ docs-quick: $(DOCS_STAMP)
 
 docs-pictures: $(DOCS_STAMP)
 	$(BIN)/python docs/pictures/make.py
+
+WORKFLOWS := build/workflows
+SNAKEMAKE = PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --quiet rules --directory .test
+
+# Copied as users copy them, and run there. A plan for SLURM needs no cluster.
+workflows: $(STAMP)
+	rm -rf $(WORKFLOWS)
+	$(BIN)/phylogfn workflow init $(WORKFLOWS)/phylogeny
+	$(BIN)/molgen workflow init $(WORKFLOWS)/molecules
+	for name in phylogeny molecules; do ( set -e; cd $(WORKFLOWS)/$$name; \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint; \
+	  $(SNAKEMAKE) --dry-run --workflow-profile profiles/slurm >/dev/null; \
+	  $(SNAKEMAKE) --cores 2; \
+	  ls .test/results/report.html .test/results/multiqc/*_mqc.json ) || exit 1; done
 
 clean-caches:
 	find phylogfn molgen gfncore -path '*/__pycache__/*' \( -name '*.nbi' -o -name '*.nbc' \) -delete

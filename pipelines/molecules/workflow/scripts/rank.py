@@ -39,9 +39,9 @@ def rank(table: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame, d
     """
     left = {"pooled": len(table)}
     table = table[table["reward"] >= settings["min_score"]]
-    left["of the least score"] = len(table)
+    left["of the least score or better"] = len(table)
     table = table[table["n_seeds"] >= settings["min_seeds"]]
-    left["of enough seeds"] = len(table)
+    left["found by enough seeds"] = len(table)
     by = "reward"
     if "screen" in table:
         passed = (table["screen"] >= settings.get("min_screen", 0)) & (table["screen_remark"] == "")
@@ -53,7 +53,7 @@ def rank(table: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame, d
         # molecules without rings have no scaffold and are not counted together
         place = table.groupby(table["scaffold"].fillna("")).cumcount()
         table = table[table["scaffold"].isna() | (place < settings["max_per_scaffold"])]
-        left["of few a scaffold"] = len(table)
+        left["after the limit for each scaffold"] = len(table)
     table = table.head(settings["size"]).reset_index(drop=True)
     left["in the library"] = len(table)
     table.insert(0, "rank", range(1, len(table) + 1))

@@ -106,7 +106,7 @@ def main(snakemake: Any) -> None:
         )
         if len(table):
             molecules.append(table.assign(score=score))
-    figures = [name for name in ("score", "rank", "smiles", "reward", "screen", "scaffold")]
+    figures = ["score", "rank", "smiles", "reward", "screen", "scaffold"]
     figures += ["log_probability", "count", "n_seeds", "seeds"]
     whole = pd.concat(molecules, ignore_index=True) if molecules else pd.DataFrame(columns=figures)
     # the components of different scores have different columns: those stand in each library alone
