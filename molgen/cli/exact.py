@@ -101,9 +101,11 @@ def exact(
 
     with Progress("molgen", quiet=quiet) as progress:
         progress.phase(f"starting in {output}")
+        from gfncore.distributed import refuse_several
         from gfncore.output import check_output
         from molgen.settings import resolve_exact
 
+        refuse_several("molgen exact")
         check_output(output, force=force)
         settings = resolve_exact(options.said(given), config)
         from molgen.exact import run_exact

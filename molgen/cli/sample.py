@@ -127,16 +127,25 @@ def sample(
         Say nothing but warnings and errors.
     """
     given = dict(locals())  # the options by their names, before anything else is one
+    import io
+
+    from gfncore.distributed import process_rank
     from gfncore.interruption import resumable
     from gfncore.progress import Progress
 
-    with resumable("molgen sample", output), Progress("molgen", quiet=quiet) as progress:
+    leads = process_rank() == 0  # of those that torchrun started, one speaks and writes
+    stream = None if leads else io.StringIO()
+    with (
+        resumable("molgen sample", output),
+        Progress("molgen", quiet=quiet, stream=stream) as progress,
+    ):
         # The first words come before anything heavy is imported.
         progress.phase(f"starting in {output}")
         from gfncore.output import check_output
         from molgen.settings import resolve_sample
 
-        check_output(output, force=force, resume=resume)
+        if leads:
+            check_output(output, force=force, resume=resume)
         settings = resolve_sample(options.said(given), config)
         progress.budget_seconds = settings.budget_seconds
         if settings.tensorboard:

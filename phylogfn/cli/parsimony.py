@@ -125,9 +125,11 @@ def parsimony(
     ):
         # The first words come before anything heavy is imported.
         progress.phase(f"reading {alignment}" if alignment else f"starting in {output}")
+        from gfncore.distributed import refuse_several
         from gfncore.output import check_output
         from phylogfn.cli.config import resolve_parsimony_settings
 
+        refuse_several("phylogfn parsimony")
         check_output(output, force=force, resume=resume)
         settings = resolve_parsimony_settings(
             {

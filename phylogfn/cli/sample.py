@@ -127,9 +127,11 @@ def sample(
     ):
         # The first words come before anything heavy is imported.
         progress.phase(f"reading {alignment}" if alignment else f"starting in {output}")
+        from gfncore.distributed import refuse_several
         from gfncore.output import check_output
         from phylogfn.cli.config import resolve_settings
 
+        refuse_several("phylogfn sample")
         check_output(output, force=force, resume=resume)
         settings = resolve_settings(
             {
