@@ -21,6 +21,7 @@ import torch
 from gfncore.checkpoint import Checkpoint, read_checkpoint, restore_trainer, save_checkpoint
 from gfncore.configuration import settings_toml
 from gfncore.devices import choose_device
+from gfncore.distributed import Processes, join_processes
 from gfncore.errors import UserError
 from gfncore.evaluation import effective_sample_size, log_partition
 from gfncore.exploration import sample_trajectories
@@ -79,8 +80,20 @@ class _State:
 class _Run:
     """One run: the settings, the score, the environment, the trainer."""
 
-    def __init__(self, settings: SampleSettings, progress: Progress, pool: ThreadPoolExecutor):
+    def __init__(
+        self,
+        settings: SampleSettings,
+        progress: Progress,
+        pool: ThreadPoolExecutor,
+        processes: Processes | None = None,
+    ) -> None:
+        if processes is not None and settings.objective == "order_preserving":
+            raise UserError(
+                "--objective order_preserving works in one process; start it without torchrun"
+            )
         self.settings, self.progress = settings, progress
+        self.processes = processes
+        self.n_processes = 1 if processes is None else processes.size
         self.watch = Stopwatch()
         self.state = _State()
         self.device = choose_device(settings.device)
@@ -123,10 +136,16 @@ class _Run:
             settings,
             self.rng("training"),
             replay=Replay(self.environment, REPLAY_CAPACITY),
+            processes=self.processes,
         )
         if self.settings.n_threads > 1:
             policy.pool = trainer.averaged.policy.pool = self.pool
         return trainer
+
+    @property
+    def calls_a_step(self) -> int:
+        """Molecules that a step of training may ask to be scored."""
+        return ON_POLICY * self.n_processes
 
     def warn(self, message: str) -> None:
         """Tell the user now, and in the summary."""
@@ -176,9 +195,13 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
         The score, the fragments, the core or the device will not do.
     """
     torch.set_num_threads(1)  # the pool's threads share the work; sums then do not depend on it
+    processes = join_processes([settings.seed, SEEDS["training"]])
     with ThreadPoolExecutor(settings.n_threads) as pool:
-        run = _Run(settings, progress, pool)
+        run = _Run(settings, progress, pool, processes)
         try:
+            if processes is not None and not processes.leads:
+                run.trainer.follow()
+                return
             if settings.resume and (run.checkpoint / "checkpoint.json").exists():
                 run.restore(read_checkpoint(run.checkpoint))
             else:
@@ -188,6 +211,8 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
                 write_atomic(settings.output / "run.toml", settings_toml(settings))
             with MetricsWriter(settings.output / "train.jsonl", run.trainer.step_number) as metrics:
                 _train(run, metrics)
+            if processes is not None:
+                processes.finish()
             _finish(run)
         finally:
             run.scoring.close()
@@ -212,7 +237,7 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
                 "for was reached: with the same seed, files may differ between machines"
             )
             break
-        if _calls_left(run) < ON_POLICY:
+        if _calls_left(run) < run.calls_a_step:
             ended = (
                 f"training ended when {run.scoring.calls:,} of {settings.oracle_calls:,} molecules "
                 "were scored, before the accuracy aimed for was reached; the rest is for the "
@@ -222,7 +247,7 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
         if state.blocks == 0:
             _start_log_z(run)
         for _ in range(BLOCK):
-            if _calls_left(run) < ON_POLICY:
+            if _calls_left(run) < run.calls_a_step:
                 break
             metrics.write(trainer.step())
         state.blocks += 1
@@ -259,7 +284,7 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
 def _start_log_z(run: _Run) -> None:
     """Let a learned log Z start where the first draws of the untrained policy put it."""
     log_z = getattr(run.trainer.objective, "log_z", None)
-    n = min(PILOT // 4, _calls_left(run) - ON_POLICY)
+    n = min(PILOT // 4, _calls_left(run) - run.calls_a_step)
     if log_z is not None and n > 1:
         _, log_weights = _weighed(run, run.trainer.policy, n, run.rng("pilot"))
         with torch.no_grad():
@@ -412,7 +437,11 @@ def _finish(run: _Run) -> None:
             "molecules_at_the_reward_floor": len(run.reward.floored),
             "filtered": run.scoring.filtered,
             "training_steps": run.trainer.step_number,
-            "trajectories_trained": run.trainer.step_number * (ON_POLICY + REPLAYED),
+            "trajectories_trained": (
+                run.trainer.step_number * (ON_POLICY + REPLAYED) * run.n_processes
+            ),
+            "processes": run.n_processes,
+            "oracle_calls_retried": run.scoring.retried,
             "training_seconds_by_part": {
                 part: round(seconds, 3) for part, seconds in run.trainer.seconds_by_part.items()
             },
