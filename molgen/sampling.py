@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rdkit import Chem
 
 from gfncore.checkpoint import Checkpoint, read_checkpoint, restore_trainer, save_checkpoint
 from gfncore.configuration import settings_toml
@@ -34,7 +35,7 @@ from gfncore.replay import Replay
 from gfncore.training import Trainer, TrainingSettings
 from gfncore.trajectories import score_backward
 from molgen.citations import ALWAYS_CITED, methods_of_settings
-from molgen.diversity import ScaffoldCap
+from molgen.diversity import MODE_SCORE, ScaffoldCap, find_modes, morgan_fingerprints
 from molgen.library import Library, count_draws
 from molgen.policy import make_policy
 from molgen.probabilities import molecule_probabilities
@@ -55,6 +56,8 @@ CLIP_NORM = 5.0
 REPLAY_CAPACITY = 20_000
 BLOCK = 10  # steps between looks at the clock
 PILOT_EVERY = 10  # blocks
+MODES_EVERY = 10  # blocks between counts of modes
+MODES_AMONG = 1000  # best molecules in which they are counted during training
 PILOT = 512  # draws that judge the sampler
 FEWEST_STEPS = 400
 ACCURATE_SHARE = 0.8  # effective share of the pilot's draws at which training ends
@@ -181,9 +184,11 @@ class _Run:
         restore_trainer(saved, self.trainer)
         state = self.state
         state.blocks, state.seconds = extra["blocks"], extra["seconds"]
+        self.progress.spent_before = state.seconds
         state.accurate, state.ess_share = extra["accurate"], extra["ess_share"]
         state.warnings = list(dict.fromkeys([*extra["warnings"], *state.warnings]))
         self.reward.floored = set(extra["floored"])
+        self.reward.best = float(self.scoring.best(1)[1].max(initial=0.0))
 
 
 def run_sample(settings: SampleSettings, progress: Progress) -> None:
@@ -209,7 +214,8 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
                     progress.note("interrupted before its first checkpoint: starting again")
                 clear_output(settings.output, OUTPUT_NAMES)
                 write_atomic(settings.output / "run.toml", settings_toml(settings))
-            with MetricsWriter(settings.output / "train.jsonl", run.trainer.step_number) as metrics:
+            curves, done = settings.output / "train.jsonl", run.trainer.step_number
+            with MetricsWriter(curves, done, settings.tensorboard_directory) as metrics:
                 _train(run, metrics)
             if processes is not None:
                 processes.finish()
@@ -253,6 +259,7 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
         state.blocks += 1
         detail = f"step {trainer.step_number}, {run.scoring.calls:,} molecules scored"
         judged = settings.objective != "order_preserving" and _calls_left(run) >= PILOT
+        metrics.write(_best_so_far(run))
         if judged and state.blocks % PILOT_EVERY == 0:
             log_z, error, ess = _pilot(run)
             state.ess_share = ess / PILOT
@@ -266,19 +273,39 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
                     "log_partition": log_z,
                     "log_partition_se": error,
                     "ess": ess,
-                    "oracle_calls": run.scoring.calls,
                 }
             )
         shown: dict[str, float] = {"best_score": run.reward.best}
         if math.isfinite(state.ess_share):
             shown["effective_share"] = state.ess_share
-        run.progress.update(**shown, detail=detail)
+        run.progress.update(**shown, detail=detail, done=_calls_spent(run))
         if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
             run.save()
             saved = time.monotonic()
     run.save()
     if ended:  # not in the checkpoint: with more time or calls it need not be so
         run.warn(ended)
+
+
+def _calls_spent(run: _Run) -> float:
+    """Share of the calls of training that were made."""
+    allowed = run.scoring.calls + max(_calls_left(run) - run.calls_a_step, 0)
+    return run.scoring.calls / allowed if allowed else 1.0
+
+
+def _best_so_far(run: _Run) -> dict[str, Any]:
+    """How good and, now and then, how different the best of the molecules scored are."""
+    found = {
+        "step": run.trainer.step_number,
+        "seconds": run.trainer.seconds,
+        "best_score": run.reward.best,
+        "oracle_calls": run.scoring.calls,
+    }
+    if run.state.blocks % MODES_EVERY == 0:
+        smiles, scores = run.scoring.best(MODES_AMONG)
+        bits = morgan_fingerprints([Chem.MolFromSmiles(name) for name in smiles])
+        found["n_modes"] = len(find_modes(bits, scores, least_score=MODE_SCORE))
+    return found
 
 
 def _start_log_z(run: _Run) -> None:
@@ -344,7 +371,10 @@ def _draw(run: _Run) -> _Drawn:
         for name, score in zip(here, total, strict=True):
             if score > 0.0:
                 cap.offer(name)
-        run.progress.update(detail=f"{len(cap.admitted):,} molecules from {drawn:,} draws")
+        run.progress.update(
+            detail=f"{len(cap.admitted):,} molecules from {drawn:,} draws",
+            done=len(cap.admitted) / settings.samples,
+        )
         if unscored:
             break
     states = type(parts[0]).concat(parts)
@@ -461,6 +491,7 @@ def _finish(run: _Run) -> None:
         best_score=float(np.nanmax(library.reward)),
         effective_share=ess / len(drawn.smiles),
         detail=f"{len(library):,} molecules",
+        done=1.0,
     )
 
 

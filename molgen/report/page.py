@@ -35,7 +35,7 @@ _FEWEST_EFFECTIVE_DRAWS = 100
 _LARGEST_ERROR = 0.1
 _CURVES = {
     "best_score": "best score so far",
-    "n_modes": "modes among the molecules scored",
+    "n_modes": "modes among the 1,000 best scored so far",
     "log_partition": "log partition function (nats)",
     "ess": "effective sample size (draws)",
     "oracle_calls": "molecules scored",

@@ -179,6 +179,13 @@ class Scoring:
         """Whether a molecule, by its canonical SMILES, was scored before."""
         return smiles in self._rows
 
+    def best(self, n: int) -> tuple[list[str], np.ndarray]:
+        """Return at most `n` of the molecules scored and their scores above zero, best first."""
+        table = self._table(list(self._rows), list(self._rows.values()))
+        order = np.argsort(-np.nan_to_num(table.total), kind="stable")[:n]
+        order = order[table.total[order] > 0.0]
+        return [table.smiles[row] for row in order], table.total[order]
+
     def evaluate(self, smiles: Sequence[str], *, canonical: bool = False) -> ScoreTable:
         """Return the scores of molecules; those scored before are remembered.
 

@@ -7,6 +7,7 @@ matter to what is tested.
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import os
 import signal
@@ -52,10 +53,18 @@ GIVEN = {
     "reward_exponent": 1.0,
     "quiet": True,
 }
+HAS_TENSORBOARD = importlib.util.find_spec("tensorboard") is not None
 FRAGMENTS = "[*]C\n[*]O\n[*]c1ccccc1\n[*]C([*])=O\n[*]CC[*]\n[*]c1ccc([*])cc1\n"
 ATOMS = {"environment": "atoms", "elements": "C,O", "max_atoms": 4, "ring_sizes": "any"}
 # what says how long something took, or when
-TIMED = {"summary.json", "provenance.json", "report.html", "train.jsonl", "checkpoint"}
+TIMED = {
+    "summary.json",
+    "provenance.json",
+    "report.html",
+    "train.jsonl",
+    "tensorboard",
+    "checkpoint",
+}
 
 
 class Interrupted(Progress):
@@ -150,7 +159,7 @@ def check_library(output):
 def atoms(tmp_path_factory):
     """Output of one run in a space that can be enumerated."""
     output = tmp_path_factory.mktemp("sampling") / "out"
-    run_small(output, **ATOMS, small={"FEWEST_STEPS": 60})
+    run_small(output, **ATOMS, tensorboard=HAS_TENSORBOARD, small={"FEWEST_STEPS": 60})
     return output
 
 
@@ -179,7 +188,8 @@ def finished(tmp_path_factory):
 
 
 def test_all_files_are_there(atoms):
-    assert {path.name for path in atoms.iterdir()} == set(OUTPUT_NAMES) - {"pareto.csv"}
+    absent = {"pareto.csv"} if HAS_TENSORBOARD else {"pareto.csv", "tensorboard"}
+    assert {path.name for path in atoms.iterdir()} == set(OUTPUT_NAMES) - absent
     rows, summary = check_library(atoms)
     assert len(rows) == 20
     assert summary["warnings"] == [] and summary["oracle_failures"] == {}
@@ -190,6 +200,26 @@ def test_all_files_are_there(atoms):
     assert set(extra["training_seconds_by_part"]) == {"sampling", "policy", "reward", "other"}
     steps = [line["step"] for line in untimed(atoms / "train.jsonl")]
     assert steps == sorted(steps) and steps[-1] == extra["training_steps"]
+    found = [line for line in untimed(atoms / "train.jsonl") if "best_score" in line]
+    best = [line["best_score"] for line in found]
+    assert len(best) == extra["training_steps"] // SMALL["BLOCK"] and best == sorted(best)
+    assert best[-1] == pytest.approx(max(float(row["reward"]) for row in rows), abs=0.02)
+    modes = [line["n_modes"] for line in found if "n_modes" in line]
+    assert len(modes) == len(best) // 10 and modes[-1] <= found[-1]["oracle_calls"]
+
+
+@pytest.mark.skipif(not HAS_TENSORBOARD, reason="tensorboard is not installed")
+def test_tensorboard_gets_what_train_jsonl_holds(atoms):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(atoms / "tensorboard"))
+    events.Reload()
+    lines = untimed(atoms / "train.jsonl")
+    for name in ("loss", "best_score", "n_modes", "log_partition"):
+        told = [(line["step"], line[name]) for line in lines if name in line]
+        shown = [(event.step, event.value) for event in events.Scalars(name)]
+        assert [step for step, _ in shown] == [step for step, _ in told]
+        assert [v for _, v in shown] == pytest.approx([v for _, v in told], rel=1e-6)
 
 
 @pytest.fixture(scope="module")

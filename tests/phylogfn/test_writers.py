@@ -37,7 +37,7 @@ def test_all_files_and_keys(tmp_path, make_posterior, run_facts):
         rng=np.random.default_rng(1),
         provenance=record,
     )
-    by_the_run = {"run.toml", "train.jsonl", "checkpoint"}
+    by_the_run = {"run.toml", "train.jsonl", "tensorboard", "checkpoint"}
     assert {path.name for path in tmp_path.iterdir()} == set(OUTPUT_NAMES) - by_the_run
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [key for key in summary if key in SUMMARY_KEYS] == SUMMARY_KEYS

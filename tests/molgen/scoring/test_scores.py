@@ -74,6 +74,18 @@ def test_smiles_that_cannot_be_read_never_reach_a_function():
     assert table.total[1] == pytest.approx(0.1)
 
 
+def test_the_best_of_those_scored_come_first_without_failed_ones():
+    with scoring_of(
+        own(lambda smiles: [None if s == "CCC" else 0.2 * len(s) for s in smiles])
+    ) as s:
+        s.evaluate(["CC", "CCC", "C", "CCCC"])
+        smiles, scores = s.best(2)
+        assert smiles == ["CCCC", "CC"] and scores == pytest.approx([0.8, 0.4])
+        assert s.best(9)[0] == ["CCCC", "CC", "C"]
+    with scoring_of(HEAVY) as s:
+        assert s.best(5)[0] == []
+
+
 def test_no_molecules():
     with scoring_of(HEAVY, own(carbons)) as scoring:
         table = scoring.evaluate([])
