@@ -56,6 +56,8 @@ class Axes:
         What the axes show.
     width, height : int
         Size in pixels.
+    counts : bool
+        The vertical axis counts something: no fractions there.
     """
 
     x_range: tuple[float, float]
@@ -64,6 +66,7 @@ class Axes:
     y_label: str
     width: int
     height: int
+    counts: bool = False
 
     @property
     def left(self) -> float:
@@ -110,10 +113,13 @@ class Axes:
         """
         lines = []
         for tick in ticks(*self.y_range, 4):
+            if self.counts and not tick.is_integer():
+                continue
+            shown = f"{tick:.0f}" if self.counts else format_tick(tick, *self.y_range)
             lines.append(
                 f'<path class="grid" d="M{self.left:.1f} {self.y(tick):.1f}H{self.right:.1f}"/>'
                 f'<text x="{self.left - 7:.1f}" y="{self.y(tick) + 4:.1f}" text-anchor="end">'
-                f"{format_tick(tick, *self.y_range)}</text>"
+                f"{shown}</text>"
             )
         for tick in ticks(*self.x_range, max(3, self.width // 130)):
             lines.append(

@@ -52,7 +52,7 @@ def draw_histogram(
     for value in finite:
         counts[min(max(math.floor(value / step + 1e-9) - first, 0), number - 1)] += 1
     x_range = (first * step, (first + number) * step)
-    axes = Axes(x_range, (0.0, 1.06 * max(counts)), x_label, y_label, width, height)
+    axes = Axes(x_range, (0.0, 1.06 * max(counts)), x_label, y_label, width, height, True)
     bars = "".join(
         f'<rect class="column" x="{axes.x(left) + 0.5:.1f}" y="{axes.y(count):.1f}" '
         f'width="{axes.x(left + step) - axes.x(left) - 1:.1f}" '

@@ -59,7 +59,7 @@ def draw_tree(
     tree = root_at_midpoint(tree)
     row, font = (_CLOSE_ROW, _CLOSE_FONT) if len(names) >= _CLOSE_FROM else (_ROW, _FONT)
     letter = _CHARACTER * font
-    longest = max(8, int(width * 0.46 / letter))
+    longest = max(8, int(width * 0.44 / letter))
     name_width = min(max(len(name) for name in names), longest) * letter + 12
     depths = _depths(tree)
     depth = max(depths) or 1.0
@@ -240,9 +240,12 @@ def _overlap(one: _Box, other: _Box) -> float:
 
 
 def _name(name: str, longest: int, x: float, y: float) -> str:
+    """A name; from one that is too long the middle is left out, as its end tells it from others."""
     shown, title = name, ""
     if len(name) > longest:
-        shown, title = name[: longest - 1] + "\u2026", f"<title>{escape(name)}</title>"
+        tail = longest // 3
+        shown = f"{name[: longest - tail - 1]}\u2026{name[-tail:]}"
+        title = f"<title>{escape(name)}</title>"
     return f'<text x="{x:.1f}" y="{y + 4.4:.1f}">{title}{escape(shown)}</text>'
 
 
