@@ -32,6 +32,7 @@ myst_heading_anchors = 3
 examples_folder = str(HERE.parent / "build" / "docs" / "examples")
 
 # Reference: docstrings say types in words, with shapes; annotations would only repeat them.
+autosummary_generate = False  # numpydoc loads it
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
