@@ -39,6 +39,7 @@ from phylogfn.parsimony_estimate import (
     known_divergence,
 )
 from phylogfn.parsimony_learning import (
+    TemperedCurriculum,
     fit_log_partition,
     make_tempered_curriculum,
 )
@@ -68,6 +69,8 @@ LARGEST_TRAINED = 150  # taxa: with more, one draw of the sampler takes too long
 WIDENING = 2.0  # the sampler learns temperatures from the lowest / 2 to the highest * 1.5
 HEADROOM = 1.5
 CYCLE_STEPS = 60
+SETTLING_STEPS = 120  # the last ones, in which the learning rates fall to zero
+SETTLING_SHARE = 0.1  # of the budget, the most that they take: cycles end so much earlier
 RATES_AT_CYCLES = (0, 2, 5, 10)  # before which the rates that the policy starts from are counted
 OWN_DRAWS_EVERY = {"insertion": 6, "merging": 2}  # steps, once there are any
 TRAJECTORIES = 96
@@ -320,7 +323,7 @@ def _train(
     saved = time.monotonic()
 
     def late() -> bool:
-        return run.seconds(state) > TRAIN_SHARE * settings.budget_seconds
+        return run.seconds(state) > (TRAIN_SHARE - SETTLING_SHARE) * settings.budget_seconds
 
     while not (state.accurate and state.judged == list(settings.temperature)):
         if not late():
@@ -338,13 +341,72 @@ def _train(
                     f"the budget of {settings.budget} ended the training before the accuracy aimed "
                     "for was reached: with the same seed, files may differ between machines"
                 )
+                curriculum.refresh(state.pilots.weigh(found, state.search.best_score))
+                _settle(run, state, environment, curriculum, metrics)
             state.n_scores = run.scorer.n_scores
             state.save(run.checkpoint, run.watch.elapsed())  # to go on from with more time
             break
         _judge(run, state, environment, found, metrics)
+        if state.accurate:
+            curriculum.refresh(state.pilots.weigh(found, state.search.best_score))
+            if _settle(run, state, environment, curriculum, metrics):
+                run.warn(
+                    f"the budget of {settings.budget} ended the last steps of training early: with "
+                    "the same seed, files may differ between machines"
+                )
         if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
             state.save(run.checkpoint, run.watch.elapsed())
             saved = time.monotonic()
+
+
+def _settle(
+    run: ParsimonyRun,
+    state: ParsimonyState,
+    environment: TreeEnvironment,
+    curriculum: TemperedCurriculum,
+    metrics: MetricsWriter,
+) -> bool:
+    """Take the noise of the steps out of the policy, by learning rates that fall to zero.
+
+    All steps have own draws. The rates fall by steps, or by time where that is short; True if so.
+    """
+    trainer = state.trainer
+    assert trainer is not None
+    budget = run.settings.budget_seconds
+    began = run.seconds(state)
+    allowed = min(SETTLING_SHARE * budget, TRAIN_SHARE * budget - began)
+    hurried = False
+    for step in range(SETTLING_STEPS):
+        share = step / SETTLING_STEPS
+        used = (run.seconds(state) - began) / allowed if allowed > 0.0 else 1.0
+        if used > (step + 1) / SETTLING_STEPS:
+            hurried, share = True, used
+        if share >= 1.0:
+            break
+        trainer.rate_factor = 1.0 - share
+        metrics.write(curriculum.teach(trainer, True))
+    trainer.rate_factor = 1.0
+    table = state.table
+    state.divergence = _divergence(run, state, environment, table.parents, table.scores)
+    return hurried
+
+
+def _divergence(
+    run: ParsimonyRun,
+    state: ParsimonyState,
+    environment: TreeEnvironment,
+    parents: np.ndarray,
+    scores: np.ndarray,
+) -> list[float]:
+    """`known_divergence` from given trees, at all temperatures asked for."""
+    assert state.trainer is not None
+    policy = state.trainer.averaged.policy
+
+    def at(beta: float) -> float:
+        rng = run.rng("divergence", state.cycles)
+        return known_divergence(environment, policy, beta, parents, scores, COMPARED, rng)
+
+    return [at(float(beta)) for beta in run.betas]
 
 
 def _judge(
@@ -377,18 +439,7 @@ def _judge(
     state.cycles += 1
     if state.cycles == 1 and isinstance(trainer.objective, TrajectoryBalance):
         fit_log_partition(trainer.objective, betas, np.array([one.log_z for one in found]))
-    state.divergence = [
-        known_divergence(
-            environment,
-            policy,
-            float(beta),
-            known_parents,
-            known_scores,
-            COMPARED,
-            run.rng("divergence", state.cycles),
-        )
-        for beta in run.betas
-    ]
+    state.divergence = _divergence(run, state, environment, known_parents, known_scores)
     state.judged = list(run.settings.temperature)
     factor = math.sqrt(n / run.fewer(MOST_DRAWS, FEWEST_OF_MANY_TAXA))
     state.accurate = state.cycles >= FEWEST_CYCLES and all(

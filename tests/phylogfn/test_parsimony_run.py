@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SMALL = {
     "CYCLE_STEPS": 10,
+    "SETTLING_STEPS": 20,
     "PILOT": 100,
     "TRAJECTORIES": 24,
     "COMPARED": 20,
@@ -124,13 +125,55 @@ def test_all_files_are_there(finished):
 
     assert {path.name for path in output.iterdir()} == set(PARSIMONY_OUTPUT_NAMES) - {"tensorboard"}
     steps = [json.loads(x)["step"] for x in (output / "train.jsonl").read_text().splitlines()]
-    assert steps == sorted(steps) and steps[-1] >= 3 * SMALL["CYCLE_STEPS"]
+    assert steps == sorted(steps)
+    assert steps[-1] >= 3 * SMALL["CYCLE_STEPS"] + SMALL["SETTLING_STEPS"]
     page = (output / "report.html").read_text()
     several = summary_of(output)["n_best_trees"] > 1
     titles = ("Strict consensus", "Majority-rule consensus") if several else ("Most parsimonious",)
     for words in (*titles, "ratchet", "Fitch"):
         assert words in page
     assert "http-equiv" not in page and "<script" not in page
+
+
+def test_learning_rates_fall_to_zero_at_the_end(finished):
+    _, output, _ = finished
+    metrics = [json.loads(line) for line in (output / "train.jsonl").read_text().splitlines()]
+    rates = np.array([one["learning_rate"] for one in metrics if "learning_rate" in one])
+    n = SMALL["SETTLING_STEPS"]
+    np.testing.assert_array_equal(rates[:-n], rates[0])
+    np.testing.assert_allclose(rates[-n:], rates[0] * np.arange(n, 0, -1) / n)
+
+
+@pytest.mark.parametrize(("taken", "falling", "hurried"), [(0.0, 4, False), (0.4, 3, True)])
+def test_the_last_steps_keep_to_the_clock(monkeypatch, taken, falling, hurried):
+    """Four steps are to fit into 1 s of a budget of 10 s; one takes `taken` seconds."""
+    from types import SimpleNamespace
+
+    from phylogfn import parsimony_run
+
+    monkeypatch.setattr(parsimony_run, "SETTLING_STEPS", 4)
+    monkeypatch.setattr(parsimony_run, "_divergence", lambda *_: [0.0])
+    factors, clock = [], [7.0]
+
+    def teach(trainer, own_draws):
+        assert own_draws
+        factors.append(trainer.rate_factor)
+        clock[0] += taken
+        return {}
+
+    run = SimpleNamespace(
+        settings=SimpleNamespace(budget_seconds=10.0), seconds=lambda state: clock[0]
+    )
+    state = SimpleNamespace(
+        trainer=SimpleNamespace(rate_factor=1.0),
+        table=SimpleNamespace(parents=None, scores=None),
+        divergence=None,
+    )
+    curriculum, metrics = SimpleNamespace(teach=teach), SimpleNamespace(write=lambda _: None)
+    assert parsimony_run._settle(run, state, None, curriculum, metrics) is hurried
+    assert len(factors) == falling
+    assert factors[0] == 1.0 and (np.diff(factors) < 0.0).all() and factors[-1] > 0.0
+    assert state.trainer.rate_factor == 1.0 and state.divergence == [0.0]
 
 
 def test_files_are_the_enumerated_truth(finished, primates, all_topologies):
