@@ -74,6 +74,7 @@ def finish(run: ParsimonyRun, state: ParsimonyState, environment: TreeEnvironmen
     )
     write_parsimony(settings.output, result, facts, provenance=provenance)
     run.progress.update(
+        done=1.0,
         best_score=result.best_score,
         detail=f"{result.n_best} best trees, {len(result.scores)} in all",
     )

@@ -64,3 +64,36 @@ def test_where_it_is_missing_the_error_names_the_cure(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'phylogfn\[tensorboard\]'"):
         require_tensorboard()
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        ("phylogfn", ["sample", "data/primates.fasta"]),
+        ("phylogfn", ["parsimony", "data/primates.fasta"]),
+        ("molgen", ["sample"]),
+    ],
+)
+def test_commands_stop_before_they_begin(program, command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    main = importlib.import_module(f"{program}.cli.main").main
+    output = tmp_path / "out"
+    assert main([*command, "-o", str(output), "--tensorboard", "--quiet"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{program}: error: --tensorboard: TensorBoard is not installed")
+    assert error.count("\n") == 1 and not output.exists()
+
+
+def test_the_option_may_stand_in_the_file_and_is_kept_by_resume(tmp_path):
+    from gfncore.configuration import resolve_settings, settings_toml
+    from phylogfn.settings import SampleSettings
+
+    file = tmp_path / "run.toml"
+    file.write_text('alignment = "x.fasta"\ntensorboard = true\n')
+    settings = resolve_settings(SampleSettings, {"output": tmp_path / "out"}, file)
+    assert settings.tensorboard_directory == tmp_path / "out" / "tensorboard"
+    file.write_text(settings_toml(settings))
+    again = resolve_settings(SampleSettings, {"output": tmp_path, "resume": True})
+    assert again.tensorboard
+    plain = resolve_settings(SampleSettings, {"output": tmp_path, "alignment": "x.fasta"})
+    assert plain.tensorboard_directory is None
