@@ -154,7 +154,9 @@ def command_line(arguments: list[str] | None = None) -> str:
     """Return the command as one would type it, without the directory of the program."""
     words = list(sys.argv if arguments is None else arguments)
     if words:
-        words[0] = Path(words[0]).name
+        program = Path(words[0])
+        # `python -m molgen` runs molgen/__main__.py
+        words[0] = program.parent.name if program.name == "__main__.py" else program.name
     return shlex.join(words)
 
 
