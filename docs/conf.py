@@ -50,6 +50,7 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_sphinx = False
 html_copy_source = False
+highlight_language = "none"  # of blocks that do not say
 pygments_style = "default"
 pygments_dark_style = "github-dark"
 copybutton_prompt_text = r"\$ |> "
