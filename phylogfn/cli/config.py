@@ -12,6 +12,7 @@ from phylogfn.settings import ParsimonySettings, SampleSettings
 
 __all__ = [
     "RUN_FILE",
+    "check_alignment",
     "read_config",
     "resolve_parsimony_settings",
     "resolve_settings",
@@ -34,3 +35,22 @@ def resolve_parsimony_settings(
 def read_config(path: Path) -> dict[str, Any]:
     """Return the settings of a file; see :func:`gfncore.configuration.read_config`."""
     return configuration.read_config(SampleSettings, path)
+
+
+def check_alignment(settings: SampleSettings | ParsimonySettings) -> None:
+    """Read the alignment of a run for its errors alone, before anything heavy is imported.
+
+    A pipe can be read once, so it is left to the run.
+
+    Raises
+    ------
+    UserError
+        The alignment will not do.
+    """
+    path = Path(settings.alignment)
+    if settings.alignment != "-" and (path.is_file() or path.is_dir() or not path.exists()):
+        from phylogfn.alignment import read_alignment
+
+        read_alignment(
+            settings.alignment, data_type=settings.data_type, file_format=settings.format
+        )

@@ -127,7 +127,7 @@ def parsimony(
         progress.phase(f"reading {alignment}" if alignment else f"starting in {output}")
         from gfncore.distributed import refuse_several
         from gfncore.output import check_output
-        from phylogfn.cli.config import resolve_parsimony_settings
+        from phylogfn.cli.config import check_alignment, resolve_parsimony_settings
 
         refuse_several("phylogfn parsimony")
         check_output(output, force=force, resume=resume)
@@ -154,6 +154,7 @@ def parsimony(
             config,
         )
         progress.budget_seconds = settings.budget_seconds
+        check_alignment(settings)
         if settings.tensorboard:
             from gfncore.tensorboard import require_tensorboard
 

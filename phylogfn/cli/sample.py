@@ -129,7 +129,7 @@ def sample(
         progress.phase(f"reading {alignment}" if alignment else f"starting in {output}")
         from gfncore.distributed import refuse_several
         from gfncore.output import check_output
-        from phylogfn.cli.config import resolve_settings
+        from phylogfn.cli.config import check_alignment, resolve_settings
 
         refuse_several("phylogfn sample")
         check_output(output, force=force, resume=resume)
@@ -158,6 +158,7 @@ def sample(
             config,
         )
         progress.budget_seconds = settings.budget_seconds
+        check_alignment(settings)
         if settings.tensorboard:
             from gfncore.tensorboard import require_tensorboard
 
