@@ -343,9 +343,9 @@ class Trainer:
         Returns
         -------
         dict
-            Metrics: step, loss, log_z, state_loss, gradient_norm, mean_log_reward and
-            max_log_reward of the policy's own draws, replay_size, learning_rate, seconds, and
-            seconds by part; absent where they do not apply.
+            Metrics: step, loss, log_z, trajectories learned from, state_loss, gradient_norm,
+            mean_log_reward and max_log_reward of the policy's own draws, replay_size,
+            learning_rate, seconds, and seconds by part; absent where they do not apply.
         """
         factor = self.rate_factor * SCHEDULES[self.settings.schedule](self.progress)
         if self.processes is not None:
@@ -379,6 +379,7 @@ class Trainer:
             losses.append(loss)
             metrics["loss"] = float(loss.detach())
             metrics["log_z"] = self.objective.log_partition(batch)
+            metrics["trajectories"] = len(batch.log_reward)
             if self.on_policy and self.objective.needs_reward:
                 metrics["mean_log_reward"] = float(experience[0][1].mean())
                 metrics["max_log_reward"] = float(experience[0][1].max())

@@ -12,6 +12,8 @@ from gfncore.report.axes import Axes, format_value
 __all__ = ["draw_line_chart"]
 
 _FEW = 40  # points, each of which is marked
+_SHORT = 12  # points of a line that is always drawn whole
+_SQUEEZED = 3.0  # times the later range
 _LEAST_SPAN = 1e-5  # of the values, below which a difference is noise of rounding
 
 _Point = tuple[float, float, float]  # x, y, error
@@ -95,13 +97,24 @@ def _words(points: list[_Point]) -> str:
 
 
 def _range_of_interest(points: list[_Point]) -> tuple[float, float]:
-    """Return the range of the later three quarters, as the first steps would squeeze the rest.
+    """Return the range of all values, or of the later three quarters.
 
-    What comes before the line enters that range is not drawn.
+    The latter where the first steps of many would squeeze the rest; what comes before the line
+    enters that range is not drawn.
     """
-    later = points[len(points) // 4 :]
-    error = statistics.median(e for _, _, e in later)
-    low, high = min(b for _, b, _ in later) - error, max(b for _, b, _ in later) + error
-    least = _LEAST_SPAN * max(abs(low), abs(high)) or 1e-3
-    margin = max(0.08 * (high - low), (least - (high - low)) / 2)
+    low, high = _extent(points)
+    later = _extent(points[len(points) // 4 :])
+    if len(points) > _SHORT and high - low > _SQUEEZED * (later[1] - later[0]):
+        low, high = later
+    size = max(abs(low), abs(high))
+    if low == high:
+        return low - (0.05 * size or 1.0), high + (0.05 * size or 1.0)
+    margin = max(0.08 * (high - low), (_LEAST_SPAN * size - (high - low)) / 2)
     return low - margin, high + margin
+
+
+def _extent(points: list[_Point]) -> tuple[float, float]:
+    """Lowest and highest value, with the error that is usual."""
+    error = statistics.median(e for _, _, e in points)
+    values = [b for _, b, _ in points]
+    return min(values) - error, max(values) + error

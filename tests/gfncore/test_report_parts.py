@@ -10,7 +10,8 @@ import pytest
 
 from gfncore.report.axes import nice_step
 from gfncore.report.histogram import draw_histogram
-from gfncore.report.line_chart import draw_line_chart
+from gfncore.report.line_chart import _range_of_interest, draw_line_chart
+from gfncore.report.page import _sentence, curve_drawings, percentage
 from gfncore.report.scatter import draw_scatter
 from gfncore.report.training import read_training
 
@@ -52,6 +53,91 @@ def test_chart_of_values_that_are_not_finite():
     assert draw_line_chart([0, 1], [np.nan, 1.0], x_label="s", y_label="y") == ""
     svg = draw_line_chart([0, 1, 2], [2.0, np.inf, 2.0], x_label="s", y_label="y")
     ElementTree.fromstring(svg)
+
+
+def shapes(svg, kind):
+    return [shape for shape in ElementTree.fromstring(svg).iter() if shape.get("class") == kind]
+
+
+def test_a_figure_that_failed_is_a_gap_and_one_not_named_is_none(tmp_path):
+    path = tmp_path / "train.jsonl"
+    rows = [
+        {"seconds": 1, "ess": 10},
+        {"seconds": 2, "ess": 20},
+        {"seconds": 3, "loss": 1.0},
+        {"seconds": 4, "ess": None},
+        {"seconds": 5, "ess": float("nan")},
+        {"seconds": 6, "ess": 30},
+        {"seconds": 7, "ess": None},
+        {"seconds": 8, "ess": 40},
+        {"seconds": 9, "ess": 50},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (curve,) = read_training(path, {"ess": "ESS"})
+    assert curve.seconds == [1, 2, 4, 5, 6, 7, 8, 9]
+    assert np.isnan(curve.values).tolist() == [0, 0, 1, 1, 0, 1, 0, 0]
+    svg = draw_line_chart(curve.seconds, curve.values, x_label="s", y_label="ESS")
+    lines = shapes(svg, "line")
+    assert [len(line.get("points").split()) for line in lines] == [2, 2]
+    assert len(shapes(svg, "point")) == 5  # the value between two gaps is seen as well
+    assert "from 10 at 1 to 50 at 9; lowest 10, highest 50" in svg
+
+
+def test_speed_is_computed_from_the_lines_of_steps(tmp_path):
+    path = tmp_path / "train.jsonl"
+    rows = []
+    for step in range(1, 401):
+        rows.append({"step": step, "seconds": step / 4, "learning_rate": 1, "trajectories": 32})
+        if step % 10 == 0:  # judged by draws: no step
+            rows.append({"step": step, "seconds": step / 4, "ess": 3.0})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    labels = {"steps_per_second": "steps", "trajectories_per_second": "trajectories"}
+    steps, trajectories = read_training(path, labels)
+    assert 30 <= len(steps.values) <= 40
+    assert steps.values == pytest.approx([4.0] * len(steps.values))
+    assert trajectories.values == pytest.approx([128.0] * len(steps.values))
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        ([1.0, 2.0, 3.0], 0.84, 3.16),
+        ([1000.0, *[1.0, 2.0] * 15], 0.92, 2.08),  # the first steps would squeeze the rest
+        ([5.0, 5.0], 4.75, 5.25),
+        ([0.0, 0.0], -1.0, 1.0),
+        ([-2543.8236292, -2543.8236291], -2543.83635, -2543.81091),  # noise of rounding
+    ],
+)
+def test_range_of_a_line(values, low, high):
+    points = [(float(i), float(value), 0.0) for i, value in enumerate(values)]
+    assert _range_of_interest(points) == pytest.approx((low, high), abs=1e-4)
+
+
+@pytest.mark.parametrize(("seconds", "unit"), [(90, "seconds"), (900, "minutes"), (2e4, "hours")])
+def test_axes_of_curves_name_their_units(tmp_path, seconds, unit):
+    path = tmp_path / "train.jsonl"
+    path.write_text("".join(f'{{"seconds": {seconds * i}, "ess": {i}}}\n' for i in (0.5, 1)))
+    ((wide, _),) = curve_drawings(path, {"ess": "effective sample size (draws)"})
+    assert f"training time ({unit})" in wide[1] and "effective sample size (draws)" in wide[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("the budget ended", "The budget ended."),
+        ("--budget is too small.", "--budget is too small."),
+        ("my_data.fasta: cut off", "my_data.fasta: cut off."),
+    ],
+)
+def test_warnings_are_sentences(words, sentence):
+    assert _sentence(words) == sentence
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.5, "50.00\u00a0%"), (1e-7, "<\u00a00.01\u00a0%"), (0.0, "0.00\u00a0%")]
+)
+def test_a_small_share_is_not_nought(share, text):
+    assert percentage(share) == text
 
 
 @pytest.mark.parametrize(
@@ -105,8 +191,6 @@ def test_a_line_outside_is_not_drawn(intercept):
 
 
 def test_bars_of_a_histogram_are_not_narrower_than_the_unit():
-    from gfncore.report.histogram import draw_histogram
-
     def columns(svg):
         return [float(part.split('width="')[1].split('"')[0]) for part in svg.split("<rect")[1:]]
 
