@@ -18,7 +18,9 @@ from phylogfn.posterior import Posterior
 
 __all__ = [
     "FEWEST_EFFECTIVE_DRAWS",
+    "LARGEST_DIVERGENCE",
     "LARGEST_STANDARD_ERROR",
+    "NEARLY_ALL",
     "PARETO_K_LIMIT",
     "SplitDifference",
     "asdsf",
@@ -32,6 +34,8 @@ __all__ = [
 PARETO_K_LIMIT = 0.7
 FEWEST_EFFECTIVE_DRAWS = 100.0
 LARGEST_STANDARD_ERROR = 0.5
+LARGEST_DIVERGENCE = 1.0  # from what is known to the sampler, nats
+NEARLY_ALL = 0.99  # share of the whole that is known, above which the sampler hardly matters
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,14 @@ def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
         found.append(
             f"The {posterior.n_draws} draws written hold about as much information as {ess:.0f} "
             "independent ones; ask for fewer --samples or give a larger --budget."
+        )
+    lost = posterior.extra.get("kl_known_to_sampler", math.nan)
+    if lost > LARGEST_DIVERGENCE and not posterior.extra.get("known_share", 0.0) > NEARLY_ALL:
+        found.append(
+            f"The sampler has lost some of the topologies that the search found: it gives them too "
+            f"little probability (KL = {lost:.1f} nats, should be below {LARGEST_DIVERGENCE:g}). "
+            "They are counted all the same, but others like them may be missing, which no stated "
+            "error tells. Run again with a larger --budget."
         )
     if not se <= LARGEST_STANDARD_ERROR:
         found.append(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from phylogfn.diagnostics import PARETO_K_LIMIT
+from phylogfn.diagnostics import LARGEST_DIVERGENCE, NEARLY_ALL, PARETO_K_LIMIT
 from phylogfn.parsimony_state import SearchFacts
 
 __all__ = ["ParsimonyResult", "TemperatureSample", "parsimony_warnings"]
@@ -170,7 +170,7 @@ def _sample_warnings(sample: TemperatureSample) -> list[str]:
     found = []
     # with half of the draws effective no few weights can dominate, whatever the shape of the tail
     even = sample.ess >= 0.5 * sample.n_proposals
-    certain = sample.known_share > 0.99  # hardly anything hangs on the weights
+    certain = sample.known_share > NEARLY_ALL  # hardly anything hangs on the weights
     if not even and not certain and not sample.pareto_k <= PARETO_K_LIMIT:
         k = f"{sample.pareto_k:.2f}" if math.isfinite(sample.pareto_k) else "not defined"
         found.append(
@@ -182,6 +182,13 @@ def _sample_warnings(sample: TemperatureSample) -> list[str]:
         found.append(
             f"{at} the sample is worth only {sample.ess:.0f} independent trees (should be at "
             f"least {FEWEST_EFFECTIVE:.0f}). Run again with a larger --budget."
+        )
+    if sample.divergence > LARGEST_DIVERGENCE and not certain:
+        found.append(
+            f"{at} the sampler has lost some of the trees that are known: it gives them too little "
+            f"probability (KL = {sample.divergence:.1f} nats, should be below "
+            f"{LARGEST_DIVERGENCE:g}). They are counted all the same, but others like them may be "
+            "missing. Run again with a larger --budget."
         )
     if not sample.standard_error <= LARGEST_ERROR:
         found.append(

@@ -226,6 +226,17 @@ def _checks(
             "as bad.",
         },
     ]
+    floored = facts.extra.get("molecules_at_the_reward_floor", 0)
+    if floored:
+        checks.append(
+            {
+                "good": floored < 0.5 * facts.oracle_calls,
+                "name": "Scores raised to the floor",
+                "value": f"{floored:,} of {facts.oracle_calls:,}",
+                "meaning": "Molecules whose score is zero, or so low that its power is as good as "
+                "zero, are taught with the least reward; where most are, training learns little.",
+            }
+        )
     if not proportional:
         return checks
     ess, se = summary["ess"], summary["log_partition_se"]

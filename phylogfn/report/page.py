@@ -21,7 +21,9 @@ from phylogfn.citations import references
 from phylogfn.consensus import consensus_tree
 from phylogfn.diagnostics import (
     FEWEST_EFFECTIVE_DRAWS,
+    LARGEST_DIVERGENCE,
     LARGEST_STANDARD_ERROR,
+    NEARLY_ALL,
     PARETO_K_LIMIT,
     robinson_foulds_splits,
     split_names,
@@ -175,7 +177,7 @@ def _uncertain_clades(table: SplitTable) -> list[dict[str, str]]:
 def _checks(posterior: Posterior) -> list[dict[str, Any]]:
     share = posterior.ess / posterior.n_proposals if posterior.n_proposals else math.nan
     se, k = posterior.log_evidence_se, posterior.pareto_k
-    return [
+    checks = [
         {
             "good": se <= LARGEST_STANDARD_ERROR,
             "name": "Error of the log evidence",
@@ -199,6 +201,20 @@ def _checks(posterior: Posterior) -> list[dict[str, Any]]:
             "dominate and trees may have been missed.",
         },
     ]
+    lost = posterior.extra.get("kl_known_to_sampler")
+    if lost is not None:
+        known = posterior.extra.get("known_share", 0.0)
+        checks.append(
+            {
+                "good": lost <= LARGEST_DIVERGENCE or known > NEARLY_ALL,
+                "name": "Known topologies in the sampler",
+                "value": f"{signed(lost, 2)} nats",
+                "meaning": "By how much the sampler gives too little probability to the topologies "
+                "that the search found (KL). They are counted all the same; where it is large, "
+                "others like them may be missing.",
+            }
+        )
+    return checks
 
 
 def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]:

@@ -23,7 +23,12 @@ from gfncore.report.page import (
 )
 from phylogfn.citations import references
 from phylogfn.consensus import consensus_tree
-from phylogfn.diagnostics import PARETO_K_LIMIT, robinson_foulds_splits
+from phylogfn.diagnostics import (
+    LARGEST_DIVERGENCE,
+    NEARLY_ALL,
+    PARETO_K_LIMIT,
+    robinson_foulds_splits,
+)
 from phylogfn.parsimony_result import FEWEST_HITS, ParsimonyResult, TemperatureSample
 from phylogfn.parsimony_writers import ParsimonyFacts
 from phylogfn.posterior import SplitTable
@@ -223,7 +228,7 @@ def _checks(result: ParsimonyResult) -> list[dict[str, Any]]:
 
 def _sample_checks(sample: TemperatureSample) -> list[dict[str, Any]]:
     share = sample.ess / sample.n_proposals
-    certain = sample.known_share > 0.99
+    certain = sample.known_share > NEARLY_ALL
     k = sample.pareto_k
     return [
         {
@@ -238,6 +243,14 @@ def _sample_checks(sample: TemperatureSample) -> list[dict[str, Any]]:
             "value": signed(k, 2) if math.isfinite(k) else "not defined",
             "meaning": "Below 0.7, or with half of the draws effective, the error of log Z and the "
             "probabilities of trees can be believed.",
+        },
+        {
+            "good": sample.divergence <= LARGEST_DIVERGENCE or certain,
+            "name": f"Known trees in the sampler at T = {sample.temperature:g}",
+            "value": f"{signed(sample.divergence, 2)} nats",
+            "meaning": "By how much the sampler gives too little probability to the trees that are "
+            "known (KL). They are counted all the same; where it is large, others like them may be "
+            "missing.",
         },
     ]
 

@@ -123,6 +123,14 @@ def test_figures_that_are_not_known_do_not_break_it(make_library, run_facts, val
     Checker().feed(html)
 
 
+@pytest.mark.parametrize(("floored", "verdict"), [(10, "good"), (8000, "take care")])
+def test_scores_raised_to_the_floor_are_told(make_library, run_facts, floored, verdict):
+    extra = {"molecules_at_the_reward_floor": floored}
+    html = render(make_library(), dataclasses.replace(run_facts, extra=extra))
+    row = html.split("Scores raised to the floor</th>")[1].split("</tr>")[0]
+    assert f"{floored:,} of 9,000" in row and f">{verdict}<" in row
+
+
 def test_a_large_library_stays_small(make_library, run_facts):
     smiles = [f"{'C' * i}c1ccc(N{'C' * j})cc1" for i in range(1, 40) for j in range(1, 40)]
     html = render(make_library(smiles), run_facts)

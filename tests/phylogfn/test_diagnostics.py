@@ -89,6 +89,14 @@ def test_the_tail_does_not_matter_where_half_of_the_draws_are_effective(make_pos
     assert posterior_warnings(make_posterior(pareto_k=3.0, ess=1500.0)) == ()
 
 
+def test_lost_modes_are_told_unless_hardly_anything_hangs_on_the_sampler(make_posterior):
+    lost = {"kl_known_to_sampler": 3.2, "known_share": 0.4}
+    (warning,) = posterior_warnings(make_posterior(extra=lost))
+    assert "lost some of the topologies" in warning and "KL = 3.2" in warning
+    assert posterior_warnings(make_posterior(extra={**lost, "known_share": 0.999})) == ()
+    assert posterior_warnings(make_posterior(extra={"kl_known_to_sampler": 0.4})) == ()
+
+
 def test_warnings_of_the_run_come_first_and_once(make_posterior):
     warnings = posterior_warnings(make_posterior(warnings=("one", "two", "one"), ess=5.0))
     assert warnings[:2] == ("one", "two")
