@@ -20,10 +20,10 @@ from sphinx.application import Sphinx
 PACKAGES = ("phylogfn", "molgen", "gfncore")
 _INNER = {"cli", "kernels"}  # what the command lines and compiled kernels are made of
 
-_MODULE = """{title}
+_MODULE = """{head}{name}
 {line}
 
-.. automodule:: {name}
+{back}.. automodule:: {name}
 {members}"""
 
 _PACKAGE = """
@@ -31,11 +31,6 @@ _PACKAGE = """
    :widths: 30 70
 
 {rows}
-
-.. toctree::
-   :hidden:
-
-{pages}
 """
 
 
@@ -56,10 +51,14 @@ def write_modules(root: Path, target: Path) -> None:
                 continue
             is_package = parts[-1] == "__init__"
             name = ".".join(parts[:-1] if is_package else parts)
+            # Two hundred pages in the table of contents of each of them would be slow to write and
+            # of no use to read: a page has a link to the package it belongs to.
+            inside = name.rpartition(".")[0]
             text = _MODULE.format(
-                title=name,
-                line="=" * len(name),
+                head=":orphan:\n\n" if inside else "",
                 name=name,
+                line="=" * len(name),
+                back=f"in :doc:`{inside}`\n\n" if inside else "",
                 members="" if is_package else "   :members:\n",
             )
             if is_package:
@@ -69,7 +68,7 @@ def write_modules(root: Path, target: Path) -> None:
 
 def _contents(folder: Path, package: str) -> str:
     """Return the table of what a package holds, each with the first line of its docstring."""
-    rows, pages = [], []
+    rows = []
     for path in sorted(folder.iterdir()):
         inner = path / "__init__.py"
         if path.stem in _INNER | {"__init__"} or path.stem.endswith("_numba"):
@@ -81,8 +80,7 @@ def _contents(folder: Path, package: str) -> str:
         said = said.replace("|", "\\|")
         name = f"{package}.{path.stem}"
         rows.append(f"   * - :doc:`{name}`\n     - {said}")
-        pages.append(f"   {name}")
-    return _PACKAGE.format(rows="\n".join(rows), pages="\n".join(pages)) if rows else ""
+    return _PACKAGE.format(rows="\n".join(rows)) if rows else ""
 
 
 def write_command_lines(target: Path) -> None:
