@@ -7,6 +7,7 @@ that users may import, an index for each package, and a page for each program.
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,7 @@ from sphinx.application import Sphinx
 PACKAGES = ("phylogfn", "molgen", "gfncore")
 _INNER = {"cli", "kernels"}  # what the command lines and compiled kernels are made of
 
+_ITEM = re.compile(r"([-*]|[0-9]+\.) ")
 _MODULE = """{head}{name}
 {line}
 
@@ -120,15 +122,24 @@ def _plain_text(
 ) -> None:
     """Keep what docstrings mean as plain text from being taken for markup.
 
-    ``|x|`` is no substitution; what a module indents is a formula, line by line.
+    ``|x|`` is no substitution; what a module indents after an empty line is a formula, line by
+    line; what it indents within a paragraph belongs to the paragraph.
     """
-    text, formula = [], False
+    text: list[str] = []
+    formula, paragraph = False, 0  # lines of the paragraph so far
     for number, line in enumerate(lines):
         indented = line.startswith("  ")
-        if what == "module" and indented and not formula and not lines[number - 1].strip():
-            text += ["::", ""]
-            formula = True
+        if what == "module" and indented and not formula:
+            if not lines[number - 1].strip():
+                text += ["::", ""]
+                formula = True
+            elif paragraph > 1:
+                line = line.strip()
         formula = formula and (indented or not line.strip())
+        if not line.strip():
+            paragraph = 0
+        elif not indented or paragraph > 1:
+            paragraph = 1 if _ITEM.match(line) else paragraph + 1
         plain = formula or "``" in line
         text.append(line if plain else line.replace("|", "\\|"))
     lines[:] = text
