@@ -157,11 +157,12 @@ def install(wheel: Path, folder: Path, full: bool) -> Path:
 
 
 def _take_compiled_code(site: Path) -> None:
-    """Copy the kernels that the checkout has compiled, where their files are the same.
+    """Copy the kernels that the checkout has compiled, with the times of change of all files.
 
-    Numba knows a file by its size and time of change, so the time is copied as well.
+    A kernel that is older than a file that it may take from is compiled again, see
+    `gfncore.compiled_code`.
     """
-    for source in sorted(path for p in PACKAGES for path in (ROOT / p).rglob("*_numba.py")):
+    for source in sorted(path for p in PACKAGES for path in (ROOT / p).rglob("*.py")):
         target = site / source.relative_to(ROOT)
         if not target.is_file() or target.read_bytes() != source.read_bytes():
             raise Wrong(f"{source.relative_to(ROOT)} differs in the wheel")
