@@ -16,6 +16,10 @@ A file after the habits of REINVENT 4::
     [[scoring.filter]]
     type = "alert_catalog"
     params = { catalogs = ["PAINS"] }
+
+``executor = "module:function"`` in ``[scoring]`` names a function that returns an executor of
+`concurrent.futures`, which then computes all components; ``chunk_size`` is how many molecules a
+call of it has at most.
 """
 
 from __future__ import annotations
