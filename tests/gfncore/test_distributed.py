@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from gfncore.distributed import join_processes, process_rank, refuse_several
+from gfncore.distributed import Processes, join_processes, process_rank, refuse_several
 from gfncore.errors import UserError
 from gfncore.objectives import make_objective
 from gfncore.policies import Backbone, Policy
@@ -217,6 +217,17 @@ def test_one_process_is_no_group(monkeypatch):
     assert process_rank() == 1
     with pytest.raises(UserError, match="phylogfn sample works in one process"):
         refuse_several("phylogfn sample")
+
+
+def test_a_connection_that_broke_is_told_in_one_line(monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("[gloo/pair.cc:1]\nConnection closed by peer")
+
+    monkeypatch.setattr(torch.distributed, "broadcast_object_list", broken)
+    with pytest.raises(UserError, match="--resume goes on from the last checkpoint") as caught:
+        Processes(0, 2, [1]).finish()
+    assert "\n" not in str(caught.value)
+    assert "Connection closed by peer" in str(caught.value)
 
 
 def test_importing_it_imports_no_torch():
