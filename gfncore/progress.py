@@ -148,7 +148,7 @@ class Progress:
         detail : str
             A few words on what is being done.
         done : float
-            Share of the phase that is done, 0 to 1, by something that limits it.
+            Share of the phase that is done, 0 to 1: of all that may end it, by what is nearest.
         **figures
             Further figures by name, in the order in which they first came.
         """
@@ -217,7 +217,9 @@ class Progress:
 
     def _print(self, line: str, style: str | None = None) -> None:
         if self._wants_live:
-            self._live_console().print(line, style=style, markup=False, highlight=False)
+            self._live_console().print(
+                line, style=style, markup=False, highlight=False, soft_wrap=True
+            )
         else:
             encoding = getattr(self._stream, "encoding", None) or "utf-8"
             print(line.encode(encoding, "replace").decode(encoding), file=self._stream, flush=True)

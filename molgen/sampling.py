@@ -278,7 +278,7 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
         shown: dict[str, float] = {"best_score": run.reward.best}
         if math.isfinite(state.ess_share):
             shown["effective_share"] = state.ess_share
-        run.progress.update(**shown, detail=detail, done=_calls_spent(run))
+        run.progress.update(**shown, detail=detail, done=_spent(run))
         if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
             run.save()
             saved = time.monotonic()
@@ -287,10 +287,11 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
         run.warn(ended)
 
 
-def _calls_spent(run: _Run) -> float:
-    """Share of the calls of training that were made."""
-    allowed = run.scoring.calls + max(_calls_left(run) - run.calls_a_step, 0)
-    return run.scoring.calls / allowed if allowed else 1.0
+def _spent(run: _Run) -> float:
+    """Share of the calls or of the time of training that is used up, whichever is larger."""
+    allowed = run.scoring.calls + max(_calls_left(run) - ON_POLICY, 0)
+    calls = run.scoring.calls / allowed if allowed else 1.0
+    return max(calls, run.seconds() / (TRAIN_SHARE * run.settings.budget_seconds))
 
 
 def _best_so_far(run: _Run) -> dict[str, Any]:
