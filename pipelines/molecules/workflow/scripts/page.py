@@ -86,7 +86,8 @@ def run_names(rows: pd.DataFrame, total: int) -> str:
         return f"all {total} runs"
     if len(rows) > NAMES_SHOWN:
         return f"{len(rows)} of {total} runs"
-    return ", ".join(f"{row['score']} seed {row['seed']}" for _, row in rows.iterrows())
+    names = rows["score"] + " seed " + rows["seed"].astype(str)
+    return f"run{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def page_warnings(runs: pd.DataFrame, libraries: pd.DataFrame) -> list[str]:
@@ -95,10 +96,10 @@ def page_warnings(runs: pd.DataFrame, libraries: pd.DataFrame) -> list[str]:
     for row in libraries.to_dict("records"):
         if not row["molecules"]:
             steps = ", ".join(f"{n} {step}" for step, n in json.loads(row["counts"]).items())
-            said.append(f"{row['score']}: no molecule is left ({steps}): lower the limits")
+            said.append(f"score {row['score']}: no molecule is left ({steps}): lower the limits")
         if row["birge_ratio"] > LARGEST_RATIO:
             said.append(
-                f"{row['score']}: the log partition functions of the seeds differ "
+                f"score {row['score']}: the log partition functions of the seeds differ "
                 f"{row['birge_ratio']:.1f} times as much as their errors say: give the runs a "
                 "larger budget"
             )

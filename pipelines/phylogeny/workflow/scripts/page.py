@@ -126,16 +126,15 @@ def run_names(rows: pd.DataFrame, total: int) -> str:
         return f"all {total} runs"
     if len(rows) > NAMES_SHOWN:
         return f"{len(rows)} of {total} runs"
-    return ", ".join(
-        f"{row['alignment']} {row['directory']} seed {row['seed']}" for _, row in rows.iterrows()
-    )
+    names = (rows["alignment"] + " " + rows["directory"] + " seed ") + rows["seed"].astype(str)
+    return f"run{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def page_warnings(runs: pd.DataFrame, evidence: pd.DataFrame, compare: dict) -> list[str]:
     """Return what is to be known before the result is believed, the gravest first."""
     said = []
     for _, row in evidence.iterrows():
-        which = f"{row['alignment']}, {row['model']}"
+        which = f"alignment {row['alignment']}, {row['model']}"
         if row["agree"] is False:
             said.append(
                 f"{which}: the seeds do not agree on the trees (ASDSF {row['asdsf']:.4f}, "
@@ -165,6 +164,7 @@ def cards(runs: pd.DataFrame, evidence: pd.DataFrame, limit: float) -> list[dict
     """Return the key figures."""
     compared = evidence[[isinstance(agree, bool) for agree in evidence["agree"]]]
     worst = evidence["asdsf"].max()
+    note = f"worst ASDSF {worst:.4f}, limit {limit:g}" if math.isfinite(worst) else "no split"
     return [
         {
             "label": "Alignments",
@@ -178,10 +178,10 @@ def cards(runs: pd.DataFrame, evidence: pd.DataFrame, limit: float) -> list[dict
         },
         {
             "label": "Seeds agree",
-            "value": f"{int(compared['agree'].sum())} of {len(compared)}" if len(compared) else "?",
-            "note": f"worst ASDSF {worst:.4f}, limit {limit:g}"
-            if math.isfinite(worst)
-            else "no split to compare",
+            "value": f"{int(compared['agree'].sum())} of {len(compared)}"
+            if len(compared)
+            else "n/a",
+            "note": note if len(compared) else "one seed",
         },
         {
             "label": "Least effective draws",
