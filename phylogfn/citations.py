@@ -57,9 +57,16 @@ def methods_of_model(model: str) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def methods_of_environment(environment: str) -> tuple[str, ...]:
-    """Return the keys of the references of the training in an environment, by its name."""
-    return ("local_search", "muon") if environment == "merging" else ()
+def methods_of_environment(environment: str, branch_lengths: str = "collapsed") -> tuple[str, ...]:
+    """Return the keys of the references of the training in an environment, by its name.
+
+    ``branch_lengths`` is the setting of this name.
+    """
+    if environment != "merging":
+        return ()
+    if branch_lengths == "collapsed":
+        return ("local_search", "muon")
+    return ("continuous_gflownet", "subsplit_lengths", "muon")
 
 
 def methods_of_parsimony(ordered: bool, trained: bool) -> tuple[str, ...]:

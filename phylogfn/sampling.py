@@ -140,6 +140,9 @@ class _Run(AlignmentRun):
                 f"--branch-lengths {settings.branch_lengths}: only with --environment merging; by "
                 "insertion the length of a branch changes whenever a taxon comes to stand on it"
             )
+        standard = type(settings).model_fields["length_bins"].default
+        if settings.branch_lengths != "bins" and settings.length_bins != standard:
+            raise UserError("--length-bins: only with --branch-lengths bins")
         super().__init__(settings, progress)
         self.with_lengths = settings.branch_lengths != "collapsed"
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)
@@ -190,6 +193,8 @@ def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnv
     state = _resumed(run)
     if state is None or state.trainer is None:
         raise UserError(f"{output}: no trained sampler here; run phylogfn sample --resume first")
+    if run.with_lengths:
+        raise UserError(f"{output}: the sampler there draws trees with lengths, not topologies")
     return state.walkers.reward, _environment(run, state), state
 
 
@@ -560,7 +565,7 @@ def _write(run: _Run, state: RunState, posterior: Posterior) -> None:
         use=use,
         methods=(
             *ALWAYS_CITED,
-            *methods_of_environment(settings.environment),
+            *methods_of_environment(settings.environment, settings.branch_lengths),
             *methods_of_model(settings.model),
         ),
         budget_seconds=settings.budget_seconds,

@@ -59,11 +59,16 @@ def _methods_of(output: Path) -> tuple[str, ...]:
             return tuple(key for key in summary["methods"] if key in citations.REFERENCES)
         model = str(summary["model"]).partition(" (")[0]  # without the values of its parameters
         # summaries of earlier runs do not say it: there was one environment
-        environment = str(summary.get("extra", {}).get("environment", "insertion"))
+        extra = summary.get("extra", {})
+        environment = str(extra.get("environment", "insertion"))
+        lengths = str(extra.get("branch_lengths", "collapsed"))
     except (OSError, ValueError, KeyError):
         raise UserError(
             f"{output} holds no finished run ({path.name} is missing or damaged); give the "
             "output directory of phylogfn sample or phylogfn parsimony"
         ) from None
-    used = (*citations.methods_of_environment(environment), *citations.methods_of_model(model))
+    used = (
+        *citations.methods_of_environment(environment, lengths),
+        *citations.methods_of_model(model),
+    )
     return tuple(dict.fromkeys((*citations.ALWAYS_CITED, *used)))

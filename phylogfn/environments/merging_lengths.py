@@ -11,12 +11,10 @@ branch lies; they carry the same lengths, so that no Jacobian comes in.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from gfncore.environment import GraphBatch
 from phylogfn.environments.merging import ForestStates, MergingEnvironment
 from phylogfn.forest_features import ForestFeatures
 from phylogfn.kernels import forest_lengths_numba, merging_numba
@@ -150,11 +148,6 @@ class MergingLengthsEnvironment(MergingEnvironment):
 
     def _rows(self, states: LengthForestStates, state: np.ndarray, root: np.ndarray) -> np.ndarray:
         return self.features.rows_with_lengths(states.parents, states.lengths, state, root)
-
-    def graph(self, states: LengthForestStates) -> GraphBatch:
-        """As `MergingEnvironment.graph`, with keys: the same forest need not be embedded twice."""
-        keys = torch.from_numpy(self.keys(states).view(np.int64))
-        return replace(super().graph(states), graph_keys=keys)
 
     def trees_with_lengths(self, states: LengthForestStates) -> tuple[np.ndarray, np.ndarray]:
         """Parents (B, 2n-2), int16, of finished trees, drawn at taxon 0, and their lengths."""

@@ -30,6 +30,10 @@ SMALL = {
     "CYCLE_BLOCKS": 2,
     "OWN_DRAWS_EVERY": 4,
     "PILOT": 200,
+    "LENGTHS_CYCLE_STEPS": 20,
+    "LENGTHS_PILOT": 200,
+    "LENGTHS_JUDGED": 30,
+    "LENGTHS_MOST_DRAWS": 1000,
     "FEWEST_DRAWS": 500,
     "MOST_DRAWS": 1000,
     "CHECKPOINT_SECONDS": 0.0,
@@ -202,16 +206,30 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(finished, tmp_path):
     assert [name for name in first if first[name] != second[name]] == []
 
 
-@pytest.mark.parametrize("backward", ["uniform", "learned"])
-def test_merging_finds_the_same_evidence_and_goes_on(finished, tmp_path, backward):
+@pytest.mark.parametrize(
+    ("lengths", "backward"),
+    [
+        ("collapsed", "uniform"),
+        ("collapsed", "learned"),
+        ("lognormal", "uniform"),
+        pytest.param("lognormal", "learned", marks=pytest.mark.verification),
+        ("bins", "learned"),
+        pytest.param("bins", "uniform", marks=pytest.mark.verification),
+    ],
+)
+def test_merging_finds_the_same_evidence_and_goes_on(finished, tmp_path, lengths, backward):
     alignment, output, _ = finished
-    given = {"environment": "merging", "backward_policy": backward}
+    given = {"environment": "merging", "branch_lengths": lengths, "backward_policy": backward}
     updates = run_small(alignment, tmp_path / "whole", **given)
     whole = json.loads((tmp_path / "whole" / "summary.json").read_text())
     other = json.loads((output / "summary.json").read_text())
     error = np.hypot(whole["log_evidence_se"], other["log_evidence_se"])
     assert whole["log_evidence"] == pytest.approx(other["log_evidence"], abs=4 * error)
     assert whole["ess"] > 50
+    assert whole["extra"]["branch_lengths"] == lengths
+    with (tmp_path / "whole" / "posterior.run1.p").open() as file:
+        head, *rows = [line.split() for line in file][1:]
+    assert head[1:] == ["LnL", "LnPr", "TL"] and np.isfinite(np.array(rows, float)).all()
     with pytest.raises(KeyboardInterrupt):
         run_small(alignment, tmp_path / "part", Interrupted(updates // 2), **given)
     run_small(alignment, tmp_path / "part", resume=True, threads=2, **given)
@@ -285,6 +303,9 @@ def command(*arguments, stdin=None):
         (GOOD, ["--model", "HKY58"], "HKY58"),
         (GOOD, ["--model", "LG"], "LG"),
         (GOOD, ["--backward-policy", "learned"], "--environment merging"),
+        (GOOD, ["--branch-lengths", "bins"], "--environment merging"),
+        (GOOD, ["--length-bins", "8:0.01:1"], "--branch-lengths bins"),
+        (GOOD, ["--branch-lengths", "bins", "--length-bins", "8:1:0.01"], "8:1:0.01"),
     ],
 )
 def test_malformed_input_is_one_line_and_code_2(tmp_path, text, options, words, capsys):
