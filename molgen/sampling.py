@@ -289,7 +289,7 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
 
 def _spent(run: _Run) -> float:
     """Share of the calls or of the time of training that is used up, whichever is larger."""
-    allowed = run.scoring.calls + max(_calls_left(run) - ON_POLICY, 0)
+    allowed = run.scoring.calls + max(_calls_left(run) - run.calls_a_step, 0)
     calls = run.scoring.calls / allowed if allowed else 1.0
     return max(calls, run.seconds() / (TRAIN_SHARE * run.settings.budget_seconds))
 
