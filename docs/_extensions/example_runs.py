@@ -15,7 +15,17 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from examples import OPTIONS, Block, Outcome, blocks_of, failure, run_pages, runs, source_digest
+from examples import (
+    OPTIONS,
+    Block,
+    Outcome,
+    blocks_of,
+    budgets,
+    failure,
+    run_pages,
+    runs,
+    source_digest,
+)
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -108,13 +118,15 @@ def _shown(outcome: Outcome, options: dict[str, str]) -> str:
 
 def _remarks(block: Block, outcome: Outcome) -> list[nodes.Node]:
     """Say what differs from the commands shown."""
+    paragraph = nodes.paragraph("", "", classes=["example-remark"])
     if outcome.missing:
-        text = f"Not run when this page was built: {outcome.missing} was not installed."
+        said = ("Not run when this page was built, for lack of", outcome.missing)
     elif outcome.command != block.body:
-        text = f"For this build of the page run with smaller budgets: {outcome.command}"
+        said = ("Run for this build with", " ".join(budgets(outcome.command)[:1]))
     else:
         return []
-    return [nodes.paragraph(text, text, classes=["example-remark"])]
+    paragraph += [nodes.Text(f"{said[0]} "), nodes.literal(said[1], said[1]), nodes.Text(".")]
+    return [paragraph]
 
 
 def _files(page: str, block: Block, outcome: Outcome) -> list[nodes.Node]:

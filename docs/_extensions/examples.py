@@ -31,6 +31,7 @@ __all__ = [
     "Block",
     "Outcome",
     "blocks_of",
+    "budgets",
     "executed",
     "failure",
     "run_pages",
@@ -129,6 +130,11 @@ def executed(command: str, smallest: str | None) -> str:
         return f"--budget {min(match[1], smallest, key=_seconds)}"
 
     return _BUDGET.sub(smaller, command)
+
+
+def budgets(command: str) -> list[str]:
+    """Return the options that set budgets, as they stand in the commands."""
+    return [match[0] for match in _BUDGET.finditer(command)]
 
 
 def _seconds(duration: str) -> float:

@@ -113,6 +113,7 @@ def test_what_failed_is_not_remembered(tmp_path: Path) -> None:
 def test_budgets_are_made_small(command: str, run: str) -> None:
     assert examples.executed(command, "2s") == run
     assert examples.executed(command, None) == command
+    assert examples.budgets(run) == re.findall(r"--budget \ds", run)
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda path: path.relative_to(DOCS).as_posix())
