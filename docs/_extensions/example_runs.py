@@ -20,10 +20,10 @@ from examples import (
     Block,
     Outcome,
     blocks_of,
-    budgets,
     failure,
     run_pages,
     runs,
+    sizes,
     source_digest,
 )
 from sphinx.application import Sphinx
@@ -122,7 +122,7 @@ def _remarks(block: Block, outcome: Outcome) -> list[nodes.Node]:
     if outcome.missing:
         said = ("Not run when this page was built, for lack of", outcome.missing)
     elif outcome.command != block.body:
-        said = ("Run for this build with", " ".join(budgets(outcome.command)[:1]))
+        said = ("Run for this build with", " ".join(sizes(outcome.command)))
     else:
         return []
     paragraph += [nodes.Text(f"{said[0]} "), nodes.literal(said[1], said[1]), nodes.Text(".")]

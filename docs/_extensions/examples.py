@@ -27,15 +27,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 __all__ = [
+    "FEW_SAMPLES",
     "OPTIONS",
     "Block",
     "Outcome",
     "blocks_of",
-    "budgets",
     "executed",
     "failure",
     "run_pages",
     "runs",
+    "sizes",
     "source_digest",
 ]
 
@@ -50,7 +51,8 @@ _FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _OPTION = re.compile(r":([a-z]+):[ \t]*(.*)")
-_BUDGET = re.compile(r"--budget[ =](\S+)")
+_SIZE = re.compile(r"--(?P<option>budget|samples)[ =](?P<value>\S+)")
+FEW_SAMPLES = 100
 _DURATION = re.compile(r"([0-9.]+)([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _TIME_LIMIT = 900  # seconds a block may take before the build gives it up
@@ -122,19 +124,24 @@ def blocks_of(text: str) -> list[Block]:
 
 
 def executed(command: str, smallest: str | None) -> str:
-    """Return the commands with budgets of at most ``smallest`` (as they stand, if it is None)."""
+    """Return the commands with budgets of at most ``smallest`` (as they stand, if it is None).
+
+    Such commands draw at most `FEW_SAMPLES`.
+    """
     if smallest is None:
         return command
 
     def smaller(match: re.Match[str]) -> str:
-        return f"--budget {min(match[1], smallest, key=_seconds)}"
+        if match["option"] == "samples":
+            return f"--samples {min(int(match['value']), FEW_SAMPLES)}"
+        return f"--budget {min(match['value'], smallest, key=_seconds)}"
 
-    return _BUDGET.sub(smaller, command)
+    return _SIZE.sub(smaller, command)
 
 
-def budgets(command: str) -> list[str]:
-    """Return the options that set budgets, as they stand in the commands."""
-    return [match[0] for match in _BUDGET.finditer(command)]
+def sizes(command: str) -> list[str]:
+    """Return the options that set how much is done, as they stand in the commands."""
+    return [match[0] for match in _SIZE.finditer(command)]
 
 
 def _seconds(duration: str) -> float:

@@ -107,13 +107,14 @@ def test_what_failed_is_not_remembered(tmp_path: Path) -> None:
     [
         ("phylogfn sample x -o y --budget 3m", "phylogfn sample x -o y --budget 2s"),
         ("molgen sample --budget 1s -o y", "molgen sample --budget 1s -o y"),
+        ("molgen sample --samples 500 --budget 1m", "molgen sample --samples 100 --budget 2s"),
         ("molgen rewards", "molgen rewards"),
     ],
 )
 def test_budgets_are_made_small(command: str, run: str) -> None:
     assert examples.executed(command, "2s") == run
     assert examples.executed(command, None) == command
-    assert examples.budgets(run) == re.findall(r"--budget \ds", run)
+    assert examples.sizes(run) == re.findall(r"--\w+ \d+s?\b", run)
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda path: path.relative_to(DOCS).as_posix())
