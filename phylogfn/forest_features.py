@@ -144,6 +144,12 @@ class ForestFeatures:
         )
         return out
 
+    @property
+    def component_scales(self) -> np.ndarray:
+        """What each component, a unit vector of weighted partials, was multiplied by (width,)."""
+        directions = self.projection[1] / self._scale[:, None]
+        return np.sqrt(np.square(directions, dtype=np.float64).sum(axis=0))
+
     def rows(self, parents: np.ndarray, state: np.ndarray, root: np.ndarray) -> np.ndarray:
         """Features (N, width), float32, of the trees under the given roots.
 

@@ -47,6 +47,7 @@ from phylogfn.estimate import (
 )
 from phylogfn.evidence import CollapsedReward
 from phylogfn.forest_features import ForestFeatures
+from phylogfn.join_costs import JoinCosts
 from phylogfn.join_rates import JoinRates
 from phylogfn.kernels.forest_lengths_numba import FEATURES
 from phylogfn.learning import (
@@ -143,6 +144,12 @@ class _Run(AlignmentRun):
         standard = type(settings).model_fields["length_bins"].default
         if settings.branch_lengths != "bins" and settings.length_bins != standard:
             raise UserError("--length-bins: only with --branch-lengths bins")
+        if settings.join_costs and (
+            settings.environment != "merging" or settings.branch_lengths != "collapsed"
+        ):
+            raise UserError(
+                "--join-costs: only with --environment merging and branch lengths integrated out"
+            )
         super().__init__(settings, progress)
         self.with_lengths = settings.branch_lengths != "collapsed"
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)
@@ -301,6 +308,8 @@ def _environment(run: _Run, state: RunState) -> TreeEnvironment:
         merging = MergingEnvironment(features, run.alignment.n_taxa, log_reward)
         if isinstance(state.rates, JoinRates):
             merging.rates = state.rates
+        if run.settings.join_costs:
+            merging.costs = JoinCosts(features)
         return merging
     assert state.order is not None
     insertion = InsertionEnvironment(state.order, log_reward)
