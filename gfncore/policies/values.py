@@ -12,7 +12,8 @@ bins: a histogram with bins of equal width in log x and a density that is even w
 m and s, the place and the spread of log x, are given by the environment; pi, u, v, and what is
 added to the logits of the bins, by a network that reads the two nodes, further features, and how
 far the number before turned out from its own place. Its last layer starts at zero: an untrained
-head follows m and s alone. A share `WIDE` of every density is a broad log-normal (its bins), so
+head follows m and s alone, with bins as those of the gamma distribution whose logarithm has this
+mean and about this spread. A share `WIDE` of every density is a broad log-normal (its bins), so
 that no number that matters is left without density.
 """
 
@@ -40,7 +41,7 @@ WIDTHS = (1.0, 0.8, 0.7)
 MOST_CHANGE = 3.0  # of a log width
 KNOTS, KNOT_STEP = 17, 0.75  # of what is added to logits of bins, over (log x - m) / s
 FURTHEST = 8.0  # spreads: how far from its place a number may look to the next
-LEAST_MASS = 1e-9  # of a bin, before the network's correction
+LEAST_MASS = 1e-6  # of a bin, before the network's correction
 SMALLEST = 1e-30  # number that is drawn
 
 
@@ -159,11 +160,31 @@ class _Bins(nn.Module):
         widths = torch.cat([edges[:1], edges.diff(), edges[-1:]])  # the tail's mean is the edge
         self.register_buffer("log_width", widths.log())
 
-    def _masses(self, place: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-        """Masses of the cells under N(place, spread) of log x; (Q, M + 2)."""
-        below = torch.special.ndtr((self.log_edges - place[:, None]) / spread[:, None])
-        ends = torch.zeros_like(below[:, :1])
-        return torch.diff(torch.cat([ends, below, 1.0 + ends], dim=1), dim=1)
+    def _log_gamma(self, place: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+        """Log masses of the cells under a gamma distribution, (Q, M + 2): densities at centres."""
+        step = self.log_edges[1] - self.log_edges[0]
+        variance = spread.square() + step.square() / 12.0  # a bin is as wide as its own noise
+        # of the logarithm of a gamma of shape a: trigamma(a), which is about 1 / a + 1 / (2 a^2)
+        a = (1.0 + (1.0 + 2.0 * variance).sqrt()) / (2.0 * variance)
+        mode = place + a.log() - torch.special.digamma(a)
+        u = torch.cat([self.log_edges[:1], self.centres[1:-1], self.log_edges[-1:]])
+        u = u - mode[:, None]
+        logits = a[:, None] * (u - u.exp()) + step.log()
+        # below the first edge the density of log x falls as x^a
+        logits = torch.cat([logits[:, :1] - (a[:, None] * step).log(), logits[:, 1:]], dim=1)
+        return torch.log_softmax(logits, dim=1)
+
+    def _log_normal(self, place: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+        """Log masses of the cells under a broad N(place, spread) of log x, (Q, M + 2)."""
+        z = (self.centres[1:-1] - place[:, None]) / spread[:, None]
+        step = self.log_edges[1] - self.log_edges[0]
+        inner = -0.5 * z.square() + (step / spread[:, None]).log() - 0.5 * math.log(2.0 * math.pi)
+        ends = (
+            torch.stack([place - self.log_edges[0], self.log_edges[-1] - place], dim=1)
+            / -spread[:, None]
+        )
+        outer = torch.special.log_ndtr(ends)
+        return torch.log_softmax(torch.cat([outer[:, :1], inner, outer[:, 1:]], dim=1), dim=1)
 
     def _log_masses(
         self, out: torch.Tensor, place: torch.Tensor, spread: torch.Tensor, temperature: float
@@ -175,10 +196,10 @@ class _Bins(nn.Module):
         share = at - left
         out = out.double()
         added = out.gather(1, left) * (1.0 - share) + out.gather(1, left + 1) * share
-        logits = (self._masses(place, spread) + LEAST_MASS).log() + added
+        gamma = self._log_gamma(place, spread)
+        logits = torch.logaddexp(gamma, torch.full_like(gamma, math.log(LEAST_MASS))) + added
         log_mass = torch.log_softmax(logits / temperature, dim=1)
-        wide = self._masses(place, WIDE_SPREAD * spread + WIDE_EXTRA) + LEAST_MASS
-        log_wide = (wide / wide.sum(dim=1, keepdim=True)).log()
+        log_wide = self._log_normal(place, WIDE_SPREAD * spread + WIDE_EXTRA)
         return torch.logaddexp(log_mass + math.log1p(-WIDE), log_wide + math.log(WIDE))
 
     def log_density(

@@ -5,11 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.stats import kstest, norm
+from scipy.optimize import brentq
+from scipy.special import digamma, polygamma
+from scipy.stats import gamma, kstest, norm
 
 from gfncore.environment import GraphBatch, ValueQueries
 from gfncore.policies import Backbone, HeadSpec, Policy, ValueHead, ValueSpec
-from gfncore.policies.values import PLACES, SHAPES, SHARES, WIDE, WIDE_EXTRA, WIDE_SPREAD, WIDTHS
+from gfncore.policies.values import (
+    LEAST_MASS,
+    PLACES,
+    SHAPES,
+    SHARES,
+    WIDE,
+    WIDE_EXTRA,
+    WIDE_SPREAD,
+    WIDTHS,
+)
 
 HIDDEN, FEATURES = 8, 5
 
@@ -127,26 +138,25 @@ def test_an_untrained_mixture_is_what_the_environment_says():
     np.testing.assert_allclose(found, np.log(plain) - y, rtol=1e-6)
 
 
-def test_untrained_bins_have_the_masses_of_a_log_normal():
+def test_untrained_bins_follow_a_gamma_distribution():
     torch.manual_seed(0)
-    head = ValueHead(ValueSpec("bins", FEATURES, bins=6, low=0.01, high=1.0), HIDDEN)
-    features = some_features()
+    head = ValueHead(ValueSpec("bins", FEATURES, bins=400, low=1e-4, high=10.0), HIDDEN)
+    features = some_features(log_spread=(-0.3, 0.1))
     place, spread = features[0, 0], np.exp(features[0, 1])
-    edges = np.exp(np.linspace(np.log(0.01), 0.0, 7))
-    ends = np.concatenate([[0.0], edges, [np.inf]])
-
-    def masses(width):
-        with np.errstate(divide="ignore"):
-            return np.diff(norm.cdf((np.log(ends) - place) / width))
-
-    mass = (1.0 - WIDE) * masses(spread) + WIDE * masses(WIDE_SPREAD * spread + WIDE_EXTRA)
-    inside = np.stack([0.5 * (edges[1:] + edges[:-1]), np.zeros(6)], axis=1)
-    found = np.exp(log_density(head, inside, first_alone(6)))
-    np.testing.assert_allclose(found, mass[1:-1] / np.diff(edges), rtol=1e-4)
-    below = np.exp(log_density(head, np.array([[1e-9, 0.0], [0.009, 0.0]]), first_alone(2)))
-    np.testing.assert_allclose(below, mass[0] / 0.01, rtol=1e-4)
-    beyond = np.exp(log_density(head, np.array([[1.0, 0.0], [3.0, 0.0]]), first_alone(2)))
-    np.testing.assert_allclose(beyond, mass[-1] * np.exp([0.0, -2.0]), rtol=1e-4)
+    shape = brentq(lambda a: polygamma(1, a) - spread**2, 0.1, 100.0)
+    scale = np.exp(place - digamma(shape))
+    edges = np.exp(np.linspace(np.log(1e-4), np.log(10.0), 401))
+    inside = np.stack([0.5 * (edges[1:] + edges[:-1]), np.zeros(400)], axis=1)
+    mass = np.exp(log_density(head, inside, first_alone(400), features)) * np.diff(edges)
+    expected = np.diff(gamma.cdf(edges, shape, scale=scale))
+    assert np.abs(mass - expected).sum() < 0.05  # the shape is found by a formula that is close
+    ends = log_density(head, np.array([[1e-9, 0.0], [9e-5, 0.0]]), first_alone(2), features)
+    assert ends[0] == ends[1]  # even below the first edge
+    wide = norm.cdf((np.log(1e-4) - place) / (WIDE_SPREAD * spread + WIDE_EXTRA))
+    first = gamma.cdf(1e-4, shape, scale=scale) + LEAST_MASS + WIDE * wide
+    assert np.exp(ends[0]) * 1e-4 == pytest.approx(first, rel=0.1)
+    beyond = log_density(head, np.array([[10.5, 0.0], [30.5, 0.0]]), first_alone(2), features)
+    assert beyond[0] - beyond[1] == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
