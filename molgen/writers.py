@@ -23,6 +23,7 @@ from gfncore.output import json_text, staged_output, write_atomic
 from gfncore.provenance import Provenance, ResourceUse, software_version
 from molgen.diversity import MODE_SCORE, Modes, find_modes, internal_diversity
 from molgen.library import Library
+from molgen.scoring.table import score_text
 
 __all__ = [
     "OUTPUT_NAMES",
@@ -32,7 +33,6 @@ __all__ = [
     "library_smi",
     "library_table",
     "pareto_table",
-    "score_text",
     "summarise",
     "write_results",
 ]
@@ -256,11 +256,6 @@ def library_sdf(library: Library) -> str:
         writer.write(drawn)
     writer.close()
     return stream.getvalue()
-
-
-def score_text(value: float) -> str:
-    """Return a number for a table: seven digits, empty when it is not known."""
-    return "" if math.isnan(value) else f"{value:.7g}"
 
 
 def _csv(library: Library, rows: np.ndarray, objectives: Mapping[str, np.ndarray]) -> str:

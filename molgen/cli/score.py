@@ -94,7 +94,7 @@ def score(
 
 
 def _rows(lines: tuple[MoleculeLine, ...], table: ScoreTable, has_names: bool) -> list[list[Any]]:
-    from molgen.writers import score_text
+    from molgen.scoring.table import score_text
 
     rows = []
     for row, line in enumerate(lines):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["ScoreTable"]
+__all__ = ["ScoreTable", "score_text"]
+
+
+def score_text(value: float) -> str:
+    """Return a number for a table: seven digits, empty when it is not known."""
+    return "" if math.isnan(value) else f"{value:.7g}"
 
 
 @dataclass(frozen=True)

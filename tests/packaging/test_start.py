@@ -74,3 +74,11 @@ def test_the_version_is_known_to_python_programs():
     assert phylogfn.__version__[0].isdigit()
     with pytest.raises(AttributeError, match="no attribute 'version'"):
         _ = phylogfn.version  # type: ignore[attr-defined]
+
+
+def test_scores_of_molecules_need_no_network(tmp_path):
+    path = tmp_path / "molecules.smi"
+    path.write_text("CCO\n")
+    code, imported, _, _ = start("molgen", "score", str(path), "--reward", "druglike")
+    assert code == 0
+    assert set(imported) <= {"rdkit"}
