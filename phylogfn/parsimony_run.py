@@ -169,6 +169,7 @@ def _resumed(run: ParsimonyRun) -> ParsimonyState | None:
         run.progress.note("interrupted before its first checkpoint: starting again")
         return None
     saved = read_checkpoint(run.checkpoint)
+    run.check_same_alignment(saved.extra["checksum"])
     state = ParsimonyState.restore(saved, run.n_taxa)
     run.progress.spent_before = state.seconds
     run.scorer.n_scores = state.n_scores
@@ -230,6 +231,7 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
         excess=excess,
         n_scores=run.scorer.n_scores,
         range=(lowest / HEADROOM, highest * WIDENING),
+        checksum=run.checksum,
     )
     if settings.environment == "insertion":
         weights = np.exp(lowest * (result.best_score - result.table.scores))

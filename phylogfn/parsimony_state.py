@@ -85,6 +85,8 @@ class ParsimonyState:
         KL from the known trees to the sampler at them, nats.
     seconds : float
         Wall-clock time of earlier sessions of the run.
+    checksum : str
+        SHA-256 of the alignment's file; empty for standard input.
     """
 
     table: ParsimonyTable
@@ -102,6 +104,7 @@ class ParsimonyState:
     accurate: bool = False
     divergence: list[float] | None = None
     seconds: float = 0.0
+    checksum: str = ""
 
     def save(self, directory: Path, seconds: float) -> None:
         """Write a checkpoint; ``seconds`` is the time of this session so far."""
@@ -124,6 +127,7 @@ class ParsimonyState:
             "accurate": self.accurate,
             "divergence": self.divergence,
             "seconds": self.seconds + seconds,
+            "checksum": self.checksum,
         }
         save_checkpoint(directory, self.trainer, extra, arrays)
 
@@ -157,4 +161,5 @@ class ParsimonyState:
             accurate=extra["accurate"],
             divergence=extra["divergence"],
             seconds=extra["seconds"],
+            checksum=extra["checksum"],
         )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from gfncore.devices import choose_device
-from gfncore.provenance import Stopwatch
+from gfncore.errors import UserError
+from gfncore.provenance import Stopwatch, file_sha256
 from phylogfn.alignment import read_alignment
 
 if TYPE_CHECKING:
@@ -53,6 +54,28 @@ class AlignmentRun:
             settings.alignment, data_type=settings.data_type, file_format=settings.format
         )
         self.checkpoint = Path(settings.output) / "checkpoint"
+        source = settings.alignment
+        self.checksum = "" if source == "-" else file_sha256(Path(source))
+
+    def check_same_alignment(self, checksum: str) -> None:
+        """Refuse to go on with another alignment than the run began with.
+
+        Parameters
+        ----------
+        checksum : str
+            SHA-256 of the file then; empty for standard input, which has none.
+
+        Raises
+        ------
+        UserError
+            The file has changed.
+        """
+        if checksum and self.checksum and checksum != self.checksum:
+            raise UserError(
+                f"{self.settings.alignment} is not the file that the run in "
+                f"{self.settings.output} began with (SHA-256 {self.checksum[:12]}..., then "
+                f"{checksum[:12]}...): put that one back, or start a new run"
+            )
 
     def warn(self, message: str) -> None:
         """Tell the user now, and in the summary."""

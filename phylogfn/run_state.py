@@ -61,6 +61,8 @@ class RunState:
         The same's; see `phylogfn.forest_features`.
     length_rates : LengthRates, optional
         That densities of lengths start from, where trees are built with lengths.
+    checksum : str
+        SHA-256 of the alignment's file; empty for standard input.
     """
 
     table: TopologyTable
@@ -82,6 +84,7 @@ class RunState:
     branch_length: float | None = None
     projection: tuple[np.ndarray, np.ndarray] | None = None
     length_rates: LengthRates | None = None
+    checksum: str = ""
 
     def save(self, directory: Path, seconds: float) -> None:
         """Write a checkpoint; ``seconds`` is the wall-clock time of this session so far."""
@@ -111,6 +114,7 @@ class RunState:
             "log_correction": self.log_correction,
             "seconds": self.seconds + seconds,
             "branch_length": self.branch_length,
+            "checksum": self.checksum,
         }
         save_checkpoint(directory, self.trainer, extra, arrays)
 
@@ -153,6 +157,7 @@ class RunState:
             LengthRates.from_state(length_rates)
             if (length_rates := under("length_rates"))
             else None,
+            extra["checksum"],
         )
 
 

@@ -214,6 +214,7 @@ def _resumed(run: _Run) -> RunState | None:
     if saved is None:
         run.progress.note("interrupted before its first checkpoint: starting again")
         return None
+    run.check_same_alignment(saved.extra["checksum"])
     state = RunState.restore(saved, run.reward(saved.arrays["theta"]))
     run.progress.spent_before = state.seconds
     if saved.has_trainer:
@@ -239,7 +240,7 @@ def _started(run: _Run) -> RunState:
         reward = run.reward(theta)
     table = TopologyTable(run.alignment.n_taxa)
     walkers = Walkers.start(reward, table, starts, run.rng("walk"))
-    return RunState(table, walkers, theta)
+    return RunState(table, walkers, theta, checksum=run.checksum)
 
 
 def _burn_in(n_taxa: int) -> int:
@@ -254,16 +255,23 @@ def _walk(run: _Run, state: RunState) -> None:
     prior = walkers.reward.log_topology_prior
     burn_in = _burn_in(run.alignment.n_taxa)
     saved = time.monotonic()
+
+    def out_of_time() -> bool:
+        return run.seconds(state) > WALK_SHARE * run.settings.budget_seconds
+
     while not state.settled and state.blocks < burn_in + WALK_MOST and state.cycles == 0:
-        if run.seconds(state) > WALK_SHARE * run.settings.budget_seconds and table.visits.any():
+        if out_of_time() and table.visits.any():
             run.warn(
-                f"its share of the budget of {run.settings.budget} ended the first walk: with "
-                "the same seed, files may differ between machines"
+                f"its share of the budget of {run.settings.budget} ended the first walk"
+                + (", which still came from its starting trees" if state.blocks < burn_in else "")
+                + ": with the same seed, files may differ between machines"
             )
             break
         counted = state.blocks >= burn_in
-        walkers.absorb(walkers.run(WALK_BATCH), table, counted)
-        state.blocks += WALK_BATCH
+        walked = walkers.run(WALK_BATCH, until=out_of_time)
+        # where the time is up there will be no others whose visits count
+        walkers.absorb(walked, table, counted or out_of_time())
+        state.blocks += len(walked) // len(LADDER)
         state.log_mass.append(float(logsumexp(table.log_evidence)))
         if counted and state.blocks >= burn_in + 4 * WALK_BATCH:
             gained = 1.0 - math.exp(state.log_mass[-3] - state.log_mass[-1])

@@ -7,7 +7,7 @@ diagnostic. All that a walk evaluates goes into the `TopologyTable`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -165,14 +165,19 @@ class Walkers:
             evaluations,
         )
 
-    def run(self, n_blocks: int, parallel: bool = True) -> list[Block]:
+    def run(
+        self, n_blocks: int, parallel: bool = True, until: Callable[[], bool] | None = None
+    ) -> list[Block]:
         """Walk blocks with every replica, and exchange neighbours after each.
 
         Nothing but the replicas is changed, so this may run beside the training; `absorb` what it
         returns. ``parallel``: use the threads of the reward's pool, otherwise this thread alone.
+        ``until``: asked after each round of blocks; they end where it says so.
         """
         blocks: list[Block] = []
         for _ in range(n_blocks):
+            if blocks and until is not None and until():
+                break
             seeds = self.rng.integers(2**31, size=len(self.replicas))
             rungs = range(len(self.replicas))
             blocks += (self.reward.pool.map if parallel else map)(self._walk, rungs, seeds)

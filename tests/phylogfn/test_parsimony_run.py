@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,6 +243,14 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(finished, tmp_path):
     assert (out / "checkpoint" / "checkpoint.json").exists()
     run_small(alignment, out, resume=True, temperature=(0.5, 1.0))
     assert contents(output) == contents(out)
+
+
+def test_another_alignment_under_the_same_name_is_refused(finished, tmp_path):
+    alignment = shutil.copy(finished[0], tmp_path / "matrix.fasta")
+    shutil.copytree(finished[1], tmp_path / "out")
+    alignment.write_text(alignment.read_text().replace("A", "C", 1))
+    with pytest.raises(UserError, match="is not the file that the run in .* began with"):
+        run_small(alignment, tmp_path / "out", resume=True, temperature=(0.5, 1.0))
 
 
 def test_other_temperatures_of_a_trained_run(finished, tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from gfncore.errors import UserError
 from gfncore.progress import Progress
 from phylogfn.cli.main import main
 from phylogfn.newick import parse_newick
@@ -244,6 +246,28 @@ def test_free_parameters_and_a_small_budget(tmp_path):
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert any("maximum" in warning for warning in summary["warnings"])
     assert summary["model"].startswith("HKY85+G4 (") and "kappa=" in summary["model"]
+
+
+def test_a_budget_that_ends_before_the_burn_in_gives_results(tmp_path, monkeypatch):
+    from phylogfn import sampling
+
+    alignment = write_fasta(tmp_path / "seven.fasta", range(7), 200)
+    monkeypatch.setattr(sampling, "_burn_in", lambda n_taxa: 10_000)
+    run_small(alignment, tmp_path / "out", budget="1s")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert any("still came from its starting trees" in text for text in summary["warnings"])
+    assert summary["ess"] > 0
+
+
+def test_another_alignment_under_the_same_name_is_refused(finished, tmp_path):
+    alignment = shutil.copy(finished[0], tmp_path / "five.fasta")
+    shutil.copytree(finished[1], tmp_path / "out")
+    text = alignment.read_text()
+    alignment.write_text(text.replace("A", "C", 1))
+    with pytest.raises(UserError, match="is not the file that the run in .* began with"):
+        run_small(alignment, tmp_path / "out", resume=True)
+    alignment.write_text(text)
+    run_small(alignment, tmp_path / "out", resume=True)
 
 
 def test_more_time_goes_on_from_where_the_budget_ended(tmp_path, monkeypatch):

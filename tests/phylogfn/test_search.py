@@ -55,6 +55,14 @@ def test_visits_are_counted_at_temperature_one(start):
     assert walkers.steps == 5 * BLOCK * len(LADDER)
 
 
+def test_a_walk_ends_when_it_is_told_to(start):
+    walkers, table = start()
+    answers = iter([False, True])
+    blocks = walkers.run(5, until=lambda: next(answers))
+    assert len(blocks) == 2 * len(LADDER)
+    assert len(walkers.run(5, until=lambda: True)) == len(LADDER)  # one round at least
+
+
 def test_rows_and_evidence_are_those_of_the_trees(start):
     walkers, table = start()
     for _ in range(3):
