@@ -23,7 +23,7 @@ SIZE = (1200, 1500)  # pixels of the window
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 RUNS = {
-    "phylogfn": ["phylogfn", "sample", str(DATA / "pythons.fasta"), "--model", "HKY85+G4"],
+    "phylogfn": ["phylogfn", "sample", str(DATA / "pythons.fasta")],
     "molgen": ["molgen", "sample", "--reward", "druglike", "--samples", "500"],
 }
 
