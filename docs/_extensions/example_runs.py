@@ -44,7 +44,7 @@ class Run(SphinxDirective):
         """Return the nodes of the block."""
         pages: dict[str, list[Block]] = self.env.app.example_blocks  # type: ignore[attr-defined]
         outcomes: dict[str, list[Outcome]] = self.env.app.example_outcomes  # type: ignore[attr-defined]
-        number = self.env.temp_data.get("example_number", 0)
+        number = int(self.env.temp_data.get("example_number") or 0)
         self.env.temp_data["example_number"] = number + 1
         page = self.env.docname
         block, outcome = runs(pages[page])[number], outcomes[page][number]

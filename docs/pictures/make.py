@@ -56,7 +56,7 @@ def photograph(page: Path, picture: Path) -> None:
 
 def main() -> None:
     """Run what has not been run, and photograph both reports."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--budget", default="3m")
     parser.add_argument("--runs", type=Path, help="folder of the runs; a temporary one by default")
     arguments = parser.parse_args()
