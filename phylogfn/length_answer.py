@@ -48,7 +48,8 @@ def lengths_posterior(
         Topologies listed at most.
     rng : numpy.random.Generator
     """
-    weight = np.bincount(drawn.rows, shares(found.log_weights), minlength=len(table))
+    weight = np.zeros(len(table))
+    np.add.at(weight, drawn.rows, shares(found.log_weights))
     best = np.argsort(-weight, kind="stable")[:most_listed]
     best = best[weight[best] > 1e-12]
     chosen = resample(drawn, found, n_samples, rng)

@@ -99,6 +99,7 @@ MISSED = 0.1  # KL from what is known to the sampler, nats, at which training en
 TEMPERATURES = (1.0, 1.15, 1.3, 1.5)  # of the trained sampler, tried in this order
 SHARP_ENOUGH = 0.5  # effective share at which no further one is tried
 FEWEST_DRAWS, MOST_DRAWS = 2000, 20000
+DRAWS_SHARE = 0.25  # of a budget that is used up, which further draws may take
 FEWEST_TOPOLOGIES, MOST_TOPOLOGIES = 1000, 8000  # that correct the closed form
 LISTED = 20000  # topologies in the table of results, at most
 CHECKPOINT_SECONDS = 30.0
@@ -537,7 +538,9 @@ def _finish(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
     rng = run.rng("draws")
     _soften(run, state, environment)
     n_known = len(table)
+    began = time.monotonic()
     drawn = _draw(state, environment, FEWEST_DRAWS, rng)
+    speed = FEWEST_DRAWS / (time.monotonic() - began)
     found = _estimate(state, drawn, n_known)
     # more draws where they are needed; their number is set by the first ones
     error, most = (
@@ -545,6 +548,15 @@ def _finish(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
     )
     wanted = math.ceil(FEWEST_DRAWS * (found.standard_error / error) ** 2 / BATCH) * BATCH
     more = min(wanted, most) - FEWEST_DRAWS
+    if not state.accurate:  # the clock has had its say already
+        left = settings.budget_seconds - run.seconds(state)
+        fitting = speed * max(left, DRAWS_SHARE * settings.budget_seconds)
+        if more > fitting:
+            run.warn(
+                f"the budget of {settings.budget} allowed {FEWEST_DRAWS + int(fitting):,} draws of "
+                f"the {FEWEST_DRAWS + more:,} that the error calls for"
+            )
+            more = int(fitting)
     if more > 0:
         run.progress.update(detail=f"{more + FEWEST_DRAWS} draws")
         extra = _draw(state, environment, more, rng)
@@ -615,6 +627,12 @@ def _soften(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
     best = 0.0
     chosen = 1.0
     for i, temperature in enumerate(TEMPERATURES):
+        if i and not state.accurate and run.seconds(state) > run.settings.budget_seconds:
+            run.warn(
+                f"the budget of {run.settings.budget} ended before softer samplers than that of "
+                f"temperature {TEMPERATURES[i - 1]:g} were tried"
+            )
+            break
         policy.temperature = temperature
         n_known = len(table)
         rng = run.rng("temperature", i)
