@@ -26,6 +26,9 @@
 #                        make TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
 #   VERIFY="verification and not long"
 #                        the part of the slow tier that takes less than a minute a check
+#   PROGRAMS=build/installed/bin
+#                        with workflows, docs and docs-quick: the programs that `make package` has
+#                        installed in the place of those of the checkout
 #   PYTEST_ARGS=...      more options for pytest, such as PYTEST_ARGS="-k newick -x"
 
 VENV := .venv
@@ -135,11 +138,18 @@ benchmark-phylogfn.paper_measures: $(STAMP)
 	$(BIN)/python -m benchmarks.phylogfn.paper_measures build/paper-measures --weights 64 \
 	  --repeats 2 --trees 50
 
+# Programs that `workflows` and the documentation run: those of the checkout, or others such as
+# build/installed/bin, which is the wheel that `make package` has installed.
+PROGRAMS ?= $(BIN)
+RUN = PATH="$(abspath $(PROGRAMS)):$(CURDIR)/$(BIN):$$PATH"
+PROGRAM_PYTHON = $(abspath $(PROGRAMS))/python
+
 package: $(STAMP)
-	TORCH_ARGS="$(TORCH_ARGS)" $(BIN)/python tests/packaging/installed_package.py $(if $(FULL),--full)
+	TORCH_ARGS="$(TORCH_ARGS)" $(BIN)/python tests/packaging/installed_package.py \
+	  --environment build/installed $(if $(FULL),--full)
 
 DOCS_STAMP := $(VENV)/.installed-docs
-SPHINX = $(BIN)/python -m sphinx -W --keep-going -n -j 2 --quiet
+SPHINX = $(RUN) $(PROGRAM_PYTHON) -P -m sphinx -W --keep-going -n -j 2 --quiet
 
 $(DOCS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
@@ -158,17 +168,17 @@ docs-pictures: $(DOCS_STAMP)
 	$(BIN)/python docs/pictures/make.py
 
 WORKFLOWS := build/workflows
-SNAKEMAKE = PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --quiet rules --directory .test
+SNAKEMAKE = $(RUN) $(PROGRAM_PYTHON) -m snakemake
 
 # Copied as users copy them, and run there. A plan for SLURM needs no cluster.
 workflows: $(STAMP)
 	rm -rf $(WORKFLOWS)
-	$(BIN)/phylogfn workflow init $(WORKFLOWS)/phylogeny
-	$(BIN)/molgen workflow init $(WORKFLOWS)/molecules
+	$(PROGRAMS)/phylogfn workflow init $(WORKFLOWS)/phylogeny
+	$(PROGRAMS)/molgen workflow init $(WORKFLOWS)/molecules
 	for name in phylogeny molecules; do ( set -e; cd $(WORKFLOWS)/$$name; \
-	  PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint; \
-	  $(SNAKEMAKE) --dry-run --workflow-profile profiles/slurm >/dev/null; \
-	  $(SNAKEMAKE) --cores 2; \
+	  $(SNAKEMAKE) --lint; \
+	  $(SNAKEMAKE) --quiet rules --directory .test --dry-run --workflow-profile profiles/slurm >/dev/null; \
+	  $(SNAKEMAKE) --quiet rules --directory .test --cores 2; \
 	  ls .test/results/report.html .test/results/multiqc/*_mqc.json ) || exit 1; done
 
 clean-caches:

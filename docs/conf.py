@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent)]
+sys.path.insert(0, str(HERE / "_extensions"))
 
 from phylogfn import __version__  # noqa: E402
 

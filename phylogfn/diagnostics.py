@@ -20,6 +20,7 @@ __all__ = [
     "FEWEST_EFFECTIVE_DRAWS",
     "LARGEST_DIVERGENCE",
     "LARGEST_STANDARD_ERROR",
+    "LARGEST_TREE_DIVERGENCE",
     "NEARLY_ALL",
     "PARETO_K_LIMIT",
     "SplitDifference",
@@ -35,6 +36,8 @@ PARETO_K_LIMIT = 0.7
 FEWEST_EFFECTIVE_DRAWS = 100.0
 LARGEST_STANDARD_ERROR = 0.5
 LARGEST_DIVERGENCE = 1.0  # from what is known to the sampler, nats
+# the same of trees with their lengths, a few hundredths of a nat for each length included
+LARGEST_TREE_DIVERGENCE = 5.0
 NEARLY_ALL = 0.99  # share of the whole that is known, above which the sampler hardly matters
 
 
@@ -160,6 +163,14 @@ def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
             f"little probability (KL = {lost:.1f} nats, should be below {LARGEST_DIVERGENCE:g}). "
             "They are counted all the same, but others like them may be missing, which no stated "
             "error tells. Run again with a larger --budget."
+        )
+    missed = posterior.extra.get("kl_posterior_to_sampler", math.nan)
+    if missed > LARGEST_TREE_DIVERGENCE:
+        found.append(
+            f"The sampler gives too little density to trees with lengths of the topologies that "
+            f"the search found (KL = {missed:.1f} nats, should be below "
+            f"{LARGEST_TREE_DIVERGENCE:g}): the evidence may be too low by more than the error "
+            "stated. Run again with a larger --budget."
         )
     if not se <= LARGEST_STANDARD_ERROR:
         found.append(

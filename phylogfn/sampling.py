@@ -417,8 +417,7 @@ def _train(
                     "log_evidence_se": found.standard_error,
                     "ess": found.ess,
                     "pareto_k": found.pareto_k,
-                    "known_share": found.known_share,
-                    "kl_known_to_sampler": state.missed,
+                    **_of_the_known(run, state, found),
                     "topologies": len(table),
                 }
             )
@@ -719,6 +718,16 @@ def _warn_of_parameters(run: _Run) -> None:
         )
 
 
+def _of_the_known(run: _Run, state: RunState, found: Estimate) -> dict[str, float]:
+    """How the known topologies stand to the answer: summed, or a yardstick alone."""
+    if run.with_lengths:
+        return {
+            "share_of_known_topologies": found.known_share,
+            "kl_posterior_to_sampler": state.missed,
+        }
+    return {"known_share": found.known_share, "kl_known_to_sampler": state.missed}
+
+
 def _extra(run: _Run, state: RunState, drawn: Drawn, found: Estimate) -> dict[str, Any]:
     """What all ways to an answer say of the run in the summary."""
     trainer = state.trainer
@@ -727,8 +736,7 @@ def _extra(run: _Run, state: RunState, drawn: Drawn, found: Estimate) -> dict[st
         "environment": run.settings.environment,
         "branch_lengths": run.settings.branch_lengths,
         "effective_share_of_draws": found.ess / len(drawn.rows),
-        "known_share": found.known_share,
-        "kl_known_to_sampler": state.missed,
+        **_of_the_known(run, state, found),
         "sampler_temperature": trainer.averaged.policy.temperature,
         "walk_steps": state.walkers.steps,
         "topologies_evaluated": len(state.table),

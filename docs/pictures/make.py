@@ -51,7 +51,9 @@ def photograph(page: Path, picture: Path) -> None:
         subprocess.run(command, check=True, capture_output=True, timeout=300)
         image = Image.open(taken).convert("RGB")
     image = image.resize((SIZE[0] * 3 // 4, SIZE[1] * 3 // 4), Image.Resampling.LANCZOS)
-    image.quantize(255, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(picture, optimize=True)
+    image.quantize(255, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        picture, optimize=True
+    )
 
 
 def main() -> None:

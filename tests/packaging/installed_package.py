@@ -3,6 +3,7 @@
     python tests/packaging/installed_package.py            # the packages beside this Python serve
     python tests/packaging/installed_package.py --full     # all are installed, kernels compiled
     python tests/packaging/installed_package.py --python DIR/bin/python   # where it is installed
+    python tests/packaging/installed_package.py --environment DIR   # which is kept, for more to run
 
 The wheel is built from the unpacked sdist, so what is missing in the one is missing in the other.
 Exit code 1 with one line where something is wrong.
@@ -202,6 +203,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--python", type=Path)
+    parser.add_argument("--environment", type=Path)
     parser.add_argument("--dist", type=Path, default=ROOT / "dist")
     given = parser.parse_args()
     start = time.perf_counter()
@@ -214,7 +216,11 @@ def main() -> int:
                 (folder / "dist").mkdir()
                 sdist, wheel = build(folder / "dist")
                 check_content(sdist, wheel)
-                python = install(wheel, folder / "environment", given.full)
+                environment = folder / "environment"
+                if given.environment is not None:
+                    environment = given.environment.absolute()
+                    shutil.rmtree(environment, ignore_errors=True)
+                python = install(wheel, environment, given.full)
                 print(f"{time.perf_counter() - start:6.1f} s  built and installed", flush=True)
                 given.dist.mkdir(exist_ok=True)
                 for built in (sdist, wheel):

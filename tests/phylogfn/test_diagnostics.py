@@ -97,6 +97,12 @@ def test_lost_modes_are_told_unless_hardly_anything_hangs_on_the_sampler(make_po
     assert posterior_warnings(make_posterior(extra={"kl_known_to_sampler": 0.4})) == ()
 
 
+def test_a_sampler_of_trees_with_lengths_that_lags_behind_is_told(make_posterior):
+    (warning,) = posterior_warnings(make_posterior(extra={"kl_posterior_to_sampler": 6.4}))
+    assert "too little density" in warning and "KL = 6.4" in warning
+    assert posterior_warnings(make_posterior(extra={"kl_posterior_to_sampler": 2.0})) == ()
+
+
 def test_warnings_of_the_run_come_first_and_once(make_posterior):
     warnings = posterior_warnings(make_posterior(warnings=("one", "two", "one"), ess=5.0))
     assert warnings[:2] == ("one", "two")
