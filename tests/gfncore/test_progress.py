@@ -124,11 +124,14 @@ def test_time_left_follows_the_speed_of_a_phase_that_something_else_limits(clock
 
 
 WORK = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from gfncore.command_line import build_app, run_app
 from gfncore.interruption import resumable
 from gfncore.progress import Progress
+
+# the shell ignores Ctrl-C on behalf of what it runs in the background, tests among others
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def work(output: Path):
     with resumable("p work", output), Progress("p", budget_seconds=90, interval=0.0) as progress:
@@ -208,10 +211,10 @@ def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(tmp_path, number,
     if started:
         output.mkdir()
         (output / "run.toml").touch()
-    process = at_work(output, 60, stderr=subprocess.PIPE)
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(number)
-    _, text = process.communicate(timeout=60)
+    with at_work(output, 60, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, text = process.communicate(timeout=120)
     assert process.returncode == code
     how = f"; to go on: p work -o '{output}' --resume" if started else ""
     assert text.splitlines()[-1] == f"p: interrupted{how}"
