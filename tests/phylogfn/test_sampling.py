@@ -211,11 +211,11 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(finished, tmp_path):
 @pytest.mark.parametrize(
     ("lengths", "backward"),
     [
-        ("collapsed", "uniform"),
         ("collapsed", "learned"),
         ("lognormal", "uniform"),
-        pytest.param("lognormal", "learned", marks=pytest.mark.verification),
-        ("bins", "learned"),
+        pytest.param("collapsed", "uniform", marks=[pytest.mark.verification, pytest.mark.long]),
+        pytest.param("lognormal", "learned", marks=[pytest.mark.verification, pytest.mark.long]),
+        pytest.param("bins", "learned", marks=[pytest.mark.verification, pytest.mark.long]),
         pytest.param("bins", "uniform", marks=pytest.mark.verification),
     ],
 )
