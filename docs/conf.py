@@ -35,6 +35,7 @@ examples_folder = str(HERE.parent / "build" / "docs" / "examples")
 autosummary_generate = False  # numpydoc loads it
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+autodoc_mock_imports = ["gemmi", "meeko", "vina"]  # of the extra docking, which is not needed here
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 nitpick_ignore_regex = [
