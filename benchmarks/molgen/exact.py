@@ -3,7 +3,7 @@
 Usage, from the checkout, with molgen installed::
 
     python -m benchmarks.molgen.exact --max-atoms 5 --seeds 1 2 3 --budget 15m
-    python -m benchmarks.molgen.exact --max-atoms 6 --seeds 1 --budget 40m --symmetry merged
+    python -m benchmarks.molgen.exact --max-atoms 6 --seeds 1 --budget 120m --symmetry merged
     python -m benchmarks.molgen.exact --fragments few.smi --max-fragments 3 --seeds 1 2 3
 
 Each seed is a run of `molgen exact` in a process of its own, one after another. The table has the
