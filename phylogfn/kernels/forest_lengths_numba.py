@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from phylogfn.kernels.collapse_numba import mix64
-from phylogfn.kernels.forest_numba import SCATTER
+from phylogfn.kernels.forest_numba import SCATTER, _below, _children
 from phylogfn.kernels.merging_numba import _relabel, _root, _smallest_below
 from phylogfn.kernels.rates_numba import EMPTY, find_place
 
@@ -36,6 +36,32 @@ __all__ = [
 FEATURES = 12  # of a length, see `length_features`
 NODE_SMOOTHING = 3.0  # trees' worth of a branch's own mean in what is known of it at one end
 FURTHEST = 5.0  # spreads that a length is said to be from its place
+
+
+@njit(cache=True, nogil=True)
+def _turn(parent, length, v):
+    """Make v the root of its tree: turn the path from it upward; return the root until now."""
+    below = -1
+    carried = 0.0
+    while v >= 0:
+        above = parent[v]
+        parent[v] = below
+        carried, length[v] = length[v], carried
+        below = v
+        v = above
+    return below
+
+
+@njit(cache=True, nogil=True)
+def _relabel_all(parent, length, label, smallest, pending, work, moved):
+    """Number the nodes of a forest canonically (in place); the rest is room to work in."""
+    work[:] = parent
+    _relabel(work, parent.size // 2, label, smallest, pending, parent)
+    moved[:] = length
+    length[:] = 0.0
+    for v in range(parent.size):
+        if work[v] >= 0:
+            length[label[v]] = moved[v]
 
 
 @njit(cache=True, nogil=True)
@@ -63,26 +89,9 @@ def join(parents, counts, lengths, codes, values, undo):
             length[second] = values[i, 1]
             undo[i] = slot
         else:
-            v = 0  # turn the path from leaf 0 to the root of its tree
-            above = parent[0]
-            carried = length[0]
-            parent[0] = -1
-            length[0] = 0.0
-            while above >= 0:
-                following = parent[above]
-                parent[above] = v
-                carried, length[above] = length[above], carried
-                v = above
-                above = following
-            parent[second] = v
+            parent[second] = _turn(parent, length, 0)
             length[second] = values[i, 0]
-            work[:] = parent
-            _relabel(work, n, label, smallest, pending, parent)
-            moved[:] = length
-            length[:] = 0.0
-            for v in range(2 * n):
-                if work[v] >= 0:
-                    length[label[v]] = moved[v]
+            _relabel_all(parent, length, label, smallest, pending, work, moved)
             undo[i] = label[second]
         counts[i] -= 1
 
@@ -110,21 +119,8 @@ def split(parents, counts, lengths, codes, redo, values):
             u = parent[v]
             parent[v] = -1
             length[v] = 0.0
-            below = -1  # turn the path from u up to leaf 0
-            carried = 0.0
-            while u >= 0:
-                above = parent[u]
-                parent[u] = below
-                carried, length[u] = length[u], carried
-                below = u
-                u = above
-            work[:] = parent
-            _relabel(work, n, label, smallest, pending, parent)
-            moved[:] = length
-            length[:] = 0.0
-            for v in range(2 * n):
-                if work[v] >= 0:
-                    length[label[v]] = moved[v]
+            _turn(parent, length, u)  # up to leaf 0
+            _relabel_all(parent, length, label, smallest, pending, work, moved)
         else:
             node = n + codes[i]
             redo[i] = _smallest_below(parent, node, n) * n + codes[i]
@@ -184,40 +180,6 @@ def hash_lengths(bits, keys):
                 scattered = mix64(bits[i, v] + mix64(np.uint64(v) + SCATTER))
                 keys[i, 0] += scattered
                 keys[i, 1] += mix64(scattered ^ SCATTER)
-
-
-@njit(cache=True, nogil=True)
-def _children(parent, n, children):
-    """Fill the children (2n, 2) of a forest, that with the smaller number first; -1 for none."""
-    children[:] = -1
-    for v in range(2 * n):
-        p = parent[v]
-        if p >= n:
-            if children[p, 0] < 0:
-                children[p, 0] = v
-            else:
-                children[p, 1] = v
-
-
-@njit(cache=True, nogil=True)
-def _below(children, root, n, order):
-    """Fill ``order`` with the nodes under a root, children first; return how many."""
-    stack = np.empty(2 * n, np.int64)
-    stack[0] = root
-    top = 1
-    count = 0
-    while top:
-        top -= 1
-        v = stack[top]
-        order[count] = v
-        count += 1
-        if v >= n:
-            stack[top] = children[v, 0]
-            stack[top + 1] = children[v, 1]
-            top += 2
-    for k in range(count // 2):
-        order[k], order[count - 1 - k] = order[count - 1 - k], order[k]
-    return count
 
 
 @njit(cache=True, nogil=True)
