@@ -17,8 +17,8 @@ import numpy as np
 from numba import njit
 
 from phylogfn.kernels.collapse_numba import mix64
-from phylogfn.kernels.forest_numba import SCATTER, _below, _children
-from phylogfn.kernels.merging_numba import _relabel, _root, _smallest_below
+from phylogfn.kernels.forest_numba import SCATTER, _below, _children, _mark_remembered
+from phylogfn.kernels.merging_numba import _relabel, _root, _smallest_below, _with_room
 from phylogfn.kernels.rates_numba import EMPTY, find_place
 
 __all__ = [
@@ -149,10 +149,7 @@ def states_of_trees(trees, tree_lengths):
     pending = np.empty(2 * n, np.int64)
     work = np.empty(2 * n, np.int16)
     for i in range(trees.shape[0]):
-        work[:] = -1
-        for v in range(2 * n - 2):
-            p = trees[i, v]
-            work[v if v < n else v + 2] = p if p < n else p + 2
+        _with_room(trees[i], n, work)
         _relabel(work, n, label, smallest, pending, out[i])
         for v in range(2 * n - 2):
             if trees[i, v] >= 0:
@@ -272,15 +269,7 @@ def partials(
         _children(parents[i], n, children)
         count = _below(children, root[k], n, order)
         _tree_hash(children, order, count, n, bits[i], codes, value)
-        # from the root down: what lies under a tree that is in memory is not looked at
-        known[root[k]] = False
-        for j in range(count - 1, -1, -1):
-            v = order[j]
-            if v >= n:
-                name = value[v] | np.uint64(1)
-                found = known[v] or tags[(name >> np.uint64(1)) & mask] == name
-                known[children[v, 0]] = found
-                known[children[v, 1]] = found
+        _mark_remembered(children, order, count, n, value, tags, known)
         for j in range(count):
             v = order[j]
             if v != root[k] and known[v]:

@@ -296,6 +296,23 @@ def _join_partials(kind, keep, freqs, x, y, n_patterns, out):
 
 
 @njit(cache=True, nogil=True)
+def _mark_remembered(children, order, count, n, value, tags, known):
+    """Set ``known`` of the nodes of a tree that lie under a tree that is in memory.
+
+    These need not be looked at. ``order`` and ``count`` are those of `_below`.
+    """
+    mask = np.uint64(tags.size - 1)
+    known[order[count - 1]] = False
+    for i in range(count - 1, -1, -1):
+        v = order[i]
+        if v >= n:
+            name = value[v] | np.uint64(1)
+            found = known[v] or tags[(name >> np.uint64(1)) & mask] == name
+            known[children[v, 0]] = found
+            known[children[v, 1]] = found
+
+
+@njit(cache=True, nogil=True)
 def partials(kind, keep, freqs, tips, parents, state, root, codes, tags, memory, work, out):
     """Partials of rooted trees, with a memory of those computed before.
 
@@ -334,15 +351,7 @@ def partials(kind, keep, freqs, tips, parents, state, root, codes, tags, memory,
                 value[v] = codes[v]
             else:
                 value[v] = mix64(value[children[v, 0]] + value[children[v, 1]] + SCATTER)
-        # from the root down: what lies under a tree that is in memory is not looked at
-        known[root[k]] = False
-        for i in range(count - 1, -1, -1):
-            v = order[i]
-            if v >= n:
-                name = value[v] | np.uint64(1)
-                found = known[v] or tags[(name >> np.uint64(1)) & mask] == name
-                known[children[v, 0]] = found
-                known[children[v, 1]] = found
+        _mark_remembered(children, order, count, n, value, tags, known)
         for i in range(count):
             v = order[i]
             if v != root[k] and known[v]:

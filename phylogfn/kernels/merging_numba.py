@@ -267,6 +267,15 @@ def split(parents, counts, codes, redo):
 
 
 @njit(cache=True, nogil=True)
+def _with_room(tree, n, parent):
+    """Fill the parents (2n) of a tree (2n-2) with two nodes unused, as states have them."""
+    parent[:] = -1
+    for v in range(2 * n - 2):
+        p = tree[v]
+        parent[v if v < n else v + 2] = p if p < n else p + 2
+
+
+@njit(cache=True, nogil=True)
 def states_of_trees(trees):
     """Finished states (B, 2n), int16, of ``trees`` (B, 2n-2), parents drawn at taxon 0."""
     n = trees.shape[1] // 2 + 1
@@ -276,10 +285,7 @@ def states_of_trees(trees):
     pending = np.empty(2 * n, np.int64)
     work = np.empty(2 * n, np.int16)
     for i in range(trees.shape[0]):
-        work[:] = -1
-        for v in range(2 * n - 2):
-            p = trees[i, v]
-            work[v if v < n else v + 2] = p if p < n else p + 2
+        _with_room(trees[i], n, work)
         _relabel(work, n, label, smallest, pending, out[i])
     return out
 
