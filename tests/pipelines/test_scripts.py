@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gfncore.multiqc import table_content
+
 
 def run_row(alignment, directory, seed, log_evidence, error=0.1, **more):
     return {
@@ -181,9 +183,9 @@ def test_shared_molecules(script, pooled):
 
 @pytest.mark.parametrize("workflow", ["phylogeny", "molecules"])
 def test_custom_content_leaves_out_what_is_not_known(script, workflow):
-    text = script(workflow, "multiqc").content(
-        "some", "Some", "words", {"x": {"title": "X"}}, {"a": {"x": 1.0}, "b": {"x": math.nan}}
-    )
+    parent = script(workflow, "multiqc").PARENT
+    rows = {"a": {"x": 1.0}, "b": {"x": math.nan}}
+    text = table_content("some", "Some", "words", {"x": {"title": "X"}}, rows, parent)
     content = json.loads(text)
     assert content["data"] == {"a": {"x": 1.0}, "b": {}}
     assert content["plot_type"] == "table"

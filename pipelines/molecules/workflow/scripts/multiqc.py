@@ -1,11 +1,12 @@
 """What MultiQC shows of the runs: two tables as its custom content, found by their file names."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from gfncore.multiqc import table_content
 
 PARENT = {
     "parent_id": "molgen",
@@ -55,48 +56,27 @@ LIBRARY_COLUMNS = {
 }
 
 
-def content(
-    identity: str, name: str, description: str, columns: dict[str, dict], rows: dict[str, dict]
-) -> str:
-    """Return the text of a file of custom content; figures that are not known are left out."""
-    data = {
-        sample: {key: row[key] for key in columns if pd.notna(row[key])}
-        for sample, row in rows.items()
-    }
-    return json.dumps(
-        {
-            "id": identity,
-            **PARENT,
-            "section_name": name,
-            "description": description,
-            "plot_type": "table",
-            "pconfig": {"id": f"{identity}_table", "title": name, "no_violin": True},
-            "headers": columns,
-            "data": data,
-        },
-        indent=2,
-    )
-
-
 def main(snakemake: Any) -> None:
     """Write both files."""
     runs = pd.read_csv(snakemake.input.runs, sep="\t", dtype={"score": str})
     runs["memory"] = runs["peak_memory_bytes"] / 2**20
     libraries = pd.read_csv(snakemake.input.libraries, sep="\t", dtype={"score": str})
     files = {
-        snakemake.output.runs: content(
+        snakemake.output.runs: table_content(
             "molgen_runs",
             "Runs of molgen",
             "Each run of <code>molgen sample</code>: a score, a seed.",
             RUN_COLUMNS,
             {f"{row['score']} seed {row['seed']}": row for row in runs.to_dict("records")},
+            PARENT,
         ),
-        snakemake.output.libraries: content(
+        snakemake.output.libraries: table_content(
             "molgen_libraries",
             "Libraries",
             "Seeds merged, filtered and ranked.",
             LIBRARY_COLUMNS,
             {row["score"]: row for row in libraries.to_dict("records")},
+            PARENT,
         ),
     }
     for path, text in files.items():

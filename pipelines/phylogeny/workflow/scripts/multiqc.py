@@ -1,11 +1,12 @@
 """What MultiQC shows of the runs: two tables as its custom content, found by their file names."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from gfncore.multiqc import table_content
 
 PARENT = {
     "parent_id": "phylogfn",
@@ -60,29 +61,6 @@ EVIDENCE_COLUMNS = {
 }
 
 
-def content(
-    identity: str, name: str, description: str, columns: dict[str, dict], rows: dict[str, dict]
-) -> str:
-    """Return the text of a file of custom content; figures that are not known are left out."""
-    data = {
-        sample: {key: row[key] for key in columns if pd.notna(row[key])}
-        for sample, row in rows.items()
-    }
-    return json.dumps(
-        {
-            "id": identity,
-            **PARENT,
-            "section_name": name,
-            "description": description,
-            "plot_type": "table",
-            "pconfig": {"id": f"{identity}_table", "title": name, "no_violin": True},
-            "headers": columns,
-            "data": data,
-        },
-        indent=2,
-    )
-
-
 def main(snakemake: Any) -> None:
     """Write both files."""
     names = {"alignment": str, "directory": str}
@@ -90,7 +68,7 @@ def main(snakemake: Any) -> None:
     runs["memory"] = runs["peak_memory_bytes"] / 2**20
     evidence = pd.read_csv(snakemake.input.evidence, sep="\t", dtype=names)
     files = {
-        snakemake.output.runs: content(
+        snakemake.output.runs: table_content(
             "phylogfn_runs",
             "Runs of phylogfn",
             "Each run of <code>phylogfn sample</code>: an alignment, a model, a seed.",
@@ -99,14 +77,16 @@ def main(snakemake: Any) -> None:
                 f"{row['alignment']} {row['directory']} seed {row['seed']}": row
                 for row in runs.to_dict("records")
             },
+            PARENT,
         ),
-        snakemake.output.evidence: content(
+        snakemake.output.evidence: table_content(
             "phylogfn_evidence",
             "Evidence of models",
             "Seeds combined. Free parameters of a model were held at their maximum: its evidence "
             "is too high beside that of a model with fewer.",
             EVIDENCE_COLUMNS,
             {f"{row['alignment']} {row['directory']}": row for row in evidence.to_dict("records")},
+            PARENT,
         ),
     }
     for path, text in files.items():
