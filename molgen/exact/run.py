@@ -33,14 +33,14 @@ def recipe_for(space: Space) -> Recipe:
 
     As many trajectories a step as there are molecules: they share their states, each of which is
     embedded once, so that a step costs little more than with a fraction of them. Not so where
-    molecules are many: there the first steps have a sixteenth, and there are more of them.
+    molecules are many: there the first steps have a quarter, and there are more of them.
     """
     m = len(space.molecules)
     batch = min(max(FEWEST, m), MOST)
     on_policy = max(128, batch // 16)
     hidden = 64 if m <= SMALL else 96 if m <= LARGE else 128
     recipe = Recipe(hidden=hidden, on_policy=on_policy, replay=batch - on_policy)
-    return replace(recipe, steps=600, first_share=1 / 16) if m > LARGE else recipe
+    return replace(recipe, steps=800, first_share=1 / 4) if m > LARGE else recipe
 
 
 def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
