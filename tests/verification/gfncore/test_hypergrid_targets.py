@@ -44,7 +44,14 @@ def grid():
     return module.Hypergrid(8)
 
 
-@pytest.mark.parametrize("name", ["trajectory_balance", "log_variance", "maximum_likelihood"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "trajectory_balance",
+        pytest.param("log_variance", marks=pytest.mark.long),
+        pytest.param("maximum_likelihood", marks=pytest.mark.long),
+    ],
+)
 def test_target_and_log_partition(grid, name):
     torch.manual_seed(0)
     policy = Policy(Backbone(grid.features, relations=2))

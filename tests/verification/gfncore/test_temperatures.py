@@ -127,12 +127,13 @@ def test_contract_of_a_tempered_tree(insertion):
     assert check_contract(environment, starts=3) == 3 * 105
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("conditioning", "objective"),
     [
-        pytest.param("input", "trajectory_balance", marks=pytest.mark.long),
+        ("input", "trajectory_balance"),
         ("both", "trajectory_balance"),
-        pytest.param("input", "log_variance", marks=pytest.mark.long),
+        ("input", "log_variance"),
     ],
 )
 def test_five_temperatures_of_one_policy(insertion, conditioning, objective):

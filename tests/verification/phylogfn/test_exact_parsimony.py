@@ -42,7 +42,7 @@ def write_part(path, alignment):
             file.write(f">{name}\n{''.join(letters[masks])}\n")
 
 
-@pytest.mark.parametrize("kind", ["insertion", "merging"])
+@pytest.mark.parametrize("kind", ["insertion", pytest.param("merging", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     ("taxa", "sites", "seed"),
     [

@@ -31,7 +31,7 @@ from phylogfn.join_rates import JoinRates
 from phylogfn.learning import make_policy
 from phylogfn.topologies import TopologyTable
 
-pytestmark = pytest.mark.verification
+pytestmark = [pytest.mark.verification, pytest.mark.long]
 
 STEPS = 500
 EARLY = 150
@@ -116,7 +116,7 @@ def log_ratio_spread(environment, policy, backward, trees, p):
     ("taxa", "sites", "seed"),
     [
         ([0, 1, 2, 5, 7, 11], 60, 3),
-        pytest.param([1, 3, 4, 6, 8, 10], 100, 4, marks=pytest.mark.long),
+        ([1, 3, 4, 6, 8, 10], 100, 4),
     ],
 )
 def test_both_backward_policies_lead_to_the_posterior(
