@@ -28,6 +28,7 @@ from gfncore.optimisers import Muon
 from gfncore.policies import Policy
 from gfncore.replay import Replay
 from gfncore.trajectories import (
+    KnownObjects,
     ScoredTrajectories,
     StateTargets,
     Trajectories,
@@ -126,6 +127,8 @@ class Trainer:
         ``terminal_batches(generator)`` gives terminal states to draw trajectories from backward.
     state_batches : callable, optional
         ``state_batches(generator)`` gives a `StateTargets`.
+    known_batches : callable, optional
+        ``known_batches(generator)`` gives `KnownObjects` to draw trajectories from backward.
     temperatures : callable, optional
         For a `Conditioned` environment: ``temperatures(generator)`` gives the inverse temperatures
         of the next step, see `gfncore.tempering.TemperatureRange`. None: it keeps those it has.
@@ -137,7 +140,8 @@ class Trainer:
     ----------
     on_policy, from_replay : int
         Trajectories drawn by the policy and from replay in the next step; start as in the
-        settings. These, and `terminal_batches` and `state_batches`, may be changed between steps.
+        settings. These, and `terminal_batches`, `state_batches` and `known_batches`, may be changed
+        between steps.
     rate_factor : float
         Further factor on both learning rates in the next step; 1 when made. For a caller who finds
         out when it is enough, and lets them fall from there.
@@ -164,6 +168,7 @@ class Trainer:
         replay: Replay | None = None,
         terminal_batches: Callable[[np.random.Generator], Any] | None = None,
         state_batches: Callable[[np.random.Generator], StateTargets] | None = None,
+        known_batches: Callable[[np.random.Generator], KnownObjects] | None = None,
         temperatures: Callable[[np.random.Generator], Any] | None = None,
         processes: Processes | None = None,
     ) -> None:
@@ -205,6 +210,7 @@ class Trainer:
         self.replay = replay
         self.terminal_batches = terminal_batches
         self.state_batches = state_batches
+        self.known_batches = known_batches
         self.temperatures = temperatures
         self.processes = processes
         self.on_policy = settings.on_policy
@@ -272,8 +278,8 @@ class Trainer:
             return np.exp(self.environment.condition(terminals)) * log_reward
         return log_reward
 
-    def _experience(self) -> list[tuple[Trajectories, np.ndarray]]:
-        """Trajectories of this step with their log rewards, by source."""
+    def _experience(self) -> list[tuple[Trajectories, np.ndarray, float | None]]:
+        """Trajectories of this step by source: with their log rewards, and their scale if given."""
         settings, batches = self.settings, []
         if self.on_policy:
             with self._timed("sampling"):
@@ -285,23 +291,35 @@ class Trainer:
                     settings.epsilon,
                     settings.temperature,
                 )
-            batches.append((drawn, self._rewards(drawn)))
+            batches.append((drawn, self._rewards(drawn), None))
         if self.from_replay and self.replay is not None and len(self.replay):
             objects, log_reward = self.replay.draw(self.from_replay, self.generator)
-            if isinstance(self.environment, Conditioned):
-                objects = self.environment.with_temperature(objects)
-            batches.append((self._backward(objects), self._tempered(objects, log_reward)))
+            batches.append((*self._recalled(objects, log_reward), None))
         if self.terminal_batches is not None:
             given = self._backward(self.terminal_batches(self.generator))
-            batches.append((given, self._rewards(given)))
+            batches.append((given, self._rewards(given), None))
+        if self.known_batches is not None:
+            known = self.known_batches(self.generator)
+            if known.scale != 1.0 and not self.objective.takes_scales:
+                raise ValueError(f"{type(self.objective).__name__} takes no scales of residuals")
+            recalled = self._recalled(known.terminals, known.log_reward)
+            batches.append((*recalled, None if known.scale == 1.0 else known.scale))
         return batches
+
+    def _recalled(self, objects: Any, log_reward: np.ndarray) -> tuple[Trajectories, np.ndarray]:
+        """Trajectories to objects without temperature, whose rewards are known."""
+        if isinstance(self.environment, Conditioned):
+            objects = self.environment.with_temperature(objects)
+        return self._backward(objects), self._tempered(objects, log_reward)
 
     def _backward(self, objects: Any) -> Trajectories:
         return backward_trajectories(
             self.environment, objects, self.generator, self.backward_policy
         )
 
-    def _scored(self, trajectories: Trajectories, log_reward: np.ndarray) -> ScoredTrajectories:
+    def _scored(
+        self, trajectories: Trajectories, log_reward: np.ndarray, scale: float | None
+    ) -> ScoredTrajectories:
         flow = None
         if self.objective.needs_flow:
             log_pf, flow = score_forward_and_flow(self.environment, self.policy, trajectories)
@@ -317,13 +335,15 @@ class Trainer:
         if isinstance(self.environment, Conditioned):
             values = self.environment.condition(trajectories.terminals)
             condition = torch.from_numpy(values).to(log_pf.device)
+        rewards = torch.from_numpy(log_reward).to(log_pf.device)
         return ScoredTrajectories(
             log_pf,
             log_pb.to(log_pf.device),
-            torch.from_numpy(log_reward).to(log_pf.device),
+            rewards,
             objectives,
             condition,
             flow,
+            None if scale is None else torch.full_like(rewards, scale),
         )
 
     def _state_loss(self, targets: StateTargets) -> torch.Tensor:

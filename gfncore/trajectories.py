@@ -40,6 +40,7 @@ from gfncore.policies import (
 
 __all__ = [
     "BackwardTable",
+    "KnownObjects",
     "ScoredTrajectories",
     "StateFlows",
     "StateTargets",
@@ -136,6 +137,25 @@ class StateValues:
 
     class_index: np.ndarray
     values: np.ndarray
+
+
+@dataclass(frozen=True)
+class KnownObjects:
+    """Objects with their rewards, to learn from by trajectories drawn backward.
+
+    Attributes
+    ----------
+    terminals : States
+        n terminal states.
+    log_reward : ndarray, shape(n,), dtype=float64
+    scale : float
+        What their residuals are measured in, nats: 1 counts them as others; more for objects so
+        far from the target that their balance is to hold in proportion only.
+    """
+
+    terminals: Any
+    log_reward: np.ndarray
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -404,6 +424,9 @@ class ScoredTrajectories:
         log of the inverse temperature of each trajectory, where it has one.
     flow : StateFlows, optional
         Where an objective asks for them (`needs_flow`).
+    scale : Tensor, shape(n,), dtype=float64, optional
+        What each trajectory's residual is measured in, where not all are in nats
+        (`takes_scales`).
     """
 
     log_pf: torch.Tensor
@@ -412,6 +435,7 @@ class ScoredTrajectories:
     objectives: torch.Tensor | None = None
     condition: torch.Tensor | None = None
     flow: StateFlows | None = None
+    scale: torch.Tensor | None = None
 
     @staticmethod
     def concat(parts: Sequence[ScoredTrajectories]) -> ScoredTrajectories:
@@ -426,6 +450,13 @@ class ScoredTrajectories:
             known = [table for table in tables if table is not None]
             return torch.cat(known) if len(known) == len(tables) else None
 
+        scale = None
+        if any(part.scale is not None for part in parts):
+            ones = [torch.ones_like(part.log_reward) for part in parts]
+            scales = [part.scale for part in parts]
+            scale = torch.cat(
+                [one if own is None else own for one, own in zip(ones, scales, strict=True)]
+            )
         flows = [part.flow for part in parts if part.flow is not None]
         flow = None
         if len(flows) == len(parts):
@@ -441,6 +472,7 @@ class ScoredTrajectories:
             if_all([part.objectives for part in parts]),
             if_all([part.condition for part in parts]),
             flow,
+            scale,
         )
 
 

@@ -17,7 +17,6 @@ from phylogfn.kernels import forest_numba
 __all__ = ["JoinRates"]
 
 UNSEEN = 0.05  # rate of a pair that never met, times the number of trees in the forest
-MET = 0.08  # rate, times that number, of pairs that are said to have met
 LARGEST = 2**25
 
 
@@ -79,10 +78,6 @@ class JoinRates:
             self.smoothing,
             UNSEEN,
         )
-
-    def unmet(self, log_rates: np.ndarray, owner: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Which pairs (P,) have, by their `log_rates`, met in hardly any of the topologies."""
-        return log_rates < np.log(MET / counts)[owner]
 
     def state(self) -> dict[str, np.ndarray]:
         """All as arrays, for a checkpoint."""

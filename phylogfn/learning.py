@@ -34,6 +34,7 @@ from phylogfn.join_rates import JoinRates
 from phylogfn.kernels import insertion_numba
 
 if TYPE_CHECKING:
+    from phylogfn.random_trees import RandomTrees
     from phylogfn.topologies import TopologyTable
 
 __all__ = [
@@ -313,16 +314,35 @@ class MergingCurriculum(Curriculum):
     ----------
     environment : MergingEnvironment
     table : TopologyTable
+    random_trees : RandomTrees, optional
+        Taught in every step, and drawn anew with each refreshment.
     """
 
-    def __init__(self, environment: MergingEnvironment, table: TopologyTable):
+    def __init__(
+        self,
+        environment: MergingEnvironment,
+        table: TopologyTable,
+        random_trees: RandomTrees | None = None,
+    ):
         super().__init__(table)
         self.environment: MergingEnvironment = environment
         self._trainer: Trainer | None = None
+        self._random_trees = random_trees
+        self._random_due = True
+
+    def refresh(self, log_z: float | None) -> None:
+        """Weigh the topologies of the table as it stands."""
+        super().refresh(log_z)
+        self._random_due = True
 
     def teach(self, trainer: Trainer, own_draws: bool) -> dict:
         """One step of the trainer; with ``own_draws``, by trajectory balance as well."""
         self._trainer = trainer  # whose policies draw histories and rebuild
+        if self._random_trees is not None:
+            if self._random_due:
+                self._random_trees.refresh(trainer.averaged.policy, trainer.step_number)
+                self._random_due = False
+            trainer.known_batches = self._random_trees.draw
         return super().teach(trainer, own_draws)
 
     def terminals(self, generator: np.random.Generator) -> ForestStates:
@@ -355,8 +375,10 @@ class MergingCurriculum(Curriculum):
         return history_targets(self.environment, terminals, generator, backward)
 
 
-def make_curriculum(environment: TreeEnvironment, table: TopologyTable) -> Curriculum:
-    """The curriculum of an environment."""
+def make_curriculum(
+    environment: TreeEnvironment, table: TopologyTable, random_trees: RandomTrees | None = None
+) -> Curriculum:
+    """The curriculum of an environment; `random_trees` are for merging alone."""
     if isinstance(environment, InsertionEnvironment):
         return InsertionCurriculum(environment, table)
-    return MergingCurriculum(environment, table)
+    return MergingCurriculum(environment, table, random_trees)

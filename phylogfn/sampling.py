@@ -47,7 +47,6 @@ from phylogfn.estimate import (
 )
 from phylogfn.evidence import CollapsedReward
 from phylogfn.forest_features import ForestFeatures
-from phylogfn.join_costs import JoinCosts
 from phylogfn.join_rates import JoinRates
 from phylogfn.kernels.forest_lengths_numba import FEATURES
 from phylogfn.learning import (
@@ -64,6 +63,7 @@ from phylogfn.likelihood import TreeLikelihood
 from phylogfn.model_fit import fit_model
 from phylogfn.models import parse_model
 from phylogfn.posterior import Posterior
+from phylogfn.random_trees import RandomTrees
 from phylogfn.run import AlignmentRun
 from phylogfn.run_state import RunState, read_state
 from phylogfn.search import BLOCK, LADDER, Walkers
@@ -96,6 +96,7 @@ ACCURATE = (
 ACCURATE_SHARE = 0.5  # effective share of the draws at which training ends
 FIRST_GUESS = 1.0  # nats by which the evidence is thought larger than the table's, before training
 MISSED = 0.1  # KL from what is known to the sampler, nats, at which training ends
+RANKED = 0.98  # correlation of log q with log R over trees with random joins, at which it ends
 TEMPERATURES = (1.0, 1.15, 1.3, 1.5)  # of the trained sampler, tried in this order
 SHARP_ENOUGH = 0.5  # effective share at which no further one is tried
 FEWEST_DRAWS, MOST_DRAWS = 2000, 20000
@@ -122,6 +123,7 @@ SEEDS = {
     "temperature": 8,
     "features": 9,
     "lengths": 10,
+    "random joins": 11,
 }
 
 
@@ -145,11 +147,11 @@ class _Run(AlignmentRun):
         standard = type(settings).model_fields["length_bins"].default
         if settings.branch_lengths != "bins" and settings.length_bins != standard:
             raise UserError("--length-bins: only with --branch-lengths bins")
-        if settings.join_costs and (
+        if settings.random_joins and (
             settings.environment != "merging" or settings.branch_lengths != "collapsed"
         ):
             raise UserError(
-                "--join-costs: only with --environment merging and branch lengths integrated out"
+                "--random-joins: only with --environment merging and branch lengths integrated out"
             )
         super().__init__(settings, progress)
         self.with_lengths = settings.branch_lengths != "collapsed"
@@ -328,8 +330,6 @@ def _environment(run: _Run, state: RunState) -> TreeEnvironment:
         merging = MergingEnvironment(features, run.alignment.n_taxa, log_reward)
         if isinstance(state.rates, JoinRates):
             merging.rates = state.rates
-        if run.settings.join_costs:
-            merging.costs = JoinCosts(features)
         return merging
     assert state.order is not None
     insertion = InsertionEnvironment(state.order, log_reward)
@@ -384,7 +384,8 @@ def _train(
         state.trainer = _new_trainer(run, state, environment)
         state.log_correction = 0.0 if run.with_lengths else _correction(run, state)
         state.save(run.checkpoint, run.watch.elapsed())
-    curriculum = _curriculum(run, state, environment)
+    random_trees = _random_trees(run, state, environment)
+    curriculum = _curriculum(run, state, environment, random_trees)
     pilots = LENGTHS_PILOT if run.with_lengths else PILOT
     saved = time.monotonic()
     with ThreadPoolExecutor(1) as beside:
@@ -418,7 +419,11 @@ def _train(
             state.known_share = found.known_share
             state.log_z = found.log_z - walkers.reward.log_topology_prior
             state.missed = _missed(run, state, environment, found)
-            state.accurate = state.cycles >= FEWEST_CYCLES and _is_accurate(run, found, state)
+            state.accurate = (
+                state.cycles >= FEWEST_CYCLES
+                and _is_accurate(run, found, state)
+                and (random_trees is None or random_trees.correlation > RANKED)
+            )
             share = found.ess / pilots
             metrics.write(
                 {
@@ -464,11 +469,25 @@ def _estimate(state: RunState, drawn: Drawn, n_known: int) -> Estimate:
     return estimate(drawn, state.table, n_known, state.walkers.reward.log_topology_prior)
 
 
-def _curriculum(run: _Run, state: RunState, environment: TreeEnvironment) -> Curriculum:
+def _curriculum(
+    run: _Run,
+    state: RunState,
+    environment: TreeEnvironment,
+    random_trees: RandomTrees | None,
+) -> Curriculum:
     if isinstance(environment, MergingLengthsEnvironment):
         seed = int(run.rng("lengths").integers(2**31))
         return LengthsCurriculum(environment, state.table, state.walkers.reward, seed)
-    return make_curriculum(environment, state.table)
+    return make_curriculum(environment, state.table, random_trees)
+
+
+def _random_trees(run: _Run, state: RunState, environment: TreeEnvironment) -> RandomTrees | None:
+    """Trees with random joins, where the sampler is to learn from them."""
+    if not run.settings.random_joins:
+        return None
+    assert isinstance(environment, MergingEnvironment)  # checked before anything was done
+    seed = int(run.rng("random joins").integers(2**31))
+    return RandomTrees(environment, state.walkers.reward, seed)
 
 
 def _unknown_log_z(state: RunState) -> float | None:
@@ -584,7 +603,13 @@ def _finish(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
         n_topologies = min(wanted, max(MOST_TOPOLOGIES, n_topologies))
         rows = sample_topologies(drawn, found, table, n_known, prior, n_topologies, rng)
         lengths = sample_lengths(rows, table, reward, settings.samples, rng)
-    _write(run, state, _posterior(run, state, drawn, found, lengths))
+    posterior = _posterior(run, state, drawn, found, lengths)
+    random_trees = _random_trees(run, state, environment)
+    if random_trees is not None:
+        assert state.trainer is not None
+        random_trees.refresh(state.trainer.averaged.policy, _steps(state))
+        posterior.extra["random_joins_correlation"] = random_trees.correlation
+    _write(run, state, posterior)
 
 
 def _write(run: _Run, state: RunState, posterior: Posterior) -> None:

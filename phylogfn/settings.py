@@ -90,8 +90,8 @@ class SampleSettings(RunSettings):
     """Of merging: how the histories of a topology share its reward."""
     branch_lengths: Literal["collapsed", "bins", "lognormal"] = "collapsed"
     """Of merging: lengths integrated out, or drawn with the tree from one of two densities."""
-    join_costs: bool = False
-    """Of merging: whether joins that no known tree has are the less likely, the longer the tree."""
+    random_joins: bool = False
+    """Of merging: whether the sampler also learns from trees with joins made at random."""
     length_bins: str = "128:1e-5:2"
     """Of branch lengths in bins: their number, and the smallest and largest edge."""
     seed: Seed = 1

@@ -8,8 +8,7 @@
   the closed form, from the run's summary, is added.
 * Pearson correlation of log q with log R over distinct topologies that are drawn by the policy with
   a share of uniformly random actions: 0, 30 and 50 %. Where a topology has many histories, q is an
-  average over them. With ``--join-costs`` the costs of joins (`phylogfn.join_costs`) are added to
-  the sampler of a run by merging that was trained without them.
+  average over them. Runs with ``--random-joins`` have learned from such topologies.
 
 The published values on DS1, quoted: log evidence -7108.95 (.06), correlations .994, .960, .958.
 """
@@ -28,13 +27,10 @@ import torch
 from scipy.special import logsumexp
 
 from benchmarks.machine import markdown_table, measured_on
-from gfncore.errors import UserError
 from gfncore.evaluation.object_probability import log_object_probabilities
 from gfncore.exploration import sample_trajectories
 from gfncore.progress import Progress
-from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.estimate import draw
-from phylogfn.join_costs import JoinCosts
 from phylogfn.sampling import open_run
 
 __all__ = ["Measures", "main", "measure"]
@@ -64,9 +60,7 @@ class Measures:
     topologies: tuple[int, ...]
 
 
-def measure(
-    output: Path, weights: int, repeats: int, trees: int, seed: int, join_costs: bool = False
-) -> Measures:
+def measure(output: Path, weights: int, repeats: int, trees: int, seed: int) -> Measures:
     """Draw from the sampler of a run and measure.
 
     Parameters
@@ -78,21 +72,10 @@ def measure(
     trees : int
         Drawn for each correlation.
     seed : int
-    join_costs : bool
-        Add the costs of joins to the sampler; those that it was trained with are there anyway.
-
-    Raises
-    ------
-    UserError
-        Joins were to cost, and the run is not by merging.
     """
     torch.set_num_threads(1)
     with Progress("paper_measures", quiet=True) as progress:
         reward, environment, state = open_run(output, progress)
-    if join_costs:
-        if not isinstance(environment, MergingEnvironment):
-            raise UserError(f"--join-costs: {output} is not a run with --environment merging")
-        environment.costs = JoinCosts(environment.features)
     summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
     assert state.trainer is not None
     policy = state.trainer.averaged.policy
@@ -137,20 +120,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--trees", type=int, default=1000, help="drawn for each correlation")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--join-costs", action="store_true", help="add them to the sampler")
     options = parser.parse_args(words)
     shown = [Path(word).name if "/" in word else word for word in words]
     print(measured_on(["python", "-m", "benchmarks.phylogfn.paper_measures", *shown]))
     rows = []
     for output in options.output:
-        found = measure(
-            output,
-            options.weights,
-            options.repeats,
-            options.trees,
-            options.seed,
-            options.join_costs,
-        )
+        found = measure(output, options.weights, options.repeats, options.trees, options.seed)
         pairs = zip(found.correlations, found.topologies, strict=True)
         rows.append(
             [

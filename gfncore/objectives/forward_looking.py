@@ -35,6 +35,7 @@ class ForwardLooking(nn.Module):
     needs_reward = True
     needs_objectives = False
     needs_flow = True
+    takes_scales = False
 
     def __init__(self, log_z: float = 0.0, loss_shape: str = "square") -> None:
         super().__init__()

@@ -41,6 +41,7 @@ class LogVariance(nn.Module):
     needs_reward = True
     needs_objectives = False
     needs_flow = False
+    takes_scales = False
 
     def __init__(self, loss_shape: str = "square") -> None:
         super().__init__()

@@ -31,6 +31,7 @@ class MaximumLikelihood(nn.Module):
     needs_reward = False
     needs_objectives = False
     needs_flow = False
+    takes_scales = False
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss in nats a trajectory, float64 scalar."""

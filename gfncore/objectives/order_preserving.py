@@ -86,6 +86,7 @@ class OrderPreserving(nn.Module):
     needs_reward = True
     needs_objectives = True
     needs_flow = False
+    takes_scales = False
 
     def __init__(self, memory: int = 0) -> None:
         super().__init__()

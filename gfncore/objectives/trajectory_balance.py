@@ -4,6 +4,7 @@
 
 log Z is a parameter. For training on any mix of trajectories, on- or off-policy. Where trajectories
 have temperatures it is a curve, log Z(beta), see `gfncore.objectives.log_partition_curve`.
+Residuals of a batch with scales are divided by them before they are squared.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class TrajectoryBalance(nn.Module):
     needs_reward = True
     needs_objectives = False
     needs_flow = False
+    takes_scales = True
 
     def __init__(
         self, log_z: float = 0.0, loss_shape: str = "square", conditional: bool = False
@@ -59,7 +61,10 @@ class TrajectoryBalance(nn.Module):
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss, float64 scalar."""
         log_ratio = (batch.log_pf - batch.log_pb).sum(dim=1) - batch.log_reward
-        return self.shape(self.log_z_at(batch.condition) + log_ratio).mean()
+        residual = self.log_z_at(batch.condition) + log_ratio
+        if batch.scale is not None:
+            residual = residual / batch.scale
+        return self.shape(residual).mean()
 
     def log_partition(self, batch: ScoredTrajectories) -> float:
         """The learned log Z; that of beta = 1 where there are temperatures."""

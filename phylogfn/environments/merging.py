@@ -17,7 +17,6 @@ import torch
 
 from gfncore.environment import Actions, GraphBatch
 from phylogfn.forest_features import ForestFeatures
-from phylogfn.join_costs import JoinCosts
 from phylogfn.join_rates import JoinRates
 from phylogfn.kernels import forest_numba, merging_numba
 
@@ -70,8 +69,6 @@ class MergingEnvironment:
     ----------
     rates : JoinRates
         What the policy starts from; may be replaced between steps of training.
-    costs : JoinCosts, optional
-        Taken off the log rates of pairs that never met. None when made.
     """
 
     is_tree = False
@@ -85,7 +82,6 @@ class MergingEnvironment:
         self.features = features
         self.n_taxa = n_taxa
         self.rates = JoinRates.none(n_taxa)
-        self.costs: JoinCosts | None = None
         self._log_reward_of_trees = log_reward_of_trees
 
     @property
@@ -152,9 +148,6 @@ class MergingEnvironment:
         below, pairs, owner = forest_numba.graph_arrays(parents, state, root, counts)
         rates = self.rates.log_rates(below, pairs, owner, counts)
         features = self._rows(states, state, root)
-        if self.costs is not None:
-            costs = self.costs.of(features, counts, pairs)
-            rates -= np.where(self.rates.unmet(rates, owner, counts), costs, np.float32(0.0))
         return GraphBatch(
             node_features=torch.from_numpy(np.concatenate([below, features], axis=1)),
             node_graph=torch.from_numpy(state),

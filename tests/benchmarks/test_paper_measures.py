@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.phylogfn.paper_measures import main, measure
-from gfncore.errors import UserError
 from gfncore.progress import Progress
 from phylogfn import sampling
 from phylogfn.settings import SampleSettings
@@ -55,20 +54,4 @@ def test_evidence_and_correlations(output: Path) -> None:
 def test_block_is_printed(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(output), "--weights", "50", "--repeats", "3", "--trees", "250"]) == 0
     text = capsys.readouterr().out
-    assert "--join-costs" not in text
     assert "| run |" in text and "r, 30% random" in text and "| out |" in text
-
-
-def test_costs_of_joins_are_those_of_merging(output: Path) -> None:
-    import json
-
-    summary = json.loads((output / "summary.json").read_text())
-    given = {"weights": 50, "repeats": 3, "trees": 250, "seed": 2, "join_costs": True}
-    if summary["extra"]["environment"] == "insertion":
-        with pytest.raises(UserError, match="--environment merging"):
-            measure(output, **given)
-        return
-    # on seven taxa all joins have met or cost little: the sampler stays good
-    found = measure(output, **given)
-    assert found.log_evidence == pytest.approx(summary["log_evidence"], abs=0.4)
-    assert all(r > 0.4 for r in found.correlations)

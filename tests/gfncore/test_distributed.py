@@ -107,7 +107,7 @@ def work(folder):
                 "positions": part.terminals.position,
                 "log_reward": log_reward,
             }
-            for part, log_reward in kept["experience"]
+            for part, log_reward, _ in kept["experience"]
         ]
         torch.save(
             {
@@ -172,7 +172,7 @@ def test_the_gradient_is_that_of_the_joined_batch(two_processes, name):
     alone = make_trainer(name)
     set_parameters(alone, first["before"])
     parts = [*first["experience"], *second["experience"]]
-    assert [len(part) for _, part in parts] == [12, 8, 12, 8]
+    assert [len(part) for _, part, _ in parts] == [12, 8, 12, 8]
     batch = ScoredTrajectories.concat([alone._scored(*part) for part in parts])
     alone.objective(batch).backward()
     expected = gradients(alone)

@@ -17,7 +17,7 @@ from gfncore.metrics import MetricsWriter
 from gfncore.objectives import make_objective
 from gfncore.replay import Replay
 from gfncore.training import Trainer, TrainingSettings
-from gfncore.trajectories import StateTargets
+from gfncore.trajectories import KnownObjects, StateTargets
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +160,55 @@ def make_trainer(grid, make_policy, seed=0, steps=12):
         backward_policy=make_policy(grid, seed=seed + 1, hidden=8),
         replay=Replay(grid, capacity=12),
     )
+
+
+def known_of(grid, scale):
+    """All objects of a grid with their rewards."""
+    terminals = exact_distribution(grid).terminals
+    return lambda generator: KnownObjects(terminals, grid.log_reward(terminals), scale)
+
+
+def test_known_objects_are_learned_from_in_their_scale(hypergrid, make_policy):
+    """Off-policy balance on all objects alone has the target for its minimum, in any scale."""
+    grid = hypergrid.Hypergrid(3)
+    log_reward = grid.log_reward(exact_distribution(grid).terminals)
+    first = {}
+    for scale in (1.0, 4.0):
+        policy = make_policy(grid, hidden=32)
+        settings = TrainingSettings(200, on_policy=0, learning_rate=1e-2, schedule="cosine")
+        objective = make_objective("trajectory_balance")
+        generator = np.random.default_rng(3)
+        trainer = Trainer(
+            grid, policy, objective, settings, generator, known_batches=known_of(grid, scale)
+        )
+        seen = []
+        trainer.run(seen.append)
+        first[scale] = seen[0]["loss"]
+        assert seen[0]["trajectories"] == len(log_reward)
+        exact = exact_distribution(grid, policy)
+        p, log_z = target(grid, exact)
+        assert total_variation(exact.probability, p) < 0.02
+        assert seen[-1]["log_z"] == pytest.approx(log_z, abs=0.05)
+    assert first[4.0] == pytest.approx(first[1.0] / 16.0, rel=1e-6)
+
+
+def test_scales_are_refused_where_they_mean_nothing(hypergrid, make_policy):
+    grid = hypergrid.Hypergrid(3)
+    settings = TrainingSettings(5, on_policy=8)
+    objective = make_objective("log_variance")
+    generator = np.random.default_rng(3)
+    trainer = Trainer(
+        grid,
+        make_policy(grid),
+        objective,
+        settings,
+        generator,
+        known_batches=known_of(grid, 2.0),
+    )
+    with pytest.raises(ValueError, match="LogVariance takes no scales"):
+        trainer.step()
+    trainer.known_batches = known_of(grid, 1.0)
+    assert trainer.step()["trajectories"] == 8 + len(exact_distribution(grid).terminals)
 
 
 def test_resumed_run_is_the_uninterrupted_one(hypergrid, make_policy, tmp_path):
