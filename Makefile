@@ -115,10 +115,10 @@ endif
 BENCHMARK_TARGETS := $(addprefix benchmark-,$(BENCHMARKS))
 benchmark-%: SIZE = --quick
 benchmark-phylogfn.parsimony: SIZE = data/primates.fasta --quick
-benchmark-phylogfn.ccd_control: SIZE = data/primates.fasta --budget 10s --seeds 1
-benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 10s --seeds 1
+benchmark-phylogfn.ccd_control: SIZE = data/primates.fasta --budget 5s --seeds 1
+benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 5s --seeds 1
 benchmark-phylogfn.training: SIZE = data/primates.fasta --quick
-benchmark-phylogfn.mrbayes_control: SIZE = data/primates.fasta --budget 10s --seeds 1
+benchmark-phylogfn.mrbayes_control: SIZE = data/primates.fasta --budget 5s --seeds 1
 benchmark-molgen.exact: SIZE = --max-atoms 2 --seeds 1 --budget 2s --draws 1000 --symmetry merged
 benchmark-molgen.graph_space: SIZE = --nodes 3 --budget 2s --steps 20 --draws 1000
 benchmark-molgen.order_preserving: SIZE = --max-atoms 3 --steps 10 --draws 20 --seeds 1

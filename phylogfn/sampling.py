@@ -85,9 +85,10 @@ WALK_SHARE = 0.35  # of the budget, the most that the first walk takes
 SETTLED = 0.002  # share of the table's mass that two batches may add when the walk has settled
 CYCLE_BLOCKS = 6  # blocks walked beside each cycle of training
 CYCLE_STEPS = 60
+FEWEST_STEPS = 10  # of a cycle, even if the time is up
 RATES_AT_CYCLES = (0, 2, 5, 10)  # before which the attachment rates are counted
 OWN_DRAWS_EVERY = 6  # steps from one with own draws to the next, once there are any
-TRAIN_SHARE = 0.82  # of the budget, after which no cycle begins
+TRAIN_SHARE = 0.82  # of the budget, after which training ends
 PILOT = 2000  # draws that judge a cycle
 FEWEST_CYCLES = 3
 ACCURATE = (
@@ -388,9 +389,13 @@ def _train(
     curriculum = _curriculum(run, state, environment, random_trees)
     pilots = LENGTHS_PILOT if run.with_lengths else PILOT
     saved = time.monotonic()
+
+    def out_of_time() -> bool:
+        return run.seconds(state) > TRAIN_SHARE * settings.budget_seconds
+
     with ThreadPoolExecutor(1) as beside:
         while not state.accurate:
-            if state.cycles and run.seconds(state) > TRAIN_SHARE * settings.budget_seconds:
+            if state.cycles and out_of_time():
                 run.warn(
                     f"the budget of {settings.budget} ended the training before the accuracy aimed "
                     "for was reached: with the same seed, files may differ between machines"
@@ -409,6 +414,9 @@ def _train(
             for step in range(LENGTHS_CYCLE_STEPS if run.with_lengths else CYCLE_STEPS):
                 own = state.cycles > 0 and step % OWN_DRAWS_EVERY == 0
                 metrics.write(curriculum.teach(state.trainer, own))
+                # with many taxa a cycle may be longer than what is left
+                if step + 1 >= FEWEST_STEPS and out_of_time():
+                    break
             walked = walking.result() if walking else walkers.run(CYCLE_BLOCKS, False)
             n_known = len(table)
             pilot = run.rng("pilot", state.cycles)

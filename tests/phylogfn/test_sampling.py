@@ -305,6 +305,22 @@ def test_more_time_goes_on_from_where_the_budget_ended(tmp_path, monkeypatch):
     assert contents(part)["topologies.tsv"] == contents(whole)["topologies.tsv"]
 
 
+def test_a_cycle_longer_than_the_budget_is_cut_short(tmp_path, monkeypatch):
+    from phylogfn import sampling
+
+    alignment = write_fasta(tmp_path / "seven.fasta", range(7), 200)
+    # a step takes a second, and a cycle the whole day
+    monkeypatch.setitem(SMALL, "CYCLE_STEPS", 100_000)
+    monkeypatch.setattr(sampling, "TRAIN_SHARE", 0.99)
+    monkeypatch.setattr(
+        sampling._Run, "seconds", lambda run, state=None: float(sampling._steps(state))
+    )
+    run_small(alignment, tmp_path / "out", budget="30s")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["extra"]["training_steps"] == 30
+    assert any("budget of 30s ended the training" in text for text in summary["warnings"])
+
+
 def test_four_taxa_and_identical_sequences(tmp_path):
     alignment = tmp_path / "x.fasta"
     alignment.write_text(">a\nACGTACGT\n>b b\nACGTACGT\n>c\nACGTACGA\n>'d'\nNNNNNNNN\n")
