@@ -278,8 +278,8 @@ class Trainer:
             return np.exp(self.environment.condition(terminals)) * log_reward
         return log_reward
 
-    def _experience(self) -> list[tuple[Trajectories, np.ndarray, float | None]]:
-        """Trajectories of this step by source: with their log rewards, and their scale if given."""
+    def _experience(self) -> list[tuple[Trajectories, np.ndarray, np.ndarray | None]]:
+        """Trajectories of this step by source, their log rewards, and their scales if given."""
         settings, batches = self.settings, []
         if self.on_policy:
             with self._timed("sampling"):
@@ -300,10 +300,10 @@ class Trainer:
             batches.append((given, self._rewards(given), None))
         if self.known_batches is not None:
             known = self.known_batches(self.generator)
-            if known.scale != 1.0 and not self.objective.takes_scales:
+            if known.scale is not None and not self.objective.takes_scales:
                 raise ValueError(f"{type(self.objective).__name__} takes no scales of residuals")
             recalled = self._recalled(known.terminals, known.log_reward)
-            batches.append((*recalled, None if known.scale == 1.0 else known.scale))
+            batches.append((*recalled, known.scale))
         return batches
 
     def _recalled(self, objects: Any, log_reward: np.ndarray) -> tuple[Trajectories, np.ndarray]:
@@ -318,7 +318,7 @@ class Trainer:
         )
 
     def _scored(
-        self, trajectories: Trajectories, log_reward: np.ndarray, scale: float | None
+        self, trajectories: Trajectories, log_reward: np.ndarray, scale: np.ndarray | None
     ) -> ScoredTrajectories:
         flow = None
         if self.objective.needs_flow:
@@ -335,15 +335,14 @@ class Trainer:
         if isinstance(self.environment, Conditioned):
             values = self.environment.condition(trajectories.terminals)
             condition = torch.from_numpy(values).to(log_pf.device)
-        rewards = torch.from_numpy(log_reward).to(log_pf.device)
         return ScoredTrajectories(
             log_pf,
             log_pb.to(log_pf.device),
-            rewards,
+            torch.from_numpy(log_reward).to(log_pf.device),
             objectives,
             condition,
             flow,
-            None if scale is None else torch.full_like(rewards, scale),
+            None if scale is None else torch.from_numpy(scale).to(log_pf.device),
         )
 
     def _state_loss(self, targets: StateTargets) -> torch.Tensor:

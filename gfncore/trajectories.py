@@ -148,14 +148,14 @@ class KnownObjects:
     terminals : States
         n terminal states.
     log_reward : ndarray, shape(n,), dtype=float64
-    scale : float
-        What their residuals are measured in, nats: 1 counts them as others; more for objects so
-        far from the target that their balance is to hold in proportion only.
+    scale : ndarray, shape(n,), dtype=float64, optional
+        What their residuals are measured in, nats, in the place of 1: more for objects so far from
+        the target that their balance is to hold in proportion only.
     """
 
     terminals: Any
     log_reward: np.ndarray
-    scale: float = 1.0
+    scale: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -87,4 +87,4 @@ class RandomTrees:
         """Some of the trees, for one step of training."""
         some = generator.integers(len(self._parents), size=A_STEP)
         terminals = self._environment.terminals(self._parents[some])
-        return KnownObjects(terminals, self._log_reward[some], SCALE)
+        return KnownObjects(terminals, self._log_reward[some], np.full(A_STEP, SCALE))

@@ -100,7 +100,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--nodes", type=int, default=7)
     parser.add_argument("--types", type=int, default=2)
     parser.add_argument("--budget", default="20m", help="for training")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--draws", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     return parser
@@ -117,7 +117,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     space = enumerate_space(environment, lambda states: graph_names(environment, states))
     enumeration = time.perf_counter() - started
-    recipe = Recipe(on_policy=256, replay=768, steps=options.steps, check=100)
+    recipe = Recipe(
+        hidden=96, on_policy=512, replay=7680, first_share=1 / 8, steps=options.steps, check=50
+    )
     trained = train_policy(
         environment,
         "merged",
@@ -135,11 +137,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     limit = float(np.abs(policy_distribution(space, trained.policy) - space.target).sum())
     uncorrected, _ = ideal_distribution(space, "none")
     bias = float(np.abs(uncorrected - space.target).sum())
-    calls = trained.steps * (recipe.on_policy + recipe.replay)
     print(measured_on(["python", "-m", "benchmarks.molgen.graph_space", *words]))
     print(
         f"{len(space.molecules):,} graphs in {space.n_states:,} states, enumerated in "
-        f"{enumeration:.0f} s; {trained.steps:,} steps ({calls:,} trajectories) in "
+        f"{enumeration:.0f} s; {trained.steps:,} steps ({trained.trajectories:,} trajectories) in "
         f"{trained.seconds:.0f} s, {options.draws:,} draws in {drawing:.0f} s.\n"
     )
     table = errors(space, rows, sizes, rng)

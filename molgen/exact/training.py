@@ -75,6 +75,8 @@ class Trained:
     policy : Policy
         The average over the last steps.
     steps : int
+    trajectories : int
+        Learned from in all steps together.
     seconds : float
         Of the steps, without the measurements.
     history : list of dict
@@ -83,6 +85,7 @@ class Trained:
 
     policy: Policy
     steps: int
+    trajectories: int
     seconds: float
     history: list[dict[str, float]]
 
@@ -151,7 +154,11 @@ def train_policy(
         trainer.on_policy = round(share * recipe.on_policy)
         trainer.from_replay = round(share * recipe.replay)
 
+    trajectories = 0
+
     def after_step(metrics: dict[str, Any]) -> bool:
+        nonlocal trajectories
+        trajectories += metrics["trajectories"]
         grow()
         if trainer.step_number % recipe.check and trainer.progress < 1.0:
             return False
@@ -169,4 +176,6 @@ def train_policy(
 
     grow()
     trainer.run(after_step)
-    return Trained(trainer.averaged.policy, trainer.step_number, trainer.seconds, history)
+    return Trained(
+        trainer.averaged.policy, trainer.step_number, trajectories, trainer.seconds, history
+    )

@@ -165,7 +165,8 @@ def make_trainer(grid, make_policy, seed=0, steps=12):
 def known_of(grid, scale):
     """All objects of a grid with their rewards."""
     terminals = exact_distribution(grid).terminals
-    return lambda generator: KnownObjects(terminals, grid.log_reward(terminals), scale)
+    scales = None if scale is None else np.full(len(terminals), scale)
+    return lambda generator: KnownObjects(terminals, grid.log_reward(terminals), scales)
 
 
 def test_known_objects_are_learned_from_in_their_scale(hypergrid, make_policy):
@@ -173,7 +174,7 @@ def test_known_objects_are_learned_from_in_their_scale(hypergrid, make_policy):
     grid = hypergrid.Hypergrid(3)
     log_reward = grid.log_reward(exact_distribution(grid).terminals)
     first = {}
-    for scale in (1.0, 4.0):
+    for scale in (None, 4.0):
         policy = make_policy(grid, hidden=32)
         settings = TrainingSettings(200, on_policy=0, learning_rate=1e-2, schedule="cosine")
         objective = make_objective("trajectory_balance")
@@ -189,7 +190,7 @@ def test_known_objects_are_learned_from_in_their_scale(hypergrid, make_policy):
         p, log_z = target(grid, exact)
         assert total_variation(exact.probability, p) < 0.02
         assert seen[-1]["log_z"] == pytest.approx(log_z, abs=0.05)
-    assert first[4.0] == pytest.approx(first[1.0] / 16.0, rel=1e-6)
+    assert first[4.0] == pytest.approx(first[None] / 16.0, rel=1e-6)
 
 
 def test_scales_are_refused_where_they_mean_nothing(hypergrid, make_policy):
@@ -207,7 +208,7 @@ def test_scales_are_refused_where_they_mean_nothing(hypergrid, make_policy):
     )
     with pytest.raises(ValueError, match="LogVariance takes no scales"):
         trainer.step()
-    trainer.known_batches = known_of(grid, 1.0)
+    trainer.known_batches = known_of(grid, None)
     assert trainer.step()["trajectories"] == 8 + len(exact_distribution(grid).terminals)
 
 

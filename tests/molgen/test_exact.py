@@ -205,6 +205,7 @@ def test_training_stops_when_it_is_good_enough_or_out_of_steps():
     short = train_policy(
         space.environment, "merged", space, recipe, seconds=60.0, enough=0.0, seed=2
     )
+    assert short.trajectories == 12 * (16 + 32)
     assert short.steps == 12 and [m["step"] for m in short.history] == [5, 10, 12]
     reports = []
     good = train_policy(
