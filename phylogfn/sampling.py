@@ -433,6 +433,9 @@ def _train(
                 and (random_trees is None or random_trees.correlation > RANKED)
             )
             share = found.ess / pilots
+            ranked = {}
+            if random_trees is not None:
+                ranked["random_joins_correlation"] = random_trees.correlation
             metrics.write(
                 {
                     "step": state.trainer.step_number,
@@ -442,6 +445,7 @@ def _train(
                     "ess": found.ess,
                     "pareto_k": found.pareto_k,
                     **_of_the_known(run, state, found),
+                    **ranked,
                     "topologies": len(table),
                 }
             )
