@@ -89,6 +89,10 @@ FEWEST_STEPS = 10  # of a cycle, even if the time is up
 RATES_AT_CYCLES = (0, 2, 5, 10)  # before which the attachment rates are counted
 OWN_DRAWS_EVERY = 6  # steps from one with own draws to the next, once there are any
 TRAIN_SHARE = 0.82  # of the budget, after which training ends
+# of the budget, from which on the learning rates of merging fall to `LAST_RATE` of what they were:
+# the noise of its histories is then averaged out. Insertion gained nothing by it
+SETTLE_FROM = 0.45
+LAST_RATE = 0.02
 PILOT = 2000  # draws that judge a cycle
 FEWEST_CYCLES = 3
 ACCURATE = (
@@ -393,6 +397,7 @@ def _train(
     def out_of_time() -> bool:
         return run.seconds(state) > TRAIN_SHARE * settings.budget_seconds
 
+    falling = False
     with ThreadPoolExecutor(1) as beside:
         while not state.accurate:
             if state.cycles and out_of_time():
@@ -413,6 +418,14 @@ def _train(
                 walking = beside.submit(walkers.run, CYCLE_BLOCKS, False)
             for step in range(LENGTHS_CYCLE_STEPS if run.with_lengths else CYCLE_STEPS):
                 own = state.cycles > 0 and step % OWN_DRAWS_EVERY == 0
+                if isinstance(environment, MergingEnvironment):
+                    state.trainer.rate_factor = _rate_factor(run.seconds(state), settings)
+                    if state.trainer.rate_factor < 1.0 and not falling:
+                        falling = True
+                        run.warn(
+                            f"training took {SETTLE_FROM:.0%} of the budget, learning rates fall "
+                            "from there on: with the same seed, files may differ between machines"
+                        )
                 metrics.write(curriculum.teach(state.trainer, own))
                 # with many taxa a cycle may be longer than what is left
                 if step + 1 >= FEWEST_STEPS and out_of_time():
@@ -500,6 +513,12 @@ def _random_trees(run: _Run, state: RunState, environment: TreeEnvironment) -> R
     assert isinstance(environment, MergingEnvironment)  # checked before anything was done
     seed = int(run.rng("random joins").integers(2**31))
     return RandomTrees(environment, state.walkers.reward, seed)
+
+
+def _rate_factor(seconds: float, settings: SampleSettings) -> float:
+    """Factor on the learning rates of merging after some seconds of the run."""
+    left = TRAIN_SHARE - seconds / settings.budget_seconds
+    return min(1.0, max(LAST_RATE, left / (TRAIN_SHARE - SETTLE_FROM)))
 
 
 def _unknown_log_z(state: RunState) -> float | None:
