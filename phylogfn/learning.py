@@ -53,6 +53,7 @@ TreeEnvironment = InsertionEnvironment | MergingEnvironment
 
 STATES_A_STEP = 300
 HISTORIES_A_STEP = 96
+RANDOM_FROM_STEP, RANDOM_EVERY = 240, 2  # steps that are taught trees with random joins
 SEARCHED = 24  # of the known topologies of a step that local search changes
 TRAJECTORIES_A_STEP = 96
 NEGLIGIBLE = 16.0  # nats below the best topology: not worth teaching
@@ -315,7 +316,8 @@ class MergingCurriculum(Curriculum):
     environment : MergingEnvironment
     table : TopologyTable
     random_trees : RandomTrees, optional
-        Taught in every step, and drawn anew with each refreshment.
+        Taught in every second step, once the known topologies are known well, and drawn anew with
+        each refreshment.
     """
 
     def __init__(
@@ -338,11 +340,14 @@ class MergingCurriculum(Curriculum):
     def teach(self, trainer: Trainer, own_draws: bool) -> dict:
         """One step of the trainer; with ``own_draws``, by trajectory balance as well."""
         self._trainer = trainer  # whose policies draw histories and rebuild
-        if self._random_trees is not None:
+        step = trainer.step_number
+        trainer.known_batches = None
+        if self._random_trees is not None and step >= RANDOM_FROM_STEP:
             if self._random_due:
-                self._random_trees.refresh(trainer.averaged.policy, trainer.step_number)
+                self._random_trees.refresh(trainer.averaged.policy, step)
                 self._random_due = False
-            trainer.known_batches = self._random_trees.draw
+            if step % RANDOM_EVERY == 0:
+                trainer.known_batches = self._random_trees.draw
         return super().teach(trainer, own_draws)
 
     def terminals(self, generator: np.random.Generator) -> ForestStates:

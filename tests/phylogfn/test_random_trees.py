@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gfncore.evaluation.object_probability import log_object_probabilities
-from phylogfn import random_trees, sampling
+from phylogfn import learning, random_trees, sampling
 from phylogfn.alignment import compress, read_alignment
 from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.evidence import CollapsedReward
@@ -93,6 +93,7 @@ def test_a_run_says_how_well_it_ranks_them(alignment, tmp_path, monkeypatch):
         monkeypatch.setattr(sampling, name, value)
     monkeypatch.setattr(sampling, "RANKED", 0.8)
     monkeypatch.setattr(random_trees, "BATCH", 48)
+    monkeypatch.setattr(learning, "RANDOM_FROM_STEP", 10)
     output = tmp_path / "out"
     settings = SampleSettings(
         alignment=str(alignment),
