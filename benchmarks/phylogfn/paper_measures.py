@@ -8,7 +8,8 @@
   the closed form, from the run's summary, is added.
 * Pearson correlation of log q with log R over topologies that are drawn by the policy with a share
   of uniformly random actions: 0, 30 and 50 %; one that is drawn twice counts twice. Where a
-  topology has many histories, q is an average over them. Runs with ``--random-joins`` have learned from such topologies.
+  topology has many histories, q is an average over them. Runs with ``--random-joins`` have learned
+  from such topologies.
 
 The published values on DS1, quoted: log evidence -7108.95 (.06), correlations .994, .960, .958.
 """
