@@ -423,7 +423,7 @@ def _train(
                     if state.trainer.rate_factor < 1.0 and not falling:
                         falling = True
                         run.warn(
-                            f"training took {SETTLE_FROM:.0%} of the budget, learning rates fall "
+                            f"the run took {SETTLE_FROM:.0%} of the budget, learning rates fall "
                             "from there on: with the same seed, files may differ between machines"
                         )
                 metrics.write(curriculum.teach(state.trainer, own))
