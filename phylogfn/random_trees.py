@@ -44,9 +44,9 @@ class RandomTrees:
 
     Attributes
     ----------
-    correlation : float
+    correlation : float, optional
         Pearson's r of the policy's log-probability with log R over the trees last drawn with a
-        share `JUDGED` of random joins, before the policy learned from them.
+        share `JUDGED` of random joins, before the policy learned from them. None: not drawn yet.
     """
 
     def __init__(self, environment: MergingEnvironment, reward: CollapsedReward, seed: int):
@@ -55,7 +55,7 @@ class RandomTrees:
         self._seed = seed
         self._parents = np.zeros((0, 2 * environment.n_taxa - 2), np.int16)
         self._log_reward = np.zeros(0)
-        self.correlation = 0.0
+        self.correlation: float | None = None
 
     def refresh(self, policy: Policy, step: int) -> None:
         """Draw all trees anew, and judge the policy on some of them.

@@ -196,30 +196,19 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
     _finish(run, state, environment)
 
 
-def open_run(
-    output: Path, progress: Progress, trees_with_lengths: bool = False
-) -> tuple[CollapsedReward, TreeEnvironment, RunState]:
+def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnvironment, RunState]:
     """A run as its checkpoint has it, to ask its sampler for probabilities.
-
-    Parameters
-    ----------
-    output : Path
-        Directory of `phylogfn sample`.
-    progress : Progress
-    trees_with_lengths : bool
-        The caller knows what to do with a sampler that draws branch lengths too.
 
     Raises
     ------
     UserError
-        There is no run that got as far as training, or its sampler draws what the caller does not
-        know.
+        There is no run that got as far as training, or its sampler draws trees with lengths.
     """
     run = _Run(resolve_settings({"output": output, "resume": True}), progress)
     state = _resumed(run)
     if state is None or state.trainer is None:
         raise UserError(f"{output}: no trained sampler here; run phylogfn sample --resume first")
-    if run.with_lengths and not trees_with_lengths:
+    if run.with_lengths:
         raise UserError(f"{output}: the sampler there draws trees with lengths, not topologies")
     return state.walkers.reward, _environment(run, state), state
 
@@ -443,11 +432,11 @@ def _train(
             state.accurate = (
                 state.cycles >= FEWEST_CYCLES
                 and _is_accurate(run, found, state)
-                and (random_trees is None or random_trees.correlation > RANKED)
+                and (random_trees is None or (random_trees.correlation or 0.0) > RANKED)
             )
             share = found.ess / pilots
             ranked = {}
-            if random_trees is not None:
+            if random_trees is not None and random_trees.correlation is not None:
                 ranked["random_joins_correlation"] = random_trees.correlation
             metrics.write(
                 {
