@@ -394,6 +394,6 @@ class Conditioned(Protocol):
 
 def representation_keys(environment: Environment, states: Any) -> np.ndarray:
     """Keys by which the engine treats two states as one; uint64 (B, 2)."""
-    if isinstance(environment, ManyRepresentations):
-        return environment.labels(states)
-    return environment.keys(states)
+    # at every move of every walker: not by isinstance, which looks through all of the protocol
+    labels = getattr(environment, "labels", None)
+    return environment.keys(states) if labels is None else labels(states)

@@ -49,6 +49,7 @@ def sample_trajectories(
         Its `log_pf` is under P_F itself, without epsilon and temperature.
     """
     builder = TrajectoryBuilder(n)
+    valued = isinstance(environment, ValuedActions)
     states = environment.initial(1)
     state = np.zeros(n, np.int64)  # row in `states` of each trajectory that goes on
     if isinstance(environment, Conditioned):
@@ -66,7 +67,7 @@ def sample_trajectories(
         chosen = draw_classes(p, actions, len(states), state, generator)
         log_pf[rows] += log_p[chosen]
         values = None
-        if isinstance(environment, ValuedActions):
+        if valued:
             values, log_density = draw_values(
                 environment, policy, states, actions, chosen, generator
             )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, Environment, ValuedActions, representation_keys
+from gfncore.environment import Actions, Environment, representation_keys
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
 from gfncore.trajectories import state_log_probabilities
@@ -91,9 +91,8 @@ def move_backward(
     distinct = parents.take(first)
     forward = environment.forward_actions(distinct)
     classes = forward.class_of_action[forward.find(inverse, undone)]
-    values = None
-    if isinstance(environment, ValuedActions):
-        values = environment.undone_values(children, codes)[move]
+    carried = getattr(environment, "undone_values", None)  # of `ValuedActions`
+    values = None if carried is None else carried(children, codes)[move]
     return Moved(distinct, inverse[move], forward, classes[move], values)
 
 

@@ -93,9 +93,10 @@ def _outputs(
     read: Callable[[PolicyOutput], torch.Tensor],
     graphs: Sequence[Callable[[], GraphBatch]],
 ) -> torch.Tensor:
-    parameters = [p for p in policy.parameters() if p.requires_grad]
-    if parameters and torch.is_grad_enabled():
-        return _ChunkedOutputs.apply(policy, read, graphs, *parameters)  # pyright: ignore
+    if torch.is_grad_enabled():
+        parameters = [p for p in policy.parameters() if p.requires_grad]
+        if parameters:
+            return _ChunkedOutputs.apply(policy, read, graphs, *parameters)  # pyright: ignore
 
     def output(graph: Callable[[], GraphBatch]) -> torch.Tensor:
         with torch.no_grad():

@@ -111,6 +111,8 @@ class Policy(nn.Module):
         self._last: dict[bytes, tuple[torch.Tensor, int, int]] = {}
         self._current: dict[bytes, tuple[torch.Tensor, int, int]] = {}
         self._version = -1
+        embedding = [backbone, self.condition_embedding]
+        self._embedding_parameters = [p for part in embedding if part for p in part.parameters()]
 
     @property
     def device(self) -> torch.device:
@@ -123,9 +125,7 @@ class Policy(nn.Module):
         A state and what it becomes by an action that leaves its graph as it is follow one another.
         Nothing is remembered once the parameters have changed.
         """
-        version = sum(p._version for p in self.backbone.parameters())
-        if self.condition_embedding is not None:
-            version += sum(p._version for p in self.condition_embedding.parameters())
+        version = sum(p._version for p in self._embedding_parameters)
         self._last = self._current if version == self._version else {}
         self._current, self._version = {}, version
 
