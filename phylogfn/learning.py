@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scipy.special import logsumexp
 
 from gfncore.environment import Environment
 from gfncore.exploration import backward_trajectories, local_search
@@ -53,7 +54,7 @@ TreeEnvironment = InsertionEnvironment | MergingEnvironment
 
 STATES_A_STEP = 300
 HISTORIES_A_STEP = 96
-RANDOM_FROM_STEP, RANDOM_EVERY = 240, 2  # steps that are taught trees with random joins
+RANDOM_FROM_STEP = 240  # of training, from which on random trees are taught
 SEARCHED = 24  # of the known topologies of a step that local search changes
 TRAJECTORIES_A_STEP = 96
 NEGLIGIBLE = 16.0  # nats below the best topology: not worth teaching
@@ -190,12 +191,19 @@ class Curriculum(ABC):
     Parameters
     ----------
     table : TopologyTable
+    random_trees : RandomTrees, optional
+        Taught in every step, or every few steps, once the known topologies are known well; drawn
+        anew with each refreshment.
     """
 
     environment: TreeEnvironment
+    random_every = 1  # steps
 
-    def __init__(self, table: TopologyTable):
+    def __init__(self, table: TopologyTable, random_trees: RandomTrees | None = None):
         self.table = table
+        self._random_trees = random_trees
+        self._random_due = True
+        self._log_z = 0.0  # of all topologies, without their prior
         self._rows = np.zeros(0, np.int64)  # of the table, that are taught
         self._weights = np.zeros(0)
         self._shares = np.zeros(0)
@@ -210,6 +218,7 @@ class Curriculum(ABC):
             table may hold only a part of it. None: the table holds nearly all.
         """
         evidence = self.table.log_evidence
+        self._log_z = float(logsumexp(evidence)) if log_z is None else log_z
         weights = np.exp(evidence - evidence.max())
         if log_z is None:
             keep = weights > np.exp(-NEGLIGIBLE)
@@ -220,6 +229,7 @@ class Curriculum(ABC):
         self._weights = weights[self._rows]
         share = np.cumsum(self._weights)
         self._shares = share / share[-1]
+        self._random_due = True
 
     def _expanded(self, probability: np.ndarray) -> np.ndarray:
         """Weights (size,) by which the topologies met so far stand for the whole posterior.
@@ -258,8 +268,17 @@ class Curriculum(ABC):
 
     def teach(self, trainer: Trainer, own_draws: bool) -> dict:
         """One step of the trainer; with ``own_draws``, by trajectory balance as well."""
+        step = trainer.step_number
+        trainer.known_batches = None
+        if self._random_trees is not None and step >= RANDOM_FROM_STEP:
+            if self._random_due:
+                self._random_trees.refresh(trainer, self.table, self._log_z)
+                self._random_due = False
+            if step % self.random_every == 0:
+                trainer.known_batches = self._random_trees.draw
         trainer.state_batches = self.states
-        trainer.terminal_batches = self.terminals if own_draws else None
+        balanced = own_draws or trainer.known_batches is not None
+        trainer.terminal_batches = self.terminals if balanced else None
         trainer.on_policy = TRAJECTORIES_A_STEP if own_draws else 0
         return trainer.step()
 
@@ -271,10 +290,16 @@ class InsertionCurriculum(Curriculum):
     ----------
     environment : InsertionEnvironment
     table : TopologyTable
+    random_trees : RandomTrees, optional
     """
 
-    def __init__(self, environment: InsertionEnvironment, table: TopologyTable):
-        super().__init__(table)
+    def __init__(
+        self,
+        environment: InsertionEnvironment,
+        table: TopologyTable,
+        random_trees: RandomTrees | None = None,
+    ):
+        super().__init__(table, random_trees)
         self.environment: InsertionEnvironment = environment
 
     def refresh(self, log_z: float | None) -> None:
@@ -316,9 +341,9 @@ class MergingCurriculum(Curriculum):
     environment : MergingEnvironment
     table : TopologyTable
     random_trees : RandomTrees, optional
-        Taught in every second step, once the known topologies are known well, and drawn anew with
-        each refreshment.
     """
+
+    random_every = 2  # their histories share hardly a state, so that they cost most of a step
 
     def __init__(
         self,
@@ -326,28 +351,13 @@ class MergingCurriculum(Curriculum):
         table: TopologyTable,
         random_trees: RandomTrees | None = None,
     ):
-        super().__init__(table)
+        super().__init__(table, random_trees)
         self.environment: MergingEnvironment = environment
         self._trainer: Trainer | None = None
-        self._random_trees = random_trees
-        self._random_due = True
-
-    def refresh(self, log_z: float | None) -> None:
-        """Weigh the topologies of the table as it stands."""
-        super().refresh(log_z)
-        self._random_due = True
 
     def teach(self, trainer: Trainer, own_draws: bool) -> dict:
         """One step of the trainer; with ``own_draws``, by trajectory balance as well."""
         self._trainer = trainer  # whose policies draw histories and rebuild
-        step = trainer.step_number
-        trainer.known_batches = None
-        if self._random_trees is not None and step >= RANDOM_FROM_STEP:
-            if self._random_due:
-                self._random_trees.refresh(trainer.averaged.policy, step)
-                self._random_due = False
-            if step % RANDOM_EVERY == 0:
-                trainer.known_batches = self._random_trees.draw
         return super().teach(trainer, own_draws)
 
     def terminals(self, generator: np.random.Generator) -> ForestStates:
@@ -383,7 +393,7 @@ class MergingCurriculum(Curriculum):
 def make_curriculum(
     environment: TreeEnvironment, table: TopologyTable, random_trees: RandomTrees | None = None
 ) -> Curriculum:
-    """The curriculum of an environment; `random_trees` are for merging alone."""
+    """The curriculum of an environment."""
     if isinstance(environment, InsertionEnvironment):
-        return InsertionCurriculum(environment, table)
+        return InsertionCurriculum(environment, table, random_trees)
     return MergingCurriculum(environment, table, random_trees)

@@ -101,7 +101,7 @@ ACCURATE = (
 ACCURATE_SHARE = 0.5  # effective share of the draws at which training ends
 FIRST_GUESS = 1.0  # nats by which the evidence is thought larger than the table's, before training
 MISSED = 0.1  # KL from what is known to the sampler, nats, at which training ends
-RANKED = 0.98  # correlation of log q with log R over trees with random joins, at which it ends
+RANKED = 0.98  # correlation of log q with log R over random trees, at which training may end
 TEMPERATURES = (1.0, 1.15, 1.3, 1.5)  # of the trained sampler, tried in this order
 SHARP_ENOUGH = 0.5  # effective share at which no further one is tried
 FEWEST_DRAWS, MOST_DRAWS = 2000, 20000
@@ -128,7 +128,7 @@ SEEDS = {
     "temperature": 8,
     "features": 9,
     "lengths": 10,
-    "random joins": 11,
+    "random trees": 11,
 }
 
 
@@ -152,12 +152,8 @@ class _Run(AlignmentRun):
         standard = type(settings).model_fields["length_bins"].default
         if settings.branch_lengths != "bins" and settings.length_bins != standard:
             raise UserError("--length-bins: only with --branch-lengths bins")
-        if settings.random_joins and (
-            settings.environment != "merging" or settings.branch_lengths != "collapsed"
-        ):
-            raise UserError(
-                "--random-joins: only with --environment merging and branch lengths integrated out"
-            )
+        if settings.random_trees and settings.branch_lengths != "collapsed":
+            raise UserError("--random-trees: only with branch lengths integrated out")
         super().__init__(settings, progress)
         self.with_lengths = settings.branch_lengths != "collapsed"
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)
@@ -407,7 +403,7 @@ def _train(
                 walking = beside.submit(walkers.run, CYCLE_BLOCKS, False)
             for step in range(LENGTHS_CYCLE_STEPS if run.with_lengths else CYCLE_STEPS):
                 own = state.cycles > 0 and step % OWN_DRAWS_EVERY == 0
-                if isinstance(environment, MergingEnvironment):
+                if random_trees is not None or isinstance(environment, MergingEnvironment):
                     state.trainer.rate_factor = _rate_factor(run.seconds(state), settings)
                     if state.trainer.rate_factor < 1.0 and not falling:
                         falling = True
@@ -437,7 +433,7 @@ def _train(
             share = found.ess / pilots
             ranked = {}
             if random_trees is not None and random_trees.correlation is not None:
-                ranked["random_joins_correlation"] = random_trees.correlation
+                ranked["random_trees_correlation"] = random_trees.correlation
             metrics.write(
                 {
                     "step": state.trainer.step_number,
@@ -496,16 +492,15 @@ def _curriculum(
 
 
 def _random_trees(run: _Run, state: RunState, environment: TreeEnvironment) -> RandomTrees | None:
-    """Trees with random joins, where the sampler is to learn from them."""
-    if not run.settings.random_joins:
+    """Random trees, where the sampler is to learn from them."""
+    if not run.settings.random_trees:
         return None
-    assert isinstance(environment, MergingEnvironment)  # checked before anything was done
-    seed = int(run.rng("random joins").integers(2**31))
+    seed = int(run.rng("random trees").integers(2**31))
     return RandomTrees(environment, state.walkers.reward, seed)
 
 
 def _rate_factor(seconds: float, settings: SampleSettings) -> float:
-    """Factor on the learning rates of merging after some seconds of the run."""
+    """Factor on learning rates, where they fall, after some seconds of the run."""
     left = TRAIN_SHARE - seconds / settings.budget_seconds
     return min(1.0, max(LAST_RATE, left / (TRAIN_SHARE - SETTLE_FROM)))
 
@@ -627,8 +622,8 @@ def _finish(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
     random_trees = _random_trees(run, state, environment)
     if random_trees is not None:
         assert state.trainer is not None
-        random_trees.refresh(state.trainer.averaged.policy, _steps(state))
-        posterior.extra["random_joins_correlation"] = random_trees.correlation
+        ranked = random_trees.judge(state.trainer.averaged.policy, _steps(state))
+        posterior.extra["random_trees_correlation"] = ranked
     _write(run, state, posterior)
 
 

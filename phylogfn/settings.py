@@ -90,7 +90,7 @@ class SampleSettings(RunSettings):
     """Of merging: how the histories of a topology share its reward."""
     branch_lengths: Literal["collapsed", "bins", "lognormal"] = "collapsed"
     """Of merging: lengths integrated out, or drawn with the tree from one of two densities."""
-    random_joins: bool = False
+    random_trees: bool = False
     """Of merging: whether the sampler also learns from trees with joins made at random."""
     length_bins: str = "128:1e-5:2"
     """Of branch lengths in bins: their number, and the smallest and largest edge."""

@@ -36,7 +36,7 @@ def sample(
         Parameter(group=_RUN, show_default="collapsed"),
     ] = None,
     length_bins: Annotated[str | None, Parameter(group=_RUN, show_default="128:1e-5:2")] = None,
-    random_joins: Annotated[
+    random_trees: Annotated[
         bool | None, Parameter(group=_RUN, negative="", show_default=False)
     ] = None,
     seed: Annotated[int | None, Parameter(group=_RUN, show_default="1")] = None,
@@ -99,9 +99,9 @@ def sample(
         histograms (bins) or from mixtures of log-normals.
     length_bins
         Of branch lengths in bins: NUMBER:SMALLEST:LARGEST edge, of equal width in log length.
-    random_joins
-        Of merging: learn from trees with random joins too, so that the sampler's probabilities
-        also rank trees far below the posterior.
+    random_trees
+        Learn from trees built by random steps too, so that the sampler's probabilities also rank
+        trees far below the posterior.
     seed
         The same seed gives the same files.
     threads
@@ -150,7 +150,7 @@ def sample(
                 "environment": environment,
                 "backward_policy": backward_policy,
                 "branch_lengths": branch_lengths,
-                "random_joins": random_joins,
+                "random_trees": random_trees,
                 "length_bins": length_bins,
                 "seed": seed,
                 "threads": threads,

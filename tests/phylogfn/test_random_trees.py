@@ -1,8 +1,9 @@
-"""Trees with random joins: what is drawn, and runs that learn from them."""
+"""Trees built by random steps: what is drawn, and runs that learn from them."""
 
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from gfncore.evaluation.object_probability import log_object_probabilities
 from phylogfn import learning, random_trees, sampling
 from phylogfn.alignment import compress, read_alignment
+from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.environments.merging import MergingEnvironment
+from phylogfn.estimate import draw
 from phylogfn.evidence import CollapsedReward
 from phylogfn.forest_features import ForestFeatures
 from phylogfn.learning import make_policy
@@ -18,6 +21,7 @@ from phylogfn.likelihood import TreeLikelihood
 from phylogfn.models import parse_model
 from phylogfn.random_trees import RandomTrees
 from phylogfn.settings import SampleSettings
+from phylogfn.topologies import TopologyTable
 
 SMALL = {"WALK_MOST": 10, "CYCLE_STEPS": 20, "CYCLE_BLOCKS": 1, "FEWEST_CYCLES": 2, "PILOT": 100}
 ENOUGH = {"ACCURATE": 9.0, "ACCURATE_SHARE": 0.0, "MISSED": 9.0}
@@ -38,8 +42,8 @@ def alignment(tmp_path):
     return tmp_path / "seven.fasta"
 
 
-@pytest.fixture
-def problem(alignment):
+@pytest.fixture(params=["insertion", "merging"])
+def problem(alignment, request):
     patterns = compress(read_alignment(str(alignment)))
     model = parse_model("JC69", "dna").build(np.zeros(0))
     reward = CollapsedReward(TreeLikelihood(patterns, model), 10.0, 1)
@@ -47,18 +51,27 @@ def problem(alignment):
     def log_reward(trees):
         return reward.closed_form(trees).log_evidence + reward.log_topology_prior
 
-    features = ForestFeatures(patterns, np.full(4, 0.25), 0.8)
-    environment = MergingEnvironment(features, 7, log_reward)
+    if request.param == "insertion":
+        environment = InsertionEnvironment(np.arange(7), log_reward)
+    else:
+        features = ForestFeatures(patterns, np.full(4, 0.25), 0.8)
+        environment = MergingEnvironment(features, 7, log_reward)
     yield environment, reward, make_policy(environment, 1, "cpu")
     reward.pool.shutdown()
+
+
+def at_step(policy, step):
+    """What random trees read of a trainer."""
+    return SimpleNamespace(policy=policy, averaged=SimpleNamespace(policy=policy), step_number=step)
 
 
 def test_trees_follow_from_seed_and_step_and_have_their_own_rewards(problem):
     environment, reward, policy = problem
     one, same, later = (RandomTrees(environment, reward, 5) for _ in range(3))
-    one.refresh(policy, 60)
-    same.refresh(policy, 60)
-    later.refresh(policy, 120)
+    table = TopologyTable(7)
+    one.refresh(at_step(policy, 60), table, 0.0)
+    same.refresh(at_step(policy, 60), table, 0.0)
+    later.refresh(at_step(policy, 120), table, 0.0)
     first, second, third = (trees.draw(np.random.default_rng(2)) for trees in (one, same, later))
     keys = [environment.keys(found.terminals) for found in (first, second, third)]
     np.testing.assert_array_equal(keys[0], keys[1])
@@ -71,22 +84,47 @@ def test_trees_follow_from_seed_and_step_and_have_their_own_rewards(problem):
     assert len(np.unique(keys[0], axis=0)) > random_trees.A_STEP / 2
 
 
+def test_overrated_trees_are_those_drawn_too_often(problem):
+    """Log Z is put where half of the topologies drawn have more than they should."""
+    environment, reward, policy = problem
+    table = TopologyTable(7)
+    rng = np.random.default_rng(3)
+    drawn = draw(environment, policy, reward, table, 200, rng)
+    terminals = environment.terminals(table.parents)
+    log_q = log_object_probabilities(environment, policy, terminals, 500, rng)
+    excess = log_q - table.log_evidence
+    log_z = random_trees.TOO_MUCH - np.median(excess[np.isfinite(table.log_q)])
+    trees = RandomTrees(environment, reward, 5)
+    trees.refresh(at_step(policy, 60), table, log_z)
+    found = trees.draw(np.random.default_rng(0))
+    assert found.scale is not None
+    over = np.flatnonzero(found.scale == 1.0)
+    assert 0 < len(over) <= random_trees.OVERRATED_A_STEP
+    rows = table.find(environment.trees(found.terminals.take(over)))
+    slack = 0.0 if environment.is_tree else 1.0  # of 8 histories and of 500
+    assert (excess[rows] + log_z > random_trees.TOO_MUCH - slack).all()
+    assert set(rows) <= set(drawn.rows)
+    prior = reward.log_topology_prior
+    np.testing.assert_allclose(found.log_reward[over], table.log_evidence[rows] + prior)
+    trees.refresh(at_step(policy, 60), table, -1e6)
+    assert (trees.draw(np.random.default_rng(0)).scale == random_trees.SCALE).all()
+
+
 def test_correlation_is_that_of_the_judged_batch(problem):
     """An untrained policy ranks nothing; one that is bent towards the rewards does."""
     environment, reward, policy = problem
     trees = RandomTrees(environment, reward, 5)
-    trees.refresh(policy, 0)
+    trees.refresh(at_step(policy, 0), TopologyTable(7), 0.0)
     assert abs(trees.correlation) < 0.6
-    judged = random_trees.SHARES.index(random_trees.JUDGED) * random_trees.BATCH
-    part = slice(judged, judged + random_trees.BATCH)
-    terminals = environment.terminals(trees._parents[part])
+    terminals = environment.terminals(trees._parents[: random_trees.BATCH])
     rng = np.random.default_rng(0)
     log_q = log_object_probabilities(environment, policy, terminals, 64, rng)
     exact = np.corrcoef(log_q, environment.log_reward(terminals))[0, 1]
     assert trees.correlation == pytest.approx(exact, abs=0.35)  # of 8 histories and of 64
 
 
-def test_a_run_says_how_well_it_ranks_them(alignment, tmp_path, monkeypatch):
+@pytest.mark.parametrize("environment", ["insertion", "merging"])
+def test_a_run_says_how_well_it_ranks_them(alignment, tmp_path, monkeypatch, environment):
     from gfncore.progress import Progress
 
     for name, value in (SMALL | ENOUGH).items():
@@ -98,8 +136,8 @@ def test_a_run_says_how_well_it_ranks_them(alignment, tmp_path, monkeypatch):
     settings = SampleSettings(
         alignment=str(alignment),
         output=output,
-        environment="merging",
-        random_joins=True,
+        environment=environment,
+        random_trees=True,
         samples=20,
         threads=1,
         quiet=True,
@@ -107,17 +145,15 @@ def test_a_run_says_how_well_it_ranks_them(alignment, tmp_path, monkeypatch):
     with Progress("phylogfn", quiet=True) as progress:
         sampling.run_sample(settings, progress)
     extra = json.loads((output / "summary.json").read_text())["extra"]
-    assert 0.7 < extra["random_joins_correlation"] < 1.0
-    assert "random_joins = true" in (output / "run.toml").read_text()
+    assert 0.7 < extra["random_trees_correlation"] < 1.0
+    assert "random_trees = true" in (output / "run.toml").read_text()
 
 
-@pytest.mark.parametrize(
-    "options", [[], ["--environment", "merging", "--branch-lengths", "lognormal"]]
-)
-def test_they_need_topologies_by_merging(alignment, tmp_path, capsys, options):
+def test_they_have_no_lengths(alignment, tmp_path, capsys):
     from phylogfn.cli.main import main
 
-    given = [str(alignment), "-o", str(tmp_path / "out"), "--random-joins", *options]
+    lengths = ["--environment", "merging", "--branch-lengths", "lognormal"]
+    given = [str(alignment), "-o", str(tmp_path / "out"), "--random-trees", *lengths]
     assert main(["sample", *given]) == 2
     (line,) = [x for x in capsys.readouterr().err.splitlines() if "error" in x.lower()]
-    assert "--random-joins: only with --environment merging" in line
+    assert "--random-trees: only with branch lengths integrated out" in line
