@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RandomTrees"]
 
-SHARES = (0.1, 0.3, 0.3, 0.7, 1.0)  # of random steps, one batch of each is drawn
+SHARES = (0.1, 0.3, 0.3, 0.5, 0.7)  # of random steps, one batch of each is drawn
 JUDGED = 0.5  # of one more batch, on which the policy is judged before it learns from it
 PATHS = 8  # histories of a tree, for this, where it has many
 BATCH = 96  # trees
