@@ -41,7 +41,7 @@ _CURVES = {
     "log_evidence": "log evidence (nats)",
     "ess": "effective sample size (draws)",
     "kl_known_to_sampler": "KL, known topologies to sampler (nats)",
-    "random_trees_correlation": "correlation over trees with random joins",
+    "random_trees_correlation": "correlation over random trees",
     "kl_posterior_to_sampler": "KL, posterior to sampler of trees with lengths (nats)",
     "topologies": "topologies evaluated",
     "loss": "training loss, whole trees",
