@@ -7,7 +7,7 @@ each other. PhyloGFN trains on trajectories with random actions for the same end
 which keeps these trees from drowning the others.
 
 Beside them stand overrated trees: those that policies have drawn though they hardly ever should.
-One draw in a thousand is too rare for the losses to see, and for log q of it to be near log R.
+They are too rare for the other losses to see, but decide how well log q and log R agree.
 """
 
 from __future__ import annotations

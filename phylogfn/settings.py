@@ -91,7 +91,7 @@ class SampleSettings(RunSettings):
     branch_lengths: Literal["collapsed", "bins", "lognormal"] = "collapsed"
     """Of merging: lengths integrated out, or drawn with the tree from one of two densities."""
     random_trees: bool = False
-    """Of merging: whether the sampler also learns from trees with joins made at random."""
+    """Whether the sampler also learns from trees built by random steps."""
     length_bins: str = "128:1e-5:2"
     """Of branch lengths in bins: their number, and the smallest and largest edge."""
     seed: Seed = 1

@@ -111,8 +111,10 @@ class Policy(nn.Module):
         self._last: dict[bytes, tuple[torch.Tensor, int, int]] = {}
         self._current: dict[bytes, tuple[torch.Tensor, int, int]] = {}
         self._version = -1
-        embedding = [backbone, self.condition_embedding]
-        self._embedding_parameters = [p for part in embedding if part for p in part.parameters()]
+        # what an embedding depends on; listed once, since every step of sampling asks for versions
+        self._embedding_parameters = list(backbone.parameters())
+        if self.condition_embedding is not None:
+            self._embedding_parameters += self.condition_embedding.parameters()
 
     @property
     def device(self) -> torch.device:
