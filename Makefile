@@ -25,7 +25,7 @@
 #                        build of several GB and you want the CPU build:
 #                        make TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
 #   VERIFY="verification and not long"
-#                        the part of the slow tier that takes up to half a minute a check
+#                        the part of the slow tier that takes up to a quarter of a minute a check
 #   PROGRAMS=build/installed/bin
 #                        with workflows, docs and docs-quick: the programs that `make package` has
 #                        installed in the place of those of the checkout

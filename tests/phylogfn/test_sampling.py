@@ -216,7 +216,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(finished, tmp_path):
         pytest.param("collapsed", "uniform", marks=[pytest.mark.verification, pytest.mark.long]),
         pytest.param("lognormal", "learned", marks=[pytest.mark.verification, pytest.mark.long]),
         pytest.param("bins", "learned", marks=[pytest.mark.verification, pytest.mark.long]),
-        pytest.param("bins", "uniform", marks=pytest.mark.verification),
+        pytest.param("bins", "uniform", marks=[pytest.mark.verification, pytest.mark.long]),
     ],
 )
 def test_merging_finds_the_same_evidence_and_goes_on(finished, tmp_path, lengths, backward):

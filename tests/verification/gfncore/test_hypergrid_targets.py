@@ -44,14 +44,8 @@ def grid():
     return module.Hypergrid(8)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "trajectory_balance",
-        pytest.param("log_variance", marks=pytest.mark.long),
-        pytest.param("maximum_likelihood", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["trajectory_balance", "log_variance", "maximum_likelihood"])
 def test_target_and_log_partition(grid, name):
     torch.manual_seed(0)
     policy = Policy(Backbone(grid.features, relations=2))
@@ -65,7 +59,7 @@ def test_target_and_log_partition(grid, name):
 
     on_policy = name != "maximum_likelihood"
     settings = TrainingSettings(
-        steps=600 if on_policy else 600,
+        steps=600,
         on_policy=64 if on_policy else 0,
         epsilon=0.05,
         learning_rate=5e-3,

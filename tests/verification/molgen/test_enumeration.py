@@ -77,6 +77,7 @@ def test_default_rules(strained, count):
     assert len(smiles) == count
 
 
+@pytest.mark.long
 def test_rings_of_up_to_seven_atoms():
     table = AtomTable.of(["C", "O"])
     for strained, count in ((True, 5960), (False, 5073)):
