@@ -130,8 +130,11 @@ class _Run:
         )
         seed = int(self.rng("policy").integers(2**31))
         policy = make_policy(self.environment, seed=seed, device=self.device)
-        name = self.settings.objective
-        objective = make_objective(name, loss_shape="pseudo_huber")
+        objective = make_objective(
+            self.settings.objective,
+            loss_shape="pseudo_huber",
+            order_temperature=self.settings.order_temperature or 1.0,
+        )
         trainer = Trainer(
             self.environment,
             policy,
@@ -457,6 +460,7 @@ def _finish(run: _Run) -> None:
         log_partition_se=log_z_se if settings.objective != "order_preserving" else math.nan,
         ess=ess if settings.objective != "order_preserving" else math.nan,
         reward_exponent=settings.reward_exponent,
+        order_temperature=settings.order_temperature,
         failures=run.scoring.failed,
         methods=(*ALWAYS_CITED, *methods_of_settings(settings.model_dump())),
         budget_seconds=settings.budget_seconds,

@@ -248,10 +248,35 @@ class SampleSettings(MoleculeSettings):
     """How symmetric molecules are kept from being drawn too often or too seldom."""
     objective: Literal["trajectory_balance", "log_variance", "order_preserving"] = "log_variance"
     """What training makes small."""
+    order_temperature: float | None = None
+    """Of order-preserving training: the lower, the more slowly draws settle on the best; 1."""
     reward_exponent: float = 64.0
     """Molecules are drawn in proportion to the score raised to this power."""
     tensorboard: bool = False
     """Whether the figures of training are written for TensorBoard as well."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_order(cls, values: Any) -> Any:
+        """Set the temperature where there is an order, and refuse it where there is none."""
+        if not isinstance(values, dict):
+            return values
+        if values.get("objective") == "order_preserving":
+            given = values.get("order_temperature")
+            return values | {"order_temperature": 1.0 if given is None else given}
+        if values.get("order_temperature") is not None:
+            raise ValueError(
+                "--order-temperature belongs to --objective order_preserving; leave it out, or "
+                "give that objective"
+            )
+        return values
+
+    @field_validator("order_temperature")
+    @classmethod
+    def _order_temperature(cls, value: float | None) -> float | None:
+        if value is not None and not 0.0 < value < float("inf"):
+            raise ValueError(f"{value} is no temperature; give a number above 0, such as 0.125")
+        return value
 
     @field_validator("max_per_scaffold")
     @classmethod

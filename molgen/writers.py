@@ -79,6 +79,8 @@ class RunFacts:
         Effective number of the draws; nan when unknown.
     reward_exponent : float
         Power of the score that probabilities are proportional to.
+    order_temperature : float, optional
+        Of order-preserving training; None for other objectives.
     failures : mapping of str to int
         Scores that could not be computed, by reason.
     methods : tuple of str
@@ -106,6 +108,7 @@ class RunFacts:
     log_partition_se: float = math.nan
     ess: float = math.nan
     reward_exponent: float = 1.0
+    order_temperature: float | None = None
     failures: Mapping[str, int] = field(default_factory=dict)
     methods: tuple[str, ...] = ()
     budget_seconds: float | None = None
@@ -175,6 +178,7 @@ def summarise(library: Library, facts: RunFacts, modes: Modes | None = None) -> 
         "symmetry": facts.symmetry,
         "objective": facts.objective,
         "reward_exponent": float(facts.reward_exponent),
+        "order_temperature": facts.order_temperature,
         "log_partition": float(facts.log_partition),
         "log_partition_se": float(facts.log_partition_se),
         "ess": float(facts.ess),

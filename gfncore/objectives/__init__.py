@@ -41,12 +41,17 @@ OBJECTIVES = {
 
 
 def make_objective(
-    name: str, log_z: float = 0.0, loss_shape: str = "square", conditional: bool = False
+    name: str,
+    log_z: float = 0.0,
+    loss_shape: str = "square",
+    conditional: bool = False,
+    order_temperature: float = 1.0,
 ) -> TrajectoryBalance | LogVariance | MaximumLikelihood | OrderPreserving | ForwardLooking:
     """The objective of that name.
 
     `log_z` is where a learned log Z starts; `loss_shape` see `gfncore.objectives.shapes`; with
-    `conditional`, trajectories have temperatures, and a learned log Z depends on them.
+    `conditional`, trajectories have temperatures, and a learned log Z depends on them;
+    `order_temperature` is that of `OrderPreserving`.
     Objectives that have no use for them ignore them.
 
     Raises
@@ -61,4 +66,6 @@ def make_objective(
         return kind(log_z, loss_shape, conditional)
     if kind is ForwardLooking:
         return kind(log_z, loss_shape)
+    if kind is OrderPreserving:
+        return kind(temperature=order_temperature)
     return kind(loss_shape) if kind is LogVariance else kind()

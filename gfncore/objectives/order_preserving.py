@@ -2,11 +2,14 @@
 
 A policy with its P_B implies a reward, up to the constant Z, for the object of each trajectory:
 
-    log R'(tau) = sum log P_F - sum log P_B
+    log R'(tau) = (sum log P_F - sum log P_B) / T
 
-It is trained so that R' has the order of the figures of merit u alone; their scale does not matter,
-and there is no exponent to tune. The target distribution is therefore none that is known: it gets
-sharper for as long as training goes on.
+with a temperature T, which is 1 in the paper. It is trained so that R' has the order of the figures
+of merit u alone; their scale does not matter, and there is no exponent to tune. The target
+distribution is therefore none that is known: it gets sharper for as long as training goes on. The
+sharper it is, the more of the policy's draws are the same few objects, and the less is learned of
+the order of the others. Below T = 1 smaller differences of log P_F show the same order, so that
+more of it is learned before that, and what is drawn stays more diverse.
 
 One figure of merit: for each pair i, j of the batch, the cross-entropy between the softmax of
 (log R'_i, log R'_j) and (1, 0), (1/2, 1/2) or (0, 1), as u_i is above, equal to or below u_j; the
@@ -19,6 +22,8 @@ batches together, and the pairs are trained on these numbers.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -80,6 +85,13 @@ class OrderPreserving(nn.Module):
     memory : int
         Most objects of earlier batches against which fronts are numbered; 0: the front is that of
         the batch. Without effect with one objective.
+    temperature : float
+        T > 0.
+
+    Raises
+    ------
+    ValueError
+        If `temperature` is not a positive number.
     """
 
     on_policy_allowed = True
@@ -88,16 +100,19 @@ class OrderPreserving(nn.Module):
     needs_flow = False
     takes_scales = False
 
-    def __init__(self, memory: int = 0) -> None:
+    def __init__(self, memory: int = 0, temperature: float = 1.0) -> None:
         super().__init__()
+        if not 0.0 < temperature < math.inf:
+            raise ValueError(f"temperature is {temperature}, but must be a positive number")
         self.memory = memory
+        self.temperature = temperature
         self._remembered = np.zeros((0, 0))
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss, float64 scalar."""
         if batch.condition is not None:
             raise ValueError("an order has no temperature, but the trajectories have: take `inner`")
-        log_learned = (batch.log_pf - batch.log_pb).sum(dim=1)
+        log_learned = (batch.log_pf - batch.log_pb).sum(dim=1) / self.temperature
         if batch.objectives is None:
             raise ValueError("an order-preserving objective was given a batch without objectives")
         if batch.objectives.shape[1] == 1:

@@ -42,6 +42,7 @@ def sample(
         Literal["trajectory_balance", "log_variance", "order_preserving"] | None,
         Parameter(group=RUN, show_default="log_variance"),
     ] = None,
+    order_temperature: Annotated[float | None, Parameter(group=RUN, show_default="1")] = None,
     seed: options.Seed = None,
     threads: options.Threads = None,
     device: options.Device = None,
@@ -110,6 +111,9 @@ def sample(
         How symmetric molecules are kept from being drawn too often or too seldom.
     objective
         What training makes small.
+    order_temperature
+        Of order_preserving: the lower, the more slowly the draws settle on the best molecules, so
+        that more of the order is learned and the library is more diverse.
     seed
         The same seed gives the same files.
     threads

@@ -274,9 +274,12 @@ def _checks(
 
 
 def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]:
-    exponent = "" if facts.reward_exponent == 1 else f", to the power {facts.reward_exponent:g}"
+    if facts.order_temperature is not None:  # only the order counts, which no power changes
+        how = f", by order, at temperature {facts.order_temperature:g}"
+    else:
+        how = "" if facts.reward_exponent == 1 else f", to the power {facts.reward_exponent:g}"
     return [
-        ("Score", f"{facts.score}{exponent}"),
+        ("Score", f"{facts.score}{how}"),
         ("Built from", facts.environment),
         ("Symmetry", _SYMMETRY_WORDS.get(facts.symmetry, facts.symmetry)),
         ("Objective of training", _OBJECTIVE_WORDS.get(facts.objective, facts.objective)),

@@ -74,6 +74,22 @@ def test_gradient_is_that_of_differences(k, memory):
     assert torch.autograd.gradcheck(loss, (b.log_pf,))
 
 
+@pytest.mark.parametrize("k, memory", [(1, 0), (2, 0), (2, 50)])
+def test_temperature_divides_what_is_learned(k, memory):
+    merits = np.random.default_rng(6).integers(3, size=(5, k)).astype(float)
+    b = batch(merits, seed=7)
+    cold = ScoredTrajectories(4.0 * b.log_pf, 4.0 * b.log_pb, b.log_reward, b.objectives)
+    expected = OrderPreserving(memory)(cold).item()
+    assert OrderPreserving(memory, 0.25)(b).item() == pytest.approx(expected, rel=1e-12)
+    assert OrderPreserving(memory)(b).item() != pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, math.inf, math.nan])
+def test_temperature_must_be_positive(wrong):
+    with pytest.raises(ValueError, match="positive"):
+        OrderPreserving(temperature=wrong)
+
+
 def test_the_loss_depends_on_the_order_alone_and_not_on_log_z():
     u = np.random.default_rng(3).normal(size=(8, 1))
     b = batch(u)
@@ -115,6 +131,9 @@ def test_registry_and_what_it_says_of_itself():
     objective = make_objective("order_preserving")
     assert isinstance(objective, OrderPreserving)
     assert objective.on_policy_allowed and objective.needs_objectives
+    assert objective.temperature == 1.0
+    cold = make_objective("order_preserving", order_temperature=0.25)
+    assert isinstance(cold, OrderPreserving) and cold.temperature == 0.25
     assert objective.log_partition(batch([[1.0], [2.0]])) is None
     without = ScoredTrajectories(torch.zeros(2, 1), torch.zeros(2, 1), torch.zeros(2))
     with pytest.raises(ValueError, match="without objectives"):

@@ -108,9 +108,12 @@ def test_front_is_shown(make_library, run_facts):
 
 
 def test_order_preserving_runs_promise_no_probabilities(make_library, run_facts):
-    facts = dataclasses.replace(run_facts, objective="order_preserving")
+    facts = dataclasses.replace(
+        run_facts, objective="order_preserving", reward_exponent=64.0, order_temperature=0.125
+    )
     html = render(make_library(), facts)
     assert "drawn by the order of their scores" in html
+    assert "by order, at temperature 0.125" in html and "to the power" not in html
     assert "Log partition" not in html and "Effective draws" not in html
 
 

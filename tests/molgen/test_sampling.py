@@ -387,8 +387,9 @@ def test_log_variance_has_no_learned_partition(tmp_path):
 
 def test_order_preserving_with_one_objective(tmp_path):
     settings = {**few_fragments(tmp_path), "oracle_calls": CALLS}
-    run_small(tmp_path / "out", **settings, objective="order_preserving")
+    run_small(tmp_path / "out", **settings, objective="order_preserving", order_temperature=0.125)
     _, summary = check_library(tmp_path / "out")
+    assert summary["order_temperature"] == 0.125
     # the distribution that it aims for has no name
     assert summary["log_partition"] is None and summary["ess"] is None
     assert summary["extra"]["training_steps"] >= 5

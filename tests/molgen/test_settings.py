@@ -170,6 +170,11 @@ def test_resume_knows_the_same_settings_written_otherwise(tmp_path):
         ({"max_per_scaffold": 0}, "--max-per-scaffold: 0 molecules of a scaffold are none"),
         ({"oracle_calls": 0}, "--oracle-calls: 0 calls score no molecule"),
         ({"reward_exponent": -1.0}, "--reward-exponent: -1.0 is no exponent"),
+        ({"order_temperature": 0.5}, "--order-temperature belongs to --objective order_preserving"),
+        (
+            {"objective": "order_preserving", "order_temperature": 0.0},
+            "--order-temperature: 0.0 is no temperature",
+        ),
         ({"symmetry": "both"}, "--symmetry: 'both' is not offered; choose 'merged'"),
         ({"reward": "qed", "scoring": {}}, "both 'reward' and the tables [scoring] are given"),
     ],
@@ -179,6 +184,13 @@ def test_wrong_values(given, words):
         resolve_sample({"output": "o", **given})
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_temperature_of_an_order_is_1_unless_said():
+    assert resolve_sample({"output": "o"}).order_temperature is None
+    ordered = {"output": "o", "objective": "order_preserving"}
+    assert resolve_sample(ordered).order_temperature == 1.0
+    assert resolve_sample({**ordered, "order_temperature": 0.125}).order_temperature == 0.125
 
 
 def test_a_misspelt_key_names_its_neighbour(config):
