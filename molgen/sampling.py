@@ -239,18 +239,19 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
     run.progress.phase("training the sampler")
     settings, state, trainer = run.settings, run.state, run.trainer
     saved, ended = time.monotonic(), ""
+    ordered = settings.objective == "order_preserving"  # it aims for no distribution
+    early = "" if ordered else " before the accuracy aimed for was reached"
     while not state.accurate:
         if state.blocks and run.seconds() > TRAIN_SHARE * settings.budget_seconds:
             ended = (
-                f"the budget of {settings.budget} ended the training before the accuracy aimed "
-                "for was reached: with the same seed, files may differ between machines"
+                f"the budget of {settings.budget} ended the training{early}: with the same seed, "
+                "files may differ between machines"
             )
             break
         if _calls_left(run) < run.calls_a_step:
             ended = (
                 f"training ended when {run.scoring.calls:,} of {settings.oracle_calls:,} molecules "
-                "were scored, before the accuracy aimed for was reached; the rest is for the "
-                "draws. --oracle-calls allows more"
+                f"were scored{early}; the rest is for the draws. --oracle-calls allows more"
             )
             break
         if state.blocks == 0:
@@ -261,7 +262,7 @@ def _train(run: _Run, metrics: MetricsWriter) -> None:
             metrics.write(trainer.step())
         state.blocks += 1
         detail = f"step {trainer.step_number}, {run.scoring.calls:,} molecules scored"
-        judged = settings.objective != "order_preserving" and _calls_left(run) >= PILOT
+        judged = not ordered and _calls_left(run) >= PILOT
         metrics.write(_best_so_far(run))
         if judged and state.blocks % PILOT_EVERY == 0:
             log_z, error, ess = _pilot(run)
