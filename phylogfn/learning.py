@@ -315,11 +315,6 @@ class InsertionCurriculum(Curriculum):
         """Give the environment the attachment rates of the trie as it stands."""
         self.environment.rates = AttachmentRates.of(self._trie, self.environment.n_taxa)
 
-    @property
-    def n_prefixes(self) -> int:
-        """Distinct partial trees in the trie."""
-        return len(self._trie)
-
     def states(self, generator: np.random.Generator) -> StateTargets:
         """Distinct prefixes with the exact choices there, see `PrefixDraws`."""
         states, choices, weights = self._draws.draw(STATES_A_STEP, generator)

@@ -98,7 +98,7 @@ def test_states_are_weighted_back_to_their_flow(small):
     # chance of a state is the root of its flow, up to a factor: weight times chance is the flow
     relative = targets.weights / targets.weights[root[0]]
     assert relative.max() == pytest.approx(1.0)
-    assert curriculum.n_prefixes == len(
+    assert len(curriculum._trie) == len(
         {
             tuple(key)
             for depth in (3, 4, 5)
