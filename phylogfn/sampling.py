@@ -66,7 +66,7 @@ from phylogfn.posterior import Posterior
 from phylogfn.random_trees import RandomTrees
 from phylogfn.run import AlignmentRun
 from phylogfn.run_state import RunState, read_state
-from phylogfn.search import BLOCK, LADDER, Walkers
+from phylogfn.search import BLOCK, LADDER, Block, Walkers
 from phylogfn.settings import SampleSettings, parse_length_bins
 from phylogfn.starting_trees import overdispersed_starts
 from phylogfn.taxon_order import taxon_order
@@ -369,23 +369,18 @@ def _train(
 ) -> None:
     """Cycles of training beside further walks, until the answer is accurate or the time is up."""
     run.progress.phase("training the sampler")
-    table, walkers, settings = state.table, state.walkers, run.settings
+    walkers, settings = state.walkers, run.settings
     if state.trainer is None:
         state.trainer = _new_trainer(run, state, environment)
         state.log_correction = 0.0 if run.with_lengths else _correction(run, state)
         state.save(run.checkpoint, run.watch.elapsed())
     random_trees = _random_trees(run, state, environment)
     curriculum = _curriculum(run, state, environment, random_trees)
-    pilots = LENGTHS_PILOT if run.with_lengths else PILOT
+    falls = random_trees is not None or isinstance(environment, MergingEnvironment)
     saved = time.monotonic()
-
-    def out_of_time() -> bool:
-        return run.seconds(state) > TRAIN_SHARE * settings.budget_seconds
-
-    falling = False
     with ThreadPoolExecutor(1) as beside:
         while not state.accurate:
-            if state.cycles and out_of_time():
+            if state.cycles and _out_of_time(run, state):
                 run.warn(
                     f"the budget of {settings.budget} ended the training before the accuracy aimed "
                     "for was reached: with the same seed, files may differ between machines"
@@ -401,62 +396,87 @@ def _train(
             walking: Future | None = None
             if settings.n_threads > 1:
                 walking = beside.submit(walkers.run, CYCLE_BLOCKS, False)
-            for step in range(LENGTHS_CYCLE_STEPS if run.with_lengths else CYCLE_STEPS):
-                own = state.cycles > 0 and step % OWN_DRAWS_EVERY == 0
-                if random_trees is not None or isinstance(environment, MergingEnvironment):
-                    state.trainer.rate_factor = _rate_factor(run.seconds(state), settings)
-                    if state.trainer.rate_factor < 1.0 and not falling:
-                        falling = True
-                        run.warn(
-                            f"the run took {SETTLE_FROM:.0%} of the budget, learning rates fall "
-                            "from there on: with the same seed, files may differ between machines"
-                        )
-                metrics.write(curriculum.teach(state.trainer, own))
-                # with many taxa a cycle may be longer than what is left
-                if step + 1 >= FEWEST_STEPS and out_of_time():
-                    break
+            _teach(run, state, curriculum, falls, metrics)
             walked = walking.result() if walking else walkers.run(CYCLE_BLOCKS, False)
-            n_known = len(table)
-            pilot = run.rng("pilot", state.cycles)
-            drawn = _draw(state, environment, pilots, pilot)
-            found = _estimate(state, drawn, n_known)
-            walkers.absorb(walked, table, True)
-            state.cycles += 1
-            state.known_share = found.known_share
-            state.log_z = found.log_z - walkers.reward.log_topology_prior
-            state.missed = _missed(run, state, environment, found)
-            state.accurate = (
-                state.cycles >= FEWEST_CYCLES
-                and _is_accurate(run, found, state)
-                and (random_trees is None or (random_trees.correlation or 0.0) > RANKED)
-            )
-            share = found.ess / pilots
-            ranked = {}
-            if random_trees is not None and random_trees.correlation is not None:
-                ranked["random_trees_correlation"] = random_trees.correlation
-            metrics.write(
-                {
-                    "step": state.trainer.step_number,
-                    "seconds": state.trainer.seconds,
-                    "log_evidence": found.log_z + state.log_correction,
-                    "log_evidence_se": found.standard_error,
-                    "ess": found.ess,
-                    "pareto_k": found.pareto_k,
-                    **_of_the_known(run, state, found),
-                    **ranked,
-                    "topologies": len(table),
-                }
-            )
-            run.progress.update(
-                log_evidence=found.log_z + state.log_correction,
-                se=found.standard_error,
-                ess=found.ess,
-                detail=f"cycle {state.cycles}, {share:.0%} of draws effective, {len(table)} "
-                "topologies",
-            )
+            _judge(run, state, environment, walked, random_trees, metrics)
             if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
                 state.save(run.checkpoint, run.watch.elapsed())
                 saved = time.monotonic()
+
+
+def _out_of_time(run: _Run, state: RunState) -> bool:
+    """Whether training has had its share of the budget."""
+    return run.seconds(state) > TRAIN_SHARE * run.settings.budget_seconds
+
+
+def _teach(
+    run: _Run, state: RunState, curriculum: Curriculum, falls: bool, metrics: MetricsWriter
+) -> None:
+    """The steps of a cycle; `falls` says whether learning rates fall towards the end."""
+    trainer, settings = state.trainer, run.settings
+    assert trainer is not None
+    for step in range(LENGTHS_CYCLE_STEPS if run.with_lengths else CYCLE_STEPS):
+        if falls:
+            factor = _rate_factor(run.seconds(state), settings)
+            if factor < 1.0 and trainer.rate_factor == 1.0:
+                run.warn(
+                    f"the run took {SETTLE_FROM:.0%} of the budget, learning rates fall "
+                    "from there on: with the same seed, files may differ between machines"
+                )
+            trainer.rate_factor = factor
+        own = state.cycles > 0 and step % OWN_DRAWS_EVERY == 0
+        metrics.write(curriculum.teach(trainer, own))
+        # with many taxa a cycle may be longer than what is left
+        if step + 1 >= FEWEST_STEPS and _out_of_time(run, state):
+            break
+
+
+def _judge(
+    run: _Run,
+    state: RunState,
+    environment: TreeEnvironment,
+    walked: list[Block],
+    random_trees: RandomTrees | None,
+    metrics: MetricsWriter,
+) -> None:
+    """End a cycle: what draws say of the sampler, and what the walk beside it found."""
+    table, walkers, trainer = state.table, state.walkers, state.trainer
+    assert trainer is not None
+    n_known = len(table)
+    pilots = LENGTHS_PILOT if run.with_lengths else PILOT
+    drawn = _draw(state, environment, pilots, run.rng("pilot", state.cycles))
+    found = _estimate(state, drawn, n_known)
+    walkers.absorb(walked, table, True)
+    state.cycles += 1
+    state.known_share = found.known_share
+    state.log_z = found.log_z - walkers.reward.log_topology_prior
+    state.missed = _missed(run, state, environment, found)
+    correlation = None if random_trees is None else random_trees.correlation
+    state.accurate = (
+        state.cycles >= FEWEST_CYCLES
+        and _is_accurate(run, found, state)
+        and (random_trees is None or (correlation or 0.0) > RANKED)
+    )
+    metrics.write(
+        {
+            "step": trainer.step_number,
+            "seconds": trainer.seconds,
+            "log_evidence": found.log_z + state.log_correction,
+            "log_evidence_se": found.standard_error,
+            "ess": found.ess,
+            "pareto_k": found.pareto_k,
+            **_of_the_known(run, state, found),
+            **({} if correlation is None else {"random_trees_correlation": correlation}),
+            "topologies": len(table),
+        }
+    )
+    run.progress.update(
+        log_evidence=found.log_z + state.log_correction,
+        se=found.standard_error,
+        ess=found.ess,
+        detail=f"cycle {state.cycles}, {found.ess / pilots:.0%} of draws effective, "
+        f"{len(table)} topologies",
+    )
 
 
 def _draw(
