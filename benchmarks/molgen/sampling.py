@@ -101,7 +101,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--batches", type=int, default=5)
     parser.add_argument("--size", type=int, default=2000, help="molecules of a batch")
     parser.add_argument("--threads", type=int, default=2, help="and processes for SMILES")
-    parser.add_argument("--quick", action="store_true", help="5 steps, 2 batches of 500")
+    parser.add_argument("--quick", action="store_true", help="2 steps, 2 batches of 100")
     return parser
 
 
@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = arguments()
     options = parser.parse_args(words)
     if options.quick:
-        options.steps, options.batches, options.size = 5, 2, 500
+        options.steps, options.batches, options.size = 2, 2, 100
     if min(options.steps, options.batches, options.size, options.threads) < 1:
         parser.error("all numbers must be at least 1")
     generator = np.random.default_rng(2)
