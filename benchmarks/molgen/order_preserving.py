@@ -3,7 +3,7 @@
 Usage, from the checkout::
 
     python -m benchmarks.molgen.order_preserving --max-atoms 5 --steps 600 --seeds 1 2 3
-    python -m benchmarks.molgen.order_preserving --steps 2000 --parts order --temperature 0.125
+    python -m benchmarks.molgen.order_preserving --steps 1600 --parts order --temperature 0.125
     python -m benchmarks.molgen.order_preserving --max-atoms 3 --steps 100 --seeds 1
 
 Molecules of C, N, O up to `--max-atoms` heavy atoms, all enumerated.
@@ -225,7 +225,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--parts", nargs="+", choices=("order", "front"), default=["order", "front"]
     )
-    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--temperature", type=float, default=1.0, help="of order-preserving training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     return parser
 
