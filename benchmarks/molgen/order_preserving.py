@@ -225,7 +225,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--parts", nargs="+", choices=("order", "front"), default=["order", "front"]
     )
-    parser.add_argument("--temperature", type=float, default=1.0, help="of order-preserving training")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of the order")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     return parser
 

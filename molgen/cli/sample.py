@@ -112,8 +112,7 @@ def sample(
     objective
         What training makes small.
     order_temperature
-        Of order_preserving: the lower, the more slowly the draws settle on the best molecules, so
-        that more of the order is learned and the library is more diverse.
+        Of order_preserving: the lower, the more slowly the draws settle on the best molecules.
     seed
         The same seed gives the same files.
     threads
