@@ -255,6 +255,11 @@ class SampleSettings(MoleculeSettings):
     tensorboard: bool = False
     """Whether the figures of training are written for TensorBoard as well."""
 
+    @property
+    def proportional(self) -> bool:
+        """Whether draws are proportional to a reward: an order alone gives no distribution."""
+        return self.objective != "order_preserving"
+
     @model_validator(mode="before")
     @classmethod
     def _resolve_order(cls, values: Any) -> Any:

@@ -32,7 +32,8 @@ from benchmarks.machine import markdown_table, measured_on
 from benchmarks.phylogfn.likelihood import spread
 from gfncore.progress import Progress
 from gfncore.training import Trainer
-from molgen import sampling
+from molgen.sampling import start_log_z
+from molgen.sampling_run import ON_POLICY, REPLAYED, SampleRun
 from molgen.scoring import Scoring
 from molgen.settings import SampleSettings
 
@@ -93,9 +94,9 @@ def new_trainer(
             output=Path(scratch), reward="qed", seed=seed, threads=threads, device="cpu", **settings
         )
         # the program's own, so that what is timed is what users run
-        run = sampling._Run(given, progress, pool)
+        run = SampleRun(given, progress, pool)
         try:
-            sampling._start_log_z(run)
+            start_log_z(run)
             trainer = run.trainer
             if not replayed:
                 trainer.replay, trainer.settings = None, replace(trainer.settings, replay=0)
@@ -163,8 +164,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.seconds <= 0 or options.rounds < 1 or options.threads < 1:
         parser.error("--seconds must be above zero, --rounds and --threads at least 1")
     mixes = {
-        f"{sampling.ON_POLICY} drawn": False,
-        f"{sampling.ON_POLICY} drawn, {sampling.REPLAYED} replayed": True,
+        f"{ON_POLICY} drawn": False,
+        f"{ON_POLICY} drawn, {REPLAYED} replayed": True,
     }
     rows = [
         row(name, measure(replayed, options.threads, options.seconds, options.rounds))

@@ -34,15 +34,17 @@ from molgen.writers import OUTPUT_NAMES
 ROOT = Path(__file__).resolve().parents[2]
 
 SMALL = {
-    "ON_POLICY": 16,
-    "REPLAYED": 16,
-    "BLOCK": 5,
-    "PILOT_EVERY": 2,
-    "PILOT": 64,
-    "FEWEST_STEPS": 20,
-    "ACCURATE_SHARE": 0.5,
-    "DRAW_BATCH": 100,
-    "CHECKPOINT_SECONDS": 0.0,
+    "sampling_run.ON_POLICY": 16,
+    "sampling_run.REPLAYED": 16,
+    "sampling.BLOCK": 5,
+    "sampling.PILOT_EVERY": 2,
+    "sampling.PILOT": 64,
+    "sampling.FEWEST_STEPS": 20,
+    "sampling.ACCURATE_SHARE": 0.5,
+    "sampling.CHECKPOINT_SECONDS": 0.0,
+    "sampling_answer.ON_POLICY": 16,
+    "sampling_answer.REPLAYED": 16,
+    "sampling_answer.DRAW_BATCH": 100,
 }
 GIVEN = {
     "samples": 20,
@@ -102,8 +104,8 @@ def run_small(output, progress=None, small=(), **settings):
     progress = progress or Counting("molgen", quiet=True)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**SMALL, **dict(small)}.items():
-            patch.setattr(sampling, name, value)
-        patch.setattr(sampling, "make_policy", small_policy)
+            patch.setattr(f"molgen.{name}", value)
+        patch.setattr("molgen.sampling_run.make_policy", small_policy)
         with progress:
             sampling.run_sample(SampleSettings(output=output, **GIVEN | settings), progress)
     return getattr(progress, "updates", 0)
@@ -159,7 +161,7 @@ def check_library(output):
 def atoms(tmp_path_factory):
     """Output of one run in a space that can be enumerated."""
     output = tmp_path_factory.mktemp("sampling") / "out"
-    run_small(output, **ATOMS, tensorboard=HAS_TENSORBOARD, small={"FEWEST_STEPS": 60})
+    run_small(output, **ATOMS, tensorboard=HAS_TENSORBOARD, small={"sampling.FEWEST_STEPS": 60})
     return output
 
 
@@ -202,7 +204,7 @@ def test_all_files_are_there(atoms):
     assert steps == sorted(steps) and steps[-1] == extra["training_steps"]
     found = [line for line in untimed(atoms / "train.jsonl") if "best_score" in line]
     best = [line["best_score"] for line in found]
-    assert len(best) == extra["training_steps"] // SMALL["BLOCK"] and best == sorted(best)
+    assert len(best) == extra["training_steps"] // SMALL["sampling.BLOCK"] and best == sorted(best)
     assert best[-1] == pytest.approx(max(float(row["reward"]) for row in rows), abs=0.02)
     modes = [line["n_modes"] for line in found if "n_modes" in line]
     assert len(modes) == len(best) // 10 and modes[-1] <= found[-1]["oracle_calls"]
@@ -225,7 +227,7 @@ def test_tensorboard_gets_what_train_jsonl_holds(atoms):
 @pytest.fixture(scope="module")
 def reopened(atoms):
     """The run of `atoms` as its checkpoint has it, and its whole space."""
-    from molgen import sampling
+    from molgen.sampling_run import SampleRun
 
     settings = SampleSettings(output=atoms, **GIVEN, **ATOMS)
     with (
@@ -233,8 +235,8 @@ def reopened(atoms):
         Progress("molgen", quiet=True) as progress,
         ThreadPoolExecutor(1) as pool,
     ):
-        patch.setattr(sampling, "make_policy", small_policy)
-        run = sampling._Run(settings, progress, pool)
+        patch.setattr("molgen.sampling_run.make_policy", small_policy)
+        run = SampleRun(settings, progress, pool)
         run.restore(read_checkpoint(atoms / "checkpoint"))
         space = enumerate_space(run.environment)
         yield run, space, policy_distribution(space, run.trainer.averaged.policy)
@@ -532,11 +534,15 @@ def test_a_score_that_is_always_zero(tmp_path):
 
 
 def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
-    from molgen import sampling
+    from molgen.sampling_run import SampleRun
 
     # never accurate enough; a block takes a second; no checkpoint but the last
-    monkeypatch.setattr(sampling._Run, "seconds", lambda run: float(run.state.blocks))
-    small = {"ACCURATE_SHARE": 2.0, "TRAIN_SHARE": 0.99, "CHECKPOINT_SECONDS": 1e9}
+    monkeypatch.setattr(SampleRun, "seconds", lambda run: float(run.state.blocks))
+    small = {
+        "sampling.ACCURATE_SHARE": 2.0,
+        "sampling.TRAIN_SHARE": 0.99,
+        "sampling.CHECKPOINT_SECONDS": 1e9,
+    }
     part, whole = tmp_path / "part", tmp_path / "whole"
     for out, budget, resume, blocks in (
         (part, "2s", False, 2),
@@ -547,7 +553,7 @@ def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
         summary = summary_of(out)
         assert sum("budget" in warning for warning in summary["warnings"]) == 1
         assert f"budget of {budget}" in summary["warnings"][0]
-        assert summary["extra"]["training_steps"] == SMALL["BLOCK"] * blocks
+        assert summary["extra"]["training_steps"] == SMALL["sampling.BLOCK"] * blocks
     assert contents(part) == contents(whole)
 
 

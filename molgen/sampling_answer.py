@@ -1,0 +1,230 @@
+"""From a trained run of ``molgen sample`` to its library and its files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gfncore.errors import UserError
+from gfncore.evaluation import effective_sample_size, log_partition
+from gfncore.exploration import sample_trajectories
+from gfncore.provenance import command_line, record_provenance
+from gfncore.trajectories import score_backward
+from molgen.citations import ALWAYS_CITED, methods_of_settings
+from molgen.diversity import ScaffoldCap
+from molgen.library import Library, count_draws
+from molgen.probabilities import molecule_probabilities
+from molgen.sampling_run import ON_POLICY, REPLAYED
+from molgen.writers import RunFacts, write_results
+
+if TYPE_CHECKING:
+    from molgen.sampling_run import SampleRun
+
+__all__ = ["finish"]
+
+DRAW_BATCH = 500
+MOST_DRAWS = 20  # draws a molecule of the library, at most
+
+
+@dataclass
+class _Drawn:
+    """What was drawn for the library."""
+
+    smiles: list[str]
+    states: Any
+    log_weights: np.ndarray
+    unscored: int
+    cap: ScaffoldCap
+
+
+def _draw(run: SampleRun) -> _Drawn:
+    """Draw until the library has as many molecules as were asked for."""
+    settings, generator = run.settings, run.rng("draws")
+    policy = run.trainer.averaged.policy
+    smiles: list[str] = []
+    parts, weights = [], []
+    cap = ScaffoldCap(settings.max_per_scaffold)
+    unscored = drawn = 0
+    while len(cap.admitted) < settings.samples and drawn < MOST_DRAWS * settings.samples:
+        batch = sample_trajectories(run.merged, policy, DRAW_BATCH, generator)
+        log_pb = score_backward(run.merged, None, batch).sum(dim=1).cpu().numpy()
+        assert batch.log_pf is not None
+        names = run.merged.smiles(batch.terminals)
+        drawn += len(names)
+        known = np.arange(_scored_draws(run, names))
+        unscored += len(names) - len(known)
+        states = batch.terminals.take(known)
+        weights.append(run.merged.log_reward(states) + (log_pb - batch.log_pf)[known])
+        parts.append(states)
+        here = [names[i] for i in known]
+        smiles += here
+        total = run.scoring.evaluate(here, canonical=True).total
+        for name, score in zip(here, total, strict=True):
+            if score > 0.0:
+                cap.offer(name)
+        run.progress.update(
+            detail=f"{len(cap.admitted):,} molecules from {drawn:,} draws",
+            done=len(cap.admitted) / settings.samples,
+        )
+        if unscored:
+            break
+    states = type(parts[0]).concat(parts)
+    return _Drawn(smiles, states, np.concatenate(weights), unscored, cap)
+
+
+def _scored_draws(run: SampleRun, names: list[str]) -> int:
+    """How many draws, from the first on, have a score once the calls that are left were spent.
+
+    Later draws are left out even if their molecule is known: known ones are not like the others.
+    """
+    left = run.settings.oracle_calls - run.scoring.calls
+    allowed: set[str] = set()
+    for draw, name in enumerate(names):
+        if name not in allowed and not run.scoring.is_known(name):
+            if left == 0:
+                return draw
+            left -= 1
+        allowed.add(name)
+    return len(names)
+
+
+def finish(run: SampleRun) -> None:
+    """Draws, probabilities, files.
+
+    Raises
+    ------
+    UserError
+        No molecule was drawn whose score is above zero.
+    """
+    settings = run.settings
+    run.progress.phase("drawing molecules")
+    drawn = _draw(run)
+    if drawn.unscored:
+        run.warn(
+            f"{drawn.unscored:,} of the last {DRAW_BATCH:,} draws were left out: all "
+            f"{settings.oracle_calls:,} oracle calls were used up; --oracle-calls allows more"
+        )
+    smiles, count, first = count_draws(drawn.smiles)
+    table = run.scoring.evaluate(smiles, canonical=True)
+    admitted = [row for row, name in enumerate(smiles) if name in drawn.cap.admitted]
+    keep = np.array(admitted[: settings.samples], np.int64)
+    beyond = len(drawn.cap.refused)
+    if beyond:
+        run.progress.note(
+            f"{beyond:,} molecules were left out of the library: it has "
+            f"{settings.max_per_scaffold:,} of their scaffold (--max-per-scaffold)"
+        )
+    if len(keep) < settings.samples:
+        beside = f" beside the {beyond:,} left out" if beyond else ""
+        run.warn(
+            f"{len(keep):,} different molecules with a score above zero were found{beside} in "
+            f"{len(drawn.smiles):,} draws, and {settings.samples:,} were asked for"
+        )
+    if not len(keep):
+        raise UserError("no molecule with a score above zero was drawn; look at the scoring file")
+    run.progress.phase("computing probabilities")
+    log_p, error = _probabilities(run, drawn.states.take(first[keep]))
+    chosen = [smiles[i] for i in keep]
+    library = Library.build(
+        chosen,
+        run.scoring.evaluate(chosen, canonical=True),
+        log_reward=run.reward(chosen),
+        objective_names=run.scoring.objective_names,
+        log_probability=log_p,
+        log_probability_se=error,
+        count=count[keep],
+    )
+    run.progress.phase("writing files")
+    log_z, log_z_se, ess = math.nan, math.nan, math.nan
+    if settings.proportional:
+        log_z, log_z_se = log_partition(drawn.log_weights)
+        ess = effective_sample_size(drawn.log_weights)
+        _judge(run, ess, len(drawn.smiles))
+    use = run.watch.usage()
+    facts = RunFacts(
+        command=command_line(),
+        seed=settings.seed,
+        score=settings.score_name,
+        environment=settings.environment,
+        symmetry=settings.symmetry,
+        objective=settings.objective,
+        n_samples=len(drawn.smiles),
+        oracle_calls=run.scoring.calls,
+        use=use,
+        log_partition=log_z,
+        log_partition_se=log_z_se,
+        ess=ess,
+        reward_exponent=settings.reward_exponent,
+        order_temperature=settings.order_temperature,
+        failures=run.scoring.failed,
+        methods=(*ALWAYS_CITED, *methods_of_settings(settings.model_dump())),
+        budget_seconds=settings.budget_seconds,
+        warnings=tuple(run.state.warnings),
+        extra={
+            "draws_in_library": int(count[keep].sum()),
+            "draws_with_score_zero": int(count[table.total == 0.0].sum()),
+            "molecules_left_out_by_scaffold": beyond,
+            "molecules_at_the_reward_floor": len(run.reward.floored),
+            "filtered": run.scoring.filtered,
+            "training_steps": run.trainer.step_number,
+            "trajectories_trained": (
+                run.trainer.step_number * (ON_POLICY + REPLAYED) * run.n_processes
+            ),
+            "processes": run.n_processes,
+            "oracle_calls_retried": run.scoring.retried,
+            "training_seconds_by_part": {
+                part: round(seconds, 3) for part, seconds in run.trainer.seconds_by_part.items()
+            },
+            "trained_log_partition": _learned_log_z(run),
+        },
+    )
+    provenance = record_provenance(
+        "molgen",
+        parameters=settings.configured(),
+        seed=settings.seed,
+        threads=settings.n_threads,
+        device=run.device,
+        use=use,
+    )
+    write_results(settings.output, library, facts, provenance=provenance)
+    shown = {"best_score": float(np.nanmax(library.reward))}
+    if settings.proportional:
+        shown["effective_share"] = ess / len(drawn.smiles)
+    run.progress.update(**shown, detail=f"{len(library):,} molecules", done=1.0)
+
+
+def _learned_log_z(run: SampleRun) -> float | None:
+    log_z = getattr(run.trainer.objective, "log_z", None)
+    return None if log_z is None else float(log_z.detach())
+
+
+def _judge(run: SampleRun, ess: float, draws: int) -> None:
+    """Warn where the draws are far from the distribution asked for."""
+    if ess < 0.1 * draws:
+        run.warn(
+            f"{draws:,} draws are worth {ess:,.0f} from the distribution asked for: the sampler is "
+            "not trained well enough for its probabilities to follow the score; train longer, or "
+            "lower --reward-exponent"
+        )
+
+
+def _probabilities(run: SampleRun, states: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probability of each drawn state's molecule, with its standard error."""
+    merged = run.merged
+    several = merged.multiplicity(states) > 1
+    parts, molecule = [states.take(np.flatnonzero(~several))], [np.flatnonzero(~several)]
+    rows = np.flatnonzero(several)
+    for row, smiles in zip(rows, merged.smiles(states.take(rows)), strict=True):
+        found = merged.states_of_smiles(smiles)
+        parts.append(found)
+        molecule.append(np.full(len(found), row))
+    return molecule_probabilities(
+        merged,
+        run.trainer.averaged.policy,
+        type(states).concat(parts),
+        np.concatenate(molecule),
+        run.rng("probabilities"),
+    )

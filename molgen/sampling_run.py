@@ -1,0 +1,201 @@
+"""What the training and the answer of ``molgen sample`` have in common: the run and its state."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gfncore.checkpoint import Checkpoint, restore_trainer, save_checkpoint
+from gfncore.devices import choose_device
+from gfncore.errors import UserError
+from gfncore.objectives import make_objective
+from gfncore.provenance import Stopwatch
+from gfncore.replay import Replay
+from gfncore.training import Trainer, TrainingSettings
+from molgen.policy import make_policy
+from molgen.problem import make_environment
+from molgen.reward import Reward
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from gfncore.distributed import Processes
+    from gfncore.progress import Progress
+    from molgen.settings import SampleSettings
+
+__all__ = ["ON_POLICY", "REPLAYED", "RunState", "SampleRun"]
+
+ON_POLICY = 64  # trajectories a step
+REPLAYED = 64
+LEARNING_RATE = 2e-3  # of Muon
+LOG_Z_LEARNING_RATE = 0.3
+EPSILON = 0.02  # share of uniform choices in the training draws
+AVERAGE_DECAY = 0.99
+CLIP_NORM = 5.0
+REPLAY_CAPACITY = 20_000
+CALLS_KEPT = 2.0  # calls a molecule of the library that training leaves for the draws
+SEEDS = {"policy": 1, "training": 2, "pilot": 3, "draws": 4, "probabilities": 5}
+
+
+@dataclass
+class RunState:
+    """Where a run stands.
+
+    Attributes
+    ----------
+    blocks : int
+        Blocks of training done.
+    seconds : float
+        Wall-clock time of earlier sessions of the run.
+    accurate : bool
+        The last pilot met the accuracy aimed for.
+    ess_share : float
+        Effective share of the last pilot's draws; NaN before the first.
+    warnings : list of str
+    """
+
+    blocks: int = 0
+    seconds: float = 0.0
+    accurate: bool = False
+    ess_share: float = math.nan
+    warnings: list[str] = field(default_factory=list)
+
+
+class SampleRun:
+    """One run: the settings, the score, the environment, the trainer.
+
+    Parameters
+    ----------
+    settings : SampleSettings
+    progress : Progress
+    pool : ThreadPoolExecutor
+        Of the network's threads.
+    processes : Processes, optional
+        Where torchrun started several.
+
+    Raises
+    ------
+    UserError
+        The score, the fragments, the core or the device will not do.
+    """
+
+    def __init__(
+        self,
+        settings: SampleSettings,
+        progress: Progress,
+        pool: ThreadPoolExecutor,
+        processes: Processes | None = None,
+    ) -> None:
+        if processes is not None and not settings.proportional:
+            raise UserError(
+                "--objective order_preserving works in one process; start it without torchrun"
+            )
+        self.settings, self.progress = settings, progress
+        self.processes = processes
+        self.n_processes = 1 if processes is None else processes.size
+        self.watch = Stopwatch()
+        self.state = RunState()
+        self.device = choose_device(settings.device)
+        self.checkpoint = Path(settings.output) / "checkpoint"
+        self.scoring = settings.open_scoring(workers=settings.n_threads, warn=self.warn)
+        self.reward = Reward(self.scoring, settings.reward_exponent)
+        self.environment = make_environment(settings, self.reward, settings.symmetry)
+        self.reward.environment = self.environment
+        # an attribute of this one environment: see `gfncore.environment.ManyObjectives`
+        self.environment.objectives = self.reward.objectives
+        self.merged = self.environment.with_symmetry("merged")
+        self.pool = pool
+        self.trainer = self._new_trainer()
+        if self.scoring.n_objectives > 1 and settings.proportional:
+            self.warn(
+                f"{self.scoring.n_objectives} objectives, but --objective {settings.objective} "
+                "reads their mean alone; order_preserving looks for the Pareto front"
+            )
+
+    def _new_trainer(self) -> Trainer:
+        settings = TrainingSettings(
+            steps=10**9,  # the run decides when it is enough
+            on_policy=ON_POLICY,
+            replay=REPLAYED,
+            epsilon=EPSILON,
+            optimiser="muon",
+            learning_rate=LEARNING_RATE,
+            log_z_learning_rate=LOG_Z_LEARNING_RATE,
+            clip_norm=CLIP_NORM,
+            average_decay=AVERAGE_DECAY,
+        )
+        seed = int(self.rng("policy").integers(2**31))
+        policy = make_policy(self.environment, seed=seed, device=self.device)
+        objective = make_objective(
+            self.settings.objective,
+            loss_shape="pseudo_huber",
+            order_temperature=self.settings.order_temperature or 1.0,
+        )
+        trainer = Trainer(
+            self.environment,
+            policy,
+            objective,
+            settings,
+            self.rng("training"),
+            replay=Replay(self.environment, REPLAY_CAPACITY),
+            processes=self.processes,
+        )
+        if self.settings.n_threads > 1:
+            policy.pool = trainer.averaged.policy.pool = self.pool
+        return trainer
+
+    @property
+    def calls_a_step(self) -> int:
+        """Molecules that a step of training may ask to be scored."""
+        return ON_POLICY * self.n_processes
+
+    @property
+    def calls_left(self) -> int:
+        """Scores that training may still ask for: some are left for the draws of the library."""
+        settings = self.settings
+        kept = min(math.ceil(CALLS_KEPT * settings.samples), settings.oracle_calls // 2)
+        return settings.oracle_calls - kept - self.scoring.calls
+
+    def warn(self, message: str) -> None:
+        """Tell the user now, and in the summary."""
+        self.state.warnings.append(message)
+        self.progress.warn(message)
+
+    def rng(self, purpose: str, *more: int) -> np.random.Generator:
+        """A generator of its own for each purpose."""
+        return np.random.default_rng([self.settings.seed, SEEDS[purpose], *more])
+
+    def seconds(self) -> float:
+        """Wall-clock time of the run, earlier sessions included."""
+        return self.watch.elapsed() + self.state.seconds
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        arrays, scored = self.scoring.cache_state()
+        extra = {
+            "blocks": self.state.blocks,
+            "seconds": self.seconds(),
+            "accurate": self.state.accurate,
+            "ess_share": self.state.ess_share,
+            "warnings": self.state.warnings,
+            "floored": sorted(self.reward.floored),
+            "scoring": scored,
+        }
+        save_checkpoint(self.checkpoint, self.trainer, extra, arrays)
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Go on from a checkpoint."""
+        extra = saved.extra
+        self.scoring.restore(saved.arrays, extra["scoring"])
+        restore_trainer(saved, self.trainer)
+        state = self.state
+        state.blocks, state.seconds = extra["blocks"], extra["seconds"]
+        self.progress.spent_before = state.seconds
+        state.accurate, state.ess_share = extra["accurate"], extra["ess_share"]
+        state.warnings = list(dict.fromkeys([*extra["warnings"], *state.warnings]))
+        self.reward.floored = set(extra["floored"])
+        self.reward.best = float(self.scoring.best(1)[1].max(initial=0.0))
