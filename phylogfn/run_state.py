@@ -86,6 +86,11 @@ class RunState:
     length_rates: LengthRates | None = None
     checksum: str = ""
 
+    @property
+    def steps(self) -> int:
+        """Steps of training done."""
+        return self.trainer.step_number if self.trainer is not None else 0
+
     def save(self, directory: Path, seconds: float) -> None:
         """Write a checkpoint; ``seconds`` is the wall-clock time of this session so far."""
         arrays = {f"table/{k}": v for k, v in self.table.state().items()}

@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,26 +24,13 @@ from gfncore.evaluation.object_probability import log_object_probabilities
 from gfncore.metrics import MetricsWriter
 from gfncore.output import clear_output, write_atomic
 from gfncore.policies import ValueSpec
-from gfncore.provenance import command_line, record_provenance
-from phylogfn.alignment import compress
 from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.backward_learning import make_backward_policy
-from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_model
 from phylogfn.cli.config import resolve_settings, settings_toml
 from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
-from phylogfn.estimate import (
-    BATCH,
-    PATHS,
-    Drawn,
-    Estimate,
-    LengthSamples,
-    draw,
-    estimate,
-    sample_lengths,
-    sample_topologies,
-)
+from phylogfn.estimate import PATHS, Estimate, sample_lengths
 from phylogfn.evidence import CollapsedReward
 from phylogfn.forest_features import ForestFeatures
 from phylogfn.join_rates import JoinRates
@@ -56,23 +42,26 @@ from phylogfn.learning import (
     make_policy,
     make_trainer,
 )
-from phylogfn.length_answer import lengths_posterior
-from phylogfn.length_estimate import DrawnTrees, divergence, draw_trees, estimate_trees
+from phylogfn.length_estimate import divergence
 from phylogfn.length_learning import LengthsCurriculum, posterior_lengths
-from phylogfn.likelihood import TreeLikelihood
 from phylogfn.model_fit import fit_model
-from phylogfn.models import parse_model
-from phylogfn.posterior import Posterior
 from phylogfn.random_trees import RandomTrees
-from phylogfn.run import AlignmentRun
 from phylogfn.run_state import RunState, read_state
+from phylogfn.sampling_answer import finish
+from phylogfn.sampling_run import (
+    SampleRun,
+    draw_from_sampler,
+    estimate_evidence,
+    of_the_known,
+    random_trees_of,
+)
 from phylogfn.search import BLOCK, LADDER, Block, Walkers
 from phylogfn.settings import SampleSettings, parse_length_bins
 from phylogfn.starting_trees import overdispersed_starts
 from phylogfn.taxon_order import taxon_order
 from phylogfn.topologies import TopologyTable, taxon_codes
 from phylogfn.tree import Tree
-from phylogfn.writers import OUTPUT_NAMES, RunFacts, write_results
+from phylogfn.writers import OUTPUT_NAMES
 
 if TYPE_CHECKING:
     from gfncore.progress import Progress
@@ -84,7 +73,6 @@ WALK_MOST = 160  # blocks of the first walk
 WALK_SHARE = 0.35  # of the budget, the most that the first walk takes
 SETTLED = 0.002  # share of the table's mass that two batches may add when the walk has settled
 CYCLE_BLOCKS = 6  # blocks walked beside each cycle of training
-CYCLE_STEPS = 60
 FEWEST_STEPS = 10  # of a cycle, even if the time is up
 RATES_AT_CYCLES = (0, 2, 5, 10)  # before which the attachment rates are counted
 OWN_DRAWS_EVERY = 6  # steps from one with own draws to the next, once there are any
@@ -93,79 +81,11 @@ TRAIN_SHARE = 0.82  # of the budget, after which training ends
 # the noise of its histories is then averaged out. Insertion gained nothing by it
 SETTLE_FROM = 0.45
 LAST_RATE = 0.02
-PILOT = 2000  # draws that judge a cycle
 FEWEST_CYCLES = 3
-ACCURATE = (
-    0.008  # standard error of log evidence, nats, with the most draws, at which training ends
-)
-ACCURATE_SHARE = 0.5  # effective share of the draws at which training ends
 FIRST_GUESS = 1.0  # nats by which the evidence is thought larger than the table's, before training
-MISSED = 0.1  # KL from what is known to the sampler, nats, at which training ends
 RANKED = 0.98  # correlation of log q with log R over random trees, at which training may end
-TEMPERATURES = (1.0, 1.15, 1.3, 1.5)  # of the trained sampler, tried in this order
-SHARP_ENOUGH = 0.5  # effective share at which no further one is tried
-FEWEST_DRAWS, MOST_DRAWS = 2000, 20000
-DRAWS_SHARE = 0.25  # of a budget that is used up, which further draws may take
-FEWEST_TOPOLOGIES, MOST_TOPOLOGIES = 1000, 8000  # that correct the closed form
-LISTED = 20000  # topologies in the table of results, at most
 CHECKPOINT_SECONDS = 30.0
-# the same for trees drawn with their lengths, whose weights vary more and cost more
-LENGTHS_CYCLE_STEPS = 120
-LENGTHS_PILOT = 500
-LENGTHS_MOST_DRAWS = 8000
-LENGTHS_ACCURATE = 0.03
-LENGTHS_ACCURATE_SHARE = 0.3
-LENGTHS_MISSED = 1.0
-LENGTHS_JUDGED = 200  # trees of the teacher on which the divergence is measured
-SEEDS = {
-    "starts": 1,
-    "walk": 2,
-    "policy": 3,
-    "training": 4,
-    "pilot": 5,
-    "draws": 6,
-    "files": 7,
-    "temperature": 8,
-    "features": 9,
-    "lengths": 10,
-    "random trees": 11,
-}
-
-
-class _Run(AlignmentRun):
-    """One run: the settings, the data, and what was found."""
-
-    SEEDS = SEEDS
-    settings: SampleSettings
-
-    def __init__(self, settings: SampleSettings, progress: Progress):
-        if settings.backward_policy == "learned" and settings.environment != "merging":
-            raise UserError(
-                "--backward-policy learned: only with --environment merging; by insertion a "
-                "topology has one history, and there is nothing to choose on the way back"
-            )
-        if settings.branch_lengths != "collapsed" and settings.environment != "merging":
-            raise UserError(
-                f"--branch-lengths {settings.branch_lengths}: only with --environment merging; by "
-                "insertion the length of a branch changes whenever a taxon comes to stand on it"
-            )
-        standard = type(settings).model_fields["length_bins"].default
-        if settings.branch_lengths != "bins" and settings.length_bins != standard:
-            raise UserError("--length-bins: only with --branch-lengths bins")
-        if settings.random_trees and settings.branch_lengths != "collapsed":
-            raise UserError("--random-trees: only with branch lengths integrated out")
-        super().__init__(settings, progress)
-        self.with_lengths = settings.branch_lengths != "collapsed"
-        self.spec = parse_model(settings.model, self.alignment.alphabet.name)
-        self.patterns = compress(self.alignment)
-        self.spec = self.spec.resolve(self.patterns)
-        for note in self.alignment.notes:
-            self.warn(note)
-
-    def reward(self, theta: np.ndarray) -> CollapsedReward:
-        """The collapsed reward at some values of the free parameters."""
-        likelihood = TreeLikelihood(self.patterns, self.spec.build(theta))
-        return CollapsedReward(likelihood, self.settings.branch_rate, self.settings.n_threads)
+LENGTHS_JUDGED = 200  # trees of the teacher, with their lengths, that the divergence is measured on
 
 
 def run_sample(settings: SampleSettings, progress: Progress) -> None:
@@ -177,7 +97,7 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
         The alignment, the model or the device will not do.
     """
     torch.set_num_threads(1)  # the second core walks; intra-op threads would make sums depend on it
-    run = _Run(settings, progress)
+    run = SampleRun(settings, progress)
     if not settings.resume:
         clear_output(settings.output, OUTPUT_NAMES)
         write_atomic(settings.output / "run.toml", settings_toml(settings))
@@ -187,9 +107,9 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
     _walk(run, state)
     environment = _environment(run, state)
     curves = settings.output / "train.jsonl"
-    with MetricsWriter(curves, _steps(state), settings.tensorboard_directory) as metrics:
+    with MetricsWriter(curves, state.steps, settings.tensorboard_directory) as metrics:
         _train(run, state, environment, metrics)
-    _finish(run, state, environment)
+    finish(run, state, environment)
 
 
 def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnvironment, RunState]:
@@ -200,7 +120,7 @@ def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnv
     UserError
         There is no run that got as far as training, or its sampler draws trees with lengths.
     """
-    run = _Run(resolve_settings({"output": output, "resume": True}), progress)
+    run = SampleRun(resolve_settings({"output": output, "resume": True}), progress)
     state = _resumed(run)
     if state is None or state.trainer is None:
         raise UserError(f"{output}: no trained sampler here; run phylogfn sample --resume first")
@@ -209,11 +129,7 @@ def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnv
     return state.walkers.reward, _environment(run, state), state
 
 
-def _steps(state: RunState) -> int:
-    return state.trainer.step_number if state.trainer is not None else 0
-
-
-def _resumed(run: _Run) -> RunState | None:
+def _resumed(run: SampleRun) -> RunState | None:
     saved = read_state(run.checkpoint)
     if saved is None:
         run.progress.note("interrupted before its first checkpoint: starting again")
@@ -228,7 +144,7 @@ def _resumed(run: _Run) -> RunState | None:
     return state
 
 
-def _started(run: _Run) -> RunState:
+def _started(run: SampleRun) -> RunState:
     """Starting trees, and the free parameters at their maximum on the best of them."""
     run.progress.phase("building starting trees")
     rng = run.rng("starts")
@@ -252,7 +168,7 @@ def _burn_in(n_taxa: int) -> int:
     return max(2, math.ceil(20 * n_taxa / BLOCK))
 
 
-def _walk(run: _Run, state: RunState) -> None:
+def _walk(run: SampleRun, state: RunState) -> None:
     """The first walk: until it finds little that is new."""
     run.progress.phase("walking over topologies")
     table, walkers = state.table, state.walkers
@@ -291,7 +207,7 @@ def _walk(run: _Run, state: RunState) -> None:
         state.order = taxon_order(table.parents, relative, taxon_codes(run.alignment.n_taxa))
 
 
-def _environment(run: _Run, state: RunState) -> TreeEnvironment:
+def _environment(run: SampleRun, state: RunState) -> TreeEnvironment:
     if state.trainer is not None:  # its own: the rates there must not have a twin
         environment = state.trainer.environment
         assert isinstance(environment, InsertionEnvironment | MergingEnvironment)
@@ -328,7 +244,7 @@ def _environment(run: _Run, state: RunState) -> TreeEnvironment:
     return insertion
 
 
-def _features(run: _Run, state: RunState) -> ForestFeatures:
+def _features(run: SampleRun, state: RunState) -> ForestFeatures:
     """What the policy reads of rooted trees: set once, and kept in the checkpoint."""
     model = state.walkers.reward.likelihood.model_arrays
     table = state.table
@@ -346,7 +262,7 @@ def _features(run: _Run, state: RunState) -> ForestFeatures:
     return features
 
 
-def _new_trainer(run: _Run, state: RunState, environment: TreeEnvironment):
+def _new_trainer(run: SampleRun, state: RunState, environment: TreeEnvironment):
     seed = int(run.rng("policy").integers(2**31))
     lengths = None
     if run.with_lengths:
@@ -365,7 +281,7 @@ def _new_trainer(run: _Run, state: RunState, environment: TreeEnvironment):
 
 
 def _train(
-    run: _Run, state: RunState, environment: TreeEnvironment, metrics: MetricsWriter
+    run: SampleRun, state: RunState, environment: TreeEnvironment, metrics: MetricsWriter
 ) -> None:
     """Cycles of training beside further walks, until the answer is accurate or the time is up."""
     run.progress.phase("training the sampler")
@@ -374,7 +290,7 @@ def _train(
         state.trainer = _new_trainer(run, state, environment)
         state.log_correction = 0.0 if run.with_lengths else _correction(run, state)
         state.save(run.checkpoint, run.watch.elapsed())
-    random_trees = _random_trees(run, state, environment)
+    random_trees = random_trees_of(run, state, environment)
     curriculum = _curriculum(run, state, environment, random_trees)
     falls = random_trees is not None or isinstance(environment, MergingEnvironment)
     saved = time.monotonic()
@@ -404,18 +320,18 @@ def _train(
                 saved = time.monotonic()
 
 
-def _out_of_time(run: _Run, state: RunState) -> bool:
+def _out_of_time(run: SampleRun, state: RunState) -> bool:
     """Whether training has had its share of the budget."""
     return run.seconds(state) > TRAIN_SHARE * run.settings.budget_seconds
 
 
 def _teach(
-    run: _Run, state: RunState, curriculum: Curriculum, falls: bool, metrics: MetricsWriter
+    run: SampleRun, state: RunState, curriculum: Curriculum, falls: bool, metrics: MetricsWriter
 ) -> None:
     """The steps of a cycle; `falls` says whether learning rates fall towards the end."""
     trainer, settings = state.trainer, run.settings
     assert trainer is not None
-    for step in range(LENGTHS_CYCLE_STEPS if run.with_lengths else CYCLE_STEPS):
+    for step in range(run.aims.cycle_steps):
         if falls:
             factor = _rate_factor(run.seconds(state), settings)
             if factor < 1.0 and trainer.rate_factor == 1.0:
@@ -432,7 +348,7 @@ def _teach(
 
 
 def _judge(
-    run: _Run,
+    run: SampleRun,
     state: RunState,
     environment: TreeEnvironment,
     walked: list[Block],
@@ -443,9 +359,8 @@ def _judge(
     table, walkers, trainer = state.table, state.walkers, state.trainer
     assert trainer is not None
     n_known = len(table)
-    pilots = LENGTHS_PILOT if run.with_lengths else PILOT
-    drawn = _draw(state, environment, pilots, run.rng("pilot", state.cycles))
-    found = _estimate(state, drawn, n_known)
+    drawn = draw_from_sampler(state, environment, run.aims.pilot, run.rng("pilot", state.cycles))
+    found = estimate_evidence(state, drawn, n_known)
     walkers.absorb(walked, table, True)
     state.cycles += 1
     state.known_share = found.known_share
@@ -465,7 +380,7 @@ def _judge(
             "log_evidence_se": found.standard_error,
             "ess": found.ess,
             "pareto_k": found.pareto_k,
-            **_of_the_known(run, state, found),
+            **of_the_known(run, state, found),
             **({} if correlation is None else {"random_trees_correlation": correlation}),
             "topologies": len(table),
         }
@@ -474,33 +389,13 @@ def _judge(
         log_evidence=found.log_z + state.log_correction,
         se=found.standard_error,
         ess=found.ess,
-        detail=f"cycle {state.cycles}, {found.ess / pilots:.0%} of draws effective, "
+        detail=f"cycle {state.cycles}, {found.ess / run.aims.pilot:.0%} of draws effective, "
         f"{len(table)} topologies",
     )
 
 
-def _draw(
-    state: RunState, environment: TreeEnvironment, n: int, generator: np.random.Generator
-) -> Drawn:
-    """Draws of the trained sampler, as it is averaged."""
-    trainer = state.trainer
-    assert trainer is not None
-    policy, reward = trainer.averaged.policy, state.walkers.reward
-    backward = trainer.backward_policy
-    if isinstance(environment, MergingLengthsEnvironment):
-        return draw_trees(environment, policy, reward, state.table, n, generator, backward)
-    return draw(environment, policy, reward, state.table, n, generator, backward)
-
-
-def _estimate(state: RunState, drawn: Drawn, n_known: int) -> Estimate:
-    """The evidence that draws give; known topologies are the first of the table."""
-    if isinstance(drawn, DrawnTrees):
-        return estimate_trees(drawn, n_known)
-    return estimate(drawn, state.table, n_known, state.walkers.reward.log_topology_prior)
-
-
 def _curriculum(
-    run: _Run,
+    run: SampleRun,
     state: RunState,
     environment: TreeEnvironment,
     random_trees: RandomTrees | None,
@@ -509,14 +404,6 @@ def _curriculum(
         seed = int(run.rng("lengths").integers(2**31))
         return LengthsCurriculum(environment, state.table, state.walkers.reward, seed)
     return make_curriculum(environment, state.table, random_trees)
-
-
-def _random_trees(run: _Run, state: RunState, environment: TreeEnvironment) -> RandomTrees | None:
-    """Random trees, where the sampler is to learn from them."""
-    if not run.settings.random_trees:
-        return None
-    seed = int(run.rng("random trees").integers(2**31))
-    return RandomTrees(environment, state.walkers.reward, seed)
 
 
 def _rate_factor(seconds: float, settings: SampleSettings) -> float:
@@ -535,23 +422,19 @@ def _unknown_log_z(state: RunState) -> float | None:
     return None if state.known_share > 0.9 else state.log_z
 
 
-def _is_accurate(run: _Run, found: Estimate, state: RunState) -> bool:
-    pilots, most, error, share, missed = (
-        (
-            LENGTHS_PILOT,
-            LENGTHS_MOST_DRAWS,
-            LENGTHS_ACCURATE,
-            LENGTHS_ACCURATE_SHARE,
-            LENGTHS_MISSED,
-        )
-        if run.with_lengths
-        else (PILOT, MOST_DRAWS, ACCURATE, ACCURATE_SHARE, MISSED)
+def _is_accurate(run: SampleRun, found: Estimate, state: RunState) -> bool:
+    aims = run.aims
+    projected = found.standard_error * math.sqrt(aims.pilot / aims.most_draws)
+    return (
+        projected < aims.standard_error
+        and found.ess > aims.effective_share * aims.pilot
+        and state.missed < aims.missed
     )
-    projected = found.standard_error * math.sqrt(pilots / most)
-    return projected < error and found.ess > share * pilots and state.missed < missed
 
 
-def _missed(run: _Run, state: RunState, environment: TreeEnvironment, found: Estimate) -> float:
+def _missed(
+    run: SampleRun, state: RunState, environment: TreeEnvironment, found: Estimate
+) -> float:
     """KL from the known topologies to the sampler, nats: draws alone cannot show a lost mode.
 
     Where trees have lengths, from the posterior on these topologies, with the evidence as found.
@@ -585,235 +468,10 @@ def _missed(run: _Run, state: RunState, environment: TreeEnvironment, found: Est
     return float(share @ (np.log(mass[rows]) - log_q))
 
 
-def _correction(run: _Run, state: RunState) -> float:
+def _correction(run: SampleRun, state: RunState) -> float:
     """A first estimate of the correction of the closed form, from the known topologies."""
     table = state.table
     rng = run.rng("pilot")
     mass = np.exp(table.log_evidence - table.log_evidence.max())
     rows = rng.choice(len(table), 64, p=mass / mass.sum())
     return sample_lengths(rows, table, state.walkers.reward, 1, rng).log_correction
-
-
-def _finish(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
-    """Draws, evidence, files."""
-    run.progress.phase("drawing from the sampler")
-    settings, table, reward = run.settings, state.table, state.walkers.reward
-    prior = reward.log_topology_prior
-    rng = run.rng("draws")
-    _soften(run, state, environment)
-    n_known = len(table)
-    began = time.monotonic()
-    drawn = _draw(state, environment, FEWEST_DRAWS, rng)
-    speed = FEWEST_DRAWS / (time.monotonic() - began)
-    found = _estimate(state, drawn, n_known)
-    # more draws where they are needed; their number is set by the first ones
-    error, most = (
-        (LENGTHS_ACCURATE, LENGTHS_MOST_DRAWS) if run.with_lengths else (ACCURATE, MOST_DRAWS)
-    )
-    wanted = math.ceil(FEWEST_DRAWS * (found.standard_error / error) ** 2 / BATCH) * BATCH
-    more = min(wanted, most) - FEWEST_DRAWS
-    if not state.accurate:  # the clock has had its say already
-        left = settings.budget_seconds - run.seconds(state)
-        fitting = speed * max(left, DRAWS_SHARE * settings.budget_seconds)
-        if more > fitting:
-            run.warn(
-                f"the budget of {settings.budget} allowed {FEWEST_DRAWS + int(fitting):,} draws of "
-                f"the {FEWEST_DRAWS + more:,} that the error calls for"
-            )
-            more = int(fitting)
-    if more > 0:
-        run.progress.update(detail=f"{more + FEWEST_DRAWS} draws")
-        extra = _draw(state, environment, more, rng)
-        drawn = type(drawn).concat([drawn, extra])
-        found = _estimate(state, drawn, n_known)
-    if isinstance(drawn, DrawnTrees):
-        _write(run, state, _posterior_with_lengths(run, state, drawn, found))
-        return
-    run.progress.phase("drawing branch lengths")
-    n_topologies = max(FEWEST_TOPOLOGIES, settings.samples)
-    rows = sample_topologies(drawn, found, table, n_known, prior, n_topologies, rng)
-    lengths = sample_lengths(rows, table, reward, settings.samples, rng)
-    wanted = math.ceil(n_topologies * (lengths.standard_error / ACCURATE) ** 2)
-    if wanted > n_topologies:
-        n_topologies = min(wanted, max(MOST_TOPOLOGIES, n_topologies))
-        rows = sample_topologies(drawn, found, table, n_known, prior, n_topologies, rng)
-        lengths = sample_lengths(rows, table, reward, settings.samples, rng)
-    posterior = _posterior(run, state, drawn, found, lengths)
-    random_trees = _random_trees(run, state, environment)
-    if random_trees is not None:
-        assert state.trainer is not None
-        ranked = random_trees.judge(state.trainer.averaged.policy, _steps(state))
-        posterior.extra["random_trees_correlation"] = ranked
-    _write(run, state, posterior)
-
-
-def _write(run: _Run, state: RunState, posterior: Posterior) -> None:
-    """All files."""
-    settings, reward = run.settings, state.walkers.reward
-    run.progress.phase("writing files")
-    use = run.watch.usage()
-    facts = RunFacts(
-        command=command_line(),
-        seed=settings.seed,
-        alignment=settings.alignment,
-        n_sites=run.alignment.n_sites,
-        n_patterns=run.patterns.n_patterns,
-        model=_model_text(run, state),
-        branch_prior=settings.branch_prior,
-        likelihood_evaluations=reward.evaluations,
-        use=use,
-        methods=(
-            *ALWAYS_CITED,
-            *methods_of_environment(settings.environment, settings.branch_lengths),
-            *methods_of_model(settings.model),
-        ),
-        budget_seconds=settings.budget_seconds,
-    )
-    provenance = record_provenance(
-        "phylogfn",
-        parameters=settings.configured(),
-        seed=settings.seed,
-        threads=settings.n_threads,
-        device=run.device,
-        inputs=(settings.alignment,),
-        use=use,
-    )
-    write_results(settings.output, posterior, facts, rng=run.rng("files"), provenance=provenance)
-    run.progress.update(
-        done=1.0,
-        log_evidence=posterior.log_evidence,
-        se=posterior.log_evidence_se,
-        ess=posterior.ess,
-        detail=f"{posterior.n_topologies} topologies listed",
-    )
-
-
-def _soften(run: _Run, state: RunState, environment: TreeEnvironment) -> None:
-    """Set the temperature of the sampler that gives most effective draws, by draws of its own."""
-    assert state.trainer is not None
-    policy = state.trainer.averaged.policy
-    table = state.table
-    pilots = LENGTHS_PILOT if run.with_lengths else PILOT
-    best = 0.0
-    chosen = 1.0
-    for i, temperature in enumerate(TEMPERATURES):
-        if i and not state.accurate and run.seconds(state) > run.settings.budget_seconds:
-            run.warn(
-                f"the budget of {run.settings.budget} ended before softer samplers than that of "
-                f"temperature {TEMPERATURES[i - 1]:g} were tried"
-            )
-            break
-        policy.temperature = temperature
-        n_known = len(table)
-        rng = run.rng("temperature", i)
-        drawn = _draw(state, environment, pilots, rng)
-        found = _estimate(state, drawn, n_known)
-        if found.ess > best:
-            best, chosen = found.ess, temperature
-        if found.ess > SHARP_ENOUGH * pilots:
-            break
-    policy.temperature = chosen
-
-
-def _model_text(run: _Run, state: RunState) -> str:
-    values = run.spec.describe(state.theta)
-    if not values:
-        return run.spec.name
-    return run.spec.name + " (" + ", ".join(f"{k}={v:.5g}" for k, v in values.items()) + ")"
-
-
-def _posterior(
-    run: _Run, state: RunState, drawn: Drawn, found: Estimate, lengths: LengthSamples
-) -> Posterior:
-    """The answer with what the user should know of it."""
-    table, walkers = state.table, state.walkers
-    prior = walkers.reward.log_topology_prior
-    log_mass = table.log_evidence + prior
-    # topologies that the draws found may weigh more together than their number suggested
-    log_total = max(found.log_z, float(logsumexp(log_mass)))
-    best = np.argsort(-log_mass, kind="stable")[:LISTED]
-    probabilities = np.exp(log_mass[best] - log_total)
-    listed = probabilities > 1e-12
-    best, probabilities = best[listed], probabilities[listed]
-    _warn_of_parameters(run)
-    return Posterior(
-        names=run.alignment.names,
-        draw_parents=table.parents[lengths.rows].astype(np.int32),
-        draw_lengths=lengths.lengths,
-        draw_log_likelihoods=lengths.log_likelihoods,
-        draw_log_priors=walkers.reward.log_priors(lengths.lengths),
-        topology_parents=table.parents[best].astype(np.int32),
-        topology_probabilities=probabilities,
-        topology_log_evidences=log_mass[best] + lengths.log_correction,
-        log_evidence=found.log_z + lengths.log_correction,
-        log_evidence_se=math.hypot(found.standard_error, lengths.standard_error),
-        ess=found.ess,
-        n_proposals=len(drawn.rows),
-        pareto_k=found.pareto_k,
-        warnings=tuple(run.warnings),
-        extra={
-            **_extra(run, state, drawn, found),
-            "log_evidence_closed_form": found.log_z,
-            "closed_form_se": found.standard_error,
-            "branch_length_correction": lengths.log_correction,
-            "branch_length_correction_se": lengths.standard_error,
-            "branch_length_draws_effective_share": lengths.ess_share,
-            "listed_probability": float(probabilities.sum()),
-        },
-    )
-
-
-def _posterior_with_lengths(
-    run: _Run, state: RunState, drawn: DrawnTrees, found: Estimate
-) -> Posterior:
-    """The answer where trees were drawn with their lengths."""
-    _warn_of_parameters(run)
-    posterior = lengths_posterior(
-        run.alignment.names,
-        drawn,
-        found,
-        state.walkers.reward,
-        state.table,
-        run.settings.samples,
-        LISTED,
-        run.rng("draws", 1),
-    )
-    return replace(posterior, warnings=tuple(run.warnings), extra=_extra(run, state, drawn, found))
-
-
-def _warn_of_parameters(run: _Run) -> None:
-    if run.spec.n_free:
-        run.warn(
-            f"the parameters of {run.spec.name} were set to their maximum on the best starting "
-            "tree and held there: the evidence is conditional on them"
-        )
-
-
-def _of_the_known(run: _Run, state: RunState, found: Estimate) -> dict[str, float]:
-    """How the known topologies stand to the answer: summed, or a yardstick alone."""
-    if run.with_lengths:
-        return {
-            "share_of_known_topologies": found.known_share,
-            "kl_posterior_to_sampler": state.missed,
-        }
-    return {"known_share": found.known_share, "kl_known_to_sampler": state.missed}
-
-
-def _extra(run: _Run, state: RunState, drawn: Drawn, found: Estimate) -> dict[str, Any]:
-    """What all ways to an answer say of the run in the summary."""
-    trainer = state.trainer
-    assert trainer is not None
-    return {
-        "environment": run.settings.environment,
-        "branch_lengths": run.settings.branch_lengths,
-        "effective_share_of_draws": found.ess / len(drawn.rows),
-        **_of_the_known(run, state, found),
-        "sampler_temperature": trainer.averaged.policy.temperature,
-        "walk_steps": state.walkers.steps,
-        "topologies_evaluated": len(state.table),
-        "training_steps": _steps(state),
-        "training_cycles": state.cycles,
-        "training_seconds_by_part": {
-            part: round(seconds, 3) for part, seconds in trainer.seconds_by_part.items()
-        },
-    }

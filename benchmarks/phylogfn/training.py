@@ -10,7 +10,7 @@ output directory of such a run as it is. The sampler is then trained on from the
 in memory, on all threads and with nothing beside it, for some seconds. Unlike in a run, every step
 has draws of the policy's own. A step then is `TRAJECTORIES_A_STEP` trajectories drawn and as many
 to known topologies, both by trajectory balance, and up to `STATES_A_STEP` distinct prefixes of
-the trie by cross-entropy. As in a run, the trie is built anew every `CYCLE_STEPS` steps, which
+the trie by cross-entropy. As in a run, the trie is built anew every `cycle_steps` steps, which
 counts as "other". The output directory is only read.
 """
 
@@ -41,7 +41,8 @@ from gfncore.trajectories import StateTargets
 from phylogfn.evidence import CollapsedReward
 from phylogfn.learning import TRAJECTORIES_A_STEP, Curriculum, TreeEnvironment, make_curriculum
 from phylogfn.run_state import RunState
-from phylogfn.sampling import CYCLE_STEPS, open_run
+from phylogfn.sampling import open_run
+from phylogfn.sampling_run import COLLAPSED
 
 __all__ = ["PARTS", "Round", "main", "measure"]
 
@@ -166,7 +167,7 @@ def _round(
     steps = 0
     began = time.perf_counter()
     while not steps or time.perf_counter() - began < seconds:
-        if steps and steps % CYCLE_STEPS == 0:
+        if steps and steps % COLLAPSED.cycle_steps == 0:
             curriculum.refresh(log_z)
         curriculum.teach(trainer, own_draws=True)
         steps += 1

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.phylogfn.training import PARTS, main, measure
 from gfncore.progress import Progress
-from phylogfn import sampling
+from phylogfn import sampling, sampling_run
 from phylogfn.learning import TRAJECTORIES_A_STEP
 from phylogfn.settings import SampleSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = {"WALK_MOST": 10, "CYCLE_STEPS": 5, "CYCLE_BLOCKS": 1, "FEWEST_CYCLES": 1, "PILOT": 200}
+SMALL = {"WALK_MOST": 10, "CYCLE_BLOCKS": 1, "FEWEST_CYCLES": 1}
+AIMS = replace(sampling_run.COLLAPSED, cycle_steps=5, pilot=200)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch, Progress("phylogfn", quiet=True) as progress:
         for name, value in SMALL.items():
             patch.setattr(sampling, name, value)
+        patch.setattr(sampling_run, "COLLAPSED", AIMS)
         settings = SampleSettings(
             alignment=str(folder / "six.fasta"),
             output=folder / "out",

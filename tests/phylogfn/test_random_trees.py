@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gfncore.evaluation.object_probability import log_object_probabilities
-from phylogfn import learning, random_trees, sampling
+from phylogfn import learning, random_trees, sampling, sampling_run
 from phylogfn.alignment import compress, read_alignment
 from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.environments.merging import MergingEnvironment
@@ -23,8 +23,8 @@ from phylogfn.random_trees import RandomTrees
 from phylogfn.settings import SampleSettings
 from phylogfn.topologies import TopologyTable
 
-SMALL = {"WALK_MOST": 10, "CYCLE_STEPS": 20, "CYCLE_BLOCKS": 1, "FEWEST_CYCLES": 2, "PILOT": 100}
-ENOUGH = {"ACCURATE": 9.0, "ACCURATE_SHARE": 0.0, "MISSED": 9.0}
+SMALL = {"WALK_MOST": 10, "CYCLE_BLOCKS": 1, "FEWEST_CYCLES": 2, "RANKED": 0.8}
+ENOUGH = sampling_run.Aims(20, 100, 20_000, standard_error=9.0, effective_share=0.0, missed=9.0)
 
 
 @pytest.fixture
@@ -127,9 +127,9 @@ def test_correlation_is_that_of_the_judged_batch(problem):
 def test_a_run_says_how_well_it_ranks_them(alignment, tmp_path, monkeypatch, environment):
     from gfncore.progress import Progress
 
-    for name, value in (SMALL | ENOUGH).items():
+    for name, value in SMALL.items():
         monkeypatch.setattr(sampling, name, value)
-    monkeypatch.setattr(sampling, "RANKED", 0.8)
+    monkeypatch.setattr(sampling_run, "COLLAPSED", ENOUGH)
     monkeypatch.setattr(random_trees, "BATCH", 48)
     monkeypatch.setattr(learning, "RANDOM_FROM_STEP", 10)
     output = tmp_path / "out"

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,18 +29,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SMALL = {
     "WALK_MOST": 20,
-    "CYCLE_STEPS": 20,
     "CYCLE_BLOCKS": 2,
     "OWN_DRAWS_EVERY": 4,
-    "PILOT": 200,
-    "LENGTHS_CYCLE_STEPS": 20,
-    "LENGTHS_PILOT": 200,
     "LENGTHS_JUDGED": 30,
-    "LENGTHS_MOST_DRAWS": 1000,
-    "FEWEST_DRAWS": 500,
-    "MOST_DRAWS": 1000,
     "CHECKPOINT_SECONDS": 0.0,
 }
+FEWEST_DRAWS = 500
+SHORT = {
+    "cycle_steps": 20,
+    "pilot": 200,
+    "most_draws": 1000,
+}  # of the aims, with and without lengths
 GOOD = ">a\nACGT\n>b\nACGA\n>c\nACGG\n>d\nACGA\n"
 # what says how long something took, or when
 TIMED = {"summary.json", "provenance.json", "report.html", "train.jsonl", "checkpoint"}
@@ -64,7 +64,7 @@ class Interrupted(Progress):
 
 def run_small(alignment, output, progress=None, **settings):
     """One run with small constants; the number of updates of its progress."""
-    from phylogfn import sampling
+    from phylogfn import sampling, sampling_answer, sampling_run
 
     class Counting(Progress):
         updates = 0
@@ -78,6 +78,9 @@ def run_small(alignment, output, progress=None, **settings):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SMALL.items():
             patch.setattr(sampling, name, value)
+        patch.setattr(sampling_answer, "FEWEST_DRAWS", FEWEST_DRAWS)
+        for name in ("COLLAPSED", "WITH_LENGTHS"):
+            patch.setattr(sampling_run, name, replace(getattr(sampling_run, name), **SHORT))
         with progress:
             sampling.run_sample(
                 SampleSettings(alignment=str(alignment), output=output, **given | settings),
@@ -119,7 +122,7 @@ def test_all_files_are_there(finished):
     assert len(trees) == 60
     lines = (output / "train.jsonl").read_text().splitlines()
     steps = [json.loads(line)["step"] for line in lines]
-    assert steps == sorted(steps) and steps[-1] >= 3 * SMALL["CYCLE_STEPS"]
+    assert steps == sorted(steps) and steps[-1] >= 3 * SHORT["cycle_steps"]
 
 
 def test_summary_states_the_enumerated_evidence(finished, primates, make_reward, all_topologies):
@@ -249,23 +252,24 @@ def test_free_parameters_and_a_small_budget(tmp_path):
 
 
 def test_a_budget_that_ends_before_the_burn_in_gives_results(tmp_path, monkeypatch):
-    from phylogfn import sampling
+    from phylogfn import sampling_answer
+    from phylogfn.sampling_run import SampleRun
 
     alignment = write_fasta(tmp_path / "seven.fasta", range(7), 200)
-    monkeypatch.setattr(sampling._Run, "seconds", lambda run, state=None: 2.0)
-    monkeypatch.setitem(SMALL, "ACCURATE", 1e-9)  # more draws than there is time for
-    monkeypatch.setattr(sampling, "DRAWS_SHARE", 0.0)
-    monkeypatch.setattr(sampling, "SHARP_ENOUGH", 2.0)
+    monkeypatch.setattr(SampleRun, "seconds", lambda run, state=None: 2.0)
+    monkeypatch.setitem(SHORT, "standard_error", 1e-9)  # more draws than there is time for
+    monkeypatch.setattr(sampling_answer, "DRAWS_SHARE", 0.0)
+    monkeypatch.setattr(sampling_answer, "SHARP_ENOUGH", 2.0)
     run_small(alignment, tmp_path / "out", budget="1s")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     for words in (
         "ended the first walk, which still came from its starting trees",
         "ended the training",
         "ended before softer samplers than that of temperature 1 were tried",
-        f"allowed {SMALL['FEWEST_DRAWS']:,} draws of the",
+        f"allowed {FEWEST_DRAWS:,} draws of the",
     ):
         assert any(words in text for text in summary["warnings"]), words
-    assert summary["n_proposals"] == SMALL["FEWEST_DRAWS"] and summary["ess"] > 0
+    assert summary["n_proposals"] == FEWEST_DRAWS and summary["ess"] > 0
 
 
 def test_another_alignment_under_the_same_name_is_refused(finished, tmp_path):
@@ -282,12 +286,13 @@ def test_another_alignment_under_the_same_name_is_refused(finished, tmp_path):
 def test_more_time_goes_on_from_where_the_budget_ended(tmp_path, monkeypatch):
     from phylogfn import sampling
     from phylogfn.run_state import read_state
+    from phylogfn.sampling_run import SampleRun
 
     alignment = write_fasta(tmp_path / "seven.fasta", range(7), 200)
     # never accurate enough; a cycle takes a second; no checkpoint but the last
-    monkeypatch.setattr(sampling, "ACCURATE_SHARE", 2.0)
+    monkeypatch.setitem(SHORT, "effective_share", 2.0)
     monkeypatch.setattr(sampling, "TRAIN_SHARE", 0.99)
-    monkeypatch.setattr(sampling._Run, "seconds", lambda run, state=None: float(state.cycles))
+    monkeypatch.setattr(SampleRun, "seconds", lambda run, state=None: float(state.cycles))
     monkeypatch.setitem(SMALL, "CHECKPOINT_SECONDS", 1e9)
     part, whole = tmp_path / "part", tmp_path / "whole"
     for out, budget, resume, cycles in (
@@ -307,14 +312,13 @@ def test_more_time_goes_on_from_where_the_budget_ended(tmp_path, monkeypatch):
 
 def test_a_cycle_longer_than_the_budget_is_cut_short(tmp_path, monkeypatch):
     from phylogfn import sampling
+    from phylogfn.sampling_run import SampleRun
 
     alignment = write_fasta(tmp_path / "seven.fasta", range(7), 200)
     # a step takes a second, and a cycle the whole day
-    monkeypatch.setitem(SMALL, "CYCLE_STEPS", 100_000)
+    monkeypatch.setitem(SHORT, "cycle_steps", 100_000)
     monkeypatch.setattr(sampling, "TRAIN_SHARE", 0.99)
-    monkeypatch.setattr(
-        sampling._Run, "seconds", lambda run, state=None: float(sampling._steps(state))
-    )
+    monkeypatch.setattr(SampleRun, "seconds", lambda run, state=None: float(state.steps))
     run_small(alignment, tmp_path / "out", budget="30s")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["extra"]["training_steps"] == 30

@@ -1,0 +1,252 @@
+"""From a trained run of ``phylogfn sample`` to its answer and its files."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from gfncore.provenance import command_line, record_provenance
+from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_model
+from phylogfn.estimate import BATCH, sample_lengths, sample_topologies
+from phylogfn.length_answer import lengths_posterior
+from phylogfn.length_estimate import DrawnTrees
+from phylogfn.posterior import Posterior
+from phylogfn.sampling_run import (
+    draw_from_sampler,
+    estimate_evidence,
+    of_the_known,
+    random_trees_of,
+)
+from phylogfn.writers import RunFacts, write_results
+
+if TYPE_CHECKING:
+    from phylogfn.estimate import Drawn, Estimate, LengthSamples
+    from phylogfn.learning import TreeEnvironment
+    from phylogfn.run_state import RunState
+    from phylogfn.sampling_run import SampleRun
+
+__all__ = ["finish"]
+
+TEMPERATURES = (1.0, 1.15, 1.3, 1.5)  # of the trained sampler, tried in this order
+SHARP_ENOUGH = 0.5  # effective share at which no further one is tried
+FEWEST_DRAWS = 2000
+DRAWS_SHARE = 0.25  # of a budget that is used up, which further draws may take
+FEWEST_TOPOLOGIES, MOST_TOPOLOGIES = 1000, 8000  # that correct the closed form
+LISTED = 20000  # topologies in the table of results, at most
+
+
+def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> None:
+    """Draws, evidence, files; the sampler is softened first where that gives better draws."""
+    run.progress.phase("drawing from the sampler")
+    settings, table, reward = run.settings, state.table, state.walkers.reward
+    prior = reward.log_topology_prior
+    rng = run.rng("draws")
+    _soften(run, state, environment)
+    n_known = len(table)
+    began = time.monotonic()
+    drawn = draw_from_sampler(state, environment, FEWEST_DRAWS, rng)
+    speed = FEWEST_DRAWS / (time.monotonic() - began)
+    found = estimate_evidence(state, drawn, n_known)
+    # more draws where they are needed; their number is set by the first ones
+    aims = run.aims
+    short = (found.standard_error / aims.standard_error) ** 2
+    more = min(math.ceil(FEWEST_DRAWS * short / BATCH) * BATCH, aims.most_draws) - FEWEST_DRAWS
+    if not state.accurate:  # the clock has had its say already
+        left = settings.budget_seconds - run.seconds(state)
+        fitting = speed * max(left, DRAWS_SHARE * settings.budget_seconds)
+        if more > fitting:
+            run.warn(
+                f"the budget of {settings.budget} allowed {FEWEST_DRAWS + int(fitting):,} draws of "
+                f"the {FEWEST_DRAWS + more:,} that the error calls for"
+            )
+            more = int(fitting)
+    if more > 0:
+        run.progress.update(detail=f"{more + FEWEST_DRAWS} draws")
+        extra = draw_from_sampler(state, environment, more, rng)
+        drawn = type(drawn).concat([drawn, extra])
+        found = estimate_evidence(state, drawn, n_known)
+    if isinstance(drawn, DrawnTrees):
+        _write(run, state, _posterior_with_lengths(run, state, drawn, found))
+        return
+    run.progress.phase("drawing branch lengths")
+    n_topologies = max(FEWEST_TOPOLOGIES, settings.samples)
+    rows = sample_topologies(drawn, found, table, n_known, prior, n_topologies, rng)
+    lengths = sample_lengths(rows, table, reward, settings.samples, rng)
+    wanted = math.ceil(n_topologies * (lengths.standard_error / aims.standard_error) ** 2)
+    if wanted > n_topologies:
+        n_topologies = min(wanted, max(MOST_TOPOLOGIES, n_topologies))
+        rows = sample_topologies(drawn, found, table, n_known, prior, n_topologies, rng)
+        lengths = sample_lengths(rows, table, reward, settings.samples, rng)
+    posterior = _posterior(run, state, drawn, found, lengths)
+    random_trees = random_trees_of(run, state, environment)
+    if random_trees is not None:
+        assert state.trainer is not None
+        ranked = random_trees.judge(state.trainer.averaged.policy, state.steps)
+        posterior.extra["random_trees_correlation"] = ranked
+    _write(run, state, posterior)
+
+
+def _write(run: SampleRun, state: RunState, posterior: Posterior) -> None:
+    """All files."""
+    settings, reward = run.settings, state.walkers.reward
+    run.progress.phase("writing files")
+    use = run.watch.usage()
+    facts = RunFacts(
+        command=command_line(),
+        seed=settings.seed,
+        alignment=settings.alignment,
+        n_sites=run.alignment.n_sites,
+        n_patterns=run.patterns.n_patterns,
+        model=_model_text(run, state),
+        branch_prior=settings.branch_prior,
+        likelihood_evaluations=reward.evaluations,
+        use=use,
+        methods=(
+            *ALWAYS_CITED,
+            *methods_of_environment(settings.environment, settings.branch_lengths),
+            *methods_of_model(settings.model),
+        ),
+        budget_seconds=settings.budget_seconds,
+    )
+    provenance = record_provenance(
+        "phylogfn",
+        parameters=settings.configured(),
+        seed=settings.seed,
+        threads=settings.n_threads,
+        device=run.device,
+        inputs=(settings.alignment,),
+        use=use,
+    )
+    write_results(settings.output, posterior, facts, rng=run.rng("files"), provenance=provenance)
+    run.progress.update(
+        done=1.0,
+        log_evidence=posterior.log_evidence,
+        se=posterior.log_evidence_se,
+        ess=posterior.ess,
+        detail=f"{posterior.n_topologies} topologies listed",
+    )
+
+
+def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> None:
+    """Set the temperature of the sampler that gives most effective draws, by draws of its own."""
+    assert state.trainer is not None
+    policy = state.trainer.averaged.policy
+    table = state.table
+    best = 0.0
+    chosen = 1.0
+    for i, temperature in enumerate(TEMPERATURES):
+        if i and not state.accurate and run.seconds(state) > run.settings.budget_seconds:
+            run.warn(
+                f"the budget of {run.settings.budget} ended before softer samplers than that of "
+                f"temperature {TEMPERATURES[i - 1]:g} were tried"
+            )
+            break
+        policy.temperature = temperature
+        n_known = len(table)
+        rng = run.rng("temperature", i)
+        drawn = draw_from_sampler(state, environment, run.aims.pilot, rng)
+        found = estimate_evidence(state, drawn, n_known)
+        if found.ess > best:
+            best, chosen = found.ess, temperature
+        if found.ess > SHARP_ENOUGH * run.aims.pilot:
+            break
+    policy.temperature = chosen
+
+
+def _model_text(run: SampleRun, state: RunState) -> str:
+    values = run.spec.describe(state.theta)
+    if not values:
+        return run.spec.name
+    return run.spec.name + " (" + ", ".join(f"{k}={v:.5g}" for k, v in values.items()) + ")"
+
+
+def _posterior(
+    run: SampleRun, state: RunState, drawn: Drawn, found: Estimate, lengths: LengthSamples
+) -> Posterior:
+    """The answer with what the user should know of it."""
+    table, walkers = state.table, state.walkers
+    prior = walkers.reward.log_topology_prior
+    log_mass = table.log_evidence + prior
+    # topologies that the draws found may weigh more together than their number suggested
+    log_total = max(found.log_z, float(logsumexp(log_mass)))
+    best = np.argsort(-log_mass, kind="stable")[:LISTED]
+    probabilities = np.exp(log_mass[best] - log_total)
+    listed = probabilities > 1e-12
+    best, probabilities = best[listed], probabilities[listed]
+    _warn_of_parameters(run)
+    return Posterior(
+        names=run.alignment.names,
+        draw_parents=table.parents[lengths.rows].astype(np.int32),
+        draw_lengths=lengths.lengths,
+        draw_log_likelihoods=lengths.log_likelihoods,
+        draw_log_priors=walkers.reward.log_priors(lengths.lengths),
+        topology_parents=table.parents[best].astype(np.int32),
+        topology_probabilities=probabilities,
+        topology_log_evidences=log_mass[best] + lengths.log_correction,
+        log_evidence=found.log_z + lengths.log_correction,
+        log_evidence_se=math.hypot(found.standard_error, lengths.standard_error),
+        ess=found.ess,
+        n_proposals=len(drawn.rows),
+        pareto_k=found.pareto_k,
+        warnings=tuple(run.warnings),
+        extra={
+            **_extra(run, state, drawn, found),
+            "log_evidence_closed_form": found.log_z,
+            "closed_form_se": found.standard_error,
+            "branch_length_correction": lengths.log_correction,
+            "branch_length_correction_se": lengths.standard_error,
+            "branch_length_draws_effective_share": lengths.ess_share,
+            "listed_probability": float(probabilities.sum()),
+        },
+    )
+
+
+def _posterior_with_lengths(
+    run: SampleRun, state: RunState, drawn: DrawnTrees, found: Estimate
+) -> Posterior:
+    """The answer where trees were drawn with their lengths."""
+    _warn_of_parameters(run)
+    posterior = lengths_posterior(
+        run.alignment.names,
+        drawn,
+        found,
+        state.walkers.reward,
+        state.table,
+        run.settings.samples,
+        LISTED,
+        run.rng("draws", 1),
+    )
+    return replace(posterior, warnings=tuple(run.warnings), extra=_extra(run, state, drawn, found))
+
+
+def _warn_of_parameters(run: SampleRun) -> None:
+    if run.spec.n_free:
+        run.warn(
+            f"the parameters of {run.spec.name} were set to their maximum on the best starting "
+            "tree and held there: the evidence is conditional on them"
+        )
+
+
+def _extra(run: SampleRun, state: RunState, drawn: Drawn, found: Estimate) -> dict[str, Any]:
+    """What all ways to an answer say of the run in the summary."""
+    trainer = state.trainer
+    assert trainer is not None
+    return {
+        "environment": run.settings.environment,
+        "branch_lengths": run.settings.branch_lengths,
+        "effective_share_of_draws": found.ess / len(drawn.rows),
+        **of_the_known(run, state, found),
+        "sampler_temperature": trainer.averaged.policy.temperature,
+        "walk_steps": state.walkers.steps,
+        "topologies_evaluated": len(state.table),
+        "training_steps": state.steps,
+        "training_cycles": state.cycles,
+        "training_seconds_by_part": {
+            part: round(seconds, 3) for part, seconds in trainer.seconds_by_part.items()
+        },
+    }

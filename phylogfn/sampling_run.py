@@ -1,0 +1,174 @@
+"""What the training and the answer of ``phylogfn sample`` have in common: the run and its draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gfncore.errors import UserError
+from phylogfn.alignment import compress
+from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
+from phylogfn.estimate import Drawn, Estimate, draw, estimate
+from phylogfn.evidence import CollapsedReward
+from phylogfn.length_estimate import DrawnTrees, draw_trees, estimate_trees
+from phylogfn.likelihood import TreeLikelihood
+from phylogfn.models import parse_model
+from phylogfn.random_trees import RandomTrees
+from phylogfn.run import AlignmentRun
+from phylogfn.settings import SampleSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gfncore.progress import Progress
+    from phylogfn.learning import TreeEnvironment
+    from phylogfn.run_state import RunState
+
+__all__ = [
+    "COLLAPSED",
+    "WITH_LENGTHS",
+    "Aims",
+    "SampleRun",
+    "draw_from_sampler",
+    "estimate_evidence",
+    "of_the_known",
+    "random_trees_of",
+]
+
+
+@dataclass(frozen=True)
+class Aims:
+    """How a sampler is trained and judged, and when it is good enough.
+
+    Attributes
+    ----------
+    cycle_steps : int
+        Steps of training in a cycle.
+    pilot : int
+        Draws that judge a cycle.
+    most_draws : int
+        That the answer is computed from.
+    standard_error : float
+        Of log evidence, nats, with the most draws, at which training ends.
+    effective_share : float
+        Of the pilot's draws, at which training ends.
+    missed : float
+        KL from what is known to the sampler, nats, at which training ends.
+    """
+
+    cycle_steps: int
+    pilot: int
+    most_draws: int
+    standard_error: float
+    effective_share: float
+    missed: float
+
+
+COLLAPSED = Aims(60, 2000, 20_000, standard_error=0.008, effective_share=0.5, missed=0.1)
+# trees drawn with their lengths, whose weights vary more and cost more
+WITH_LENGTHS = Aims(120, 500, 8000, standard_error=0.03, effective_share=0.3, missed=1.0)
+SEEDS = {
+    "starts": 1,
+    "walk": 2,
+    "policy": 3,
+    "training": 4,
+    "pilot": 5,
+    "draws": 6,
+    "files": 7,
+    "temperature": 8,
+    "features": 9,
+    "lengths": 10,
+    "random trees": 11,
+}
+
+
+class SampleRun(AlignmentRun):
+    """One run: the settings, the data, and what the user was told.
+
+    Parameters
+    ----------
+    settings : SampleSettings
+    progress : Progress
+
+    Raises
+    ------
+    UserError
+        The alignment, the model, the device or the settings together will not do.
+    """
+
+    SEEDS = SEEDS
+    settings: SampleSettings
+
+    def __init__(self, settings: SampleSettings, progress: Progress):
+        if settings.backward_policy == "learned" and settings.environment != "merging":
+            raise UserError(
+                "--backward-policy learned: only with --environment merging; by insertion a "
+                "topology has one history, and there is nothing to choose on the way back"
+            )
+        if settings.branch_lengths != "collapsed" and settings.environment != "merging":
+            raise UserError(
+                f"--branch-lengths {settings.branch_lengths}: only with --environment merging; by "
+                "insertion the length of a branch changes whenever a taxon comes to stand on it"
+            )
+        standard = type(settings).model_fields["length_bins"].default
+        if settings.branch_lengths != "bins" and settings.length_bins != standard:
+            raise UserError("--length-bins: only with --branch-lengths bins")
+        if settings.random_trees and settings.branch_lengths != "collapsed":
+            raise UserError("--random-trees: only with branch lengths integrated out")
+        super().__init__(settings, progress)
+        self.with_lengths = settings.branch_lengths != "collapsed"
+        self.spec = parse_model(settings.model, self.alignment.alphabet.name)
+        self.patterns = compress(self.alignment)
+        self.spec = self.spec.resolve(self.patterns)
+        for note in self.alignment.notes:
+            self.warn(note)
+
+    def reward(self, theta: np.ndarray) -> CollapsedReward:
+        """The collapsed reward at some values of the free parameters."""
+        likelihood = TreeLikelihood(self.patterns, self.spec.build(theta))
+        return CollapsedReward(likelihood, self.settings.branch_rate, self.settings.n_threads)
+
+    @property
+    def aims(self) -> Aims:
+        """How the sampler of these settings is trained and judged."""
+        return WITH_LENGTHS if self.with_lengths else COLLAPSED
+
+
+def draw_from_sampler(
+    state: RunState, environment: TreeEnvironment, n: int, generator: np.random.Generator
+) -> Drawn:
+    """Draws of the trained sampler, as it is averaged."""
+    trainer = state.trainer
+    assert trainer is not None
+    policy, reward = trainer.averaged.policy, state.walkers.reward
+    backward = trainer.backward_policy
+    if isinstance(environment, MergingLengthsEnvironment):
+        return draw_trees(environment, policy, reward, state.table, n, generator, backward)
+    return draw(environment, policy, reward, state.table, n, generator, backward)
+
+
+def estimate_evidence(state: RunState, drawn: Drawn, n_known: int) -> Estimate:
+    """The evidence that draws give; known topologies are the first of the table."""
+    if isinstance(drawn, DrawnTrees):
+        return estimate_trees(drawn, n_known)
+    return estimate(drawn, state.table, n_known, state.walkers.reward.log_topology_prior)
+
+
+def random_trees_of(
+    run: SampleRun, state: RunState, environment: TreeEnvironment
+) -> RandomTrees | None:
+    """Random trees, where the sampler is to learn from them."""
+    if not run.settings.random_trees:
+        return None
+    seed = int(run.rng("random trees").integers(2**31))
+    return RandomTrees(environment, state.walkers.reward, seed)
+
+
+def of_the_known(run: SampleRun, state: RunState, found: Estimate) -> dict[str, float]:
+    """How the known topologies stand to the answer: summed, or a yardstick alone."""
+    if run.with_lengths:
+        return {
+            "share_of_known_topologies": found.known_share,
+            "kl_posterior_to_sampler": state.missed,
+        }
+    return {"known_share": found.known_share, "kl_known_to_sampler": state.missed}
