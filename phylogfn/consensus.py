@@ -20,6 +20,8 @@ __all__ = [
     "consensus_tree",
 ]
 
+ROUNDING = 1e-9  # a sum of shares that is 0.5 may come out larger than that by less
+
 
 @dataclass(frozen=True)
 class ConsensusTree:
@@ -67,12 +69,12 @@ def consensus_splits(table: SplitTable, *, strict: bool = False) -> dict[int, fl
     table : SplitTable
         Supports of all splits.
     strict : bool
-        Splits found in all trees alone (to within rounding), not those in more than half.
+        Splits found in all trees alone, not those in more than half; both to within rounding.
     """
     kept = {
         split: support
         for split, support in table.supports.items()
-        if (support >= 1.0 - 1e-9 if strict else support > 0.5)
+        if (support >= 1.0 - ROUNDING if strict else support > 0.5 + ROUNDING)
     }
     return dict(sorted(kept.items(), key=lambda item: (-item[0].bit_count(), item[0])))
 

@@ -214,13 +214,21 @@ def split_supports(
 def split_table(posterior: Posterior) -> SplitTable:
     """Return split supports and branch lengths of a posterior.
 
-    Supports come from the probabilities of the topologies, which have less noise than counts of
-    draws; lengths come from the draws. Without a list of topologies, both come from the draws.
+    Supports come from the probabilities of the topologies listed, which have less noise than counts
+    of draws; what probability these leave goes to the draws of other topologies, if there are any.
+    Lengths come from the draws. Without a list of topologies, both come from the draws.
     """
     drawn = tabulate_splits(posterior.names, _draw_branches(posterior))
     if posterior.n_topologies == 0 or not posterior.topology_probabilities.sum() > 0:
         return drawn
     supports = split_supports(posterior.topology_parents, posterior.topology_probabilities)
+    rest = 1.0 - float(posterior.topology_probabilities.sum())
+    known = {row.tobytes() for row in posterior.topology_parents}
+    others = [i for i, row in enumerate(posterior.draw_parents) if row.tobytes() not in known]
+    if rest > 0.0 and others:
+        supports = {split: (1.0 - rest) * support for split, support in supports.items()}
+        for split, support in split_supports(posterior.draw_parents[others]).items():
+            supports[split] = supports.get(split, 0.0) + rest * support
     return SplitTable(posterior.names, supports, drawn.mean_lengths, drawn.sd_lengths)
 
 

@@ -17,7 +17,7 @@ from phylogfn.consensus import (
     consensus_tree,
 )
 from phylogfn.midpoint import root_at_midpoint
-from phylogfn.posterior import SplitTable, split_table
+from phylogfn.posterior import SplitTable, split_supports, split_table
 from phylogfn.tree import canonical_newick
 
 
@@ -33,6 +33,16 @@ def test_majority_and_strict():
     root = consensus_tree(table)
     assert consensus_newick(root, table.names) == "(a,((b,c)1,d,e)0.7,f);"
     assert consensus_newick(consensus_tree(table, strict=True), table.names) == "(a,(b,c)1,d,e,f);"
+
+
+@pytest.mark.parametrize("n", [18, 22, 200, 1000])
+def test_splits_in_half_of_the_trees_are_not_in_the_majority(n):
+    names = tuple("abcde")
+    one, other = [-1, 7, 7, 6, 5, 0, 5, 6], [-1, 6, 7, 7, 5, 0, 5, 6]  # (b,c),d and b,(c,d)
+    rows = np.array([one] * (n // 2) + [other] * (n // 2), np.int32)
+    table = SplitTable(names, split_supports(rows), {}, {})
+    assert table.supports == pytest.approx({0b00110: 0.5, 0b01100: 0.5, 0b01110: 1.0})
+    assert list(consensus_splits(table)) == [0b01110]
 
 
 def test_no_split_gives_a_star():

@@ -68,6 +68,27 @@ def test_table_without_topologies_counts_the_draws(make_posterior):
     assert table.supports == pytest.approx(split_supports(posterior.draw_parents))
 
 
+def test_topologies_that_are_not_listed_have_the_supports_of_their_draws(make_posterior):
+    whole = make_posterior(n_draws=400, n_topologies=6)
+    p, parents = whole.topology_probabilities, whole.topology_parents
+    part = make_posterior(
+        n_draws=400,
+        n_topologies=6,
+        topology_parents=parents[:2],
+        topology_probabilities=p[:2],
+        topology_log_evidences=whole.topology_log_evidences[:2],
+    )
+    listed = {row.tobytes() for row in parents[:2]}
+    unlisted = [i for i, row in enumerate(part.draw_parents) if row.tobytes() not in listed]
+    mixture = np.concatenate([p[:2], np.full(len(unlisted), p[2:].sum() / len(unlisted))])
+    rows = np.concatenate([parents[:2], part.draw_parents[unlisted]])
+    assert 0.1 < p[2:].sum() < 0.9 and len(unlisted) > 10
+    found = split_table(part).supports
+    assert found == pytest.approx(split_supports(rows, mixture))
+    # and not those of the two listed alone
+    assert found != pytest.approx(split_supports(parents[:2], p[:2]), abs=0.05)
+
+
 def test_lengths_are_averaged_over_the_trees_that_hold_the_split():
     trees = [(1.0, {0b0110: 0.1, 0b0010: None}), (3.0, {0b0110: 0.3}), (4.0, {0b1100: 9.0})]
     table = tabulate_splits(tuple("abcd"), trees)
