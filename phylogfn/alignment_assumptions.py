@@ -3,7 +3,8 @@
 Read are OPTIONS DEFTYPE, TYPESET, WTSET, EXSET and CHARSET (Maddison et al., Syst. Biol. 46:590,
 1997); other commands are skipped. Of the sets, those count that an asterisk marks as the default.
 In TYPESET and WTSET, a list of characters goes before ``all`` and ``remainder``, wherever these
-stand.
+stand. Sets of another matrix of the file, by its title, are skipped: ``LINK CHARACTERS = title`` of
+a block, and ``(CHARACTERS = title)`` behind the name of a set, as Mesquite writes them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from phylogfn.errors import AlignmentError, shown
 from phylogfn.nexus import Command, tokens
 
-__all__ = ["BLOCKS", "Assumptions", "read_assumptions"]
+__all__ = ["BLOCKS", "Assumptions", "matrix_title", "read_assumptions"]
 
 BLOCKS = ("assumptions", "sets")
 _SETS = ("typeset", "wtset", "exset")
@@ -27,6 +28,7 @@ _ORDERED = {"ord": True, "ordered": True, "unord": False, "unordered": False}
 _HEAD = re.compile(
     r"(?P<star>\*?)\s*(?P<name>'(?:[^']|'')*'|[^\s=(*]+)\s*(?P<format>\([^)]*\))?\s*="
 )
+_OF_MATRIX = re.compile(r"\bcharacters\s*=\s*('(?:[^']|'')*'|\"[^\"]*\"|[^\s,()]+)", re.IGNORECASE)
 _RANGE = re.compile(r"(\d+|\.)(?:-(\d+|\.))?(?:\\(\d+))?$")
 _NUMBER = re.compile(r"(\d+(\.\d*)?|\.\d+)$")
 _REST = ("all", "remainder")
@@ -60,8 +62,14 @@ class Assumptions:
     problem: str = ""
 
 
+def matrix_title(commands: list[Command]) -> str | None:
+    """Return the title of a block, in lower case; None where it has none."""
+    titles = [tokens(c.text) for c in commands if c.name == "title"]
+    return titles[0][0].lower() if titles and titles[0] else None
+
+
 def read_assumptions(
-    found: Iterable[tuple[str, list[Command]]], n_sites: int, source: str
+    found: Iterable[tuple[str, list[Command]]], n_sites: int, source: str, title: str | None = None
 ) -> Assumptions | None:
     """Return what the ASSUMPTIONS and SETS blocks of a file say.
 
@@ -73,6 +81,8 @@ def read_assumptions(
         The number of characters.
     source : str
         What messages call the file.
+    title : str, optional
+        Of the matrix that the characters are of, in lower case.
 
     Returns
     -------
@@ -80,10 +90,28 @@ def read_assumptions(
         None where nothing is said.
     """
     try:
-        commands = [c for block, inside in found if block in BLOCKS for c in inside]
+        commands = [
+            command
+            for block, inside in found
+            if block in BLOCKS
+            and not any(c.name == "link" and _of_another(c.text, title) for c in inside)
+            for command in inside
+        ]
+        commands = [c for c in commands if not _set_of_another(c, title)]
         return _Reader(commands, n_sites, source).read()
     except AlignmentError as problem:
         return Assumptions(problem=str(problem))
+
+
+def _of_another(text: str, title: str | None) -> bool:
+    """Whether text names a matrix that has not this title."""
+    named = _OF_MATRIX.search(text)
+    return named is not None and title is not None and tokens(named[1])[0].lower() != title
+
+
+def _set_of_another(command: Command, title: str | None) -> bool:
+    head = _HEAD.match(command.text) if command.name in (*_SETS, "charset") else None
+    return head is not None and _of_another(head["format"] or "", title)
 
 
 class _Reader:

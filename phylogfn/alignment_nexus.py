@@ -1,12 +1,16 @@
-"""The alignment in a NEXUS file: its first DATA or CHARACTERS block, and what is assumed of it."""
+"""The alignment in a NEXUS file: its first DATA or CHARACTERS block, and what is assumed of it.
+
+Further blocks of these kinds are told of and not read; sets that name them are skipped.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from phylogfn.alignment_assumptions import read_assumptions
+from phylogfn.alignment_assumptions import matrix_title, read_assumptions
 from phylogfn.alignment_formats import RawAlignment
 from phylogfn.alphabet import standard_alphabet
 from phylogfn.errors import AlignmentError
@@ -23,6 +27,8 @@ _DATA_TYPES = {
 }
 _NAME = re.compile(r"""\s*('(?:[^']|'')*'|"[^"]*"|\S+)""")
 _CELL = re.compile(r"\{[^}]*\}|\([^)]*\)|.", re.DOTALL)
+_EQUATION = re.compile(r"(\S)\s*=\s*(\([^)]*\)|\{[^}]*\}|\S+)")
+_Block = tuple[str, list[Command]]  # a name and what is in it
 _FIRST_PRIVATE = 0xF0000  # Unicode's private plane 15, one character for each set like {AC}
 
 
@@ -44,7 +50,7 @@ def parse_nexus_alignment(text: str, source: str) -> RawAlignment:
     """Return the names and sequences of NEXUS text; AlignmentError when there are none."""
     n_taxa = None
     found = blocks(text, source, AlignmentError)
-    before: list[tuple[str, list[Command]]] = []
+    before: list[_Block] = []
     for block, commands in found:
         before.append((block, commands))
         dimensions = " ".join(c.text for c in commands if c.name == "dimensions")
@@ -59,9 +65,30 @@ def parse_nexus_alignment(text: str, source: str) -> RawAlignment:
         names, sequences = _read_matrix(matrix[0], layout, source)
         raw = _translate(names, sequences, layout, source)
         n_sites = max(map(len, raw.sequences), default=0)
-        assumptions = read_assumptions(chain(before, found), n_sites, source)
-        return replace(raw, assumptions=assumptions)
+        after: list[_Block] = []
+        every = chain(before, _kept(found, after))
+        assumptions = read_assumptions(every, n_sites, source, matrix_title(commands))
+        return replace(raw, assumptions=assumptions, notes=_other_matrices(after))
     raise AlignmentError(f"{source}: this NEXUS file has no data or characters block; add one")
+
+
+def _kept(found: Iterable[_Block], kept: list[_Block]) -> Iterator[_Block]:
+    """Pass blocks on, as far as they can be read, and keep them."""
+    for block in found:
+        kept.append(block)
+        yield block
+
+
+def _other_matrices(found: list[_Block]) -> tuple[str, ...]:
+    """Tell of the matrices that are not read."""
+    further = sum(
+        block in ("data", "characters") and any(c.name == "matrix" for c in commands)
+        for block, commands in found
+    )
+    if not further:
+        return ()
+    one = "a second matrix, which is" if further == 1 else f"{further} further matrices, which are"
+    return (f"the file has {one} not read: put each in a file of its own",)
 
 
 def _read_format(
@@ -98,7 +125,7 @@ def _read_format(
         missing=value(r"missing\s*=\s*'?(\S)", "?") or "?",
         gap=value(r"gap\s*=\s*'?(\S)", "-") or "-",
         match=value(r"matchchar\s*=\s*'?(\S)"),
-        equate={a: b.strip("(){}") for a, b in re.findall(r"(\S)\s*=\s*(\([^)]*\)|\S+)", equate)},
+        equate={a: b.strip("(){}") for a, b in _EQUATION.findall(equate)},
         symbols=_symbols(declared, source) if kind == "standard" and declared else None,
     )
 

@@ -60,12 +60,13 @@ def blank_comments(text: str, source: str, error: type[UserError], keep: str = "
     if "[" not in text:
         return text
     out: list[str] = []
-    at = 0
-    for match in re.finditer(r"\[|'(?:[^'\n]|'')*'", text):
-        start = match.start()
-        if start < at or match[0] != "[":
+    at = passed = 0  # the end of what is in `out`, and of what was looked at: quotes of comments
+    start_or_quote = re.compile(r"\[|'(?:[^'\n]|'')*'")
+    while match := start_or_quote.search(text, passed):
+        start, passed = match.span()
+        if match[0] != "[":
             continue
-        end = _comment_end(text, start)
+        end = passed = _comment_end(text, start)
         if end < 0:
             line = text.count("\n", 0, start) + 1
             raise error(f"{source}: line {line}: a comment '[' is never closed; add ']'")

@@ -31,11 +31,15 @@ _INVARIANT = Parameter(
 
 @dataclass(frozen=True)
 class _Piece:
-    """One part of a model string: its text, its name and the numbers in its braces."""
+    """One part of a model string: its text, its name, the numbers in its braces and their labels.
+
+    Labels are in lower case, without ``r( )``, ``pi( )`` and arrows; empty where there is none.
+    """
 
     text: str
     name: str
     values: tuple[float, ...]
+    labels: tuple[str, ...]
 
 
 def parse_model(text: str, alphabet: object) -> ModelSpec:
@@ -47,7 +51,8 @@ def parse_model(text: str, alphabet: object) -> ModelSpec:
         A model (JC69, K80, F81, HKY85, GTR; Poisson, LG, WAG, JTT, Dayhoff) and suffixes: `+G[k]`
         gamma rates in k categories (4), `+I` invariant sites, `+F` frequencies counted in the
         alignment, `+FO` free, `+FQ` equal. Braces fix values: "HKY85{kappa=2.1}+G4{0.5}+I{0.2}",
-        "F81{0.1,0.2,0.3,0.4}", "+F{...}". Nucleotide models with unequal frequencies have
+        "F81{0.1,0.2,0.3,0.4}", "+F{...}", "GTR{AG=4,CT=4,AC=1,AT=1,CG=1}"; with labels, in any
+        order. Nucleotide models with unequal frequencies have
         free ones unless told otherwise; protein models those of their matrix.
     alphabet : Alphabet or str
         "dna", "rna" or "protein", or an object with such a `name`; there is no model of "standard".
@@ -68,7 +73,7 @@ def parse_model(text: str, alphabet: object) -> ModelSpec:
     pieces = [_piece(text, piece.strip()) for piece in text.strip().split("+")]
     family = _family(text, pieces[0].name, known, kind)
     build = _protein_spec if kind == "protein" else _dna_spec
-    return build(text, family, pieces[0].values, _suffixes(text, pieces[1:]))
+    return build(text, family, pieces[0], _suffixes(text, pieces[1:]))
 
 
 def _piece(text: str, piece: str) -> _Piece:
@@ -76,15 +81,38 @@ def _piece(text: str, piece: str) -> _Piece:
     if match is None:
         raise UserError(f"model '{text}': cannot read '{piece}'; write it {_EXAMPLE}")
     values: list[float] = []
+    labels: list[str] = []
     for word in (match["values"] or "").replace(";", ",").split(",") if match["values"] else []:
-        number = word.split("=")[-1].strip()
+        label, _, number = (part.strip() for part in word.rpartition("="))
+        labels.append(re.sub(r"^(r|pi)\((.*)\)$", r"\2", label.lower()).replace("<->", ""))
         try:
             values.append(float(number))
         except ValueError:
             raise UserError(f"model '{text}': '{number}' in '{piece}' is not a number") from None
     if any(not np.isfinite(value) or value < 0 for value in values):
         raise UserError(f"model '{text}': values in '{piece}' must be finite and not negative")
-    return _Piece(piece, match["name"], tuple(values))
+    return _Piece(piece, match["name"], tuple(values), tuple(labels))
+
+
+def _in_order(text: str, piece: _Piece, order: tuple[str, ...]) -> tuple[float, ...]:
+    """The values of a piece in the order of its parameters, whatever the order of their labels."""
+    if not any(piece.labels):
+        return piece.values
+    given = dict(zip(piece.labels, piece.values, strict=True))
+    wanted = [label.lower() for label in order]
+    unknown = [label for label in piece.labels if label not in wanted]
+    if unknown or len(given) < len(piece.labels):
+        found = "one comes twice"
+        if unknown:
+            found = f"{unknown[0]!r} is none" if unknown[0] else "one value has none"
+        raise UserError(
+            f"model '{text}': the labels in '{piece.text}' are {', '.join(order)}; {found}"
+        )
+    ordered = [label for label in wanted if label in given]
+    if ordered != wanted[: len(ordered)]:
+        missing = order[next(i for i, label in enumerate(wanted) if label not in given)]
+        raise UserError(f"model '{text}': '{piece.text}' has no value of {missing}")
+    return tuple(given[label] for label in ordered)
 
 
 def _family(text: str, name: str, known: tuple[str, ...], kind: str) -> str:
@@ -113,6 +141,10 @@ def _suffixes(text: str, pieces: list[_Piece]) -> dict[str, tuple[int, _Piece]]:
         categories = int(match[2] or 4)
         if match[1] == "G" and not 1 <= categories <= 64:
             raise UserError(f"model '{text}': '+{piece.name}' needs 1 to 64 categories")
+        if match[1] in ("FO", "FQ") and piece.values:
+            raise UserError(
+                f"model '{text}': '+{match[1]}' takes no values; fixed frequencies are '+F{{...}}'"
+            )
         kinds = {key[0] for key in found}
         if match[1][0] in kinds:
             raise UserError(f"model '{text}': '+{match[1][0]}' is given twice")
@@ -120,7 +152,9 @@ def _suffixes(text: str, pieces: list[_Piece]) -> dict[str, tuple[int, _Piece]]:
     return found
 
 
-def _frequencies(text: str, values: tuple[float, ...], n_states: int) -> tuple[float, ...]:
+def _frequencies(text: str, piece: _Piece, states: str) -> tuple[float, ...]:
+    n_states = len(states)
+    values = _in_order(text, piece, tuple(states))
     total = sum(values)
     if len(values) != n_states or min(values) <= 0 or abs(total - 1.0) > 1e-3:
         raise UserError(
@@ -136,14 +170,15 @@ def _common(text: str, suffixes: dict[str, tuple[int, _Piece]]) -> dict[str, Any
     if "G" in suffixes:
         categories, piece = suffixes["G"]
         fields["n_categories"] = categories
-        if len(piece.values) > 1 or (piece.values and piece.values[0] <= 0):
+        values = _in_order(text, piece, ("alpha",))
+        if len(values) > 1 or (values and values[0] <= 0):
             raise UserError(f"model '{text}': '+G' takes one positive shape, as in '+G4{{0.5}}'")
-        if piece.values:
-            fields["gamma_shape"] = piece.values[0]
+        if values:
+            fields["gamma_shape"] = values[0]
         elif categories > 1:
             fields["parameters"] += (_SHAPE,)
     if "I" in suffixes:
-        values = suffixes["I"][1].values
+        values = _in_order(text, suffixes["I"][1], ("pinvar",))
         if len(values) > 1 or (values and values[0] >= 1):
             raise UserError(f"model '{text}': '+I' takes one share below 1, as in '+I{{0.2}}'")
         if values:
@@ -169,15 +204,15 @@ def _frequency_fields(
     if "FO" in suffixes:
         return {}, (_free_frequencies(states),)
     if "F" in suffixes:
-        values = suffixes["F"][1].values
-        if values:
-            return {"frequencies": _frequencies(text, values, len(states))}, ()
+        piece = suffixes["F"][1]
+        if piece.values:
+            return {"frequencies": _frequencies(text, piece, states)}, ()
         return {"empirical": True}, ()
     return None
 
 
 def _dna_spec(
-    text: str, name: str, values: tuple[float, ...], suffixes: dict[str, tuple[int, _Piece]]
+    text: str, name: str, piece: _Piece, suffixes: dict[str, tuple[int, _Piece]]
 ) -> ModelSpec:
     family, fields = DNA_MODELS[name], _common(text, suffixes)
     asked: tuple[dict[str, Any], tuple[Parameter, ...]] | None
@@ -186,21 +221,28 @@ def _dna_spec(
         raise UserError(
             f"model '{text}': {name} has equal frequencies; with +F use F81, HKY85, GTR"
         )
-    if name == "F81" and values:
-        asked, values = ({"frequencies": _frequencies(text, values, 4)}, ()), ()
+    if name == "F81" and piece.values:
+        if asked is not None:
+            raise UserError(
+                f"model '{text}': frequencies are given twice, in '{piece.text}' and by a suffix"
+            )
+        asked = ({"frequencies": _frequencies(text, piece, NUCLEOTIDES)}, ())
     if asked is None:
         asked = ({}, () if family.equal_frequencies else (_free_frequencies(NUCLEOTIDES),))
     free: tuple[Parameter, ...] = ()
-    if values:
-        fields["rates"] = _fixed_rates(text, name, values)
+    if piece.values and name != "F81":
+        fields["rates"] = _fixed_rates(text, name, piece)
     elif family.rates is not None:
         free = (family.rates,)
     fields["parameters"] = free + asked[1] + fields["parameters"]
     return ModelSpec(text, name, 4, **fields, **asked[0])
 
 
-def _fixed_rates(text: str, name: str, values: tuple[float, ...]) -> tuple[float, ...]:
+def _fixed_rates(text: str, name: str, piece: _Piece) -> tuple[float, ...]:
     expected = {"K80": (1,), "HKY85": (1,), "GTR": (5, 6)}.get(name, ())
+    values = piece.values
+    if expected:
+        values = _in_order(text, piece, tuple(GTR_PAIRS) if name == "GTR" else ("kappa",))
     if len(values) not in expected or max(values) <= 0:
         wanted = {
             (): "no values",
@@ -212,9 +254,9 @@ def _fixed_rates(text: str, name: str, values: tuple[float, ...]) -> tuple[float
 
 
 def _protein_spec(
-    text: str, name: str, values: tuple[float, ...], suffixes: dict[str, tuple[int, _Piece]]
+    text: str, name: str, piece: _Piece, suffixes: dict[str, tuple[int, _Piece]]
 ) -> ModelSpec:
-    if values:
+    if piece.values:
         raise UserError(f"model '{text}': {name} takes no values; frequencies go into '+F{{...}}'")
     fields = _common(text, suffixes)
     asked = _frequency_fields(text, suffixes, AMINO_ACIDS) or ({}, ())

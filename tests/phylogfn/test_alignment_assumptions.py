@@ -41,6 +41,51 @@ def listed(flags):
     return [] if flags is None else (np.flatnonzero(flags) + 1).tolist()
 
 
+TWO = """#NEXUS
+begin characters;
+title 'The bones';
+dimensions ntax=4 nchar=4;
+format datatype=standard;
+matrix
+A 0000
+B 0001
+C 1111
+D 1111
+;
+end;
+begin characters;
+title Dna;
+dimensions ntax=4 nchar=6;
+format datatype=dna;
+matrix
+A AAAAAA
+B CCCCCC
+C GGGGGG
+D TTTTTT
+;
+end;
+begin assumptions;
+typeset * U (characters = 'The bones') = unord: 1-3, ord: 4;
+typeset * U (CHARACTERS = Dna) = unord: 1-6;
+wtset * w (characters = Dna) = 2: all;
+exset * x (Characters=Dna) = 1-2;
+end;
+begin sets;
+link characters = Dna;
+exset * y = 3;
+end;
+"""
+
+
+def test_sets_of_another_matrix_are_skipped_and_that_matrix_is_told_of(tmp_path):
+    alignment = read(tmp_path, TWO)
+    assert alignment.masks.shape == (4, 4)
+    assumptions = alignment.assumptions
+    assert listed(assumptions.ordered) == [4]
+    assert assumptions.weights is None and assumptions.excluded is None
+    assert "a second matrix, which is not read" in alignment.notes[0]
+
+
 @pytest.mark.parametrize(
     ("command", "ordered"),
     [

@@ -87,7 +87,7 @@ def test_layouts(tmp_path, layout):
 
 def test_sets_symbols_and_equates(tmp_path):
     rows = ["01{0 1}a?", "0(1,2)AB-", "1bXB{AB}", "12YA{0-}"]
-    alignment = read(tmp_path, nexus(rows, 'equate="X=1 Y=(0 1)" symbols="0~2 A b"', 5))
+    alignment = read(tmp_path, nexus(rows, 'equate="X=1 Y={0 1}" symbols="0~2 A b"', 5))
     cells = [
         ["0", "1", "01", "A", "?"],
         ["0", "12", "A", "B", "-"],

@@ -190,6 +190,13 @@ def test_our_blocks_read_back_and_elsewhere(tmp_path):
     assert sorted(leaf.name for leaf in biopython[0].get_terminals()) == plain
 
 
+def test_apostrophes_in_comments_are_no_quotes():
+    text = "A [Dan's] ACGT [it's]\n'B [not one]' AC[one]GT 'C'"
+    plain = blank_comments(text, "f", TreeFileError)
+    assert plain.split() == ["A", "ACGT", "'B", "[not", "one]'", "AC", "GT", "'C'"]
+    assert len(plain) == len(text)
+
+
 def test_comments_and_tokens():
     text = "a [b [c]\n d] 'x [y]' [&W 1] [z]"
     plain = blank_comments(text, "f", TreeFileError)

@@ -38,6 +38,19 @@ def test_fixed_values_are_used():
     np.testing.assert_array_equal(gtr.exchangeabilities[np.triu_indices(4, 1)], [1, 2, 3, 4, 5, 1])
 
 
+def test_labels_say_which_value_is_which():
+    rates = parse_model("GTR{CT=5,AG=2,GT=1,AC=1,AT=3,r(C<->G)=4}", "dna").build()
+    plain = parse_model("GTR{1,2,3,4,5,1}", "dna").build()
+    np.testing.assert_array_equal(rates.exchangeabilities, plain.exchangeabilities)
+    without_last = parse_model("GTR{CT=5,AG=2,AC=1,AT=3,CG=4}", "dna").build()
+    np.testing.assert_array_equal(without_last.exchangeabilities, plain.exchangeabilities)
+    for text in ("F81{T=0.4,G=0.3,C=0.2,A=0.1}", "HKY85{2}+F{pi(T)=0.4,g=0.3,c=0.2,a=0.1}"):
+        frequencies = parse_model(text, "dna").build().frequencies
+        np.testing.assert_allclose(frequencies, [0.1, 0.2, 0.3, 0.4])
+    gamma = parse_model("JC69+G4{alpha=0.5}+I{pinvar=0.2}", "dna").build()
+    assert gamma.invariant == 0.2 and gamma.n_categories == 4
+
+
 def test_protein_frequencies():
     assert parse_model("LG+FO", "protein").n_free == 19
     equal = parse_model("WAG+FQ", "protein").build()
@@ -65,6 +78,13 @@ def test_protein_frequencies():
         ("JC69+F", "dna", ["F81"]),
         ("F81{1,2,3,4}", "dna", ["sum 10"]),
         ("LG{2}", "protein", ["no values"]),
+        ("HKY85{alpha=2}", "dna", ["kappa", "'alpha' is none"]),
+        ("F81{A=0.1,0.2,G=0.3,T=0.4}", "dna", ["A, C, G, T", "one value has none"]),
+        ("F81{A=0.1,A=0.2,G=0.3,T=0.4}", "dna", ["one comes twice"]),
+        ("GTR{AC=1,AG=2,AT=3,CG=4,GT=5}", "dna", ["no value of CT"]),
+        ("HKY85{2}+FO{0.4,0.3,0.2,0.1}", "dna", ["+FO", "no values", "+F{...}"]),
+        ("HKY85{2}+FQ{0.4,0.3,0.2,0.1}", "dna", ["+FQ", "no values"]),
+        ("F81{0.1,0.2,0.3,0.4}+F", "dna", ["twice"]),
         ("", "dna", ["as in"]),
     ],
 )
