@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ __all__ = [
     "Alignment",
     "AlignmentError",
     "SitePatterns",
+    "check_varies",
     "compress",
     "distinct_columns",
     "read_alignment",
@@ -66,6 +68,18 @@ class Alignment:
     def n_sites(self) -> int:
         """The number of columns."""
         return self.masks.shape[1]
+
+    def sha256(self) -> str:
+        """Return a checksum, hexadecimal, of all that a run reads of it, not of how it was written.
+
+        Two files in different formats with the same names and characters have the same one.
+        """
+        digest = hashlib.sha256(repr((self.names, self.alphabet.states, self.masks.shape)).encode())
+        digest.update(self.masks.tobytes())
+        said = self.assumptions or Assumptions()
+        for part in (self.gaps, said.weights, said.ordered, said.excluded):
+            digest.update(b"-" if part is None else part.tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,14 +197,25 @@ def read_alignment(
         alphabet = standard_alphabet(raw.symbols)
     codes = _codes(raw)
     masks = _encode(raw, codes, alphabet, source, chosen=declared is not None)
-    if not variable_sites(masks).any():
-        raise AlignmentError(
-            f"{source}: none of the {masks.shape[1]} sites varies among the {len(masks)} taxa, "
-            "so the data say nothing about the tree; add sites or taxa that differ"
-        )
     notes = (*raw.notes, *_notes(raw, alphabet, masks))
     gaps = codes == ord("-")
     return Alignment(tuple(raw.names), alphabet, masks, source, notes, gaps, raw.assumptions)
+
+
+def check_varies(alignment: Alignment) -> None:
+    """Refuse an alignment that says nothing about trees where gaps are missing data.
+
+    Raises
+    ------
+    AlignmentError
+        No site varies for certain.
+    """
+    if not variable_sites(alignment.masks).any():
+        raise AlignmentError(
+            f"{alignment.source}: none of the {alignment.n_sites} sites varies among the "
+            f"{alignment.n_taxa} taxa, so the data say nothing about the tree; add sites or taxa "
+            "that differ"
+        )
 
 
 def _check_shape(raw: RawAlignment, source: str) -> None:

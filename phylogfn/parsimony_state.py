@@ -86,7 +86,7 @@ class ParsimonyState:
     seconds : float
         Wall-clock time of earlier sessions of the run.
     checksum : str
-        SHA-256 of the alignment's file; empty for standard input.
+        `Alignment.sha256` of what the run began with.
     """
 
     table: ParsimonyTable

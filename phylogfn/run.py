@@ -10,7 +10,7 @@ import numpy as np
 
 from gfncore.devices import choose_device
 from gfncore.errors import UserError
-from gfncore.provenance import Stopwatch, file_sha256
+from gfncore.provenance import Stopwatch
 from phylogfn.alignment import read_alignment
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ class AlignmentRun:
             settings.alignment, data_type=settings.data_type, file_format=settings.format
         )
         self.checkpoint = Path(settings.output) / "checkpoint"
-        source = settings.alignment
-        self.checksum = "" if source == "-" else file_sha256(Path(source))
+        self.checksum = self.alignment.sha256()
 
     def check_same_alignment(self, checksum: str) -> None:
         """Refuse to go on with another alignment than the run began with.
@@ -63,18 +62,17 @@ class AlignmentRun:
         Parameters
         ----------
         checksum : str
-            SHA-256 of the file then; empty for standard input, which has none.
+            `Alignment.sha256` of it then.
 
         Raises
         ------
         UserError
-            The file has changed.
+            Its names or characters have changed.
         """
-        if checksum and self.checksum and checksum != self.checksum:
+        if checksum != self.checksum:
             raise UserError(
-                f"{self.settings.alignment} is not the file that the run in "
-                f"{self.settings.output} began with (SHA-256 {self.checksum[:12]}..., then "
-                f"{checksum[:12]}...): put that one back, or start a new run"
+                f"{self.alignment.source} has not the alignment that the run in "
+                f"{self.settings.output} began with: put that one back, or start a new run"
             )
 
     def warn(self, message: str) -> None:

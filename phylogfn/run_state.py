@@ -62,7 +62,7 @@ class RunState:
     length_rates : LengthRates, optional
         That densities of lengths start from, where trees are built with lengths.
     checksum : str
-        SHA-256 of the alignment's file; empty for standard input.
+        `Alignment.sha256` of what the run began with.
     """
 
     table: TopologyTable

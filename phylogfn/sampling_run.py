@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gfncore.errors import UserError
-from phylogfn.alignment import compress
+from phylogfn.alignment import check_varies, compress
 from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
 from phylogfn.estimate import Drawn, Estimate, draw, estimate
 from phylogfn.evidence import CollapsedReward
@@ -116,6 +116,7 @@ class SampleRun(AlignmentRun):
         if settings.random_trees and settings.branch_lengths != "collapsed":
             raise UserError("--random-trees: only with branch lengths integrated out")
         super().__init__(settings, progress)
+        check_varies(self.alignment)
         self.with_lengths = settings.branch_lengths != "collapsed"
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)
         self.patterns = compress(self.alignment)

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from gfncore.errors import UserError
-from phylogfn.alignment import Alignment, AlignmentError, compress, read_alignment, variable_sites
+from phylogfn.alignment import (
+    Alignment,
+    AlignmentError,
+    check_varies,
+    compress,
+    read_alignment,
+    variable_sites,
+)
 from phylogfn.alphabet import DNA, PROTEIN, RNA, detect_alphabet
 
 GOOD = {"A": "ACGT", "B": "ACGA", "C": "AAGT", "D": "ACTT"}
@@ -88,9 +95,6 @@ def test_data_type_as_option(tmp_path):
             ["taxon 'B', column 3: 'E' is not a DNA", "1 more such"],
         ),
         ({"C": "AAé日"}, ["taxon 'C', column 3: 'é'"]),
-        ({"B": "ACGT", "C": "ACGT", "D": "ACGN"}, ["none of the 4 sites varies among the 4 taxa"]),
-        ({"B": "ACGY", "C": "ACGK", "D": "----"}, ["none of the 4 sites varies"]),
-        ({name: "----" for name in GOOD}, ["none of the 4 sites varies"]),
         ({name: "" for name in GOOD}, ["sequences are empty"]),
     ],
 )
@@ -102,6 +106,42 @@ def test_wrong_content_is_one_line(tmp_path, change, words):
     assert message.startswith(f"{tmp_path / 'a.fasta'}: ")
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"B": "ACGT", "C": "ACGT", "D": "ACGN"},
+        {"B": "ACGY", "C": "ACGK", "D": "----"},
+        {name: "----" for name in GOOD},
+    ],
+)
+def test_sequences_that_need_not_differ(tmp_path, change):
+    alignment = read(tmp_path, fasta(GOOD | change), data_type="dna")
+    with pytest.raises(AlignmentError, match="none of the 4 sites varies among the 4 taxa"):
+        check_varies(alignment)
+    check_varies(read(tmp_path, fasta(GOOD), data_type="dna"))
+
+
+def test_the_checksum_is_of_what_is_read(tmp_path):
+    one = read(tmp_path, fasta(GOOD)).sha256()
+    lower = "".join(
+        f">{name} more words\n{row[:2].lower()}\n{row[2:]}\n" for name, row in GOOD.items()
+    )
+    assert len(one) == 64 and read(tmp_path, lower).sha256() == one
+    assert read(tmp_path, "4 4\n" + "".join(f"{n} {r}\n" for n, r in GOOD.items())).sha256() == one
+    changes = {"C": "AAGA"}, {"C": "AAG-"}, {"C": "AAGN"}, {"E": "AAGT"}
+    others = [read(tmp_path, fasta(GOOD | change)).sha256() for change in changes]
+    others.append(read(tmp_path, fasta(GOOD).replace(">A", ">a")).sha256())
+    assert len({one, *others}) == 6  # a gap is no unknown base: parsimony may tell them apart
+
+
+def test_the_checksum_has_the_weights_of_characters(tmp_path):
+    matrix = "#NEXUS\nbegin data;\ndimensions ntax=4 nchar=4;\nmatrix\n"
+    matrix += "".join(f"{n} {r}\n" for n, r in GOOD.items()) + ";\nend;\n"
+    sets = ["", "wtset * w = 2: 1;", "wtset * w = 2: 2;", "typeset * t = ord: 1;", "exset * e = 1;"]
+    sums = {read(tmp_path, f"{matrix}begin assumptions;\n{s}\nend;\n").sha256() for s in sets}
+    assert len(sums) == len(sets)
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,17 @@ def test_equal_columns_are_one_whatever_their_states_are_called():
     assert (characters.n_informative, characters.n_sites) == (3, 3)
 
 
+def test_an_alignment_in_which_gaps_alone_differ(tmp_path):
+    path = tmp_path / "gaps.fasta"
+    rows = ["AC--GT", "AC--GT", "ACGTGT", "ACGTGT", "ACGTGT"]
+    path.write_text("".join(f">t{i}\n{row}\n" for i, row in enumerate(rows)))
+    alignment = read_alignment(path)
+    characters = parsimony_characters(alignment, "state")
+    assert characters.n_informative == 2 and characters.weights.tolist() == [2.0]
+    with pytest.raises(UserError, match="none of the 6 characters used is informative"):
+        parsimony_characters(alignment, "missing")
+
+
 def test_gaps_are_missing_or_a_state_that_unknown_bases_are_not():
     alignment = written(["A-A", "A-A", "CAC", "CAC", "?NN", "-?A"], DNA)
     missing = parsimony_characters(alignment)

@@ -249,7 +249,7 @@ def test_another_alignment_under_the_same_name_is_refused(finished, tmp_path):
     alignment = shutil.copy(finished[0], tmp_path / "matrix.fasta")
     shutil.copytree(finished[1], tmp_path / "out")
     alignment.write_text(alignment.read_text().replace("A", "C", 1))
-    with pytest.raises(UserError, match="is not the file that the run in .* began with"):
+    with pytest.raises(UserError, match="has not the alignment that the run in .* began with"):
         run_small(alignment, tmp_path / "out", resume=True, temperature=(0.5, 1.0))
 
 

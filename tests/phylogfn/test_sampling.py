@@ -277,7 +277,7 @@ def test_another_alignment_under_the_same_name_is_refused(finished, tmp_path):
     shutil.copytree(finished[1], tmp_path / "out")
     text = alignment.read_text()
     alignment.write_text(text.replace("A", "C", 1))
-    with pytest.raises(UserError, match="is not the file that the run in .* began with"):
+    with pytest.raises(UserError, match="has not the alignment that the run in .* began with"):
         run_small(alignment, tmp_path / "out", resume=True)
     alignment.write_text(text)
     run_small(alignment, tmp_path / "out", resume=True)
