@@ -28,6 +28,7 @@ __all__ = [
     "largest_split_difference",
     "mean_robinson_foulds",
     "posterior_warnings",
+    "weights_matter",
     "robinson_foulds_splits",
     "split_names",
 ]
@@ -123,6 +124,22 @@ def split_names(split: int, names: Sequence[str], limit: int = 6) -> str:
     return f"{{{shown}, and {more} more}}" if more > 0 else f"{{{shown}}}"
 
 
+def weights_matter(ess: float, n_proposals: float, known_share: float = 0.0) -> bool:
+    """Return whether a few weights could spoil the answer, so that their tail is to be judged.
+
+    With half of the draws effective no few weights can dominate, whatever the shape of the tail;
+    and hardly anything hangs on them where nearly all of the evidence is summed.
+
+    Parameters
+    ----------
+    ess, n_proposals : float
+        Effective number of the draws, and their number.
+    known_share : float
+        Share of the evidence that was summed topology by topology.
+    """
+    return not (ess >= 0.5 * n_proposals or known_share > NEARLY_ALL)
+
+
 def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
     """Return what a user must know before trusting a posterior, in plain words.
 
@@ -132,32 +149,33 @@ def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
     k, ess, se = posterior.pareto_k, posterior.ess, posterior.log_evidence_se
     if not math.isfinite(posterior.log_evidence):
         found.append("The log evidence is not a finite number: the run has failed.")
-    # with half of the draws effective no few weights can dominate, whatever the shape of the tail
-    even = ess >= 0.5 * posterior.n_proposals
-    if math.isnan(k) and not even:
+    known = posterior.extra.get("known_share", 0.0)
+    judged = weights_matter(ess, posterior.n_proposals, known)
+    if math.isnan(k) and judged:
         found.append(
             "The tail of the importance weights could not be judged (Pareto k is not defined): "
             "there were too few different weights. Treat the stated errors as lower bounds."
         )
-    elif k > PARETO_K_LIMIT and not even:
+    elif k > PARETO_K_LIMIT and judged:
         found.append(
             f"Do not trust the stated errors: a few draws dominate the importance weights "
             f"(Pareto k = {k:.2f}, should be below {PARETO_K_LIMIT}). The sampler has not learned "
             "the whole posterior; run again with a larger --budget."
         )
-    if not ess >= FEWEST_EFFECTIVE_DRAWS:
+    certain = known > NEARLY_ALL  # probabilities are sums, and the draws written follow these
+    if not certain and not ess >= FEWEST_EFFECTIVE_DRAWS:
         found.append(
             f"The effective sample size is low ({ess:.0f}, should be at least "
             f"{FEWEST_EFFECTIVE_DRAWS:.0f}): clade probabilities are rough. Run again with a "
             "larger --budget."
         )
-    elif posterior.n_draws > 2 * ess:
+    elif not certain and posterior.n_draws > 2 * ess:
         found.append(
             f"The {posterior.n_draws} draws written hold about as much information as {ess:.0f} "
             "independent ones; ask for fewer --samples or give a larger --budget."
         )
     lost = posterior.extra.get("kl_known_to_sampler", math.nan)
-    if lost > LARGEST_DIVERGENCE and not posterior.extra.get("known_share", 0.0) > NEARLY_ALL:
+    if lost > LARGEST_DIVERGENCE and not certain:
         found.append(
             f"The sampler has lost some of the topologies that the search found: it gives them too "
             f"little probability (KL = {lost:.1f} nats, should be below {LARGEST_DIVERGENCE:g}). "

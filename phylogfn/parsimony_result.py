@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from phylogfn.diagnostics import LARGEST_DIVERGENCE, NEARLY_ALL, PARETO_K_LIMIT
+from phylogfn.diagnostics import (
+    LARGEST_DIVERGENCE,
+    NEARLY_ALL,
+    PARETO_K_LIMIT,
+    weights_matter,
+)
 from phylogfn.parsimony_state import SearchFacts
 
 __all__ = ["ParsimonyResult", "TemperatureSample", "parsimony_warnings"]
@@ -168,10 +173,9 @@ def _sample_warnings(sample: TemperatureSample) -> list[str]:
             "bound."
         ]
     found = []
-    # with half of the draws effective no few weights can dominate, whatever the shape of the tail
-    even = sample.ess >= 0.5 * sample.n_proposals
     certain = sample.known_share > NEARLY_ALL  # hardly anything hangs on the weights
-    if not even and not certain and not sample.pareto_k <= PARETO_K_LIMIT:
+    judged = weights_matter(sample.ess, sample.n_proposals, sample.known_share)
+    if judged and not sample.pareto_k <= PARETO_K_LIMIT:
         k = f"{sample.pareto_k:.2f}" if math.isfinite(sample.pareto_k) else "not defined"
         found.append(
             f"{at} a few draws dominate the weights (Pareto k = {k}, should be below "

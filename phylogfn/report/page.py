@@ -27,6 +27,7 @@ from phylogfn.diagnostics import (
     PARETO_K_LIMIT,
     robinson_foulds_splits,
     split_names,
+    weights_matter,
 )
 from phylogfn.posterior import Posterior, SplitTable, split_table
 from phylogfn.report.tree_figure import support_class, tree_in_both_sizes
@@ -179,6 +180,9 @@ def _uncertain_clades(table: SplitTable) -> list[dict[str, str]]:
 def _checks(posterior: Posterior) -> list[dict[str, Any]]:
     share = posterior.ess / posterior.n_proposals if posterior.n_proposals else math.nan
     se, k = posterior.log_evidence_se, posterior.pareto_k
+    known = posterior.extra.get("known_share", 0.0)
+    certain = known > NEARLY_ALL
+    error = 0.5 / math.sqrt(max(posterior.ess, 1.0))
     checks = [
         {
             "good": se <= LARGEST_STANDARD_ERROR,
@@ -188,27 +192,32 @@ def _checks(posterior: Posterior) -> list[dict[str, Any]]:
             "times this error; a difference of 3 nats is strong evidence.",
         },
         {
-            "good": posterior.ess >= FEWEST_EFFECTIVE_DRAWS,
+            "good": posterior.ess >= FEWEST_EFFECTIVE_DRAWS or certain,
             "name": "Effective sample size",
             "value": f"{posterior.ess:,.0f} ({100 * share:.0f} % of draws)",
             "meaning": "The weighted draws are worth this many independent draws from the "
-            "posterior. Clade probabilities err by at most about "
-            f"{0.5 / math.sqrt(max(posterior.ess, 1.0)):.3f}.",
+            "posterior. "
+            + (
+                "Clade probabilities hardly hang on them: they are summed over topologies."
+                if certain
+                else f"Clade probabilities err by at most about {error:.3f}."
+            ),
         },
         {
-            "good": k <= PARETO_K_LIMIT or share >= 0.5,
+            "good": k <= PARETO_K_LIMIT
+            or not weights_matter(posterior.ess, posterior.n_proposals, known),
             "name": "Tail of the weights (Pareto k\u0302)",
             "value": f"{k:.2f}".replace("-", "\u2212") if math.isfinite(k) else "not defined",
             "meaning": "Below 0.7 the errors stated can be believed; above it, a few draws "
-            "dominate and trees may have been missed.",
+            "dominate and trees may have been missed, unless half of the draws are effective or "
+            "nearly all evidence is summed.",
         },
     ]
     lost = posterior.extra.get("kl_known_to_sampler")
     if lost is not None:
-        known = posterior.extra.get("known_share", 0.0)
         checks.append(
             {
-                "good": lost <= LARGEST_DIVERGENCE or known > NEARLY_ALL,
+                "good": lost <= LARGEST_DIVERGENCE or certain,
                 "name": "Known topologies in the sampler",
                 "value": f"{signed(lost, 2)} nats",
                 "meaning": "By how much the sampler gives too little probability to the topologies "

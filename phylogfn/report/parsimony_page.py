@@ -28,6 +28,7 @@ from phylogfn.diagnostics import (
     NEARLY_ALL,
     PARETO_K_LIMIT,
     robinson_foulds_splits,
+    weights_matter,
 )
 from phylogfn.parsimony_result import FEWEST_HITS, ParsimonyResult, TemperatureSample
 from phylogfn.parsimony_writers import ParsimonyFacts
@@ -238,7 +239,8 @@ def _sample_checks(sample: TemperatureSample) -> list[dict[str, Any]]:
             "meaning": "The weighted draws of the sampler are worth so many independent trees.",
         },
         {
-            "good": k <= PARETO_K_LIMIT or share >= 0.5 or certain,
+            "good": k <= PARETO_K_LIMIT
+            or not weights_matter(sample.ess, sample.n_proposals, sample.known_share),
             "name": f"Tail of the weights at T = {sample.temperature:g} (Pareto k\u0302)",
             "value": signed(k, 2) if math.isfinite(k) else "not defined",
             "meaning": "Below 0.7, or with half of the draws effective, the error of log Z and the "

@@ -89,6 +89,15 @@ def test_the_tail_does_not_matter_where_half_of_the_draws_are_effective(make_pos
     assert posterior_warnings(make_posterior(pareto_k=3.0, ess=1500.0)) == ()
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"pareto_k": 3.0}, {"pareto_k": math.nan}, {"ess": 12.0}, {"n_draws": 300, "ess": 110.0}],
+)
+def test_the_weights_do_not_matter_where_nearly_all_is_summed(make_posterior, changes):
+    assert len(posterior_warnings(make_posterior(**changes, extra={"known_share": 0.98}))) == 1
+    assert posterior_warnings(make_posterior(**changes, extra={"known_share": 0.999})) == ()
+
+
 def test_lost_modes_are_told_unless_hardly_anything_hangs_on_the_sampler(make_posterior):
     lost = {"kl_known_to_sampler": 3.2, "known_share": 0.4}
     (warning,) = posterior_warnings(make_posterior(extra=lost))

@@ -15,7 +15,7 @@ from gfncore.report.page import citation_rows, render_page, signed
 from phylogfn import report
 from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_model, references
 from phylogfn.consensus import ConsensusTree
-from phylogfn.diagnostics import PARETO_K_LIMIT
+from phylogfn.diagnostics import PARETO_K_LIMIT, weights_matter
 from phylogfn.newick import parse_newick
 from phylogfn.report.tree_figure import draw_tree
 
@@ -217,14 +217,18 @@ def checks(runs: pd.DataFrame, evidence: pd.DataFrame, limit: float) -> list[dic
                 "Where it is above 1, the error of the mean has been multiplied by it.",
             }
         )
-    k = runs["pareto_k"].max()
+    figures = zip(runs["ess"], runs["n_proposals"], runs["known_share"], strict=True)
+    judged = [weights_matter(*row) for row in figures]
+    k = runs.loc[judged, "pareto_k"].max()
     rows.append(
         {
             "name": "Tail of the weights (Pareto k\u0302)",
-            "value": f"{k:.2f}" if math.isfinite(k) else "not defined",
+            "value": f"{k:.2f}" if math.isfinite(k) else "nothing to judge",
             "good": not k > PARETO_K_LIMIT,
-            "meaning": f"The largest of a run. Below {PARETO_K_LIMIT:g} the errors stated can be "
-            "believed; above it, a few draws dominate and trees may have been missed.",
+            "meaning": "The largest of the runs in which less than half of the draws are effective "
+            "and not nearly all evidence is summed: elsewhere it says nothing. Below "
+            f"{PARETO_K_LIMIT:g} the errors stated can be believed; above it, a few draws dominate "
+            "and trees may have been missed.",
         }
     )
     return rows

@@ -38,6 +38,7 @@ def read_run(path: str) -> dict[str, Any]:
         "model": summary["model"],
         **{key: summary[key] for key in FIGURES},
         "listed_probability": summary["extra"]["listed_probability"],
+        "known_share": summary["extra"]["known_share"],
         "warnings": " | ".join(summary["warnings"]),
     }
 
