@@ -67,7 +67,7 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
                 if settings.resume:
                     progress.note("interrupted before its first checkpoint: starting again")
                 clear_output(settings.output, OUTPUT_NAMES)
-                write_atomic(settings.output / "run.toml", settings_toml(settings))
+            write_atomic(settings.output / "run.toml", settings_toml(settings))
             curves, done = settings.output / "train.jsonl", run.trainer.step_number
             with MetricsWriter(curves, done, settings.tensorboard_directory) as metrics:
                 _train(run, metrics)

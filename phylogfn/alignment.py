@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,7 +190,7 @@ def read_alignment(
     source = source_name(path)
     if data_type is not None and data_type not in ALPHABETS:
         raise AlignmentError(f"data type {data_type!r} is unknown; choose {', '.join(ALPHABETS)}")
-    raw = parse_alignment(read_text(path, AlignmentError), source, file_format)
+    raw = _plain_names(parse_alignment(read_text(path, AlignmentError), source, file_format))
     _check_shape(raw, source)
     declared = data_type or raw.data_type
     alphabet = ALPHABETS[declared] if declared else detect_alphabet(raw.sequences)
@@ -216,6 +217,15 @@ def check_varies(alignment: Alignment) -> None:
             f"{alignment.n_taxa} taxa, so the data say nothing about the tree; add sites or taxa "
             "that differ"
         )
+
+
+def _plain_names(raw: RawAlignment) -> RawAlignment:
+    """Write tabs in names as blanks: tables of results are separated by tabs."""
+    names = [" ".join(name.split()) if re.search(r"[\t\v\f]", name) else name for name in raw.names]
+    if names == raw.names:
+        return raw
+    note = "tabs in names were replaced by blanks"
+    return replace(raw, names=names, notes=(*raw.notes, note))
 
 
 def _check_shape(raw: RawAlignment, source: str) -> None:

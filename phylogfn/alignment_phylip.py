@@ -38,6 +38,10 @@ def parse_phylip(text: str, source: str) -> RawAlignment:
             f"found {shown(lines[0][1])}"
         )
     n_taxa, n_sites = int(header[1]), int(header[2])
+    if n_taxa == 0 or n_sites == 0:
+        raise AlignmentError(
+            f"{source}: line 1: the header says {n_taxa} sequences of {n_sites} sites; correct it"
+        )
     body = lines[1:]
     if len(body) < n_taxa:
         raise AlignmentError(

@@ -165,7 +165,7 @@ def _result(
             "trees_known_before_last_draws": n_known,
             "temperature_learned_lowest": 1.0 / state.range[1],
             "temperature_learned_highest": 1.0 / state.range[0],
-            "training_steps": state.trainer.step_number if state.trainer else 0,
+            "training_steps": state.steps,
             "training_cycles": state.cycles,
         },
     )

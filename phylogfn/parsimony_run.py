@@ -142,13 +142,13 @@ def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
     run = ParsimonyRun(settings, progress)
     if not settings.resume:
         clear_output(settings.output, PARSIMONY_OUTPUT_NAMES)
-        write_atomic(settings.output / "run.toml", settings_toml(settings))
     state = _resumed(run) if settings.resume else None
+    write_atomic(settings.output / "run.toml", settings_toml(settings))
     if state is None:
         state = _searched(run)
     environment = None
     curves = settings.output / "train.jsonl"
-    with MetricsWriter(curves, _steps(state), settings.tensorboard_directory) as metrics:
+    with MetricsWriter(curves, state.steps, settings.tensorboard_directory) as metrics:
         if run.n_taxa > LARGEST_TRAINED:
             run.warn(
                 f"no sampler of near-optimal trees was trained: {run.n_taxa} taxa are more than "
@@ -158,10 +158,6 @@ def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
             environment = _environment(run, state)
             _train(run, state, environment, metrics)
     finish(run, state, environment)
-
-
-def _steps(state: ParsimonyState) -> int:
-    return state.trainer.step_number if state.trainer is not None else 0
 
 
 def _resumed(run: ParsimonyRun) -> ParsimonyState | None:

@@ -106,6 +106,11 @@ class ParsimonyState:
     seconds: float = 0.0
     checksum: str = ""
 
+    @property
+    def steps(self) -> int:
+        """Steps of training done."""
+        return self.trainer.step_number if self.trainer is not None else 0
+
     def save(self, directory: Path, seconds: float) -> None:
         """Write a checkpoint; ``seconds`` is the time of this session so far."""
         arrays = {"table/parents": self.table.parents, "table/scores": self.table.scores}

@@ -100,8 +100,8 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
     run = SampleRun(settings, progress)
     if not settings.resume:
         clear_output(settings.output, OUTPUT_NAMES)
-        write_atomic(settings.output / "run.toml", settings_toml(settings))
     state = _resumed(run) if settings.resume else None
+    write_atomic(settings.output / "run.toml", settings_toml(settings))
     if state is None:
         state = _started(run)
     _walk(run, state)

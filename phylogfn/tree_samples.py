@@ -83,7 +83,7 @@ def read_tree_sample(
     Raises
     ------
     UserError
-        The file cannot be read, or its taxa differ.
+        The file cannot be read, its taxa differ, or all weights are 0.
     """
     if not 0.0 <= burnin < 1.0:
         raise UserError(f"--burnin {burnin:g} is not a share of the trees; give 0 to below 1")
@@ -95,6 +95,8 @@ def read_tree_sample(
     order, index = taxon_index(parsed[0], names, source)
     skipped = int(burnin * len(parsed)) if suffix in CHAIN_SUFFIXES else 0
     kept = parsed[skipped:]
+    if not any(tree.weight > 0 for tree in kept):
+        raise UserError(f"{source}: no tree has any weight, so there is nothing to count")
     return TreeSample(
         names=order,
         branches=tuple(_branches(tree, index, source) for tree in kept),

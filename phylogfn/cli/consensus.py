@@ -48,13 +48,10 @@ def consensus(
     pooled = (
         (weight / total, branches)
         for sample in samples
-        if (total := math.fsum(sample.weights)) > 0
+        for total in [math.fsum(sample.weights)]
         for weight, branches in zip(sample.weights, sample.branches, strict=True)
     )
-    try:
-        table = tabulate_splits(first.names, pooled)
-    except ValueError:
-        raise UserError(f"{first.source}: no tree has any weight") from None
+    table = tabulate_splits(first.names, pooled)
     root = consensus_tree(table, strict=strict)
     if nexus:
         print(consensus_nexus(root, table.names, strict=strict), end="")

@@ -159,6 +159,9 @@ def test_names_are_kept_exactly(tmp_path):
     whole = "".join(f">same {name}\n{row}\n" for name, row in zip(names, rows, strict=True))
     alignment = check(tmp_path, whole, [f"same {name}" for name in names], rows)
     assert any("whole headers" in note for note in alignment.notes)
+    tabs = "".join(f">same\t{name}\n{row}\n" for name, row in zip(names, rows, strict=True))
+    alignment = check(tmp_path, tabs, [f"same {name}" for name in names], rows)
+    assert any("tabs in names" in note for note in alignment.notes)
     words = "".join(f">{n.replace(' ', '_')} rest\n{r}\n" for n, r in zip(names, rows, strict=True))
     check(tmp_path, words, [name.replace(" ", "_") for name in names], rows)
     quoted = [n if n == "x_y" else "'" + n.replace("'", "''") + "'" for n in names]
@@ -187,6 +190,8 @@ def test_nexus_agrees_with_dendropy_and_biopython(tmp_path):
             "3 4\nA ACGT\nB ACGT\nC ACG\n",
             "line 4: taxon 'C' has 3 characters, but the header says 4",
         ),
+        ("0 5\nA ACGTA\n", "line 1: the header says 0 sequences of 5 sites"),
+        ("4 0\nA\nB\nC\nD\n", "line 1: the header says 4 sequences of 0 sites"),
         ("3 4\nA ACGT\nB ACGT\n", "the header says 3 sequences, but only 2 lines follow"),
         (
             "2 4\nA ACGT\nB ACGT\nC ACGT\n",

@@ -303,6 +303,7 @@ def test_more_time_goes_on_from_where_the_budget_ended(tmp_path, monkeypatch):
         run_small(alignment, out, budget=budget, resume=resume)
         summary = json.loads((out / "summary.json").read_text())
         assert any(f"budget of {budget}" in warning for warning in summary["warnings"])
+        assert f'budget = "{budget}"' in (out / "run.toml").read_text()
         saved = read_state(out / "checkpoint")
         assert saved is not None
         assert saved.extra["cycles"] == summary["extra"]["training_cycles"] == cycles

@@ -86,6 +86,8 @@ def test_table_with_probabilities(write):
         ("t.tsv", "probability\tnewick\nx\t(a,b,(c,d));\n", "line 2: 'x' is not a probability"),
         ("t.tsv", "probability\tnewick\n1\t\n", "is empty"),
         ("t.tsv", "probability\tnewick\n", "no trees"),
+        ("t.tsv", "probability\tnewick\n0\t(a,b,(c,d));\n", "no tree has any weight"),
+        ("x.nwk", "[&W 0] (a,b,(c,d));\n[&W 0] (a,c,(b,d));", "no tree has any weight"),
     ],
 )
 def test_errors_say_file_and_place(write, name, text, words):
