@@ -1,7 +1,7 @@
 """A running average of a policy's parameters, which is a better sampler than the last step's.
 
-theta_avg <- d theta_avg + (1 - d) theta after each step; over the first steps d is smaller, so that
-the start is forgotten (Polyak & Juditsky 1992; the warm-up is that of Adam's bias correction).
+theta_avg <- d theta_avg + (1 - d) theta after each step (Polyak & Juditsky 1992). After step t, d is
+at most t / (t + 10), so that the start is forgotten.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class AveragedPolicy:
     ----------
     policy : Policy
     decay : float
-        d, in [0, 1); about 1 / (1 - d) steps are averaged.
+        d after the first steps, in [0, 1); about 1 / (1 - d) steps are averaged.
     """
 
     def __init__(self, policy: Policy, decay: float) -> None:

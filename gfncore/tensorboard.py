@@ -1,4 +1,7 @@
-"""The metrics of training for TensorBoard, an extra: ``pip install 'phylogfn[tensorboard]'``."""
+"""The metrics of training for TensorBoard, an extra.
+
+In a clone of phylogfn: ``pip install '.[tensorboard]'``.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,9 @@ def require_tensorboard() -> None:
     """
     if importlib.util.find_spec("tensorboard") is None:
         raise UserError(
-            "--tensorboard: TensorBoard is not installed; install it with "
-            "pip install 'phylogfn[tensorboard]', or leave the option out (train.jsonl holds the "
-            "same figures)"
+            "--tensorboard: TensorBoard is not installed; in a clone of phylogfn: "
+            "pip install '.[tensorboard]', or leave the option out (train.jsonl holds the same "
+            "figures)"
         )
 
 

@@ -57,8 +57,9 @@ def pareto_k(log_weights: np.ndarray) -> float:
     -------
     float
         k-hat, drawn towards 1/2 by a weak prior; -inf if the tail is constant (all weights
-        equal), inf if there are fewer than 5 positive weights in it, NaN if fewer than 5 different
-        ones (a sampler of a few objects draws the same weight again and again).
+        equal), inf if it has fewer than 5 weights (n is 20 or less) or one of them is zero or not
+        finite, NaN if fewer than 5 different ones above the largest weight outside it (a sampler
+        of a few objects draws the same weight again and again).
     """
     n = len(log_weights)
     tail = math.ceil(min(n / 5, 3 * math.sqrt(n)))

@@ -62,7 +62,7 @@ def test_what_a_resumed_run_does_again_replaces_what_was_written(tmp_path):
 
 def test_where_it_is_missing_the_error_names_the_cure(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'phylogfn\[tensorboard\]'"):
+    with pytest.raises(UserError, match=r"in a clone of phylogfn: pip install '\.\[tensorboard\]'"):
         require_tensorboard()
 
 
