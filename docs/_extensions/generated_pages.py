@@ -9,14 +9,17 @@ from __future__ import annotations
 import ast
 import re
 import shutil
+import sys
 from importlib import import_module
 from pathlib import Path
 from types import GenericAlias
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from cyclopts.docs.markdown import generate_markdown_docs
-from sphinx.application import Sphinx
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 PACKAGES = ("phylogfn", "molgen", "gfncore")
 _INNER = {"cli", "kernels"}  # what the command lines and compiled kernels are made of
@@ -94,7 +97,9 @@ def write_command_lines(target: Path) -> None:
         with patch.object(module, "run_app") as run:
             module.main([])
         program, app = run.call_args.args[:2]
-        text = generate_markdown_docs(app, generate_toc=False)
+        # Cyclopts calls a subcommand in its usage after what this process was started as.
+        with patch.object(sys, "argv", [program]):
+            text = generate_markdown_docs(app, generate_toc=False)
         (target / f"{program}-command.md").write_text(text)
 
 
