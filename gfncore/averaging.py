@@ -1,7 +1,7 @@
 """A running average of a policy's parameters, which is a better sampler than the last step's.
 
-theta_avg <- d theta_avg + (1 - d) theta after each step (Polyak & Juditsky 1992). After step t, d is
-at most t / (t + 10), so that the start is forgotten.
+theta_avg <- d theta_avg + (1 - d) theta after each step (Polyak & Juditsky 1992). After step t, d
+is at most t / (t + 10), so that the start is forgotten.
 """
 
 from __future__ import annotations
