@@ -215,16 +215,12 @@ def _probabilities(run: SampleRun, states: Any) -> tuple[np.ndarray, np.ndarray]
     """Log-probability of each drawn state's molecule, with its standard error."""
     merged = run.merged
     several = merged.multiplicity(states) > 1
-    parts, molecule = [states.take(np.flatnonzero(~several))], [np.flatnonzero(~several)]
-    rows = np.flatnonzero(several)
-    for row, smiles in zip(rows, merged.smiles(states.take(rows)), strict=True):
-        found = merged.states_of_smiles(smiles)
-        parts.append(found)
-        molecule.append(np.full(len(found), row))
+    alone, rows = np.flatnonzero(~several), np.flatnonzero(several)
+    molecule, found = merged.same_molecule(states.take(rows))
     return molecule_probabilities(
         merged,
         run.trainer.averaged.policy,
-        type(states).concat(parts),
-        np.concatenate(molecule),
+        type(states).concat([states.take(alone), found]),
+        np.concatenate([alone, rows[molecule]]),
         run.rng("probabilities"),
     )

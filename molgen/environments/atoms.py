@@ -380,6 +380,30 @@ class AtomEnvironment:
             raise TypeError("abstract graphs have no SMILES")
         return self._forms.states_of_smiles(smiles)
 
+    def same_molecule(self, states: GraphStates) -> tuple[np.ndarray, GraphStates]:
+        """All finished states of each state's molecule; molecules must differ.
+
+        They are found from the states, not from SMILES: what RDKit reads there need not be made of
+        the same kinds of atoms (P(=O)=N is read as a salt within the molecule).
+
+        Parameters
+        ----------
+        states : GraphStates
+            B of them, finished.
+
+        Returns
+        -------
+        molecule : ndarray, shape(C,), dtype=int64
+            The row of `states` that each is the same molecule as; ascending.
+        found : GraphStates
+            C of them.
+        """
+        if self._forms is None:
+            raise TypeError("abstract graphs are no molecules")
+        found = self._forms.same_molecule(states)
+        molecule = np.repeat(np.arange(len(states)), [len(own) for own in found])
+        return molecule, GraphStates.concat([states.take(np.zeros(0, np.int64)), *found])
+
     def log_reward(self, states: GraphStates) -> np.ndarray:
         """log R of the molecule less log of its multiplicity, scaled as `symmetry` says."""
         if self._score_states is not None:

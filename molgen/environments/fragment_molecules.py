@@ -10,6 +10,7 @@ from gfncore.keys import key_bytes, unique_keys
 from molgen.covers import Covers
 from molgen.fragment_reading import canonical_smiles
 from molgen.graph import GraphStates, state_keys, unmarked
+from molgen.kernels.fragments_numba import JOIN
 from molgen.kernels.smiles_numba import write_smiles
 from molgen.vocabulary import Vocabulary
 
@@ -78,14 +79,20 @@ class FragmentMolecules:
         chunks = [plain[i : i + SMILES_CHUNK] for i in range(0, len(plain), SMILES_CHUNK)]
         return [s for chunk in executor.map(canonical_smiles, chunks) for s in chunk]
 
-    def _count(self, states: GraphStates) -> np.ndarray:
+    def _atoms(self, states: GraphStates) -> tuple[np.ndarray, ...]:
+        """Kinds of atoms and bonds, as `Covers` takes them: without what is of fragments."""
         kinds = np.where(states.colour >= 0, self.vocabulary.orbit_kind[states.colour], -1)
         edges = states.edges.copy()
-        edges[:, :, 2] = np.where(edges[:, :, 2] >= 0, edges[:, :, 2] % 8, -1)
-        found = self.covers.multiplicity(
-            kinds.astype(np.int16), states.n_nodes, edges, states.n_edges
-        )
+        edges[:, :, 2] = np.where(edges[:, :, 2] >= 0, edges[:, :, 2] % JOIN, -1)
+        return kinds.astype(np.int16), states.n_nodes, edges, states.n_edges
+
+    def _count(self, states: GraphStates) -> np.ndarray:
+        found = self.covers.multiplicity(*self._atoms(states))
         return np.maximum(found, 1)  # the empty state has no cover
+
+    def same_molecule(self, states: GraphStates) -> tuple[np.ndarray, GraphStates]:
+        """The rows of states, and all finished states of their molecules, which must differ."""
+        return self.covers.states(*self._atoms(states))
 
     def states_of_smiles(self, smiles: str, table: GraphStates) -> GraphStates:
         """All finished states of one molecule, in arrays as wide as those of `table`."""

@@ -358,6 +358,23 @@ class FragmentEnvironment:
         """Number of fragment graphs within the limits that are the same molecule; int64 (B,)."""
         return self._molecules.facts(states)[1]
 
+    def same_molecule(self, states: GraphStates) -> tuple[np.ndarray, GraphStates]:
+        """All finished states of each state's molecule; molecules must differ.
+
+        Parameters
+        ----------
+        states : GraphStates
+            B of them, finished.
+
+        Returns
+        -------
+        molecule : ndarray, shape(C,), dtype=int64
+            The row of `states` that each is the same molecule as; ascending.
+        found : GraphStates
+            C of them.
+        """
+        return self._molecules.same_molecule(states)
+
     def states_of_smiles(self, smiles: str) -> GraphStates:
         """All finished states of one molecule, stereo left out; none if it cannot be built."""
         return self._molecules.states_of_smiles(smiles, self._first_states)

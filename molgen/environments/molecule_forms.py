@@ -135,13 +135,7 @@ class MoleculeForms:
 
     def describe(self, states: GraphStates) -> list[tuple[str, int]]:
         """Canonical SMILES and number of states that are the same molecule, of each state."""
-        smiles, forms = [], []
-        for i in range(len(states)):
-            n, m = int(states.n_nodes[i]), int(states.n_edges[i])
-            kinds = self.rules.kind[states.colour[i, :n]]
-            name, own = self._forms(kinds, states.edges[i, :m])
-            smiles.append(name)
-            forms.append([(kinds, bonds) for bonds in own])
+        smiles, forms = self._forms_of_states(states)
         if not self.rules.core.any() and all(len(own) == 1 for own in forms):
             return [(name, 1) for name in smiles]
         if self.rules.core.any():
@@ -149,6 +143,10 @@ class MoleculeForms:
         else:  # what builds one form builds all: they differ in orders within rings alone
             counts = [len(own) for own in self._same_molecules(smiles, forms)]
         return list(zip(smiles, counts, strict=True))
+
+    def same_molecule(self, states: GraphStates) -> list[GraphStates]:
+        """All finished states of the molecule of each state, that state's own among them."""
+        return self._distinct_states(*self._forms_of_states(states))
 
     def states_of_smiles(self, smiles: str) -> GraphStates:
         """All finished states that are this molecule; none if it cannot be built."""
@@ -162,6 +160,17 @@ class MoleculeForms:
         name, forms = self._forms(kinds, bonds)
         (own,) = self._distinct_states([name], [[(kinds, form) for form in forms]])
         return own
+
+    def _forms_of_states(self, states: GraphStates) -> tuple[list[str], list[list[Graph]]]:
+        """Canonical SMILES, and all Kekulé forms, of each state."""
+        smiles, forms = [], []
+        for i in range(len(states)):
+            n, m = int(states.n_nodes[i]), int(states.n_edges[i])
+            kinds = self.rules.kind[states.colour[i, :n]]
+            name, own = self._forms(kinds, states.edges[i, :m])
+            smiles.append(name)
+            forms.append([(kinds, bonds) for bonds in own])
+        return smiles, forms
 
     def _forms(self, kinds: np.ndarray, bonds: np.ndarray) -> tuple[str, list[np.ndarray]]:
         """Canonical SMILES, and the bonds of all Kekulé forms as matchings give them."""

@@ -13,7 +13,7 @@ from gfncore.evaluation.contract import check_contract
 from gfncore.keys import key_bytes, unique_keys
 from gfncore.policies import Backbone, Policy
 from molgen.environments.atoms import AtomEnvironment
-from molgen.graph import AtomTable, GraphStates, state_keys
+from molgen.graph import FINISHED, AtomTable, GraphStates, canonical_states, state_keys
 from tests.molgen import independent_enumeration as independent
 
 CNO = AtomTable.of(["C", "N", "O"])
@@ -163,6 +163,38 @@ def test_kekule_forms_of_larger_molecules():
         assert set(environment.smiles(states)) == {Chem.CanonSmiles(smiles)}
         assert (environment.multiplicity(states) == count).all()
         assert environment.is_terminal(states).all()
+
+
+def test_the_same_molecule_is_found_from_states():
+    environment = AtomEnvironment(CNO, 8, flat)
+    names = ["CO", "Cc1ccccc1C", "Cc1cccc(C)c1"]
+    states = GraphStates.concat([environment.states_of_smiles(s).take([0]) for s in names])
+    molecule, found = environment.same_molecule(states)
+    assert molecule.tolist() == [0, 1, 1, 2]
+    assert environment.smiles(found) == [names[i] for i in molecule]
+    assert len(np.unique(state_keys(found), axis=0)) == 4
+    molecule, found = environment.same_molecule(states.take(np.zeros(0, np.int64)))
+    assert len(molecule) == len(found) == 0
+
+
+def test_the_same_molecule_where_rdkit_reads_other_atoms():
+    table = AtomTable.of(["C", "N", "O", "P5"])
+    environment = AtomEnvironment(table, 11, flat)
+    kinds = np.array([0, 0, 0, 0, 0, 0, 0, 3, 2, 1, 0], np.int16)  # CN=P(=O)c1ccccc1C
+    ring = [(1, 2, 2), (2, 3, 1), (3, 4, 2), (4, 5, 1), (5, 6, 2), (1, 6, 1)]
+    bonds = [(0, 1, 1), *ring, (6, 7, 1), (7, 8, 2), (7, 9, 2), (9, 10, 1)]
+    padded = np.full((1, environment.initial(1).edges.shape[1], 3), -1, np.int16)
+    padded[0, : len(bonds)] = bonds
+    one = np.ones(1, np.int16)
+    state, _ = canonical_states(
+        kinds[None], 11 * one, padded, 11 * one, np.full(1, FINISHED, np.int8), -one
+    )
+    (smiles,) = environment.smiles(state)
+    assert "[P+]" in smiles and len(environment.states_of_smiles(smiles)) == 0
+    molecule, found = environment.same_molecule(state)
+    assert molecule.tolist() == [0, 0] and environment.multiplicity(found).tolist() == [2, 2]
+    keys = key_bytes(state_keys(found))
+    assert len(set(keys)) == 2 and key_bytes(state_keys(state))[0] in keys
 
 
 @pytest.mark.parametrize("smiles", ["CF", "CCCCCC", "C.C", "[CH3]", "C1CCC1", "C#N", "no", ""])

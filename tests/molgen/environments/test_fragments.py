@@ -16,7 +16,7 @@ from gfncore.keys import key_bytes, unique_keys
 from gfncore.policies import Backbone, Policy
 from gfncore.trajectories import state_log_probabilities
 from molgen.environments.fragments import FragmentEnvironment
-from molgen.graph import GraphStates
+from molgen.graph import GraphStates, state_keys
 from molgen.kernels.fragments_numba import piece_counts
 from molgen.policy import make_policy
 from molgen.vocabulary import Vocabulary
@@ -204,6 +204,21 @@ def test_multiplicity_is_the_number_of_states_of_a_molecule(fragments, settings)
         expected = {k for k, s in zip(keys, smiles, strict=True) if s == name}
         assert sorted(key_bytes(environment.keys(states))) == sorted(expected)
         assert environment.is_terminal(states).all()
+
+
+def test_the_same_molecule_is_found_from_states():
+    environment = make()
+    names = ["CCO", "Cc1ccc(-c2ccccc2)cc1", "CCCO"]
+    expected = [environment.states_of_smiles(name) for name in names]
+    assert max(map(len, expected)) > 1
+    states = GraphStates.concat([own.take(np.zeros(1, np.int64)) for own in expected])
+    molecule, found = environment.same_molecule(states)
+    assert molecule.tolist() == [i for i, own in enumerate(expected) for _ in range(len(own))]
+    for i, own in enumerate(expected):
+        here = key_bytes(state_keys(found.take(np.flatnonzero(molecule == i))))
+        assert sorted(here) == sorted(key_bytes(state_keys(own)))
+    molecule, found = environment.same_molecule(states.take(np.zeros(0, np.int64)))
+    assert len(molecule) == len(found) == 0
 
 
 def test_states_of_what_cannot_be_built():
