@@ -38,6 +38,17 @@ def test_nothing_runs_as_root_in_the_end() -> None:
     assert 'ENTRYPOINT ["phylogfn"]' in last
 
 
+def test_what_drawings_need_is_installed_and_told() -> None:
+    # NEEDED of rdMolDraw2D.so and of the libraries beside it in RDKit's wheel, less what any Debian
+    # has: libXrender.so.1, libXext.so.6, libX11.so.6, libexpat.so.1
+    needed = {"libxrender1", "libxext6", "libx11-6", "libexpat1"}
+    last = CONTAINERFILE.read_text().rpartition("\nFROM ")[2]
+    install = re.compile(r"apt-get install ((?:-\S+ )*)([a-z0-9 -]+)")
+    for text in (last, (ROOT / "docs" / "installation.md").read_text()):
+        (found,) = install.findall(text)
+        assert set(found[1].split()) == needed
+
+
 def test_lint() -> None:
     program = shutil.which("hadolint") or shutil.which(
         "hadolint", path=str(Path(sys.executable).parent)
