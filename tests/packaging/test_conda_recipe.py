@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -96,6 +97,13 @@ def test_packages_to_run_in_the_environment_file(project: dict) -> None:
     names = {line: rattler.MatchSpec(line).name.normalized for line in lines}
     assert len(set(names.values())) == len(lines)
     check_ranges([line for line in lines if names[line] in expected], expected)
+
+
+def test_packages_of_the_workflows_as_the_installation_page_has_them(project: dict) -> None:
+    page = (ROOT / "docs" / "installation.md").read_text()
+    (command,) = re.findall(r"(?m)^conda install (.*snakemake.*)$", page)
+    lines = [word for word in shlex.split(command) if word.startswith("snakemake")]
+    check_ranges(lines, wanted(project["project"]["optional-dependencies"]["workflow"]))
 
 
 def test_a_range_that_differs_is_found(recipe: dict, project: dict) -> None:
