@@ -101,7 +101,7 @@ def sample(
         Of branch lengths in bins: NUMBER:SMALLEST:LARGEST edge, of equal width in log length.
     random_trees
         Learn from trees built by random steps too, so that the sampler's probabilities also rank
-        trees far below the posterior.
+        trees far below the posterior. Not with --branch-lengths bins or lognormal.
     seed
         The same seed gives the same files.
     threads
