@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from gfncore.output import write_atomic
+from gfncore.output import json_line, write_atomic
 from gfncore.tensorboard import TensorBoardWriter
 
 __all__ = ["MetricsWriter"]
@@ -41,8 +41,8 @@ class MetricsWriter:
         self._board = TensorBoardWriter(tensorboard, after_step) if tensorboard else None
 
     def write(self, metrics: Mapping[str, Any]) -> None:
-        """Append one line."""
-        self._file.write(json.dumps(dict(metrics)) + "\n")
+        """Append one line; a number that is NaN or infinite becomes ``null`` there."""
+        self._file.write(json_line(metrics))
         if self._board is not None:
             self._board.write(metrics)
 

@@ -8,17 +8,27 @@ the old set or the new one.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gfncore.errors import UserError
 
-__all__ = ["check_output", "clear_output", "json_text", "staged_output", "write_atomic"]
+__all__ = [
+    "check_output",
+    "clear_leftovers",
+    "clear_output",
+    "json_line",
+    "json_text",
+    "locked_output",
+    "staged_output",
+    "write_atomic",
+]
 
 _STAGING_PREFIX = ".staging-"
 _TEMPORARY_PREFIX = ".writing-"
@@ -85,16 +95,67 @@ def clear_output(directory: Path, known: Collection[str]) -> None:
         directory stays.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    clear_leftovers(directory)
     for entry in sorted(directory.iterdir()):
-        ours = entry.name.removesuffix(".partial") in known or entry.name.startswith(
-            (_STAGING_PREFIX, _TEMPORARY_PREFIX)
-        )
-        if not ours:
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+        if entry.name.removesuffix(".partial") in known:
+            _remove(entry)
+
+
+def clear_leftovers(directory: Path) -> None:
+    """Remove what a killed write left in ``directory``; for a run that is resumed.
+
+    Parameters
+    ----------
+    directory : Path
+        The output directory, in which nothing else may be writing. What lies in directories below
+        it stays.
+    """
+    for entry in sorted(directory.iterdir()):
+        if entry.name.startswith((_STAGING_PREFIX, _TEMPORARY_PREFIX)):
+            _remove(entry)
+
+
+def _remove(entry: Path) -> None:
+    """Remove a file, a link (not what it points to), or a directory with all in it."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
+
+
+@contextlib.contextmanager
+def locked_output(directory: Path) -> Iterator[None]:
+    """Keep other runs off ``directory`` while one writes there.
+
+    The lock is one on the directory itself: no file is left, and it is gone as soon as the process
+    is, however that ends. Only those who ask for it are kept off. A file system that cannot lock a
+    directory (some network file systems) locks nothing, and nothing is said.
+
+    Parameters
+    ----------
+    directory : Path
+        The output directory; made when missing. Of processes that train together, only the one
+        that writes asks for the lock.
+
+    Raises
+    ------
+    UserError
+        It is locked already, by another process or by this one.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{directory} is in use by another run; wait for it, or choose another directory"
+            ) from None
+        except OSError:  # the file system has no such locks
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -157,6 +218,11 @@ def staged_output(directory: Path, last: str | None = None) -> Iterator[Path]:
 def json_text(value: dict[str, Any]) -> str:
     """Return ``value`` as indented JSON; numbers that JSON does not have become ``null``."""
     return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def json_line(value: Mapping[str, Any]) -> str:
+    """Return ``value`` as JSON on one line; numbers that JSON does not have become ``null``."""
+    return json.dumps(_plain(dict(value)), allow_nan=False) + "\n"
 
 
 def _plain(value: Any) -> Any:

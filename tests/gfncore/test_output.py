@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gfncore.errors import UserError
-from gfncore.output import check_output, clear_output, json_text, staged_output, write_atomic
+from gfncore.output import (
+    check_output,
+    clear_leftovers,
+    clear_output,
+    json_line,
+    json_text,
+    locked_output,
+    staged_output,
+    write_atomic,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_new_and_empty_directories_are_accepted(tmp_path):
@@ -79,6 +95,76 @@ def test_clear_does_not_follow_links(tmp_path):
     assert list(out.iterdir()) == []
 
 
+def test_what_killed_writes_left_is_removed_and_nothing_else(tmp_path):
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / ".writing-abc").write_text("of the directory below")
+    (tmp_path / "mine.writing-abc").write_text("")
+    (tmp_path / ".writing-abc").write_text("half")
+    (tmp_path / ".staging-abc").mkdir()
+    (tmp_path / ".staging-abc" / "trees.nex").write_text("half")
+    (tmp_path / ".staging-link").symlink_to(kept)
+    clear_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "mine.writing-abc"]
+    assert (kept / ".writing-abc").exists()
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from gfncore.output import locked_output
+with locked_output(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_directory_is_locked_until_its_process_ends(tmp_path):
+    out = tmp_path / "a" / "out"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(out)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with holder:
+        try:
+            assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+            with (
+                pytest.raises(UserError, match="out is in use by another run; wait") as caught,
+                locked_output(out),
+            ):
+                pass
+            assert "\n" not in str(caught.value)
+            with locked_output(tmp_path / "other"):
+                pass
+        finally:
+            holder.kill()
+    with locked_output(out):
+        assert list(out.iterdir()) == []
+
+
+def test_a_lock_ends_with_its_block(tmp_path):
+    with pytest.raises(RuntimeError), locked_output(tmp_path):
+        raise RuntimeError
+    with locked_output(tmp_path):
+        (tmp_path / "a").write_text("x")
+        with pytest.raises(UserError, match="in use"), locked_output(tmp_path):
+            pass
+    with locked_output(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_where_directories_cannot_be_locked_the_run_goes_on(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.EBADF, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with locked_output(tmp_path / "out"):
+        assert (tmp_path / "out").is_dir()
+
+
 def test_atomic_write_replaces_and_leaves_nothing_behind(tmp_path):
     path = tmp_path / "a.txt"
     write_atomic(path, "one\n")
@@ -131,3 +217,13 @@ def test_staged_files_that_fail_change_nothing(tmp_path):
 def test_json_has_no_numbers_that_json_lacks():
     text = json_text({"a": np.float64("nan"), "b": np.arange(2), "c": (1, float("inf")), "d": None})
     assert json.loads(text) == {"a": None, "b": [0, 1], "c": [1, None], "d": None}
+
+
+def test_a_line_of_json_is_one_line_that_every_reader_takes():
+    def refused(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    line = json_line({"step": 1, "loss": float("nan"), "best": -np.inf, "at": [1.5, np.inf]})
+    assert line.endswith("\n") and line.count("\n") == 1
+    found = json.loads(line, parse_constant=refused)
+    assert found == {"step": 1, "loss": None, "best": None, "at": [1.5, None]}

@@ -51,6 +51,7 @@ def test_the_numbers_of_train_jsonl_are_read_back(tmp_path):
     assert set(found) == {"seconds", "loss", "log_evidence", "failed"}
     lines = (tmp_path / "train.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 2, 3]
+    assert json.loads(lines[2], parse_constant=pytest.fail)["failed"] is None
 
 
 def test_what_a_resumed_run_does_again_replaces_what_was_written(tmp_path):

@@ -342,3 +342,10 @@ def test_metrics_are_cut_back_on_resume(tmp_path):
         writer.write({"step": 4, "again": True})
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert lines == [{"step": 1}, {"step": 2}, {"step": 3}, {"step": 4, "again": True}]
+
+
+def test_metrics_that_are_not_finite_are_null(tmp_path):
+    path = tmp_path / "train.jsonl"
+    with MetricsWriter(path) as writer:
+        writer.write({"step": 1, "log_z": float("-inf"), "loss": float("nan"), "rate": 0.001})
+    assert path.read_text() == '{"step": 1, "log_z": null, "loss": null, "rate": 0.001}\n'
