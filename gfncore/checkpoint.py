@@ -2,14 +2,15 @@
 
 A directory holds ``checkpoint.json`` and the tensor file that it names. Both are written to a
 temporary name, synced and renamed, the JSON last: whenever the process is killed, the directory
-holds one complete checkpoint, the old or the new one.
+holds one complete checkpoint, the old or the new one. The JSON is that of Python, which has NaN and
+Infinity: they come back as they were, and stricter readers refuse them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from gfncore.errors import UserError
-from gfncore.output import write_atomic
+from gfncore.output import clear_leftovers, write_atomic
+from gfncore.replay import Replay
 from gfncore.training import Trainer
 
 __all__ = ["Checkpoint", "CheckpointError", "read_checkpoint", "restore_trainer", "save_checkpoint"]
@@ -93,7 +95,8 @@ def save_checkpoint(
     Parameters
     ----------
     directory : Path
-        Made if it is not there.
+        Made if it is not there. Nothing else may be writing there: what a killed write left is
+        removed.
     trainer : Trainer, optional
         None: there is none yet.
     extra : mapping, optional
@@ -110,15 +113,17 @@ def save_checkpoint(
             "step": trainer.step_number,
             "seconds_by_part": trainer.seconds_by_part,
             "generator": trainer.generator.bit_generator.state,
+            "optimiser": type(trainer.optimizer).__name__,
         }
         tensors |= _trainer_tensors(trainer)
     data = save({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
     name = f"{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
     write_atomic(directory / name, data)
     write_atomic(directory / INDEX, json.dumps(index | {"tensors": name}, indent=1))
-    for old in directory.glob("*.safetensors*"):
+    for old in directory.glob("*.safetensors"):
         if old.name != name:
             old.unlink()
+    clear_leftovers(directory)
 
 
 def _trainer_tensors(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -128,9 +133,13 @@ def _trainer_tensors(trainer: Trainer) -> dict[str, torch.Tensor]:
     for index, state in trainer.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items()}
     if trainer.replay is not None:
-        stored = _array_fields(trainer.replay.states) | {"log_reward": trainer.replay.log_reward}
+        stored = _replay_arrays(trainer.replay)
         tensors |= {f"replay/{key}": _tensor(value) for key, value in stored.items()}
     return tensors
+
+
+def _replay_arrays(replay: Replay) -> dict[str, np.ndarray]:
+    return _array_fields(replay.states) | {"log_reward": replay.log_reward}
 
 
 def read_checkpoint(directory: Path | str) -> Checkpoint:
@@ -166,6 +175,11 @@ def restore_trainer(checkpoint: Checkpoint, trainer: Trainer) -> None:
         If the checkpoint does not fit the trainer.
     """
     index, tensors = checkpoint.index, checkpoint.tensors
+    differences = "; ".join(_differences(checkpoint, trainer))  # before anything is changed
+    if differences:
+        raise CheckpointError(
+            f"{checkpoint.directory}: of a run with other settings: {differences}"
+        )
     try:
         for name, module in _modules(trainer).items():
             module.load_state_dict(_under(tensors, name))
@@ -187,6 +201,25 @@ def restore_trainer(checkpoint: Checkpoint, trainer: Trainer) -> None:
         stored = {key: value.numpy() for key, value in _under(tensors, "replay").items()}
         log_reward = stored.pop("log_reward")
         trainer.replay.restore(replace(trainer.replay.environment.initial(0), **stored), log_reward)
+
+
+def _differences(checkpoint: Checkpoint, trainer: Trainer) -> Iterator[str]:
+    """Yield what the checkpoint has and the trainer has not, or the other way round."""
+    for key, part in (("backward_policy", trainer.backward_policy), ("replay", trainer.replay)):
+        name, saved = key.replace("_", " "), bool(_under(checkpoint.tensors, key))
+        if saved and part is None:
+            yield f"it has a {name}, and this run has none"
+        if part is not None and not saved:
+            yield f"it has no {name}, and this run has one"
+    stored = _under(checkpoint.tensors, "replay").keys()
+    if stored and trainer.replay is not None:
+        wanted = _replay_arrays(trainer.replay).keys()
+        if stored != wanted:
+            yield f"its replay has {', '.join(stored)}, and not {', '.join(wanted)}"
+    here = type(trainer.optimizer).__name__
+    optimiser = checkpoint.index.get("optimiser", here)  # earlier versions did not write it
+    if optimiser != here:
+        yield f"its optimiser is {optimiser}, and that of this run is {here}"
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

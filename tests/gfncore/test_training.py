@@ -1,6 +1,7 @@
 """Training on small hypergrids: targets are reached, runs are repeated and resumed exactly."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -147,9 +148,15 @@ def test_state_level_likelihood(hypergrid, make_policy):
     assert "loss" not in seen[-1]
 
 
-def make_trainer(grid, make_policy, seed=0, steps=12):
+def make_trainer(grid, make_policy, seed=0, backward=True, replay=True, optimiser="adam"):
     settings = TrainingSettings(
-        steps=steps, on_policy=16, replay=8, epsilon=0.1, schedule="linear", clip_norm=1.0
+        steps=12,
+        on_policy=16,
+        replay=8 if replay else 0,
+        epsilon=0.1,
+        optimiser=optimiser,
+        schedule="linear",
+        clip_norm=1.0,
     )
     return Trainer(
         grid,
@@ -157,8 +164,8 @@ def make_trainer(grid, make_policy, seed=0, steps=12):
         make_objective("trajectory_balance"),
         settings,
         np.random.default_rng(seed),
-        backward_policy=make_policy(grid, seed=seed + 1, hidden=8),
-        replay=Replay(grid, capacity=12),
+        backward_policy=make_policy(grid, seed=seed + 1, hidden=8) if backward else None,
+        replay=Replay(grid, capacity=12) if replay else None,
     )
 
 
@@ -244,8 +251,9 @@ def test_checkpoint_keeps_one_complete_state(hypergrid, make_policy, tmp_path):
         save_checkpoint(tmp_path, trainer)
     tensors = json.loads((tmp_path / "checkpoint.json").read_text())["tensors"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["checkpoint.json", tensors])
-    # Killed while writing the next one: what is there still loads.
-    (tmp_path / "0123456789abcdef.safetensors.partial").write_bytes(b"half")
+    # Killed while writing the next one, and between its two files: what is there still loads.
+    (tmp_path / ".writing-abc").write_bytes(b"half")
+    (tmp_path / "0123456789abcdef.safetensors").write_bytes(b"whole")
     fresh = make_trainer(grid, make_policy, seed=3)
     restore_trainer(read_checkpoint(tmp_path), fresh)
     assert fresh.step_number == 2
@@ -284,6 +292,70 @@ def test_bad_checkpoints_are_said_to_be_bad(hypergrid, make_policy, tmp_path):
     (tmp_path / "checkpoint.json").write_text("{")
     with pytest.raises(CheckpointError, match="cannot be read"):
         read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "less"),
+    [
+        (
+            {"replay": False},
+            "it has a replay, and this run has none",
+            "it has no replay, and this run has one",
+        ),
+        (
+            {"backward": False},
+            "it has a backward policy, and this run has none",
+            "it has no backward policy, and this run has one",
+        ),
+        (
+            {"optimiser": "muon"},
+            "its optimiser is Adam, and that of this run is Muon",
+            "its optimiser is Muon, and that of this run is Adam",
+        ),
+    ],
+)
+def test_checkpoints_of_other_parts_are_refused(
+    hypergrid, make_policy, tmp_path, change, more, less
+):
+    grid = hypergrid.Hypergrid(4)
+    for name, saved, wanted, reason in (
+        ("more", {}, change, more),
+        ("less", change, {}, less),
+    ):
+        trainer = make_trainer(grid, make_policy, **saved)
+        trainer.step()
+        save_checkpoint(tmp_path / name, trainer)
+        other = make_trainer(grid, make_policy, seed=5, **wanted)
+        before = [p.detach().clone() for p in other.policy.parameters()]
+        with pytest.raises(CheckpointError, match=f"of a run with other settings: {reason}$"):
+            restore_trainer(read_checkpoint(tmp_path / name), other)
+        assert other.step_number == 0
+        for old, new in zip(before, other.policy.parameters(), strict=True):
+            assert torch.equal(old, new)
+
+
+def test_a_replay_of_other_states_is_refused(hypergrid, make_policy, tmp_path):
+    grid = hypergrid.Hypergrid(4)
+    trainer = make_trainer(grid, make_policy)
+    save_checkpoint(tmp_path, trainer)
+    saved = read_checkpoint(tmp_path)
+    tensors = dict(saved.tensors)
+    tensors["replay/visited"] = tensors.pop("replay/stopped")
+    with pytest.raises(CheckpointError, match="other settings: its replay has .*visited"):
+        restore_trainer(replace(saved, tensors=tensors), trainer)
+
+
+def test_checkpoints_that_do_not_name_their_optimiser_still_load(hypergrid, make_policy, tmp_path):
+    grid = hypergrid.Hypergrid(4)
+    trainer, fresh = make_trainer(grid, make_policy), make_trainer(grid, make_policy, seed=5)
+    trainer.step()
+    save_checkpoint(tmp_path, trainer)
+    index = json.loads((tmp_path / "checkpoint.json").read_text())
+    assert index.pop("optimiser") == "Adam"
+    (tmp_path / "checkpoint.json").write_text(json.dumps(index))
+    restore_trainer(read_checkpoint(tmp_path), fresh)
+    assert fresh.step_number == 1
+    assert fresh.step()["loss"] == trainer.step()["loss"]
 
 
 def test_time_budget_ends_the_run(hypergrid, make_policy):
