@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,7 @@ SHORTEST = 1e-8  # expected substitutions per site
 
 
 def likelihood(
-    alignment: Path,
+    alignment: Annotated[Path, Parameter(allow_leading_hyphen=True)],
     trees: Path,
     /,
     *,
@@ -45,7 +47,7 @@ def likelihood(
     Parameters
     ----------
     alignment
-        FASTA, PHYLIP, NEXUS or Clustal; - is standard input.
+        FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm, plain or gzipped; - for standard input.
     trees
         Newick or NEXUS, with the taxa of the alignment.
     model

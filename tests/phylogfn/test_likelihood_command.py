@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +52,15 @@ def test_a_row_a_tree(trees, capsys):
     assert float(found[0]["log_likelihood"]) == pytest.approx(-6745.6347, abs=6e-5)
     main(["likelihood", PRIMATES, trees, "--threads", "1"])
     assert rows(capsys.readouterr().out) == found
+
+
+def test_the_alignment_may_come_from_standard_input_gzipped(trees, capsys, monkeypatch):
+    assert main(["likelihood", PRIMATES, trees]) == 0
+    of_file = capsys.readouterr().out
+    packed = io.BytesIO(gzip.compress(Path(PRIMATES).read_bytes()))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(packed))
+    assert main(["likelihood", "-", trees]) == 0
+    assert capsys.readouterr().out == of_file
 
 
 def test_optimize_gives_parameters_and_lengths(topology, tmp_path, capsys):
