@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ WRONG = [
     ("molecules", ("library", "rank_by"), "beauty", "beauty"),
     ("molecules", ("sample", "oracle_calls"), 0, "0"),
     ("molecules", ("resources", "threads"), "two", "two"),
+    ("molecules", ("resources", "screen_minutes"), 0, "0"),
 ]
 
 
@@ -102,3 +104,15 @@ def test_models_with_braces_get_directories(plan):
     assert code == 0, said
     assert "results/x/HKY85_2.1_+G4/seed2/summary.json" in said
     assert "--model 'HKY85{2.1}+G4'" in said
+
+
+@pytest.mark.parametrize(("setting", "minutes"), [("", 120), ("  screen_minutes: 600\n", 600)])
+def test_the_time_of_a_screen_is_a_setting(plan, setting, minutes):
+    def change(work):
+        settings = work / "config" / "config.yaml"
+        settings.write_text(settings.read_text() + setting)  # resources stand last
+
+    code, said = plan("molecules", change)
+    assert code == 0, said
+    rule = re.search(r"(?m)^rule screen:\n(?:    .*\n)+", said)
+    assert rule is not None and re.search(rf"runtime={minutes}\b", rule[0])

@@ -36,7 +36,7 @@ rule screen:
     threads: config["resources"]["threads"]
     resources:
         mem_mb=memory_of_run,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        runtime=lambda wildcards, attempt: config["resources"]["screen_minutes"] * attempt,
     retries: config["resources"]["retries"]
     conda:
         "../envs/molgen.yaml"
