@@ -3,8 +3,9 @@
     f = log R + sum log P_B - sum log P_F,    loss = mean over the batch of (f - mean f)^2
 
 It is trajectory balance with the log Z that is best for the batch, so there is no Z to learn. With
-a shape that grows linearly in place of the square, the median of f takes the place of its mean: a
-few draws of hardly any reward must not move what all others are held against.
+a shape that grows linearly in place of the square, the median of f (the lower of the two in the
+middle of an even number) takes the place of its mean: a few draws of hardly any reward must not
+move what all others are held against.
 
 Where trajectories have temperatures, mean and median are those of the trajectories with the same
 temperature. One that is alone with its temperature is its own mean: it adds nothing to the loss,
@@ -20,6 +21,11 @@ from gfncore.objectives.shapes import shape
 from gfncore.trajectories import ScoredTrajectories
 
 __all__ = ["LogVariance"]
+
+
+def _log_weight(batch: ScoredTrajectories) -> torch.Tensor:
+    """f of each trajectory; (n,)."""
+    return batch.log_reward + (batch.log_pb - batch.log_pf).sum(dim=1)
 
 
 def _grouped_mean(values: torch.Tensor, group: torch.Tensor, n: int) -> torch.Tensor:
@@ -50,7 +56,7 @@ class LogVariance(nn.Module):
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss, float64 scalar."""
-        log_weight = batch.log_reward + (batch.log_pb - batch.log_pf).sum(dim=1)
+        log_weight = _log_weight(batch)
         if batch.condition is not None:
             values, group = torch.unique(batch.condition, return_inverse=True)
             centre = (
@@ -59,15 +65,18 @@ class LogVariance(nn.Module):
                 else _grouped_mean(log_weight, group, len(values))
             )
         else:
-            centre = log_weight.detach().median() if self.robust else log_weight.mean()
+            centre = self._centre(log_weight)
         return self.shape(log_weight - centre).mean()
 
+    def _centre(self, log_weight: torch.Tensor) -> torch.Tensor:
+        """What f is held against, without temperatures; scalar."""
+        return log_weight.detach().median() if self.robust else log_weight.mean()
+
     def log_partition(self, batch: ScoredTrajectories) -> float | None:
-        """The batch mean of f: the log Z that the batch implies, exact once the loss is zero.
+        """The batch mean of f, or its median as in the loss: exactly log Z once the loss is zero.
 
         None where there are temperatures, each of which has a log Z of its own.
         """
         if batch.condition is not None:
             return None
-        log_weight = batch.log_reward + (batch.log_pb - batch.log_pf).sum(dim=1)
-        return float(log_weight.detach().mean())
+        return float(self._centre(_log_weight(batch).detach()))

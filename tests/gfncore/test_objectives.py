@@ -134,6 +134,17 @@ def test_log_variance_is_the_variance():
     assert LogVariance().log_partition(b) == pytest.approx(float(f.mean().detach()))
 
 
+def test_robust_log_variance_is_held_against_the_median():
+    """Outliers move neither the centre of the loss nor the log Z that it implies."""
+    f = torch.tensor([2.1, 1.9, 2.0, 2.2, 1.8, -300.0, -500.0], dtype=torch.float64)
+    b = ScoredTrajectories(torch.zeros(7, 2), torch.zeros(7, 2), f)
+    objective = LogVariance("pseudo_huber")
+    assert objective.log_partition(b) == 1.9
+    expected = (2.0 * ((1.0 + (f - 1.9) ** 2).sqrt() - 1.0)).mean()
+    torch.testing.assert_close(objective(b), expected)
+    assert LogVariance().log_partition(b) == pytest.approx(float(f.mean()))
+
+
 def test_balance_is_zero_where_weights_are_equal():
     b = batch()
     exact = b.log_pf.sum(1) - b.log_pb.sum(1) + 2.5
