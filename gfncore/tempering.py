@@ -27,6 +27,7 @@ from gfncore.environment import (
     LearnedBackward,
     ManyObjectives,
     ManyRepresentations,
+    ValuedActions,
 )
 
 __all__ = ["TemperatureRange", "TemperedEnvironment", "TemperedStates"]
@@ -93,7 +94,7 @@ class TemperedEnvironment:
     """`inner` with a reward of R^beta, for several beta.
 
     An instance has the extensions of `gfncore.environment` that `inner` has, and no others: its
-    class is put together when it is made.
+    class is put together when it is made. Its actions carry no values.
 
     Parameters
     ----------
@@ -110,10 +111,14 @@ class TemperedEnvironment:
     ------
     ValueError
         If a temperature is not positive and finite, or there is none.
+    TypeError
+        If the actions of `inner` carry values.
     """
 
     def __new__(cls, inner: Environment, inverse_temperatures: Any) -> TemperedEnvironment:
         """An instance of the class that has the extensions of `inner`."""
+        if isinstance(inner, ValuedActions):
+            raise TypeError("temperatures are for discrete actions, and these carry values")
         parts = tuple(part for kind, part in _EXTENSIONS if isinstance(inner, kind))
         return object.__new__(_combined(parts) if cls is TemperedEnvironment else cls)
 

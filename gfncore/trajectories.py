@@ -510,7 +510,11 @@ def score_forward_and_flow(
     ------
     ValueError
         If the environment has no energies, or the policy no flow.
+    TypeError
+        If actions carry values, whose densities are not scored beside flows.
     """
+    if trajectories.values is not None:
+        raise TypeError("state flows are for discrete actions, and these carry values")
     log_p, log_flow = state_log_probabilities_and_flows(
         environment, policy, trajectories.states, trajectories.actions
     )

@@ -1,5 +1,7 @@
 """Forward-looking balance against plain loops, and the exact distribution that it reaches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -220,6 +222,9 @@ def test_what_is_missing_is_said(grid_with):
         score_forward_and_flow(grid_with("none"), make(grid), drawn)
     with pytest.raises(ValueError, match="without flow=True"):
         score_forward_and_flow(grid, make(grid, flow=False), drawn)
+    valued = replace(drawn, values=np.zeros((*drawn.state_index.shape, 2)))
+    with pytest.raises(TypeError, match="these carry values"):
+        score_forward_and_flow(grid, make(grid), valued)
     bare = ScoredTrajectories(batch.log_pf, batch.log_pb, batch.log_reward)
     with pytest.raises(ValueError, match="without state flows"):
         ForwardLooking()(bare)

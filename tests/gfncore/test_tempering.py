@@ -16,6 +16,7 @@ from gfncore.environment import (
     LearnedBackward,
     ManyObjectives,
     ManyRepresentations,
+    ValuedActions,
 )
 from gfncore.evaluation import check_contract, chi_squared, exact_distribution, total_variation
 from gfncore.exploration import backward_trajectories, sample_trajectories
@@ -26,7 +27,7 @@ from gfncore.tempering import TemperatureRange, TemperedEnvironment
 from gfncore.training import Trainer, TrainingSettings
 from gfncore.trajectories import score_forward
 
-EXTENSIONS = (ManyRepresentations, LearnedBackward, FlowScaled, ManyObjectives)
+EXTENSIONS = (ManyRepresentations, LearnedBackward, FlowScaled, ManyObjectives, ValuedActions)
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +100,20 @@ def test_extensions_are_those_of_the_environment_inside(hypergrid):
     assert np.array_equal(keys[0], keys[2])
     back = outer.backward_graph(states)
     assert back.condition.tolist() == outer.graph(states).condition.tolist()
+
+
+def test_actions_that_carry_values_are_refused(hypergrid):
+    class Valued(hypergrid.Hypergrid):
+        def value_features(self, states, action):
+            raise NotImplementedError
+
+        def undone_values(self, states, action):
+            raise NotImplementedError
+
+    inner = Valued(3)
+    assert isinstance(inner, ValuedActions)
+    with pytest.raises(TypeError, match="these carry values"):
+        TemperedEnvironment(inner, 1.0)
 
 
 def test_states_take_the_temperatures_in_turn(hypergrid):
