@@ -28,7 +28,7 @@ def backward_trajectories(
     ----------
     environment : Environment
     terminals : States
-        n terminal states, repeats allowed.
+        n terminal states, at least one, repeats allowed.
     generator : numpy Generator
         Unused where every state has one parent.
     backward_policy : Policy, optional
@@ -37,7 +37,14 @@ def backward_trajectories(
     Returns
     -------
     Trajectories
+
+    Raises
+    ------
+    ValueError
+        If there are no terminal states.
     """
+    if not len(terminals):
+        raise ValueError("there are no objects to draw trajectories to: give at least one")
     builder = TrajectoryBuilder(len(terminals))
     first, state = unique_keys(representation_keys(environment, terminals))
     states = terminals.take(first)

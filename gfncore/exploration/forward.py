@@ -37,6 +37,7 @@ def sample_trajectories(
     environment : Environment
     policy : Policy
     n : int
+        At least 1.
     generator : numpy Generator
     epsilon : float
         Share of uniform choices among a state's classes of actions.
@@ -47,7 +48,14 @@ def sample_trajectories(
     -------
     Trajectories
         Its `log_pf` is under P_F itself, without epsilon and temperature.
+
+    Raises
+    ------
+    ValueError
+        If `n` is below 1.
     """
+    if n < 1:
+        raise ValueError(f"{n} trajectories were asked for: ask for at least 1")
     builder = TrajectoryBuilder(n)
     valued = isinstance(environment, ValuedActions)
     states = environment.initial(1)

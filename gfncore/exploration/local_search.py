@@ -85,7 +85,7 @@ def local_search(
     policy : Policy
         P_F, which rebuilds.
     terminals : States
-        n terminal states, repeats allowed.
+        n terminal states, at least one, repeats allowed.
     log_reward : ndarray, shape(n,), dtype=float64
         Their log reward, nats.
     steps : int
@@ -107,12 +107,14 @@ def local_search(
     Raises
     ------
     ValueError
-        If the numbers of steps do not fit, or the rule is unknown.
+        If there are no objects, the numbers of steps do not fit, or the rule is unknown.
     TypeError
         If actions carry values: the rule above is not one of densities.
     """
     if isinstance(environment, ValuedActions):
         raise TypeError("local search is for discrete actions, and these carry values")
+    if not len(terminals):
+        raise ValueError("there are no objects to search around: give at least one")
     fewest = steps if fewest_steps is None else fewest_steps
     if not 1 <= fewest <= steps:
         raise ValueError(f"{fewest}..{steps} steps cannot be undone: need 1 <= fewest <= steps")

@@ -318,3 +318,12 @@ def test_bad_settings(hypergrid, make_policy, settings, text):
             generator=np.random.default_rng(0),
             **settings,
         )
+
+
+def test_nothing_to_search_around_is_refused(hypergrid, make_policy):
+    grid = hypergrid.Hypergrid(3)
+    nothing = target(grid)[0].terminals.take(np.zeros(0, np.int64))
+    with pytest.raises(ValueError, match="no objects to search around"):
+        local_search(
+            grid, make_policy(grid, hidden=8), nothing, np.zeros(0), 2, np.random.default_rng(0)
+        )

@@ -163,3 +163,14 @@ def test_scales_of_flows_are_added_step_by_step(hypergrid, make_policy):
     np.testing.assert_allclose(extra.sum(axis=1), ends)
     steps = np.arange(extra.shape[1])[None] < drawn.lengths[:, None] - 1
     np.testing.assert_allclose(extra, np.where(steps, 0.25, 0.0))  # the last step only stops
+
+
+def test_nothing_to_draw_is_refused(hypergrid, make_policy):
+    grid = hypergrid.Hypergrid(3)
+    rng = np.random.default_rng(0)
+    nothing = exact_distribution(grid).terminals.take(np.zeros(0, np.int64))
+    with pytest.raises(ValueError, match="no objects to draw trajectories to"):
+        backward_trajectories(grid, nothing, rng)
+    for n in (0, -1):
+        with pytest.raises(ValueError, match=f"{n} trajectories were asked for"):
+            sample_trajectories(grid, make_policy(grid, hidden=8), n, rng)
