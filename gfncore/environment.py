@@ -284,7 +284,11 @@ class Environment(Protocol):
         ...
 
     def log_reward(self, states: Any) -> np.ndarray:
-        """log R of terminal states, in nats; float64 (B,), finite or -inf, never NaN."""
+        """log R of terminal states, in nats; float64 (B,), finite or -inf, never NaN.
+
+        Local search and exact distributions take -inf, a reward of zero; objectives that read
+        rewards need finite values, and `Trainer` stops at others.
+        """
         ...
 
     def energy(self, states: Any) -> np.ndarray | None:

@@ -59,10 +59,10 @@ class TrainingSettings:
     Attributes
     ----------
     steps : int
-        Optimiser steps of the whole run.
+        Optimiser steps of the whole run, at least 1.
     seconds : float, optional
-        Wall-clock budget of the steps of the whole run; it ends at whichever comes first. With
-        one, a run that is repeated or resumed need not stop at the same step.
+        Wall-clock budget of the steps of the whole run, above 0; it ends at whichever comes first.
+        With one, a run that is repeated or resumed need not stop at the same step.
     on_policy : int
         Trajectories drawn by the policy, a step.
     replay : int
@@ -98,6 +98,10 @@ class TrainingSettings:
     average_decay: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}, but must be at least 1")
+        if self.seconds is not None and not self.seconds > 0.0:
+            raise ValueError(f"seconds is {self.seconds}, but must be above 0 (None: no limit)")
         if self.schedule not in SCHEDULES:
             known = ", ".join(SCHEDULES)
             raise ValueError(f"schedule is {self.schedule!r}, but must be one of {known}")
@@ -114,7 +118,7 @@ class Trainer:
     environment : Environment
     policy : Policy
     objective : Module
-        See `gfncore.objectives`.
+        See `gfncore.objectives`; it is moved to the device of `policy`.
     settings : TrainingSettings
     generator : numpy Generator
         All draws of the run.
@@ -204,7 +208,8 @@ class Trainer:
         self.environment = environment
         self.policy = policy
         self.backward_policy = backward_policy
-        self.objective = objective
+        # what it learns is added to what the policy computes; before the optimiser takes hold of it
+        self.objective = objective.to(policy.device)
         self.settings = settings
         self.generator = generator
         self.replay = replay
@@ -225,7 +230,7 @@ class Trainer:
             networks.append(backward_policy)
         self.parameters = [p for network in networks for p in network.parameters()]
         groups: list[dict[str, Any]] = [{"params": self.parameters, "lr": settings.learning_rate}]
-        learned = list(objective.parameters())
+        learned = list(self.objective.parameters())
         if learned:
             groups.append({"params": learned, "lr": settings.log_z_learning_rate})
         self.optimizer = OPTIMISERS[settings.optimiser](groups)
@@ -365,6 +370,12 @@ class Trainer:
             Metrics: step, loss, log_z, trajectories learned from, state_loss, gradient_norm,
             mean_log_reward and max_log_reward of the policy's own draws, replay_size,
             learning_rate, seconds, and seconds by part; absent where they do not apply.
+
+        Raises
+        ------
+        ValueError
+            There is nothing to learn from, or the loss is not finite, e.g. since a log reward is
+            not.
         """
         factor = self.rate_factor * SCHEDULES[self.settings.schedule](self.progress)
         if self.processes is not None:
@@ -389,6 +400,8 @@ class Trainer:
             self.environment.inverse_temperatures = self.temperatures(self.generator)
 
         experience = self._experience()
+        if not experience and self.state_batches is None:
+            raise ValueError(f"there is nothing to learn from: {self._why_none()}")
         if experience:
             with self._timed("policy"):
                 batch = ScoredTrajectories.concat([self._scored(*part) for part in experience])
@@ -397,6 +410,7 @@ class Trainer:
             loss = self.objective(batch)
             losses.append(loss)
             metrics["loss"] = float(loss.detach())
+            _check_finite("the loss", metrics["loss"], batch.log_reward)
             metrics["log_z"] = self.objective.log_partition(batch)
             metrics["trajectories"] = len(batch.log_reward)
             if self.on_policy and self.objective.needs_reward:
@@ -409,6 +423,7 @@ class Trainer:
             share = 1 if self.processes is None else self.processes.size  # their sum is the mean
             losses.append(self.settings.state_weight * loss / share)
             metrics["state_loss"] = float(loss.detach())
+            _check_finite("the loss of states", metrics["state_loss"])
         with self._timed("policy"):
             self.optimizer.zero_grad()
             torch.stack(losses).sum().backward()
@@ -430,6 +445,14 @@ class Trainer:
         metrics |= {f"seconds_{part}": value for part, value in self.seconds_by_part.items()}
         return metrics
 
+    def _why_none(self) -> str:
+        if self.from_replay:
+            return (
+                f"{self.from_replay} trajectories are to come from replay alone, which is empty; "
+                "add objects to it, or set on_policy above 0"
+            )
+        return "set on_policy above 0, or give objects or states"
+
     def run(self, callback: Callable[[dict[str, Any]], bool | None] | None = None) -> None:
         """Train until the steps or the time are used up, or the callback returns True.
 
@@ -442,3 +465,19 @@ class Trainer:
             metrics = self.step()
             if callback is not None and callback(metrics):
                 break
+
+
+def _check_finite(name: str, value: float, log_reward: torch.Tensor | None = None) -> None:
+    """Stop before a step that would make all weights NaN."""
+    if math.isfinite(value):
+        return
+    if log_reward is not None and (wrong := int((~torch.isfinite(log_reward)).sum())):
+        raise ValueError(
+            f"the log rewards of {wrong} of {len(log_reward)} objects are not finite, and training "
+            "needs finite ones: let the environment give such objects a small reward, or not build "
+            "them"
+        )
+    raise ValueError(
+        f"{name} is {value}: use a smaller learning rate or a clip_norm, and look whether all "
+        "figures of the environment are finite"
+    )

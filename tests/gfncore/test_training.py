@@ -1,6 +1,7 @@
 """Training on small hypergrids: targets are reached, runs are repeated and resumed exactly."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -376,6 +377,11 @@ def test_settings_are_checked(hypergrid, make_policy):
     grid = hypergrid.Hypergrid(3)
     with pytest.raises(ValueError, match="'cosin'"):
         TrainingSettings(1, schedule="cosin")
+    with pytest.raises(ValueError, match="steps is 0"):
+        TrainingSettings(0)
+    for seconds in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match=f"seconds is {seconds}, but must be above 0"):
+            TrainingSettings(1, seconds=seconds)
     with pytest.raises(ValueError, match="replay"):
         Trainer(
             grid,
@@ -384,6 +390,103 @@ def test_settings_are_checked(hypergrid, make_policy):
             TrainingSettings(1, replay=4),
             np.random.default_rng(0),
         )
+
+
+def test_a_step_with_nothing_to_learn_from_says_why(hypergrid, make_policy):
+    grid = hypergrid.Hypergrid(3)
+    replay = Replay(grid)
+    settings = TrainingSettings(2, on_policy=0, replay=5)
+    trainer = Trainer(
+        grid,
+        make_policy(grid, hidden=8),
+        make_objective("log_variance"),
+        settings,
+        np.random.default_rng(0),
+        replay=replay,
+    )
+    with pytest.raises(ValueError, match="5 trajectories are to come from replay alone, which is"):
+        trainer.step()
+    terminals = exact_distribution(grid).terminals
+    replay.add(terminals, grid.log_reward(terminals))
+    assert trainer.step()["trajectories"] == 5
+    trainer.from_replay = 0
+    with pytest.raises(ValueError, match="nothing to learn from: set on_policy above 0"):
+        trainer.step()
+
+
+@pytest.mark.parametrize("loss_shape", ["square", "pseudo_huber"])
+@pytest.mark.parametrize("name", ["trajectory_balance", "log_variance"])
+@pytest.mark.parametrize("missing", [-np.inf, np.nan])
+def test_log_rewards_that_are_not_finite_stop_training(
+    hypergrid, make_policy, name, loss_shape, missing
+):
+    class Holes(hypergrid.Hypergrid):
+        def log_reward(self, states):
+            empty = states.position[:, 0] == 1
+            return np.where(empty, missing, super().log_reward(states))
+
+    grid = Holes(3)
+    terminals = exact_distribution(hypergrid.Hypergrid(3)).terminals
+    policy = make_policy(grid, hidden=8)
+    trainer = Trainer(
+        grid,
+        policy,
+        make_objective(name, loss_shape=loss_shape),
+        TrainingSettings(5, on_policy=0),
+        np.random.default_rng(0),
+        terminal_batches=lambda generator: terminals,
+    )
+    before = [p.detach().clone() for p in policy.parameters()]
+    with pytest.raises(ValueError, match="log rewards of 3 of 9 objects are not finite"):
+        trainer.step()
+    for old, new in zip(before, policy.parameters(), strict=True):
+        assert torch.equal(old, new)
+
+
+def test_rewards_that_the_loss_does_not_read_may_be_zero(hypergrid, make_policy):
+    class Ordered(hypergrid.Hypergrid):
+        def log_reward(self, states):
+            return np.full(len(states), -np.inf)
+
+        def objectives(self, states):
+            return states.position[:, :1].astype(float)
+
+    grid = Ordered(3)
+    policy = make_policy(grid, hidden=8)
+    objective = make_objective("order_preserving")
+    settings = TrainingSettings(2, on_policy=8)
+    trainer = Trainer(grid, policy, objective, settings, np.random.default_rng(0))
+    assert math.isfinite(trainer.step()["loss"])
+    assert trainer.step()["mean_log_reward"] == -math.inf
+
+
+def test_losses_that_are_not_finite_stop_training(hypergrid, make_policy):
+    grid = hypergrid.Hypergrid(3)
+    policy = make_policy(grid, hidden=8)
+    objective = make_objective("trajectory_balance", log_z=math.inf)
+    settings, rng = TrainingSettings(2, on_policy=8), np.random.default_rng(0)
+    trainer = Trainer(grid, policy, objective, settings, rng)
+    with pytest.raises(ValueError, match="the loss is inf: use a smaller learning rate"):
+        trainer.step()
+    targets = exact_state_targets(grid)
+    weights = np.full(len(targets.weights), np.nan)
+    trainer.on_policy = 0
+    trainer.state_batches = lambda generator: replace(targets, weights=weights)
+    with pytest.raises(ValueError, match="the loss of states is nan"):
+        trainer.step()
+    assert all(bool(torch.isfinite(p).all()) for p in policy.parameters())
+
+
+def test_the_objective_is_moved_to_the_device_of_the_policy(hypergrid, make_policy):
+    grid = hypergrid.Hypergrid(3)
+    policy = make_policy(grid, hidden=8).to("meta")  # the one other device that is everywhere
+    objective = make_objective("trajectory_balance", conditional=True)
+    trainer = Trainer(grid, policy, objective, TrainingSettings(1), np.random.default_rng(0))
+    learned = list(trainer.objective.parameters())
+    assert len(learned) == 3 and all(p.is_meta for p in learned)
+    group = trainer.optimizer.param_groups[1]["params"]
+    assert all(a is b for a, b in zip(group, learned, strict=True))
+    assert trainer.averaged.policy.device.type == "meta"
 
 
 def test_replay_is_unique_and_keeps_the_best(hypergrid):
