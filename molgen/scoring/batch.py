@@ -29,10 +29,13 @@ class Failure(NamedTuple):
         By which failures are counted, for instance ``"timed out"``.
     detail : str
         What else is known: the message of the error, the last words of the program.
+    of_program : bool
+        Whether a program or worker failed, not the molecule: another try may give a score.
     """
 
     reason: str
     detail: str = ""
+    of_program: bool = False
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}" if self.detail else self.reason

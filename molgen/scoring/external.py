@@ -18,6 +18,7 @@ A program that takes long to start (it loads a model) may say when it is ready, 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -40,6 +41,8 @@ __all__ = ["ExternalScorer"]
 
 _TAIL = 5  # lines of stderr that a message repeats
 _LONGEST = 1 << 24  # bytes of an answer
+_ENDING = 1.0  # seconds for the threads of a program that was killed
+_CLOSED = Failure("scoring was ended", of_program=True)
 
 
 class ExternalScorer:
@@ -90,8 +93,9 @@ class ExternalScorer:
 
     @property
     def given_up(self) -> str:
-        """Why the program is not started again; empty while it is used."""
-        return next((copy.given_up for copy in self._copies if copy.given_up), "")
+        """Why the program is not started again; empty while a copy of it is used."""
+        reasons = [copy.given_up for copy in self._copies]
+        return reasons[-1] if all(reasons) else ""
 
     def score(self, smiles: Sequence[str]) -> BatchScores:
         """Return the raw values; what the program does wrong is a failure of molecules."""
@@ -102,10 +106,14 @@ class ExternalScorer:
         try:
             return copy.ask(batch)
         finally:
-            self._free.put(copy)
+            # a copy that is given up fails at once, so it would take the batches of the others
+            if not copy.given_up or self.given_up:
+                self._free.put(copy)
 
     def close(self) -> None:
-        """Stop all copies."""
+        """Stop all copies, also those that are at work; what they were asked fails."""
+        for copy in self._copies:
+            copy.interrupt()  # first, as the threads wait for the answers
         self._threads.shutdown(wait=True, cancel_futures=True)
         for copy in self._copies:
             copy.stop()
@@ -131,6 +139,10 @@ class _Program:
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._stderr: deque[str] = deque(maxlen=_TAIL)
         self._readers: list[threading.Thread] = []
+        self._writer: threading.Thread | None = None
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()  # over which process is the present one
+        self._closed = False
         self._request = 0
         self._fruitless = 0
         self.starts = 0
@@ -143,14 +155,19 @@ class _Program:
         ------
         ScoringFailed
         """
+        if self._closed:
+            raise ScoringFailed(_CLOSED, alone=False)
         if self.given_up:
-            raise ScoringFailed(Failure("program given up", self.given_up), alone=False)
+            failure = Failure("program given up", self.given_up, of_program=True)
+            raise ScoringFailed(failure, alone=False)
         try:
             if self._process is None:
                 self._start()
             answer = self._exchange(batch)
         except ScoringFailed as problem:
             self.stop()
+            if self._closed:
+                raise ScoringFailed(_CLOSED, alone=False) from None
             self._fruitless += 1
             if self._fruitless > self._restarts:
                 self.given_up = (
@@ -163,25 +180,32 @@ class _Program:
         return numbers(answer["scores"], len(batch))
 
     def _start(self) -> None:
-        self.starts += 1
-        self._stderr = deque(maxlen=_TAIL)
-        self._lines = queue.Queue(maxsize=64)
-        try:
-            process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=self._directory,
-                start_new_session=True,  # so that its children end with it, and not with Ctrl-C
-            )
-        except OSError as problem:
-            raise ScoringFailed(
-                Failure("program cannot be started", f"{self._command[0]}: {problem.strerror}")
-            ) from None
-        self._process = process
+        with self._lock:
+            if self._closed:
+                raise ScoringFailed(_CLOSED)
+            self.starts += 1
+            self._stderr = deque(maxlen=_TAIL)
+            self._lines = queue.Queue(maxsize=64)
+            self._stopped = threading.Event()
+            self._writer = None
+            try:
+                process = subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    cwd=self._directory,
+                    start_new_session=True,  # its children end with it, and not with Ctrl-C
+                )
+            except OSError as problem:
+                told = f"{self._command[0]}: {problem.strerror}"
+                failure = Failure("program cannot be started", told, of_program=True)
+                raise ScoringFailed(failure) from None
+            self._process = process
         self._readers = [
-            threading.Thread(target=_read_answers, args=(process, self._lines), daemon=True),
+            threading.Thread(
+                target=_read_answers, args=(process, self._lines, self._stopped), daemon=True
+            ),
             threading.Thread(target=_read_messages, args=(process, self._stderr), daemon=True),
         ]
         for reader in self._readers:
@@ -197,10 +221,10 @@ class _Program:
         begun = time.monotonic()
         request = json.dumps({"id": self._request, "smiles": batch}) + "\n"
         # a program that does not read lets the pipe fill up: the writer must not be this thread
-        writer = threading.Thread(
+        self._writer = threading.Thread(
             target=_write, args=(self._process, request.encode()), daemon=True
         )
-        writer.start()
+        self._writer.start()
         answer = self._read(self._time_limit, begun)
         if not ("scores" in answer or "error" in answer):
             self._fail("answer has no 'scores'", f"'{json.dumps(answer)[:80]}'")
@@ -230,7 +254,7 @@ class _Program:
         self.stop()
         words = " | ".join(self._stderr)
         told = "; ".join(part for part in (detail, f"stderr: {words}" if words else "") if part)
-        raise ScoringFailed(Failure(reason, told))
+        raise ScoringFailed(Failure(reason, told, of_program=True))
 
     def _ending(self) -> str:
         process = self._process
@@ -243,42 +267,71 @@ class _Program:
             return f"program was killed by signal {-code}"
         return f"program ended with exit code {code}"
 
+    def interrupt(self) -> None:
+        """Let what is asked now and later fail at once; for other threads than the one that asks.
+
+        `stop` has to follow when nobody asks any more.
+        """
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                _kill(self._process)
+            with contextlib.suppress(queue.Full):  # then there is something to read anyway
+                # the end of the output does not come where a child that lives on holds it
+                self._lines.put_nowait(None)
+
     def stop(self) -> None:
-        """Kill the program and its children; the next request starts it again."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            process.kill()
-        process.wait()
-        while self._readers[0].is_alive():  # it may wait for room in the queue
-            try:
+        """Kill the program and its process group; the next request starts it again.
+
+        What it started in a session of its own lives on, and may hold the pipes open. The threads
+        on them, and the pipes, are then left to themselves.
+        """
+        with self._lock:
+            process, self._process = self._process, None
+            if process is None:
+                return
+            _kill(process)
+            process.wait()
+        self._stopped.set()
+        deadline = time.monotonic() + _ENDING
+        answers, messages = self._readers
+        while answers.is_alive() and time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):  # it may wait for room in the queue
                 self._lines.get(timeout=0.02)
-            except queue.Empty:
-                continue
-        self._readers[1].join(timeout=1.0)
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:  # what was left to write has nowhere to go
-                    continue
+        for thread in (messages, self._writer):
+            if thread is not None:
+                thread.join(timeout=max(0.0, deadline - time.monotonic()))
+        # closing waits for a thread that writes; the readers close what they have read to its end
+        if self._writer is None or not self._writer.is_alive():
+            assert process.stdin is not None
+            with contextlib.suppress(OSError):  # what was left to write has nowhere to go
+                process.stdin.close()
 
 
-def _read_answers(process: subprocess.Popen[bytes], lines: queue.Queue[bytes | None]) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        process.kill()
+
+
+def _read_answers(
+    process: subprocess.Popen[bytes], lines: queue.Queue[bytes | None], stopped: threading.Event
+) -> None:
     assert process.stdout is not None
-    while line := process.stdout.readline(_LONGEST):
-        lines.put(line)
-    lines.put(None)
+    with process.stdout as stream:
+        while (line := stream.readline(_LONGEST)) and not stopped.is_set():
+            lines.put(line)
+    if not stopped.is_set():
+        lines.put(None)
 
 
 def _read_messages(process: subprocess.Popen[bytes], tail: deque[str]) -> None:
     assert process.stderr is not None
-    for line in process.stderr:
-        if text := line.decode(errors="replace").strip():
-            tail.append(text[:200])
+    with process.stderr as stream:
+        for line in stream:
+            if text := line.decode(errors="replace").strip():
+                tail.append(text[:200])
 
 
 def _write(process: subprocess.Popen[bytes] | None, request: bytes) -> None:
@@ -287,7 +340,8 @@ def _write(process: subprocess.Popen[bytes] | None, request: bytes) -> None:
         process.stdin.write(request)
         process.stdin.flush()
     except (OSError, ValueError):  # it ended, or was stopped: the reader tells
-        return
+        with contextlib.suppress(OSError):
+            process.stdin.close()
 
 
 def _build(parameters: dict[str, Any]) -> ExternalScorer:

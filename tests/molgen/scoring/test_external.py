@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -182,6 +184,62 @@ def test_what_the_program_started_ends_with_it(tmp_path):
     scorer.close()
 
 
+@pytest.mark.parametrize("pipe", ["stdin", "stdout", "stderr"])
+def test_what_the_program_started_elsewhere_holds_up_nothing(tmp_path, pipe):
+    """A process in a session of its own outlives the program and keeps a pipe open."""
+    script = tmp_path / "starts.py"
+    pipes = dict.fromkeys(["stdin", "stdout", "stderr"], "subprocess.DEVNULL")
+    pipes[pipe] = f"sys.{pipe}"
+    script.write_text(
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen(['sleep', '30'], start_new_session=True, "
+        + ", ".join(f"{name}={where}" for name, where in pipes.items())
+        + ")\n"
+        "print(child.pid, file=open('child.pid', 'w'))\n"
+        "time.sleep(60)\n"
+    )
+    scorer = ExternalScorer([sys.executable, str(script)], 9, 1.0, 0, directory=tmp_path)
+    begun = time.monotonic()
+    result = scorer.score(["C" * 300_000])  # more than a pipe holds
+    scorer.close()
+    took = time.monotonic() - begun
+    child = int((tmp_path / "child.pid").read_text())
+    assert _runs(child)
+    os.kill(child, signal.SIGKILL)
+    assert str(result.failures[0]) == "timed out after 1 s"
+    assert took < 8
+
+
+@pytest.mark.parametrize(
+    ("lines", "start_limit"),
+    [
+        ("", 60.0),
+        ("print('{\"ready\": true}', flush=True)\n", 60.0),
+        ("", None),
+        # what outlives the program keeps the end of its output from coming
+        ("import subprocess; subprocess.Popen(['sleep', '5'], start_new_session=True)\n", None),
+    ],
+)
+def test_closing_does_not_wait_for_a_program_at_work(tmp_path, lines, start_limit):
+    script = tmp_path / "hangs.py"
+    script.write_text("import os, time\n" + lines + "open('begun', 'w').close()\ntime.sleep(60)\n")
+    scorer = ExternalScorer(
+        [sys.executable, str(script)], 9, 60.0, directory=tmp_path, start_limit=start_limit
+    )
+    results = []
+    asking = threading.Thread(target=lambda: results.append(scorer.score(["C", "CC", "CCC"])))
+    asking.start()
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.02)
+    begun = time.monotonic()
+    scorer.close()
+    asking.join()
+    assert time.monotonic() - begun < 4
+    assert {str(failure) for failure in results[0].failures.values()} == {"scoring was ended"}
+    assert len(results[0].failures) == 3
+    assert scorer.starts == 1  # the molecules were not tried one by one
+
+
 def _runs(pid):
     try:
         with open(f"/proc/{pid}/stat") as file:
@@ -212,6 +270,35 @@ def test_several_copies_run_at_once(tmp_path):
     assert result.values == pytest.approx([0.1, 0.2, 0.3, 0.4] * 2)
     assert scorer.starts <= 4
     assert took < 8 * 0.3
+
+
+def test_a_copy_that_is_given_up_leaves_the_work_to_the_others(tmp_path):
+    """Only the copy that gets the one licence works."""
+    script = tmp_path / "licence.py"
+    script.write_text(
+        "import json, sys\n"
+        "try:\n"
+        "    open('licence', 'x').close()\n"
+        "except FileExistsError:\n"
+        "    sys.exit('no licence')\n"
+        "for line in sys.stdin:\n"
+        "    request = json.loads(line)\n"
+        "    if 'CCC' in request['smiles']:\n"
+        "        sys.exit('licence has expired')\n"
+        "    print(json.dumps({'scores': [0.5] * len(request['smiles'])}), flush=True)\n"
+    )
+    command = [sys.executable, str(script)]
+    scorer = ExternalScorer(command, 2, 20.0, 0, processes=2, directory=tmp_path)
+    assert scorer.score(["C"] * 40).failures == {}
+    assert scorer.starts == 2
+    assert scorer.given_up == ""
+    scorer.score(["CCC"])
+    assert "licence has expired" in scorer.given_up
+    result = scorer.score(["C"] * 6)
+    scorer.close()
+    assert {failure.reason for failure in result.failures.values()} == {"program given up"}
+    assert len(result.failures) == 6
+    assert scorer.starts == 2
 
 
 def test_a_command_as_one_text_and_beside_the_scoring_file(tmp_path):
