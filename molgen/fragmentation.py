@@ -20,6 +20,7 @@ from rdkit.Chem import BRICS
 from gfncore import symmetry
 from gfncore.errors import UserError
 from molgen.fragment_reading import FragmentError, read_fragment, read_molecule
+from molgen.smiles_file import read_entries
 from molgen.vocabulary import LARGEST
 
 __all__ = ["METHODS", "Fragmentation", "fragment_file", "fragment_molecules"]
@@ -58,8 +59,7 @@ def fragment_file(
     Parameters
     ----------
     path : path
-        One SMILES a line, before the first blank or comma; a first line "smiles", empty lines and
-        lines that begin with # are passed over.
+        Molecules, as `molgen.smiles_file.read_entries` reads them.
     method : {"brics", "rings"}
     max_fragments : int
         Fragments to keep, the most frequent ones.
@@ -71,18 +71,9 @@ def fragment_file(
     UserError
         The file cannot be read, or gives no fragment.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UserError(f"{path}: the molecules cannot be read: {reason}") from None
-    numbers, smiles = [], []
-    for number, line in enumerate(lines, 1):
-        words = line.replace(",", " ").split()
-        header = number == 1 and bool(words) and words[0].lower() == "smiles"
-        if words and not header and not line.startswith("#"):
-            numbers.append(number)
-            smiles.append(words[0])
+    entries = [(number, smiles) for number, smiles, _ in read_entries(path)]
+    numbers = [number for number, _ in entries]
+    smiles = [text for _, text in entries]
     result = fragment_molecules(smiles, method, max_fragments, min_count)
     if not result.n_fragments:
         raise UserError(

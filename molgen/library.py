@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
+from rdkit.rdBase import BlockLogs
 
 from molgen.diversity import morgan_fingerprints, murcko_scaffold
 
@@ -166,13 +167,6 @@ class Library:
         """Number of objectives."""
         return self.objectives.shape[1]
 
-    @property
-    def validity(self) -> float:
-        """Share of the draws that RDKit reads and sanitises; nan without any."""
-        good = np.array([molecule is not None for molecule in self.molecules], bool)
-        total = int(self.count.sum())
-        return float(self.count[good].sum() / total) if total else float("nan")
-
     def top_mean(self, n: int) -> float:
         """Return the mean score of the best ``n`` molecules, or of all if there are fewer."""
         known = self.reward[np.isfinite(self.reward)][:n]
@@ -185,6 +179,22 @@ class Library:
             if scaffold:
                 counts[scaffold] = counts.get(scaffold, 0) + 1
         return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def share_valid(smiles: Sequence[str], count: NDArray[np.int64]) -> float:
+    """Return the share of draws that RDKit reads and sanitises; nan without any.
+
+    Parameters
+    ----------
+    smiles : sequence of str
+        Of all draws, distinct, those without a score included.
+    count : ndarray, shape(n,), dtype=int64
+        How often each was drawn.
+    """
+    with BlockLogs():
+        good = np.array([Chem.MolFromSmiles(text) is not None for text in smiles], bool)
+    total = int(count.sum())
+    return float(count[good].sum() / total) if total else float("nan")
 
 
 def count_draws(draws: Sequence[str]) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:

@@ -9,7 +9,6 @@ files; the one is the end of the budget, and the user is told when it struck.
 from __future__ import annotations
 
 import math
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,7 +26,7 @@ from gfncore.output import clear_output, write_atomic
 from gfncore.progress import Progress
 from gfncore.trajectories import score_backward
 from molgen.diversity import MODE_SCORE, find_modes, morgan_fingerprints
-from molgen.sampling_answer import finish
+from molgen.sampling_answer import commonest, finish
 from molgen.sampling_run import SEEDS, SampleRun
 from molgen.settings import SampleSettings
 from molgen.writers import OUTPUT_NAMES
@@ -42,7 +41,7 @@ PILOT = 512  # draws that judge the sampler
 FEWEST_STEPS = 400
 ACCURATE_SHARE = 0.8  # effective share of the pilot's draws at which training ends
 TRAIN_SHARE = 0.85  # of the budget
-CHECKPOINT_SECONDS = 30.0
+MOSTLY_FAILED = 0.5  # share of the first block's scores, from which the user is told
 
 
 def run_sample(settings: SampleSettings, progress: Progress) -> None:
@@ -82,11 +81,11 @@ def _train(run: SampleRun, metrics: MetricsWriter) -> None:
     """Blocks of training until the sampler is accurate, or calls or time are used up."""
     run.progress.phase("training the sampler")
     settings, state, trainer = run.settings, run.state, run.trainer
-    saved, ended = time.monotonic(), ""
+    ended = ""
     proportional = settings.proportional
     early = "" if not proportional else " before the accuracy aimed for was reached"
     while not state.accurate:
-        if state.blocks and run.seconds() > TRAIN_SHARE * settings.budget_seconds:
+        if _out_of_time(run):
             ended = (
                 f"the budget of {settings.budget} ended the training{early}: with the same seed, "
                 "files may differ between machines"
@@ -98,13 +97,21 @@ def _train(run: SampleRun, metrics: MetricsWriter) -> None:
                 f"were scored{early}; the rest is for the draws. --oracle-calls allows more"
             )
             break
-        if state.blocks == 0:
+        if trainer.step_number == 0:
             start_log_z(run)
-        for _ in range(BLOCK):
-            if run.calls_left < run.calls_a_step:
-                break
+        while state.in_block < BLOCK and run.calls_left >= run.calls_a_step:
             metrics.write(trainer.step())
-        state.blocks += 1
+            state.in_block += 1
+            # a score may take long: steps end with the budget, and are not lost
+            if state.in_block < BLOCK:
+                run.save_if_due()
+                if _out_of_time(run):
+                    break
+        if state.in_block < BLOCK and _out_of_time(run):
+            continue
+        state.blocks, state.in_block = state.blocks + 1, 0
+        if state.blocks == 1:
+            _tell_of_failures(run)
         detail = f"step {trainer.step_number}, {run.scoring.calls:,} molecules scored"
         judged = proportional and run.calls_left >= PILOT
         metrics.write(_best_so_far(run))
@@ -127,12 +134,26 @@ def _train(run: SampleRun, metrics: MetricsWriter) -> None:
         if math.isfinite(state.ess_share):
             shown["effective_share"] = state.ess_share
         run.progress.update(**shown, detail=detail, done=_spent(run))
-        if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
-            run.save()
-            saved = time.monotonic()
+        run.save_if_due()
     run.save()
-    if ended:  # not in the checkpoint: with more time or calls it need not be so
-        run.warn(ended)
+    if ended:
+        run.warn(ended, passing=True)
+
+
+def _out_of_time(run: SampleRun) -> bool:
+    """Whether training, of one step at least, has had its share of the budget."""
+    spent = run.seconds() > TRAIN_SHARE * run.settings.budget_seconds
+    return spent and run.trainer.step_number > 0
+
+
+def _tell_of_failures(run: SampleRun) -> None:
+    """Warn early where most scores fail: the run would otherwise learn nothing for hours."""
+    failed = run.scoring.failed
+    if sum(failed.values()) > MOSTLY_FAILED * run.scoring.calls:
+        run.warn(
+            f"{sum(failed.values()):,} of the first {run.scoring.calls:,} scores failed "
+            f"({commonest(failed)})"
+        )
 
 
 def _spent(run: SampleRun) -> float:

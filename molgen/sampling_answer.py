@@ -15,17 +15,20 @@ from gfncore.provenance import command_line, record_provenance
 from gfncore.trajectories import score_backward
 from molgen.citations import ALWAYS_CITED, methods_of_settings
 from molgen.diversity import ScaffoldCap
-from molgen.library import Library, count_draws
+from molgen.library import Library, count_draws, share_valid
 from molgen.probabilities import molecule_probabilities
 from molgen.sampling_run import ON_POLICY, REPLAYED
 from molgen.writers import RunFacts, write_results
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from molgen.sampling_run import SampleRun
 
-__all__ = ["finish"]
+__all__ = ["commonest", "finish"]
 
 DRAW_BATCH = 500
+MOST_DRAWS_AT_ONCE = 10  # draws a molecule of the library, at most, in a batch
 MOST_DRAWS = 20  # draws a molecule of the library, at most
 
 
@@ -48,8 +51,9 @@ def _draw(run: SampleRun) -> _Drawn:
     parts, weights = [], []
     cap = ScaffoldCap(settings.max_per_scaffold)
     unscored = drawn = 0
+    size = min(DRAW_BATCH, MOST_DRAWS_AT_ONCE * settings.samples)
     while len(cap.admitted) < settings.samples and drawn < MOST_DRAWS * settings.samples:
-        batch = sample_trajectories(run.merged, policy, DRAW_BATCH, generator)
+        batch = sample_trajectories(run.merged, policy, size, generator)
         log_pb = score_backward(run.merged, None, batch).sum(dim=1).cpu().numpy()
         assert batch.log_pf is not None
         names = run.merged.smiles(batch.terminals)
@@ -69,6 +73,7 @@ def _draw(run: SampleRun) -> _Drawn:
             detail=f"{len(cap.admitted):,} molecules from {drawn:,} draws",
             done=len(cap.admitted) / settings.samples,
         )
+        run.save_if_due()  # with the scores: the same draws are made again when it is resumed
         if unscored:
             break
     states = type(parts[0]).concat(parts)
@@ -84,7 +89,7 @@ def _scored_draws(run: SampleRun, names: list[str]) -> int:
     allowed: set[str] = set()
     for draw, name in enumerate(names):
         if name not in allowed and not run.scoring.is_known(name):
-            if left == 0:
+            if left <= 0:
                 return draw
             left -= 1
         allowed.add(name)
@@ -104,8 +109,9 @@ def finish(run: SampleRun) -> None:
     drawn = _draw(run)
     if drawn.unscored:
         run.warn(
-            f"{drawn.unscored:,} of the last {DRAW_BATCH:,} draws were left out: all "
-            f"{settings.oracle_calls:,} oracle calls were used up; --oracle-calls allows more"
+            f"{drawn.unscored:,} of the last draws were left out: all {settings.oracle_calls:,} "
+            "oracle calls were used up; --oracle-calls allows more",
+            passing=True,
         )
     smiles, count, first = count_draws(drawn.smiles)
     table = run.scoring.evaluate(smiles, canonical=True)
@@ -124,7 +130,7 @@ def finish(run: SampleRun) -> None:
             f"{len(drawn.smiles):,} draws, and {settings.samples:,} were asked for"
         )
     if not len(keep):
-        raise UserError("no molecule with a score above zero was drawn; look at the scoring file")
+        raise UserError(_why_nothing(run))
     run.progress.phase("computing probabilities")
     log_p, error = _probabilities(run, drawn.states.take(first[keep]))
     chosen = [smiles[i] for i in keep]
@@ -154,6 +160,7 @@ def finish(run: SampleRun) -> None:
         n_samples=len(drawn.smiles),
         oracle_calls=run.scoring.calls,
         use=use,
+        validity=share_valid(smiles, count),
         log_partition=log_z,
         log_partition_se=log_z_se,
         ess=ess,
@@ -162,7 +169,7 @@ def finish(run: SampleRun) -> None:
         failures=run.scoring.failed,
         methods=(*ALWAYS_CITED, *methods_of_settings(settings.model_dump())),
         budget_seconds=settings.budget_seconds,
-        warnings=tuple(run.state.warnings),
+        warnings=(*run.state.warnings, *run.passing),
         extra={
             "draws_in_library": int(count[keep].sum()),
             "draws_with_score_zero": int(count[table.total == 0.0].sum()),
@@ -187,6 +194,7 @@ def finish(run: SampleRun) -> None:
         seed=settings.seed,
         threads=settings.n_threads,
         device=run.device,
+        inputs=settings.input_files,
         use=use,
     )
     write_results(settings.output, library, facts, provenance=provenance)
@@ -194,6 +202,24 @@ def finish(run: SampleRun) -> None:
     if settings.proportional:
         shown["effective_share"] = ess / len(drawn.smiles)
     run.progress.update(**shown, detail=f"{len(library):,} molecules", done=1.0)
+
+
+def commonest(counts: Mapping[str, int], most: int = 3) -> str:
+    """The commonest reasons, each with its number."""
+    shown = [f"{reason}: {n:,}" for reason, n in sorted(counts.items(), key=lambda x: -x[1])]
+    return "; ".join(shown[:most]) + ("; ..." if len(shown) > most else "")
+
+
+def _why_nothing(run: SampleRun) -> str:
+    """What is known of a run in which no molecule with a score above zero was drawn."""
+    why = "no molecule with a score above zero was drawn"
+    if failed := run.scoring.failed:
+        why += f"; scores that failed: {commonest(failed)}"
+    if filtered := run.scoring.filtered:
+        why += f"; molecules that a filter left out: {commonest(filtered)}"
+    return (
+        f"{why}. Look at the scoring file; molgen score shows what it makes of molecules you know"
+    )
 
 
 def _learned_log_z(run: SampleRun) -> float | None:

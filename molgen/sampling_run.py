@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from gfncore.checkpoint import Checkpoint, restore_trainer, save_checkpoint
 from gfncore.devices import choose_device
 from gfncore.errors import UserError
 from gfncore.objectives import make_objective
-from gfncore.provenance import Stopwatch
+from gfncore.provenance import Stopwatch, file_sha256
 from gfncore.replay import Replay
 from gfncore.training import Trainer, TrainingSettings
 from molgen.policy import make_policy
@@ -37,6 +38,7 @@ EPSILON = 0.02  # share of uniform choices in the training draws
 AVERAGE_DECAY = 0.99
 CLIP_NORM = 5.0
 REPLAY_CAPACITY = 20_000
+CHECKPOINT_SECONDS = 30.0
 CALLS_KEPT = 2.0  # calls a molecule of the library that training leaves for the draws
 SEEDS = {"policy": 1, "training": 2, "pilot": 3, "draws": 4, "probabilities": 5}
 
@@ -49,6 +51,8 @@ class RunState:
     ----------
     blocks : int
         Blocks of training done.
+    in_block : int
+        Steps done of the block that has been begun.
     seconds : float
         Wall-clock time of earlier sessions of the run.
     accurate : bool
@@ -56,9 +60,11 @@ class RunState:
     ess_share : float
         Effective share of the last pilot's draws; NaN before the first.
     warnings : list of str
+        Those that hold whatever comes.
     """
 
     blocks: int = 0
+    in_block: int = 0
     seconds: float = 0.0
     accurate: bool = False
     ess_share: float = math.nan
@@ -99,6 +105,8 @@ class SampleRun:
         self.n_processes = 1 if processes is None else processes.size
         self.watch = Stopwatch()
         self.state = RunState()
+        self.passing: list[str] = []  # warnings that more time or calls may make untrue
+        self._saved = time.monotonic()
         self.device = choose_device(settings.device)
         self.checkpoint = Path(settings.output) / "checkpoint"
         self.scoring = settings.open_scoring(workers=settings.n_threads, warn=self.warn)
@@ -160,9 +168,9 @@ class SampleRun:
         kept = min(math.ceil(CALLS_KEPT * settings.samples), settings.oracle_calls // 2)
         return settings.oracle_calls - kept - self.scoring.calls
 
-    def warn(self, message: str) -> None:
-        """Tell the user now, and in the summary."""
-        self.state.warnings.append(message)
+    def warn(self, message: str, *, passing: bool = False) -> None:
+        """Tell the user now, and in the summary; what is passing is not kept in checkpoints."""
+        (self.passing if passing else self.state.warnings).append(message)
         self.progress.warn(message)
 
     def rng(self, purpose: str, *more: int) -> np.random.Generator:
@@ -173,27 +181,46 @@ class SampleRun:
         """Wall-clock time of the run, earlier sessions included."""
         return self.watch.elapsed() + self.state.seconds
 
+    def _fragments(self) -> str:
+        """Checksum of the user's file of fragments; empty where there is none."""
+        path = self.settings.fragments
+        return "" if path is None else file_sha256(Path(path))
+
     def save(self) -> None:
         """Write a checkpoint."""
         arrays, scored = self.scoring.cache_state()
         extra = {
             "blocks": self.state.blocks,
+            "in_block": self.state.in_block,
             "seconds": self.seconds(),
             "accurate": self.state.accurate,
             "ess_share": self.state.ess_share,
             "warnings": self.state.warnings,
             "floored": sorted(self.reward.floored),
             "scoring": scored,
+            "fragments": self._fragments(),
         }
         save_checkpoint(self.checkpoint, self.trainer, extra, arrays)
+        self._saved = time.monotonic()
+
+    def save_if_due(self) -> None:
+        """Write a checkpoint if the last one is `CHECKPOINT_SECONDS` old."""
+        if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+            self.save()
 
     def restore(self, saved: Checkpoint) -> None:
         """Go on from a checkpoint."""
         extra = saved.extra
+        if extra["fragments"] != self._fragments():
+            raise UserError(
+                f"{self.settings.fragments} is not the file of fragments that the run in "
+                f"{self.settings.output} began with: put that one back, or start a new run"
+            )
         self.scoring.restore(saved.arrays, extra["scoring"])
         restore_trainer(saved, self.trainer)
         state = self.state
-        state.blocks, state.seconds = extra["blocks"], extra["seconds"]
+        state.blocks, state.in_block = extra["blocks"], extra["in_block"]
+        state.seconds = extra["seconds"]
         self.progress.spent_before = state.seconds
         state.accurate, state.ess_share = extra["accurate"], extra["ess_share"]
         state.warnings = list(dict.fromkeys([*extra["warnings"], *state.warnings]))

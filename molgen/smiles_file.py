@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from rdkit.rdBase import BlockLogs
 
 from gfncore.errors import UserError
 
-__all__ = ["MoleculeLine", "SmilesFile", "read_smiles"]
+__all__ = ["MoleculeLine", "SmilesFile", "read_entries", "read_smiles"]
+
+
+_BETWEEN = re.compile(r"\s*,\s*|\s+")  # no SMILES has a comma
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,7 @@ class SmilesFile:
 def read_smiles(path: Path | str) -> SmilesFile:
     """Read a file of molecules.
 
-    Each line holds a SMILES and, after white space, perhaps a name. A file whose first line names
-    columns (``smiles``, and perhaps ``name`` or ``id``) is read as a table with commas or tabs
-    between. Empty lines and lines that begin with ``#`` are passed over; gzip is unpacked.
+    See `read_entries` for what it may look like.
 
     Parameters
     ----------
@@ -78,11 +80,10 @@ def read_smiles(path: Path | str) -> SmilesFile:
     UserError
         The file cannot be read, or no line of it is a molecule.
     """
-    source = "standard input" if str(path) == "-" else str(path)
-    text = _read_text(path, source)
+    source = _source(path)
     molecules, problems = [], []
     with BlockLogs():  # the messages of RDKit name neither file nor line
-        for number, smiles, name in _entries(text):
+        for number, smiles, name in read_entries(path):
             molecule, reason = _parse(smiles)
             if molecule is None:
                 problems.append(f"{source}, line {number}: '{_short(smiles)}' {reason}")
@@ -92,6 +93,30 @@ def read_smiles(path: Path | str) -> SmilesFile:
         found = f"{problems[0]}" if problems else f"{source}: is empty"
         raise UserError(f"{found}; no line holds a molecule, give a file of SMILES, one a line")
     return SmilesFile(source, tuple(molecules), tuple(problems))
+
+
+def read_entries(path: Path | str) -> Iterator[tuple[int, str, str]]:
+    """Yield line number, SMILES and name of all that a file lists, molecules or not.
+
+    Each line holds a SMILES and, after white space or a comma, perhaps a name. A file whose first
+    line names columns (``smiles``, and perhaps ``name`` or ``id``) is read as a table with commas
+    or tabs between. Empty lines and lines that begin with ``#`` are passed over; gzip is unpacked.
+
+    Parameters
+    ----------
+    path : Path or str
+        ``-`` for standard input.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read.
+    """
+    yield from _entries(_read_text(path, _source(path)))
+
+
+def _source(path: Path | str) -> str:
+    return "standard input" if str(path) == "-" else str(path)
 
 
 def _read_text(path: Path | str, source: str) -> str:
@@ -108,19 +133,19 @@ def _read_text(path: Path | str, source: str) -> str:
 
 
 def _entries(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yield line number, SMILES and name."""
     lines = text.splitlines()
     start = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
     header = lines[start] if start < len(lines) else ""
     separator = "\t" if "\t" in header else ","
     columns = [column.strip().strip('"').lower() for column in header.split(separator)]
-    if "smiles" in columns:
+    if "smiles" in columns and len(columns) > 1:
         yield from _table("\n".join(lines[start:]), start, columns, separator)
         return
     for number, line in enumerate(lines, 1):
-        words = line.split(maxsplit=1)
-        if words and not words[0].startswith("#"):
-            yield number, words[0], words[1].strip() if len(words) > 1 else ""
+        smiles, *name = _BETWEEN.split(line.strip(), maxsplit=1)
+        headed = number == start + 1 and columns == ["smiles"]
+        if smiles and not smiles.startswith("#") and not headed:
+            yield number, smiles, name[0].strip() if name else ""
 
 
 def _table(

@@ -73,6 +73,8 @@ class RunFacts:
         Molecules scored.
     use : ResourceUse
         Time and memory used.
+    validity : float
+        Share of all draws that RDKit reads and sanitises.
     log_partition, log_partition_se : float
         Log of the sum of the reward over all molecules, and its standard error; nan when unknown.
     ess : float
@@ -104,6 +106,7 @@ class RunFacts:
     n_samples: int
     oracle_calls: int
     use: ResourceUse
+    validity: float
     log_partition: float = math.nan
     log_partition_se: float = math.nan
     ess: float = math.nan
@@ -188,7 +191,7 @@ def summarise(library: Library, facts: RunFacts, modes: Modes | None = None) -> 
         "n_modes": len(modes),
         "mode_score": float(facts.mode_score),
         **front,
-        "validity": library.validity,
+        "validity": facts.validity,
         "mean_score": library.top_mean(len(library)),
         "top10_mean": library.top_mean(10),
         "top100_mean": library.top_mean(100),
@@ -215,12 +218,13 @@ def library_table(library: Library) -> str:
 def pareto_table(library: Library) -> str:
     """Return the molecules that no other of the library surpasses in all objectives, as CSV.
 
-    The columns are those of the library, the objectives after the reward.
+    The columns are those of the library, the objectives after the reward: what is to be large, so
+    the transformed values. One that is named as a component is ``NAME_objective``, as ``NAME`` has
+    the component's own value.
     """
     objectives = {
-        name: library.objectives[:, column]
+        f"{name}_objective" if name in library.components else name: library.objectives[:, column]
         for column, name in enumerate(library.objective_names)
-        if name not in library.components
     }
     return _csv(library, front_rows(library), objectives)
 

@@ -13,7 +13,7 @@ __all__ = ["fragments"]
 
 
 def fragments(
-    smiles_file: Path,
+    smiles_file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     output: Annotated[
@@ -40,7 +40,8 @@ def fragments(
     Parameters
     ----------
     smiles_file
-        SMILES, one a line.
+        SMILES, one a line, or a table with a column smiles; plain or gzipped; - for standard
+        input.
     output
         The file to write.
     method

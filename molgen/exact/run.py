@@ -65,7 +65,6 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
     """
     watch = Stopwatch()
     torch.set_num_threads(1)  # small graphs: more threads wait for one another
-    clear_output(settings.output, FILES)
     scoring = settings.open_scoring(workers=settings.n_threads, warn=progress.warn)
     try:
         reward = Reward(scoring)
@@ -81,6 +80,7 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
                 f"{len(reward.floored):,} molecules have a score of zero, or none; they count as "
                 f"exp(-{FLOOR:g})"
             )
+        clear_output(settings.output, FILES)  # an earlier result, now that this one can start
         corrections = {}
         for regime in settings.symmetry:
             progress.phase(f"training, symmetry {regime}")
@@ -159,6 +159,7 @@ def _write(
         parameters=settings.configured(),
         seed=settings.seed,
         threads=1,
+        inputs=settings.input_files,
         use=use,
     )
     with staged_output(settings.output, last="exact.json") as staging:

@@ -222,8 +222,8 @@ def _checks(
             "good": failed == 0,
             "name": "Scores that failed",
             "value": f"{failed:,} of {facts.oracle_calls:,}",
-            "meaning": "Molecules whose score could not be computed are left out, never counted "
-            "as bad.",
+            "meaning": "Molecules whose score could not be computed are left out of the library; "
+            "training takes them for the least reward.",
         },
     ]
     floored = facts.extra.get("molecules_at_the_reward_floor", 0)

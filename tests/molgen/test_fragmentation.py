@@ -1,5 +1,7 @@
 """Vocabularies cut from molecules."""
 
+import gzip
+
 import numpy as np
 import pytest
 from rdkit import Chem
@@ -88,6 +90,18 @@ def test_wrong_lines_are_told_and_the_rest_is_used(tmp_path):
     assert fragments.smiles[0] == "[*]c1c([*])c([*])c([*])c([*])c1[*]"
     assert fragments.names[0] == "3"
     assert "[*]C(=O)[O-]" in fragments.smiles
+
+
+def test_molecules_are_read_as_by_the_other_commands(tmp_path):
+    plain = tmp_path / "molecules.smi"
+    plain.write_text("Cc1ccccc1\nCCc1ccccc1\n")
+    expected = fragment_file(plain, "rings").text
+    table = tmp_path / "molecules.csv.gz"
+    table.write_bytes(gzip.compress(b"name,smiles\ntoluene,Cc1ccccc1\nother,CCc1ccccc1\n"))
+    assert fragment_file(table, "rings").text == expected
+    marked = tmp_path / "marked.smi"
+    marked.write_bytes("\ufeffCc1ccccc1\nCCc1ccccc1\n".encode())
+    assert fragment_file(marked, "rings").text == expected
 
 
 def test_errors(tmp_path):

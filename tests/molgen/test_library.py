@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from molgen.library import Library, count_draws
+from molgen.library import Library, count_draws, share_valid
 
 
 def scores(total):
@@ -65,8 +65,10 @@ def test_means_of_the_best():
 
 
 def test_validity_counts_draws(capfd):
-    library = Library.build(["C", "C1CC"], scores([0.2, 0.8]), count=[3, 1])
-    assert library.validity == 0.75
+    assert share_valid(["C", "C1CC"], np.array([3, 1])) == 0.75
+    assert np.isnan(share_valid([], np.zeros(0, np.int64)))
+    assert capfd.readouterr().err == ""
+    library = Library.build(["C", "C1CC"], scores([0.2, 0.8]))
     assert not library.fingerprints[library.smiles.index("C1CC")].any()
 
 

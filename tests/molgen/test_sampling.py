@@ -41,7 +41,7 @@ SMALL = {
     "sampling.PILOT": 64,
     "sampling.FEWEST_STEPS": 20,
     "sampling.ACCURATE_SHARE": 0.5,
-    "sampling.CHECKPOINT_SECONDS": 0.0,
+    "sampling_run.CHECKPOINT_SECONDS": 0.0,
     "sampling_answer.ON_POLICY": 16,
     "sampling_answer.REPLAYED": 16,
     "sampling_answer.DRAW_BATCH": 100,
@@ -541,7 +541,7 @@ def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
     small = {
         "sampling.ACCURATE_SHARE": 2.0,
         "sampling.TRAIN_SHARE": 0.99,
-        "sampling.CHECKPOINT_SECONDS": 1e9,
+        "sampling_run.CHECKPOINT_SECONDS": 1e9,
     }
     part, whole = tmp_path / "part", tmp_path / "whole"
     for out, budget, resume, blocks in (
@@ -555,6 +555,105 @@ def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
         assert f"budget of {budget}" in summary["warnings"][0]
         assert summary["extra"]["training_steps"] == SMALL["sampling.BLOCK"] * blocks
     assert contents(part) == contents(whole)
+
+
+def test_the_budget_ends_training_within_a_block(tmp_path, monkeypatch):
+    from molgen.sampling_run import SampleRun
+
+    # a step takes a second, as where a score takes long; a checkpoint after each
+    monkeypatch.setattr(SampleRun, "seconds", lambda run: float(run.trainer.step_number))
+    small = {"sampling.ACCURATE_SHARE": 2.0, "sampling.TRAIN_SHARE": 0.99}
+    part, whole = tmp_path / "part", tmp_path / "whole"
+    for out, budget, resume, steps in (
+        (part, "7s", False, 7),
+        (part, "14s", True, 14),
+        (whole, "14s", False, 14),
+    ):
+        run_small(out, small=small, **ATOMS, budget=budget, resume=resume)
+        assert summary_of(out)["extra"]["training_steps"] == steps
+    assert contents(part) == contents(whole)
+    losses = [
+        [line["loss"] for line in untimed(out / "train.jsonl") if "loss" in line]
+        for out in (part, whole)
+    ]
+    assert losses[0] == losses[1] and len(losses[0]) == 14
+
+
+def test_scores_of_the_draws_are_kept_when_the_end_is_interrupted(tmp_path, monkeypatch):
+    from molgen import sampling_answer
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    (tmp_path / "mine.py").write_text(COUNTED)
+    component = {"type": "function", "params": {"function": "mine.py:score"}}
+    settings = {
+        **few_fragments(tmp_path),
+        "oracle_calls": 200,
+        "scoring": {"component": [component]},
+        "scoring_directory": str(tmp_path),
+    }
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(sampling_answer, "molecule_probabilities", interrupt)
+        run_small(tmp_path / "out", **settings)
+    before = (tmp_path / "scored.txt").read_text().splitlines()
+    run_small(tmp_path / "out", **settings, resume=True)
+    assert (tmp_path / "scored.txt").read_text().splitlines() == before
+    assert len(before) == len(set(before)) == summary_of(tmp_path / "out")["oracle_calls"]
+
+
+def test_fewer_oracle_calls_on_resume_hold(tmp_path):
+    settings = few_fragments(tmp_path)
+    run_small(tmp_path / "out", **settings, oracle_calls=200)
+    before = summary_of(tmp_path / "out")["oracle_calls"]
+    # more molecules than the calls so far are worth, but no further call is allowed
+    run_small(tmp_path / "out", **settings, oracle_calls=150, samples=100, resume=True)
+    assert summary_of(tmp_path / "out")["oracle_calls"] == before > 150
+
+
+def test_other_fragments_under_the_same_name_are_refused(tmp_path):
+    settings = {**few_fragments(tmp_path), "oracle_calls": 150}
+    run_small(tmp_path / "out", **settings)
+    inputs = json.loads((tmp_path / "out" / "provenance.json").read_text())["inputs"]
+    assert [entry["path"] for entry in inputs] == [settings["fragments"]]
+    Path(settings["fragments"]).write_text(FRAGMENTS.replace("[*]O", "[*]N"))
+    with pytest.raises(UserError, match="is not the file of fragments that the run in"):
+        run_small(tmp_path / "out", **settings, resume=True)
+
+
+COUNTED = """
+from pathlib import Path
+
+def score(smiles):
+    with Path(__file__).with_name("scored.txt").open("a") as file:
+        file.writelines(s + "\\n" for s in smiles)
+    return [1 / (1 + len(s)) for s in smiles]
+"""
+BROKEN = "def score(smiles):\n    return [activity(s) for s in smiles]\n"
+
+
+def test_a_score_that_never_works_is_said_to(tmp_path):
+    (tmp_path / "mine.py").write_text(BROKEN)
+    component = {"type": "function", "name": "mine", "params": {"function": "mine.py:score"}}
+    with pytest.raises(UserError, match="scores that failed: mine: raised NameError: [0-9]+"):
+        run_small(
+            tmp_path / "out",
+            **ATOMS | {"max_atoms": 3},
+            scoring={"component": [component]},
+            scoring_directory=str(tmp_path),
+        )
+    saved = read_checkpoint(tmp_path / "out" / "checkpoint")
+    assert any("scores failed (mine: raised NameError" in w for w in saved.extra["warnings"])
+
+
+def test_a_filter_that_nothing_passes_is_named(tmp_path):
+    everything = {"type": "alerts", "name": "everything", "params": {"smarts": ["*"]}}
+    with pytest.raises(UserError, match="a filter left out: everything: [0-9]+"):
+        run_small(
+            tmp_path / "out",
+            **ATOMS | {"max_atoms": 3},
+            scoring={"component": [{"type": "qed"}], "filter": [everything]},
+        )
 
 
 @pytest.mark.parametrize(

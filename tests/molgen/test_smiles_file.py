@@ -46,6 +46,18 @@ def test_good_lines_are_used_and_bad_ones_named(tmp_path):
         assert problem.startswith(f"{path}, {words}")
 
 
+def test_a_column_of_smiles_alone_and_commas_without_a_header(tmp_path):
+    path = tmp_path / "x.smi"
+    path.write_text("Smiles\nCCO ethanol\n# note\nCN,methyl amine\nC\n")
+    found = read_smiles(path)
+    assert found.problems == ()
+    assert [(m.line, m.smiles, m.name) for m in found.molecules] == [
+        (2, "CCO", "ethanol"),
+        (4, "CN", "methyl amine"),
+        (5, "C", ""),
+    ]
+
+
 def test_rdkit_prints_nothing_of_its_own(tmp_path, capfd):
     path = tmp_path / "x.smi"
     path.write_text(TEXT)

@@ -98,7 +98,12 @@ def test_front(make_library):
     assert front_rows(library).tolist() == plain_front(library.objectives)
     rows = table(pareto_table(library))
     assert [row["smiles"] for row in rows] == [library.smiles[i] for i in front_rows(library)]
+    # the objective is what is to be large, the component what it is made of
     assert list(rows[0])[:3] == ["smiles", "reward", "potency"]
+    assert {"qed", "qed_objective", "size", "size_objective"} <= rows[0].keys()
+    best = front_rows(library)[0]
+    assert float(rows[0]["qed_objective"]) == pytest.approx(library.objectives[best, 1], rel=1e-5)
+    assert float(rows[0]["qed"]) == pytest.approx(library.components["qed"][best], rel=1e-5)
 
 
 def test_molecules_without_all_objectives_are_not_on_the_front(make_library):

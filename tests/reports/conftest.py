@@ -166,6 +166,7 @@ def library_report(training):
             n_samples=1000,
             oracle_calls=9000,
             use=ResourceUse(301.2, 560.0, 2**29),
+            validity=1.0,
             log_partition=3.0,
             log_partition_se=0.02,
             ess=70.0,
