@@ -135,6 +135,12 @@ class MoleculeSettings(RunSettings):
     quiet: bool = False
 
     @property
+    def input_files(self) -> tuple[Path, ...]:
+        """The files of fragments and of settings that the run reads, where it reads some."""
+        fragments = None if self.fragments is None else Path(self.fragments)
+        return tuple(path for path in (fragments, self.config_file) if path is not None)
+
+    @property
     def allowed_ring_sizes(self) -> tuple[int, ...] | None:
         """Sizes of rings allowed; None for any."""
         if self.ring_sizes in (None, ("any",)):
