@@ -8,6 +8,7 @@ files; the one is the end of the budget, and the user is told when it struck.
 
 from __future__ import annotations
 
+import importlib
 import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,10 +20,11 @@ from rdkit import Chem
 from gfncore.checkpoint import read_checkpoint
 from gfncore.configuration import settings_toml
 from gfncore.distributed import join_processes
+from gfncore.errors import UserError
 from gfncore.evaluation import effective_sample_size, log_partition
 from gfncore.exploration import sample_trajectories
 from gfncore.metrics import MetricsWriter
-from gfncore.output import clear_output, write_atomic
+from gfncore.output import clear_leftovers, clear_output, locked_output, write_atomic
 from gfncore.progress import Progress
 from gfncore.trajectories import score_backward
 from molgen.diversity import MODE_SCORE, find_modes, morgan_fingerprints
@@ -52,6 +54,7 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
     UserError
         The score, the fragments, the core or the device will not do.
     """
+    _check_drawing()
     torch.set_num_threads(1)  # the pool's threads share the work; sums then do not depend on it
     processes = join_processes([settings.seed, SEEDS["training"]])
     with ThreadPoolExecutor(settings.n_threads) as pool:
@@ -60,21 +63,40 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
             if processes is not None and not processes.leads:
                 run.trainer.follow()
                 return
-            if settings.resume and (run.checkpoint / "checkpoint.json").exists():
-                run.restore(read_checkpoint(run.checkpoint))
-            else:
-                if settings.resume:
-                    progress.note("interrupted before its first checkpoint: starting again")
-                clear_output(settings.output, OUTPUT_NAMES)
-            write_atomic(settings.output / "run.toml", settings_toml(settings))
-            curves, done = settings.output / "train.jsonl", run.trainer.step_number
-            with MetricsWriter(curves, done, settings.tensorboard_directory) as metrics:
-                _train(run, metrics)
-            if processes is not None:
-                processes.finish()
-            finish(run)
+            with locked_output(settings.output):
+                _run(run)
         finally:
             run.scoring.close()
+
+
+def _check_drawing() -> None:
+    """Fail before the training and not after it where RDKit's drawings lack a library."""
+    try:
+        importlib.import_module("molgen.report.drawing")
+    except ImportError as problem:
+        raise UserError(
+            f"RDKit cannot draw molecules here ({problem}): install libXrender, libXext, libX11 "
+            "and libexpat"
+        ) from None
+
+
+def _run(run: SampleRun) -> None:
+    """From wherever the run stands to all of its files."""
+    settings = run.settings
+    if settings.resume and (run.checkpoint / "checkpoint.json").exists():
+        clear_leftovers(settings.output)
+        run.restore(read_checkpoint(run.checkpoint))
+    else:
+        if settings.resume:
+            run.progress.note("interrupted before its first checkpoint: starting again")
+        clear_output(settings.output, OUTPUT_NAMES)
+    write_atomic(settings.output / "run.toml", settings_toml(settings))
+    curves, done = settings.output / "train.jsonl", run.trainer.step_number
+    with MetricsWriter(curves, done, settings.tensorboard_directory) as metrics:
+        _train(run, metrics)
+    if run.processes is not None:
+        run.processes.finish()
+    finish(run)
 
 
 def _train(run: SampleRun, metrics: MetricsWriter) -> None:

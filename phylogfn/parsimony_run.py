@@ -19,7 +19,7 @@ from gfncore.checkpoint import read_checkpoint, restore_trainer
 from gfncore.errors import UserError
 from gfncore.metrics import MetricsWriter
 from gfncore.objectives import TrajectoryBalance
-from gfncore.output import clear_output, write_atomic
+from gfncore.output import clear_leftovers, clear_output, locked_output, write_atomic
 from gfncore.tempering import TemperatureRange
 from phylogfn.alignment import SitePatterns
 from phylogfn.attachment_rates import AttachmentRates
@@ -140,24 +140,27 @@ def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
     """
     torch.set_num_threads(1)  # intra-op threads would make sums depend on their number
     run = ParsimonyRun(settings, progress)
-    if not settings.resume:
-        clear_output(settings.output, PARSIMONY_OUTPUT_NAMES)
-    state = _resumed(run) if settings.resume else None
-    write_atomic(settings.output / "run.toml", settings_toml(settings))
-    if state is None:
-        state = _searched(run)
-    environment = None
-    curves = settings.output / "train.jsonl"
-    with MetricsWriter(curves, state.steps, settings.tensorboard_directory) as metrics:
-        if run.n_taxa > LARGEST_TRAINED:
-            run.warn(
-                f"no sampler of near-optimal trees was trained: {run.n_taxa} taxa are more than "
-                f"the {LARGEST_TRAINED} for which it can be trained in reasonable time"
-            )
+    with locked_output(settings.output):
+        if settings.resume:
+            clear_leftovers(settings.output)
         else:
-            environment = _environment(run, state)
-            _train(run, state, environment, metrics)
-    finish(run, state, environment)
+            clear_output(settings.output, PARSIMONY_OUTPUT_NAMES)
+        state = _resumed(run) if settings.resume else None
+        write_atomic(settings.output / "run.toml", settings_toml(settings))
+        if state is None:
+            state = _searched(run)
+        environment = None
+        curves = settings.output / "train.jsonl"
+        with MetricsWriter(curves, state.steps, settings.tensorboard_directory) as metrics:
+            if run.n_taxa > LARGEST_TRAINED:
+                run.warn(
+                    f"no sampler of near-optimal trees was trained: {run.n_taxa} taxa are more "
+                    f"than the {LARGEST_TRAINED} for which it can be trained in reasonable time"
+                )
+            else:
+                environment = _environment(run, state)
+                _train(run, state, environment, metrics)
+        finish(run, state, environment)
 
 
 def _resumed(run: ParsimonyRun) -> ParsimonyState | None:

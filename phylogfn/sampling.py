@@ -22,7 +22,7 @@ from gfncore.checkpoint import restore_trainer
 from gfncore.errors import UserError
 from gfncore.evaluation.object_probability import log_object_probabilities
 from gfncore.metrics import MetricsWriter
-from gfncore.output import clear_output, write_atomic
+from gfncore.output import clear_leftovers, clear_output, locked_output, write_atomic
 from gfncore.policies import ValueSpec
 from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.backward_learning import make_backward_policy
@@ -98,18 +98,21 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
     """
     torch.set_num_threads(1)  # the second core walks; intra-op threads would make sums depend on it
     run = SampleRun(settings, progress)
-    if not settings.resume:
-        clear_output(settings.output, OUTPUT_NAMES)
-    state = _resumed(run) if settings.resume else None
-    write_atomic(settings.output / "run.toml", settings_toml(settings))
-    if state is None:
-        state = _started(run)
-    _walk(run, state)
-    environment = _environment(run, state)
-    curves = settings.output / "train.jsonl"
-    with MetricsWriter(curves, state.steps, settings.tensorboard_directory) as metrics:
-        _train(run, state, environment, metrics)
-    finish(run, state, environment)
+    with locked_output(settings.output):
+        if settings.resume:
+            clear_leftovers(settings.output)
+        else:
+            clear_output(settings.output, OUTPUT_NAMES)
+        state = _resumed(run) if settings.resume else None
+        write_atomic(settings.output / "run.toml", settings_toml(settings))
+        if state is None:
+            state = _started(run)
+        _walk(run, state)
+        environment = _environment(run, state)
+        curves = settings.output / "train.jsonl"
+        with MetricsWriter(curves, state.steps, settings.tensorboard_directory) as metrics:
+            _train(run, state, environment, metrics)
+        finish(run, state, environment)
 
 
 def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnvironment, RunState]:

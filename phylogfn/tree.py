@@ -295,7 +295,7 @@ def canonical_newick(tree: Tree, names: Sequence[str], lengths: bool = True) -> 
 def to_ete3(tree: Tree, names: Sequence[str]) -> EteTree:
     """Return the tree as an ``ete3.Tree`` with the canonical layout of `canonical_newick`.
 
-    Raises ImportError when ete3 is not installed (``pip install phylogfn[ete]``).
+    Raises ImportError when ete3 is not installed (the extra ``ete``).
     """
     from ete3 import Tree as EteTree
 

@@ -24,6 +24,7 @@ from gfncore.checkpoint import read_checkpoint
 from gfncore.errors import UserError
 from gfncore.evaluation import chi_squared
 from gfncore.exploration import sample_trajectories
+from gfncore.output import locked_output
 from gfncore.progress import Progress
 from molgen.cli.main import main
 from molgen.exact import enumerate_space, policy_distribution
@@ -630,6 +631,20 @@ def score(smiles):
     return [1 / (1 + len(s)) for s in smiles]
 """
 BROKEN = "def score(smiles):\n    return [activity(s) for s in smiles]\n"
+
+
+def test_a_library_that_drawings_lack_is_told_before_anything_is_done(tmp_path, monkeypatch):
+    name = "molgen.report.drawing"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "rdkit.Chem.Draw", None)  # as if it could not be loaded
+    with pytest.raises(UserError, match="RDKit cannot draw molecules here .*libXrender"):
+        run_small(tmp_path / "out", **ATOMS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_runs_in_one_directory_are_refused(tmp_path):
+    with locked_output(tmp_path / "out"), pytest.raises(UserError, match="in use by another run"):
+        run_small(tmp_path / "out", **ATOMS)
 
 
 def test_a_score_that_never_works_is_said_to(tmp_path):

@@ -20,6 +20,7 @@ import pytest
 from scipy.special import logsumexp
 
 from gfncore.errors import UserError
+from gfncore.output import locked_output
 from gfncore.progress import Progress
 from phylogfn.cli.main import main
 from phylogfn.newick import parse_newick
@@ -281,6 +282,11 @@ def test_another_alignment_under_the_same_name_is_refused(finished, tmp_path):
         run_small(alignment, tmp_path / "out", resume=True)
     alignment.write_text(text)
     run_small(alignment, tmp_path / "out", resume=True)
+
+
+def test_two_runs_in_one_directory_are_refused(finished, tmp_path):
+    with locked_output(tmp_path / "out"), pytest.raises(UserError, match="in use by another run"):
+        run_small(finished[0], tmp_path / "out")
 
 
 def test_more_time_goes_on_from_where_the_budget_ended(tmp_path, monkeypatch):
