@@ -218,7 +218,9 @@ def _checks(result: ParsimonyResult) -> list[dict[str, Any]]:
             "name": "Best trees complete",
             "value": "yes" if search.all_best else "no",
             "meaning": "All trees of the best score that are joined to those found by cutting one "
-            "branch and joining the parts anew, over trees of the best score.",
+            "branch and joining the parts anew, over trees of the best score. They are counted "
+            "fully resolved: branches on which no character changes are not collapsed, so that "
+            "programs that collapse them count fewer.",
         },
     ]
     for sample in result.samples:
