@@ -37,6 +37,7 @@ from molgen.scoring.executors import executor_opener
 from molgen.scoring.pool import OpenExecutor
 from molgen.scoring.registry import Kind, check_parameters, find_kind, neighbour, unknown_key
 from molgen.scoring.transforms import Transform, make_transform
+from molgen.scoring.user_files import file_hash
 
 __all__ = ["Component", "ScoringPlan", "make_plan", "read_scoring_file"]
 
@@ -61,6 +62,9 @@ class Component:
         Whether a molecule must pass it, in place of being scored by it.
     scorer : object
         What the kind built.
+    files : dict of str to str
+        SHA-256 of the files that decide its raw values beside the parameters, by the names that
+        the scoring file gives them.
     """
 
     name: str
@@ -70,9 +74,10 @@ class Component:
     transform: Transform | None
     filter: bool
     scorer: Any
+    files: dict[str, str]
 
     def described(self) -> dict[str, Any]:
-        """Return what decides its raw values, as JSON."""
+        """Return what decides its raw values, beside `files`, as JSON."""
         parameters = {
             key: f"{value.__module__}:{value.__qualname__}" if callable(value) else value
             for key, value in self.parameters.items()
@@ -107,7 +112,7 @@ class ScoringPlan:
     chunk_size: int | None = None
 
 
-def read_scoring_file(path: Path) -> dict[str, Any]:
+def read_scoring_file(path: Path) -> Mapping[str, Any]:
     """Return the ``[scoring]`` table of a TOML file.
 
     Other top-level tables and keys are the business of whoever else reads the file.
@@ -128,14 +133,18 @@ def read_scoring_file(path: Path) -> dict[str, Any]:
     return _scoring_table(values, str(path))
 
 
-def _scoring_table(values: Mapping[str, Any], source: str) -> dict[str, Any]:
+def _scoring_table(values: Mapping[str, Any], source: str) -> Mapping[str, Any]:
     if "scoring" not in values:
         near = [key for key in values if neighbour(key, ("scoring",))]
         hint = f"; '{near[0]}' must be 'scoring'" if near else ""
         raise UserError(f"{source}: has no [[scoring.component]]{hint}")
-    if not isinstance(values["scoring"], dict):
+    return _checked_table(values["scoring"], source)
+
+
+def _checked_table(value: Any, source: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
         raise UserError(f"{source}: 'scoring' is no table; write [scoring]")
-    return values["scoring"]
+    return value
 
 
 def make_plan(
@@ -158,15 +167,16 @@ def make_plan(
         A key, type, parameter, weight or transform is wrong; the message gives file and place,
         and the nearest name that is known.
     """
+    config = _checked_table(config, source)
     if "scoring" in config:
         config = _scoring_table(config, source)
     for key in config:
         if key not in _SCORING_KEYS:
             raise unknown_key(key, _SCORING_KEYS, f"{source}: [scoring]")
     aggregation = config.get("aggregation", "geometric")
-    if aggregation not in AGGREGATIONS:
+    if not isinstance(aggregation, str) or aggregation not in AGGREGATIONS:
         raise UserError(
-            f"{source}: [scoring]: aggregation is '{aggregation}'"
+            f"{source}: [scoring]: aggregation is {aggregation!r}"
             f"{neighbour(str(aggregation), list(AGGREGATIONS))} "
             f"(there are: {', '.join(AGGREGATIONS)})"
         )
@@ -224,6 +234,7 @@ def _component(
         scorer = kind.build(parameters)
     except ValueError as problem:
         raise UserError(f"{where}: {problem}") from None
+    files = kind.files(parameters) if kind.files else {}
     return Component(
         _name(table, kind, where, [component.name for component in earlier]),
         kind,
@@ -232,7 +243,15 @@ def _component(
         _transform(table, kind, where),
         is_filter,
         scorer,
+        {name: _hash(path) for name, path in files.items()},
     )
+
+
+def _hash(path: Path) -> str:
+    try:
+        return file_hash(path)
+    except OSError:  # a program may be one that can be run, but not read
+        return "not readable"
 
 
 def _name(table: Mapping[str, Any], kind: Kind, where: str, taken: list[str]) -> str:

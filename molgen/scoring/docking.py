@@ -27,8 +27,8 @@ def _build(parameters: dict[str, Any]) -> ExternalScorer:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(
-            f"docking needs {', '.join(missing)}; install the extra: "
-            "pip install 'phylogfn[docking]'"
+            f"docking needs {', '.join(missing)}; install the extra, "
+            "in a clone of phylogfn: pip install '.[docking]'"
         )
     directory: Path | None = parameters["directory"]
     receptor = reference_path(parameters["receptor"], directory)
@@ -73,6 +73,9 @@ register(
             Parameter("processes", "integer", "molecules docked at once", 1, minimum=1),
         ),
         batch=True,
+        files=lambda parameters: {
+            parameters["receptor"]: reference_path(parameters["receptor"], parameters["directory"])
+        },
         unit=False,
         transform={"type": "reverse_sigmoid", "low": -12.0, "high": -6.0, "k": 0.25},
     )

@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from gfncore.errors import UserError
-from molgen.scoring.functions import find_function
+from molgen.scoring.functions import find_function, prints_to_stderr
 from molgen.scoring.pool import OpenExecutor
 
 __all__ = ["executor_opener"]
@@ -40,7 +40,8 @@ def executor_opener(name: object, directory: Path | None, where: str) -> OpenExe
 
     def open_executor() -> Executor:
         try:
-            found = function()  # type: ignore[call-arg]
+            with prints_to_stderr():
+                found = function()  # type: ignore[call-arg]
         except (Exception, SystemExit) as problem:  # the user's code
             told = " ".join(f"{type(problem).__name__}: {problem}".split())
             raise UserError(f"{where}: executor: '{name}' raised {told[:300]}") from None

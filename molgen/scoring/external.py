@@ -344,9 +344,20 @@ def _write(process: subprocess.Popen[bytes] | None, request: bytes) -> None:
             process.stdin.close()
 
 
-def _build(parameters: dict[str, Any]) -> ExternalScorer:
+def _words(parameters: dict[str, Any]) -> list[str]:
     command = parameters["command"]
-    words = shlex.split(command) if isinstance(command, str) else list(command)
+    return shlex.split(command) if isinstance(command, str) else list(command)
+
+
+def _files(parameters: dict[str, Any]) -> dict[str, Path]:
+    """The words of the command that are files."""
+    found = {word: (parameters["directory"] or Path()) / word for word in _words(parameters)}
+    # no method of Path: a word may be a long script
+    return {word: path for word, path in found.items() if os.path.isfile(path)}
+
+
+def _build(parameters: dict[str, Any]) -> ExternalScorer:
+    words = _words(parameters)
     if not words:
         raise ValueError("'command' is empty")
     directory: Path | None = parameters.get("directory")
@@ -393,5 +404,6 @@ register(
             Parameter("processes", "integer", "copies that run at once", 1, minimum=1),
         ),
         batch=True,
+        files=_files,
     )
 )

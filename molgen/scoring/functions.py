@@ -3,23 +3,53 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, TextIO
 
 from molgen.scoring.batch import BatchScores, Failure, ScoringFailed, numbers, score_batches
 from molgen.scoring.external import ExternalScorer
 from molgen.scoring.registry import Kind, Parameter, register
+from molgen.scoring.user_files import import_file, on_path
 
-__all__ = ["FunctionScorer", "find_function"]
+__all__ = ["FunctionScorer", "find_function", "prints_to_stderr"]
 
 _START_LIMIT = 120.0  # seconds for a process of its own to import the user's module
+_LOCK = threading.Lock()  # over the two below
+_printing = 0  # how many calls now send to stderr what they print
+_stdout: TextIO = sys.stdout  # what the first of them found in its place
+
+
+@contextmanager
+def prints_to_stderr() -> Iterator[None]:
+    """Send to stderr what Python code prints; several threads may do so at once.
+
+    So it does not get into a table on standard output. ``sys.stdout`` is another for the whole
+    process, from the first of the calls that overlap to the last. What has kept the stream from
+    before, libraries in C and other programs still reach standard output.
+    """
+    global _printing, _stdout
+    with _LOCK:
+        if not _printing:
+            _stdout, sys.stdout = sys.stdout, sys.stderr
+        _printing += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _printing -= 1
+            if not _printing:
+                sys.stdout = _stdout
 
 
 def find_function(name: str, directory: Path | None = None) -> Callable[[list[str]], Any]:
     """Return the function that ``module:function`` or ``path/file.py:function`` names.
+
+    What it prints on import goes to stderr.
 
     Parameters
     ----------
@@ -33,27 +63,8 @@ def find_function(name: str, directory: Path | None = None) -> Callable[[list[st
     ValueError
         It is not of that form, cannot be imported, or is no function; the message says which.
     """
-    module_name, colon, attribute = name.rpartition(":")
-    if not colon or not module_name or not attribute:
-        raise ValueError(f"'{name}' names no function; write it as module:function")
-    places = [directory or Path(), Path()]
-    try:
-        if module_name.endswith(".py"):
-            module = _from_file(module_name, places)
-        else:
-            added = [str(place.resolve()) for place in places]
-            sys.path[:0] = added
-            try:
-                module = importlib.import_module(module_name)
-            finally:
-                for entry in added:
-                    sys.path.remove(entry)
-    except ValueError:
-        raise
-    except (Exception, SystemExit) as problem:  # whatever the user's module does on import
-        raise ValueError(
-            f"'{module_name}' cannot be imported ({type(problem).__name__}: {problem})"
-        ) from None
+    module_name, attribute = _parts(name)
+    module = _module(module_name, directory)
     function = getattr(module, attribute, None)
     if not callable(function):
         offered = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
@@ -64,22 +75,39 @@ def find_function(name: str, directory: Path | None = None) -> Callable[[list[st
     return function
 
 
-def _from_file(name: str, places: Sequence[Path]) -> Any:
+def _parts(name: str) -> tuple[str, str]:
+    module_name, colon, attribute = name.rpartition(":")
+    if not colon or not module_name or not attribute:
+        raise ValueError(f"'{name}' names no function; write it as module:function")
+    return module_name, attribute
+
+
+def _module(name: str, directory: Path | None) -> ModuleType:
+    """The module of a name, or of a file."""
+    places = [directory or Path(), Path()]
+    path = _file(name, places) if name.endswith(".py") else None
+    try:
+        with prints_to_stderr():
+            if path is not None:
+                return import_file(path)
+            with on_path(places):
+                return importlib.import_module(name)
+    except (Exception, SystemExit) as problem:  # whatever the user's module does on import
+        told = " ".join(f"{type(problem).__name__}: {problem}".split())
+        raise ValueError(f"'{name}' cannot be imported ({told[:300]})") from None
+
+
+def _file(name: str, places: Sequence[Path]) -> Path:
     for place in places:
-        path = place / name
-        if path.is_file():
-            spec = importlib.util.spec_from_file_location(path.stem, path)
-            if spec is not None and spec.loader is not None:
-                module = importlib.util.module_from_spec(spec)
-                spec.loader.exec_module(module)
-                return module
+        if (place / name).is_file():
+            return place / name
     raise ValueError(
         f"there is no file '{name}' in {' or '.join(str(p.resolve()) for p in places)}"
     )
 
 
 class FunctionScorer:
-    """Calls a Python function in this process.
+    """Calls a Python function in this process; what it prints goes to stderr.
 
     Parameters
     ----------
@@ -99,7 +127,8 @@ class FunctionScorer:
 
     def _call(self, batch: list[str]) -> list[float]:
         try:
-            found = self._function(list(batch))
+            with prints_to_stderr():
+                found = self._function(list(batch))
         except (Exception, SystemExit) as problem:  # the user's code
             name = type(problem).__name__
             raise ScoringFailed(Failure(f"raised {name}", str(problem)[:500])) from None
@@ -125,6 +154,15 @@ def _build(parameters: dict[str, Any]) -> Any:
     return ExternalScorer(command, size, limit, start_limit=_START_LIMIT)
 
 
+def _files(parameters: dict[str, Any]) -> dict[str, Path]:
+    """The file behind a function that is named; what that imports is not looked at."""
+    if callable(parameters["function"]):
+        return {}
+    name, _ = _parts(parameters["function"])
+    file = getattr(_module(name, parameters["directory"]), "__file__", None)
+    return {name: Path(file)} if file else {}
+
+
 register(
     Kind(
         "function",
@@ -143,5 +181,6 @@ register(
             ),
         ),
         batch=True,
+        files=_files,
     )
 )

@@ -89,6 +89,9 @@ class Kind:
         The transform where the file gives none.
     preset : bool
         Whether the name alone is a reward (``--reward NAME``).
+    files : callable or None
+        Takes the checked parameters. Returns the files that decide the values beside them, by the
+        names that the scoring file gives them.
     """
 
     name: str
@@ -100,6 +103,7 @@ class Kind:
     unit: bool = True
     transform: Mapping[str, Any] | None = None
     preset: bool = False
+    files: Callable[[dict[str, Any]], dict[str, Path]] | None = None
 
 
 def register(kind: Kind) -> None:

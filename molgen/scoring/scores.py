@@ -254,7 +254,7 @@ class Scoring:
             return component.scorer.score(smiles)
         task = (component.kind.name, component.parameters)
         size = component.parameters.get("batch_size")
-        died = Failure("worker died")
+        died = Failure("worker died", of_program=True)
         return batch_scores(self._runner.run(score_batch, task, smiles, lambda _: died, size))
 
     def _passed(self, values: np.ndarray) -> np.ndarray:
@@ -339,14 +339,15 @@ class Scoring:
         arrays : dict
             ``smiles`` (uint8, canonical SMILES by lines), ``values`` (float64, n x components).
         extra : dict
-            Fingerprint, failures, `retried`.
+            Fingerprint, hashes of users' files by component, failures, `retried`.
         """
         values = np.array(self._raw, dtype=float).reshape(len(self._raw), len(self.components))
         text = "\n".join(self._rows).encode()
         extra = {
             "fingerprint": self.fingerprint(),
+            "files": {component.name: component.files for component in self.components},
             "failures": [
-                [row, column, failure.reason, failure.detail]
+                [row, column, *failure]
                 for row, entries in self._failures.items()
                 for column, failure in entries.items()
             ],
@@ -358,26 +359,55 @@ class Scoring:
     def restore(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
         """Take up what `cache_state` gave; molecules known there are not scored again.
 
+        Those that have no score because a program or worker failed are left out, with a warning,
+        so that they are tried again.
+
         Raises
         ------
         UserError
-            It comes from other components.
+            It comes from other components, or a file of a user behind them has changed.
         """
         if extra["fingerprint"] != self.fingerprint():
             raise UserError(
                 "the scores to go on with come from other components than those given now; "
                 "use the same scoring file, or start a new run"
             )
+        self._check_files(extra.get("files"))
         values = np.asarray(arrays["values"], dtype=float)
         text = np.asarray(arrays["smiles"], dtype=np.uint8).tobytes().decode()
         keys = text.split("\n") if len(values) else []
-        self._rows = {key: row for row, key in enumerate(keys)}
-        self._raw = values.tolist()
-        self._failures = {}
-        for row, column, reason, detail in extra["failures"]:
-            self._failures.setdefault(row, {})[column] = Failure(reason, detail)
-        self._unread = set(extra["unread"])
+        failures: dict[int, dict[int, Failure]] = {}
+        for row, column, *failure in extra["failures"]:
+            failures.setdefault(row, {})[column] = Failure(*failure)
+        again = {r for r, found in failures.items() if any(f.of_program for f in found.values())}
+        places = {row: n for n, row in enumerate(r for r in range(len(keys)) if r not in again)}
+        self._rows = {keys[row]: place for row, place in places.items()}
+        self._raw = values[list(places)].tolist()
+        self._failures = {places[row]: f for row, f in failures.items() if row in places}
+        self._unread = {places[row] for row in extra["unread"]}
         self._runner.retried = extra.get("retried", 0)  # absent in checkpoints of version 0.1.0
+        if again:
+            noun = "molecule that has" if len(again) == 1 else "molecules that have"
+            self._warn(
+                f"{len(again):,} {noun} no score because a program or worker failed may be "
+                "scored again"
+            )
+
+    def _check_files(self, saved: Mapping[str, Mapping[str, str]] | None) -> None:
+        """Refuse other files of users than those that scores come from."""
+        for component in self.components:
+            now = component.files
+            before = now if saved is None else saved[component.name]
+            if saved is None and now:  # a checkpoint of version 0.1.0
+                self._warn(
+                    f"whether {', '.join(now)} changed since the scores to go on with is not known"
+                )
+            for name in {**before, **now}:
+                if before.get(name) != now.get(name):
+                    raise UserError(
+                        f"the scores to go on with come from another '{name}' (component "
+                        f"'{component.name}') than there is now; bring it back, or start a new run"
+                    )
 
     def close(self) -> None:
         """End workers and programs."""

@@ -32,6 +32,7 @@ def scoring_of(tmp_path):
         ('[[scorin.component]]\ntype = "qed"', "'scorin' must be 'scoring'"),
         ("[scoring", "is not valid TOML"),
         ("scoring = 3", "'scoring' is no table"),
+        ('[scoring]\naggregation = ["geometric"]\n' + QED, "aggregation is ['geometric']"),
         ("[scoring]\ncomponent = 3", "'component' is no list of tables"),
         ('[scoring]\nagregation = "product"\n' + QED, "did you mean 'aggregation'"),
         ('[scoring]\naggregation = "geometrical"\n' + QED, "did you mean 'geometric'"),

@@ -61,5 +61,21 @@ def test_wrong_settings(installed, params, words):
 
 def test_without_the_extra(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="needs vina, meeko, gemmi; install the extra"):
+    with pytest.raises(
+        UserError, match=r"needs vina, meeko, gemmi; .* pip install '\.\[docking\]'"
+    ):
         docking()
+
+
+def test_scores_of_another_receptor_are_not_gone_on_with(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    receptor = tmp_path / "receptor.pdbqt"
+    receptor.write_text("ATOM 1\n")
+    with docking(receptor=str(receptor)) as first:
+        saved = first.cache_state()
+    with docking(receptor=str(receptor)) as same:
+        same.restore(*saved)
+    receptor.write_text("ATOM 2\n")
+    with docking(receptor=str(receptor)) as other, pytest.raises(UserError) as error:
+        other.restore(*saved)
+    assert f"another '{receptor}' (component 'docking')" in str(error.value)

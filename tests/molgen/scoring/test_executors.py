@@ -58,6 +58,7 @@ def fails():
 
 
 def text():
+    print("connected")
     return "executor"
 """
 CONFIG = """
@@ -157,12 +158,13 @@ def test_a_killed_process_loses_no_scored_molecule(folder):
         ("chunk_size = true", "chunk_size is True"),
     ],
 )
-def test_a_wrong_executor_is_told(folder, lines, words):
+def test_a_wrong_executor_is_told(folder, lines, words, capsys):
     text = CONFIG.replace('executor = "oracle.py:open_executor"\nchunk_size = 2', lines)
     (folder / "score.toml").write_text(text)
     with pytest.raises(UserError) as caught:
         with Scoring.from_toml(folder / "score.toml") as scoring:
             scoring.evaluate(["CCO"])
+    assert capsys.readouterr().out == ""
     assert words in str(caught.value)
     assert str(caught.value).startswith(f"{folder / 'score.toml'}: [scoring]")
 

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import pickle
+import queue
+import subprocess
+import sys
+from contextlib import ExitStack
+
 import pytest
 
 from gfncore.errors import UserError
 from molgen.scoring import Scoring
+from molgen.scoring.functions import find_function, prints_to_stderr
 
 MODULE = """
 import time
@@ -39,6 +46,37 @@ def words(smiles):
 
 not_callable = 3
 """
+
+
+ORDINARY = """
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+
+from helper import scale
+
+@dataclass
+class Point:
+    x: float = 0.5
+
+def score(smiles):
+    import late_helper
+    point = pickle.loads(pickle.dumps(Point()))
+    return [late_helper.half(point.x * scale) for _ in smiles]
+"""
+
+
+@pytest.fixture
+def ordinary(tmp_path, monkeypatch):
+    """A file as users write them, with two others that it imports."""
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    for name in ("helper", "late_helper", "ordinary"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    (tmp_path / "ordinary.py").write_text(ORDINARY)
+    (tmp_path / "helper.py").write_text("scale = 0.5\n")
+    (tmp_path / "late_helper.py").write_text("def half(x):\n    return x / 2\n")
+    return tmp_path
 
 
 @pytest.fixture
@@ -116,6 +154,66 @@ def test_a_function_cannot_end_the_run(own, extra, reason):
 def test_a_function_apart_may_print(own):
     with own("length", extra=", time_limit = 20") as scoring:
         assert scoring.evaluate(["CCO"]).total == pytest.approx([0.3])
+
+
+@pytest.mark.parametrize("module", ["ordinary.py", "ordinary"])
+@pytest.mark.parametrize("extra", ["", ", time_limit = 20"])
+def test_a_file_may_be_written_as_any_other(ordinary, own, module, extra):
+    """Dataclasses, pickles, imports of what lies beside it, on import and in the function."""
+    with own("score", module=module, extra=extra) as scoring:
+        table = scoring.evaluate(["C"])
+    assert table.failures == {}
+    assert table.total.tolist() == [0.125]
+
+
+def test_the_name_of_a_file_shadows_no_other_module(ordinary):
+    (ordinary / "ordinary.py").rename(ordinary / "queue.py")
+    function = find_function("queue.py:score", ordinary)
+    assert function(["C"]) == [0.125]
+    assert sys.modules["queue"] is queue
+    assert sys.path[-1] == str(ordinary) != sys.path[0]
+
+
+def test_other_processes_read_pickles_of_what_a_file_defines(ordinary):
+    function = find_function("ordinary.py:score", ordinary)
+    script = "import pickle, sys; print(pickle.load(sys.stdin.buffer)(['C']))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=pickle.dumps(function), capture_output=True
+    )
+    assert done.stdout.decode() == "[0.125]\n", done.stderr.decode()
+
+
+def test_a_file_that_was_edited_is_another_module(tmp_path):
+    path = tmp_path / "edited.py"
+    path.write_text("def score(smiles):\n    return [0.1]\n")
+    first = find_function("edited.py:score", tmp_path)
+    assert find_function("edited.py:score", tmp_path) is first
+    path.write_text("def score(smiles):\n    return [0.2]\n")
+    assert find_function("edited.py:score", tmp_path)(["C"]) == [0.2]
+
+
+def test_what_a_function_prints_is_no_part_of_a_table(tmp_path, capsys):
+    (tmp_path / "talks.py").write_text(
+        "print('hello')\ndef score(smiles):\n    print('scoring')\n    return [0.5]\n"
+    )
+    config = {"component": [{"type": "function", "params": {"function": "talks.py:score"}}]}
+    with Scoring.from_config(config, directory=tmp_path) as scoring:
+        print("a,b")
+        scoring.evaluate(["C"])
+        print("1,2")
+    assert capsys.readouterr() == ("a,b\n1,2\n", "hello\nscoring\n")
+
+
+def test_prints_of_calls_that_overlap():
+    """As of two threads: the first that begins is the first that ends."""
+    before = sys.stdout
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(prints_to_stderr())
+        second.enter_context(prints_to_stderr())
+        first.close()
+        assert sys.stdout is sys.stderr
+        second.close()
+        assert sys.stdout is before
 
 
 @pytest.mark.parametrize(

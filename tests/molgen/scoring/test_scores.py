@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -232,6 +233,95 @@ def test_a_checkpoint_goes_on_where_it_was():
 
     with pytest.raises(UserError, match="other components"):
         scoring_of(HEAVY).restore(arrays, extra)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "name"),
+    [
+        ("function", {"function": "own_scores.py:score"}, "own_scores.py"),
+        ("function", {"function": "own_scores.py:score", "time_limit": 9.0}, "own_scores.py"),
+        ("function", {"function": "own_scores:score"}, "own_scores"),
+        ("external", {"command": [sys.executable, "own_scores.py"]}, "own_scores.py"),
+        ("external", {"command": "own_scores.py --fast"}, "own_scores.py"),
+    ],
+)
+def test_scores_of_a_file_that_changed_are_not_gone_on_with(
+    tmp_path, monkeypatch, kind, params, name
+):
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.delitem(sys.modules, "own_scores", raising=False)
+    path = tmp_path / "own_scores.py"
+    path.write_text("def score(smiles):\n    return [0.1]\n")
+
+    def scoring():
+        own = {"type": kind, "name": "own", "params": params}
+        config = {"component": [HEAVY, own]}
+        return Scoring.from_config(config, directory=tmp_path, warn=pytest.fail)
+
+    with scoring() as first:
+        saved = first.cache_state()
+    with scoring() as same:
+        same.restore(*saved)
+    path.write_text("def score(smiles):\n    return [0.2]\n")
+    with scoring() as other, pytest.raises(UserError) as error:
+        other.restore(*saved)
+    assert f"another '{name}' (component 'own')" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_that_does_not_know_files_is_told_of(tmp_path):
+    (tmp_path / "own_scores.py").write_text("def score(smiles):\n    return [0.1]\n")
+    config = {"component": [HEAVY, own("own_scores.py:score")]}
+    warnings = []
+    with Scoring.from_config(config, directory=tmp_path, warn=warnings.append) as scoring:
+        arrays, extra = scoring.cache_state()
+        del extra["files"]
+        scoring.restore(arrays, extra)
+    assert len(warnings) == 1 and "whether own_scores.py changed" in warnings[0]
+
+
+def test_what_failed_with_a_program_is_tried_again_after_a_restart(tmp_path):
+    """The program says that it has no score of CCC, hangs at CCCC, and crashes at CCCCC."""
+    (tmp_path / "program.py").write_text(
+        "import json, os, sys, time\n"
+        "for line in sys.stdin:\n"
+        "    text, = json.loads(line)['smiles']\n"
+        "    if not os.path.exists('mended'):\n"
+        "        time.sleep(60 * (text == 'CCCC'))\n"
+        "        text == 'CCCCC' and sys.exit(3)\n"
+        "    score = None if text == 'CCC' else len(text) / 10\n"
+        "    print(json.dumps({'scores': [score]}), flush=True)\n"
+    )
+    params = {
+        "command": [sys.executable, "program.py"],
+        "batch_size": 1,
+        "time_limit": 1.0,
+        "restarts": 1,
+    }
+    config = {"component": [{"type": "external", "name": "own", "params": params}]}
+    smiles = ["x", *ALKANES, "CCCCCC"]
+    warnings = []
+    with Scoring.from_config(config, directory=tmp_path, warn=warnings.append) as first:
+        first.evaluate(smiles)
+        assert first.failed == {
+            "invalid SMILES": 1,
+            "own: not a number": 1,
+            "own: timed out after 1 s": 1,
+            "own: program ended with exit code 3": 1,
+            "own: program given up": 1,
+        }
+        saved = first.cache_state()
+    (tmp_path / "mended").touch()
+    del warnings[:]
+    with Scoring.from_config(config, directory=tmp_path, warn=warnings.append) as second:
+        second.restore(*saved)
+        assert len(warnings) == 1 and warnings[0].startswith("3 molecules that have no score")
+        assert second.failed == {"invalid SMILES": 1, "own: not a number": 1}
+        assert second.calls == 3
+        table = second.evaluate(smiles)
+        assert second.components[0].scorer.starts == 1
+    assert table.failures == {0: "invalid SMILES", 3: "own: not a number"}
+    assert table.total[[1, 2, 4, 5, 6]] == pytest.approx([0.1, 0.2, 0.4, 0.5, 0.6])
 
 
 def test_an_empty_checkpoint():

@@ -1,0 +1,113 @@
+"""Python files of users as modules, whose names say where the file is.
+
+``/data/my_scores.py`` is imported as ``molgen.scoring.user_files._2fdata_2fmy_5fscores_2epy``: a
+name that shadows no other module, and that every process with molgen can import again. So classes
+and functions of the file can be pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType, ModuleType
+
+__all__ = ["file_hash", "import_file", "on_path"]
+
+_LOCK = threading.Lock()
+_hashes: dict[str, str] = {}  # of the files of modules, when they were imported
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def import_file(path: Path) -> ModuleType:
+    """Return the module of a Python file, imported anew where the file was edited.
+
+    What it imports is looked for beside it first (see `on_path`).
+
+    Raises
+    ------
+    Exception
+        Whatever the file does.
+    """
+    path = path.resolve()
+    quoted = re.sub(rb"[^A-Za-z0-9]", lambda found: b"_%02x" % ord(found[0]), os.fsencode(path))
+    name = f"{__name__}.{quoted.decode()}"
+    now = file_hash(path)
+    with _LOCK:
+        if _hashes.get(name, now) != now:
+            del _hashes[name]
+            sys.modules.pop(name, None)
+    return importlib.import_module(name)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds the file that a name of `import_file` stands for, in any process."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Return what the module is loaded from; None where the name is of another sort."""
+        quoted = fullname.removeprefix(f"{__name__}.")
+        if not re.fullmatch(r"_2f(?:[A-Za-z0-9]|_[0-9a-f]{2})+", quoted):
+            return None
+        file = re.sub(
+            rb"_(..)", lambda found: bytes.fromhex(found[1].decode()), os.fsencode(quoted)
+        )
+        loader = _Loader(fullname, os.fsdecode(file))
+        return importlib.util.spec_from_file_location(fullname, loader.path, loader=loader)
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def get_code(self, fullname: str) -> CodeType | None:
+        # never from a cache, which misses edits within a second
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+    def exec_module(self, module: ModuleType) -> None:
+        path = Path(self.path)
+        _hashes[module.__name__] = file_hash(path)
+        with on_path([path.parent]):
+            super().exec_module(module)
+
+
+sys.meta_path.append(_Finder())
+
+
+@contextmanager
+def on_path(directories: Sequence[Path]) -> Iterator[None]:
+    """Look for modules in directories first, and from then on last.
+
+    So functions can import what lies beside them when they are called; but a file ``queue.py``
+    there does not stand for the module of Python that something else imports later.
+    """
+    added = [str(directory.resolve()) for directory in directories]
+    sys.path[:0] = added
+    try:
+        yield
+    finally:
+        for entry in added:
+            if entry in sys.path:  # the code imported may change it, too
+                sys.path.remove(entry)
+        sys.path.extend(entry for entry in dict.fromkeys(added) if entry not in sys.path)
