@@ -24,6 +24,7 @@ from gfncore.configuration import (
     read_config,
     resolve_settings,
 )
+from gfncore.errors import UserError
 from molgen.environments import SYMMETRIES, Symmetry
 
 if TYPE_CHECKING:
@@ -372,7 +373,8 @@ def open_scoring(
     from molgen.scoring import Scoring
 
     if settings.get("scoring") is None:
-        return Scoring.preset(settings.get("reward") or "qed", **options)
+        reward = settings.get("reward")
+        return Scoring.preset("qed" if reward is None else reward, **options)
     directory = settings.get("scoring_directory")
     return Scoring.from_config(
         settings["scoring"],
@@ -390,9 +392,12 @@ def scoring_of_config(path: Path) -> dict[str, Any]:
     Raises
     ------
     UserError
-        It cannot be read, or has a key that is not known.
+        It cannot be read, has a key that is not known, or gives a reward or directory that is no text.
     """
     filed = read_config(SampleSettings, path)
+    for key in ("reward", "scoring_directory"):
+        if key in filed and not isinstance(filed[key], str):
+            raise UserError(f"{path}: '{key}' is {filed[key]!r}; it must be a text")
     return {
         "reward": filed.get("reward"),
         "scoring": filed.get("scoring"),

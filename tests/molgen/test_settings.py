@@ -9,7 +9,7 @@ import pytest
 from gfncore.configuration import settings_toml
 from gfncore.errors import UserError
 from molgen.environments import SYMMETRIES
-from molgen.settings import open_scoring, resolve_exact, resolve_sample
+from molgen.settings import open_scoring, resolve_exact, resolve_sample, scoring_of_config
 
 SCORE = """
 [scoring]
@@ -210,3 +210,24 @@ def test_scoring_is_opened_as_the_settings_say(config, tmp_path):
         assert scoring.names == ["qed"]
     with pytest.raises(UserError, match="no reward 'qedd'; did you mean 'qed'"):
         open_scoring({"reward": "qedd"})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("scoring = 3", "my.toml: 'scoring' is no table; write [scoring]"),
+        ('scoring = "qed"', "my.toml: 'scoring' is no table; write [scoring]"),
+        ('[[scoring]]\naggregation = "product"', "my.toml: 'scoring' is no table"),
+        ("reward = 3", "my.toml: 'reward' is 3; it must be a text"),
+        ("reward = 0", "my.toml: 'reward' is 0; it must be a text"),
+        ('reward = ""', "there is no reward ''"),
+        ("scoring_directory = 3\n" + SCORE, "my.toml: 'scoring_directory' is 3"),
+        (SCORE.replace('"arithmetic"', '["geometric"]'), "aggregation is ['geometric']"),
+    ],
+)
+def test_a_scoring_of_the_wrong_shape_is_told_in_one_line(config, text, words):
+    path = config(text)
+    with pytest.raises(UserError) as error:
+        open_scoring(scoring_of_config(path), source=str(path))
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
