@@ -392,7 +392,7 @@ def scoring_of_config(path: Path) -> dict[str, Any]:
     Raises
     ------
     UserError
-        It cannot be read, has a key that is not known, or gives a reward or directory that is no text.
+        It cannot be read, has a key that is not known, or a reward or directory that is no text.
     """
     filed = read_config(SampleSettings, path)
     for key in ("reward", "scoring_directory"):
