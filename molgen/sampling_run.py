@@ -224,5 +224,6 @@ class SampleRun:
         self.progress.spent_before = state.seconds
         state.accurate, state.ess_share = extra["accurate"], extra["ess_share"]
         state.warnings = list(dict.fromkeys([*extra["warnings"], *state.warnings]))
-        self.reward.floored = set(extra["floored"])
+        # failures that are tried again are known no more
+        self.reward.floored = {name for name in extra["floored"] if self.scoring.is_known(name)}
         self.reward.best = float(self.scoring.best(1)[1].max(initial=0.0))

@@ -398,6 +398,10 @@ def scoring_of_config(path: Path) -> dict[str, Any]:
     for key in ("reward", "scoring_directory"):
         if key in filed and not isinstance(filed[key], str):
             raise UserError(f"{path}: '{key}' is {filed[key]!r}; it must be a text")
+    if "reward" in filed and "scoring" in filed:
+        raise UserError(
+            f"{path}: both 'reward' and the tables [scoring] are given; leave one of them out"
+        )
     return {
         "reward": filed.get("reward"),
         "scoring": filed.get("scoring"),

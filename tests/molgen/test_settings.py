@@ -222,6 +222,7 @@ def test_scoring_is_opened_as_the_settings_say(config, tmp_path):
         ("reward = 0", "my.toml: 'reward' is 0; it must be a text"),
         ('reward = ""', "there is no reward ''"),
         ("scoring_directory = 3\n" + SCORE, "my.toml: 'scoring_directory' is 3"),
+        ('reward = "qed"\n' + SCORE, "both 'reward' and the tables [scoring] are given"),
         (SCORE.replace('"arithmetic"', '["geometric"]'), "aggregation is ['geometric']"),
     ],
 )
