@@ -62,6 +62,9 @@ SCALE_STEP = 256  # partials are rescaled by 2**256, an exact operation
 SCALE_FACTOR = 2.0**SCALE_STEP
 SCALE_LIMIT = 2.0**-SCALE_STEP
 LOG_SCALE = SCALE_STEP * math.log(2.0)
+MOST_STEPS = (
+    3.0  # of rescaling that a share of invariant sites can be multiplied by: a float's range
+)
 
 
 @njit(cache=True, nogil=True)
@@ -468,27 +471,35 @@ def pattern_likelihood(category_weights, K, above, oa, message, om, out):
 
 @njit(cache=True, nogil=True)
 def add_invariant(lik, invariant, oi, scale, os, rescale):
-    """Add the share of invariant sites, in units of 2**(-256 scale)."""
+    """Add the share of invariant sites, in units of 2**(-256 scale), or of 2**(-768) if smaller.
+
+    What was there before is then below the last digit of the sum; see `weighted_log_sum`.
+    """
     if not rescale:
         for i in range(T):
             lik[i] += invariant[oi + i]
         return
     for i in range(T):
         if invariant[oi + i] > 0.0:
-            lik[i] += math.ldexp(invariant[oi + i], int(min(scale[os + i], 3.0)) * SCALE_STEP)
+            steps = int(min(scale[os + i], MOST_STEPS))
+            lik[i] += math.ldexp(invariant[oi + i], steps * SCALE_STEP)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def weighted_log_sum(lik, weights, ow, scale, os, rescale):
+def weighted_log_sum(lik, weights, ow, scale, os, rescale, invariant, oi):
     """Weighted sum of the logarithms of a tile's pattern likelihoods, nats."""
     weights = weights[ow:]
     scale = scale[os:]
+    invariant = invariant[oi:]
     total = 0.0
     for i in range(T):
         total += weights[i] * fast_log(max(lik[i], TINY))
     if rescale:
         for i in range(T):
-            total -= weights[i] * scale[i] * LOG_SCALE
+            steps = scale[i]
+            if invariant[i] > 0.0:
+                steps = min(steps, MOST_STEPS)
+            total -= weights[i] * steps * LOG_SCALE
     return total
 
 
@@ -725,7 +736,9 @@ def log_likelihood(model, data, children, root, lengths, rescale):
             at = 0 if fused else top * size
             pattern_likelihood(category_weights, K, above, 0, message, at, lik)
         add_invariant(lik, invariant, tile * T, scale, top * T, rescale)
-        total += weighted_log_sum(lik, weights, tile * T, scale, top * T, rescale)
+        total += weighted_log_sum(
+            lik, weights, tile * T, scale, top * T, rescale, invariant, tile * T
+        )
     return total
 
 
@@ -814,7 +827,7 @@ def derivatives(
         )  # fmt: skip
         pattern_likelihood(category_weights, K, above, top * size, message, top * size, lik)
         add_invariant(lik, invariant, ow, scale, top * T, rescale)
-        total += weighted_log_sum(lik, weights, ow, scale, top * T, rescale)
+        total += weighted_log_sum(lik, weights, ow, scale, top * T, rescale, invariant, ow)
         for i in range(T):
             inverse[i] = 1.0 / max(lik[i], TINY)
         for k in range(count):

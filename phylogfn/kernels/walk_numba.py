@@ -168,7 +168,7 @@ def _star_general(
     multiply(m2, 0, m3, 0, joined, 0, size)
     pattern_likelihood(category_weights, K, joined, 0, m1, 0, lik)
     add_invariant(lik, invariant, ow, scales, 0, rescale)
-    out[0] += weighted_log_sum(lik, weights, ow, scales, 0, rescale)
+    out[0] += weighted_log_sum(lik, weights, ow, scales, 0, rescale, invariant, ow)
     g, h = general_derivatives(
         rates, category_weights, q, qt, joined, 0, m1, 0, invariant, ow, scales, 0, rescale,
         weights, ow, qm, aq, lik, first, second,

@@ -156,6 +156,23 @@ def test_thousand_taxa_do_not_underflow(name, mean):
     assert first @ direction == pytest.approx(slope, rel=1e-7, abs=1e-3)
 
 
+@pytest.mark.parametrize("n_taxa", [300, 1000])
+def test_columns_that_invariant_sites_alone_explain(n_taxa):
+    model, patterns, tree = make_problem("JC69+I{0.3}", n_taxa=n_taxa, n_patterns=6, mean=20.0)
+    masks = patterns.masks.copy()
+    masks[:, :3] = [1, 4, 8]  # constant: by substitutions as likely as any, 4**-n_taxa
+    likelihood = TreeLikelihood(make_patterns(masks, 4, patterns.weights), model)
+    expected = plain.plain_log_likelihood(tree, masks, patterns.weights, model)
+    constant = patterns.weights[:3].sum() * np.log(0.3 * 0.25)
+    assert plain.plain_log_likelihood(
+        tree, masks[:, :3], patterns.weights[:3], model
+    ) == pytest.approx(constant, rel=1e-9)
+    assert likelihood.log_likelihood(tree) == pytest.approx(expected, rel=1e-10)
+    value, first, second = likelihood.derivatives(tree)
+    assert value == pytest.approx(expected, rel=1e-10)
+    assert np.all(np.isfinite(first)) and np.all(np.isfinite(second))
+
+
 def test_missing_data_alone_have_probability_one():
     masks = np.full((5, 3), 15, dtype=np.uint32)
     for name in ("JC69", GTR + "+I{0.2}+G4{0.4}"):
