@@ -81,6 +81,7 @@ class ExternalScorer:
             _Program(command, time_limit, restarts, directory, start_limit)
             for _ in range(processes)
         ]
+        self._lost: list[_Program] = []  # given up, in the order of that
         self._free: queue.Queue[_Program] = queue.Queue()
         for copy in self._copies:
             self._free.put(copy)
@@ -93,9 +94,8 @@ class ExternalScorer:
 
     @property
     def given_up(self) -> str:
-        """Why the program is not started again; empty while a copy of it is used."""
-        reasons = [copy.given_up for copy in self._copies]
-        return reasons[-1] if all(reasons) else ""
+        """Why the last copy was given up; empty while a copy is used."""
+        return self._lost[-1].given_up if len(self._lost) == len(self._copies) else ""
 
     def score(self, smiles: Sequence[str]) -> BatchScores:
         """Return the raw values; what the program does wrong is a failure of molecules."""
@@ -106,6 +106,8 @@ class ExternalScorer:
         try:
             return copy.ask(batch)
         finally:
+            if copy.given_up and copy not in self._lost:
+                self._lost.append(copy)
             # a copy that is given up fails at once, so it would take the batches of the others
             if not copy.given_up or self.given_up:
                 self._free.put(copy)
