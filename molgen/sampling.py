@@ -124,8 +124,9 @@ def _train(run: SampleRun, metrics: MetricsWriter) -> None:
         while state.in_block < BLOCK and run.calls_left >= run.calls_a_step:
             metrics.write(trainer.step())
             state.in_block += 1
-            # a score may take long: steps end with the budget, and are not lost
+            # a score may take long: steps are shown, end with the budget, and are not lost
             if state.in_block < BLOCK:
+                _show(run)
                 run.save_if_due()
                 if _out_of_time(run):
                     break
@@ -134,7 +135,6 @@ def _train(run: SampleRun, metrics: MetricsWriter) -> None:
         state.blocks, state.in_block = state.blocks + 1, 0
         if state.blocks == 1:
             _tell_of_failures(run)
-        detail = f"step {trainer.step_number}, {run.scoring.calls:,} molecules scored"
         judged = proportional and run.calls_left >= PILOT
         metrics.write(_best_so_far(run))
         if judged and state.blocks % PILOT_EVERY == 0:
@@ -152,14 +152,20 @@ def _train(run: SampleRun, metrics: MetricsWriter) -> None:
                     "ess": ess,
                 }
             )
-        shown: dict[str, float] = {"best_score": run.reward.best}
-        if math.isfinite(state.ess_share):
-            shown["effective_share"] = state.ess_share
-        run.progress.update(**shown, detail=detail, done=_spent(run))
+        _show(run)
         run.save_if_due()
     run.save()
     if ended:
         run.warn(ended, passing=True)
+
+
+def _show(run: SampleRun) -> None:
+    """Show where the training stands."""
+    shown: dict[str, float] = {"best_score": run.reward.best}
+    if math.isfinite(run.state.ess_share):
+        shown["effective_share"] = run.state.ess_share
+    detail = f"step {run.trainer.step_number}, {run.scoring.calls:,} molecules scored"
+    run.progress.update(**shown, detail=detail, done=_spent(run))
 
 
 def _out_of_time(run: SampleRun) -> bool:
