@@ -112,6 +112,8 @@ class SampleRun:
         self.scoring = settings.open_scoring(workers=settings.n_threads, warn=self.warn)
         self.reward = Reward(self.scoring, settings.reward_exponent)
         self.environment = make_environment(settings, self.reward, settings.symmetry)
+        path = settings.fragments  # empty where the user gives none; as read, were it edited later
+        self.fragments_checksum = "" if path is None else file_sha256(Path(path))
         self.reward.environment = self.environment
         # an attribute of this one environment: see `gfncore.environment.ManyObjectives`
         self.environment.objectives = self.reward.objectives
@@ -181,11 +183,6 @@ class SampleRun:
         """Wall-clock time of the run, earlier sessions included."""
         return self.watch.elapsed() + self.state.seconds
 
-    def _fragments(self) -> str:
-        """Checksum of the user's file of fragments; empty where there is none."""
-        path = self.settings.fragments
-        return "" if path is None else file_sha256(Path(path))
-
     def save(self) -> None:
         """Write a checkpoint."""
         arrays, scored = self.scoring.cache_state()
@@ -198,7 +195,7 @@ class SampleRun:
             "warnings": self.state.warnings,
             "floored": sorted(self.reward.floored),
             "scoring": scored,
-            "fragments": self._fragments(),
+            "fragments": self.fragments_checksum,
         }
         save_checkpoint(self.checkpoint, self.trainer, extra, arrays)
         self._saved = time.monotonic()
@@ -211,7 +208,7 @@ class SampleRun:
     def restore(self, saved: Checkpoint) -> None:
         """Go on from a checkpoint."""
         extra = saved.extra
-        if extra["fragments"] != self._fragments():
+        if extra["fragments"] != self.fragments_checksum:
             raise UserError(
                 f"{self.settings.fragments} is not the file of fragments that the run in "
                 f"{self.settings.output} began with: put that one back, or start a new run"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gfncore.provenance import command_line, record_provenance
+from gfncore.provenance import command_line
 from phylogfn.citations import methods_of_parsimony
 from phylogfn.parsimony_estimate import (
     TemperedDraws,
@@ -63,16 +63,7 @@ def finish(run: ParsimonyRun, state: ParsimonyState, environment: TreeEnvironmen
         methods=methods_of_parsimony(run.characters.n_ordered > 0, trained),
         budget_seconds=settings.budget_seconds,
     )
-    provenance = record_provenance(
-        "phylogfn",
-        parameters=settings.configured(),
-        seed=settings.seed,
-        threads=settings.n_threads,
-        device=run.device,
-        inputs=(settings.alignment,),
-        use=use,
-    )
-    write_parsimony(settings.output, result, facts, provenance=provenance)
+    write_parsimony(settings.output, result, facts, provenance=run.provenance(use))
     run.progress.update(
         done=1.0,
         best_score=result.best_score,

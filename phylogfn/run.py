@@ -10,7 +10,7 @@ import numpy as np
 
 from gfncore.devices import choose_device
 from gfncore.errors import UserError
-from gfncore.provenance import Stopwatch
+from gfncore.provenance import Provenance, ResourceUse, Stopwatch, record_provenance
 from phylogfn.alignment import read_alignment
 
 if TYPE_CHECKING:
@@ -83,6 +83,19 @@ class AlignmentRun:
     def rng(self, purpose: str, *more: int) -> np.random.Generator:
         """A generator of its own for each purpose."""
         return np.random.default_rng([self.settings.seed, self.SEEDS[purpose], *more])
+
+    def provenance(self, use: ResourceUse) -> Provenance:
+        """Where the results come from."""
+        settings = self.settings
+        return record_provenance(
+            "phylogfn",
+            parameters=settings.configured(),
+            seed=settings.seed,
+            threads=settings.n_threads,
+            device=self.device,
+            inputs=(settings.alignment,),
+            use=use,
+        )
 
     def seconds(self, state: _State | None = None) -> float:
         """Wall-clock time of the run, earlier sessions included."""

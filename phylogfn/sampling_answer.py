@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp
 
-from gfncore.provenance import command_line, record_provenance
+from gfncore.provenance import command_line
 from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_model
 from phylogfn.estimate import BATCH, sample_lengths, sample_topologies
 from phylogfn.length_answer import lengths_posterior
@@ -113,16 +113,9 @@ def _write(run: SampleRun, state: RunState, posterior: Posterior) -> None:
         ),
         budget_seconds=settings.budget_seconds,
     )
-    provenance = record_provenance(
-        "phylogfn",
-        parameters=settings.configured(),
-        seed=settings.seed,
-        threads=settings.n_threads,
-        device=run.device,
-        inputs=(settings.alignment,),
-        use=use,
+    write_results(
+        settings.output, posterior, facts, rng=run.rng("files"), provenance=run.provenance(use)
     )
-    write_results(settings.output, posterior, facts, rng=run.rng("files"), provenance=provenance)
     run.progress.update(
         done=1.0,
         log_evidence=posterior.log_evidence,

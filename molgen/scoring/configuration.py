@@ -32,12 +32,12 @@ from pathlib import Path
 from typing import Any
 
 from gfncore.errors import UserError
+from gfncore.provenance import file_sha256
 from molgen.scoring.aggregation import AGGREGATIONS
 from molgen.scoring.executors import executor_opener
 from molgen.scoring.pool import OpenExecutor
 from molgen.scoring.registry import Kind, check_parameters, find_kind, neighbour, unknown_key
 from molgen.scoring.transforms import Transform, make_transform
-from molgen.scoring.user_files import file_hash
 
 __all__ = ["Component", "ScoringPlan", "make_plan", "read_scoring_file"]
 
@@ -249,7 +249,7 @@ def _component(
 
 def _hash(path: Path) -> str:
     try:
-        return file_hash(path)
+        return file_sha256(path)
     except OSError:  # a program may be one that can be run, but not read
         return "not readable"
 

@@ -7,7 +7,6 @@ and functions of the file can be pickled.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -21,22 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, ModuleType
 
-__all__ = ["file_hash", "import_file", "on_path"]
+from gfncore.provenance import file_sha256
+
+__all__ = ["import_file", "on_path"]
 
 _LOCK = threading.Lock()
 _hashes: dict[str, str] = {}  # of the files of modules, when they were imported
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal.
-
-    Raises
-    ------
-    OSError
-        It cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def import_file(path: Path) -> ModuleType:
@@ -52,7 +41,7 @@ def import_file(path: Path) -> ModuleType:
     path = path.resolve()
     quoted = re.sub(rb"[^A-Za-z0-9]", lambda found: b"_%02x" % ord(found[0]), os.fsencode(path))
     name = f"{__name__}.{quoted.decode()}"
-    now = file_hash(path)
+    now = file_sha256(path)
     with _LOCK:
         if _hashes.get(name, now) != now:
             del _hashes[name]
@@ -87,7 +76,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         path = Path(self.path)
-        _hashes[module.__name__] = file_hash(path)
+        _hashes[module.__name__] = file_sha256(path)
         with on_path([path.parent]):
             super().exec_module(module)
 
