@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
 from gfncore.errors import UserError
+from molgen.molecule_table import (
+    BrokenLine,
+    Layout,
+    find_layout,
+    header_columns,
+    plain_record,
+)
+from molgen.scoring.molecules import peculiarities
+from molgen.text_file import read_text, source_name
 
 __all__ = ["MoleculeLine", "SmilesFile", "read_entries", "read_smiles"]
 
-
-_BETWEEN = re.compile(r"\s*,\s*|\s+")  # no SMILES has a comma
+_DECLARED = re.compile(r'"?sep=(.)"?')
+_SD_ENDS = re.compile(r"^(?:\$\$\$\$|M  END)[ \t\r]*$", re.MULTILINE)
+_LINE_ENDS = re.compile(r"\r\n|\n|\r")
+_LONGEST = 100_000  # characters of a SMILES, far beyond any molecule that can be scored
 
 
 @dataclass(frozen=True)
@@ -34,16 +43,19 @@ class MoleculeLine:
         Its canonical SMILES.
     name : str
         What stands behind it, or empty.
+    remark : str
+        What is unusual in it (salt, dummy atom, radical, ...), or empty.
     """
 
     line: int
     smiles: str
     name: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True)
 class SmilesFile:
-    """What a file of SMILES holds.
+    """What a file of molecules holds.
 
     Parameters
     ----------
@@ -52,7 +64,7 @@ class SmilesFile:
     molecules : tuple of MoleculeLine
         What could be read, in the order of the file.
     problems : tuple of str
-        A line for each that could not: file, line, what was found and why it will not do.
+        A line for each that could not: file, line, what was found and what is wrong with it.
     """
 
     source: str
@@ -65,7 +77,11 @@ class SmilesFile:
         return any(molecule.name for molecule in self.molecules)
 
 
-def read_smiles(path: Path | str) -> SmilesFile:
+def _to_stderr(message: str) -> None:
+    print(f"molgen: note: {message}", file=sys.stderr)
+
+
+def read_smiles(path: Path | str, note: Callable[[str], None] = _to_stderr) -> SmilesFile:
     """Read a file of molecules.
 
     See `read_entries` for what it may look like.
@@ -74,106 +90,193 @@ def read_smiles(path: Path | str) -> SmilesFile:
     ----------
     path : Path or str
         ``-`` for standard input.
+    note : callable
+        Takes one line about how the file was read; by default it is printed on standard error.
 
     Raises
     ------
     UserError
         The file cannot be read, or no line of it is a molecule.
     """
-    source = _source(path)
-    molecules, problems = [], []
+    source = source_name(path)
+    molecules: list[MoleculeLine] = []
+    broken: list[tuple[int, str]] = []
     with BlockLogs():  # the messages of RDKit name neither file nor line
-        for number, smiles, name in read_entries(path):
+        for number, smiles, name in read_entries(path, broken, note):
             molecule, reason = _parse(smiles)
             if molecule is None:
-                problems.append(f"{source}, line {number}: '{_short(smiles)}' {reason}")
+                broken.append((number, f"'{_short(smiles)}' {reason}"))
             else:
-                molecules.append(MoleculeLine(number, Chem.MolToSmiles(molecule), name))
+                remark = "; ".join(peculiarities(molecule))
+                molecules.append(MoleculeLine(number, Chem.MolToSmiles(molecule), name, remark))
+    problems = [f"{source}, line {number}: {reason}" for number, reason in sorted(broken)]
     if not molecules:
-        found = f"{problems[0]}" if problems else f"{source}: is empty"
-        raise UserError(f"{found}; no line holds a molecule, give a file of SMILES, one a line")
+        found = problems[0] if problems else f"{source}: is empty"
+        raise UserError(f"{found}; no line holds a molecule: give a file of SMILES, one per line")
     return SmilesFile(source, tuple(molecules), tuple(problems))
 
 
-def read_entries(path: Path | str) -> Iterator[tuple[int, str, str]]:
-    """Yield line number, SMILES and name of all that a file lists, molecules or not.
+def read_entries(
+    path: Path | str,
+    broken: list[tuple[int, str]] | None = None,
+    note: Callable[[str], None] = _to_stderr,
+) -> Iterator[tuple[int, str, str]]:
+    """Yield line number, SMILES and name of all that a file lists, valid molecules or not.
 
-    Each line holds a SMILES and, after white space or a comma, perhaps a name. A file whose first
-    line names columns (``smiles``, and perhaps ``name`` or ``id``) is read as a table with commas
-    or tabs between. Empty lines and lines that begin with ``#`` are passed over; gzip is unpacked.
+    Each line is one record: a SMILES and, after white space, a comma or a semicolon, perhaps a
+    name. A file whose first line names a column of SMILES (see `molgen.molecule_table`) is read as
+    a table. Empty lines are skipped, and so are lines that begin with ``#``, unless they follow a
+    header whose first column is not the SMILES. SD files and mol files are read, too (the line is
+    the one where the record begins, the SMILES is written by RDKit). Packed files and other
+    encodings: see `molgen.text_file.read_text`.
 
     Parameters
     ----------
     path : Path or str
         ``-`` for standard input.
+    broken : list of (int, str), optional
+        Takes line number and reason for each line that is no record. By default they are told
+        by `note`.
+    note : callable
+        Takes one line about how the file was read; by default it is printed on standard error.
 
     Raises
     ------
     UserError
-        The file cannot be read.
+        The file cannot be read, or its first line is a header without a column of SMILES.
     """
-    yield from _entries(_read_text(path, _source(path)))
+    source = source_name(path)
+    text = read_text(path, note)
+
+    def tell(number: int, reason: str) -> None:
+        if broken is None:
+            note(f"{source}, line {number}: {reason}; skipped")
+        else:
+            broken.append((number, reason))
+
+    if _SD_ENDS.search(text) and re.search(r"V[23]000[ \t\r]*$", text, re.MULTILINE):
+        yield from _sd_entries(text, tell)
+    else:
+        yield from _entries(_LINE_ENDS.split(text), source, tell, note)
 
 
-def _source(path: Path | str) -> str:
-    return "standard input" if str(path) == "-" else str(path)
-
-
-def _read_text(path: Path | str, source: str) -> str:
-    try:
-        data = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{source}: is not text; give a file of SMILES, one a line") from None
-    except (OSError, EOFError) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem)
-        raise UserError(f"{source}: cannot be read ({reason})") from None
-
-
-def _entries(text: str) -> Iterator[tuple[int, str, str]]:
-    lines = text.splitlines()
-    start = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
-    header = lines[start] if start < len(lines) else ""
-    separator = "\t" if "\t" in header else ","
-    columns = [column.strip().strip('"').lower() for column in header.split(separator)]
-    if "smiles" in columns and len(columns) > 1:
-        yield from _table("\n".join(lines[start:]), start, columns, separator)
-        return
-    for number, line in enumerate(lines, 1):
-        smiles, *name = _BETWEEN.split(line.strip(), maxsplit=1)
-        headed = number == start + 1 and columns == ["smiles"]
-        if smiles and not smiles.startswith("#") and not headed:
-            yield number, smiles, name[0].strip() if name else ""
-
-
-def _table(
-    text: str, skipped: int, columns: list[str], separator: str
+def _entries(
+    lines: list[str],
+    source: str,
+    tell: Callable[[int, str], None],
+    note: Callable[[str], None],
 ) -> Iterator[tuple[int, str, str]]:
-    at = columns.index("smiles")
-    named = next((columns.index(key) for key in ("name", "id") if key in columns), None)
-    rows = csv.reader(io.StringIO(text), delimiter=separator)
-    next(rows)
-    for row in rows:
-        if any(row):
-            smiles = row[at].strip() if at < len(row) else ""
-            name = row[named].strip() if named is not None and named < len(row) else ""
-            yield skipped + rows.line_num, smiles, name
+    start, layout = _header(lines, source, note)
+    # where identifiers come first, one of them may begin with #
+    comments = layout is None or layout.smiles == 0
+    for number, line in enumerate(lines[start:], start + 1):
+        if not line.strip() or (comments and line.lstrip().startswith("#")):
+            continue
+        try:
+            smiles, name = plain_record(line) if layout is None else layout.record(line)
+        except BrokenLine as problem:
+            tell(number, str(problem))
+            continue
+        yield number, smiles, name
+
+
+def _header(
+    lines: list[str], source: str, note: Callable[[str], None]
+) -> tuple[int, Layout | None]:
+    """Return how many lines come before the records, and the layout that a header gives."""
+    first = next((row for row, line in enumerate(lines) if line.strip()), len(lines))
+    if first == len(lines):
+        return first, None
+    declared = _DECLARED.fullmatch(lines[first].strip())
+    if declared:
+        first = min(first + 1, len(lines) - 1)
+    commented = lines[first].lstrip().startswith("#")
+    if commented and "\t" in lines[first]:
+        layout = find_layout(lines[first].lstrip().lstrip("# "), "\t")
+        if layout is not None and not any(" " in column for column in layout.columns):
+            return first + 1, layout
+    while first < len(lines) and (not lines[first].strip() or lines[first].lstrip()[0] == "#"):
+        first += 1
+    if first == len(lines):
+        return first, None
+    layout = find_layout(lines[first], declared[1] if declared else "")
+    if layout is not None:
+        used = layout.columns[layout.smiles]
+        if layout.ambiguous:
+            note(f"{source}: the molecules are read from the column '{used}'")
+        return first + 1, layout
+    columns = header_columns(lines[first], _is_smiles)
+    if columns:
+        shown = ", ".join(f"'{column}'" for column in columns[:8])
+        more = f" and {len(columns) - 8} more" if len(columns) > 8 else ""
+        raise UserError(
+            f"{source}, line {first + 1}: the first line looks like a header: columns {shown}"
+            f"{more}, none is SMILES; call the column of the SMILES 'smiles'"
+        )
+    return first, None
+
+
+def _is_smiles(text: str) -> bool:
+    with BlockLogs():
+        return bool(text) and len(text) <= _LONGEST and Chem.MolFromSmiles(text) is not None
+
+
+def _sd_entries(text: str, tell: Callable[[int, str], None]) -> Iterator[tuple[int, str, str]]:
+    """Yield the records of an SD or mol file."""
+    lines = _LINE_ENDS.split(text)
+    ends = [row for row, line in enumerate(lines) if line.rstrip() == "$$$$"]
+    begin = 0
+    for end in chain(ends, [len(lines)]):
+        record = lines[begin:end]
+        if any(line.strip() for line in record):
+            yield from _sd_record(record, begin + 1, tell)
+        begin = end + 1
+
+
+def _sd_record(
+    record: list[str], number: int, tell: Callable[[int, str], None]
+) -> Iterator[tuple[int, str, str]]:
+    with BlockLogs():
+        try:
+            molecule = Chem.MolFromMolBlock("\n".join(record), sanitize=False, removeHs=False)
+        except Exception:  # RDKit has several for damaged blocks
+            molecule = None
+        if molecule is None:
+            tell(number, f"the record '{_short(record[0].strip())}' is not a valid mol block")
+            return
+        problems = Chem.DetectChemistryProblems(molecule)
+        if problems:
+            reason = " ".join(problems[0].Message().split())
+            tell(
+                number,
+                f"the record '{_short(record[0].strip())}' is not a valid molecule ({reason})",
+            )
+            return
+        molecule = Chem.MolFromMolBlock("\n".join(record))
+    if molecule is None or not molecule.GetNumAtoms():
+        tell(number, f"the record '{_short(record[0].strip())}' has no atom")
+        return
+    yield number, Chem.MolToSmiles(molecule), record[0].strip()
 
 
 def _parse(smiles: str) -> tuple[Chem.Mol | None, str]:
     """Return the molecule, or None and what is wrong with it."""
-    molecule = Chem.MolFromSmiles(smiles, sanitize=False) if smiles else None
-    if molecule is None:
-        return None, "is no SMILES"
-    problems = Chem.DetectChemistryProblems(molecule)
-    if problems:
-        reason = " ".join(problems[0].Message().split())
-        return None, f"is no molecule ({reason[0].lower()}{reason[1:]})"
-    if molecule.GetNumAtoms() == 0:
-        return None, "has no atom"
-    return Chem.MolFromSmiles(smiles), "cannot be read"
+    if len(smiles) > _LONGEST:
+        return None, f"has {len(smiles):,} characters; the maximum is {_LONGEST:,}"
+    try:
+        molecule = Chem.MolFromSmiles(smiles, sanitize=False) if smiles else None
+        if molecule is None:
+            return None, "is not a valid SMILES"
+        problems = Chem.DetectChemistryProblems(molecule)
+        if problems:
+            reason = " ".join(problems[0].Message().split())
+            return None, f"is not a valid molecule ({reason[0].lower()}{reason[1:]})"
+        if molecule.GetNumAtoms() == 0:
+            return None, "has no atom"
+        return Chem.MolFromSmiles(smiles), "cannot be read by RDKit"
+    except Exception as problem:  # RDKit throws several kinds where numbers are out of range
+        reason = " ".join(str(problem).split())[:100]
+        return None, f"cannot be read by RDKit ({type(problem).__name__}: {reason})"
 
 
 def _short(text: str) -> str:

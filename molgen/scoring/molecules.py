@@ -6,7 +6,7 @@ from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 from rdkit.rdBase import BlockLogs
 
-__all__ = ["canonical_smiles", "logp", "parse", "read_molecule", "read_pattern"]
+__all__ = ["canonical_smiles", "logp", "parse", "peculiarities", "read_molecule", "read_pattern"]
 
 
 def parse(smiles: str) -> Chem.Mol | None:
@@ -54,3 +54,24 @@ def read_pattern(smarts: str) -> Chem.Mol:
     if pattern is None or not pattern.GetNumAtoms():
         raise ValueError(f"the SMARTS '{smarts}' cannot be read")
     return pattern
+
+
+def peculiarities(mol: Chem.Mol) -> list[str]:
+    """Return what is unusual in a molecule and may make its scores meaningless, in words."""
+    found = []
+    atoms = list(mol.GetAtoms())
+    dummies = sum(atom.GetAtomicNum() == 0 for atom in atoms)
+    if dummies:
+        found.append(f"{dummies} dummy atom{'' if dummies == 1 else 's'}")
+    if any(atom.GetAtomMapNum() for atom in atoms):
+        found.append("atom map numbers")
+    radicals = sum(atom.GetNumRadicalElectrons() for atom in atoms)
+    if radicals:
+        found.append(f"{radicals} radical electron{'' if radicals == 1 else 's'}")
+    parts = Chem.GetMolFrags(mol)
+    if len(parts) > 1:
+        charged = any(atom.GetFormalCharge() for atom in atoms)
+        found.append(f"{len(parts)} components ({'salt' if charged else 'mixture or solvate'})")
+    if found:
+        found[0] = f"has {found[0]}"
+    return found
