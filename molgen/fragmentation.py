@@ -71,7 +71,8 @@ def fragment_file(
     UserError
         The file cannot be read, or gives no fragment.
     """
-    entries = [(number, smiles) for number, smiles, _ in read_entries(path)]
+    broken: list[tuple[int, str]] = []
+    entries = [(number, smiles) for number, smiles, _ in read_entries(path, broken)]
     numbers = [number for number, _ in entries]
     smiles = [text for _, text in entries]
     result = fragment_molecules(smiles, method, max_fragments, min_count)
@@ -80,7 +81,7 @@ def fragment_file(
             f"{path}: no fragment was found in {result.n_molecules} molecules that could be read; "
             f"give larger molecules, a smaller count than {min_count}, or another method"
         )
-    problems = [(numbers[row], reason) for row, reason in result.problems]
+    problems = sorted([*broken, *((numbers[row], reason) for row, reason in result.problems)])
     return Fragmentation(result.text, problems, result.n_molecules, result.n_fragments)
 
 

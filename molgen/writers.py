@@ -23,7 +23,7 @@ from gfncore.output import json_text, staged_output, write_atomic
 from gfncore.provenance import Provenance, ResourceUse, software_version
 from molgen.diversity import MODE_SCORE, Modes, find_modes, internal_diversity
 from molgen.library import Library
-from molgen.scoring.table import score_text
+from molgen.scoring.table import column_names, score_text
 
 __all__ = [
     "OUTPUT_NAMES",
@@ -223,8 +223,7 @@ def pareto_table(library: Library) -> str:
     the component's own value.
     """
     objectives = {
-        f"{name}_objective" if name in library.components else name: library.objectives[:, column]
-        for column, name in enumerate(library.objective_names)
+        name: library.objectives[:, column] for column, name in enumerate(library.objective_names)
     }
     return _csv(library, front_rows(library), objectives)
 
@@ -276,11 +275,9 @@ def _csv(library: Library, rows: np.ndarray, objectives: Mapping[str, np.ndarray
 
 
 def _names(library: Library, objectives: Mapping[str, np.ndarray]) -> list[str]:
+    components, more = column_names(list(library.components), list(objectives))
     tail = ["log_probability", "log_probability_se", "scaffold", "count"]
-    taken = {"smiles", "reward", *tail}
-    # a component called like one of our columns must not hide it
-    own = [f"{name}_component" if name in taken else name for name in library.components]
-    return ["smiles", "reward", *objectives, *own, *tail]
+    return ["smiles", "reward", *more, *components, *tail]
 
 
 def _cells(library: Library, row: int, objectives: Mapping[str, np.ndarray]) -> dict[str, str]:

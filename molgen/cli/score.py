@@ -30,9 +30,10 @@ def score(
     """Print the scores of molecules as CSV, a row a molecule, in the order of the file.
 
     Columns: smiles (canonical), name if the file has names, reward (the score, 0 to 1), the raw
-    value of each component, and a remark where there is no score or a filter was not passed.
+    value of each component, and a remark where there is no score, a filter was not passed, or the
+    molecule is unusual (several components, dummy atoms, atom map numbers, radicals).
 
-    Exit code 0 when every line has a score; 1 when lines that are no molecule were passed over
+    Exit code 0 when every line has a score; 1 when lines that are not a valid molecule were skipped
     (each is named on standard error) or scores failed (see the remarks); 2 when nothing could be
     scored.
 
@@ -47,8 +48,8 @@ def score(
     Parameters
     ----------
     smiles_file
-        SMILES, one a line, perhaps a name behind; or a table with a column smiles; - for standard
-        input.
+        SMILES, one per line, with an optional name; a table with a column of SMILES; or an SD file;
+        - for standard input.
     reward
         A score by its name; `molgen rewards` lists them.
     config
@@ -61,6 +62,7 @@ def score(
 
     from gfncore.configuration import available_cores
     from gfncore.errors import UserError
+    from molgen.scoring.table import column_names
     from molgen.settings import open_scoring, scoring_of_config
     from molgen.smiles_file import read_smiles
 
@@ -71,13 +73,13 @@ def score(
     wanted = {"reward": reward or "qed"} if config is None else scoring_of_config(config)
     found = read_smiles(smiles_file)
     for problem in found.problems:
-        print(f"molgen: warning: {problem}; passed over", file=sys.stderr)
+        print(f"molgen: warning: {problem}; skipped", file=sys.stderr)
     workers = min(threads or available_cores(), 1 + len(found.molecules) // _EACH_WORKER)
     writer = csv.writer(sys.stdout, lineterminator="\n")
     failed = 0
     with open_scoring(wanted, source=str(config or "--reward"), workers=workers) as scoring:
         head = ["smiles", "name"] if found.has_names else ["smiles"]
-        writer.writerow([*head, "reward", *scoring.names, "remark"])
+        writer.writerow([*head, "reward", *column_names(scoring.names)[0], "remark"])
         for start in range(0, len(found.molecules), _CHUNK):
             chunk = found.molecules[start : start + _CHUNK]
             table = scoring.evaluate([line.smiles for line in chunk], canonical=True)
@@ -98,9 +100,11 @@ def _rows(lines: tuple[MoleculeLine, ...], table: ScoreTable, has_names: bool) -
 
     rows = []
     for row, line in enumerate(lines):
-        remark = table.failures.get(row, "")
+        remarks = [table.failures.get(row, ""), line.remark]
         if row in table.filtered:
-            remark = f"filtered by {table.filtered[row]}"
+            remarks[0] = f"filtered by {table.filtered[row]}"
+        # a row is a line, whatever an exception or a program says
+        remark = " ".join("; ".join(filter(None, remarks)).split())
         values = [score_text(float(column[row])) for column in table.components.values()]
         head = [line.smiles, line.name] if has_names else [line.smiles]
         rows.append([*head, score_text(float(table.total[row])), *values, remark])

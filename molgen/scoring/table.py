@@ -3,11 +3,64 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["ScoreTable", "score_text"]
+__all__ = ["RESERVED", "ScoreTable", "column_names", "score_text"]
+
+RESERVED = (
+    "smiles",
+    "name",
+    "reward",
+    "log_probability",
+    "log_probability_se",
+    "scaffold",
+    "count",
+    "first_scored",
+    "remark",
+)
+"""Columns that tables of molecules have themselves, beside those of the components."""
+
+
+def column_names(
+    components: Sequence[str], objectives: Sequence[str] = ()
+) -> tuple[list[str], list[str]]:
+    """Return the columns of components and of objectives, no two the same, in every table alike.
+
+    A component called like one of the `RESERVED` columns is ``NAME_component``; an objective called
+    like a component is ``NAME_objective``; where that is taken, a number is appended.
+
+    Parameters
+    ----------
+    components, objectives : sequence of str
+        Their names; no two components have the same, and no two objectives.
+
+    Returns
+    -------
+    of_components, of_objectives : list of str
+    """
+    # names that need no change keep them, whatever the others are called
+    taken = {*RESERVED, *components}
+    of_components = [
+        _free(f"{name}_component", taken) if name in RESERVED else name for name in components
+    ]
+    taken |= {*of_components, *objectives}
+    known = {*RESERVED, *components, *of_components}
+    of_objectives = [
+        _free(f"{name}_objective", taken) if name in known else name for name in objectives
+    ]
+    return of_components, of_objectives
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return a name that is not taken yet, and take it."""
+    found, number = name, 2
+    while found in taken:
+        found, number = f"{name}_{number}", number + 1
+    taken.add(found)
+    return found
 
 
 def score_text(value: float) -> str:

@@ -99,7 +99,7 @@ def test_version(capsys):
         (["sample", "-o", "data"], "is not empty"),
         (["sample", "-o", "y", "--resume"], "holds no run to resume"),
         (["exact", "-o", "y", "--symmetry", "both"], "'both' is not offered"),
-        (["score", "no.smi"], "no.smi: cannot be read"),
+        (["score", "no.smi"], "no.smi: no such file"),
         (["score", "m.smi", "--reward", "qedd"], "did you mean 'qed'"),
         (["score", "m.smi", "--reward", "qed", "--config", "x"], "exclude each other"),
         (["score", "m.smi", "--threads", "0"], "give 1 or more"),
@@ -181,7 +181,8 @@ def test_score_uses_good_lines_and_says_so(molecules, capsys):
     assert rows[0]["smiles"] == "CCO"
     assert float(rows[2]["reward"]) == pytest.approx(0.5501, abs=1e-3)
     assert (
-        captured.err == f"molgen: warning: {molecules}, line 3: 'hello' is no SMILES; passed over\n"
+        captured.err
+        == f"molgen: warning: {molecules}, line 3: 'hello' is not a valid SMILES; skipped\n"
     )
 
 
@@ -261,3 +262,33 @@ def test_cite(tmp_path, capsys):
         assert words in out
     assert main(["cite", "--bibtex", "--all"]) == 0
     assert capsys.readouterr().out.count("@") > 15
+
+
+def test_score_names_columns_once_and_keeps_a_row_a_line(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(
+        "def of(smiles):\n"
+        "    if 'CCN' in smiles:\n"
+        "        raise ValueError('first line\\nsecond, line')\n"
+        "    return [0.5 for s in smiles]\n"
+    )
+    config = tmp_path / "score.toml"
+    config.write_text(
+        "".join(
+            f'[[scoring.component]]\ntype = "function"\nname = "{name}"\n'
+            'params = { function = "mine.py:of" }\n'
+            for name in ("reward", "reward_component", "smiles", "remark")
+        )
+    )
+    path = tmp_path / "m.csv"
+    path.write_text("id;canonical_smiles\n1;CCO\n2;CCN\n3;[Na+].[Cl-]\n")
+    assert main(["score", str(path), "--config", str(config)]) == 1
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 4
+    header, *rows = csv.reader(io.StringIO(captured.out))
+    assert header == [
+        *("smiles", "name", "reward", "reward_component_2", "reward_component"),
+        *("smiles_component", "remark_component", "remark"),
+    ]
+    assert rows[0] == ["CCO", "1", *["0.5"] * 5, ""]
+    assert rows[1][-1] == "reward: raised ValueError: first line second, line"
+    assert rows[2][-1] == "has 2 components (salt)"

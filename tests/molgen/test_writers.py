@@ -13,6 +13,7 @@ import pytest
 from rdkit import Chem
 
 from molgen.library import Library
+from molgen.scoring.table import column_names
 from molgen.writers import (
     OUTPUT_NAMES,
     front_rows,
@@ -65,6 +66,40 @@ def test_table(make_library):
     assert float(rows[0]["reward"]) == pytest.approx(library.reward[0], rel=1e-6)
     assert all(row["log_probability_se"] == "" for row in rows)
     assert {row["count"] for row in rows} == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("components", "objectives", "expected"),
+    [
+        (["qed", "size"], [], ["qed", "size"]),
+        (["reward", "reward_component"], [], ["reward_component_2", "reward_component"]),
+        (["reward_component", "reward"], [], ["reward_component", "reward_component_2"]),
+        (["remark", "name", "count"], [], [f"{n}_component" for n in ("remark", "name", "count")]),
+        (["qed", "qed_objective"], ["qed"], ["qed", "qed_objective", "qed_objective_2"]),
+        (["reward"], ["reward"], ["reward_component", "reward_objective"]),
+    ],
+)
+def test_columns_are_named_once(components, objectives, expected):
+    named, more = column_names(components, objectives)
+    assert [*named, *more] == expected
+
+
+def test_components_called_like_one_another_shift_no_column(make_library):
+    library = make_library()
+    column = next(iter(library.components.values()))
+    odd = {"reward": 2 * column, "reward_component": 3 * column, "smiles": column}
+    library = dataclasses.replace(library, components=odd)
+    rows = list(csv.DictReader(io.StringIO(library_table(library))))
+    assert list(rows[0])[:5] == [
+        "smiles",
+        "reward",
+        "reward_component_2",
+        "reward_component",
+        "smiles_component",
+    ]
+    assert [row["smiles"] for row in rows] == list(library.smiles)
+    assert [row["count"] for row in rows] == [str(n) for n in library.count]
+    assert None not in rows[0]
 
 
 def test_a_component_called_like_a_column_does_not_hide_it(make_library):
