@@ -27,7 +27,7 @@ from gfncore.training import Trainer
 
 __all__ = ["Checkpoint", "CheckpointError", "read_checkpoint", "restore_trainer", "save_checkpoint"]
 
-FORMAT = 1
+FORMAT = 2
 INDEX = "checkpoint.json"
 
 

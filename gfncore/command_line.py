@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
+from gfncore.clock import command_of_process
+from gfncore.compiled_code import COMPILING, compilation_told
 from gfncore.errors import UserError
 from gfncore.interruption import Terminated
 
@@ -71,13 +74,23 @@ def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> i
         0 on success, or what the command returned; 2 for a wrong input or usage, said in one line
         on standard error; 130 when interrupted, 143 when by SIGTERM.
     """
+    # called as a function, a command begins with the call
+    began = command_of_process() if arguments is None else nullcontext()
+    told: list[bool] = []
+
+    def tell(begins: bool) -> None:
+        if begins and not told:
+            print(f"{program}: {COMPILING}", file=sys.stderr)
+            told.append(True)
+
     try:
-        result: Any = app(
-            None if arguments is None else list(arguments),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        with began, compilation_told(tell):
+            result: Any = app(
+                None if arguments is None else list(arguments),
+                exit_on_error=False,
+                print_error=False,
+                result_action="return_value",
+            )
         sys.stdout.flush()
     except CycloptsError as error:
         error.verbose = False

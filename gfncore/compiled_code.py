@@ -1,19 +1,36 @@
-"""Compiled kernels that are out of date.
+"""Compiled kernels: those that are out of date, and the time that compiling takes.
 
 Numba compares a cached function with its own file alone, but the code of the functions and
 constants that it takes from other kernel files is part of it: after an edit or a ``git pull`` it
 could run on arrays of another layout.
+
+Compiling happens once after an installation and may take a minute. Users are told, and it is not
+charged to the budget of a run (`gfncore.clock`).
 """
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["discard_stale_code"]
+__all__ = [
+    "COMPILING",
+    "compilation_told",
+    "compile_seconds",
+    "discard_stale_code",
+]
+
+COMPILING = "compiling kernels (first run only)"
+TOLD_AFTER = 1.0  # seconds of compilation
 
 
 def discard_stale_code(folder: Path, pattern: str = "*_numba") -> None:
     """Remove the compiled functions of kernel files if they are older than any of their sources.
+
+    From then on compilation is timed (`compile_seconds`).
 
     Parameters
     ----------
@@ -29,3 +46,97 @@ def discard_stale_code(folder: Path, pattern: str = "*_numba") -> None:
                 index.unlink()
         except OSError:  # another process was faster, or the folder is not ours to change
             continue
+    _time_compilation()
+
+
+class _Compilation:
+    """How long Numba has compiled in this process; functions found in the cache do not count.
+
+    Numba compiles one function at a time: what a function needs, inside of it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seconds = 0.0
+        self._depth = 0
+        self._since = 0.0
+        self._timer: threading.Timer | None = None
+        self._shown = False
+        self.tell: Callable[[bool], None] | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self._seconds + (time.monotonic() - self._since if self._depth else 0.0)
+
+    def began(self) -> None:
+        """Numba begins to compile a function."""
+        with self._lock:
+            self._depth += 1
+            if self._depth > 1:
+                return
+            self._since = time.monotonic()
+            self._timer = threading.Timer(max(0.0, TOLD_AFTER - self._seconds), self._show)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def ended(self) -> None:
+        """Numba has compiled a function."""
+        with self._lock:
+            if self._depth == 1:
+                self._seconds = self.seconds
+                if self._timer is not None:
+                    self._timer.cancel()
+                if self._shown and self.tell is not None:
+                    self.tell(False)
+                self._shown = False
+            self._depth = max(0, self._depth - 1)
+
+    def _show(self) -> None:
+        with self._lock:
+            if self._depth and not self._shown and self.tell is not None:
+                self._shown = True
+                self.tell(True)
+
+
+_compilation = _Compilation()
+_listening = False
+
+
+def compile_seconds() -> float:
+    """Seconds in which kernels were compiled in this process."""
+    return _compilation.seconds
+
+
+@contextmanager
+def compilation_told(tell: Callable[[bool], None]) -> Iterator[None]:
+    """Tell of compilation while inside.
+
+    Parameters
+    ----------
+    tell : callable
+        Called from any thread with True when compiling has taken a second in this process and goes
+        on, and with False whenever it then ends.
+    """
+    before, _compilation.tell = _compilation.tell, tell
+    try:
+        yield
+    finally:
+        _compilation.tell = before
+
+
+def _time_compilation() -> None:
+    """Listen to what Numba compiles."""
+    global _listening
+    if _listening:
+        return
+    from numba.core import event
+
+    class Listener(event.Listener):
+        def on_start(self, event: object) -> None:
+            _compilation.began()
+
+        def on_end(self, event: object) -> None:
+            _compilation.ended()
+
+    event.register("numba:compile", Listener())
+    _listening = True

@@ -15,7 +15,11 @@ import math
 import os
 import sys
 import time
+from contextlib import ExitStack
 from typing import Any, Self, TextIO
+
+from gfncore.clock import RunClock
+from gfncore.compiled_code import COMPILING, compilation_told
 
 __all__ = ["Progress", "format_duration"]
 
@@ -53,8 +57,8 @@ class Progress:
 
     Attributes
     ----------
-    spent_before : float
-        Seconds of the budget that earlier sessions of a resumed run have used.
+    clock : RunClock
+        From the start of the process on, or of this object inside of another program.
     """
 
     def __init__(
@@ -70,32 +74,34 @@ class Progress:
         self.program = program
         self.budget_seconds = budget_seconds
         self.quiet = quiet
-        self.spent_before = 0.0
+        self.clock = RunClock()
         self.warnings: list[str] = []
         self._stream = sys.stderr if stream is None else stream
         self._interval = interval
-        self._start = time.monotonic()
         self._last_line = -math.inf
         self._phase = ""
-        self._phase_start = self._start
+        self._compiling = False
+        self._phase_start = time.monotonic()
         self._done: float | None = None
         self._done_at_first = 0.0
         self._figures: dict[str, Any] = {}
         is_terminal = bool(getattr(self._stream, "isatty", lambda: False)())
         is_terminal &= os.environ.get("TERM") != "dumb"
         self._wants_live = (is_terminal if live is None else live) and not quiet
+        self._inside = ExitStack()
         self._console: Any = None
         self._display: Any = None
 
     def __enter__(self) -> Self:
+        self._inside.enter_context(compilation_told(self.compiling))
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
 
     def elapsed(self) -> float:
-        """Return the seconds that the run has taken, earlier sessions included."""
-        return self.spent_before + time.monotonic() - self._start
+        """Return the seconds of the budget that are spent, earlier sessions included."""
+        return self.clock.seconds()
 
     def seconds_left(self) -> float | None:
         """Return how long the phase can still take at most; None where that is not known.
@@ -126,6 +132,12 @@ class Progress:
         self._print(f"{self.program}  {self._clock()}  {name}", style="bold")
         self._last_line = time.monotonic()
         self._refresh()
+
+    def compiling(self, begins: bool) -> None:
+        """Say that kernels are being compiled, or that this is over and the phase goes on."""
+        self._compiling = begins
+        if begins and not self.quiet:
+            self._print(f"{self.program}  {self._clock()}  {COMPILING}", style="bold")
 
     def update(
         self,
@@ -181,6 +193,7 @@ class Progress:
 
     def close(self) -> None:
         """End the live display; the last state stays on the screen."""
+        self._inside.close()
         self._done = 1.0
         if self._display is not None:
             self._display.stop()
@@ -194,6 +207,8 @@ class Progress:
 
     def _status(self) -> str:
         parts = [self._clock()]
+        if self._compiling:
+            return "  ".join([*parts, COMPILING])
         if self._phase:
             parts.append(self._phase)
         figures = dict(self._figures)

@@ -9,11 +9,9 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-import resource
 import shlex
 import subprocess
 import sys
-import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +20,6 @@ from typing import Any
 __all__ = [
     "Provenance",
     "ResourceUse",
-    "Stopwatch",
     "command_line",
     "file_sha256",
     "git_commit",
@@ -45,33 +42,16 @@ _KEY_PACKAGES = (
 
 @dataclass(frozen=True)
 class ResourceUse:
-    """What a run has used so far."""
+    """What a run has used so far, in all of its sessions."""
 
     wall_seconds: float
+    """From the start of the process on."""
     cpu_seconds: float
     """User and system time of this process and of the children it has waited for."""
     peak_memory_bytes: int
     """Largest resident set of this process."""
-
-
-class Stopwatch:
-    """Measures a run from its own creation on (CPU time: from the start of the process)."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-
-    def elapsed(self) -> float:
-        """Return the seconds since the start."""
-        return time.monotonic() - self._start
-
-    def usage(self) -> ResourceUse:
-        """Return wall-clock time, CPU time and peak memory so far."""
-        own = resource.getrusage(resource.RUSAGE_SELF)
-        children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-        # ru_maxrss is in bytes on macOS and in kibibytes on Linux (getrusage(2)).
-        unit = 1 if sys.platform == "darwin" else 1024
-        return ResourceUse(self.elapsed(), cpu, own.ru_maxrss * unit)
+    compile_seconds: float = 0.0
+    """Part of the wall-clock time in which kernels were compiled; not charged to a budget."""
 
 
 @dataclass(frozen=True)

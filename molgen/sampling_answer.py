@@ -149,7 +149,7 @@ def finish(run: SampleRun) -> None:
         log_z, log_z_se = log_partition(drawn.log_weights)
         ess = effective_sample_size(drawn.log_weights)
         _judge(run, ess, len(drawn.smiles))
-    use = run.watch.usage()
+    use = run.clock.usage()
     facts = RunFacts(
         command=command_line(),
         seed=settings.seed,

@@ -14,7 +14,7 @@ from gfncore.checkpoint import Checkpoint, restore_trainer, save_checkpoint
 from gfncore.devices import choose_device
 from gfncore.errors import UserError
 from gfncore.objectives import make_objective
-from gfncore.provenance import Stopwatch, file_sha256
+from gfncore.provenance import file_sha256
 from gfncore.replay import Replay
 from gfncore.training import Trainer, TrainingSettings
 from molgen.policy import make_policy
@@ -53,8 +53,6 @@ class RunState:
         Blocks of training done.
     in_block : int
         Steps done of the block that has been begun.
-    seconds : float
-        Wall-clock time of earlier sessions of the run.
     accurate : bool
         The last pilot met the accuracy aimed for.
     ess_share : float
@@ -65,7 +63,6 @@ class RunState:
 
     blocks: int = 0
     in_block: int = 0
-    seconds: float = 0.0
     accurate: bool = False
     ess_share: float = math.nan
     warnings: list[str] = field(default_factory=list)
@@ -103,7 +100,7 @@ class SampleRun:
         self.settings, self.progress = settings, progress
         self.processes = processes
         self.n_processes = 1 if processes is None else processes.size
-        self.watch = Stopwatch()
+        self.clock = progress.clock
         self.state = RunState()
         self.passing: list[str] = []  # warnings that more time or calls may make untrue
         self._saved = time.monotonic()
@@ -180,8 +177,8 @@ class SampleRun:
         return np.random.default_rng([self.settings.seed, SEEDS[purpose], *more])
 
     def seconds(self) -> float:
-        """Wall-clock time of the run, earlier sessions included."""
-        return self.watch.elapsed() + self.state.seconds
+        """Seconds of the budget that the run has used, earlier sessions included."""
+        return self.clock.seconds()
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -189,7 +186,7 @@ class SampleRun:
         extra = {
             "blocks": self.state.blocks,
             "in_block": self.state.in_block,
-            "seconds": self.seconds(),
+            "spent": self.clock.spent(),
             "accurate": self.state.accurate,
             "ess_share": self.state.ess_share,
             "warnings": self.state.warnings,
@@ -217,8 +214,7 @@ class SampleRun:
         restore_trainer(saved, self.trainer)
         state = self.state
         state.blocks, state.in_block = extra["blocks"], extra["in_block"]
-        state.seconds = extra["seconds"]
-        self.progress.spent_before = state.seconds
+        self.clock.resume(extra["spent"])
         state.accurate, state.ess_share = extra["accurate"], extra["ess_share"]
         state.warnings = list(dict.fromkeys([*extra["warnings"], *state.warnings]))
         # failures that are tried again are known no more

@@ -199,6 +199,7 @@ def summarise(library: Library, facts: RunFacts, modes: Modes | None = None) -> 
         "oracle_calls": int(facts.oracle_calls),
         "oracle_failures": {str(key): int(value) for key, value in facts.failures.items()},
         "wall_seconds": round(facts.use.wall_seconds, 3),
+        "compile_seconds": round(facts.use.compile_seconds, 3),
         "cpu_seconds": round(facts.use.cpu_seconds, 3),
         "peak_memory_bytes": int(facts.use.peak_memory_bytes),
         "warnings": _warnings(facts),

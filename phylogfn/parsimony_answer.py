@@ -49,7 +49,7 @@ def finish(run: ParsimonyRun, state: ParsimonyState, environment: TreeEnvironmen
     ]
     result = _result(run, state, proposals, n_known)
     run.progress.phase("writing files")
-    use = run.watch.usage()
+    use = run.clock.usage()
     facts = ParsimonyFacts(
         command=command_line(),
         seed=settings.seed,

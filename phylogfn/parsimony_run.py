@@ -170,7 +170,7 @@ def _resumed(run: ParsimonyRun) -> ParsimonyState | None:
     saved = read_checkpoint(run.checkpoint)
     run.check_same_alignment(saved.extra["checksum"])
     state = ParsimonyState.restore(saved, run.n_taxa)
-    run.progress.spent_before = state.seconds
+    run.clock.resume(saved.extra["spent"])
     run.scorer.n_scores = state.n_scores
     low, high = state.range
     for temperature in run.settings.temperature:
@@ -204,7 +204,7 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
     widest = max(WIDEST * max(settings.temperature), FIRST_EXCESS)
 
     def searched(within: float) -> SearchResult:
-        left = seconds - run.watch.elapsed()
+        left = seconds - run.seconds()
         return search(
             run.scorer, seed, excess=within, cap=MOST_FOUND, seconds=left, progress=report
         )
@@ -235,7 +235,7 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
     if settings.environment == "insertion":
         weights = np.exp(lowest * (result.best_score - result.table.scores))
         state.order = taxon_order(result.table.parents, weights, result.table.codes)
-    state.save(run.checkpoint, run.watch.elapsed())
+    state.save(run.checkpoint, run.clock)
     return state
 
 
@@ -310,7 +310,7 @@ def _train(
     settings = run.settings
     if state.trainer is None:
         state.trainer = _new_trainer(run, state, environment)
-        state.save(run.checkpoint, run.watch.elapsed())
+        state.save(run.checkpoint, run.clock)
     trainer = state.trainer
     betas = _cycle_betas(run, state)
     if state.pilots is None or not np.array_equal(state.pilots.betas, betas):
@@ -345,7 +345,7 @@ def _train(
                 curriculum.refresh(state.pilots.weigh(found, state.search.best_score))
                 _settle(run, state, environment, curriculum, metrics)
             state.n_scores = run.scorer.n_scores
-            state.save(run.checkpoint, run.watch.elapsed())  # to go on from with more time
+            state.save(run.checkpoint, run.clock)  # to go on from with more time
             break
         _judge(run, state, environment, found, metrics)
         if state.accurate:
@@ -356,7 +356,7 @@ def _train(
                     "the same seed, files may differ between machines"
                 )
         if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
-            state.save(run.checkpoint, run.watch.elapsed())
+            state.save(run.checkpoint, run.clock)
             saved = time.monotonic()
 
 

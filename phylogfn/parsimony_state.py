@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gfncore.checkpoint import Checkpoint, save_checkpoint
+from gfncore.clock import RunClock
 from gfncore.training import Trainer
 from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.join_rates import JoinRates
@@ -83,8 +84,6 @@ class ParsimonyState:
         They met the accuracy asked for.
     divergence : list of float
         KL from the known trees to the sampler at them, nats.
-    seconds : float
-        Wall-clock time of earlier sessions of the run.
     checksum : str
         `Alignment.sha256` of what the run began with.
     """
@@ -103,7 +102,6 @@ class ParsimonyState:
     judged: list[float] | None = None
     accurate: bool = False
     divergence: list[float] | None = None
-    seconds: float = 0.0
     checksum: str = ""
 
     @property
@@ -111,8 +109,8 @@ class ParsimonyState:
         """Steps of training done."""
         return self.trainer.step_number if self.trainer is not None else 0
 
-    def save(self, directory: Path, seconds: float) -> None:
-        """Write a checkpoint; ``seconds`` is the time of this session so far."""
+    def save(self, directory: Path, clock: RunClock) -> None:
+        """Write a checkpoint; ``clock`` is that of the run."""
         arrays = {"table/parents": self.table.parents, "table/scores": self.table.scores}
         if self.order is not None:
             arrays["order"] = self.order
@@ -131,7 +129,7 @@ class ParsimonyState:
             "judged": self.judged,
             "accurate": self.accurate,
             "divergence": self.divergence,
-            "seconds": self.seconds + seconds,
+            "spent": clock.spent(),
             "checksum": self.checksum,
         }
         save_checkpoint(directory, self.trainer, extra, arrays)
@@ -165,6 +163,5 @@ class ParsimonyState:
             judged=extra["judged"],
             accurate=extra["accurate"],
             divergence=extra["divergence"],
-            seconds=extra["seconds"],
             checksum=extra["checksum"],
         )

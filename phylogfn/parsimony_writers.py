@@ -156,6 +156,7 @@ def summarise_parsimony(result: ParsimonyResult, facts: ParsimonyFacts) -> dict[
         "temperatures": [_summarise_sample(sample) for sample in result.samples],
         "scores_computed": facts.n_scores,
         "wall_seconds": round(facts.use.wall_seconds, 3),
+        "compile_seconds": round(facts.use.compile_seconds, 3),
         "cpu_seconds": round(facts.use.cpu_seconds, 3),
         "peak_memory_bytes": int(facts.use.peak_memory_bytes),
         "warnings": list(parsimony_warnings(result)),

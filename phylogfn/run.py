@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from gfncore.devices import choose_device
 from gfncore.errors import UserError
-from gfncore.provenance import Provenance, ResourceUse, Stopwatch, record_provenance
+from gfncore.provenance import Provenance, ResourceUse, record_provenance
 from phylogfn.alignment import read_alignment
 
 if TYPE_CHECKING:
     from gfncore.progress import Progress
 
 __all__ = ["AlignmentRun"]
-
-
-class _State(Protocol):
-    """Where a run stands; its seconds are those of earlier sessions."""
-
-    @property
-    def seconds(self) -> float: ...
 
 
 class AlignmentRun:
@@ -47,7 +40,7 @@ class AlignmentRun:
     def __init__(self, settings: Any, progress: Progress):
         self.settings = settings
         self.progress = progress
-        self.watch = Stopwatch()
+        self.clock = progress.clock
         self.warnings: list[str] = []
         self.device = choose_device(settings.device)
         self.alignment = read_alignment(
@@ -97,6 +90,6 @@ class AlignmentRun:
             use=use,
         )
 
-    def seconds(self, state: _State | None = None) -> float:
-        """Wall-clock time of the run, earlier sessions included."""
-        return self.watch.elapsed() + (state.seconds if state else 0.0)
+    def seconds(self, state: object = None) -> float:
+        """Seconds of the budget that the run has used, earlier sessions included."""
+        return self.clock.seconds()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gfncore.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from gfncore.clock import RunClock
 from gfncore.training import Trainer
 from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.evidence import CollapsedReward
@@ -53,8 +54,6 @@ class RunState:
         The last estimate met the accuracy asked for.
     log_correction : float
         First estimate of the correction of the closed form, for the display.
-    seconds : float
-        Wall-clock time of earlier sessions of the run.
     branch_length : float, optional
         Of the features of the merging environment, expected substitutions per site.
     projection : tuple of ndarray, optional
@@ -80,7 +79,6 @@ class RunState:
     missed: float = float("inf")
     accurate: bool = False
     log_correction: float = 0.0
-    seconds: float = 0.0
     branch_length: float | None = None
     projection: tuple[np.ndarray, np.ndarray] | None = None
     length_rates: LengthRates | None = None
@@ -91,8 +89,8 @@ class RunState:
         """Steps of training done."""
         return self.trainer.step_number if self.trainer is not None else 0
 
-    def save(self, directory: Path, seconds: float) -> None:
-        """Write a checkpoint; ``seconds`` is the wall-clock time of this session so far."""
+    def save(self, directory: Path, clock: RunClock) -> None:
+        """Write a checkpoint; ``clock`` is that of the run."""
         arrays = {f"table/{k}": v for k, v in self.table.state().items()}
         arrays |= {f"walkers/{k}": v for k, v in self.walkers.state().items()}
         arrays["theta"] = self.theta
@@ -117,7 +115,7 @@ class RunState:
             "missed": self.missed,
             "accurate": self.accurate,
             "log_correction": self.log_correction,
-            "seconds": self.seconds + seconds,
+            "spent": clock.spent(),
             "branch_length": self.branch_length,
             "checksum": self.checksum,
         }
@@ -154,7 +152,6 @@ class RunState:
             extra["missed"],
             extra["accurate"],
             extra["log_correction"],
-            extra["seconds"],
             extra["branch_length"],
             (arrays["features/mean"], arrays["features/basis"])
             if "features/mean" in arrays

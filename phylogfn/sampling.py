@@ -139,7 +139,7 @@ def _resumed(run: SampleRun) -> RunState | None:
         return None
     run.check_same_alignment(saved.extra["checksum"])
     state = RunState.restore(saved, run.reward(saved.arrays["theta"]))
-    run.progress.spent_before = state.seconds
+    run.clock.resume(saved.extra["spent"])
     if saved.has_trainer:
         environment = _environment(run, state)
         state.trainer = _new_trainer(run, state, environment)
@@ -203,7 +203,7 @@ def _walk(run: SampleRun, state: RunState) -> None:
             detail=f"{len(table)} topologies, best {table.log_evidence.max() + prior:.2f}"
         )
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            state.save(run.checkpoint, run.watch.elapsed())
+            state.save(run.checkpoint, run.clock)
             saved = time.monotonic()
     if state.order is None and run.settings.environment == "insertion":
         relative = np.exp(table.log_evidence - table.log_evidence.max())
@@ -292,7 +292,7 @@ def _train(
     if state.trainer is None:
         state.trainer = _new_trainer(run, state, environment)
         state.log_correction = 0.0 if run.with_lengths else _correction(run, state)
-        state.save(run.checkpoint, run.watch.elapsed())
+        state.save(run.checkpoint, run.clock)
     random_trees = random_trees_of(run, state, environment)
     curriculum = _curriculum(run, state, environment, random_trees)
     falls = random_trees is not None or isinstance(environment, MergingEnvironment)
@@ -304,7 +304,7 @@ def _train(
                     f"the budget of {settings.budget} ended the training before the accuracy aimed "
                     "for was reached: with the same seed, files may differ between machines"
                 )
-                state.save(run.checkpoint, run.watch.elapsed())  # to go on from with more time
+                state.save(run.checkpoint, run.clock)  # to go on from with more time
                 break
             curriculum.refresh(_unknown_log_z(state))
             if state.cycles in RATES_AT_CYCLES:
@@ -319,7 +319,7 @@ def _train(
             walked = walking.result() if walking else walkers.run(CYCLE_BLOCKS, False)
             _judge(run, state, environment, walked, random_trees, metrics)
             if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
-                state.save(run.checkpoint, run.watch.elapsed())
+                state.save(run.checkpoint, run.clock)
                 saved = time.monotonic()
 
 

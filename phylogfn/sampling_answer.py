@@ -95,7 +95,7 @@ def _write(run: SampleRun, state: RunState, posterior: Posterior) -> None:
     """All files."""
     settings, reward = run.settings, state.walkers.reward
     run.progress.phase("writing files")
-    use = run.watch.usage()
+    use = run.clock.usage()
     facts = RunFacts(
         command=command_line(),
         seed=settings.seed,

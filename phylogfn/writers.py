@@ -187,6 +187,7 @@ def summarise(posterior: Posterior, facts: RunFacts) -> dict[str, Any]:
         "n_topologies": posterior.n_topologies,
         "likelihood_evaluations": int(facts.likelihood_evaluations),
         "wall_seconds": round(facts.use.wall_seconds, 3),
+        "compile_seconds": round(facts.use.compile_seconds, 3),
         "cpu_seconds": round(facts.use.cpu_seconds, 3),
         "peak_memory_bytes": int(facts.use.peak_memory_bytes),
         "warnings": list(posterior_warnings(posterior)),

@@ -115,6 +115,8 @@ def resource_rows(use: ResourceUse, budget_seconds: float | None) -> list[tuple[
     took = format_duration(use.wall_seconds)
     if budget_seconds is not None:
         took += f" (budget {format_duration(budget_seconds)})"
+    if use.compile_seconds >= 1.0:
+        took += f", {format_duration(use.compile_seconds)} of it compiling (first run only)"
     return [
         ("Run time", took),
         ("Processor time", format_duration(use.cpu_seconds)),

@@ -13,7 +13,7 @@ import torch
 from gfncore.configuration import settings_toml
 from gfncore.output import clear_output, json_text, staged_output
 from gfncore.progress import Progress
-from gfncore.provenance import Stopwatch, command_line, record_provenance, software_version
+from gfncore.provenance import ResourceUse, command_line, record_provenance, software_version
 from molgen.exact.comparison import compare
 from molgen.exact.space import Space, enumerate_space
 from molgen.exact.training import Recipe, train_policy
@@ -63,7 +63,6 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
     UserError
         If the settings do not fit.
     """
-    watch = Stopwatch()
     torch.set_num_threads(1)  # small graphs: more threads wait for one another
     scoring = settings.open_scoring(workers=settings.n_threads, warn=progress.warn)
     try:
@@ -93,7 +92,7 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
             )
     finally:
         scoring.close()
-    return _write(settings, space, corrections, watch)
+    return _write(settings, space, corrections, progress.clock.usage())
 
 
 def _one(settings: ExactSettings, space: Space, regime: str, progress: Progress) -> dict[str, Any]:
@@ -138,9 +137,8 @@ def _accuracy(n_molecules: int, draws: int) -> float:
 
 
 def _write(
-    settings: ExactSettings, space: Space, corrections: dict[str, Any], watch: Stopwatch
+    settings: ExactSettings, space: Space, corrections: dict[str, Any], use: ResourceUse
 ) -> dict[str, Any]:
-    use = watch.usage()
     result = {
         "software": "molgen",
         "version": software_version(),

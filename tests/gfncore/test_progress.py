@@ -100,7 +100,7 @@ def test_time_left_is_that_of_the_budget(clock):
 
 def test_time_left_of_a_resumed_run_counts_what_was_spent_before(clock):
     progress = Progress("p", stream=io.StringIO(), budget_seconds=60)
-    progress.spent_before = 45.0
+    progress.clock.resume({"wall": 57.0, "compile": 12.0})
     clock[0] += 5.0
     assert (progress.elapsed(), progress.seconds_left()) == (50.0, 10.0)
 
@@ -226,3 +226,16 @@ def test_a_stream_that_knows_ascii_alone():
     stream = io.TextIOWrapper(raw, encoding="ascii")
     Progress("p", stream=stream, interval=0.0).update(log_evidence=-1.0, se=0.1)
     assert b"-1.000 ? 0.100" in raw.getvalue()
+
+
+def test_compilation_is_shown_in_place_of_the_phase(clock):
+    stream = io.StringIO()
+    with Progress("p", stream=stream, interval=0.0) as progress:
+        progress.phase("walking")
+        progress.compiling(True)
+        progress.update(detail="block 1")
+        progress.compiling(False)
+        progress.update(detail="block 2")
+    lines = stream.getvalue().splitlines()
+    assert lines[1] == lines[2] == "p  0s  compiling kernels (first run only)"
+    assert lines[3] == "p  0s  walking  block 2"

@@ -10,9 +10,9 @@ from datetime import datetime
 
 import pytest
 
+from gfncore.clock import RunClock
 from gfncore.output import json_text
 from gfncore.provenance import (
-    Stopwatch,
     command_line,
     file_sha256,
     git_commit,
@@ -32,7 +32,7 @@ def test_record_is_whole_and_can_be_written(tmp_path):
         threads=2,
         inputs=(data, "-"),
         command="phylogfn sample x.fasta",
-        use=Stopwatch().usage(),
+        use=RunClock().usage(),
     )
     written = json.loads(json_text(record.as_dict()))
     assert written["seed"] == 7
@@ -71,7 +71,7 @@ def test_git_commit(tmp_path):
 
 
 def test_usage_grows():
-    watch = Stopwatch()
+    watch = RunClock()
     first = watch.usage()
     sum(i * i for i in range(200_000))
     second = watch.usage()

@@ -27,7 +27,7 @@ from molgen.writers import (
 KEYS = (
     "software version command seed log_partition log_partition_se ess n_samples n_unique "
     "n_scaffolds n_modes validity top10_mean top100_mean internal_diversity oracle_calls "
-    "wall_seconds cpu_seconds peak_memory_bytes warnings extra"
+    "wall_seconds compile_seconds cpu_seconds peak_memory_bytes warnings extra"
 ).split()
 
 

@@ -17,8 +17,8 @@ from phylogfn.writers import OUTPUT_NAMES, split_runs, write_results
 
 SUMMARY_KEYS = (
     "software version command seed n_taxa n_sites n_patterns model log_evidence log_evidence_se "
-    "ess pareto_k n_samples n_topologies likelihood_evaluations wall_seconds cpu_seconds "
-    "peak_memory_bytes warnings extra"
+    "ess pareto_k n_samples n_topologies likelihood_evaluations wall_seconds compile_seconds "
+    "cpu_seconds peak_memory_bytes warnings extra"
 ).split()
 
 ODD_NAMES = ("Bufo valliceps", "O'Brien", "7", "a(b)", "k[1]", "x,y", "A-b.c|d", "Æ:;=")
