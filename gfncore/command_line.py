@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token, convert
 
 from gfncore.clock import command_of_process
 from gfncore.compiled_code import COMPILING, compilation_told
 from gfncore.errors import UserError
 from gfncore.interruption import Terminated
+from gfncore.text_numbers import parse_float, parse_int
 
 __all__ = ["Flag", "build_app", "run_app"]
 
@@ -50,10 +51,20 @@ def build_app(program: str, help: str, commands: Iterable[Callable[..., Any] | A
         version=version,
         version_flags=["--version"],
         suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(converter=_convert),
     )
     for command in commands:
         app.command(command)
     return app
+
+
+def _convert(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Convert the words of an option; numbers by the one door for numbers from text."""
+    if kind not in (int, float) or len(tokens) != 1:
+        return convert(kind, tokens)
+    place = tokens[0].keyword or "the argument"
+    parse = parse_int if kind is int else parse_float
+    return parse(tokens[0].value, place=place, error=UserError)
 
 
 def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> int:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,6 +24,8 @@ from pydantic import (
 
 from gfncore.durations import parse_duration
 from gfncore.errors import UserError
+from gfncore.text_input import read_bytes
+from gfncore.text_numbers import check_int, shortened
 from gfncore.toml_text import toml_text
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Seed",
     "Threads",
     "available_cores",
+    "check_text",
     "read_config",
     "read_toml",
     "resolve_settings",
@@ -44,6 +46,10 @@ __all__ = [
 
 RUN_FILE = "run.toml"
 """Where a run leaves its settings, in its output directory."""
+MOST_SAMPLES = 10_000_000
+MOST_THREADS = 1024
+_TOML_LIMIT = 4 * 2**20  # bytes
+_TOML_DEPTH = 50
 
 
 def _check_budget(value: Any) -> str:
@@ -54,33 +60,24 @@ def _check_budget(value: Any) -> str:
     return text
 
 
-def _check_samples(value: int) -> int:
-    if value < 1:
-        raise ValueError(f"{value} samples cannot be drawn; give 1 or more")
-    return value
+def _integer(low: int, high: int) -> BeforeValidator:
+    """A check of an integer setting."""
+    return BeforeValidator(lambda value: check_int(value, low, high))
 
 
-def _check_seed(value: int) -> int:
-    if not 0 <= value < 2**63:
-        raise ValueError(f"{value} is no seed; give a whole number from 0 to 2^63 - 1")
-    return value
-
-
-def _check_threads(value: int | None) -> int | None:
-    if value is not None and value < 1:
-        raise ValueError(f"{value} threads cannot work; give 1 or more")
-    return value
+def _threads(value: Any) -> int | None:
+    return None if value is None else check_int(value, 1, MOST_THREADS)
 
 
 Budget = Annotated[str, BeforeValidator(_check_budget)]
 """Wall-clock time such as ``5m``; a bare number is seconds."""
-Count = Annotated[int, AfterValidator(_check_samples)]
+Count = Annotated[int, _integer(1, MOST_SAMPLES)]
 """A number of samples, one or more."""
-Seed = Annotated[int, AfterValidator(_check_seed)]
+Seed = Annotated[int, _integer(0, 2**63 - 1)]
 """Seed of all random numbers."""
 Device = Literal["auto", "cpu", "cuda"]
 """Where a network runs; ``auto`` for CUDA where there is some."""
-Threads = Annotated[int | None, AfterValidator(_check_threads)]
+Threads = Annotated[int | None, BeforeValidator(_threads)]
 """Threads; None for all the cores that this process may use."""
 
 
@@ -191,6 +188,8 @@ def resolve_settings(
     for key, message in kind.MISSING.items():
         if key not in values:
             raise UserError(message)
+    for key, value in values.items():
+        _check_given(kind, key, value, origin)
     try:
         return kind(**values)
     except ValidationError as error:
@@ -205,14 +204,47 @@ def read_toml(path: Path) -> dict[str, Any]:
     UserError
         It cannot be read, or is no TOML.
     """
+    data = read_bytes(path, limit=_TOML_LIMIT)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise UserError(f"{path}: cannot be read ({problem.strerror})") from None
+        values = tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise UserError(f"{path}: is not a text file; give --config a TOML file") from None
+        raise UserError(f"{path}: is not a text file in UTF-8; give a TOML file") from None
     except tomllib.TOMLDecodeError as problem:
         raise UserError(f"{path}: is not valid TOML: {problem}") from None
+    except RecursionError:
+        raise _too_deep(path) from None
+    except ValueError:  # of `int`, for thousands of digits
+        raise UserError(
+            f"{path}: has a number of thousands of digits; integers have at most 64 bits"
+        ) from None
+    _check_values(values, path)
+    return values
+
+
+def _check_values(values: dict[str, Any], path: Path) -> None:
+    """Refuse what no setting means and what breaks later: integers over 64 bits, deep nesting."""
+    level: list[Any] = [values]
+    for _ in range(_TOML_DEPTH):
+        inner: list[Any] = []
+        for entry in level:
+            if isinstance(entry, dict):
+                inner += entry.values()
+            elif isinstance(entry, list):
+                inner += entry
+            elif isinstance(entry, int) and not -(2**63) <= entry < 2**63:
+                raise UserError(
+                    f"{path}: has an integer of {entry.bit_length()} bits; they have at most 64"
+                )
+        if not inner:
+            return
+        level = inner
+    raise _too_deep(path)
+
+
+def _too_deep(path: Path) -> UserError:
+    return UserError(
+        f"{path}: is nested more than {_TOML_DEPTH} levels deep; no setting needs more than 5"
+    )
 
 
 def read_config(kind: type[RunSettings], path: Path) -> dict[str, Any]:
@@ -262,21 +294,60 @@ def _as_read(kind: type[RunSettings], key: str, value: Any) -> Any:
         return value
 
 
+def _check_given(kind: type[RunSettings], key: str, value: Any, origin: Mapping[str, str]) -> None:
+    """Refuse text that no file or terminal takes, and truth values where numbers are expected."""
+    place = _place(kind, key, origin)
+    if isinstance(value, str | Path):
+        check_text(str(value), place)
+    annotation = str(kind.model_fields[key].annotation) if key in kind.model_fields else "bool"
+    if isinstance(value, bool) and "bool" not in annotation:
+        raise UserError(f"{place}: {str(value).lower()} is a truth value; give a number or a text")
+
+
+def check_text(text: str, place: str) -> None:
+    """Refuse a text, such as the name of a file, that cannot be written as UTF-8 or has a NUL.
+
+    Parameters
+    ----------
+    text : str
+    place : str
+        The option or the file and key that it comes from.
+
+    Raises
+    ------
+    UserError
+        It is such a text.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{place}: the name {shortened(text, 200)} is not valid UTF-8, so no report could "
+            "name it; rename the file or directory"
+        ) from None
+    if "\0" in text:
+        raise UserError(f"{place}: {shortened(text, 200)} contains a NUL character; remove it")
+
+
 def _one_line(kind: type[RunSettings], error: ValidationError, origin: Mapping[str, str]) -> str:
     problem = error.errors()[0]
     key = str(problem["loc"][0]) if problem["loc"] else "settings"
     message = problem["msg"].removeprefix("Value error, ")
+    found = shortened(repr(problem["input"]), 80)
     if problem["type"] == "literal_error":
-        message = f"{problem['input']!r} is not offered; {message.removeprefix('Input should be ')}"
+        message = f"{found} is not offered; {message.removeprefix('Input should be ')}"
         message = message.replace("; ", "; choose ")
     elif problem["type"] != "value_error":
-        message = f"{problem['input']!r} will not do: {message[0].lower()}{message[1:]}"
+        message = f"{found} will not do: {message[0].lower()}{message[1:]}"
     if not problem["loc"]:  # a check of several settings together names them itself
         return message
+    return f"{_place(kind, key, origin)}: {message}"
+
+
+def _place(kind: type[RunSettings], key: str, origin: Mapping[str, str]) -> str:
     where = origin.get(key, "")
     label = _option(kind, key)
-    place = f"{label}" if where in ("", label) else f"{where}: {key}"
-    return f"{place}: {message}"
+    return label if where in ("", label) else f"{where}: {key}"
 
 
 def _option(kind: type[RunSettings], key: str) -> str:

@@ -12,7 +12,7 @@ import re
 
 from gfncore.errors import UserError
 
-__all__ = ["NumberError", "parse_float", "parse_int", "shortened"]
+__all__ = ["NumberError", "check_int", "parse_float", "parse_int", "shortened"]
 
 _INTEGER = re.compile(r"([+-]?)0*([0-9]+)")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -73,6 +73,40 @@ def parse_int(
         what = f"a number of {digits} digits" if value is None else str(value)
         raise _error(error, place, f"{what} is out of range; give {_integers(low, high)}")
     return value
+
+
+def check_int(value: object, low: int | None = None, high: int | None = None) -> int:
+    """Return the integer that a value of a configuration file, or a text, holds.
+
+    Parameters
+    ----------
+    value : object
+        An integer, a float that is one, or text; a truth value is not a number.
+    low, high : int, optional
+        Smallest and largest value accepted.
+
+    Raises
+    ------
+    NumberError
+        The value is not an integer, or it is out of range.
+
+    Examples
+    --------
+    >>> check_int(1e3, 1, 2000)
+    1000
+    >>> check_int(True)
+    Traceback (most recent call last):
+    gfncore.text_numbers.NumberError: 'True' is not an integer; write digits alone, such as 42
+    """
+    if isinstance(value, str):
+        return parse_int(value, low, high)
+    whole = isinstance(value, float) and math.isfinite(value) and value == int(value)
+    if isinstance(value, bool) or not (isinstance(value, int) or whole):
+        raise NumberError(f"'{shortened(str(value))}' is not an integer; {_integer_cure('')}")
+    number = int(value)  # type: ignore[call-overload]
+    if number.bit_length() > 100:  # more digits than Python prints, perhaps
+        raise NumberError(f"an integer of that size is out of range; give {_integers(low, high)}")
+    return parse_int(str(number), low, high)
 
 
 def parse_float(

@@ -25,6 +25,7 @@ from gfncore.configuration import (
     resolve_settings,
 )
 from gfncore.errors import UserError
+from gfncore.text_numbers import check_int, shortened
 from molgen.environments import SYMMETRIES, Symmetry
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ __all__ = [
     "scoring_of_config",
 ]
 
+MOST_COUNT = 10_000  # atoms, rings or fragments of a molecule
+MOST_CALLS = 1_000_000_000  # molecules scored
+MOST_EXPONENT = 1e6
 _ONLY = {
     "atoms": ("elements", "ring_sizes", "max_rings", "strained"),
     "fragments": ("fragments", "max_fragments"),
@@ -58,10 +62,11 @@ def _rings(value: Any) -> Any:
     if not isinstance(words, list | tuple) or tuple(words) in (("any",), ("none",)):
         return words
     try:
-        return [int(word) for word in words]
-    except (TypeError, ValueError):
+        return [check_int(word, -MOST_COUNT, MOST_COUNT) for word in words]
+    except ValueError:
         raise ValueError(
-            f"{value!r} are no ring sizes; write them as 5,6, or 'any', or 'none' for no rings"
+            f"{shortened(repr(value))} are no ring sizes; write them as 5,6, or 'any', or 'none' "
+            "for no rings"
         ) from None
 
 
@@ -74,9 +79,11 @@ def _ring_count(value: Any) -> Any:
     if not isinstance(value, str) or value == "any":
         return value
     try:
-        return int(value)
+        return check_int(value, 0, MOST_COUNT)
     except ValueError:
-        raise ValueError(f"{value!r} is no number of rings; write 6, or 'any'") from None
+        raise ValueError(
+            f"{shortened(repr(value))} is no number of rings; write 6, or 'any'"
+        ) from None
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_words)]
@@ -222,7 +229,7 @@ class MoleculeSettings(RunSettings):
     def _positive(cls, value: int | None) -> int | None:
         if value is not None and value < 1:
             raise ValueError(f"{value} leaves no molecule to build; give 1 or more")
-        return value
+        return None if value is None else check_int(value, 1, MOST_COUNT)
 
 
 class SampleSettings(MoleculeSettings):
@@ -295,20 +302,20 @@ class SampleSettings(MoleculeSettings):
     def _max_per_scaffold(cls, value: int | None) -> int | None:
         if value is not None and value < 1:
             raise ValueError(f"{value} molecules of a scaffold are none; give 1 or more")
-        return value
+        return None if value is None else check_int(value, 1, MOST_CALLS)
 
     @field_validator("oracle_calls")
     @classmethod
     def _oracle_calls(cls, value: int) -> int:
         if value < 1:
             raise ValueError(f"{value} calls score no molecule; give 1 or more")
-        return value
+        return check_int(value, 1, MOST_CALLS)
 
     @field_validator("reward_exponent")
     @classmethod
     def _reward_exponent(cls, value: float) -> float:
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"{value} is no exponent; give a number of 0 or more")
+        if not 0 <= value <= MOST_EXPONENT:
+            raise ValueError(f"{value} is no exponent; give a number from 0 to {MOST_EXPONENT:g}")
         return value
 
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gfncore.text_numbers import NumberError, parse_float, parse_int
 from phylogfn.errors import AlignmentError, shown
 from phylogfn.nexus import Command, tokens
 
@@ -30,7 +31,8 @@ _HEAD = re.compile(
 )
 _OF_MATRIX = re.compile(r"\bcharacters\s*=\s*('(?:[^']|'')*'|\"[^\"]*\"|[^\s,()]+)", re.IGNORECASE)
 _RANGE = re.compile(r"(\d+|\.)(?:-(\d+|\.))?(?:\\(\d+))?$")
-_NUMBER = re.compile(r"(\d+(\.\d*)?|\.\d+)$")
+_MOST_WEIGHT = 1e9
+_MOST_NUMBER = 10**12  # in a range of characters
 _REST = ("all", "remainder")
 
 Value = TypeVar("Value", bool, float)
@@ -178,11 +180,13 @@ class _Reader:
         return _ORDERED[word.lower()]
 
     def _weight(self, command: Command, word: str) -> float:
-        if not (_NUMBER.match(word) and np.isfinite(float(word))):
+        try:
+            return parse_float(word, 0.0, _MOST_WEIGHT)
+        except NumberError:
             raise self._error(
-                command, f"weight {shown(word)} is no decimal number of 0 or more; correct it"
-            )
-        return float(word)
+                command,
+                f"weight {shown(word)} is no decimal number from 0 to {_MOST_WEIGHT:g}; correct it",
+            ) from None
 
     def _values(
         self,
@@ -248,13 +252,23 @@ class _Reader:
                 command, f"{word!r} is no character; give numbers, ranges or a charset before it"
             )
         first, last = (
-            self.n_sites if end == "." else int(end) for end in (match[1], match[2] or match[1])
+            self.n_sites if end == "." else self._number(command, word, end)
+            for end in (match[1], match[2] or match[1])
         )
-        if not 1 <= first <= last <= self.n_sites or match[3] == "0":
+        step = self._number(command, word, match[3] or "1")
+        if not 1 <= first <= last <= self.n_sites or step == 0:
             raise self._error(
                 command, f"{word!r} is no range of the {self.n_sites} characters; correct it"
             )
-        return range(first - 1, last, int(match[3] or 1))
+        return range(first - 1, last, step)
+
+    def _number(self, command: Command, word: str, text: str) -> int:
+        try:
+            return parse_int(text, 0, _MOST_NUMBER)
+        except NumberError:
+            raise self._error(
+                command, f"{shown(word)} is no range of the {self.n_sites} characters; correct it"
+            ) from None
 
 
 def _words(text: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from gfncore.text_numbers import parse_int
 from phylogfn.alignment_assumptions import matrix_title, read_assumptions
 from phylogfn.alignment_formats import RawAlignment
 from phylogfn.alphabet import standard_alphabet
@@ -55,7 +56,7 @@ def parse_nexus_alignment(text: str, source: str) -> RawAlignment:
         before.append((block, commands))
         dimensions = " ".join(c.text for c in commands if c.name == "dimensions")
         declared = re.search(r"\bntax\s*=\s*(\d+)", dimensions, re.IGNORECASE)
-        n_taxa = int(declared[1]) if declared else n_taxa
+        n_taxa = _dimension(declared[1], "ntax", source) if declared else n_taxa
         if block not in ("data", "characters"):
             continue
         matrix = [c for c in commands if c.name == "matrix"]
@@ -120,7 +121,7 @@ def _read_format(
     equate = value(r"equate\s*=\s*\"([^\"]*)\"", "") or ""
     return _Format(
         n_taxa=n_taxa,
-        n_sites=int(n_sites[1]) if n_sites else None,
+        n_sites=_dimension(n_sites[1], "nchar", source) if n_sites else None,
         data_type=_DATA_TYPES[kind],
         missing=value(r"missing\s*=\s*'?(\S)", "?") or "?",
         gap=value(r"gap\s*=\s*'?(\S)", "-") or "-",
@@ -128,6 +129,11 @@ def _read_format(
         equate={a: b.strip("(){}") for a, b in _EQUATION.findall(equate)},
         symbols=_symbols(declared, source) if kind == "standard" and declared else None,
     )
+
+
+def _dimension(text: str, name: str, source: str) -> int:
+    """Return the number of taxa or of characters that a file declares."""
+    return parse_int(text, 1, 10**9, place=f"{source}: {name}", error=AlignmentError)
 
 
 def _symbols(declared: str, source: str) -> str:

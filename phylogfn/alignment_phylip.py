@@ -11,12 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from gfncore.text_numbers import parse_int
 from phylogfn.alignment_formats import RawAlignment
 from phylogfn.errors import AlignmentError, shown
 
 __all__ = ["parse_phylip"]
 
 _STRICT_NAME = 10
+_MOST = 10**9  # taxa or sites
 _SEQUENCE = re.compile(r"(?:[A-Za-z?*.\-~]*|[0-9?.\-~]*)$")
 _LETTER = re.compile(r"[A-Za-z?*.\-~]")
 
@@ -37,7 +39,10 @@ def parse_phylip(text: str, source: str) -> RawAlignment:
             f"{source}: line 1: a PHYLIP file starts with the numbers of taxa and of sites, "
             f"found {shown(lines[0][1])}"
         )
-    n_taxa, n_sites = int(header[1]), int(header[2])
+    n_taxa, n_sites = (
+        parse_int(number, 0, _MOST, place=f"{source}: line 1", error=AlignmentError)
+        for number in header.groups()[:2]
+    )
     if n_taxa == 0 or n_sites == 0:
         raise AlignmentError(
             f"{source}: line 1: the header says {n_taxa} sequences of {n_sites} sites; correct it"

@@ -14,11 +14,13 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, field_validator
 
 from gfncore.configuration import Budget, Count, Device, RunSettings, Seed, Threads
+from gfncore.text_numbers import NumberError, parse_float, parse_int, shortened
 
 __all__ = ["ParsimonySettings", "SampleSettings", "parse_branch_prior", "parse_length_bins"]
 
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures, steps
 MOST_BINS = 4096
+LEAST_RATE, MOST_RATE = 1e-6, 1e6  # of the prior on branch lengths
 
 
 def parse_branch_prior(text: str) -> float:
@@ -31,13 +33,14 @@ def parse_branch_prior(text: str) -> float:
     """
     kind, colon, value = text.strip().partition(":")
     try:
-        rate = float(value)
-    except ValueError:
+        rate = parse_float(value.strip(), LEAST_RATE, MOST_RATE)
+    except NumberError:
         rate = 0.0
-    if kind.lower() not in {"exp", "exponential"} or not colon or not 0 < rate < float("inf"):
+    if kind.lower() not in {"exp", "exponential"} or not colon or not rate:
         raise ValueError(
-            f"'{text}' is not a prior on branch lengths; write exp:RATE, such as exp:10 "
-            "(mean 0.1 expected substitutions per site)"
+            f"'{shortened(text)}' is not a prior on branch lengths; write exp:RATE, such as exp:10 "
+            f"(mean 0.1 expected substitutions per site), with a rate from {LEAST_RATE:g} to "
+            f"{MOST_RATE:g}"
         )
     return rate
 
@@ -52,13 +55,14 @@ def parse_length_bins(text: str) -> tuple[int, float, float]:
     """
     parts = text.split(":")
     try:
-        count, (low, high) = int(parts[0]), (float(part) for part in parts[1:])
-    except ValueError:
+        count = parse_int(parts[0], 2, MOST_BINS)
+        low, high = (parse_float(part, above=0.0) for part in parts[1:])
+    except ValueError:  # which a NumberError is, and what a wrong number of parts raises
         count, low, high = 0, 0.0, 0.0
-    if not 2 <= count <= MOST_BINS or not 0.0 < low < high < math.inf:
+    if not 0.0 < low < high:
         raise ValueError(
-            f"'{text}' are no bins of branch lengths; write NUMBER:SMALLEST:LARGEST, such as "
-            f"128:1e-5:2, with 2 to {MOST_BINS} bins"
+            f"'{shortened(text)}' are no bins of branch lengths; write NUMBER:SMALLEST:LARGEST, "
+            f"such as 128:1e-5:2, with 2 to {MOST_BINS} bins"
         )
     return count, low, high
 
@@ -133,10 +137,11 @@ def _split_temperatures(value: Any) -> Any:
     parts = value if isinstance(value, list | tuple) else [value]
     texts = [piece for part in parts for piece in str(part).split(",")]
     try:
-        return tuple(dict.fromkeys(float(text) for text in texts))
+        return tuple(dict.fromkeys(parse_float(text.strip()) for text in texts))
     except ValueError:
         raise ValueError(
-            f"'{','.join(texts)}' are no temperatures; write numbers of steps, such as 0.5,1,2"
+            f"'{shortened(','.join(texts))}' are no temperatures; write numbers of steps, such as "
+            "0.5,1,2"
         ) from None
 
 

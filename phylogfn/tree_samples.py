@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gfncore.errors import UserError
+from gfncore.text_numbers import NumberError, parse_float
 from phylogfn.errors import TreeFileError
 from phylogfn.newick import ParsedTree, parse_newick
 from phylogfn.posterior import SplitTable, tabulate_splits
@@ -163,9 +164,7 @@ def _read_table(path: Path | str, source: str) -> list[ParsedTree]:
 
 def _weighted(tree: ParsedTree, text: str | None, source: str, line: int) -> ParsedTree:
     try:
-        weight = 1.0 if text is None else float(text)
-    except ValueError:
-        weight = -1.0
-    if not 0.0 <= weight < math.inf:
-        raise TreeFileError(f"{source}: line {line}: '{text}' is not a probability")
+        weight = 1.0 if text is None else parse_float(text, 0.0)
+    except NumberError:
+        raise TreeFileError(f"{source}: line {line}: '{text}' is not a probability") from None
     return ParsedTree(tree.parent, tree.labels, tree.lengths, tree.is_leaf, weight, f"line {line}")

@@ -57,14 +57,14 @@ def fragments(
 
     from gfncore.errors import UserError
     from gfncore.output import write_atomic
+    from gfncore.text_numbers import parse_int
 
     if output is not None and output.exists() and not force:
         raise UserError(f"{output} exists; give --force to replace it, or another name")
     if output is not None and not output.absolute().parent.is_dir():
         raise UserError(f"{output.parent} is no directory; make it first")
     for name, value in (("--max-fragments", max_fragments), ("--min-count", min_count)):
-        if value < 1:
-            raise UserError(f"{name} {value}: give 1 or more")
+        parse_int(str(value), 1, 10**9, place=name, error=UserError)
     from molgen.fragmentation import fragment_file
 
     found = fragment_file(

@@ -60,14 +60,15 @@ def score(
     import csv
     import sys
 
-    from gfncore.configuration import available_cores
+    from gfncore.configuration import MOST_THREADS, available_cores
     from gfncore.errors import UserError
+    from gfncore.text_numbers import parse_int
     from molgen.scoring.table import column_names
     from molgen.settings import open_scoring, scoring_of_config
     from molgen.smiles_file import read_smiles
 
-    if threads is not None and threads < 1:
-        raise UserError(f"--threads {threads}: give 1 or more")
+    if threads is not None:
+        parse_int(str(threads), 1, MOST_THREADS, place="--threads", error=UserError)
     if reward is not None and config is not None:
         raise UserError("--reward and --config exclude each other: give one of them")
     wanted = {"reward": reward or "qed"} if config is None else scoring_of_config(config)

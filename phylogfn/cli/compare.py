@@ -50,6 +50,8 @@ def compare(
     )
     from phylogfn.tree_samples import read_tree_sample
 
+    if not 0.0 <= minimum <= 1.0:
+        raise UserError(f"--min-frequency {minimum:g} is not a frequency; give 0 to 1")
     if len(trees) < 2:
         raise UserError(f"compare needs two files of trees or more, {len(trees)} given")
     first = read_tree_sample(trees[0], burnin=burnin)

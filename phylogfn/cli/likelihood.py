@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["likelihood"]
 
+MOST_DRAWS = 1_000_000
 SHORTEST = 1e-8  # expected substitutions per site
 
 
@@ -70,16 +71,18 @@ def likelihood(
     threads
         Trees computed at a time; the default is all cores.
     """
+    from gfncore.configuration import MOST_THREADS
     from gfncore.errors import UserError
+    from gfncore.text_numbers import parse_int
     from phylogfn.alignment import compress, read_alignment
     from phylogfn.models import parse_model
     from phylogfn.settings import parse_branch_prior
     from phylogfn.tree_files import read_trees
 
-    if threads is not None and threads < 1:
-        raise UserError(f"--threads {threads}: give 1 or more")
-    if draws < 2:
-        raise UserError(f"--draws {draws}: give 2 or more")
+    if threads is not None:
+        parse_int(str(threads), 1, MOST_THREADS, place="--threads", error=UserError)
+    parse_int(str(draws), 2, MOST_DRAWS, place="--draws", error=UserError)
+    parse_int(str(seed), 0, 2**63 - 1, place="--seed", error=UserError)
     try:
         branch_rate = parse_branch_prior(branch_prior)
     except ValueError as error:

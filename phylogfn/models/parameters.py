@@ -18,6 +18,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from gfncore.errors import UserError
+from gfncore.text_numbers import NumberError, parse_float
 
 __all__ = ["Parameter", "Prior", "parse_prior"]
 
@@ -52,11 +53,11 @@ def parse_prior(text: str) -> Prior:
         raise UserError(f"prior '{text}': unknown; known are {', '.join(_PRIOR_ARGUMENTS)}")
     expected = _PRIOR_ARGUMENTS[family]
     try:
-        arguments = [float(number) for number in numbers.split(",")]
-    except ValueError:
+        arguments = [parse_float(number.strip()) for number in numbers.split(",")]
+    except NumberError:
         arguments = []
     positive = family == "uniform" or all(value > 0 for value in arguments)
-    if len(arguments) != expected or not np.all(np.isfinite(arguments)) or not positive:
+    if len(arguments) != expected or not positive:
         raise UserError(
             f"prior '{text}': '{family}' takes {expected} positive number(s), "
             f"as in '{family}:{','.join(['1'] * expected)}'"

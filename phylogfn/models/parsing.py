@@ -7,9 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from gfncore.errors import UserError
+from gfncore.text_numbers import parse_float, parse_int, shortened
 from phylogfn.models.dna import DNA_MODELS, GTR_PAIRS, NUCLEOTIDES
 from phylogfn.models.parameters import Parameter, Prior
 from phylogfn.models.protein import AMINO_ACIDS, PROTEIN_MODELS
@@ -24,6 +23,8 @@ _PIECE = re.compile(r"(?P<name>[A-Za-z0-9]+)(?:\{(?P<values>[^{}]*)\})?$")
 _EXAMPLE = "as in 'HKY85+G4', 'GTR+I+G4' or 'LG+F+G4'"
 _SUFFIXES = "+F, +FO, +FQ, +G[categories], +I"
 _SHAPE = Parameter("gamma_shape", "positive", ("alpha",), (0.5,), (-3.9, 5.3), Prior("exp", (1.0,)))
+_LONGEST = 2000  # characters of a model string
+_LARGEST = 1e6  # value in a model string
 _INVARIANT = Parameter(
     "invariant", "share", ("pinvar",), (0.2,), (-9.0, 7.0), Prior("uniform", (0.0, 1.0))
 )
@@ -69,6 +70,8 @@ def parse_model(text: str, alphabet: object) -> ModelSpec:
             f"model '{text}': there is no substitution model of standard (morphological) data "
             "here; use phylogfn parsimony"
         )
+    if len(text) > _LONGEST:
+        raise UserError(f"model '{shortened(text)}': is too long; write it {_EXAMPLE}")
     known = PROTEIN_MODELS if kind == "protein" else tuple(DNA_MODELS)
     pieces = [_piece(text, piece.strip()) for piece in text.strip().split("+")]
     family = _family(text, pieces[0].name, known, kind)
@@ -85,12 +88,8 @@ def _piece(text: str, piece: str) -> _Piece:
     for word in (match["values"] or "").replace(";", ",").split(",") if match["values"] else []:
         label, _, number = (part.strip() for part in word.rpartition("="))
         labels.append(re.sub(r"^(r|pi)\((.*)\)$", r"\2", label.lower()).replace("<->", ""))
-        try:
-            values.append(float(number))
-        except ValueError:
-            raise UserError(f"model '{text}': '{number}' in '{piece}' is not a number") from None
-    if any(not np.isfinite(value) or value < 0 for value in values):
-        raise UserError(f"model '{text}': values in '{piece}' must be finite and not negative")
+        place = f"model '{text}': a value of '{match['name']}'"
+        values.append(parse_float(number, 0.0, _LARGEST, place=place, error=UserError))
     return _Piece(piece, match["name"], tuple(values), tuple(labels))
 
 
@@ -138,9 +137,8 @@ def _suffixes(text: str, pieces: list[_Piece]) -> dict[str, tuple[int, _Piece]]:
         match = re.fullmatch(r"(FO|FQ|F|I|G)(\d*)", piece.name.upper())
         if match is None or (match[2] and match[1] != "G"):
             raise UserError(f"model '{text}': unknown suffix '+{piece.name}'; known: {_SUFFIXES}")
-        categories = int(match[2] or 4)
-        if match[1] == "G" and not 1 <= categories <= 64:
-            raise UserError(f"model '{text}': '+{piece.name}' needs 1 to 64 categories")
+        place = f"model '{text}': the number of categories of +G"
+        categories = parse_int(match[2] or "4", 1, 64, place=place, error=UserError)
         if match[1] in ("FO", "FQ") and piece.values:
             raise UserError(
                 f"model '{text}': '+{match[1]}' takes no values; fixed frequencies are '+F{{...}}'"

@@ -70,17 +70,17 @@ def test_wrong_files(config, text, words):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="no such file"):
         read_config(tmp_path / "none.toml")
 
 
 def test_a_wrong_value_says_where_it_came_from(config):
     path = config("samples = 0")
-    with pytest.raises(UserError, match=r"my.toml: samples: 0 samples cannot be drawn"):
+    with pytest.raises(UserError, match=r"my.toml: samples: 0 is out of range"):
         resolve_settings({"alignment": "a", "output": "o"}, path)
-    with pytest.raises(UserError, match=r"^--seed: -1 is no seed"):
+    with pytest.raises(UserError, match=r"^--seed: -1 is out of range"):
         resolve_settings({"alignment": "a", "output": "o", "seed": -1})
-    with pytest.raises(UserError, match=r"samples: 'many' will not do: input should be"):
+    with pytest.raises(UserError, match=r"samples: 'many' is not an integer"):
         resolve_settings({"alignment": "a", "output": "o"}, config("samples = 'many'"))
     with pytest.raises(UserError, match=r"environment: 'merge' is not offered; choose 'insertion'"):
         resolve_settings({"alignment": "a", "output": "o"}, config("environment = 'merge'"))

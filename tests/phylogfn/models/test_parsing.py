@@ -72,7 +72,7 @@ def test_protein_frequencies():
         ("HKY85+G4{0}", "dna", ["positive shape"]),
         ("HKY85+I{1}", "dna", ["below 1"]),
         ("HKY85{a}", "dna", ["'a'", "not a number"]),
-        ("HKY85{-1}", "dna", ["negative"]),
+        ("HKY85{-1}", "dna", ["-1 is out of range", "at least 0"]),
         ("HKY85{1,2}", "dna", ["one positive kappa", "2 values"]),
         ("GTR{1,2}", "dna", ["AC AG AT CG CT GT"]),
         ("JC69+F", "dna", ["F81"]),
