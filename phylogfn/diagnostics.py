@@ -175,15 +175,18 @@ def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
             "independent ones; ask for fewer --samples or give a larger --budget."
         )
     lost = posterior.extra.get("kl_known_to_sampler", math.nan)
-    if lost > LARGEST_DIVERGENCE and not certain:
+    lost_error = posterior.extra.get("kl_known_to_sampler_se", 0.0)
+    if lost - 2.0 * lost_error > LARGEST_DIVERGENCE and not certain:
         found.append(
             f"The sampler has lost some of the topologies that the search found: it gives them too "
-            f"little probability (KL = {lost:.1f} nats, should be below {LARGEST_DIVERGENCE:g}). "
+            f"little probability (divergence {lost:.1f} nats, should be below "
+            f"{LARGEST_DIVERGENCE:g}). "
             "They are counted all the same, but others like them may be missing, which no stated "
             "error tells. Run again with a larger --budget."
         )
     missed = posterior.extra.get("kl_posterior_to_sampler", math.nan)
-    if missed > LARGEST_TREE_DIVERGENCE:
+    missed_error = posterior.extra.get("kl_posterior_to_sampler_se", 0.0)
+    if missed - 2.0 * missed_error > LARGEST_TREE_DIVERGENCE:
         found.append(
             f"The sampler gives too little density to trees with lengths of the topologies that "
             f"the search found (KL = {missed:.1f} nats, should be below "

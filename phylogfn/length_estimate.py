@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gfncore.evaluation import effective_sample_size, log_partition, pareto_k
+from gfncore.evaluation import (
+    effective_sample_size,
+    known_divergence,
+    log_partition,
+    pareto_k,
+)
 from gfncore.evaluation.object_probability import draw_objects, log_object_probabilities
 from phylogfn.estimate import PATHS, Drawn, Estimate
 
@@ -117,10 +122,14 @@ def divergence(
     log_z: float,
     generator: np.random.Generator,
     backward_policy: Policy | None = None,
-) -> float:
-    """KL from the posterior to the policy, nats, on trees ``known`` drawn from the posterior."""
+) -> tuple[float, float]:
+    """Return the KL from the posterior to the policy and its standard error, nats.
+
+    ``known`` are trees drawn from the posterior.
+    """
     log_q = log_object_probabilities(environment, policy, known, PATHS, generator, backward_policy)
-    return float(np.mean(environment.log_reward(known) - log_q)) - log_z
+    log_p = environment.log_reward(known) - log_z
+    return known_divergence(log_p, log_q, np.ones(len(log_q), int))
 
 
 def resample(drawn: DrawnTrees, found: Estimate, n: int, rng: np.random.Generator) -> np.ndarray:

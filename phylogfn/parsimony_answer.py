@@ -189,7 +189,8 @@ def _sample(
         log_z, error, share = found.log_z + shift, found.standard_error, found.known_share
         ess, tail = found.ess, found.pareto_k
         own_mean, own_optimal = float(drawn.mean()), float((drawn <= optimal).mean())
-        divergence = state.divergence[k] if state.divergence else nothing
+        if state.divergence:
+            divergence = state.divergence[k] + math.log(share)
     mass = np.exp(log_mass - np.logaddexp.reduce(log_mass))
     return TemperatureSample(
         temperature=run.settings.temperature[k],

@@ -9,14 +9,19 @@ and draws from R / Z come out of the same weights: known trees by R, drawn ones 
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gfncore.evaluation import effective_sample_size, log_partition_with_known, pareto_k
+from gfncore.evaluation import (
+    draw_by_weight,
+    effective_sample_size,
+    known_divergence,
+    log_partition_with_known,
+    pareto_k,
+)
 from gfncore.evaluation.object_probability import draw_objects, log_object_probabilities
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
@@ -29,10 +34,10 @@ from phylogfn.parsimony_trees import ParsimonyTable
 __all__ = [
     "TemperedDraws",
     "TemperedEstimate",
+    "divergence_of_known",
     "draw_trees",
     "estimate_partition",
     "in_table",
-    "known_divergence",
     "resample",
 ]
 
@@ -176,7 +181,7 @@ def resample(
     return np.minimum(chosen, len(mass) - 1)
 
 
-def known_divergence(
+def divergence_of_known(
     environment: TreeEnvironment,
     policy: Policy,
     beta: float,
@@ -185,15 +190,15 @@ def known_divergence(
     n: int,
     generator: np.random.Generator,
 ) -> float:
-    """KL from the known trees to the sampler, nats: draws alone cannot show a mode that is lost.
+    """Return the KL from the known trees to the sampler, nats, from n draws of them by weight.
 
-    Estimated on the distinct trees among `n` drawn from the known ones by weight.
+    The weights are normalised to 1 over the known trees: add the log of their share of all trees
+    (`TemperedEstimate.known_share`) to compare the sampler with its own target.
     """
-    mass = np.exp(beta * (scores.min() - scores))
-    rows = np.unique(generator.choice(len(mass), n, p=mass / mass.sum()))
-    share = mass[rows] / mass[rows].sum()
+    log_weights = beta * (scores.min() - scores)
+    rows, counts = draw_by_weight(log_weights, n, generator)
     tempered: Any = TemperedEnvironment(environment, beta)
     terminals = tempered.with_temperature(environment.terminals(parents[rows]), beta)
     log_q = log_object_probabilities(tempered, policy, terminals, PATHS, generator)
-    log_p = np.log(mass[rows]) - math.log(float(mass.sum()))
-    return float(share @ (log_p - log_q))
+    log_p = log_weights[rows] - float(np.logaddexp.reduce(log_weights))
+    return known_divergence(log_p, log_q, counts)[0]

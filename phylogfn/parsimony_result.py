@@ -49,7 +49,7 @@ class TemperatureSample:
     sampler_mean_score, sampler_optimal_share : float
         Of the draws of the sampler as they came, without weights; NaN where there were none.
     divergence : float
-        KL from the known trees to the sampler, nats.
+        Mean of log p - log q over the known trees, nats; p is normalised over all trees.
     counts : ndarray, shape (M,), int64
         How often each tree of the result is in the sample.
     probabilities : ndarray, shape (M,), float64
@@ -190,7 +190,7 @@ def _sample_warnings(sample: TemperatureSample) -> list[str]:
     if sample.divergence > LARGEST_DIVERGENCE and not certain:
         found.append(
             f"{at} the sampler has lost some of the trees that are known: it gives them too little "
-            f"probability (KL = {sample.divergence:.1f} nats, should be below "
+            f"probability (divergence {sample.divergence:.1f} nats, should be below "
             f"{LARGEST_DIVERGENCE:g}). They are counted all the same, but others like them may be "
             "missing. Run again with a larger --budget."
         )

@@ -33,10 +33,10 @@ from phylogfn.learning import TreeEnvironment, make_policy, make_trainer
 from phylogfn.parsimony import ParsimonyScorer
 from phylogfn.parsimony_answer import ACCURATE, FEWEST_OF_MANY_TAXA, MOST_DRAWS, finish
 from phylogfn.parsimony_estimate import (
+    divergence_of_known,
     draw_trees,
     estimate_partition,
     in_table,
-    known_divergence,
 )
 from phylogfn.parsimony_learning import (
     TemperedCurriculum,
@@ -399,13 +399,13 @@ def _divergence(
     parents: np.ndarray,
     scores: np.ndarray,
 ) -> list[float]:
-    """`known_divergence` from given trees, at all temperatures asked for."""
+    """`divergence_of_known` from given trees, at all temperatures asked for."""
     assert state.trainer is not None
     policy = state.trainer.averaged.policy
 
     def at(beta: float) -> float:
         rng = run.rng("divergence", state.cycles)
-        return known_divergence(environment, policy, beta, parents, scores, COMPARED, rng)
+        return divergence_of_known(environment, policy, beta, parents, scores, COMPARED, rng)
 
     return [at(float(beta)) for beta in run.betas]
 
@@ -447,7 +447,9 @@ def _judge(
         one.standard_error * factor < ACCURATE and one.ess > ACCURATE_SHARE * n
         for one in found[:asked]
     )
-    state.accurate &= max(state.divergence) < MISSED
+    shares = [one.known_share for one in found[:asked]]
+    missed = max(kl + math.log(s) for kl, s in zip(state.divergence, shares, strict=True))
+    state.accurate &= missed < MISSED
     state.n_scores = run.scorer.n_scores
     worst = min(range(asked), key=lambda k: found[k].ess)
     metrics.write(
@@ -461,7 +463,7 @@ def _judge(
             "effective_share": found[worst].ess / n,
             "pareto_k": found[worst].pareto_k,
             "known_share": found[worst].known_share,
-            "kl_known_to_sampler": max(state.divergence),
+            "kl_known_to_sampler": missed,
             "trees": len(table),
         }
     )

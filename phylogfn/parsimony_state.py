@@ -83,7 +83,7 @@ class ParsimonyState:
     accurate : bool
         They met the accuracy asked for.
     divergence : list of float
-        KL from the known trees to the sampler at them, nats.
+        KL from the known trees, their weights normalised to 1, to the sampler at them, nats.
     checksum : str
         `Alignment.sha256` of what the run began with.
     """

@@ -48,8 +48,9 @@ class RunState:
         Share of the evidence that the table held at the last estimate.
     log_z : float
         Log evidence at the last estimate: closed form, without the prior of topologies.
-    missed : float
-        KL from the known topologies to the sampler at the last estimate, nats.
+    missed, missed_error : float
+        Divergence from the known topologies to the sampler at the last estimate, and its standard
+        error, nats; see `gfncore.evaluation.known_divergence`.
     accurate : bool
         The last estimate met the accuracy asked for.
     log_correction : float
@@ -77,6 +78,7 @@ class RunState:
     known_share: float = 0.0
     log_z: float = 0.0
     missed: float = float("inf")
+    missed_error: float = 0.0
     accurate: bool = False
     log_correction: float = 0.0
     branch_length: float | None = None
@@ -113,6 +115,7 @@ class RunState:
             "known_share": self.known_share,
             "log_z": self.log_z,
             "missed": self.missed,
+            "missed_error": self.missed_error,
             "accurate": self.accurate,
             "log_correction": self.log_correction,
             "spent": clock.spent(),
@@ -150,6 +153,7 @@ class RunState:
             extra["known_share"],
             extra["log_z"],
             extra["missed"],
+            extra["missed_error"],
             extra["accurate"],
             extra["log_correction"],
             extra["branch_length"],

@@ -20,6 +20,7 @@ from scipy.special import logsumexp
 
 from gfncore.checkpoint import restore_trainer
 from gfncore.errors import UserError
+from gfncore.evaluation import draw_by_weight, known_divergence
 from gfncore.evaluation.object_probability import log_object_probabilities
 from gfncore.metrics import MetricsWriter
 from gfncore.output import clear_leftovers, clear_output, locked_output, write_atomic
@@ -85,6 +86,7 @@ FEWEST_CYCLES = 3
 FIRST_GUESS = 1.0  # nats by which the evidence is thought larger than the table's, before training
 RANKED = 0.98  # correlation of log q with log R over random trees, at which training may end
 CHECKPOINT_SECONDS = 30.0
+TOPOLOGIES_JUDGED = 300  # draws of known topologies that the divergence is measured on
 LENGTHS_JUDGED = 200  # trees of the teacher, with their lengths, that the divergence is measured on
 
 
@@ -368,7 +370,7 @@ def _judge(
     state.cycles += 1
     state.known_share = found.known_share
     state.log_z = found.log_z - walkers.reward.log_topology_prior
-    state.missed = _missed(run, state, environment, found)
+    state.missed, state.missed_error = _missed(run, state, environment, found)
     correlation = None if random_trees is None else random_trees.correlation
     state.accurate = (
         state.cycles >= FEWEST_CYCLES
@@ -431,29 +433,30 @@ def _is_accurate(run: SampleRun, found: Estimate, state: RunState) -> bool:
     return (
         projected < aims.standard_error
         and found.ess > aims.effective_share * aims.pilot
-        and state.missed < aims.missed
+        and state.missed - state.missed_error < aims.missed
     )
 
 
 def _missed(
     run: SampleRun, state: RunState, environment: TreeEnvironment, found: Estimate
-) -> float:
-    """KL from the known topologies to the sampler, nats: draws alone cannot show a lost mode.
+) -> tuple[float, float]:
+    """Return the divergence from the known topologies to the sampler and its error, nats.
 
-    Where trees have lengths, from the posterior on these topologies, with the evidence as found.
+    It is measured against the evidence of all topologies, the unknown ones included. Where trees
+    have lengths, from the posterior on the known topologies.
     """
     assert state.trainer is not None
-    mass = np.exp(state.table.log_evidence - state.table.log_evidence.max())
-    mass /= mass.sum()
+    log_mass = state.table.log_evidence
     chooser = run.rng("pilot", 0, state.cycles)
     if isinstance(environment, MergingLengthsEnvironment):
-        rows = chooser.choice(len(mass), LENGTHS_JUDGED, p=mass)
+        mass = np.exp(log_mass - log_mass.max())
+        rows = chooser.choice(len(mass), LENGTHS_JUDGED, p=mass / mass.sum())
         lengths = posterior_lengths(
             state.walkers.reward, state.table, rows, int(chooser.integers(2**31))
         )
         trees = environment.terminals(state.table.parents[rows], lengths)
         trainer = state.trainer
-        return divergence(
+        missed, error = divergence(
             environment,
             trainer.averaged.policy,
             trees,
@@ -461,14 +464,15 @@ def _missed(
             run.rng("pilot"),
             trainer.backward_policy,
         )
-    rows = np.unique(chooser.choice(len(mass), 300, p=mass))
-    share = mass[rows] / mass[rows].sum()
+        return missed, math.hypot(error, found.standard_error)
+    rows, counts = draw_by_weight(log_mass, TOPOLOGIES_JUDGED, chooser)
     terminals = environment.terminals(state.table.parents[rows])
     policy = state.trainer.averaged.policy
     backward = state.trainer.backward_policy
     rng = run.rng("pilot")
     log_q = log_object_probabilities(environment, policy, terminals, PATHS, rng, backward)
-    return float(share @ (np.log(mass[rows]) - log_q))
+    missed, error = known_divergence(log_mass[rows] - state.log_z, log_q, counts)
+    return missed, math.hypot(error, found.standard_error)
 
 
 def _correction(run: SampleRun, state: RunState) -> float:

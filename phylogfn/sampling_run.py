@@ -53,7 +53,7 @@ class Aims:
     effective_share : float
         Of the pilot's draws, at which training ends.
     missed : float
-        KL from what is known to the sampler, nats, at which training ends.
+        Divergence from the known topologies to the sampler, nats, at which training ends.
     """
 
     cycle_steps: int
@@ -171,5 +171,10 @@ def of_the_known(run: SampleRun, state: RunState, found: Estimate) -> dict[str, 
         return {
             "share_of_known_topologies": found.known_share,
             "kl_posterior_to_sampler": state.missed,
+            "kl_posterior_to_sampler_se": state.missed_error,
         }
-    return {"known_share": found.known_share, "kl_known_to_sampler": state.missed}
+    return {
+        "known_share": found.known_share,
+        "kl_known_to_sampler": state.missed,
+        "kl_known_to_sampler_se": state.missed_error,
+    }

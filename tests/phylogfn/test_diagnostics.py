@@ -101,7 +101,7 @@ def test_the_weights_do_not_matter_where_nearly_all_is_summed(make_posterior, ch
 def test_lost_modes_are_told_unless_hardly_anything_hangs_on_the_sampler(make_posterior):
     lost = {"kl_known_to_sampler": 3.2, "known_share": 0.4}
     (warning,) = posterior_warnings(make_posterior(extra=lost))
-    assert "lost some of the topologies" in warning and "KL = 3.2" in warning
+    assert "lost some of the topologies" in warning and "divergence 3.2" in warning
     assert posterior_warnings(make_posterior(extra={**lost, "known_share": 0.999})) == ()
     assert posterior_warnings(make_posterior(extra={"kl_known_to_sampler": 0.4})) == ()
 

@@ -332,6 +332,25 @@ def test_a_cycle_longer_than_the_budget_is_cut_short(tmp_path, monkeypatch):
     assert any("budget of 30s ended the training" in text for text in summary["warnings"])
 
 
+@pytest.mark.verification
+@pytest.mark.long
+def test_a_posterior_of_which_little_is_known_ends_without_a_false_warning(tmp_path, monkeypatch):
+    alignment = write_fasta(tmp_path / "twelve.fasta", [0, 1, 2], 300)
+    last = alignment.read_text().rpartition("\n>")[2].partition("\n")[2]
+    with alignment.open("a") as file:
+        for copy in range(9):  # (2 * 9 - 3)!! ways to place them, all about equal
+            file.write(f">copy{copy}\n{last}")
+    # of the aims, that the known topologies are not lost alone decides
+    monkeypatch.setitem(SHORT, "effective_share", 0.0)
+    monkeypatch.setitem(SHORT, "standard_error", 9.0)
+    run_small(alignment, tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["extra"]["known_share"] < 0.05  # -log: 3 nats and more
+    assert summary["extra"]["kl_known_to_sampler"] < 1.0
+    assert summary["extra"]["training_cycles"] < 8
+    assert not any("lost" in text or "budget of" in text for text in summary["warnings"])
+
+
 def test_four_taxa_and_identical_sequences(tmp_path):
     alignment = tmp_path / "x.fasta"
     alignment.write_text(">a\nACGTACGT\n>b b\nACGTACGT\n>c\nACGTACGA\n>'d'\nNNNNNNNN\n")
