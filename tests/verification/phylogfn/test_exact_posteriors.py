@@ -18,6 +18,7 @@ from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.estimate import draw, estimate
 from phylogfn.forest_features import ForestFeatures
 from phylogfn.learning import make_curriculum, make_policy, make_trainer
+from phylogfn.sampling import LAST_RATE, SETTLE_FROM, TRAIN_SHARE
 from phylogfn.search import LADDER, Walkers
 from phylogfn.starting_trees import overdispersed_starts
 from phylogfn.taxon_order import taxon_order
@@ -68,6 +69,10 @@ def trained(reward, seed, kind):
             curriculum.refresh(None)  # the table holds nearly all
         if step == 0:
             curriculum.set_rates()
+        if kind == "merging":  # as in a run: averages out the noise of the histories
+            left = (TRAIN_SHARE * STEPS[kind] - step) / STEPS[kind]
+            factor = left / (TRAIN_SHARE - SETTLE_FROM)
+            trainer.rate_factor = min(1.0, max(LAST_RATE, factor))
         curriculum.teach(trainer, step % OWN_DRAWS[kind] == 0)
     return table, environment, trainer
 
@@ -101,6 +106,7 @@ def test_policy_is_the_enumerated_posterior(
     q = np.zeros(len(every))
     q[table.find(environment.trees(exact.terminals))] = exact.probability
     p = np.exp(table.log_evidence - logsumexp(table.log_evidence))
+    print(f"{kind} {len(taxa)} taxa: total variation {total_variation(p, q):.4f}")
     assert total_variation(p, q) < 0.01
     # log Z that trajectory balance learned
     log_z = logsumexp(table.log_evidence) + reward.log_topology_prior
@@ -109,11 +115,15 @@ def test_policy_is_the_enumerated_posterior(
     drawn = draw(environment, policy, reward, table, N_DRAWS, np.random.default_rng(seed))
     counts = np.bincount(drawn.rows, minlength=len(every))
     assert chi_squared(counts, q).p_value > 1e-3
+    print(chi_squared(counts, p))
     assert chi_squared(counts, p).p_value > 1e-4
     if kind == "insertion":  # one history each
         np.testing.assert_allclose(np.exp(drawn.log_q), q[drawn.rows], rtol=1e-4)
-    else:
-        np.testing.assert_allclose(np.exp(drawn.log_q), q[drawn.rows], rtol=0.5)
+    else:  # averages over a few histories, whose reciprocals are unbiased
+        ratios = q[drawn.rows] / np.exp(drawn.log_q)
+        assert np.quantile(np.abs(np.log(ratios)), 0.99) < np.log(1.5)
+        error = ratios.std(ddof=1) / np.sqrt(N_DRAWS)
+        assert ratios.mean() == pytest.approx(1.0, abs=4 * error + 1e-4)
     # without knowing any topology exactly, the estimate is the enumerated one
     found = estimate(drawn, table, 0, reward.log_topology_prior)
     assert found.log_z == pytest.approx(log_z, abs=4 * found.standard_error + 0.01)
