@@ -6,7 +6,7 @@ than half of the trees are compatible, and so form one tree, which may have poly
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from phylogfn.posterior import SplitTable
@@ -87,24 +87,25 @@ def consensus_tree(table: SplitTable, *, strict: bool = False) -> ConsensusTree:
     n = table.n_taxa
     supports = consensus_splits(table, strict=strict)
     everything = (1 << n) - 2
-    # From large to small, so that the last split that holds a taxon is the smallest so far.
-    below: dict[int, list[int]] = {everything: []}
-    smallest = [everything] * n
-    for split in [*supports, *(1 << taxon for taxon in range(1, n))]:
-        below[smallest[split.bit_length() - 1]].append(split)
-        if split.bit_count() > 1:
-            below[split] = []
-            for taxon in _taxa(split):
-                smallest[taxon] = split
+    # From small to large: the largest sets so far are disjoint, and known by their lowest taxon.
+    largest = {1 << taxon: 1 << taxon for taxon in range(1, n)}
+    below: dict[int, list[int]] = {}
+    for split in [*reversed(supports), everything]:
+        below[split] = []
+        rest = split
+        while rest:
+            part = largest.pop(_lowest(rest))
+            below[split].append(part)  # in the order of their lowest taxa
+            rest ^= part
+        largest[_lowest(split)] = split
     parent, order = [-1, 0], [everything, everything]
-    stack = [(0, split) for split in sorted(below[everything], key=_lowest, reverse=True)]
+    stack = [(0, split) for split in reversed(below[everything])]
     while stack:
         above, split = stack.pop()
         here = len(parent)
         parent.append(above)
         order.append(split)
-        children = sorted(below.get(split, ()), key=_lowest, reverse=True)
-        stack.extend((here, child) for child in children)
+        stack.extend((here, child) for child in reversed(below.get(split, ())))
     leaf = [None, 0, *(s.bit_length() - 1 if s.bit_count() == 1 else None for s in order[2:])]
     return ConsensusTree(
         parent=tuple(parent),
@@ -157,21 +158,25 @@ def consensus_nexus(tree: ConsensusTree, names: Sequence[str], *, strict: bool =
     return "\n".join(lines) + "\n"
 
 
-def _newick(tree: ConsensusTree, labels: Sequence[str], end) -> str:
+def _newick(tree: ConsensusTree, labels: Sequence[str], end: Callable[[int], str]) -> str:
     children = tree.children()
-    text = [""] * len(tree)
-    for node in range(len(tree) - 1, -1, -1):
+    parts: list[str] = []
+    stack: list[tuple[int, bool]] = [(0, False)]  # nodes, and whether their subtrees are written
+    while stack:
+        node, written = stack.pop()
         taxon = tree.taxon[node]
-        if taxon is None:
-            text[node] = f"({','.join(text[child] for child in children[node])}){end(node)}"
+        if parts and not written and parts[-1] != "(":
+            parts.append(",")
+        if taxon is not None:
+            parts.append(labels[taxon] + end(node))
+        elif written:
+            parts.append(")" + end(node))
         else:
-            text[node] = labels[taxon] + end(node)
-    return text[0] + ";"
+            parts.append("(")
+            stack.append((node, True))
+            stack.extend((child, False) for child in reversed(children[node]))
+    return "".join(parts) + ";"
 
 
 def _lowest(split: int) -> int:
     return split & -split
-
-
-def _taxa(split: int) -> list[int]:
-    return [i for i, bit in enumerate(reversed(bin(split)[2:])) if bit == "1"]

@@ -2,8 +2,8 @@
 
 Names are kept verbatim: an unquoted underscore stays an underscore, an unquoted blank inside a name
 stays a blank, and inside single quotes everything counts, two quotes standing for one. Comments in
-square brackets are skipped, but for the weight ``[&W 0.05]`` of a tree. Labels of internal nodes
-(supports) are read over.
+square brackets are skipped, but for the weight ``[&W 0.05]`` of a tree, and so are Mesquite's
+``<color = 5 >``. Labels of internal nodes (supports) are skipped.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from gfncore.text_numbers import NumberError, parse_float
 from phylogfn.errors import TreeFileError, shown
 from phylogfn.newick_plain import branch_length, plain_nodes
 from phylogfn.quoting import unquote
@@ -26,17 +27,29 @@ __all__ = [
 _TOKEN = re.compile(
     r"""(?P<blank>\s+)
       | (?P<comment>\[)
-      | (?P<quoted>'(?:[^']|'')*'|"[^"]*")
+      | (?P<note><\s*\w+\s*=[^<>;]*>)
+      | (?P<quoted>'(?:[^'\n]|'')*'|"[^"\n]*")
       | (?P<mark>[(),:;])
-      | (?P<label>[^\s()\[\],:;'"](?:[^\n()\[\],:;]*[^\s()\[\],:;])?)
+      | (?P<label>[^\s()\[\],:;'"]
+          (?:(?:[^\n()\[\],:;<]|<(?!\s*\w+\s*=[^<>;]*>))*
+             (?:[^\s()\[\],:;<]|<(?!\s*\w+\s*=[^<>;]*>)))?)
       | (?P<other>.)""",
     re.VERBOSE,
 )
 # The parts of a tree without quotes, blanks and comments, as most programs write it.
 _PLAIN_START = re.compile(r"\s*((?:\[[^\[\]]*\]\s*)*)\(")
-_NOT_PLAIN = re.compile(r"[\s\[\]'\"]")
+_NOT_PLAIN = re.compile(r"[\s\[\]'\"<]")
 _BRACKET = re.compile(r"[\[\]]")
-_WEIGHT = re.compile(r"\[&W\s+([0-9.eE+-]+)(?:/([0-9.eE+-]+))?\s*\]", re.IGNORECASE)
+_WEIGHT = re.compile(r"\[&W(?=[\s=\]])([^\]]*)\]", re.IGNORECASE)
+_LARGEST_WEIGHT = 1e100  # sums of weights must be finite numbers too
+_BLANK = re.compile(r"\s")
+_OTHER = {
+    "'": "the quote ' is never closed on its line; double quotes in names",
+    '"': 'the quote " is never closed on its line',
+    "]": "']' without '[' before it; take it away",
+}
+# What is left of a number with a decimal comma after its comma.
+_FRACTION = re.compile(r"[0-9]+(?:[eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,10 @@ class ParsedTree:
         Where the tree starts, for messages.
     taxa : tuple of str
         The taxa in the order that the file declares, where it does.
+    notes : tuple of str
+        What a user must know of how the text was read.
+    name : str
+        What a NEXUS file calls the tree.
     """
 
     parent: list[int]
@@ -68,9 +85,13 @@ class ParsedTree:
     weight: float
     place: str
     taxa: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    name: str = ""
 
 
-def parse_newick(text: str, source: str, first_line: int = 1) -> Iterator[ParsedTree]:
+def parse_newick(
+    text: str, source: str, first_line: int = 1, first_column: int = 1
+) -> Iterator[ParsedTree]:
     """Yield the trees of Newick text.
 
     Parameters
@@ -79,15 +100,15 @@ def parse_newick(text: str, source: str, first_line: int = 1) -> Iterator[Parsed
         Any number of trees, each closed by a semicolon.
     source : str
         What messages call the file.
-    first_line : int, default 1
-        The line of the file on which the text starts.
+    first_line, first_column : int, default 1
+        The line and column of the file at which the text starts.
 
     Raises
     ------
     TreeFileError
         One line with the line and column at which the text goes wrong.
     """
-    return _Parser(text, source, first_line).trees()
+    return _Parser(text, source, first_line, first_column).trees()
 
 
 class _Parser:
@@ -98,14 +119,17 @@ class _Parser:
     closed  ")"                           after   a length
     """
 
-    def __init__(self, text: str, source: str, first_line: int) -> None:
-        self.text, self.source, self.first_line = text, source, first_line
+    def __init__(self, text: str, source: str, first_line: int, first_column: int) -> None:
+        self.text, self.source = text, source
+        self.first_line, self.first_column = first_line, first_column
         self.at, self.number = 0, 0
         self.line, self.counted = first_line, 0
         self._clear()
 
     def _clear(self) -> None:
-        self.state, self.node, self.weight = "start", 0, 1.0
+        self.state, self.node = "start", 0
+        self.weight: float | None = None
+        self.blank_name: str | None = None
         self.parent: list[int] = [-1]
         self.labels: list[str | None] = [None]
         self.lengths: list[float | None] = [None]
@@ -114,6 +138,8 @@ class _Parser:
     def _fail(self, at: int, what: str) -> TreeFileError:
         line = self.first_line + self.text.count("\n", 0, at)
         column = at - self.text.rfind("\n", 0, at)
+        if "\n" not in self.text[:at]:
+            column += self.first_column - 1
         return TreeFileError(f"{self.source}: line {line}, column {column}: {what}")
 
     def trees(self) -> Iterator[ParsedTree]:
@@ -134,10 +160,11 @@ class _Parser:
         if draft is None:
             return None
         self._count_tree(start)
+        for comment in re.finditer(r"\[[^\]]*\]", match[1]):
+            self._read_weight(comment[0], match.start(1) + comment.start())
         self.at = end + 1
-        for comment in re.findall(r"\[[^\]]*\]", match[1]):
-            self.weight = _weight(comment, self.weight)
-        return ParsedTree(*draft, self.weight, f"tree {self.number} (line {self.line})")
+        self.parent, self.labels, self.lengths, self.is_leaf = draft
+        return self._tree()
 
     def _tokens(self) -> Iterator[tuple[str, str, int]]:
         """Yield kind, text and offset of each token but blanks and comments; keep weights."""
@@ -149,14 +176,14 @@ class _Parser:
                 self.at = _after_comment(self.text, here)
                 if self.at < 0:
                     raise self._fail(here, "the comment '[' is never closed; add ']'")
-                self.weight = _weight(self.text[here : self.at], self.weight)
-            elif match.lastgroup != "blank":
+                self._read_weight(self.text[here : self.at], here)
+            elif match.lastgroup not in ("blank", "note"):
                 yield str(match.lastgroup), match[0], here
 
     def _next_tree(self) -> ParsedTree | None:
         for kind, token, at in self._tokens():
             if kind == "other":
-                raise self._fail(at, f"the quote {token} is never closed; double quotes in names")
+                raise self._fail(at, _OTHER.get(token, f"{shown(token)} must not stand here"))
             if self.state == "start":
                 self._start(token, at)
             elif kind in ("label", "quoted"):
@@ -204,10 +231,14 @@ class _Parser:
         if self.state == "length":
             length = self.lengths[self.node] = branch_length(token)
             if length is None:
-                raise self._fail(at, f"{shown(token)} is no branch length; give a number >= 0")
+                raise self._fail(at, _length_problem(token))
             self.state = "after"
         elif self.state in ("open", "closed"):
+            if token[0] not in "'\"" and token[-1] in "'\"":
+                raise self._fail(at, f"the quote at the end of {shown(token)} is never opened")
             self.labels[self.node] = token[1:-1] if token[0] == '"' else unquote(token)
+            if token[0] not in "'\"" and _BLANK.search(token) and self.blank_name is None:
+                self.blank_name = token
             self.state = "label"
         else:
             raise self._fail(
@@ -230,14 +261,90 @@ class _Parser:
             raise self._fail(at, "a name or '(' is missing before ';'")
         if self.node:
             raise self._fail(at, "the tree is not closed; a ')' is missing before ';'")
+        return self._tree()
+
+    def _tree(self) -> ParsedTree:
+        """Return the tree that was read, after a check of what its numbers may mean."""
+        place = f"tree {self.number} (line {self.line})"
+        if problem := _decimal_comma(self.parent, self.labels, self.lengths, self.is_leaf):
+            raise TreeFileError(f"{self.source}: {place}: {problem}")
+        notes = ()
+        if self.blank_name is not None:
+            notes = (
+                f"names with blanks and without quotes, such as {shown(self.blank_name)}, are read "
+                "with their blanks; a comma may be missing",
+            )
+        weight = 1.0 if self.weight is None else self.weight
         return ParsedTree(
-            self.parent,
-            self.labels,
-            self.lengths,
-            self.is_leaf,
-            self.weight,
-            f"tree {self.number} (line {self.line})",
+            self.parent, self.labels, self.lengths, self.is_leaf, weight, place, notes=notes
         )
+
+    def _read_weight(self, comment: str, at: int) -> None:
+        """Read ``[&W 0.05]`` or ``[&W 1/20]``, which stands before a tree; skip other comments."""
+        match = _WEIGHT.fullmatch(comment)
+        if match is None:
+            return
+        if self.state != "start" or self.weight is not None:
+            raise self._fail(at, f"{shown(comment)}: a weight stands before its tree, and once")
+        above, slash, below = match[1].partition("/")
+        try:
+            weight = parse_float(above.strip(), 0.0, _LARGEST_WEIGHT)
+            if slash:
+                weight /= parse_float(below.strip(), above=0.0, high=_LARGEST_WEIGHT)
+            if not weight <= _LARGEST_WEIGHT:
+                raise NumberError(f"larger than {_LARGEST_WEIGHT:g}")
+        except NumberError as problem:
+            raise self._fail(at, f"{shown(comment)} as the weight of a tree: {problem}") from None
+        self.weight = weight
+
+
+def _length_problem(token: str) -> str:
+    """Return what is wrong with a branch length."""
+    try:
+        parse_float(token, 0.0)
+    except NumberError as problem:
+        if "out of range" in str(problem) or token.lower().strip("+-") in ("nan", "inf"):
+            return f"{shown(token)} is not a branch length; give a finite number >= 0"
+        return f"{shown(token)} is not a branch length; a comma or ')' may be missing after one"
+    return f"the branch length {token} is too large"
+
+
+def _decimal_comma(
+    parent: list[int],
+    labels: list[str | None],
+    lengths: list[float | None],
+    is_leaf: list[bool],
+) -> str | None:
+    """Return what is wrong if leaves look like the fractions of numbers with decimal commas.
+
+    ``(A:0,1,B:0,2)`` reads as four leaves, of which '1' and '2' have no length; and
+    ``((A,B)0,95,C)`` has a leaf '95' after an internal node called '0'.
+    """
+    cure = "write numbers with a decimal point, as in 0.1"
+    missing = [node for node in range(1, len(parent)) if lengths[node] is None]
+    for node in missing if len(missing) < len(parent) - 1 else ():
+        label = labels[node]
+        if is_leaf[node] and label and _FRACTION.fullmatch(label):
+            return (
+                f"the leaf {shown(label)} has no branch length although others have one, which "
+                f"looks like decimal commas; {cure}, and all branch lengths or none"
+            )
+    names = [label for label, leaf in zip(labels, is_leaf, strict=True) if leaf and label]
+    numeric = [bool(_FRACTION.fullmatch(name)) for name in names]
+    if not any(numeric) or all(numeric):
+        return None
+    before: dict[int, int] = {}
+    for node in range(1, len(parent)):
+        sister = before.get(parent[node])
+        before[parent[node]] = node
+        if sister is None or is_leaf[sister] or not is_leaf[node] or lengths[sister] is not None:
+            continue
+        if _FRACTION.fullmatch(labels[node] or "") and (labels[sister] or "").isdigit():
+            return (
+                f"the leaf {shown(labels[node] or '')} after the support "
+                f"{shown(labels[sister] or '')} looks like a decimal comma; {cure}"
+            )
+    return None
 
 
 def _after_comment(text: str, start: int) -> int:
@@ -247,14 +354,6 @@ def _after_comment(text: str, start: int) -> int:
         if depth == 0:
             return match.end()
     return -1
-
-
-def _weight(comment: str, default: float) -> float:
-    match = _WEIGHT.match(comment)
-    try:
-        return float(match[1]) / float(match[2] or 1) if match else default
-    except (ValueError, ZeroDivisionError):
-        return default
 
 
 def newick_lines(

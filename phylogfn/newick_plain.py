@@ -7,21 +7,25 @@ never wrong, only unable: what it cannot read is read again, token by token, by
 
 from __future__ import annotations
 
-import math
 import re
+
+from gfncore.text_numbers import NumberError, parse_float
 
 __all__ = ["branch_length", "plain_nodes"]
 
 _PLAIN_NODE = re.compile(r"([(,)])([^(),:;]*)(?::([0-9.eE+-]+))?")
 
 
+# Squares and sums of lengths must be finite numbers too.
+_LONGEST_BRANCH = 1e100
+
+
 def branch_length(token: str) -> float | None:
-    """Return a finite number >= 0, or None for any other text."""
+    """Return a number from 0 to 1e100, or None for any other text."""
     try:
-        value = float(token)
-    except ValueError:
+        return abs(parse_float(token, 0.0, _LONGEST_BRANCH))  # abs: -0 is 0
+    except NumberError:
         return None
-    return value if 0 <= value < math.inf else None
 
 
 def plain_nodes(

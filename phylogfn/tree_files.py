@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +12,20 @@ from numpy.typing import NDArray
 
 from phylogfn.errors import TreeFileError
 from phylogfn.newick import ParsedTree, parse_newick
-from phylogfn.nexus import nexus_trees
+from phylogfn.nexus_trees import nexus_trees
+from phylogfn.taxon_names import TaxonIndex
 from phylogfn.text_files import read_text, source_name
 from phylogfn.tree import Tree
 from phylogfn.tree_building import leaf_names, tree_from_parsed
 
-__all__ = ["NamedTrees", "parse_tree_file", "read_trees", "taxon_index"]
+__all__ = [
+    "NamedTrees",
+    "parse_tree_file",
+    "parse_tree_text",
+    "read_trees",
+    "reading_notes",
+    "taxon_index",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +42,15 @@ class NamedTrees:
         The ``[&W ...]`` of each tree, else 1; not normalised.
     source : str
         What messages call the file.
+    notes : tuple of str
+        What a user must know of how the file was read.
     """
 
     names: tuple[str, ...]
     trees: tuple[Tree, ...]
     weights: NDArray[np.float64]
     source: str
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.trees)
@@ -53,8 +64,11 @@ def parse_tree_file(path: str | os.PathLike[str]) -> list[ParsedTree]:
 
     Raises TreeFileError when the file has no tree or is malformed.
     """
-    source = source_name(path)
-    text = read_text(path, TreeFileError)
+    return parse_tree_text(read_text(path, TreeFileError), source_name(path))
+
+
+def parse_tree_text(text: str, source: str) -> list[ParsedTree]:
+    """Return the trees of Newick or NEXUS text; see `parse_tree_file`."""
     if re.match(r"\s*(\[[^\]]*\]\s*)*#NEXUS", text, re.IGNORECASE):
         trees = list(nexus_trees(text, source))
     else:
@@ -64,35 +78,36 @@ def parse_tree_file(path: str | os.PathLike[str]) -> list[ParsedTree]:
     return trees
 
 
-def taxon_index(
-    parsed: ParsedTree, names: Sequence[str] | None, source: str
-) -> tuple[tuple[str, ...], dict[str, int]]:
-    """Return the taxa and the number of each leaf label.
+def reading_notes(parsed: Sequence[ParsedTree]) -> tuple[str, ...]:
+    """Return the notes on the reading of trees, each once."""
+    return tuple(dict.fromkeys(note for tree in parsed for note in tree.notes))
 
-    With `names` given, labels are those names; where that fails for some, names with blanks are
-    also known by underscores and the other way round, as many programs exchange them.
+
+def taxon_index(
+    parsed: ParsedTree,
+    names: Sequence[str] | None,
+    source: str,
+    aliases: Mapping[str, int] | None = None,
+) -> tuple[tuple[str, ...], TaxonIndex]:
+    """Return the taxa, those of the tree unless `names` are given, and their numbers by name.
+
+    Raises TreeFileError when a leaf of the tree has no name.
     """
     leaves = leaf_names(parsed)
     if "" in leaves:
         raise TreeFileError(f"{source}: {parsed.place}: a leaf has no name")
-    if names is None:
-        declared = set(parsed.taxa) == set(leaves) and len(parsed.taxa) == len(leaves)
-        order = parsed.taxa if declared else tuple(dict.fromkeys(leaves))
-        return order, {name: i for i, name in enumerate(order)}
-    index = {name: i for i, name in enumerate(names)}
-    if not set(leaves) <= set(index):
-        loose = {re.sub(r"\s", "_", name): i for i, name in enumerate(names)}
-        if len(loose) == len(names):
-            matched = {leaf: loose.get(re.sub(r"\s", "_", leaf)) for leaf in leaves}
-            if set(matched.values()) == set(range(len(names))):
-                index = {leaf: i for leaf, i in matched.items() if i is not None}
-    return tuple(names), index
+    if names is not None:
+        return tuple(names), TaxonIndex(names, aliases)
+    declared = set(parsed.taxa) == set(leaves) and len(parsed.taxa) == len(leaves)
+    order = parsed.taxa if declared else tuple(dict.fromkeys(leaves))
+    return order, TaxonIndex(order)
 
 
 def read_trees(
     path: str | os.PathLike[str],
     names: Sequence[str] | None = None,
     *,
+    aliases: Mapping[str, int] | None = None,
     multifurcations: str = "error",
 ) -> NamedTrees:
     """Read all trees of a file.
@@ -107,6 +122,8 @@ def read_trees(
         The taxa, in the order in which they are to be numbered; every tree must have exactly
         these. Without it: the taxa of the first tree, in the order of TRANSLATE or TAXLABELS,
         else of its text.
+    aliases : mapping of str to int, optional
+        Further names by which trees may call a taxon, and its number.
     multifurcations : {"error", "resolve"}
         See `phylogfn.tree_building.tree_from_parsed`.
 
@@ -122,8 +139,9 @@ def read_trees(
     """
     source = source_name(path)
     parsed = parse_tree_file(path)
-    order, index = taxon_index(parsed[0], names, source)
+    order, index = taxon_index(parsed[0], names, source, aliases)
     if len(order) < 3:
         raise TreeFileError(f"{source}: trees of {len(order)} taxa have no topology; 3 are needed")
     trees = tuple(tree_from_parsed(tree, index, source, multifurcations) for tree in parsed)
-    return NamedTrees(order, trees, np.array([tree.weight for tree in parsed]), source)
+    weights = np.array([tree.weight for tree in parsed])
+    return NamedTrees(order, trees, weights, source, reading_notes(parsed))

@@ -12,19 +12,21 @@ __all__ = ["compare"]
 
 def compare(
     *trees: Path,
-    burnin: float = 0.25,
+    burnin: float = 0.0,
     minimum: Annotated[float, Parameter(name="--min-frequency")] = 0.10,
 ) -> None:
     """Compare two or more sets of trees of the same taxa.
 
     Prints the number of trees of each file, the average standard deviation of split frequencies
     (ASDSF; below 0.01 the sets agree well), the largest difference in the frequency of a split,
-    and the Robinson-Foulds distance between the majority-rule consensus trees.
+    and the Robinson-Foulds distance between the majority-rule consensus trees. All trees of a file
+    are used, whatever its name, unless --burnin is given.
 
     **Examples**
 
     ```
-    phylogfn compare out/trees.nwk mrbayes.run1.t mrbayes.run2.t
+    phylogfn compare mrbayes.run1.t mrbayes.run2.t --burnin 0.25
+    phylogfn compare out/trees.nwk mrbayes.trprobs
     phylogfn compare seed1/topologies.tsv seed2/topologies.tsv
     ```
 
@@ -33,13 +35,15 @@ def compare(
     trees
         Two or more files: Newick, NEXUS (MrBayes .t and .trprobs too), topologies.tsv.
     burnin
-        Share left out at the start of the files of a Markov chain (.t, .trees).
+        Share of the trees left out at the start of each file, for samples of a Markov chain;
+        weighted trees are all used.
     minimum
         Splits count in the ASDSF that are this frequent in some file.
     """
     from itertools import combinations
 
     from gfncore.errors import UserError
+    from phylogfn.cli.tree_notes import show_notes
     from phylogfn.consensus import consensus_splits
     from phylogfn.diagnostics import (
         asdsf,
@@ -54,8 +58,11 @@ def compare(
         raise UserError(f"--min-frequency {minimum:g} is not a frequency; give 0 to 1")
     if len(trees) < 2:
         raise UserError(f"compare needs two files of trees or more, {len(trees)} given")
+    if not 0.0 <= minimum <= 1.0:
+        raise UserError(f"--min-frequency {minimum:g} is not a frequency; give 0 to 1")
     first = read_tree_sample(trees[0], burnin=burnin)
     samples = [first, *(read_tree_sample(path, first.names, burnin=burnin) for path in trees[1:])]
+    show_notes(samples)
     tables = [sample.split_table() for sample in samples]
     runs = [table.supports for table in tables]
 

@@ -9,18 +9,17 @@ from gfncore.command_line import Flag
 __all__ = ["consensus"]
 
 
-def consensus(
-    *trees: Path, burnin: float = 0.25, strict: Flag = False, nexus: Flag = False
-) -> None:
+def consensus(*trees: Path, burnin: float = 0.0, strict: Flag = False, nexus: Flag = False) -> None:
     """Print the majority-rule consensus of trees, with supports and mean branch lengths.
 
-    Several files are pooled, each with the same weight.
+    Several files are pooled, each with the same weight. All trees of a file are used, whatever
+    its name, unless --burnin is given.
 
     **Examples**
 
     ```
     phylogfn consensus out/trees.nwk > consensus.nwk
-    phylogfn consensus mrbayes.run1.t mrbayes.run2.t --nexus > consensus.con.tre
+    phylogfn consensus mrbayes.run1.t mrbayes.run2.t --burnin 0.25 --nexus > consensus.con.tre
     ```
 
     Parameters
@@ -28,7 +27,8 @@ def consensus(
     trees
         Files of trees: Newick, NEXUS (MrBayes .t and .trprobs too), topologies.tsv.
     burnin
-        Share left out at the start of the files of a Markov chain (.t, .trees).
+        Share of the trees left out at the start of each file, for samples of a Markov chain;
+        weighted trees are all used.
     strict
         Keep the clades that all trees hold, not those of more than half.
     nexus
@@ -37,6 +37,7 @@ def consensus(
     import math
 
     from gfncore.errors import UserError
+    from phylogfn.cli.tree_notes import show_notes
     from phylogfn.consensus import consensus_newick, consensus_nexus, consensus_tree
     from phylogfn.posterior import tabulate_splits
     from phylogfn.tree_samples import read_tree_sample
@@ -45,6 +46,7 @@ def consensus(
         raise UserError("consensus needs a file of trees")
     first = read_tree_sample(trees[0], burnin=burnin)
     samples = [first, *(read_tree_sample(path, first.names, burnin=burnin) for path in trees[1:])]
+    show_notes(samples)
     pooled = (
         (weight / total, branches)
         for sample in samples

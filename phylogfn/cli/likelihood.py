@@ -75,6 +75,7 @@ def likelihood(
     from gfncore.errors import UserError
     from gfncore.text_numbers import parse_int
     from phylogfn.alignment import compress, read_alignment
+    from phylogfn.cli.tree_notes import show_notes
     from phylogfn.models import parse_model
     from phylogfn.settings import parse_branch_prior
     from phylogfn.tree_files import read_trees
@@ -90,6 +91,7 @@ def likelihood(
     data = read_alignment(alignment, data_type=data_type)
     spec = parse_model(model, data.alphabet)
     found = read_trees(trees, data.names)
+    show_notes([found])
     patterns = compress(data)
     spec = spec.resolve(patterns)
     _check(spec, found, optimize, evidence)

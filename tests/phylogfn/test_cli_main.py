@@ -152,6 +152,40 @@ def test_compare_leaves_the_burn_in_out(output, capsys):
     assert "\t100\t50\t" in capsys.readouterr().out
 
 
+def test_compare_and_consensus_do_not_look_at_the_names_of_files(tmp_path, capsys):
+    text = "((a,b),c,d);\n" * 40 + "((a,c),b,d);\n" * 60
+    plain, chain = tmp_path / "boot.nwk", tmp_path / "boot.trees"
+    for path in (plain, chain):
+        path.write_text(text)
+    trees = []
+    for path in (plain, chain):
+        assert main(["consensus", str(path)]) == 0
+        trees.append(capsys.readouterr())
+    assert trees[0] == trees[1] == ("(a,(b,d)0.6,c);\n", "")
+    assert main(["compare", str(plain), str(chain)]) == 0
+    captured = capsys.readouterr()
+    assert "asdsf\t0.000000" in captured.out and captured.err == ""
+    assert main(["consensus", str(chain), "--burnin", "0.4"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "(a,(b,d)1,c);\n"
+    assert captured.err == (
+        f"phylogfn: note: {chain}: the first 40 of 100 trees are left out as burn-in\n"
+    )
+
+
+def test_compare_refuses_weights_that_are_no_weights(tmp_path, capsys):
+    for weight in ("-1", "inf", "nan", "1/0", "1e999"):
+        path = tmp_path / "w.nwk"
+        path.write_text(f"[&W {weight}] ((a,b),c,d);\n((a,c),b,d);\n")
+        for command in (["compare", str(path), str(path)], ["consensus", str(path)]):
+            assert main(command) == 2
+            captured = capsys.readouterr()
+            assert captured.out == "" and captured.err.count("\n") == 1
+            assert "as the weight of a tree" in captured.err
+    assert main(["compare", str(path), str(path), "--min-frequency", "nan"]) == 2
+    assert "not a frequency" in capsys.readouterr().err
+
+
 def test_compare_when_no_split_is_frequent(tmp_path, capsys):
     for name in "ab":
         (tmp_path / name).write_text("(a,b,c,d);\n")

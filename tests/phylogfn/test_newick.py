@@ -178,7 +178,7 @@ def test_multifurcations_are_refused_or_resolved():
         ("(A,B,C));", "line 1, column 8", "comes after"),
         ("(A,B,\n C,,D);", "line 2, column 4", "missing before ','"),
         ("(A,B,());", "line 1, column 7", "missing before ')'"),
-        ("(A:x,B:1,C:1);", "line 1, column 4", "'x' is no branch length"),
+        ("(A:x,B:1,C:1);", "line 1, column 4", "'x' is not a branch length"),
         ("(A:-1,B:1,C:1);", "line 1, column 4", "number >= 0"),
         ("(A:nan,B:1,C:1);", "line 1, column 4", "number >= 0"),
         ("(A:,B:1,C:1);", "line 1, column 4", "length is missing"),
@@ -222,6 +222,92 @@ def test_trees_that_do_not_fit(tmp_path, text, word):
         read_trees(path)
     assert str(caught.value).startswith(f"{path}: ") and word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+COMMA = "looks like"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("(A:0,1,B:0,2,(C:0,3,D:0,4):0,5);", "the leaf '1' has no branch length although"),
+        ("(A:1.234,5,B:2.345,6,(C:1.1,2,D:1.2,3):1.0,1);", COMMA),
+        ("(A:1,25e-05,B:1,5,C:2,5);", "the leaf '25e-05' has no branch length"),
+        ("(1:0,1,2:0,2,3:0,3);", COMMA),
+        ("('A a':0,1, B:0,2, C:0,3);", COMMA),
+        ("((A,B)0,95,C,D);", "the leaf '95' after the support '0'"),
+        ("((A:.1,B:.2)0,95:.1,C:.1,D:.2);", "the leaf '95' after the support '0'"),
+        ("((A:0.1,B:0.2)95:0,05,C:0.1,D:0.2);", "the leaf '05' has no branch length"),
+        ("(A:1e,B:1,C:1);", "'1e' is not a branch length"),
+        ("(A:1_0,B:1,C:1);", "'1_0' is not a branch length"),
+        ("(A:\u0661,B:1,C:1);", "is not a branch length"),
+        ("(A:inf,B:1,C:1);", "'inf' is not a branch length; give a finite number"),
+        ("(A:1e999,B:1,C:1);", "'1e999' is not a branch length; give a finite number"),
+        ("(A:1e200,B:1,C:1);", "the branch length 1e200 is too large"),
+        ("(A:'0.1',B:1,C:1);", "is not a branch length"),
+        ("(A:1 B:1,C:1);", "'1 B' is not a branch length; a comma"),
+        ("(A:1B:1,C:1);", "'1B' is not a branch length; a comma"),
+        ("(A::1,B:1,C:1);", "length is missing"),
+        ("('A,B);\n(C',D,E);", "the quote ' is never closed on its line"),
+        ('("A,B);\n(C",D,E);', 'the quote " is never closed on its line'),
+        ("(A',B',C);", "the quote at the end"),
+        ("(A,B,C]);", "']' without '['"),
+        ("(A,B,C); and more", "starts with '('"),
+        ("(A,B,C),(D,E,F);", "comes after the last ')'"),
+        ("[&W -1] (A,B,C);", "line 1, column 1: '[&W -1]' as the weight of a tree: -1 is out of"),
+        ("[&W inf] (A,B,C);", "'inf' is not a number"),
+        ("[&W nan] (A,B,C);", "'nan' is not a number"),
+        ("[&W 1e999] (A,B,C);", "out of range"),
+        ("[&W 1e200] (A,B,C);", "out of range"),
+        ("[&W 1/0] (A,B,C);", "0 is out of range"),
+        ("[&W 1/-2] (A,B,C);", "-2 is out of range"),
+        ("[&W 1e90/1e-90] (A,B,C);", "larger than 1e+100"),
+        ("[&W 0,5] (A,B,C);", "point in place of the comma"),
+        ("[&W] (A,B,C);", "is not a number"),
+        ("[&W=0.5] (A,B,C);", "is not a number"),
+        ("[&W 1][&W 2] (A,B,C);", "a weight stands before its tree, and once"),
+        ("(A,B[&W 2],C);", "a weight stands before its tree, and once"),
+    ],
+)
+def test_broken_text_is_given_no_meaning(text, word):
+    for padded in (text, text.replace(";", " ;")):  # plain text, and text read token by token
+        with pytest.raises(TreeFileError) as caught:
+            list(parse_newick(padded, "x"))
+        assert word in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(1:0.1,2:0.2,(3:0.3,4:0.4):0.5);",
+        "(1,2,(3,4));",
+        "((1,2)95,3,4);",
+        "((A,B)95,C5,5D);",
+        "((A:.1,B:.1)95:.2,5:.1,C:.1);",
+    ],
+)
+def test_numbers_may_be_names(text):
+    (parsed,) = parse_newick(text, "x")
+    assert len(leaf_names(parsed)) == 4
+
+
+def test_notes_of_mesquite_after_lengths_are_skipped():
+    text = "(A:1.0<color = 5 >,B<color=5>:2,(C C :3,D:4)<width = 2 ><color = 5 >:5 <color = 5>);"
+    (parsed,) = parse_newick(text, "x")
+    (plain,) = parse_newick("(A:1,B:2,(C C:3,D:4):5);", "x")
+    assert parsed == plain
+    (parsed,) = parse_newick("(A<B:1,<C>:2,D<1>E:3);", "x")
+    assert leaf_names(parsed) == ["A<B", "<C>", "D<1>E"]
+
+
+def test_blanks_in_names_are_told():
+    (parsed,) = parse_newick("(Homo sapiens,'Pan paniscus',(C,D));", "x")
+    assert parsed.notes == (
+        "names with blanks and without quotes, such as 'Homo sapiens', are read with their "
+        "blanks; a comma may be missing",
+    )
+    (parsed,) = parse_newick("('Homo sapiens', B, C);", "x")
+    assert parsed.notes == ()
 
 
 def test_names_of_the_alignment_decide_the_numbers(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import tempfile
+import time
 from pathlib import Path
 
 import dendropy
@@ -15,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phylogfn.errors import TreeFileError
-from phylogfn.nexus import blank_comments, nexus_trees_text, tokens
+from phylogfn.nexus import blank_comments, tokens
+from phylogfn.nexus_trees import nexus_trees_text
 from phylogfn.tree import Tree, canonical, canonical_newick, random_topology, splits
 from phylogfn.tree_files import parse_tree_file, read_trees
 
@@ -151,7 +153,14 @@ def test_numbers_that_are_names_stay(tmp_path):
     [
         ("#NEXUS\nbegin trees;\ntree a = (A,B,(C,D);\nend;\n", "line 3, column 20"),
         ("#NEXUS\nbegin trees;\ntree a (A,B,(C,D));\nend;\n", "line 3: 'tree a (A,B"),
-        ("#NEXUS\nbegin trees;\ntree a = (A,B,(C,D));\n", "line 2: the trees block has no 'end;'"),
+        ("#NEXUS\nbegin data;\ntitle x;\n", "line 2: the data block has no 'end;'"),
+        (
+            "#NEXUS\nbegin taxa;\nbegin trees;\ntree a = (A,B,C);\nend;\n",
+            "line 2: the taxa block has no 'end;' before the 'begin' of line 3",
+        ),
+        ("#NEXUS\nbegin trees;\ntranslate 1 A, 1 B, 3 C;\ntree a=(1,2,3);end;", "gives '1' twice"),
+        ("#NEXUS\nbegin trees;\ntree a = [&W -1] (A,B,C);\nend;", "line 3, column 10: '[&W -1]'"),
+        ("#NEXUS\nbegin trees;\ntree a = (A,B,C);tree b = [&W inf] (A,B,C);\nend;", "column 27"),
         ("#NEXUS\nbegin trees; [x\ntree a = (A,B,(C,D));\nend;", "line 2: a comment '[' is never"),
         ("#NEXUS\nbegin trees;\ntranslate 1 A, 2, 3 C;\ntree a=(1,2,3);end;", "translate '2'"),
         ("#NEXUS\nbegin data;\nend;\n", "has no trees"),
@@ -163,6 +172,67 @@ def test_malformed_files_are_one_line(tmp_path, text, word):
         read_trees(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and word in message and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("cut", "n_trees"),
+    [
+        (SAMPLED.index("end;"), 2),
+        (SAMPLED.index("1.0e-01"), 1),
+        (SAMPLED.rindex("[&U]") + 2, 1),
+        (SAMPLED.rindex("gen.50"), 1),
+        (SAMPLED.rindex(";\nend;"), 1),
+        (len(SAMPLED) - 2, 2),
+    ],
+)
+def test_a_chain_that_is_still_running_is_read_and_told(tmp_path, cut, n_trees):
+    trees = read_trees(write(tmp_path, SAMPLED[:cut]))
+    assert len(trees) == n_trees
+    notes = " ".join(trees.notes)
+    if cut < len(SAMPLED) - 2:
+        assert "line 4: the trees block has no 'end;'" in notes
+    assert ("the last tree is cut short and is left out" in notes) == (n_trees == 1)
+
+
+def test_a_file_cut_in_its_first_tree_has_no_trees(tmp_path):
+    with pytest.raises(TreeFileError, match="has no trees"):
+        read_trees(write(tmp_path, SAMPLED[: SAMPLED.index("gen.0") + 20]))
+
+
+def test_text_before_begin_hides_no_block(tmp_path):
+    text = SAMPLED.replace("begin trees;", "# source: a server\nbegin trees;")
+    assert len(read_trees(write(tmp_path, text))) == 2
+
+
+def test_names_of_translate_in_any_normal_form(tmp_path):
+    text = "#NEXUS\nbegin trees;\ntranslate 1 Ame\u0301lie, 2 B, 3 'C c';\ntree t = (1,2,3);\nend;"
+    trees = read_trees(write(tmp_path, text), ["B", "Am\u00e9lie", "C_c"])
+    assert trees.names == ("B", "Am\u00e9lie", "C_c") and len(trees) == 1
+
+
+def test_apostrophes_in_translate(tmp_path):
+    pairs = "1 O'Brien,\n2 \"x, y\",\n3 'D''Arcy'"
+    text = f"#NEXUS\nbegin trees;\ntranslate {pairs};\ntree t = (1,2,3);end;"
+    assert read_trees(write(tmp_path, text)).names == ("O'Brien", "x, y", "D'Arcy")
+
+
+def test_a_number_of_many_digits_is_a_name(tmp_path):
+    text = (
+        f"#NEXUS\nbegin taxa;\ntaxlabels A B C;\nend;\nbegin trees;\ntree t=(1,2,{'9' * 5000});end;"
+    )
+    (parsed,) = parse_tree_file(write(tmp_path, text))
+    assert parsed.labels[3] == "9" * 5000
+
+
+def test_many_trees_on_one_line_take_linear_time(tmp_path):
+    tree = "(A:0.1,B:0.2,(C:0.3,D:0.4):0.5)"
+    text = "#NEXUS begin trees; " + "".join(f"tree t{i} = {tree}; " for i in range(20_000))
+    start = time.process_time()
+    assert len(parse_tree_file(write(tmp_path, text + "end;"))) == 20_000
+    assert time.process_time() - start < 10  # quadratic: minutes
+    bad = text[: text.index("tree t9 ")] + "tree u = (A:x,B:1,C:1); end;"
+    with pytest.raises(TreeFileError, match=f"column {bad.index('x,B') + 1}: 'x' is not a branch"):
+        parse_tree_file(write(tmp_path, bad))
 
 
 def test_our_blocks_read_back_and_elsewhere(tmp_path):

@@ -38,12 +38,40 @@ def test_rooted_and_unrooted_are_one_topology(write):
     assert sorted(sample.topology_weights().values()) == [0.25, 0.75]
 
 
-def test_burnin_is_for_chains_alone(write):
+@pytest.mark.parametrize("name", ["boot.nwk", "boot.trees", "boot.t", "boot.tsv", "boot"])
+def test_the_name_of_a_file_means_nothing(write, name):
+    text = "((a,b),(c,d));\n" * 3 + "((a,c),(b,d));\n" * 5
+    sample = read_tree_sample(write(name, text))
+    assert (len(sample.branches), sample.n_read, sample.notes) == (8, 8, ())
+    table = "probability\tnewick\n0.75\t((a,b),c,d);\n"
+    assert read_tree_sample(write(name, table)).weights == (0.75,)
+
+
+def test_burnin_is_left_out_where_asked_for_and_told(write):
     text = "((a,b),(c,d));\n" * 8
-    assert len(read_tree_sample(write("x.nwk", text)).branches) == 8
-    chain = read_tree_sample(write("x.t", text))
-    assert (len(chain.branches), chain.n_read) == (6, 8)
-    assert len(read_tree_sample(write("x.t", text), burnin=0.0).branches) == 8
+    sample = read_tree_sample(write("x.nwk", text), burnin=0.25)
+    assert (len(sample.branches), sample.n_read) == (6, 8)
+    assert sample.notes == ("the first 2 of 8 trees are left out as burn-in",)
+
+
+def test_burnin_is_not_for_weighted_trees(write):
+    for text in (
+        "[&W 0.6] ((a,b),(c,d));\n[&W 0.4] ((a,c),(b,d));\n",
+        "probability\tnewick\n0.6\t((a,b),c,d);\n0.4\t((a,c),b,d);\n",
+    ):
+        sample = read_tree_sample(write("x", text), burnin=0.5)
+        assert sample.weights == (0.6, 0.4)
+        assert "--burnin is not applied" in " ".join(sample.notes)
+
+
+def test_a_chain_read_whole_is_told(write):
+    chain = "#NEXUS\nbegin trees;\n" + "".join(
+        f"tree STATE_{1000 * i} [&lnP=-1.5] = [&R] ((a,b),(c,d));\n" for i in range(8)
+    )
+    sample = read_tree_sample(write("x.trees", chain + "end;\n"))
+    assert len(sample.branches) == 8
+    assert "samples of a Markov chain ('STATE_0', 'STATE_1000')" in " ".join(sample.notes)
+    assert len(read_tree_sample(write("x.trees", chain + "end;\n"), burnin=0.5).branches) == 4
 
 
 def test_mrbayes_files(write):
@@ -52,7 +80,7 @@ def test_mrbayes_files(write):
         f" tree gen.{i} = [&U] ((2:.1,3:.1):.05,4:.2,(5:.1,1:.1):.3);\n" for i in range(4)
     )
     sample = read_tree_sample(write("x.run1.t", chain + "end;\n"))
-    assert len(sample.branches) == 3
+    assert len(sample.branches) == 4
     probabilities = head + (
         " tree tree_1 [p = 0.8, P = 0.8] = [&W 0.8] (1,2,(3,(4,5)));\n"
         " tree tree_2 [p = 0.2, P = 1.0] = [&W 0.2] (1,3,(2,(4,5)));\nend;\n"
@@ -66,7 +94,7 @@ def test_mrbayes_files(write):
 def test_gzipped(tmp_path):
     path = tmp_path / "x.t.gz"
     path.write_bytes(gzip.compress(b"((a,b),(c,d));\n" * 4))
-    assert len(read_tree_sample(path).branches) == 3
+    assert len(read_tree_sample(path).branches) == 4
 
 
 def test_table_with_probabilities(write):
@@ -83,7 +111,17 @@ def test_table_with_probabilities(write):
         ("x.nwk", "(a,b,c);", "1 of 4 taxa are missing, such as 'd'"),
         ("x.nwk", "(a,b,(c,d),c);", "taxon"),
         ("t.tsv", "probability\ttree\n1\t(a,b,(c,d));\n", "no column 'newick'"),
-        ("t.tsv", "probability\tnewick\nx\t(a,b,(c,d));\n", "line 2: 'x' is not a probability"),
+        (
+            "t.tsv",
+            "probability\tnewick\nx\t(a,b,(c,d));\n",
+            "line 2: probability: 'x' is not a number",
+        ),
+        ("t.tsv", "probability\tnewick\n0,5\t(a,b,(c,d));\n", "point in place of the comma"),
+        ("t.tsv", "probability\tnewick\n-1\t(a,b,(c,d));\n", "-1 is out of range"),
+        ("t.tsv", "probability\tnewick\ninf\t(a,b,(c,d));\n", "'inf' is not a number"),
+        ("t.tsv", "probability\tnewick\n(a,b,(c,d));\n", "line 2: has 1 columns"),
+        ("t.tsv", "newick\tnewick\n(a,b,(c,d));\t(a,b,(c,d));\n", "occurs twice"),
+        ("t.tsv", "newick\n(a,b,(c,d));(a,b,(c,d));\n", "more than one tree"),
         ("t.tsv", "probability\tnewick\n1\t\n", "is empty"),
         ("t.tsv", "probability\tnewick\n", "no trees"),
         ("t.tsv", "probability\tnewick\n0\t(a,b,(c,d));\n", "no tree has any weight"),
@@ -96,6 +134,47 @@ def test_errors_say_file_and_place(write, name, text, words):
     assert words in str(caught.value)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_quote_in_a_table_hides_no_rows(write):
+    table = 'newick\tprobability\n("a,b,(c,d));\t0.5\n(a,b,(c,d"));\t0.5\n'
+    with pytest.raises(UserError, match="line 2, column 2: the quote"):
+        read_tree_sample(write("t.tsv", table))
+
+
+def test_spellings_of_one_name_match_across_files(write):
+    trees = "(Ame\u0301lie,B b,(C,D));\n(Am\u00e9lie,B_b,(C,D));\n"
+    sample = read_tree_sample(write("x.nwk", trees), ("Am\u00e9lie", "B_b", "C", "D"))
+    assert sample.split_table().supports == {0b1100: 1.0}
+    own = read_tree_sample(write("x.nwk", trees))
+    assert "Ame\u0301lie" in own.names and len(own.branches) == 2
+    with pytest.raises(UserError, match="taxon 'B_\\.' is not among"):
+        read_tree_sample(write("x.nwk", "(A,B_.,C);\n"), ("A", "B .", "B\t.", "C"))
+
+
+def test_branches_without_lengths_are_told(write):
+    sample = read_tree_sample(write("x.nwk", "(a:1,b:1,(c,d):1);\n(a:1,b:1,(c:2,d:2):1);\n"))
+    assert sample.notes == (
+        "1 of 2 trees have branches without a length; mean lengths are those of the others",
+    )
+    assert sample.split_table().mean_lengths[0b100] == 2.0
+
+
+def caterpillar(n):
+    return "(" * (n - 1) + "t0" + "".join(f",t{i})" for i in range(1, n)) + ";"
+
+
+def test_large_trees_are_read_up_to_a_limit_that_is_told(write, monkeypatch):
+    sample = read_tree_sample(write("x.nwk", caterpillar(3000)))
+    assert len(sample.branches[0]) == 2 * 3000 - 3
+    with pytest.raises(UserError, match="of 100000 taxa take up to 1.7 GiB and the limit is 0.5"):
+        read_tree_sample(write("x.nwk", caterpillar(100_000)))
+    monkeypatch.setattr("phylogfn.tree_samples._LARGEST_MEMORY", 2**20)
+    text = caterpillar(500)
+    swapped = [text.replace("t0,", f"t{i},").replace(f",t{i})", ",t0)") for i in range(2, 200)]
+    many = "\n".join(swapped)
+    with pytest.raises(UserError, match="of the first [0-9]+ of 198 trees take"):
+        read_tree_sample(write("x.nwk", many))
 
 
 def test_burnin_out_of_range(write):

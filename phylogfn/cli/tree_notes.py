@@ -1,0 +1,20 @@
+"""What the commands tell of how they read files of trees."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from phylogfn.tree_files import NamedTrees
+    from phylogfn.tree_samples import TreeSample
+
+__all__ = ["show_notes"]
+
+
+def show_notes(files: Iterable[NamedTrees | TreeSample]) -> None:
+    """Print the notes on files of trees on standard error, one line each."""
+    for file in files:
+        for note in file.notes:
+            print(f"phylogfn: note: {file.source}: {note}", file=sys.stderr)
