@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from phylogfn.alignment_assumptions import Assumptions
 from phylogfn.alignment_formats import FORMATS, RawAlignment, parse_alignment
+from phylogfn.alignment_statements import carry_out
 from phylogfn.alphabet import ALPHABETS, Alphabet, detect_alphabet, standard_alphabet
 from phylogfn.errors import AlignmentError, quoted_list
 from phylogfn.text_files import read_text, source_name
@@ -25,9 +28,12 @@ __all__ = [
     "check_varies",
     "compress",
     "distinct_columns",
+    "likelihood_notes",
     "read_alignment",
     "variable_sites",
 ]
+
+SITES_TO_JUDGE = 50  # without a constant one among so many, less than 6 % of sites are (95 %)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +53,17 @@ class Alignment:
     notes : tuple of str
         What a user should know though nothing is wrong, each one line.
     gaps : ndarray, shape(n, n_sites), dtype=bool, optional
-        Which cells are gaps, not other missing data; None: no cell is known to be one.
+        Which cells are or may be gaps, not other missing data; None: no cell is known to be one.
     assumptions : Assumptions, optional
-        Weights, types and exclusions of characters, which count in parsimony.
+        Weights and types of characters, which count in parsimony.
+    beside_gaps : ndarray, shape(n, n_sites), dtype=uint32, optional
+        The states that a cell may have in place of its gap, as in ``{A-}``; None: there are none.
+    headers : tuple of str
+        Other names of the taxa, for matching trees: whole FASTA headers; empty: there are none.
+    columns : ndarray, shape(n_sites,), dtype=int64, optional
+        The places in the file, from 0, of the columns; None: none was left out.
+    n_excluded : int
+        How many columns of the file were left out, as it says.
     """
 
     names: tuple[str, ...]
@@ -59,6 +73,14 @@ class Alignment:
     notes: tuple[str, ...] = ()
     gaps: NDArray[np.bool_] | None = None
     assumptions: Assumptions | None = None
+    beside_gaps: NDArray[np.uint32] | None = None
+    headers: tuple[str, ...] = ()
+    columns: NDArray[np.int64] | None = None
+    n_excluded: int = 0
+
+    def column_number(self, column: int) -> int:
+        """Return the place in the file, from 1, of a column."""
+        return column + 1 if self.columns is None else int(self.columns[column]) + 1
 
     @property
     def n_taxa(self) -> int:
@@ -78,7 +100,7 @@ class Alignment:
         digest = hashlib.sha256(repr((self.names, self.alphabet.states, self.masks.shape)).encode())
         digest.update(self.masks.tobytes())
         said = self.assumptions or Assumptions()
-        for part in (self.gaps, said.weights, said.ordered, said.excluded):
+        for part in (self.gaps, said.weights, said.ordered, self.beside_gaps):
             digest.update(b"-" if part is None else part.tobytes())
         return digest.hexdigest()
 
@@ -190,17 +212,44 @@ def read_alignment(
     source = source_name(path)
     if data_type is not None and data_type not in ALPHABETS:
         raise AlignmentError(f"data type {data_type!r} is unknown; choose {', '.join(ALPHABETS)}")
-    raw = _plain_names(parse_alignment(read_text(path, AlignmentError), source, file_format))
+    notes: list[str] = []
+    text = read_text(path, AlignmentError, notes)
+    raw = _plain_names(parse_alignment(text, source, file_format))
     _check_shape(raw, source)
+    raw, unread = _one_type(raw, data_type, source)
     declared = data_type or raw.data_type
     alphabet = ALPHABETS[declared] if declared else detect_alphabet(raw.sequences)
     if alphabet.name == "standard" and raw.symbols:
         alphabet = standard_alphabet(raw.symbols)
     codes = _codes(raw)
-    masks = _encode(raw, codes, alphabet, source, chosen=declared is not None)
-    notes = (*raw.notes, *_notes(raw, alphabet, masks))
-    gaps = codes == ord("-")
-    return Alignment(tuple(raw.names), alphabet, masks, source, notes, gaps, raw.assumptions)
+    masks, gaps, beside_gaps = _encode(raw, codes, alphabet)
+    notes += raw.notes
+    taxa, kept, assumptions = np.ones(len(raw.names), bool), ~unread, None
+    if raw.statements is not None:
+        selection = carry_out(raw.statements, raw.names, masks, gaps)
+        taxa, kept = ~selection.deleted, kept & ~selection.excluded
+        assumptions = selection.assumptions and selection.assumptions.of_columns(kept)
+        notes += selection.notes
+    _check_selection(raw, taxa, kept, source)
+    _check_characters(raw, masks, taxa, kept, alphabet, source, chosen=declared is not None)
+    if not (taxa.all() and kept.all()):
+        used = np.ix_(taxa, kept)
+        codes, masks, gaps, beside_gaps = codes[used], masks[used], gaps[used], beside_gaps[used]
+    names = tuple(name for name, used in zip(raw.names, taxa, strict=True) if used)
+    notes += _notes(raw, names, alphabet, codes, masks)
+    return Alignment(
+        names,
+        alphabet,
+        masks,
+        source,
+        tuple(notes),
+        gaps,
+        assumptions,
+        beside_gaps if beside_gaps.any() else None,
+        tuple(h for h, used in zip(raw.headers, taxa, strict=False) if used),
+        None if kept.all() else np.flatnonzero(kept),
+        int((~kept).sum()),
+    )
 
 
 def check_varies(alignment: Alignment) -> None:
@@ -216,6 +265,71 @@ def check_varies(alignment: Alignment) -> None:
             f"{alignment.source}: none of the {alignment.n_sites} sites varies among the "
             f"{alignment.n_taxa} taxa, so the data say nothing about the tree; add sites or taxa "
             "that differ"
+        )
+
+
+def likelihood_notes(alignment: Alignment) -> list[str]:
+    """Return what a user of a likelihood should know of an alignment, each one line."""
+    notes = []
+    if alignment.assumptions is not None:
+        notes.append("weights and types of characters, which the file has, count in parsimony only")
+    if alignment.n_sites >= SITES_TO_JUDGE and variable_sites(alignment.masks).all():
+        notes.append(
+            f"no constant column among {alignment.n_sites}: looks like SNP data or an alignment "
+            "without its constant sites; branch lengths and evidence are biased"
+        )
+    return notes
+
+
+def _one_type(
+    raw: RawAlignment, data_type: str | None, source: str
+) -> tuple[RawAlignment, NDArray[np.bool_]]:
+    """Choose one data type of a mixed matrix; return which columns are not of it, bool (n_sites,).
+
+    It is the one asked for, else the first that a substitution model is for, else the first.
+    """
+    unread = np.zeros(len(raw.sequences[0]), bool)
+    if not raw.parts:
+        return raw, unread
+    kinds = list(dict.fromkeys(kind for kind, _ in raw.parts))
+    known = [kind for kind in kinds if kind in ALPHABETS]
+    if not known:
+        raise AlignmentError(
+            f"{source}: datatype=mixed({', '.join(kinds)}): none of these is supported; "
+            "DNA, RNA, protein and standard data are"
+        )
+    chosen = data_type or next((kind for kind in known if kind != "standard"), known[0])
+    if chosen not in kinds:
+        raise AlignmentError(
+            f"{source}: datatype=mixed has no {ALPHABETS[chosen].label} characters; choose "
+            f"--data-type {' or '.join(known)}"
+        )
+    notes = []
+    for kind in kinds:
+        if kind == chosen:
+            continue
+        columns = [column for other, listed in raw.parts for column in listed if other == kind]
+        unread[columns] = True
+        cure = f"--data-type {kind} reads them" if kind in known else "not supported"
+        notes.append(
+            f"datatype=mixed: {len(columns)} {kind} characters are not read, as one run takes one "
+            f"type of data ({cure}, or put them in a file of their own)"
+        )
+    return replace(raw, data_type=chosen, notes=(*raw.notes, *notes)), unread
+
+
+def _check_selection(
+    raw: RawAlignment, taxa: NDArray[np.bool_], kept: NDArray[np.bool_], source: str
+) -> None:
+    if taxa.sum() < 4:
+        left = [name for name, used in zip(raw.names, taxa, strict=True) if used]
+        raise AlignmentError(
+            f"{source}: has {len(left)} taxa ({quoted_list(left)}) after the {(~taxa).sum()} that "
+            "it deletes; an unrooted tree needs at least 4"
+        )
+    if not kept.any():
+        raise AlignmentError(
+            f"{source}: all {len(kept)} characters are excluded by the file; include some"
         )
 
 
@@ -245,6 +359,14 @@ def _check_shape(raw: RawAlignment, source: str) -> None:
             f"{source}: has {len(raw.names)} taxa ({quoted_list(raw.names)}); "
             "an unrooted tree needs at least 4"
         )
+    spellings: dict[str, str] = {}
+    for name in raw.names:
+        other = spellings.setdefault(unicodedata.normalize("NFC", name), name)
+        if other != name:
+            raise AlignmentError(
+                f"{source}: two taxa have the name {name!r}, in two Unicode spellings (NFC and "
+                "NFD); give each its own name"
+            )
     lengths = [len(sequence) for sequence in raw.sequences]
     usual, _ = Counter(lengths).most_common(1)[0]
     odd = [i for i, length in enumerate(lengths) if length != usual]
@@ -267,13 +389,32 @@ def _codes(raw: RawAlignment) -> NDArray[np.uint32]:
 
 
 def _encode(
-    raw: RawAlignment, codes: NDArray[np.uint32], alphabet: Alphabet, source: str, chosen: bool
-) -> NDArray[np.uint32]:
-    extra = {ord(c): alphabet.mask(states) for c, states in raw.state_sets.items()}
+    raw: RawAlignment, codes: NDArray[np.uint32], alphabet: Alphabet
+) -> tuple[NDArray[np.uint32], NDArray[np.bool_], NDArray[np.uint32]]:
+    """Return the states possible (0: no character), which cells may be gaps, and states beside."""
     masks = np.where(codes < 128, alphabet.masks[np.minimum(codes, 127)], np.uint32(0))
-    for code, mask in extra.items():
-        masks[codes == code] = mask
-    unknown = masks == 0
+    gaps = codes == ord("-")
+    beside = np.zeros_like(masks)
+    for character, states in raw.state_sets.items():
+        cells = codes == ord(character)
+        masks[cells] = alphabet.mask(states)
+        if "-" in states:
+            gaps |= cells
+            beside[cells] = alphabet.mask(states.replace("-", ""))
+    return masks, gaps, beside
+
+
+def _check_characters(
+    raw: RawAlignment,
+    masks: NDArray[np.uint32],
+    taxa: NDArray[np.bool_],
+    kept: NDArray[np.bool_],
+    alphabet: Alphabet,
+    source: str,
+    chosen: bool,
+) -> None:
+    """Refuse characters that are not of the alphabet, where they are used."""
+    unknown = (masks == 0) & taxa[:, None] & kept
     if unknown.any():
         row, column = (int(i) for i in np.argwhere(unknown)[0])
         character = raw.sequences[row][column]
@@ -286,20 +427,26 @@ def _encode(
             f"{source}: taxon {raw.names[row]!r}, column {column + 1}: {shown!r} is not a "
             f"{alphabet.label} character{states}{more}; {cure}, or choose another data type{why}"
         )
-    return masks
 
 
-def _notes(raw: RawAlignment, alphabet: Alphabet, masks: NDArray[np.uint32]) -> list[str]:
+def _notes(
+    raw: RawAlignment,
+    names: Sequence[str],
+    alphabet: Alphabet,
+    codes: NDArray[np.uint32],
+    masks: NDArray[np.uint32],
+) -> list[str]:
+    """Return what a user should know of the characters, of those taxa and columns that are used."""
     notes = []
     empty = (masks == alphabet.missing).all(axis=1)
     if empty.any():
-        names = [name for name, none in zip(raw.names, empty, strict=True) if none]
+        blank = [name for name, none in zip(names, empty, strict=True) if none]
         notes.append(
-            f"{len(names)} taxa have no data at all, so their place in the tree is anybody's "
-            f"guess: {quoted_list(names)}"
+            f"{len(blank)} taxa have no data at all, so their place in the tree is anybody's "
+            f"guess: {quoted_list(blank)}"
         )
     groups: dict[bytes, list[str]] = {}
-    for name, row, none in zip(raw.names, masks, empty, strict=True):
+    for name, row, none in zip(names, masks, empty, strict=True):
         if not none:
             groups.setdefault(row.tobytes(), []).append(name)
     same = [group for group in groups.values() if len(group) > 1]
@@ -310,14 +457,26 @@ def _notes(raw: RawAlignment, alphabet: Alphabet, masks: NDArray[np.uint32]) -> 
     blank = int((masks == alphabet.missing).all(axis=0).sum())
     if blank:
         notes.append(f"{blank} of {masks.shape[1]} sites have no data in any taxon")
-    mixed = [c for c, states in raw.state_sets.items() if "-" in states]
-    if mixed:
-        count = sum(sequence.count(c) for sequence in raw.sequences for c in mixed)
-        notes.append(f"{count} sets that hold a gap, such as {{A-}}, read as missing")
-    if raw.assumptions is not None and not raw.assumptions.problem:
-        notes.append("weights, types and exclusions of characters count in parsimony alone")
+    mixed = [ord(c) for c, states in raw.state_sets.items() if "-" in states and states != "-"]
+    count = int(np.isin(codes, mixed).sum()) if mixed else 0
+    if count:
+        notes.append(
+            f"{count} sets that hold a gap, such as {{A-}}, read as missing unless gaps are a state"
+        )
+    if alphabet.name in ("dna", "rna"):
+        both = _rows_with(codes, "T") & _rows_with(codes, "U")
+        if both.any():
+            odd = [name for name, found in zip(names, both, strict=True) if found]
+            notes.append(
+                f"{len(odd)} sequences have both T and U, read as one base: {quoted_list(odd)}"
+            )
     if alphabet.name == "protein":
-        odd = sum(sequence.upper().count(c) for sequence in raw.sequences for c in "UO*")
+        odd = int(np.isin(codes, [ord(c) for c in "UuOo*"]).sum())
         if odd:
             notes.append(f"{odd} characters U, O or * (20-state models lack them) read as missing")
     return notes
+
+
+def _rows_with(codes: NDArray[np.uint32], letter: str) -> NDArray[np.bool_]:
+    cells: NDArray[np.bool_] = np.isin(codes, [ord(letter), ord(letter.lower())])
+    return np.logical_or.reduce(cells, axis=1)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from phylogfn.alignment_assumptions import Assumptions
+from phylogfn.alignment_assumptions import Statements
 from phylogfn.errors import AlignmentError, shown
 
 __all__ = ["FORMATS", "RawAlignment", "detect_format", "parse_alignment"]
@@ -38,8 +38,12 @@ class RawAlignment:
         What a user should know.
     symbols : str or None
         The states of standard data, where the file lists them.
-    assumptions : Assumptions or None
-        What the file says about weights, types and exclusions of characters.
+    statements : Statements or None
+        What the file says of its characters and taxa, to be carried out on the matrix.
+    parts : tuple of (str, tuple of int)
+        The data type and the characters of each part of a mixed matrix; empty: all are of one.
+    headers : tuple of str
+        Whole headers, where names are shorter than these.
     """
 
     names: list[str]
@@ -48,7 +52,9 @@ class RawAlignment:
     state_sets: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     symbols: str | None = None
-    assumptions: Assumptions | None = None
+    statements: Statements | None = None
+    parts: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    headers: tuple[str, ...] = ()
 
 
 def detect_format(text: str, source: str) -> str:
@@ -60,13 +66,13 @@ def detect_format(text: str, source: str) -> str:
     line = head.split("\n", 1)[0].rstrip()
     if head.startswith(">"):
         return "fasta"
-    if re.match(r"(\[[^\]]*\]\s*)*#NEXUS", head, re.IGNORECASE):
-        return "nexus"
     if re.match(r"#\s*STOCKHOLM\b", head, re.IGNORECASE):
         return "stockholm"
+    if re.match(r"(?:(?:\[[^\]]*\]|#(?!NEXUS)[^\n]*)\s*)*#NEXUS", head, re.IGNORECASE):
+        return "nexus"
     if line.upper().startswith(_CLUSTAL_HEADS):
         return "clustal"
-    if re.match(r"\d+\s+\d+(\s+[A-Za-z]+)*$", line):
+    if re.match(r"[0-9]+\s+[0-9]+(\s+[A-Za-z]+)*$", line):
         return "phylip"
     looks = "its first line is " + shown(line)
     for start, kind in (
@@ -130,7 +136,14 @@ def _parse_fasta(text: str, source: str) -> RawAlignment:
     words = [(title.split() or [""])[0] for title in titles]
     sequences = [sequence for _, sequence in records]
     if len(set(words)) == len(words):
-        return RawAlignment(words, sequences)
+        longer = [title for title, word in zip(titles, words, strict=True) if title != word]
+        if not longer:
+            return RawAlignment(words, sequences)
+        note = (
+            f"the names are the first words of the headers: {longer[0].split()[0]!r} of "
+            f"{shown(longer[0])} and so on; files of trees may have either"
+        )
+        return RawAlignment(words, sequences, notes=(note,), headers=tuple(titles))
     if len(set(titles)) == len(titles):
         note = "the first words of the headers are not unique, so whole headers are the names"
         return RawAlignment(titles, sequences, notes=(note,))

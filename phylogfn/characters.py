@@ -6,7 +6,7 @@ of unordered characters. These come about as follows.
 
 * A set of states, such as ``{01}``, ``(01)``, ``R``, ``?`` or ``N``, is uncertainty: the tip has
   the one of these states that costs least. With ``gaps="state"`` a gap is one more state, and
-  ``?`` and ``N`` are any state but the gap.
+  ``?`` and ``N`` are any state but the gap, and ``{0-}`` is 0 or the gap.
 * An ordered character of m states (Wagner: Farris, Syst. Zool. 19:83, 1970) becomes m - 1
   characters of two states, the j-th of which says whether the state is above the j-th. Their steps
   add up to those of the ordered character where every set is an interval, so a set is read as all
@@ -107,8 +107,7 @@ def parsimony_characters(
         raise AlignmentError(given.problem)
     weights = np.ones(n_sites) if given.weights is None else given.weights
     ordered = np.zeros(n_sites, bool) if given.ordered is None else given.ordered
-    excluded = np.zeros(n_sites, bool) if given.excluded is None else given.excluded
-    used = ~excluded & (weights > 0)
+    used = weights > 0
     _check_ordered(alignment, used & ordered, gaps)
 
     loose, strict = np.flatnonzero(used & ~ordered), np.flatnonzero(used & ordered)
@@ -126,7 +125,7 @@ def parsimony_characters(
         )
     masks, n_states = _renumbered(reduced[:, kept])
     masks, places = distinct_columns(masks)
-    notes = given.notes
+    notes: tuple[str, ...] = ()
     if n_widened:
         notes += (
             f"{n_widened} sets of ordered characters leave out states between their lowest and "
@@ -137,10 +136,10 @@ def parsimony_characters(
         weights=np.bincount(places, weights[sites[kept]]).astype(np.float64),
         n_states=n_states,
         constant_steps=constant,
-        n_sites=n_sites,
+        n_sites=n_sites + alignment.n_excluded,
         n_informative=len(np.unique(sites[kept])),
         n_ordered=len(strict),
-        n_excluded=int(n_sites - used.sum()),
+        n_excluded=alignment.n_excluded + int(n_sites - used.sum()),
         notes=notes,
     )
 
@@ -149,15 +148,17 @@ def _check_ordered(alignment: Alignment, ordered: NDArray[np.bool_], gaps: str) 
     if not ordered.any():
         return
     if alignment.alphabet.name != "standard":
+        number = alignment.column_number(int(np.argmax(ordered)))
         raise AlignmentError(
-            f"{alignment.source}: character {np.argmax(ordered) + 1} is ordered, but the states of "
+            f"{alignment.source}: character {number} is ordered, but the states of "
             f"{alignment.alphabet.label} data have no order; make it unordered"
         )
     if gaps == "state" and alignment.gaps is not None:
         wrong = ordered & alignment.gaps.any(axis=0)
         if wrong.any():
+            number = alignment.column_number(int(np.argmax(wrong)))
             raise AlignmentError(
-                f"{alignment.source}: character {np.argmax(wrong) + 1} is ordered and has gaps, "
+                f"{alignment.source}: character {number} is ordered and has gaps, "
                 "which have no place in the order of its states; write them as '?', make it "
                 "unordered, or take gaps as missing"
             )
@@ -172,7 +173,8 @@ def _unordered(alignment: Alignment, gaps: str) -> Columns:
             f"{alignment.source}: has {gap_state} states, so that there is no place for the gap as "
             f"one more (at most {MAX_STATES}); take gaps as missing"
         )
-    return np.where(alignment.gaps, np.uint32(1 << gap_state), alignment.masks)
+    beside = np.uint32(0) if alignment.beside_gaps is None else alignment.beside_gaps
+    return np.where(alignment.gaps, np.uint32(1 << gap_state) | beside, alignment.masks)
 
 
 def _binary(masks: Columns, n_states: int) -> tuple[Columns, int]:

@@ -117,7 +117,8 @@ def blocks(
 ) -> Iterator[tuple[str, list[Command]]]:
     """Yield the name (lower case) and the commands of each block of a NEXUS file.
 
-    Text before a ``begin`` at the start of a line is skipped, as is all that stands between blocks.
+    Text before a ``begin`` at the start of a line is skipped. Commands that stand outside of all
+    blocks come last, as those of a block without a name.
 
     Parameters
     ----------
@@ -139,6 +140,7 @@ def blocks(
     offset = head.end() if head else 0
     current: str | None = None
     commands: list[Command] = []
+    outside: list[Command] = []
     line, counted, opened = 1, 0, 0
     line_start = 0  # offset of the first character of the line of `begin`
     for start, body, complete in _commands(text[offset:]):
@@ -165,8 +167,12 @@ def blocks(
         elif current is not None and complete:
             column = begin - line_start + 1
             commands.append(Command(name, rest, line + text.count("\n", at, begin), column))
+        elif current is None:
+            outside.append(Command(name, rest, line, begin - line_start + 1))
         elif current == "trees" and unclosed is not None:
             unclosed.append(f"line {line}: the last {name} is cut short and is left out")
+    if outside:
+        yield "", outside
     if current is None:
         return
     problem = f"line {opened}: the {current} block has no 'end;'"

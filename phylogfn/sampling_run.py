@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gfncore.errors import UserError
-from phylogfn.alignment import check_varies, compress
+from phylogfn.alignment import check_varies, compress, likelihood_notes
 from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
 from phylogfn.estimate import Drawn, Estimate, draw, estimate
 from phylogfn.evidence import CollapsedReward
@@ -121,7 +121,7 @@ class SampleRun(AlignmentRun):
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)
         self.patterns = compress(self.alignment)
         self.spec = self.spec.resolve(self.patterns)
-        for note in self.alignment.notes:
+        for note in (*self.alignment.notes, *likelihood_notes(self.alignment)):
             self.warn(note)
 
     def reward(self, theta: np.ndarray) -> CollapsedReward:

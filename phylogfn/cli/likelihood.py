@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -32,7 +32,8 @@ def likelihood(
     optimize: bool = False,
     evidence: bool = False,
     branch_prior: str = "exp:10",
-    data_type: str | None = None,
+    data_type: Literal["dna", "rna", "protein"] | None = None,
+    format: Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None = None,
     draws: int = 1000,
     seed: int = 1,
     threads: int | None = None,
@@ -63,7 +64,9 @@ def likelihood(
     branch_prior
         Prior on each branch length for --evidence, exp:RATE.
     data_type
-        dna, rna or protein; guessed from the characters when left out.
+        Kind of data; as the file declares, else found from the characters.
+    format
+        Format of the alignment; found from the content when left out.
     draws
         Importance draws of branch lengths a tree, for --evidence.
     seed
@@ -74,7 +77,7 @@ def likelihood(
     from gfncore.configuration import MOST_THREADS
     from gfncore.errors import UserError
     from gfncore.text_numbers import parse_int
-    from phylogfn.alignment import compress, read_alignment
+    from phylogfn.alignment import compress, likelihood_notes, read_alignment
     from phylogfn.cli.tree_notes import show_notes
     from phylogfn.models import parse_model
     from phylogfn.settings import parse_branch_prior
@@ -88,9 +91,12 @@ def likelihood(
         branch_rate = parse_branch_prior(branch_prior)
     except ValueError as error:
         raise UserError(f"--branch-prior: {error}") from None
-    data = read_alignment(alignment, data_type=data_type)
+    data = read_alignment(alignment, data_type=data_type, file_format=format)
+    for note in (*data.notes, *likelihood_notes(data)):
+        _warn(note)
     spec = parse_model(model, data.alphabet)
-    found = read_trees(trees, data.names)
+    headers = {header: taxon for taxon, header in enumerate(data.headers)}
+    found = read_trees(trees, data.names, aliases=headers)
     show_notes([found])
     patterns = compress(data)
     spec = spec.resolve(patterns)
@@ -129,20 +135,22 @@ def _check(spec: ModelSpec, found: NamedTrees, optimize: bool, evidence: bool) -
 
 
 def _warn_of_short_lengths(found: NamedTrees, optimize: bool) -> None:
-    import sys
-
     short = [
         number
         for number, tree in enumerate(found.trees, start=1)
         if tree.lengths is not None and tree.lengths[1:].min() < SHORTEST
     ]
     if short and not optimize:
-        print(
-            f"phylogfn: warning: {found.source}: branches shorter than {SHORTEST:g} in "
-            f"{len(short)} of {len(found)} trees (the first is tree {short[0]}) are taken "
-            f"as {SHORTEST:g}",
-            file=sys.stderr,
+        _warn(
+            f"{found.source}: branches shorter than {SHORTEST:g} in {len(short)} of {len(found)} "
+            f"trees (the first is tree {short[0]}) are taken as {SHORTEST:g}"
         )
+
+
+def _warn(message: str) -> None:
+    import sys
+
+    print(f"phylogfn: warning: {message}", file=sys.stderr)
 
 
 def _with_positive_lengths(tree: Tree) -> Tree:

@@ -155,7 +155,7 @@ def test_the_checksum_has_the_weights_of_characters(tmp_path):
         ("\n  \n", ["is empty"]),
         (b"\x00\x01ACGT", ["is a binary file (byte 1)"]),
         (b">A\nAC\x07T\n", ["is a binary file (byte 6)"]),
-        (b"PK\x03\x04...", ["compressed by zip"]),
+        (b"PK\x03\x04...", ["zip file is cut short or damaged"]),
         (gzip.compress(b">A\nACGT\n" * 99, mtime=0)[:-9], ["gzip file is cut short or damaged"]),
         (gzip.compress(b"", mtime=0), ["is empty"]),
     ],

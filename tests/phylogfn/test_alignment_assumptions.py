@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gfncore.errors import UserError
-from phylogfn.alignment import AlignmentError, read_alignment
+from phylogfn.alignment import AlignmentError, likelihood_notes, read_alignment
 from phylogfn.alignment_formats import parse_alignment
+from phylogfn.alignment_statements import carry_out
 from phylogfn.characters import parsimony_characters
 from phylogfn.cli.main import main
+from phylogfn.parsimony import ParsimonyScorer
 
 MATRIX = """#NEXUS
 begin data;
@@ -35,6 +37,14 @@ def read(tmp_path, text):
     path = tmp_path / "a.nex"
     path.write_text(text)
     return read_alignment(path)
+
+
+def left_out(alignment):
+    """The places, from 1, of the columns that are not there."""
+    if alignment.columns is None:
+        return []
+    n_sites = alignment.n_sites + alignment.n_excluded
+    return sorted(set(range(1, n_sites + 1)) - set((alignment.columns + 1).tolist()))
 
 
 def listed(flags):
@@ -82,7 +92,7 @@ def test_sets_of_another_matrix_are_skipped_and_that_matrix_is_told_of(tmp_path)
     assert alignment.masks.shape == (4, 4)
     assumptions = alignment.assumptions
     assert listed(assumptions.ordered) == [4]
-    assert assumptions.weights is None and assumptions.excluded is None
+    assert assumptions.weights is None and alignment.n_excluded == 0
     assert "a second matrix, which is not read" in alignment.notes[0]
 
 
@@ -115,9 +125,9 @@ def test_types(tmp_path, command, ordered, block):
     assert (said is None) == (not ordered)
     if said is not None:
         assert listed(said.ordered) == ordered
-        assert said.problem == "" and said.weights is None and said.excluded is None
+        assert said.problem == "" and said.weights is None and alignment.n_excluded == 0
         assert parsimony_characters(alignment).n_ordered == len(ordered)
-        assert alignment.notes[-1].endswith("count in parsimony alone")
+        assert likelihood_notes(alignment)[-1].endswith("count in parsimony only")
 
 
 @pytest.mark.parametrize(
@@ -146,13 +156,13 @@ def test_weights(tmp_path, command, weights):
         ("exset * e = 3 4;", [3, 4]),
         ("exset e2 = 1; exset * e = 8-.;", [8, 9]),
         ("exset * e = ;", []),
+        ("exset * e (vector) = 0 0 1 0 0 0 0 0 1;", [3, 9]),
+        ("charset c (vector) = 011000000; exset * e = c;", [2, 3]),
     ],
 )
 def test_exclusions(tmp_path, command, excluded):
     alignment = read(tmp_path, nexus(command))
-    assert (alignment.assumptions is None) == (not excluded)
-    if alignment.assumptions is not None:
-        assert listed(alignment.assumptions.excluded) == excluded
+    assert left_out(alignment) == excluded and alignment.assumptions is None
     characters = parsimony_characters(alignment)
     assert characters.n_excluded == len(excluded)
     assert characters.weights.tolist() == [9 - len(excluded)]
@@ -160,20 +170,19 @@ def test_exclusions(tmp_path, command, excluded):
 
 def test_sets_without_an_asterisk_are_told_of_and_not_used(tmp_path):
     alignment = read(tmp_path, nexus("wtset heavy = 5: all;", "exset e = 2;"))
-    characters = parsimony_characters(alignment)
-    assert characters.weights.tolist() == [9.0]
-    assert [note.split(" is not used")[0] for note in characters.notes] == [
-        "wtset heavy",
-        "exset e",
-    ]
+    assert parsimony_characters(alignment).weights.tolist() == [9.0]
+    (note,) = (note for note in alignment.notes if "not used" in note)
+    assert note == (
+        "statements of the file that are not used: wtset heavy (no asterisk), "
+        "exset e (no asterisk) (assumptions)"
+    )
 
 
 def test_blocks_count_wherever_they_stand(tmp_path):
     head, data = MATRIX.split("begin data;")
     sets = "begin sets; charset c = 3; end;\nbegin assumptions; exset * e = c; end;\n"
     for text in (head + sets + "begin data;" + data, MATRIX + sets):
-        said = read(tmp_path, text).assumptions
-        assert said is not None and listed(said.excluded) == [3]
+        assert left_out(read(tmp_path, text)) == [3]
 
 
 @pytest.mark.parametrize(
@@ -184,20 +193,17 @@ def test_blocks_count_wherever_they_stand(tmp_path):
         ("options deftype=dollo;", "options: type 'dollo' is not supported"),
         ("typeset * t = ord 1-3;", "typeset: 'ord 1-3' is not of the form 'value: characters'"),
         ("typeset * t;", "typeset: '* t' is not of the form 'NAME = ...'"),
-        ("typeset * t = ord: 1-10;", "typeset: '1-10' is no range of the 9 characters"),
-        ("typeset * t = ord: 5-2;", "typeset: '5-2' is no range"),
-        ("typeset * t = ord: 1-9\\0;", "is no range"),
-        ("typeset * t = ord: wings;", "typeset: 'wings' is no character; give numbers"),
-        ("charset wings = 40; exset * e = wings;", "exset: 'wings' is no character"),
+        ("typeset * t = ord: 1-10;", "typeset: '1-10' is not a range of the 9 characters"),
+        ("typeset * t = ord: 5-2;", "typeset: '5-2' is not a range"),
+        ("typeset * t = ord: 1-9\\0;", "is not a range"),
+        ("typeset * t = ord: wings;", "typeset: 'wings' is not a character; give numbers"),
         ("typeset * t = ord: 1-3, unord: 3;", "character 3 has two different values"),
         ("typeset * t = ord: all, unord: remainder;", "two different values; give one"),
-        ("wtset * w = -2: 1;", "wtset: weight '-2' is no decimal number from 0"),
-        ("wtset * w = nan: 1;", "wtset: weight 'nan' is no decimal number"),
-        ("wtset * w = 1e400: 1;", "wtset: weight '1e400' is no decimal number"),
-        (f"wtset * w = {'9' * 400}: 1;", "is no decimal number from 0"),
+        ("wtset * w = -2: 1;", "wtset: weight '-2' is not a decimal number from 0"),
+        ("wtset * w = nan: 1;", "wtset: weight 'nan' is not a decimal number"),
+        ("wtset * w = 1e400: 1;", "wtset: weight '1e400' is not a decimal number"),
+        (f"wtset * w = {'9' * 400}: 1;", "is not a decimal number from 0"),
         ("wtset * w (vector) = 1 2 3;", "wtset: has 3 values for 9 characters"),
-        ("exset * e (vector) = 0 0 0 0 0 0 0 0 1;", "exset: the vector format is not supported"),
-        ("exset * e = 0;", "exset: '0' is no range"),
     ],
 )
 def test_what_is_not_supported_is_one_line_for_parsimony_alone(tmp_path, command, words):
@@ -209,10 +215,30 @@ def test_what_is_not_supported_is_one_line_for_parsimony_alone(tmp_path, command
     assert message.startswith(f"{alignment.source}: line 14: ")
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("exset * e (vector) = 0 1;", "exset: a vector needs 9 digits 0 or 1 (found 2 characters)"),
+        ("exset * e = 0;", "exset: '0' is not a range"),
+        ("charset wings = 40; exset * e = wings;", "charset: '40' is not a range of the 9"),
+        ("exclude wings;", "exclude: 'wings' is not a character"),
+        (f"include {'9' * 4301};", "is not a range of the 9 characters"),
+        ("delete E;", "delete: 'E' is not a taxon; give numbers, ranges, names or a taxset"),
+        ("delete 1-9;", "delete: '1-9' is not a range of the 4 taxa"),
+        ("assume exset=none;", "assume: there is no exset 'none' before it"),
+    ],
+)
+def test_what_is_left_out_must_be_known_for_every_command(tmp_path, command, words):
+    with pytest.raises(AlignmentError) as caught:
+        read(tmp_path, nexus("\n" + command, block="paup"))
+    message = str(caught.value)
+    assert words in message and "\n" not in message
+    assert message.startswith(f"{tmp_path / 'a.nex'}: line 14: ")
+
+
 def test_a_file_cut_short_after_its_matrix(tmp_path):
-    alignment = read(tmp_path, MATRIX + "begin assumptions; exset * e = 1;")
     with pytest.raises(UserError, match=r"the assumptions block has no 'end;'"):
-        parsimony_characters(alignment)
+        read(tmp_path, MATRIX + "begin assumptions; exset * e = 1;")
 
 
 @given(
@@ -223,11 +249,15 @@ def test_a_file_cut_short_after_its_matrix(tmp_path):
 )
 @settings(max_examples=150, deadline=None)
 def test_damaged_blocks_are_read_or_refused_in_one_line(edits):
-    text = "typeset * t = ord: 1-3, unord: 5;\nwtset * w = 2.5: 4-., 1: all; exset * e = 6-9\\2;"
+    text = "typeset * t = ord: 1-3, unord: 5;\nwtset * w = 2.5: 4-., 1: all; "
+    text += "exset * e = 6-9\\2; exclude 1; delete A / only;"
     for at, cut, put in edits:
         text = text[:at] + put + text[at + cut :]
     try:
-        said = parse_alignment(nexus(text), "source").assumptions
+        raw = parse_alignment(nexus(text, block="paup"), "source")
+        assert raw.statements is not None
+        masks = np.ones((4, 9), np.uint32)
+        said = carry_out(raw.statements, raw.names, masks, masks > 1).assumptions
     except AlignmentError as problem:
         assert "\n" not in str(problem) and str(problem).startswith("source: ")
         return
@@ -245,5 +275,160 @@ def test_likelihoods_refuse_morphology(tmp_path, capsys):
     ):
         assert main(arguments) == 2
         lines = capsys.readouterr().err.strip().splitlines()
+        lines = [line for line in lines if "warning: identical" not in line]
         assert "no substitution model of standard (morphological) data" in lines[-1]
         assert "use phylogfn parsimony" in lines[-1] and len(lines) == 1
+
+
+EXAMPLE = """#NEXUS
+begin data;
+dimensions ntax=5 nchar=3;
+format datatype=standard symbols="0123";
+matrix
+A 000
+B 111
+C 220
+D 331
+E 022
+;
+end;
+begin {block}; {commands} end;
+"""
+
+
+def shortest(alignment, all_topologies):
+    """The least number of steps, and how many trees have it."""
+    scorer = ParsimonyScorer(parsimony_characters(alignment), threads=1)
+    steps = scorer.scores(all_topologies(alignment.n_taxa))
+    return steps.min(), int((steps == steps.min()).sum())
+
+
+@pytest.mark.parametrize("block", ["paup", "mrbayes", "PAUP", "assumptions"])
+@pytest.mark.parametrize(
+    "commands",
+    [
+        "ctype ord: 1 2; exclude 3;",
+        "ctype ord: 1-2; exclude 3;",
+        "charset last = 3; CTYPE Ordered: 1 - .; exclude last;",
+        "charset bad = 3-.; exclude all; include 1-2; ctype ord: all;",
+        "ctype ord: all; ctype unord: 3; exclude 2 3; include 2;",
+        "options deftype=ord; exclude 3 / only;",
+        "typeset t = ord: 1 2; exset e = 3; assume typeset=t exset=e;",
+        "typeset * t = ord: 1 2; exclude 1; include 1-2 / only;",
+        "wtset * w = 0: 3, 1: 1 2; ctype ord: 1 2;",
+        "weights 0: 3; ctype ord: 1 2;",
+        "ctype ord: 1 2; exclude 3; outgroup A; charset a = 1; delete E; restore E;",
+    ],
+)
+def test_statements_of_paup_and_mrbayes(tmp_path, all_topologies, block, commands):
+    alignment = read(tmp_path, EXAMPLE.format(block=block, commands=commands))
+    assert shortest(alignment, all_topologies) == (7, 2)
+
+
+def test_without_the_statements_the_answer_is_another(tmp_path, all_topologies):
+    alignment = read(tmp_path, EXAMPLE.format(block="paup", commands=""))
+    assert shortest(alignment, all_topologies) == (8, 5)
+
+
+@pytest.mark.parametrize(
+    ("commands", "names", "columns"),
+    [
+        ("exc 3; del 'C';", "ABDE", [1, 2]),
+        ("taxset pair = 2 C; delete pair; restore B;", "ABDE", None),
+        ("delete 1-3\\9;", "BCDE", None),
+        ("delete B - B / only;", "ACDE", None),
+        ("delete e; undelete all; delete D;", "ABCE", None),
+        ("exclude missambig;", "ABCDE", None),
+        ("exclude uninf;", "ABCDE", [3]),
+        ("delete E; exclude constant; exclude gapped;", "ABCD", None),
+    ],
+)
+def test_lists_of_taxa_and_characters(tmp_path, commands, names, columns):
+    alignment = read(tmp_path, EXAMPLE.format(block="paup", commands=commands))
+    assert "".join(alignment.names) == names
+    found = None if alignment.columns is None else (alignment.columns + 1).tolist()
+    assert found == columns
+    assert len(alignment.masks) == len(names)
+    if len(names) < 5:
+        assert any(
+            n.startswith("left out, as the file deletes them: 1 taxa") for n in alignment.notes
+        )
+    if columns:
+        assert any("as the file excludes them" in note for note in alignment.notes)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "charlabels wing 'eye color' Leg_length;",
+        "charstatelabels 1 wing / no yes, 2 'eye color', 3 Leg_length / short;",
+    ],
+)
+@pytest.mark.parametrize(
+    ("listed", "left"),
+    [("'eye color'", [2]), ("Eye_color leg_length", [2, 3]), ("wing-Eye_color", [1, 2])],
+)
+def test_characters_go_by_their_labels(tmp_path, command, listed, left):
+    text = EXAMPLE.replace("matrix", f"{command}\nmatrix")
+    text = text.format(block="paup", commands=f"exclude {listed};")
+    assert left_out(read(tmp_path, text)) == left
+
+
+def test_eliminated_characters_do_not_come_back(tmp_path):
+    text = EXAMPLE.replace("matrix", "eliminate 2;\nmatrix")
+    assert left_out(read(tmp_path, text.format(block="paup", commands="include all;"))) == [2]
+
+
+def test_every_statement_that_is_not_used_is_named_in_one_note(tmp_path):
+    commands = (
+        "outgroup A; charset a = 1; charset used = 3; exclude used; taxset t = A B; hsearch; "
+        "pset gapmode=newstate; partition p = 1: a; ancstates * x = 0: all; typeset z = ord: 1; "
+        "lset nst=6; set criterion=parsimony; options gapmode=newstate; end; begin codons; end; "
+        "hidden; begin mesquite; x; "
+    )
+    text = EXAMPLE.replace("transpose", "").replace("symbols", "statesformat=count symbols")
+    alignment = read(tmp_path, text.format(block="paup", commands=commands))
+    (note,) = (n for n in alignment.notes if n.startswith("statements of the file"))
+    for word in (
+        "outgroup", "charset a", "taxset t", "hsearch", "pset gapmode=newstate", "--gaps state",
+        "partition", "ancstates", "typeset z (no asterisk)", "lset", "set", "options", "(paup)",
+        "the codons block", "hidden (outside of blocks)", "format statesformat",
+    ):  # fmt: skip
+        assert word in note
+    assert "used" not in note.replace("not used", "") and "mesquite" not in note
+    assert "\n" not in note
+
+
+def test_exclusions_and_deletions_hold_for_likelihoods(tmp_path, capsys):
+    rows = {"A": "ACGTAC", "B": "ACGATC", "C": "AAGTAG", "D": "ACTTCG", "E": "GGGGGG"}
+    head = "#NEXUS\nbegin data;\ndimensions ntax=5 nchar=6;\nformat datatype=dna;\nmatrix\n"
+    body = "".join(f"{name} {row}\n" for name, row in rows.items()) + ";\nend;\n"
+    said = "begin mrbayes; exclude 2 5; delete E; end;\n"
+    plain = "4 4\n" + "".join(f"{n} {r[0]}{r[2:4]}{r[5]}\n" for n, r in rows.items() if n != "E")
+    (tmp_path / "a.nex").write_text(head + body + said)
+    (tmp_path / "a.phy").write_text(plain)
+    (tmp_path / "t.nwk").write_text("(A:.1,B:.2,(C:.1,D:.3):.1);\n")
+    out = []
+    for name in ("a.nex", "a.phy"):
+        assert main(["likelihood", str(tmp_path / name), str(tmp_path / "t.nwk")]) == 0
+        out.append(capsys.readouterr())
+    assert out[0].out == out[1].out
+    assert "left out, as the file deletes them: 1 taxa ('E')" in out[0].err
+    assert "2 of 6 characters" in out[0].err and out[1].err == ""
+    for commands, words in (
+        ("delete A B;", "has 3 taxa ('C', 'D', 'E') after the 2 that it deletes"),
+        ("exclude all;", "all 6 characters are excluded by the file"),
+    ):
+        (tmp_path / "a.nex").write_text(head + body + f"begin paup; {commands} end;")
+        assert main(["likelihood", str(tmp_path / "a.nex"), str(tmp_path / "t.nwk")]) == 2
+        captured = capsys.readouterr()
+        assert words in captured.err and captured.err.count("\n") == 1
+
+
+def test_characters_that_are_left_out_need_not_be_of_the_alphabet(tmp_path):
+    rows = {"A": "AC9", "B": "AG!", "C": "TC1", "D": "TG0"}
+    text = "#NEXUS\nbegin data;\nformat datatype=dna;\nmatrix\n"
+    text += "".join(f"{name} {row}\n" for name, row in rows.items()) + ";\nend;\n"
+    assert read(tmp_path, text + "begin paup; exclude 3; end;").n_sites == 2
+    with pytest.raises(AlignmentError, match="column 3: '9' is not a DNA character"):
+        read(tmp_path, text)
