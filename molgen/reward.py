@@ -1,13 +1,16 @@
 """From scores to the reward that molecules are drawn in proportion to.
 
-    log R(x) = exponent * log score(x),  not less than -FLOOR
+    log R(x) = exponent * log score(x)        exactly, for every score above zero
 
-A score of zero, or one that could not be computed, would make training impossible; both get the
-floor, are counted, and are kept out of the library.
+A score of zero, or one that could not be computed, has no log. Such molecules are counted, have
+weight zero in estimates, and are kept out of the library. Training needs a finite number for them:
+`Reward.least`, which scales with the exponent so that it lies below all scores down to
+`LEAST_SCORE`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +18,10 @@ import numpy as np
 
 from molgen.scoring import Scoring
 
-__all__ = ["FLOOR", "Reward"]
+__all__ = ["LEAST_SCORE", "Reward"]
 
-FLOOR = 200.0  # nats below the reward of a perfect score
+LEAST_SCORE = 1e-6  # what training takes a score of zero for
+FLOOR = 200.0  # nats that this lies below a perfect score, or more
 
 
 class Reward:
@@ -34,7 +38,11 @@ class Reward:
     environment : environment or None
         Set by the caller where `objectives` is asked for: it knows the SMILES of states.
     floored : set of str
-        Molecules whose reward was raised to the floor, failed ones included.
+        Molecules whose score is zero or failed.
+    buried : set of str
+        Molecules of a score above zero that is as low for training as zero, or lower.
+    least : float
+        What stands for log R of a score of zero in training, nats.
     best : float
         The best score seen since this object was made.
     """
@@ -44,18 +52,25 @@ class Reward:
         self.exponent = exponent
         self.environment: Any = None
         self.floored: set[str] = set()
+        self.buried: set[str] = set()
+        self.least = min(-FLOOR, exponent * math.log(LEAST_SCORE))
         self.best = 0.0
 
     def __call__(self, smiles: Sequence[str]) -> np.ndarray:
         """log R of distinct canonical SMILES, nats; float64 (n,), finite."""
         total = self.scoring.evaluate(smiles, canonical=True).total
-        log_reward = np.full(len(total), -np.inf)  # exponent 0 must not make a failure count
+        log_reward = np.full(len(total), self.least)  # whatever the exponent
         good = total > 0.0
         self.best = max(self.best, float(total[good].max(initial=0.0)))
         log_reward[good] = self.exponent * np.log(total[good])
-        low = ~(log_reward >= -FLOOR)
-        self.floored.update(np.array(list(smiles), object)[low].tolist())
-        return np.where(low, -FLOOR, log_reward)
+        names = np.array(list(smiles), object)
+        self.floored.update(names[~good].tolist())
+        self.buried.update(names[good & (log_reward <= self.least)].tolist())
+        return log_reward
+
+    def positive(self, smiles: Sequence[str]) -> np.ndarray:
+        """Whether canonical SMILES have a score above zero; bool (n,)."""
+        return self.scoring.evaluate(smiles, canonical=True).total > 0.0
 
     def objectives(self, states: Any) -> np.ndarray:
         """Figures of merit of finished states; float64 (B, K), zero where a score failed."""

@@ -227,7 +227,16 @@ def _weighed(
 
 
 def _pilot(run: SampleRun) -> tuple[float, float, float]:
-    """log Z, its standard error, and the effective number of `PILOT` draws."""
+    """log Z, its standard error, and the effective number of `PILOT` draws.
+
+    Where all draws have a score of zero, log Z is NaN, and the number is that of draws that are
+    equally likely: training need not go on until the budget ends.
+    """
     generator = run.rng("pilot", run.state.blocks)
-    _, log_weights = _weighed(run, run.trainer.averaged.policy, PILOT, generator)
+    drawn, log_weights = _weighed(run, run.trainer.averaged.policy, PILOT, generator)
+    # what stands for the log of a score of zero in training is no part of Z
+    positive = run.reward.positive(run.merged.smiles(drawn))
+    if not positive.any():
+        return math.nan, math.nan, effective_sample_size(log_weights)
+    log_weights[~positive] = -np.inf
     return *log_partition(log_weights), effective_sample_size(log_weights)

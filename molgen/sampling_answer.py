@@ -61,11 +61,13 @@ def _draw(run: SampleRun) -> _Drawn:
         known = np.arange(_scored_draws(run, names))
         unscored += len(names) - len(known)
         states = batch.terminals.take(known)
-        weights.append(run.merged.log_reward(states) + (log_pb - batch.log_pf)[known])
-        parts.append(states)
         here = [names[i] for i in known]
         smiles += here
         total = run.scoring.evaluate(here, canonical=True).total
+        log_weights = run.merged.log_reward(states) + (log_pb - batch.log_pf)[known]
+        # what stands for the log of a score of zero in training is no part of Z
+        weights.append(np.where(total > 0.0, log_weights, -np.inf))
+        parts.append(states)
         for name, score in zip(here, total, strict=True):
             if score > 0.0:
                 cap.offer(name)
@@ -149,6 +151,13 @@ def finish(run: SampleRun) -> None:
         log_z, log_z_se = log_partition(drawn.log_weights)
         ess = effective_sample_size(drawn.log_weights)
         _judge(run, ess, len(drawn.smiles))
+    if run.reward.buried:
+        run.warn(
+            f"{len(run.reward.buried):,} of {run.scoring.calls:,} molecules scored have a score above "
+            f"zero whose log reward is {run.reward.least:,.0f} or less, as low as training takes a score of zero for: the "
+            "sampler does not tell them apart; lower --reward-exponent, or a transform that gives "
+            "higher scores"
+        )
     use = run.clock.usage()
     facts = RunFacts(
         command=command_line(),
@@ -175,6 +184,7 @@ def finish(run: SampleRun) -> None:
             "draws_with_score_zero": int(count[table.total == 0.0].sum()),
             "molecules_left_out_by_scaffold": beyond,
             "molecules_at_the_reward_floor": len(run.reward.floored),
+            "molecules_below_the_reward_floor": len(run.reward.buried),
             "filtered": run.scoring.filtered,
             "training_steps": run.trainer.step_number,
             "trajectories_trained": (

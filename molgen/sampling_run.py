@@ -191,6 +191,7 @@ class SampleRun:
             "ess_share": self.state.ess_share,
             "warnings": self.state.warnings,
             "floored": sorted(self.reward.floored),
+            "buried": sorted(self.reward.buried),
             "scoring": scored,
             "fragments": self.fragments_checksum,
         }
@@ -219,4 +220,5 @@ class SampleRun:
         state.warnings = list(dict.fromkeys([*extra["warnings"], *state.warnings]))
         # failures that are tried again are known no more
         self.reward.floored = {name for name in extra["floored"] if self.scoring.is_known(name)}
+        self.reward.buried = set(extra.get("buried", ()))
         self.reward.best = float(self.scoring.best(1)[1].max(initial=0.0))

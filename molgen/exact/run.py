@@ -18,7 +18,7 @@ from molgen.exact.comparison import compare
 from molgen.exact.space import Space, enumerate_space
 from molgen.exact.training import Recipe, train_policy
 from molgen.problem import make_environment
-from molgen.reward import FLOOR, Reward
+from molgen.reward import Reward
 from molgen.settings import ExactSettings
 
 __all__ = ["recipe_for", "run_exact"]
@@ -77,7 +77,13 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
         if reward.floored:
             progress.warn(
                 f"{len(reward.floored):,} molecules have a score of zero, or none; they count as "
-                f"exp(-{FLOOR:g})"
+                f"exp({reward.least:g})"
+            )
+        if reward.buried:
+            progress.warn(
+                f"{len(reward.buried):,} molecules have a score above zero but not above "
+                f"exp({reward.least:g}), which stands for zero; use a transform that gives higher "
+                "scores"
             )
         clear_output(settings.output, FILES)  # an earlier result, now that this one can start
         corrections = {}

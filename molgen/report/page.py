@@ -231,10 +231,10 @@ def _checks(
         checks.append(
             {
                 "good": floored < 0.5 * facts.oracle_calls,
-                "name": "Scores raised to the floor",
+                "name": "Scores of zero",
                 "value": f"{floored:,} of {facts.oracle_calls:,}",
-                "meaning": "Molecules whose score is zero, or so low that its power is as good as "
-                "zero, are taught with the least reward; where most are, training learns little.",
+                "meaning": "Molecules whose score is zero or failed have no share in the target; "
+                "where most are, training learns little.",
             }
         )
     if not proportional:

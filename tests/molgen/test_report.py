@@ -127,10 +127,10 @@ def test_figures_that_are_not_known_do_not_break_it(make_library, run_facts, val
 
 
 @pytest.mark.parametrize(("floored", "verdict"), [(10, "good"), (8000, "take care")])
-def test_scores_raised_to_the_floor_are_told(make_library, run_facts, floored, verdict):
+def test_scores_of_zero_are_told(make_library, run_facts, floored, verdict):
     extra = {"molecules_at_the_reward_floor": floored}
     html = render(make_library(), dataclasses.replace(run_facts, extra=extra))
-    row = html.split("Scores raised to the floor</th>")[1].split("</tr>")[0]
+    row = html.split("Scores of zero</th>")[1].split("</tr>")[0]
     assert f"{floored:,} of 9,000" in row and f">{verdict}<" in row
 
 

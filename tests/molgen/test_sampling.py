@@ -521,6 +521,31 @@ def test_an_external_program_that_crashes_hangs_and_prints_rubbish(tmp_path):
     assert len(rows) + 3 <= summary["oracle_calls"] < 40
 
 
+@pytest.mark.parametrize("zero", ["", "OO"])
+def test_log_z_is_that_of_the_exact_power_of_the_score(tmp_path, zero):
+    # scores of a tenth at most to the power 400: all log rewards lie below -900
+    (tmp_path / "mine.py").write_text(
+        f"def score(smiles):\n    return [0.0 if s == {zero!r} else 0.1 / len(s) for s in smiles]\n"
+    )
+    component = {"type": "function", "params": {"function": "mine.py:score"}}
+    run_small(
+        tmp_path / "out",
+        **ATOMS | {"max_atoms": 2},
+        scoring={"component": [component]},
+        scoring_directory=str(tmp_path),
+        samples=8,
+        reward_exponent=400.0,
+    )
+    summary = summary_of(tmp_path / "out")
+    # C and O are best; one other molecule of two letters at most has (1/2)^400 of their reward
+    truth = 400 * np.log(0.1) + np.log(2.0)
+    error = max(4 * summary["log_partition_se"], 1e-6)
+    assert summary["log_partition"] == pytest.approx(truth, abs=error)
+    assert summary["log_partition_se"] < 0.5
+    assert summary["extra"]["molecules_below_the_reward_floor"] == 0
+    assert summary["extra"]["molecules_at_the_reward_floor"] == (zero == "OO")
+
+
 def test_a_score_that_is_always_zero(tmp_path):
     (tmp_path / "mine.py").write_text("def score(smiles):\n    return [0.0] * len(smiles)\n")
     component = {"type": "function", "params": {"function": "mine.py:score"}}
@@ -532,6 +557,24 @@ def test_a_score_that_is_always_zero(tmp_path):
             scoring_directory=str(tmp_path),
         )
     assert not (tmp_path / "out" / "summary.json").exists()
+
+
+def test_scores_as_low_as_zero_are_told(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def score(smiles):\n    return [1e-7 if s == 'CC' else 0.5 for s in smiles]\n"
+    )
+    component = {"type": "function", "params": {"function": "mine.py:score"}}
+    run_small(
+        tmp_path / "out",
+        **ATOMS | {"max_atoms": 2},
+        scoring={"component": [component]},
+        scoring_directory=str(tmp_path),
+        samples=4,
+        reward_exponent=64.0,
+    )
+    summary = summary_of(tmp_path / "out")
+    assert summary["extra"]["molecules_below_the_reward_floor"] == 1
+    assert any("have a score above zero whose log reward is -884 or less" in w for w in summary["warnings"])
 
 
 def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
