@@ -180,7 +180,7 @@ def _tell_of_failures(run: SampleRun) -> None:
     if sum(failed.values()) > MOSTLY_FAILED * run.scoring.calls:
         run.warn(
             f"{sum(failed.values()):,} of the first {run.scoring.calls:,} scores failed "
-            f"({commonest(failed)})"
+            f"({commonest(failed, examples=run.scoring.failure_examples)})"
         )
 
 

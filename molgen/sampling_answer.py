@@ -18,7 +18,8 @@ from molgen.diversity import ScaffoldCap
 from molgen.library import Library, count_draws, share_valid
 from molgen.probabilities import molecule_probabilities
 from molgen.sampling_run import ON_POLICY, REPLAYED
-from molgen.writers import RunFacts, write_results
+from molgen.scored import write_scored
+from molgen.writers import RunFacts, failure_warning, write_results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["commonest", "finish"]
 
 DRAW_BATCH = 500
+BEST_SHOWN = 10  # molecules of all scored that summary and report show
 MOST_DRAWS_AT_ONCE = 10  # draws a molecule of the library, at most, in a batch
 MOST_DRAWS = 20  # draws a molecule of the library, at most
 
@@ -153,10 +155,10 @@ def finish(run: SampleRun) -> None:
         _judge(run, ess, len(drawn.smiles))
     if run.reward.buried:
         run.warn(
-            f"{len(run.reward.buried):,} of {run.scoring.calls:,} molecules scored have a score above "
-            f"zero whose log reward is {run.reward.least:,.0f} or less, as low as training takes a score of zero for: the "
-            "sampler does not tell them apart; lower --reward-exponent, or a transform that gives "
-            "higher scores"
+            f"{len(run.reward.buried):,} of {run.scoring.calls:,} molecules scored have a score "
+            f"above zero whose log reward is {run.reward.least:,.0f} or less, which stands for a "
+            "score of zero in training: the sampler does not tell them apart; lower "
+            "--reward-exponent, or use a transform that gives higher scores"
         )
     use = run.clock.usage()
     facts = RunFacts(
@@ -176,6 +178,8 @@ def finish(run: SampleRun) -> None:
         reward_exponent=settings.reward_exponent,
         order_temperature=settings.order_temperature,
         failures=run.scoring.failed,
+        failure_examples=run.scoring.failure_examples,
+        best_scored=_best_scored(run),
         methods=(*ALWAYS_CITED, *methods_of_settings(settings.model_dump())),
         budget_seconds=settings.budget_seconds,
         warnings=(*run.state.warnings, *run.passing),
@@ -207,24 +211,45 @@ def finish(run: SampleRun) -> None:
         inputs=settings.input_files,
         use=use,
     )
-    write_results(settings.output, library, facts, provenance=provenance)
+    if any(facts.failures.values()):
+        run.progress.warn(
+            failure_warning(facts.failures, facts.failure_examples, facts.oracle_calls)
+        )
+    drawn_count = dict(zip(smiles, count.tolist(), strict=True))
+    write_results(
+        settings.output,
+        library,
+        facts,
+        provenance=provenance,
+        scored=lambda path: write_scored(path, run.scoring, drawn_count),
+    )
     shown = {"best_score": float(np.nanmax(library.reward))}
     if settings.proportional:
         shown["effective_share"] = ess / len(drawn.smiles)
     run.progress.update(**shown, detail=f"{len(library):,} molecules", done=1.0)
 
 
-def commonest(counts: Mapping[str, int], most: int = 3) -> str:
-    """The commonest reasons, each with its number."""
+def _best_scored(run: SampleRun) -> tuple[tuple[str, float], ...]:
+    """The best molecules of all that were scored, and their scores."""
+    smiles, scores = run.scoring.best(BEST_SHOWN)
+    return tuple(zip(smiles, scores.tolist(), strict=True))
+
+
+def commonest(
+    counts: Mapping[str, int], most: int = 3, examples: Mapping[str, str] | None = None
+) -> str:
+    """The commonest reasons, each with its number, and an example of the first."""
     shown = [f"{reason}: {n:,}" for reason, n in sorted(counts.items(), key=lambda x: -x[1])]
-    return "; ".join(shown[:most]) + ("; ..." if len(shown) > most else "")
+    told = "; ".join(shown[:most]) + ("; ..." if len(shown) > most else "")
+    example = (examples or {}).get(max(counts, key=lambda reason: counts[reason]))
+    return f"{told}; for example {example}" if example else told
 
 
 def _why_nothing(run: SampleRun) -> str:
     """What is known of a run in which no molecule with a score above zero was drawn."""
     why = "no molecule with a score above zero was drawn"
     if failed := run.scoring.failed:
-        why += f"; scores that failed: {commonest(failed)}"
+        why += f"; scores that failed: {commonest(failed, examples=run.scoring.failure_examples)}"
     if filtered := run.scoring.filtered:
         why += f"; molecules that a filter left out: {commonest(filtered)}"
     return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from molgen.scoring.table import column_names, score_text
 __all__ = [
     "OUTPUT_NAMES",
     "RunFacts",
+    "failure_warning",
     "front_rows",
     "library_sdf",
     "library_smi",
@@ -40,6 +41,7 @@ __all__ = [
 OUTPUT_NAMES = (
     "summary.json",
     "library.csv",
+    "scored.csv",
     "library.smi",
     "library.sdf",
     "pareto.csv",
@@ -51,6 +53,8 @@ OUTPUT_NAMES = (
     "checkpoint",
 )
 """All that may appear in the output directory."""
+
+_REASONS = 5  # of failures, that a warning names
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,10 @@ class RunFacts:
         Of order-preserving training; None for other objectives.
     failures : mapping of str to int
         Scores that could not be computed, by reason.
+    failure_examples : mapping of str to str
+        For each reason one molecule and the message of its failure.
+    best_scored : tuple of (str, float)
+        The best molecules of all that were scored, in the library or not, with their scores.
     methods : tuple of str
         Keys of :mod:`molgen.citations` for what the run used.
     budget_seconds : float, optional
@@ -113,6 +121,8 @@ class RunFacts:
     reward_exponent: float = 1.0
     order_temperature: float | None = None
     failures: Mapping[str, int] = field(default_factory=dict)
+    failure_examples: Mapping[str, str] = field(default_factory=dict)
+    best_scored: tuple[tuple[str, float], ...] = ()
     methods: tuple[str, ...] = ()
     budget_seconds: float | None = None
     mode_score: float = MODE_SCORE
@@ -121,7 +131,12 @@ class RunFacts:
 
 
 def write_results(
-    output: Path, library: Library, facts: RunFacts, *, provenance: Provenance | None = None
+    output: Path,
+    library: Library,
+    facts: RunFacts,
+    *,
+    provenance: Provenance | None = None,
+    scored: Callable[[Path], None] | None = None,
 ) -> dict[str, Any]:
     """Write all result files of a run to ``output``, ``summary.json`` last.
 
@@ -138,6 +153,8 @@ def write_results(
         What else the files say.
     provenance : Provenance, optional
         Written to ``provenance.json``.
+    scored : callable, optional
+        Writes ``scored.csv`` to the path that it is given.
 
     Returns
     -------
@@ -163,6 +180,8 @@ def write_results(
     with staged_output(output, last="summary.json") as staging:
         for name, text in files.items():
             write_atomic(staging / name, text)
+        if scored is not None:
+            scored(staging / "scored.csv")
     return summary
 
 
@@ -198,6 +217,10 @@ def summarise(library: Library, facts: RunFacts, modes: Modes | None = None) -> 
         "internal_diversity": internal_diversity(library.fingerprints),
         "oracle_calls": int(facts.oracle_calls),
         "oracle_failures": {str(key): int(value) for key, value in facts.failures.items()},
+        "oracle_failure_examples": dict(facts.failure_examples),
+        "best_scored": [
+            {"smiles": smiles, "score": float(score)} for smiles, score in facts.best_scored
+        ],
         "wall_seconds": round(facts.use.wall_seconds, 3),
         "compile_seconds": round(facts.use.compile_seconds, 3),
         "cpu_seconds": round(facts.use.cpu_seconds, 3),
@@ -298,16 +321,25 @@ def _cells(library: Library, row: int, objectives: Mapping[str, np.ndarray]) -> 
 def _warnings(facts: RunFacts) -> list[str]:
     """Return the warnings of the run, and one on scores that failed."""
     warnings = list(facts.warnings)
-    failed = sum(facts.failures.values())
-    if failed:
-        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in facts.failures.items())
-        warnings.append(
-            f"the score of {failed:,} of {facts.oracle_calls:,} molecules could not be computed "
-            f"({reasons}); they are not in the library"
-        )
+    if any(facts.failures.values()):
+        warnings.append(failure_warning(facts.failures, facts.failure_examples, facts.oracle_calls))
     if facts.symmetry == "none":
         warnings.append(
             "symmetry was not corrected for, on request: molecules are not drawn in proportion to "
             "their score"
         )
     return warnings
+
+
+def failure_warning(failures: Mapping[str, int], examples: Mapping[str, str], calls: int) -> str:
+    """Return the sentence on scores that failed, with an example of each of the first reasons."""
+    told = []
+    for reason, count in list(failures.items())[:_REASONS]:
+        example = f", for example {examples[reason]}" if examples.get(reason) else ""
+        told.append(f"{reason}: {count:,}{example}")
+    more = len(failures) - _REASONS
+    reasons = "; ".join(told) + (f"; and {more} other reasons" if more > 0 else "")
+    return (
+        f"the score of {sum(failures.values()):,} of {calls:,} molecules could not be computed "
+        f"({reasons}); they are not in the library"
+    )

@@ -87,12 +87,15 @@ def score(
             failed += len(table.failures)
             writer.writerows(_rows(chunk, table, found.has_names))
             sys.stdout.flush()
+        examples = scoring.failure_examples
     if failed:
         print(
             f"molgen: warning: {failed:,} of {len(found.molecules):,} molecules have no score; "
             "the column remark says why",
             file=sys.stderr,
         )
+        for reason, example in examples.items():
+            print(f"molgen: warning: {reason}, for example {example}", file=sys.stderr)
     return 1 if failed or found.problems else 0
 
 

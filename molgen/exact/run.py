@@ -79,6 +79,10 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
                 f"{len(reward.floored):,} molecules have a score of zero, or none; they count as "
                 f"exp({reward.least:g})"
             )
+        for reason, example in scoring.failure_examples.items():
+            progress.warn(
+                f"{scoring.failed[reason]:,} scores failed: {reason}; for example {example}"
+            )
         if reward.buried:
             progress.warn(
                 f"{len(reward.buried):,} molecules have a score above zero but not above "

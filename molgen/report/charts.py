@@ -56,8 +56,8 @@ def draw_agreement(library: Library, log_partition: float) -> Chart:
         lambda width, height: draw_scatter(
             library.log_reward[rows].tolist(),
             library.log_probability[rows].tolist(),
-            x_label="log reward",
-            y_label="log probability of being drawn",
+            x_label="ln reward",
+            y_label="ln probability of being drawn",
             intercept=intercept,
             width=width,
             height=height,

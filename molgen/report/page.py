@@ -31,16 +31,17 @@ _DRAWN = 24  # molecules in the grid
 _GRID_FROM = 1000  # best molecules from which they are taken
 _SCAFFOLDS_SHOWN = 10
 _FRONT_SHOWN = 8
+_BEST_SHOWN = 4
 _FEWEST_EFFECTIVE_DRAWS = 100
 _LARGEST_ERROR = 0.1
 _CURVES = {
     "best_score": "best score so far",
     "n_modes": "modes among the 1,000 best scored so far",
-    "log_partition": "log partition function (nats)",
+    "log_partition": "ln partition function (nats)",
     "ess": "effective sample size (draws)",
     "oracle_calls": "molecules scored",
-    "mean_log_reward": "mean log reward of molecules drawn (nats)",
-    "log_z": "log partition function, learned (nats)",
+    "mean_log_reward": "mean ln reward of molecules drawn (nats)",
+    "log_z": "ln partition function, learned (nats)",
     "loss": "training loss",
     "trajectories_per_second": "trajectories learned from per second",
     "steps_per_second": "training steps per second",
@@ -89,6 +90,7 @@ def render_report(
         "cards": _cards(summary, proportional),
         "warnings": summary["warnings"],
         "grid": _grid(library),
+        "best_scored": _best_scored_rows(library, facts),
         "similarity": MODE_SIMILARITY,
         "modes": _mode_rows(library, modes),
         "scaffolds": _scaffold_rows(library),
@@ -135,7 +137,7 @@ def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
         error = f"\u00b1 {se:.3f} (standard error)" if math.isfinite(se) else "error not known"
         ess = summary["ess"]
         cards += [
-            ("Log partition", signed(summary["log_partition"], 2), error),
+            ("ln partition function", signed(summary["log_partition"], 2), error),
             (
                 "Effective draws",
                 f"{ess:,.0f}" if math.isfinite(ess) else "n/a",
@@ -150,6 +152,24 @@ def _grid(library: Library) -> list[dict[str, Any]]:
     best = slice(0, _GRID_FROM)
     groups = find_modes(library.fingerprints[best], library.reward[best], least_score=-math.inf)
     return [_drawn(library, row) for row in groups.leaders[:_DRAWN].tolist()]
+
+
+def _best_scored_rows(library: Library, facts: RunFacts) -> list[dict[str, Any]]:
+    """Return the best molecules of all that were scored, drawn."""
+    there = set(library.smiles)
+    rows = []
+    for smiles, score in facts.best_scored[:_BEST_SHOWN]:
+        label = f"Molecule {smiles}, score {_number(score)}"
+        drawing = draw_molecule(Chem.MolFromSmiles(smiles), label)
+        rows.append(
+            {
+                "svg": Markup(drawing),
+                "smiles": smiles,
+                "score": _number(score),
+                "in_library": smiles in there,
+            }
+        )
+    return rows
 
 
 def _drawn(library: Library, row: int) -> dict[str, Any]:
@@ -223,7 +243,7 @@ def _checks(
             "name": "Scores that failed",
             "value": f"{failed:,} of {facts.oracle_calls:,}",
             "meaning": "Molecules whose score could not be computed are left out of the library; "
-            "training takes them for the least reward.",
+            "training takes their score for zero." + _examples(facts),
         },
     ]
     floored = facts.extra.get("molecules_at_the_reward_floor", 0)
@@ -251,7 +271,7 @@ def _checks(
         },
         {
             "good": se <= _LARGEST_ERROR,
-            "name": "Error of the log partition function",
+            "name": "Error of the ln partition function",
             "value": f"{se:.3f}" if math.isfinite(se) else "not known",
             "meaning": "How well the sum of the reward over all molecules that can be built is "
             "known.",
@@ -266,11 +286,17 @@ def _checks(
                 "good": spread <= 1.0,
                 "name": "Probability against reward",
                 "value": f"\u00b1 {spread:.2f} nats",
-                "meaning": "By how much log probability and log reward differ from one molecule "
+                "meaning": "By how much ln probability and ln reward differ from one molecule "
                 "to the next, beside a constant; 0 for a perfect sampler.",
             }
         )
     return checks
+
+
+def _examples(facts: RunFacts) -> str:
+    """Return one message of each reason for which scores failed."""
+    told = [f"{reason}, for example {text}" for reason, text in facts.failure_examples.items()]
+    return f" {'; '.join(told[:5])}." if told else ""
 
 
 def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -168,6 +168,17 @@ class Scoring:
         return dict(reasons.most_common())
 
     @property
+    def failure_examples(self) -> dict[str, str]:
+        """One molecule without a score for each reason, and all that is known of its failure."""
+        keys, found = list(self._rows), {}
+        for row in self._failures:
+            reason = self._reason(row)
+            if reason not in found:
+                detail = self._reason(row, True).removeprefix(reason).removeprefix(": ")
+                found[reason] = f"{keys[row]}: {detail}" if detail else keys[row]
+        return found
+
+    @property
     def filtered(self) -> dict[str, int]:
         """How many distinct molecules did not pass, by filter."""
         if not self._raw:
@@ -185,6 +196,24 @@ class Scoring:
         order = np.argsort(-np.nan_to_num(table.total), kind="stable")[:n]
         order = order[table.total[order] > 0.0]
         return [table.smiles[row] for row in order], table.total[order]
+
+    def ranked(self, chunk: int = 1000) -> Iterator[tuple[ScoreTable, list[int]]]:
+        """Yield all molecules scored with the number of their oracle call, from 1, in tables.
+
+        Best first, then by SMILES; those without a score come last.
+        """
+        keys = [key for key, row in self._rows.items() if row not in self._unread]
+        rows = [self._rows[key] for key in keys]
+        totals = [
+            self._table(keys[at : at + chunk], rows[at : at + chunk]).total
+            for at in range(0, len(keys), chunk)
+        ]
+        total = np.concatenate([np.zeros(0), *totals])
+        order = np.lexsort((np.array(keys, dtype=object).astype(str), -total))
+        for at in range(0, len(order), chunk):
+            here = order[at : at + chunk].tolist()
+            table = self._table([keys[i] for i in here], [rows[i] for i in here])
+            yield table, [rows[i] + 1 for i in here]
 
     def evaluate(self, smiles: Sequence[str], *, canonical: bool = False) -> ScoreTable:
         """Return the scores of molecules; those scored before are remembered.
@@ -293,7 +322,8 @@ class Scoring:
         column, failure = min(self._failures[row].items(), key=lambda item: item[0])
         if row in self._unread:
             return failure.reason
-        return f"{self.components[column].name}: {failure if detail else failure.reason}"
+        words = " ".join(str(failure).split()) if detail else failure.reason
+        return f"{self.components[column].name}: {words}"
 
     def _table(self, keys: list[str], rows: list[int]) -> ScoreTable:
         values = np.array([self._raw[row] for row in rows], dtype=float)

@@ -18,7 +18,7 @@ RESERVED = (
     "log_probability_se",
     "scaffold",
     "count",
-    "first_scored",
+    "oracle_call",
     "remark",
 )
 """Columns that tables of molecules have themselves, beside those of the components."""

@@ -82,7 +82,7 @@ def test_says_what_matters(make_library, run_facts, training):
         "Course of the run",
         "Can the result be trusted?",
         "c1ccccc1",
-        "log partition function",
+        "ln partition function",
         "Quantifying the chemical beauty",
         "molgen cite",
         "training steps",
@@ -161,3 +161,30 @@ def test_what_cannot_be_drawn_is_left_empty():
     svg = draw_molecule(None, "none")
     ElementTree.fromstring(svg)
     assert "<path" not in svg
+
+
+def test_the_best_molecules_scored_are_shown(make_library, run_facts):
+    library = make_library()
+    best = ((library.smiles[0], 0.99), ("CCCCCCCl", 0.98))
+    html = render(library, dataclasses.replace(run_facts, best_scored=best))
+    section = html.split('id="best-scored"')[1].split("</section>")[0]
+    assert "CCCCCCCl" in section and "scored.csv" in section
+    assert section.count("<span>in the library") == 1
+    assert section.count("<span>not in the library") == 1
+
+
+def test_lipophilicity_is_not_what_a_log_is_taken_for(make_library, run_facts):
+    html = render(make_library(), run_facts)
+    assert "ln probability" in html and "ln partition function" in html
+    assert not re.search(r"log p\b|log partition|log probability", html, re.IGNORECASE)
+
+
+def test_an_example_of_each_failure_is_shown(make_library, run_facts):
+    facts = dataclasses.replace(
+        run_facts,
+        failures={"mine: raised ValueError": 3},
+        failure_examples={"mine: raised ValueError": "CCO: <215>"},
+    )
+    html = render(make_library(), facts)
+    assert "mine: raised ValueError, for example CCO: &lt;215&gt;" in html
+    assert "mine: raised ValueError: 3, for example CCO: &lt;215&gt;" in html  # the warning

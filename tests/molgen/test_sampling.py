@@ -316,7 +316,7 @@ def test_the_same_seed_gives_the_same_files_with_more_threads_too(finished, tmp_
     settings, output, _ = finished
     run_small(tmp_path / "again", **settings, threads=2)
     first, second = contents(output), contents(tmp_path / "again")
-    assert first.keys() == second.keys() and len(first) == 3
+    assert first.keys() == second.keys() and len(first) == 4
     assert [name for name in first if first[name] != second[name]] == []
     run_small(tmp_path / "other", **settings, seed=4)
     assert contents(tmp_path / "other")["library.smi"] != first["library.smi"]
@@ -459,7 +459,7 @@ def score(smiles):
 """
 
 
-def test_a_function_of_the_user_and_what_it_cannot_score(tmp_path):
+def test_a_function_of_the_user_and_what_it_cannot_score(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(FUNCTION)
     component = {"type": "function", "name": "mine", "params": {"function": "mine.py:score"}}
     run_small(
@@ -474,9 +474,35 @@ def test_a_function_of_the_user_and_what_it_cannot_score(tmp_path):
     assert not smiles & {"CC", "CCO", "CO"}
     assert {"C", "O"} <= smiles
     assert summary["oracle_failures"] == {"mine: raised ValueError": 1, "mine: not a number": 1}
+    assert summary["oracle_failure_examples"] == {
+        "mine: raised ValueError": "CCO: no ethanol",
+        "mine: not a number": "CO",
+    }
     assert summary["extra"]["molecules_at_the_reward_floor"] == 3
-    assert any("could not be computed" in warning for warning in summary["warnings"])
+    told = [warning for warning in summary["warnings"] if "could not be computed" in warning]
+    assert "for example CCO: no ethanol" in told[0]
+    assert f"warning: {told[0]}" in capsys.readouterr().err
     assert len(rows) + 3 <= summary["oracle_calls"] < 40
+    check_scored(tmp_path / "out", rows, summary)
+
+
+def check_scored(output, rows, summary):
+    """``scored.csv`` holds every oracle call once, best first, and agrees with the library."""
+    with (output / "scored.csv").open() as file:
+        scored = list(csv.DictReader(file))
+    assert sorted(int(row["oracle_call"]) for row in scored) == list(
+        range(1, summary["oracle_calls"] + 1)
+    )
+    rewards = [float(row["reward"] or -1) for row in scored]
+    assert rewards == sorted(rewards, reverse=True)
+    assert [row["smiles"] for row in scored[:3]] == [
+        entry["smiles"] for entry in summary["best_scored"][:3]
+    ]
+    by_smiles = {row["smiles"]: row for row in scored}
+    for row in rows:
+        assert by_smiles[row["smiles"]]["count"] == row["count"]
+        assert by_smiles[row["smiles"]]["reward"] == row["reward"]
+    assert by_smiles["CCO"]["remark"] == "mine: raised ValueError: no ethanol"
 
 
 PROGRAM = """
@@ -574,7 +600,9 @@ def test_scores_as_low_as_zero_are_told(tmp_path):
     )
     summary = summary_of(tmp_path / "out")
     assert summary["extra"]["molecules_below_the_reward_floor"] == 1
-    assert any("have a score above zero whose log reward is -884 or less" in w for w in summary["warnings"])
+    assert any(
+        "have a score above zero whose log reward is -884 or less" in w for w in summary["warnings"]
+    )
 
 
 def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
@@ -615,7 +643,13 @@ def test_the_budget_ends_training_within_a_block(tmp_path, monkeypatch):
     ):
         run_small(out, small=small, **ATOMS, budget=budget, resume=resume)
         assert summary_of(out)["extra"]["training_steps"] == steps
-    assert contents(part) == contents(whole)
+    libraries = [contents(out) for out in (part, whole)]
+    # the first session of `part` scored its draws before training went on
+    orders = [library.pop("scored.csv") for library in libraries]
+    assert sorted(text.count(b"\n") for text in orders) == sorted(
+        1 + summary_of(out)["oracle_calls"] for out in (part, whole)
+    )
+    assert libraries[0] == libraries[1]
     losses = [
         [line["loss"] for line in untimed(out / "train.jsonl") if "loss" in line]
         for out in (part, whole)
