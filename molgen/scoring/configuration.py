@@ -25,12 +25,12 @@ call of it has at most.
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gfncore.configuration import read_toml
 from gfncore.errors import UserError
 from gfncore.provenance import file_sha256
 from molgen.scoring.aggregation import AGGREGATIONS
@@ -122,15 +122,7 @@ def read_scoring_file(path: Path) -> Mapping[str, Any]:
     UserError
         The file cannot be read, is no TOML, or has no ``[scoring]``.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise UserError(f"{path}: cannot be read ({problem.strerror})") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is not a text file; a scoring file is TOML") from None
-    except tomllib.TOMLDecodeError as problem:
-        raise UserError(f"{path}: is not valid TOML: {problem}") from None
-    return _scoring_table(values, str(path))
+    return _scoring_table(read_toml(path), str(path))
 
 
 def _scoring_table(values: Mapping[str, Any], source: str) -> Mapping[str, Any]:
