@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError, Parameter, Token, convert
 from gfncore.clock import command_of_process
 from gfncore.compiled_code import COMPILING, compilation_told
 from gfncore.errors import UserError
+from gfncore.hints import without_far_hints
 from gfncore.interruption import Terminated
 from gfncore.text_numbers import parse_float, parse_int
 
@@ -105,7 +106,7 @@ def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> i
         sys.stdout.flush()
     except CycloptsError as error:
         error.verbose = False
-        return _fail(program, " ".join(str(error).split()))
+        return _fail(program, without_far_hints(" ".join(str(error).split())))
     except UserError as error:
         return _fail(program, str(error))
     except KeyboardInterrupt as stop:

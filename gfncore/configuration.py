@@ -7,7 +7,6 @@ the settings of its commands from :class:`RunSettings`.
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from pydantic import (
 
 from gfncore.durations import parse_duration
 from gfncore.errors import UserError
+from gfncore.hints import did_you_mean
 from gfncore.text_input import read_bytes
 from gfncore.text_numbers import check_int, shortened
 from gfncore.toml_text import toml_text
@@ -355,7 +355,4 @@ def _option(kind: type[RunSettings], key: str) -> str:
 
 
 def _neighbour(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    if near:
-        return f"; did you mean '{near[0]}'?"
-    return f" (there are: {', '.join(known)})"
+    return did_you_mean(name, known) or f" (there are: {', '.join(known)})"

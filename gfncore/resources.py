@@ -6,10 +6,10 @@ carries the same folder in ``gfncore_share``, a directory of its own without ``_
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from gfncore.errors import UserError
+from gfncore.hints import nearest
 
 __all__ = ["data_file", "data_files", "resource_directory"]
 
@@ -88,6 +88,6 @@ def data_file(name: str, packages: Path | None = None) -> Path:
             f"'{name}' names several data files: {', '.join(matches)}; give one of them"
         )
     known = {Path(key).stem: key for key in files} | {key: key for key in files}
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    hint = f"; did you mean '{known[near[0]]}'?" if near else ""
+    near = nearest(name, known)
+    hint = f"; did you mean '{known[near]}'?" if near else ""
     raise UserError(f"there is no data file '{name}'{hint} (there are: {', '.join(files)})")

@@ -401,6 +401,9 @@ def scoring_of_config(path: Path) -> dict[str, Any]:
     UserError
         It cannot be read, has a key that is not known, or a reward or directory that is no text.
     """
+    from molgen.scoring.reinvent import refuse_reinvent_file
+
+    refuse_reinvent_file(path)
     filed = read_config(SampleSettings, path)
     for key in ("reward", "scoring_directory"):
         if key in filed and not isinstance(filed[key], str):
@@ -421,6 +424,10 @@ def _with_file(
 ) -> dict[str, Any]:
     """Add where the settings come from, where files that its scoring names are looked for."""
     said = {**given, "config_file": config}
+    if config is not None:
+        from molgen.scoring.reinvent import refuse_reinvent_file
+
+        refuse_reinvent_file(config)
     if config is None or said.get("reward") is not None:
         return said
     filed = read_config(kind, config)

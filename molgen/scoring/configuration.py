@@ -32,11 +32,13 @@ from typing import Any
 
 from gfncore.configuration import read_toml
 from gfncore.errors import UserError
+from gfncore.hints import did_you_mean
 from gfncore.provenance import file_sha256
 from molgen.scoring.aggregation import AGGREGATIONS
 from molgen.scoring.executors import executor_opener
 from molgen.scoring.pool import OpenExecutor
-from molgen.scoring.registry import Kind, check_parameters, find_kind, neighbour, unknown_key
+from molgen.scoring.registry import Kind, check_parameters, find_kind, unknown_key
+from molgen.scoring.reinvent import refuse_reinvent, refuse_reinvent_file
 from molgen.scoring.transforms import Transform, make_transform
 
 __all__ = ["Component", "ScoringPlan", "make_plan", "read_scoring_file"]
@@ -122,12 +124,13 @@ def read_scoring_file(path: Path) -> Mapping[str, Any]:
     UserError
         The file cannot be read, is no TOML, or has no ``[scoring]``.
     """
+    refuse_reinvent_file(path)
     return _scoring_table(read_toml(path), str(path))
 
 
 def _scoring_table(values: Mapping[str, Any], source: str) -> Mapping[str, Any]:
     if "scoring" not in values:
-        near = [key for key in values if neighbour(key, ("scoring",))]
+        near = [key for key in values if did_you_mean(key, ("scoring",))]
         hint = f"; '{near[0]}' must be 'scoring'" if near else ""
         raise UserError(f"{source}: has no [[scoring.component]]{hint}")
     return _checked_table(values["scoring"], source)
@@ -160,6 +163,7 @@ def make_plan(
         and the nearest name that is known.
     """
     config = _checked_table(config, source)
+    refuse_reinvent(config, source)
     if "scoring" in config:
         config = _scoring_table(config, source)
     for key in config:
@@ -169,7 +173,7 @@ def make_plan(
     if not isinstance(aggregation, str) or aggregation not in AGGREGATIONS:
         raise UserError(
             f"{source}: [scoring]: aggregation is {aggregation!r}"
-            f"{neighbour(str(aggregation), list(AGGREGATIONS))} "
+            f"{did_you_mean(str(aggregation), list(AGGREGATIONS))} "
             f"(there are: {', '.join(AGGREGATIONS)})"
         )
     components: list[Component] = []

@@ -13,9 +13,10 @@ from typing import Any
 from rdkit import Chem, RDConfig
 from rdkit.Chem import Descriptors, rdMolDescriptors
 
+from gfncore.hints import did_you_mean
 from molgen.scoring.molecules import logp
 from molgen.scoring.qed import qed
-from molgen.scoring.registry import Kind, Parameter, neighbour, register
+from molgen.scoring.registry import Kind, Parameter, register
 
 __all__ = ["descriptor_kind", "descriptor_names", "largest_ring", "sa_score"]
 
@@ -91,7 +92,9 @@ def descriptor_kind(name: str) -> Kind | None:
 def _named_descriptor(parameters: dict[str, Any]) -> MoleculeFunction:
     name = parameters["name"]
     if name not in _DESCRIPTORS:
-        raise ValueError(f"RDKit has no descriptor '{name}'{neighbour(name, list(_DESCRIPTORS))}")
+        raise ValueError(
+            f"RDKit has no descriptor '{name}'{did_you_mean(name, list(_DESCRIPTORS))}"
+        )
     return _DESCRIPTORS[name]
 
 

@@ -7,7 +7,6 @@ call `register` when they are imported; `kinds` imports them all.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import importlib.util
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from gfncore.errors import UserError
+from gfncore.hints import did_you_mean
 
-__all__ = ["REQUIRED", "Kind", "Parameter", "check_parameters", "find_kind", "kinds", "neighbour"]
+__all__ = ["REQUIRED", "Kind", "Parameter", "check_parameters", "find_kind", "kinds"]
 
 REQUIRED = object()
 _MODULES = ("descriptors", "patterns", "guacamol", "functions", "external", "docking")
@@ -149,21 +149,14 @@ def find_kind(name: str, where: str) -> Kind:
     known = [*kinds(), *descriptor_names()]
     raise UserError(
         f"{where}: there is no component of type '{name}'"
-        f"{neighbour(name, known) or '; `molgen rewards` lists them'}"
+        f"{did_you_mean(name, known) or '; `molgen rewards` lists them'}"
     )
-
-
-def neighbour(name: str, known: list[str] | tuple[str, ...]) -> str:
-    """Return ``"; did you mean '…'?"`` for the nearest known name, or nothing."""
-    lower = {entry.lower(): entry for entry in known}
-    near = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
-    return f"; did you mean '{lower[near[0]]}'?" if near else ""
 
 
 def unknown_key(key: str, known: list[str] | tuple[str, ...], where: str) -> UserError:
     """Return the error for a key that is not known at a place."""
     offered = f" (there are: {', '.join(known)})" if known else " (it takes none)"
-    return UserError(f"{where}: unknown key '{key}'{neighbour(key, known) or offered}")
+    return UserError(f"{where}: unknown key '{key}'{did_you_mean(key, known) or offered}")
 
 
 def check_parameters(

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from gfncore.errors import UserError
+from gfncore.hints import did_you_mean
 from gfncore.resources import data_file
 from molgen.scoring.aggregation import combine
 from molgen.scoring.batch import BatchScores, Failure, batch_scores
 from molgen.scoring.configuration import Component, ScoringPlan, make_plan, read_scoring_file
 from molgen.scoring.pool import ChunkRunner, OpenExecutor
-from molgen.scoring.registry import kinds, neighbour
+from molgen.scoring.registry import kinds
 from molgen.scoring.table import ScoreTable
 from molgen.scoring.worker import (
     PASS,
@@ -128,7 +129,7 @@ class Scoring:
         known = [*PRESET_FILES, *(kind.name for kind in kinds().values() if kind.preset)]
         if name in known:
             return cls.from_config({"component": [{"type": name}]}, source="--reward", **options)
-        hint = neighbour(name, known) or f" (there are: {', '.join(known)})"
+        hint = did_you_mean(name, known) or f" (there are: {', '.join(known)})"
         if name in kinds():
             hint = "; it needs a scoring file, as it has parameters or a transform"
         raise UserError(f"there is no reward '{name}'{hint}")

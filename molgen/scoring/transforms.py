@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from gfncore.errors import UserError
-from molgen.scoring.registry import REQUIRED, Parameter, check_parameters, neighbour
+from gfncore.hints import did_you_mean
+from molgen.scoring.registry import REQUIRED, Parameter, check_parameters
 
 __all__ = ["TRANSFORMS", "Transform", "TransformKind", "make_transform"]
 
@@ -69,7 +70,7 @@ def make_transform(config: Mapping[str, Any], where: str) -> Transform:
     name = config.get("type")
     if not isinstance(name, str) or name not in TRANSFORMS:
         known = list(TRANSFORMS)
-        hint = neighbour(str(name), known) or f" (there are: {', '.join(known)})"
+        hint = did_you_mean(str(name), known) or f" (there are: {', '.join(known)})"
         found = "'type' is missing" if name is None else f"there is no type '{name}'"
         raise UserError(f"{where}: transform: {found}{hint}")
     kind = TRANSFORMS[name]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from gfncore.errors import UserError
+from gfncore.hints import nearest
 from gfncore.text_numbers import parse_float, parse_int, shortened
 from phylogfn.models.dna import DNA_MODELS, GTR_PAIRS, NUCLEOTIDES
 from phylogfn.models.parameters import Parameter, Prior
@@ -124,8 +124,8 @@ def _family(text: str, name: str, known: tuple[str, ...], kind: str) -> str:
         raise UserError(
             f"model '{text}': {name} is not for {kind} data; use one of {', '.join(known)}"
         )
-    near = difflib.get_close_matches(wanted, [*canonical, *_ALIASES], n=1, cutoff=0.4)
-    near_name = canonical.get(_ALIASES.get(near[0], near[0]).upper()) if near else None
+    near = nearest(wanted, [*canonical, *_ALIASES])
+    near_name = canonical.get(_ALIASES.get(near, near).upper()) if near else None
     hint = f"did you mean {near_name}? " if near_name else ""
     raise UserError(f"model '{text}': unknown model '{name}'; {hint}known are {', '.join(known)}")
 

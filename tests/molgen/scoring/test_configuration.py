@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import tomllib
 
 import pytest
@@ -10,6 +11,7 @@ from molgen.scoring import Scoring, describe_rewards
 from molgen.scoring.aggregation import AGGREGATIONS
 from molgen.scoring.registry import kinds
 from molgen.scoring.transforms import TRANSFORMS
+from molgen.settings import resolve_exact, resolve_sample, scoring_of_config
 
 QED = '[[scoring.component]]\ntype = "qed"\n'
 STEP = 'transform = { type = "right_step", high = 1 }\n'
@@ -168,3 +170,58 @@ def test_the_example_files_can_be_read():
         needs_more = {"docking"} & {c["type"] for c in parsed["scoring"]["component"]}
         if not needs_more:
             Scoring.from_toml(path).close()
+
+
+REINVENT = """
+run_type = "staged_learning"
+device = "cpu"
+[parameters]
+prior_file = "reinvent.prior"
+[[stage]]
+max_score = 0.6
+[stage.scoring]
+type = "geometric_mean"
+[[stage.scoring.component]]
+[stage.scoring.component.QED]
+[[stage.scoring.component.QED.endpoint]]
+name = "QED"
+weight = 0.6
+"""
+REINVENT_SCORING = """
+[scoring]
+type = "geometric_mean"
+[[scoring.component]]
+[scoring.component.QED]
+[[scoring.component.QED.endpoint]]
+name = "QED"
+"""
+REINVENT_COMPONENT = """
+[[component]]
+[component.custom_alerts]
+[[component.custom_alerts.endpoint]]
+name = "Alerts"
+params.smarts = ["[#7]-[#7]"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (REINVENT, "a.toml"),
+        (REINVENT_SCORING, "a.toml"),
+        (REINVENT_COMPONENT, "a.toml"),
+        (json.dumps({"run_type": "scoring", "parameters": {}}), "a.json"),
+    ],
+)
+def test_files_of_reinvent_are_recognised(tmp_path, text, name):
+    path = tmp_path / name
+    path.write_text(text)
+    for read in (
+        lambda: Scoring.from_toml(path),
+        lambda: resolve_sample({"output": "o"}, path),
+        lambda: resolve_sample({"output": "o", "reward": "qed"}, path),
+        lambda: resolve_exact({"output": "o"}, path),
+        lambda: scoring_of_config(path),
+    ):
+        with pytest.raises(UserError, match="this is a REINVENT 4 file"):
+            read()
