@@ -1,0 +1,458 @@
+"""Every reader of the two programs: a name, valid inputs, words that mean something, and a call.
+
+A reader is given bytes, in a file or as the text of an option, and must return or raise
+`gfncore.errors.UserError`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from gfncore.errors import UserError
+from tests.fuzzing import seeds
+
+__all__ = ["READERS", "Reader"]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader under test.
+
+    Attributes
+    ----------
+    name : str
+    seeds : callable
+        Returns valid inputs.
+    read : callable
+        Takes the path of a file, and reads it.
+    words : tuple of str
+        Words of its language.
+    file : str
+        Name of the file; empty for text that is not in a file, so that messages name none.
+    """
+
+    name: str
+    seeds: Callable[[], tuple[bytes, ...]]
+    read: Callable[[Path], object]
+    words: tuple[str, ...] = ()
+    file: str = ""
+
+
+def _text(path: Path) -> str:
+    """Return the content of a file as Python decodes the words of a command line."""
+    return os.fsdecode(path.read_bytes())
+
+
+def _texts(*values: str) -> Callable[[], tuple[bytes, ...]]:
+    return lambda: tuple(value.encode() for value in values)
+
+
+def _read_alignment(path: Path) -> None:
+    from phylogfn.alignment import check_varies, compress, read_alignment
+    from phylogfn.characters import parsimony_characters
+
+    alignment = read_alignment(path)
+    assert len(alignment.names) == len(alignment.masks) == len(set(alignment.names))
+    compress(alignment)
+    _refused_or(lambda: check_varies(alignment))
+    _refused_or(lambda: parsimony_characters(alignment))
+    _refused_or(lambda: parsimony_characters(alignment, "state"))
+
+
+def _refused_or(call: Callable[[], object]) -> None:
+    """Let a second question be refused, after the first was answered."""
+    with suppress(UserError):
+        call()
+
+
+def _any_of(*calls: Callable[[], object]) -> None:
+    """Make all calls, and raise the last refusal if all refuse."""
+    refusals: list[UserError] = []
+    for call in calls:
+        try:
+            call()
+        except UserError as refusal:
+            refusals.append(refusal)
+    if len(refusals) == len(calls):
+        raise refusals[-1]
+
+
+def _read_trees(path: Path) -> None:
+    from phylogfn.tree_files import read_trees
+
+    trees = read_trees(path, multifurcations="resolve")
+    assert all(tree.n_taxa == len(trees.names) for tree, _ in trees)
+    assert ((trees.weights >= 0) & (trees.weights < float("inf"))).all()
+
+
+def _read_tree_sample(path: Path) -> None:
+    from phylogfn.consensus import consensus_newick, consensus_nexus, consensus_tree
+    from phylogfn.newick import parse_newick
+    from phylogfn.tree_samples import read_tree_sample
+
+    sample = read_tree_sample(path, burnin=0.25)
+    table = sample.split_table()
+    assert all(0.0 <= support <= 1.0 for support in table.supports.values())
+    assert all(0.0 <= length < float("inf") for length in table.mean_lengths.values())
+    tree = consensus_tree(table)
+    (back,) = parse_newick(consensus_newick(tree, table.names), "consensus")
+    assert sum(back.is_leaf) == len(sample.names)
+    consensus_nexus(tree, table.names)
+
+
+def _read_model(path: Path) -> None:
+    from phylogfn.models import parse_model
+
+    text = _text(path)
+    _any_of(
+        lambda: _build(parse_model(text, "dna"), "dna"),
+        lambda: _build(parse_model(text, "protein"), "protein"),
+    )
+
+
+def _build(spec, kind: str) -> None:
+    spec = spec.resolve(_patterns(kind))
+    if not spec.n_free:
+        spec.build()
+
+
+@cache
+def _patterns(kind: str):
+    from tempfile import TemporaryDirectory
+
+    from phylogfn.alignment import compress, read_alignment
+
+    nucleotides, _, protein = seeds.alignments()["fasta"]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "x.fasta"
+        path.write_bytes(protein if kind == "protein" else nucleotides)
+        return compress(read_alignment(path, data_type=kind))
+
+
+def _read_prior(path: Path) -> None:
+    from phylogfn.models.parameters import parse_prior
+
+    parse_prior(_text(path))
+
+
+def _read_sample_settings(path: Path) -> None:
+    from phylogfn.cli.config import resolve_settings, settings_toml
+
+    settings_toml(resolve_settings({"alignment": "a.fasta", "output": Path("out")}, path))
+
+
+def _read_parsimony_settings(path: Path) -> None:
+    from phylogfn.cli.config import resolve_parsimony_settings
+
+    resolve_parsimony_settings({"alignment": "a.fasta", "output": Path("out")}, path)
+
+
+def _read_molecule_settings(path: Path) -> None:
+    from molgen.settings import resolve_exact, resolve_sample
+
+    given = {"output": Path("out")}
+    _any_of(lambda: resolve_exact(given, path), lambda: resolve_sample(given, path))
+
+
+def _read_options(path: Path) -> None:
+    """Bind a command line, and check the settings that it gives, without running it."""
+    from cyclopts import CycloptsError
+
+    from gfncore.command_line import build_app
+    from molgen.cli.exact import exact
+    from molgen.cli.fragments import fragments
+    from molgen.cli.sample import sample
+    from molgen.cli.score import score
+    from molgen.settings import resolve_exact, resolve_sample
+    from phylogfn.cli.config import resolve_parsimony_settings, resolve_settings
+    from phylogfn.cli.main import COMMANDS as PHYLOGFN
+
+    program, *words = [word for word in _text(path).split("\n") if "\0" not in word] or [""]
+    molgen = program == "molgen"
+    app = build_app(program, "", (exact, fragments, sample, score) if molgen else PHYLOGFN)
+    try:
+        command, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        error.verbose = False
+        raise UserError(" ".join(str(error).split())) from None
+    given = {key: value for key, value in bound.arguments.items() if key != "config"}
+    resolvers = {
+        ("phylogfn", "sample"): resolve_settings,
+        ("phylogfn", "parsimony"): resolve_parsimony_settings,
+        ("molgen", "sample"): resolve_sample,
+        ("molgen", "exact"): resolve_exact,
+    }
+    resolve = resolvers.get((program, getattr(command, "__name__", "")))
+    if resolve is not None and "output" in given:
+        known = {key: value for key, value in given.items() if key not in ("resume", "scores")}
+        resolve(known)
+
+
+def _read_scoring(path: Path) -> None:
+    from molgen.scoring.configuration import make_plan
+    from molgen.settings import scoring_of_config
+
+    found = scoring_of_config(path)
+    if found["scoring"] is not None:
+        make_plan(found["scoring"], str(path), path.parent)
+
+
+def _read_molecules(path: Path) -> None:
+    from rdkit import Chem
+
+    from molgen.smiles_file import read_smiles
+
+    found = read_smiles(path, _ignore)
+    for line in found.molecules:
+        again = Chem.MolFromSmiles(line.smiles)
+        assert again is not None, line.smiles
+    assert not any("\n" in problem for problem in found.problems)
+
+
+def _ignore(_message: str) -> None:
+    pass
+
+
+def _cut_molecules(path: Path) -> None:
+    from molgen.fragmentation import fragment_file
+    from molgen.vocabulary import Vocabulary
+
+    for method in ("rings", "brics"):
+        found = fragment_file(path, method=method)
+    Vocabulary.parse(found.text)
+
+
+def _read_fragments(path: Path) -> None:
+    from molgen.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.read(path)
+    assert Vocabulary.parse(vocabulary.text()).smiles == vocabulary.smiles
+
+
+def _read_core(path: Path) -> None:
+    from gfncore.configuration import check_text
+    from molgen.graph import AtomTable
+    from molgen.rdkit_bridge import core_of_smiles
+
+    text = _text(path)
+    check_text(text, "--core")  # as all settings are
+    _any_of(
+        lambda: core_of_smiles(text, AtomTable.of(["C", "N", "O", "F", "S"])),
+        lambda: _small_vocabulary().with_core(text),
+    )
+
+
+@cache
+def _small_vocabulary():
+    from molgen.vocabulary import Vocabulary
+
+    return Vocabulary.of(["[*]C", "[*]c1ccc([*])cc1", "[*]O[*]"])
+
+
+def _read_elements(path: Path) -> None:
+    from molgen.graph import AtomTable
+
+    AtomTable.of([word.strip() for word in _text(path).split(",")])
+
+
+NEXUS_WORDS = (
+    *("begin", "end;", "matrix", "dimensions", "ntax=4", "nchar=60", "format", "datatype=dna"),
+    *("datatype=standard", "datatype=mixed(dna:1-20,standard:21-60)", "datatype=protein", "gap=-"),
+    *("missing=?", "matchchar=.", "interleave", "interleave=no", "transpose", "transpose=no"),
+    *('symbols="01"', 'symbols="0 1 2"', 'equate="A=G"', "respectcase", "nolabels", "items"),
+    *("taxlabels", "translate", "tree", "utree", "[&U]", "[&R]", "[&W 1/2]", "[&W -1]", "taxa"),
+    *(
+        "charset",
+        "exset",
+        "typeset",
+        "wtset",
+        "ctype",
+        "exclude",
+        "include",
+        "delete",
+        "all",
+        "\\3",
+    ),
+    *("1-.", "remainder", "ord:", "unord:", "irrev:", "usertype", "assumptions;", "sets;", "paup;"),
+)
+NEWICK_WORDS = (
+    "[&W 1/2]",
+    "[&W -1]",
+    "[&W inf]",
+    "[&rate=1]",
+    ":0",
+    ":1e-5",
+    ":-1",
+    "<color = 5 >",
+)
+MODELS = ("JC69", "K80", "HKY85{2.1}+F{0.3,0.2,0.2,0.3}+G4{0.5}+I{0.2}", "GTR+F+G4+I", "LG+G4{0.7}")
+SMILES_WORDS = (
+    *(
+        "[*]",
+        "[*:0]",
+        "[1*]",
+        "[2*]",
+        "[H]",
+        "[2H]",
+        "[CH99999]",
+        "[32768*]C",
+        "[*-]C",
+        "%10",
+        "%(1)",
+    ),
+    *(
+        "=",
+        "#",
+        "$",
+        ":",
+        "~",
+        "@",
+        "@@",
+        "/",
+        "\\",
+        "->",
+        ">>",
+        ".",
+        "c1",
+        "C1CC1",
+        "[nH]",
+        "[N+]",
+    ),
+    *(
+        "[U]",
+        "[Xx]",
+        "[C@H]",
+        "[C:1]",
+        "[999C]",
+        "[C+15]",
+        "smiles",
+        "name",
+        "SMILES\tname",
+        "$$$$",
+    ),
+)
+SCORING_WORDS = (
+    *("[scoring]", "[[scoring.component]]", "[[scoring.filter]]", "type", "weight", "params"),
+    *("transform", '"sigmoid"', '"qed"', '"external"', '"similarity"', '"weight"', "true"),
+    *('"alert_catalog"', '"substructure"', "{}", "[]", '"median"', '"isomers"', "inf", "nan"),
+    *("aggregation", '"geometric"', '"product"', '"arithmetic"', "1979-05-27", "chunk_size"),
+)
+SETTINGS_WORDS = (
+    *("budget", "seed", "samples", "threads", '"5m"', '"JC69"', "true", "[]", "{}", "inf", "nan"),
+    *("model", "branch_prior", '"exp:10"', "environment", '"merging"', "format", "device"),
+    *("elements", "ring_sizes", '"5,6"', '"any"', "core", '"c1ccccc1"', "temperature"),
+)
+SAMPLE = """model = "HKY85+G4"
+branch_prior = "exp:10"
+samples = 1000
+budget = "5m"
+environment = "merging"
+length_bins = "128:1e-5:2"
+seed = 7
+threads = 2
+"""
+PARSIMONY = """temperature = [0.5, 1.0, 2.0]
+budget = "90s"
+gaps = "state"
+seed = 3
+"""
+MOLECULES = """environment = "atoms"
+elements = ["C", "N", "O"]
+ring_sizes = "5,6"
+max_rings = 2
+max_atoms = 9
+reward = "qed"
+budget = "30s"
+"""
+COMMAND_LINES = (
+    "phylogfn\nsample\na.fasta\n-o\nout\n--model\nGTR+G4\n--budget\n1h30m\n--seed\n7\n--samples\n10",
+    "phylogfn\nparsimony\na.nex\n-o\nout\n--temperature\n0.5,1\n--gaps\nstate\n--budget\n90",
+    "phylogfn\nlikelihood\na.fasta\nt.nwk\n--evidence\n--branch-prior\nexp:10\n--threads\n2",
+    "phylogfn\ncompare\na.nwk\nb.nwk\n--burnin\n0.25\n--min-frequency\n0.1",
+    "molgen\nsample\n-o\nout\n--environment\natoms\n--elements\nC,N\n--max-atoms\n9\n--seed\n0",
+    "molgen\nexact\n-o\nout\n--max-atoms\n3\n--budget\n4s",
+    "molgen\nscore\nm.smi\n--reward\nqed",
+    "molgen\nfragments\nm.smi\n--method\nrings\n--min-count\n2",
+)
+
+
+def _alignment_reader(kind: str, words: tuple[str, ...] = ()) -> Reader:
+    return Reader(
+        f"alignment, {kind}",
+        lambda: seeds.alignments()[kind],
+        _read_alignment,
+        (*words, "ACGT", "acgt", "RYKMSWBDHVN", "-", "?", "{AC}", "(AC)", ">", "//", "#"),
+        f"x.{kind}",
+    )
+
+
+def _all_molecule_seeds() -> tuple[bytes, ...]:
+    return (*seeds.molecule_files(), *seeds.fragment_files())
+
+
+READERS: tuple[Reader, ...] = (
+    _alignment_reader("fasta"),
+    _alignment_reader("phylip", ("6 60", "6", "60", " 6 60\n")),
+    _alignment_reader("nexus", NEXUS_WORDS),
+    _alignment_reader("clustal", ("CLUSTAL", "MUSCLE", "* .:")),
+    _alignment_reader("stockholm", ("# STOCKHOLM 1.0", "#=GC", "//")),
+    *(
+        Reader(
+            f"{name}, {use}",
+            lambda name=name: seeds.tree_files()[name],
+            read,
+            NEWICK_WORDS if name == "newick" else (*NEWICK_WORDS, *NEXUS_WORDS),
+            "x.trees",
+        )
+        for name in ("newick", "nexus trees", "tree probabilities", "tree table")
+        for use, read in (("trees", _read_trees), ("consensus", _read_tree_sample))
+        if (name, use) != ("tree table", "trees")
+    ),
+    Reader(
+        "model", _texts(*MODELS), _read_model, ("+G", "+I", "+F", "+FO", "{", "}", "AG=4", "JTT")
+    ),
+    Reader("model prior", _texts("exp:1", "gamma:2,1", "beta:1,1", "dirichlet:1"), _read_prior),
+    Reader("settings, sample", _texts(SAMPLE), _read_sample_settings, SETTINGS_WORDS, "x.toml"),
+    Reader(
+        "settings, parsimony", _texts(PARSIMONY), _read_parsimony_settings, SETTINGS_WORDS, "x.toml"
+    ),
+    Reader(
+        "settings, molecules", _texts(MOLECULES), _read_molecule_settings, SETTINGS_WORDS, "x.toml"
+    ),
+    Reader(
+        "command line",
+        _texts(*COMMAND_LINES),
+        _read_options,
+        (
+            "--budget",
+            "--seed",
+            "--samples",
+            "--threads",
+            "5m",
+            "1h",
+            "--core",
+            "--max-rings",
+            "any",
+        ),
+    ),
+    Reader("scoring file", seeds.scoring_files, _read_scoring, SCORING_WORDS, "x.toml"),
+    Reader("molecules", _all_molecule_seeds, _read_molecules, SMILES_WORDS, "x.smi"),
+    Reader(
+        "molecules to cut",
+        lambda: seeds.molecule_files()[:4],
+        _cut_molecules,
+        SMILES_WORDS,
+        "x.smi",
+    ),
+    Reader("fragments", seeds.fragment_files, _read_fragments, SMILES_WORDS, "x.smi"),
+    Reader("core", _texts("CC(N[*])C", "[*]c1ccncc1", "c1ccccc1"), _read_core, SMILES_WORDS),
+    Reader(
+        "elements", _texts("C,N,O", "C,N,O,F,S,Cl"), _read_elements, ("[N+]", "[O-]", "Br", "c")
+    ),
+)
+"""All readers; a case belongs to the one at its number modulo their count."""
