@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ __all__ = ["Checkpoint", "CheckpointError", "read_checkpoint", "restore_trainer"
 
 FORMAT = 2
 INDEX = "checkpoint.json"
+_TENSOR_FILE = re.compile(r"[0-9a-f]{16}\.safetensors")
 
 
 class CheckpointError(UserError):
@@ -95,8 +97,8 @@ def save_checkpoint(
     Parameters
     ----------
     directory : Path
-        Made if it is not there. Nothing else may be writing there: what a killed write left is
-        removed.
+        Made if it is not there, in a directory that is. Nothing else may be writing there: what a
+        killed write left is removed.
     trainer : Trainer, optional
         None: there is none yet.
     extra : mapping, optional
@@ -105,7 +107,7 @@ def save_checkpoint(
         The same for arrays.
     """
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(exist_ok=True)  # not its parent: an output directory that is gone is an error
     tensors = {f"arrays/{key}": _tensor(value) for key, value in (arrays or {}).items()}
     index: dict[str, Any] = {"format": FORMAT, "extra": dict(extra or {})}
     if trainer is not None:
@@ -121,7 +123,7 @@ def save_checkpoint(
     write_atomic(directory / name, data)
     write_atomic(directory / INDEX, json.dumps(index | {"tensors": name}, indent=1))
     for old in directory.glob("*.safetensors"):
-        if old.name != name:
+        if old.name != name and _TENSOR_FILE.fullmatch(old.name):
             old.unlink()
     clear_leftovers(directory)
 

@@ -6,10 +6,13 @@ they are called.
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, Token, convert
@@ -19,9 +22,13 @@ from gfncore.compiled_code import COMPILING, compilation_told
 from gfncore.errors import UserError
 from gfncore.hints import without_far_hints
 from gfncore.interruption import Terminated
+from gfncore.output import absolute_path
 from gfncore.text_numbers import parse_float, parse_int
 
 __all__ = ["Flag", "build_app", "run_app"]
+
+# PyTorch's words, on the processor and on a GPU
+_OUT_OF_MEMORY = re.compile(r"not enough memory|out of memory", re.IGNORECASE)
 
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 """An option without a value, off unless given."""
@@ -84,8 +91,10 @@ def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> i
     -------
     code : int
         0 on success, or what the command returned; 2 for a wrong input or usage, said in one line
-        on standard error; 130 when interrupted, 143 when by SIGTERM.
+        on standard error, or when disk or memory do not suffice; 130 when interrupted, 143 when by
+        SIGTERM.
     """
+    _prepare_streams()
     # called as a function, a command begins with the call
     began = command_of_process() if arguments is None else nullcontext()
     told: list[bool] = []
@@ -96,6 +105,7 @@ def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> i
             told.append(True)
 
     try:
+        absolute_path(Path())  # libraries fail in a directory that is gone
         with began, compilation_told(tell):
             result: Any = app(
                 None if arguments is None else list(arguments),
@@ -119,11 +129,51 @@ def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> i
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:  # a full disk, a directory without permission
-        place = f"{error.filename}: " if error.filename else ""
+        named = isinstance(error.filename, str | bytes) and error.filename
+        _drop_output()
+        place = f"{os.fsdecode(error.filename)}: " if named else ""
         return _fail(program, f"{place}{error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(str(error)):
+            raise
+        return _fail(program, _out_of_memory(str(error)))
     return result if isinstance(result, int) else 0
 
 
+def _prepare_streams() -> None:
+    """Make standard streams that take every name and every text, where they are closed or narrow.
+
+    Results are UTF-8 whatever the locale; names of files that are not come out as they went in.
+    A closed descriptor is opened on ``/dev/null``, so that no file of the run gets its number.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free: this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+def _drop_output() -> None:
+    """Let go of results that a full disk does not take: Python would try again at exit."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _out_of_memory(text: str) -> str:
+    reason = f" ({' '.join(text.split())[:200]})" if text else ""
+    return (
+        f"not enough memory{reason}; use a smaller input or smaller settings, or a larger machine"
+    )
+
+
 def _fail(program: str, message: str) -> int:
-    print(f"{program}: error: {message}", file=sys.stderr)
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+    print(f"{program}: error: {shown}", file=sys.stderr)
     return 2

@@ -24,6 +24,7 @@ from pydantic import (
 from gfncore.durations import parse_duration
 from gfncore.errors import UserError
 from gfncore.hints import did_you_mean
+from gfncore.output import RUN_HEAD, absolute_path, check_inputs
 from gfncore.text_input import read_bytes
 from gfncore.text_numbers import check_int, shortened
 from gfncore.toml_text import toml_text
@@ -134,6 +135,15 @@ class RunSettings(BaseModel):
         """Where the figures of training go for TensorBoard; None where they are not asked for."""
         return self.output / "tensorboard" if self.tensorboard else None
 
+    @classmethod
+    def result_names(cls) -> tuple[str, ...]:
+        """Return the names that may appear in the output directory."""
+        return ()
+
+    def input_paths(self) -> tuple[Path, ...]:
+        """Return what may be files that the run reads."""
+        return ()
+
     def configured(self) -> dict[str, Any]:
         """Return the settings that ``run.toml`` holds, None left out."""
         values = self.model_dump(mode="json", exclude=set(self.NOT_CONFIGURED))
@@ -190,10 +200,15 @@ def resolve_settings(
             raise UserError(message)
     for key, value in values.items():
         _check_given(kind, key, value, origin)
+    if "output" in values:  # results stay together where a score changes the directory
+        values["output"] = absolute_path(Path(values["output"]))
     try:
-        return kind(**values)
+        settings = kind(**values)
     except ValidationError as error:
         raise UserError(_one_line(kind, error, origin)) from None
+    read = [*settings.input_paths(), *([] if config is None else [config])]
+    check_inputs(settings.output, read, kind.result_names())
+    return settings
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -255,6 +270,7 @@ def read_config(kind: type[RunSettings], path: Path) -> dict[str, Any]:
     UserError
         It cannot be read, is no TOML, or has a key that is not known.
     """
+    check_text(str(path), "--config")
     known = [name for name in kind.model_fields if name not in kind.NOT_CONFIGURED]
     settings = {}
     for key, value in read_toml(path).items():
@@ -267,7 +283,7 @@ def read_config(kind: type[RunSettings], path: Path) -> dict[str, Any]:
 
 def settings_toml(settings: RunSettings) -> str:
     """Return the resolved settings as the text of ``run.toml``."""
-    head = f"# Settings of this run. To repeat it: {settings.COMMAND} --config run.toml -o OUT\n"
+    head = f"{RUN_HEAD} To repeat it: {settings.COMMAND} --config run.toml -o OUT\n"
     return head + toml_text(settings.configured())
 
 

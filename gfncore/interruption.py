@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from gfncore.output import absolute_path
+
 __all__ = ["Terminated", "resumable"]
 
 
@@ -32,7 +34,7 @@ def resumable(command: str, output: Path) -> Iterator[None]:
     output : Path
         The output directory.
     """
-    process = os.getpid()
+    process, place = os.getpid(), absolute_path(output)
 
     def terminate(number: int, frame: FrameType | None) -> None:
         if os.getpid() == process:
@@ -47,7 +49,7 @@ def resumable(command: str, output: Path) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         from gfncore.configuration import RUN_FILE
 
-        if (output / RUN_FILE).is_file():
+        if (place / RUN_FILE).is_file():
             stop.add_note(f"{command} -o {shlex.quote(str(output))} --resume")
         raise
     finally:

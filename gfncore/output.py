@@ -1,5 +1,8 @@
 """The rules of an output directory: refused when not empty, never half overwritten.
 
+Only a directory with the ``run.toml`` of an earlier run is cleared, and only of names that the
+program writes; inputs that lie in it under such a name are refused.
+
 Files are written to a temporary name in the same directory, synced to disk and renamed. A set of
 files that belong together is staged first and moved into place at the end, so that a reader sees
 the old set or the new one.
@@ -11,16 +14,21 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gfncore.errors import UserError
 
 __all__ = [
+    "RUN_HEAD",
+    "absolute_path",
+    "check_inputs",
     "check_output",
+    "check_replaced",
     "clear_leftovers",
     "clear_output",
     "json_line",
@@ -30,8 +38,15 @@ __all__ = [
     "write_atomic",
 ]
 
+RUN_HEAD = "# Settings of this run."
+"""How a ``run.toml`` of these programs begins."""
+_RUN_FILE = "run.toml"
 _STAGING_PREFIX = ".staging-"
 _TEMPORARY_PREFIX = ".writing-"
+# what runs write in directories of their own: checkpoints, and the events of TensorBoard
+_IN_DIRECTORIES = re.compile(
+    r"checkpoint\.json|[0-9a-f]{16}\.safetensors|events\.out\.tfevents\..*|\.writing-.*"
+)
 
 
 def check_output(
@@ -83,6 +98,95 @@ def check_output(
         raise UserError(f"{directory} cannot be written: no permission in {parent}")
 
 
+def absolute_path(path: Path) -> Path:
+    """Return a path that means the same wherever the process goes later.
+
+    Raises
+    ------
+    UserError
+        The path is relative, and the current directory has been deleted.
+    """
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        raise UserError(
+            "the current directory has been deleted; go to another, and start there"
+        ) from None
+
+
+def check_inputs(directory: Path, inputs: Iterable[Path], known: Collection[str]) -> None:
+    """Refuse an output directory in which an input has the name of a result.
+
+    Parameters
+    ----------
+    directory : Path
+        The output directory.
+    inputs : iterable of Path
+        What the run reads; names that are no files are left out. The ``run.toml`` of an earlier
+        run in the directory is allowed: it is read first, and written again.
+    known : collection of str
+        The names (files or directories) that the program writes.
+
+    Raises
+    ------
+    UserError
+        A result would replace an input.
+    """
+    if not directory.is_dir():
+        return
+    place = directory.resolve()
+    for path in inputs:
+        if not path.is_file():
+            continue
+        for form in {path.absolute(), path.resolve()}:
+            for root in {directory.absolute(), place}:
+                if not form.is_relative_to(root):
+                    continue
+                name = form.relative_to(root).parts[0]
+                if name in known and not (name == _RUN_FILE and _holds_run(directory)):
+                    raise UserError(
+                        f"{path} lies in the output directory, where the run would replace "
+                        f"'{name}'; move it, or choose another output directory"
+                    )
+
+
+def check_replaced(directory: Path, known: Collection[str]) -> None:
+    """Refuse to replace in a directory what no earlier run has written.
+
+    Parameters
+    ----------
+    directory : Path
+        The output directory; it need not exist.
+    known : collection of str
+        The names (files or directories) that the program writes.
+
+    Raises
+    ------
+    UserError
+        The directory has such names, and no ``run.toml`` of this program.
+    """
+    if not directory.is_dir() or _holds_run(directory):
+        return
+    found = sorted(
+        entry.name for entry in directory.iterdir() if entry.name.removesuffix(".partial") in known
+    )
+    if found:
+        shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+        raise UserError(
+            f"{directory} holds {shown}, but no {_RUN_FILE} that says that a run of this program "
+            "wrote them; --force does not replace them: move them away, or choose another directory"
+        )
+
+
+def _holds_run(directory: Path) -> bool:
+    """Whether there is a ``run.toml`` that this program wrote."""
+    try:
+        with (directory / _RUN_FILE).open("rb") as file:
+            return file.read(len(RUN_HEAD)) == RUN_HEAD.encode()
+    except OSError:
+        return False
+
+
 def clear_output(directory: Path, known: Collection[str]) -> None:
     """Make ``directory`` and remove from it the files of an earlier run, and nothing else.
 
@@ -92,11 +196,18 @@ def clear_output(directory: Path, known: Collection[str]) -> None:
         The output directory.
     known : collection of str
         The names (files or directories) that the program writes. Whatever else lies in the
-        directory stays.
+        directory stays; so does what lies in directories of these names and no run has written.
+
+    Raises
+    ------
+    UserError
+        The directory has such names, and no ``run.toml`` of an earlier run.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    check_replaced(directory, known)
     clear_leftovers(directory)
-    for entry in sorted(directory.iterdir()):
+    # the file that marks the directory as a run's goes last: a killed clearing can be repeated
+    for entry in sorted(directory.iterdir(), key=lambda e: (e.name == _RUN_FILE, e.name)):
         if entry.name.removesuffix(".partial") in known:
             _remove(entry)
 
@@ -116,16 +227,22 @@ def clear_leftovers(directory: Path) -> None:
 
 
 def _remove(entry: Path) -> None:
-    """Remove a file, a link (not what it points to), or a directory with all in it."""
-    if entry.is_dir() and not entry.is_symlink():
+    """Remove a file, a link (not what it points to), or what runs have written in a directory."""
+    if not entry.is_dir() or entry.is_symlink():
+        entry.unlink()
+    elif entry.name.startswith((_STAGING_PREFIX, _TEMPORARY_PREFIX)):
         shutil.rmtree(entry)
     else:
-        entry.unlink()
+        for file in entry.iterdir():
+            if _IN_DIRECTORIES.fullmatch(file.name) and not file.is_dir():
+                file.unlink()
+        with contextlib.suppress(OSError):  # files of others are in it
+            entry.rmdir()
 
 
 @contextlib.contextmanager
-def locked_output(directory: Path) -> Iterator[None]:
-    """Keep other runs off ``directory`` while one writes there.
+def locked_output(directory: Path, holds: str | None = None) -> Iterator[Callable[[], None]]:
+    """Keep other runs off ``directory`` while one writes there, and watch that it stays.
 
     The lock is one on the directory itself: no file is left, and it is gone as soon as the process
     is, however that ends. Only those who ask for it are kept off. A file system that cannot lock a
@@ -136,11 +253,19 @@ def locked_output(directory: Path) -> Iterator[None]:
     directory : Path
         The output directory; made when missing. Of processes that train together, only the one
         that writes asks for the lock.
+    holds : str, optional
+        A file that the run writes at its start; when it is gone, so is the directory's content.
+
+    Yields
+    ------
+    check : callable
+        Raises `UserError` when the directory has been deleted, replaced or emptied since; it is
+        called once more at the end.
 
     Raises
     ------
     UserError
-        It is locked already, by another process or by this one.
+        It is locked already, by another process or by this one, or it is no longer there.
     """
     directory.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(directory, os.O_RDONLY)
@@ -153,9 +278,32 @@ def locked_output(directory: Path) -> Iterator[None]:
             ) from None
         except OSError:  # the file system has no such locks
             pass
-        yield
+
+        def check() -> None:
+            _check_same(directory, descriptor, holds)
+
+        try:
+            yield check
+        except OSError:
+            _check_same(directory, descriptor, None)  # the cause, where it is this
+            raise
+        check()
     finally:
         os.close(descriptor)
+
+
+def _check_same(directory: Path, descriptor: int, holds: str | None) -> None:
+    """Check that a path still leads to the directory that was opened."""
+    gone = UserError(
+        f"{directory} was deleted, moved or replaced during the run, so its results are "
+        "incomplete; start the run again"
+    )
+    try:
+        same = os.path.samestat(os.fstat(descriptor), os.stat(directory))
+    except OSError:
+        raise gone from None
+    if not same or (holds is not None and not (directory / holds).is_file()):
+        raise gone
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -167,7 +315,14 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         The file; its directory must exist.
     content : str or bytes
         Text is encoded as UTF-8; line ends are kept.
+
+    Raises
+    ------
+    UserError
+        The path is a device, a pipe or a directory, which renaming would replace.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a regular file; give another name")
     data = content.encode() if isinstance(content, str) else content
     descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
     try:

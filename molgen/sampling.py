@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -63,8 +64,8 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
             if processes is not None and not processes.leads:
                 run.trainer.follow()
                 return
-            with locked_output(settings.output):
-                _run(run)
+            with locked_output(settings.output, "run.toml") as check:
+                _run(run, check)
         finally:
             run.scoring.close()
 
@@ -80,8 +81,8 @@ def _check_drawing() -> None:
         ) from None
 
 
-def _run(run: SampleRun) -> None:
-    """From wherever the run stands to all of its files."""
+def _run(run: SampleRun, check: Callable[[], None]) -> None:
+    """From wherever the run stands to all of its files; ``check`` of the output directory."""
     settings = run.settings
     if settings.resume and (run.checkpoint / "checkpoint.json").exists():
         clear_leftovers(settings.output)
@@ -96,6 +97,7 @@ def _run(run: SampleRun) -> None:
         _train(run, metrics)
     if run.processes is not None:
         run.processes.finish()
+    check()
     finish(run)
 
 

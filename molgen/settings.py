@@ -7,7 +7,7 @@ A setting has the same name in the configuration file (``max_atoms = 30``) and o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -93,6 +93,18 @@ RingSizes = Annotated[
 ]
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in nested tables that could be the name of a file."""
+    if isinstance(value, str) and "\0" not in value and len(value) < 4096:
+        yield value
+    elif isinstance(value, dict):
+        for entry in value.values():
+            yield from _texts(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _texts(entry)
+
+
 class MoleculeSettings(RunSettings):
     """What both commands are told of the space of molecules and of its score."""
 
@@ -147,6 +159,12 @@ class MoleculeSettings(RunSettings):
         """The files of fragments and of settings that the run reads, where it reads some."""
         fragments = None if self.fragments is None else Path(self.fragments)
         return tuple(path for path in (fragments, self.config_file) if path is not None)
+
+    def input_paths(self) -> tuple[Path, ...]:
+        """Return what may be files that the run reads, those that its scoring names included."""
+        folder = Path(self.scoring_directory or ".")
+        named = [Path(text.rpartition(":")[0] or text) for text in _texts(self.scoring or {})]
+        return (*self.input_files, *named, *(folder / path for path in named))
 
     @property
     def allowed_ring_sizes(self) -> tuple[int, ...] | None:
@@ -269,6 +287,13 @@ class SampleSettings(MoleculeSettings):
     tensorboard: bool = False
     """Whether the figures of training are written for TensorBoard as well."""
 
+    @classmethod
+    def result_names(cls) -> tuple[str, ...]:
+        """Return the names that may appear in the output directory."""
+        from molgen.writers import OUTPUT_NAMES
+
+        return OUTPUT_NAMES
+
     @property
     def proportional(self) -> bool:
         """Whether draws are proportional to a reward: an order alone gives no distribution."""
@@ -340,6 +365,13 @@ class ExactSettings(MoleculeSettings):
     """The corrections to compare."""
     draws: Count = 100_000
     """Molecules drawn from the trained sampler for the test of goodness of fit."""
+
+    @classmethod
+    def result_names(cls) -> tuple[str, ...]:
+        """Return the names that may appear in the output directory."""
+        from molgen.exact.run import FILES
+
+        return FILES
 
 
 def resolve_sample(given: Mapping[str, Any], config: Path | None = None) -> SampleSettings:

@@ -139,7 +139,7 @@ def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
     """
     torch.set_num_threads(1)  # intra-op threads would make sums depend on their number
     run = ParsimonyRun(settings, progress)
-    with locked_output(settings.output):
+    with locked_output(settings.output, "run.toml") as check_output:
         if settings.resume:
             clear_leftovers(settings.output)
         else:
@@ -159,6 +159,7 @@ def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
             else:
                 environment = _environment(run, state)
                 _train(run, state, environment, metrics)
+        check_output()
         finish(run, state, environment)
 
 

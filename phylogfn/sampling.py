@@ -100,7 +100,7 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
     """
     torch.set_num_threads(1)  # the second core walks; intra-op threads would make sums depend on it
     run = SampleRun(settings, progress)
-    with locked_output(settings.output):
+    with locked_output(settings.output, "run.toml") as check_output:
         if settings.resume:
             clear_leftovers(settings.output)
         else:
@@ -114,6 +114,7 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
         curves = settings.output / "train.jsonl"
         with MetricsWriter(curves, state.steps, settings.tensorboard_directory) as metrics:
             _train(run, state, environment, metrics)
+        check_output()
         finish(run, state, environment)
 
 

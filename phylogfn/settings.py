@@ -114,6 +114,17 @@ class SampleSettings(RunSettings):
     force: bool = False
     quiet: bool = False
 
+    @classmethod
+    def result_names(cls) -> tuple[str, ...]:
+        """Return the names that may appear in the output directory."""
+        from phylogfn.writers import OUTPUT_NAMES
+
+        return OUTPUT_NAMES
+
+    def input_paths(self) -> tuple[Path, ...]:
+        """Return what may be files that the run reads."""
+        return (Path(self.alignment),)
+
     @property
     def branch_rate(self) -> float:
         """Rate of the exponential prior on branch lengths; its mean is one over this."""
@@ -208,3 +219,14 @@ class ParsimonySettings(RunSettings):
     resume: bool = False
     force: bool = False
     quiet: bool = False
+
+    @classmethod
+    def result_names(cls) -> tuple[str, ...]:
+        """Return the names that may appear in the output directory."""
+        from phylogfn.parsimony_writers import PARSIMONY_OUTPUT_NAMES
+
+        return PARSIMONY_OUTPUT_NAMES
+
+    def input_paths(self) -> tuple[Path, ...]:
+        """Return what may be files that the run reads."""
+        return (Path(self.alignment),)

@@ -61,6 +61,13 @@ def fragments(
 
     if output is not None and output.exists() and not force:
         raise UserError(f"{output} exists; give --force to replace it, or another name")
+    if (
+        output is not None
+        and smiles_file.exists()
+        and output.exists()
+        and output.samefile(smiles_file)
+    ):
+        raise UserError(f"{output} is also the file of molecules; give another name")
     if output is not None and not output.absolute().parent.is_dir():
         raise UserError(f"{output.parent} is no directory; make it first")
     for name, value in (("--max-fragments", max_fragments), ("--min-count", min_count)):

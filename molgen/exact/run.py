@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from gfncore.configuration import settings_toml
-from gfncore.output import clear_output, json_text, staged_output
+from gfncore.output import check_replaced, clear_output, json_text, staged_output
 from gfncore.progress import Progress
 from gfncore.provenance import ResourceUse, command_line, record_provenance, software_version
 from molgen.exact.comparison import compare
@@ -63,6 +63,7 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
     UserError
         If the settings do not fit.
     """
+    check_replaced(settings.output, FILES)
     torch.set_num_threads(1)  # small graphs: more threads wait for one another
     scoring = settings.open_scoring(workers=settings.n_threads, warn=progress.warn)
     try:

@@ -1,5 +1,10 @@
 """Command lines: wrong numbers, texts and configuration files are one line, exit code 2."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import molgen.cli.main
@@ -127,3 +132,94 @@ def test_a_configuration_file_of_any_size(program, capsys, tmp_path, monkeypatch
         ("n" * 300, "File name too long"),
     ):
         assert words in said(program, [*SAMPLE[program], "--config", path], capsys)
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "place"),
+    [
+        ("phylogfn", ["sample", "x", "-o", "o\udcff"], "--output"),
+        ("phylogfn", ["sample", "x\udcff", "-o", "o"], "ALIGNMENT"),
+        ("phylogfn", ["sample", "x", "-o", "o", "--config", "c\udcff"], "--config"),
+        ("phylogfn", ["sample", "x", "-o", "o", "--model", "JC69\udcff"], "--model"),
+        ("phylogfn", ["parsimony", "x", "-o", "o\udcff"], "--output"),
+        ("molgen", ["sample", "-o", "o\udcff"], "--output"),
+        ("molgen", ["sample", "-o", "o", "--fragments", "f\udcff"], "--fragments"),
+        ("molgen", ["exact", "-o", "o\udcff"], "--output"),
+        ("molgen", ["exact", "-o", "o", "--config", "c\udcff"], "--config"),
+    ],
+)
+def test_names_that_are_not_utf_8_are_refused_at_the_start(
+    program, arguments, place, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("x\udcff").write_text("x")
+    line = said(program, arguments, capsys)
+    assert line.startswith(f"{place}: the name ") and "is not valid UTF-8" in line
+    assert "\\udcff" in line
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x\udcff"]
+
+
+def test_files_that_are_only_read_or_copied_may_have_any_name(tmp_path):
+    tree, copy = tmp_path / "t\udcff\n.nwk", tmp_path / "c\udcff"
+    tree.write_text("((a,b),c,d);")
+    command = [sys.executable, "-m", "phylogfn", "compare", tree, tree]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert os.fsencode(tree) in done.stdout
+    command = [sys.executable, "-m", "phylogfn", "data", "copy", "primates", copy]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert done.stdout == os.fsencode(copy) + b"\n" and copy.is_file()
+
+
+def test_a_message_is_one_line_whatever_the_name(tmp_path, capsys):
+    for name in ("a\nb", "a\rb", "a\x1b[31mb", "a\u2028b"):
+        line = said("phylogfn", ["consensus", str(tmp_path / name)], capsys)
+        assert line.isprintable() and line.endswith(": no such file")
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full"])
+def test_closed_and_full_streams(streams, tmp_path):
+    tree = tmp_path / "t.nwk"
+    tree.write_text("((a,b),c,d);")
+    command = f'"$0" -m phylogfn consensus "$1" {streams}'
+    done = subprocess.run(["sh", "-c", command, sys.executable, tree], capture_output=True)
+    full = streams == ">/dev/full"
+    assert done.returncode == (2 if full else 0)
+    assert done.stderr == (b"phylogfn: error: No space left on device\n" if full else b"")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
+def test_results_are_utf_8_in_every_locale(encoding, tmp_path):
+    tree = tmp_path / "t.nwk"
+    tree.write_text("((\u03b1,b),c,d);", encoding="utf-8")
+    command = [sys.executable, "-m", "phylogfn", "consensus", tree]
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, check=True, env=environment)
+    assert "\u03b1" in done.stdout.decode()
+
+
+def test_a_current_directory_that_is_gone_is_one_line(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for program, arguments in SAMPLE.items():
+        assert "the current directory has been deleted" in said(program, arguments, capsys)
+
+
+@pytest.mark.parametrize("problem", [MemoryError(), MemoryError("Unable to allocate 9 TiB")])
+def test_memory_that_does_not_suffice_is_one_line(problem, monkeypatch, capsys):
+    def fails(*_, **__):
+        raise problem
+
+    monkeypatch.setattr("phylogfn.tree_samples.read_tree_sample", fails)
+    line = said("phylogfn", ["consensus", "x"], capsys)
+    assert line.startswith("not enough memory") and str(problem) in line
+
+
+def test_a_mistake_of_the_program_stays_a_traceback(monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("phylogfn.tree_samples.read_tree_sample", fails)
+    with pytest.raises(RuntimeError, match="a bug"):
+        phylogfn.cli.main.main(["consensus", "x"])

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ import pytest
 
 from gfncore.errors import UserError
 from gfncore.output import (
+    RUN_HEAD,
+    absolute_path,
+    check_inputs,
     check_output,
     clear_leftovers,
     clear_output,
@@ -75,12 +79,144 @@ def test_no_permission(tmp_path):
 def test_clear_removes_our_files_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("x")
     (tmp_path / "summary.json").write_text("{}")
+    (tmp_path / "run.toml").write_text(RUN_HEAD)
     (tmp_path / "checkpoint").mkdir()
-    (tmp_path / "checkpoint" / "w").write_text("")
+    (tmp_path / "checkpoint" / "checkpoint.json").write_text("")
+    (tmp_path / "checkpoint" / "0123456789abcdef.safetensors").write_text("")
     (tmp_path / ".staging-left").mkdir()
     (tmp_path / ".writing-left").write_text("")
-    clear_output(tmp_path, ("summary.json", "checkpoint"))
+    clear_output(tmp_path, ("summary.json", "checkpoint", "run.toml"))
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+KNOWN = ("summary.json", "checkpoint", "tensorboard", "report.html", "run.toml")
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoint", "tensorboard", "report.html", "summary.json.partial"]
+)
+@pytest.mark.parametrize("run_file", [None, "model = 1\n", b"\xff"])
+def test_what_no_run_has_written_is_not_cleared(tmp_path, name, run_file):
+    mine = tmp_path / name
+    if "." in name:
+        mine.write_text("mine")
+    else:
+        mine.mkdir()
+        (mine / "checkpoint.json").write_text("mine")
+    if run_file is not None:
+        data = run_file.encode() if isinstance(run_file, str) else run_file
+        (tmp_path / "run.toml").write_bytes(data)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=f"holds .*{name}.*no run.toml that says.*move them away"):
+        clear_output(tmp_path, KNOWN)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_files_of_others_in_the_directories_of_a_run_stay(tmp_path):
+    (tmp_path / "run.toml").write_text(RUN_HEAD)
+    for name in ("checkpoint/model.safetensors", "tensorboard/notes.txt", "checkpoint/a/x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "tensorboard" / "events.out.tfevents.1.host").write_text("")
+    clear_output(tmp_path, KNOWN)
+    left = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
+    assert left == ["checkpoint/a/x", "checkpoint/model.safetensors", "tensorboard/notes.txt"]
+
+
+def test_a_killed_clearing_can_be_repeated(tmp_path, monkeypatch):
+    (tmp_path / "run.toml").write_text(RUN_HEAD)
+    (tmp_path / "summary.json").write_text("")
+    (tmp_path / "tensorboard").mkdir()
+    removed = []
+
+    def killed(path):
+        removed.append(path.name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        clear_output(tmp_path, KNOWN)
+    monkeypatch.undo()
+    assert removed == ["summary.json"]
+    clear_output(tmp_path, KNOWN)
+    assert not list(tmp_path.iterdir())
+
+
+def test_inputs_with_the_name_of_a_result_are_refused(tmp_path):
+    (tmp_path / "out" / "checkpoint").mkdir(parents=True)
+    for name in ("report.html", "checkpoint/a.fasta", "mine.fasta", "run.toml"):
+        (tmp_path / "out" / name).write_text(RUN_HEAD)
+    link, out = tmp_path / "link", tmp_path / "out"
+    link.symlink_to(out)
+    for directory in (out, link):
+        for name in ("report.html", "checkpoint/a.fasta"):
+            for given in (out / name, link / name, out / "checkpoint" / ".." / name):
+                with pytest.raises(UserError, match="would replace .*; move it, or choose"):
+                    check_inputs(directory, [given], KNOWN)
+        check_inputs(directory, [out / "mine.fasta", out / "run.toml", out / "none"], KNOWN)
+    (out / "run.toml").write_text("model = 'JC69'")
+    with pytest.raises(UserError, match="would replace 'run.toml'"):
+        check_inputs(out, [out / "run.toml"], KNOWN)
+    check_inputs(tmp_path / "new", [out / "report.html"], KNOWN)
+
+
+def test_a_link_in_the_directory_to_an_input_elsewhere_is_refused(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "data.fasta").write_text("x")
+    (tmp_path / "out" / "report.html").symlink_to(tmp_path / "data.fasta")
+    with pytest.raises(UserError, match="would replace 'report.html'"):
+        check_inputs(tmp_path / "out", [tmp_path / "out" / "report.html"], KNOWN)
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced", "emptied", "moved", "a file"])
+def test_a_directory_that_vanishes_during_a_run_is_an_error(tmp_path, how):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="was deleted, moved or replaced during the run") as found:
+        with locked_output(out, "run.toml") as check:
+            (out / "run.toml").write_text(RUN_HEAD)
+            check()
+            if how == "emptied":
+                (out / "run.toml").unlink()
+            elif how == "moved":
+                out.rename(tmp_path / "elsewhere")
+            else:
+                shutil.rmtree(out)
+            if how == "replaced":
+                out.mkdir()
+                (out / "run.toml").write_text(RUN_HEAD)
+            if how == "a file":
+                out.write_text("")
+    assert str(out) in str(found.value)
+
+
+def test_a_write_that_fails_in_a_vanished_directory_names_the_cause(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="was deleted, moved or replaced"):
+        with locked_output(out):
+            shutil.rmtree(out)
+            write_atomic(out / "x", "text")
+    with pytest.raises(FileNotFoundError):
+        with locked_output(out):
+            write_atomic(out / "none" / "x", "text")
+
+
+def test_a_path_is_absolute_or_refused_where_the_directory_is_gone(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    assert absolute_path(Path("out")) == gone / "out"
+    gone.rmdir()
+    with pytest.raises(UserError, match="the current directory has been deleted"):
+        absolute_path(Path("out"))
+    assert absolute_path(tmp_path) == tmp_path
+
+
+def test_devices_and_pipes_are_not_replaced_by_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null"), tmp_path):
+        with pytest.raises(UserError, match="is not a regular file"):
+            write_atomic(path, "text")
+    assert not Path("/dev/null").is_file()
 
 
 def test_clear_does_not_follow_links(tmp_path):
@@ -90,7 +226,8 @@ def test_clear_does_not_follow_links(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "checkpoint").symlink_to(kept)
-    clear_output(out, ("checkpoint",))
+    (out / "run.toml").write_text(RUN_HEAD)
+    clear_output(out, ("checkpoint", "run.toml"))
     assert (kept / "x").exists()
     assert list(out.iterdir()) == []
 
