@@ -42,6 +42,8 @@ Columns = NDArray[np.uint32]  # (n_taxa, columns), a set of states in each cell
 class Characters:
     """The parsimony-informative characters of an alignment, all unordered and all different.
 
+    There may be none: then all trees have the same score.
+
     Parameters
     ----------
     masks : ndarray, shape(n_taxa, n_characters), dtype=uint32
@@ -97,7 +99,7 @@ def parsimony_characters(
     Raises
     ------
     UserError
-        When the file's assumptions cannot be used, or all trees have the same score.
+        When the file's assumptions cannot be used.
     """
     if gaps not in ("missing", "state"):
         raise UserError(f"gaps {gaps!r} is unknown; choose missing or state")
@@ -118,14 +120,14 @@ def parsimony_characters(
     # A column all tips of which can share a state costs nothing more.
     kept = np.bitwise_and.reduce(reduced, axis=0) == 0
     constant = float(steps @ weights[sites])
+    notes: tuple[str, ...] = ()
     if not kept.any():
-        raise AlignmentError(
-            f"{alignment.source}: none of the {used.sum()} characters used is informative for "
-            f"parsimony, so every tree has the score {constant:g}; add characters or taxa"
+        notes += (
+            f"none of the {used.sum()} characters used is informative for parsimony, so every tree "
+            f"has the score {constant:g} and all trees are equally probable",
         )
     masks, n_states = _renumbered(reduced[:, kept])
     masks, places = distinct_columns(masks)
-    notes: tuple[str, ...] = ()
     if n_widened:
         notes += (
             f"{n_widened} sets of ordered characters leave out states between their lowest and "
@@ -242,7 +244,7 @@ def _renumbered(masks: Columns) -> tuple[Columns, int]:
     kept = np.bitwise_or.reduce(masks, axis=0)
     silent = masks == kept
     telling = np.where(silent, np.uint32(0), masks)
-    bits = np.arange(int(kept.max()).bit_length(), dtype=np.uint32)
+    bits = np.arange(int(kept.max(initial=0)).bit_length(), dtype=np.uint32)
     first = np.full((n_columns, len(bits)), n_taxa)
     for bit in bits:
         has = (telling >> bit) & np.uint32(1)
@@ -251,6 +253,6 @@ def _renumbered(masks: Columns) -> tuple[Columns, int]:
     out = np.zeros_like(masks)
     for bit in bits:
         out |= ((telling >> bit) & np.uint32(1)) << rank[:, bit]
-    n_states = int((first < n_taxa).sum(axis=1).max())
+    n_states = max(2, int((first < n_taxa).sum(axis=1).max(initial=0)))
     everything = np.uint32((1 << n_states) - 1)
     return np.where(silent, everything, out), n_states

@@ -19,6 +19,7 @@ from phylogfn.parsimony_estimate import (
 )
 from phylogfn.parsimony_result import ParsimonyResult, TemperatureSample
 from phylogfn.parsimony_writers import ParsimonyFacts, write_parsimony
+from phylogfn.tree import random_topology
 
 if TYPE_CHECKING:
     from phylogfn.learning import TreeEnvironment
@@ -43,10 +44,14 @@ def finish(run: ParsimonyRun, state: ParsimonyState, environment: TreeEnvironmen
             "trees: give a larger --budget"
         )
     n_known = len(state.table)
-    proposals = [
+    proposals: list[Any] = [
         _proposals(run, state, environment, k, n_known) if trained and environment else None
         for k in range(len(settings.temperature))
     ]
+    if not run.characters.n_characters:  # all trees are equally probable: no sampler is needed
+        proposals = [
+            _uniform_proposals(run, state, k, n_known) for k in range(len(settings.temperature))
+        ]
     result = _result(run, state, proposals, n_known)
     run.progress.phase("writing files")
     use = run.clock.usage()
@@ -107,6 +112,21 @@ def _proposals(
             np.concatenate([draws.log_q, extra.log_q]),
         )
     )
+
+
+def _uniform_proposals(
+    run: ParsimonyRun, state: ParsimonyState, k: int, n_known: int
+) -> tuple[TemperedDraws, np.ndarray, np.ndarray, TemperedEstimate]:
+    """Draw topologies uniformly, for data that tell no tree from another."""
+    n, rng = run.fewer(MOST_DRAWS, FEWEST_OF_MANY_TAXA), run.rng("draws", k)
+    parents = np.stack([random_topology(run.n_taxa, rng).parent for _ in range(n)])
+    log_q = -sum(math.log(2 * taxa - 5) for taxa in range(4, run.n_taxa + 1))
+    draws = TemperedDraws(float(run.betas[k]), parents.astype(np.int16), np.full(n, log_q))
+    scores = run.scorer.scores(draws.parents)
+    known = in_table(state.table, draws.parents)
+    known_scores = state.table.scores[:n_known]
+    found = estimate_partition(draws, scores, known, known_scores, state.search.best_score)
+    return draws, scores, known, found
 
 
 def _result(

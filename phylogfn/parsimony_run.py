@@ -151,7 +151,9 @@ def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
         environment = None
         curves = settings.output / "train.jsonl"
         with MetricsWriter(curves, state.steps, settings.tensorboard_directory) as metrics:
-            if run.n_taxa > LARGEST_TRAINED:
+            if not run.characters.n_characters:
+                run.progress.note("no sampler is trained: all trees are equally probable")
+            elif run.n_taxa > LARGEST_TRAINED:
                 run.warn(
                     f"no sampler of near-optimal trees was trained: {run.n_taxa} taxa are more "
                     f"than the {LARGEST_TRAINED} for which it can be trained in reasonable time"
@@ -200,19 +202,18 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
 
     seed = int(run.rng("search").integers(2**31))
     seconds = SEARCH_SHARE * settings.budget_seconds
+    cap = MOST_FOUND if run.characters.n_characters else ENOUGH_FOUND
     excess = FIRST_EXCESS if settings.excess is None else settings.excess
     widest = max(WIDEST * max(settings.temperature), FIRST_EXCESS)
 
     def searched(within: float) -> SearchResult:
         left = seconds - run.seconds()
-        return search(
-            run.scorer, seed, excess=within, cap=MOST_FOUND, seconds=left, progress=report
-        )
+        return search(run.scorer, seed, excess=within, cap=cap, seconds=left, progress=report)
 
     result = searched(excess)
     hurried = result.out_of_time
     while settings.excess is None and len(result.table) < ENOUGH_FOUND and excess < widest:
-        if hurried:
+        if hurried or not run.characters.n_characters:
             break
         wider = searched(min(2 * excess, widest))
         hurried = wider.out_of_time

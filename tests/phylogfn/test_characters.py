@@ -208,8 +208,8 @@ def test_an_alignment_in_which_gaps_alone_differ(tmp_path):
     alignment = read_alignment(path)
     characters = parsimony_characters(alignment, "state")
     assert characters.n_informative == 2 and characters.weights.tolist() == [2.0]
-    with pytest.raises(UserError, match="none of the 6 characters used is informative"):
-        parsimony_characters(alignment, "missing")
+    missing = parsimony_characters(alignment, "missing")
+    assert missing.n_characters == 0 and "none of the 6 characters used" in missing.notes[0]
 
 
 def test_gaps_are_missing_or_a_state_that_unknown_bases_are_not():
@@ -261,9 +261,6 @@ def test_as_many_states_as_there_can_be():
 @pytest.mark.parametrize(
     ("alignment", "gaps", "words"),
     [
-        (written(["A"] * 5, DNA), "missing", "none of the 1 characters used is informative"),
-        (written(["A", "A", "A", "C", "G"], DNA), "missing", "every tree has the score 2;"),
-        (written(["A", "A", "C", "C", "?"], DNA, weights=np.zeros(1)), "missing", "the 0 characte"),
         (
             written(["AA", "AA", "AC", "AC"], DNA, ordered=np.array([False, True])),
             "missing",
@@ -289,6 +286,26 @@ def test_what_cannot_be_used_is_one_line(alignment, gaps, words):
     message = str(caught.value)
     assert words in message and "\n" not in message
     assert message.startswith("gaps" if gaps == "fifth" else "data: ")
+
+
+@pytest.mark.parametrize(
+    ("alignment", "n_used", "steps"),
+    [
+        (written(["A"] * 5, DNA), 1, 0),
+        (written(["A", "A", "A", "C", "G"], DNA), 1, 2),
+        (written(["A", "A", "C", "C", "?"], DNA, weights=np.zeros(1)), 0, 0),
+        (written(["???"] * 4, DNA), 3, 0),
+    ],
+)
+@pytest.mark.parametrize("gaps", ["missing", "state"])
+def test_data_that_tell_no_tree_from_another_have_no_characters(alignment, n_used, steps, gaps):
+    characters = parsimony_characters(alignment, gaps)
+    assert characters.n_characters == 0 and characters.constant_steps == steps
+    assert characters.masks.shape == (alignment.n_taxa, 0) and characters.n_states == 2
+    assert characters.notes == (
+        f"none of the {n_used} characters used is informative for parsimony, so every tree has the "
+        f"score {steps} and all trees are equally probable",
+    )
 
 
 @pytest.mark.parametrize("gaps", ["missing", "state"])

@@ -40,7 +40,6 @@ SMALL = {
 }
 # what says how long something took, or when; and the settings, which name the folder
 TIMED = {"summary.json", "provenance.json", "report.html", "train.jsonl", "checkpoint", "run.toml"}
-UNINFORMATIVE = ">a\nACGT\n>b\nACGA\n>c\nACGG\n>d\nACGC\n"
 
 
 class Interrupted(Progress):
@@ -311,7 +310,6 @@ def test_four_taxa(tmp_path):
     ("text", "options", "words"),
     [
         (None, [], "no such file"),
-        (UNINFORMATIVE, [], "informative"),
         (">a\nAACC\n>b\nAACC\n>c\nGGTT\n", [], "at least 4"),
         (">a\nAC\n>b\nAC\n>c\nGT\n>d\nGT\n", ["--temperature", "0"], "--temperature: 0 will"),
         (">a\nAC\n>b\nAC\n>c\nGT\n>d\nGT\n", ["--temperature", "warm"], "no temperatures"),
@@ -350,3 +348,21 @@ def test_help_starts_without_heavy_imports():
     )
     assert result.returncode == 0, result.stderr
     assert "phylogfn parsimony primates.fasta -o out" in result.stdout
+
+
+@pytest.mark.parametrize(("n_taxa", "n_topologies"), [(5, 15), (9, 135135)])
+def test_constant_data_give_all_trees_the_same_probability(tmp_path, n_taxa, n_topologies):
+    path = tmp_path / "constant.fasta"
+    path.write_text("".join(f">t{i}\nACGT\n" for i in range(n_taxa)))
+    run_small(path, tmp_path / "out", temperature=[1.0, 2.0])
+    summary = summary_of(tmp_path / "out")
+    assert summary["best_score"] == 0
+    assert any("all trees are equally probable" in words for words in summary["warnings"])
+    for one in summary["temperatures"]:
+        assert one["log_partition"] == pytest.approx(np.log(n_topologies), abs=0.1)
+    rows = rows_of(tmp_path / "out")
+    assert {row["score"] for row in rows} == {"0"}
+    drawn = sum(int(row["drawn_T1"]) > 0 for row in rows)
+    assert drawn == 15 if n_taxa == 5 else drawn > 55
+    for row in rows:
+        assert float(row["probability_T2"]) == pytest.approx(1 / n_topologies, rel=0.1)
