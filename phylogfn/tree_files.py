@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from phylogfn.errors import TreeFileError
+from phylogfn.errors import TreeFileError, shown
 from phylogfn.newick import ParsedTree, parse_newick
 from phylogfn.nexus_trees import nexus_trees
 from phylogfn.taxon_names import TaxonIndex
@@ -26,6 +26,8 @@ __all__ = [
     "reading_notes",
     "taxon_index",
 ]
+
+_LINE_END = re.compile(r"[\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,12 @@ def taxon_index(
     leaves = leaf_names(parsed)
     if "" in leaves:
         raise TreeFileError(f"{source}: {parsed.place}: a leaf has no name")
+    broken = next((name for name in leaves if _LINE_END.search(name)), None)
+    if broken is not None:
+        raise TreeFileError(
+            f"{source}: {parsed.place}: the name {shown(broken)} holds a line end; a quote may not "
+            "be closed"
+        )
     if names is not None:
         return tuple(names), TaxonIndex(names, aliases)
     declared = set(parsed.taxa) == set(leaves) and len(parsed.taxa) == len(leaves)

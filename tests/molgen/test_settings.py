@@ -232,3 +232,14 @@ def test_a_scoring_of_the_wrong_shape_is_told_in_one_line(config, text, words):
         open_scoring(scoring_of_config(path), source=str(path))
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_settings_of_a_file_that_exclude_each_other_name_the_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('elements = ["C"]\nmax_fragments = 3\n')
+    with pytest.raises(UserError) as caught:
+        resolve_sample({"output": "o"}, path)
+    assert str(caught.value).startswith(f"{path}: --elements belongs to the environment atoms")
+    with pytest.raises(UserError) as caught:  # given by the option, so the file is not at fault
+        resolve_sample({"output": "o", "elements": "C"}, path)
+    assert str(caught.value).startswith("--elements belongs")

@@ -159,6 +159,7 @@ def test_numbers_that_are_names_stay(tmp_path):
             "line 2: the taxa block has no 'end;' before the 'begin' of line 3",
         ),
         ("#NEXUS\nbegin trees;\ntranslate 1 A, 1 B, 3 C;\ntree a=(1,2,3);end;", "gives '1' twice"),
+        ("#NEXUS\nbegin trees;\ntranslate 1 'A\n', 2 B, 3 C;\ntree a=(1,2,3);end;", "a line end"),
         ("#NEXUS\nbegin trees;\ntree a = [&W -1] (A,B,C);\nend;", "line 3, column 10: '[&W -1]'"),
         ("#NEXUS\nbegin trees;\ntree a = (A,B,C);tree b = [&W inf] (A,B,C);\nend;", "column 27"),
         ("#NEXUS\nbegin trees; [x\ntree a = (A,B,(C,D));\nend;", "line 2: a comment '[' is never"),
