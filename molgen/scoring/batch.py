@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -84,21 +85,37 @@ def numbers(found: Any, expected: int) -> list[float]:
     Raises
     ------
     ScoringFailed
-        It is no list of numbers, or has the wrong length.
+        It is not a list of numbers (arrays of shape (n, 1) are), or has the wrong length.
     """
+    kind = type(found).__name__
+    if isinstance(found, str | bytes | Mapping | Set):
+        raise ScoringFailed(Failure("no list of scores", f"answered {kind}"))
     try:
-        entries = list(found)
+        if len(getattr(found, "shape", ())) == 2 and hasattr(found, "to_numpy"):
+            found = found.to_numpy()  # a table iterates over the names of its columns
+        # one more than there should be, as an iterator may have no end
+        entries = list(found) if hasattr(found, "__len__") else list(islice(found, expected + 1))
     except TypeError:
-        kind = type(found).__name__
         raise ScoringFailed(Failure("no list of scores", f"answered {kind}")) from None
+    except Exception as problem:  # of a user's iterator
+        told = " ".join(f"{type(problem).__name__}: {problem}".split())[:500]
+        raise ScoringFailed(Failure("no list of scores", f"{kind} raised {told}")) from None
     if len(entries) != expected:
         raise ScoringFailed(
             Failure("wrong number of scores", f"{len(entries)} for {expected} molecules")
         )
     try:
-        return [math.nan if entry is None else float(entry) for entry in entries]
-    except (TypeError, ValueError) as problem:
+        return [math.nan if entry is None else float(_single(entry)) for entry in entries]
+    except Exception as problem:  # float() of a user's object, or of an integer without end
         raise ScoringFailed(Failure("a score is no number", str(problem)[:200])) from None
+
+
+def _single(entry: Any) -> Any:
+    """Return the number in a row of one column; anything else as it is."""
+    if not isinstance(entry, str | bytes) and hasattr(entry, "__len__"):
+        if getattr(entry, "shape", None) != () and len(entry) == 1:
+            return entry[0]
+    return entry
 
 
 def score_batches(

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from molgen.scoring.external import ExternalScorer
-from molgen.scoring.registry import Kind, Parameter, reference_path, register
+from molgen.scoring.external import ExternalScorer, server_command
+from molgen.scoring.registry import MOST_PROCESSES, Kind, Parameter, reference_path, register
 
 __all__ = ["PACKAGES"]
 
@@ -47,7 +46,7 @@ def _build(parameters: dict[str, Any]) -> ExternalScorer:
         "receptor": str(receptor.resolve()),
         **{name: parameters[name] for name in ("center", "size", "exhaustiveness", "seed")},
     }
-    command = [sys.executable, "-m", "molgen.scoring.docking_server", json.dumps(settings)]
+    command = server_command("docking_server", json.dumps(settings))
     return ExternalScorer(
         command,
         size=1,
@@ -70,7 +69,14 @@ register(
             Parameter("exhaustiveness", "integer", "effort of the search", 8, minimum=1),
             Parameter("seed", "integer", "of conformers and of the search", 1, minimum=1),
             Parameter("time_limit", "number", "seconds for one molecule", 300.0, minimum=0.01),
-            Parameter("processes", "integer", "molecules docked at once", 1, minimum=1),
+            Parameter(
+                "processes",
+                "integer",
+                "molecules docked at once",
+                1,
+                minimum=1,
+                maximum=MOST_PROCESSES,
+            ),
         ),
         batch=True,
         files=lambda parameters: {

@@ -1,6 +1,6 @@
-"""Docks molecules as an external program: ``python -m molgen.scoring.docking_server SETTINGS``.
+"""Docks molecules as an external program (see `molgen.scoring.external.server_command`).
 
-SETTINGS is JSON: receptor, center, size, exhaustiveness, seed. The protocol is that of
+Its argument is JSON: receptor, center, size, exhaustiveness, seed. The protocol is that of
 `molgen.scoring.external`; a score is Vina's affinity of the best pose (kcal/mol).
 """
 
@@ -16,7 +16,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 from vina import Vina  # pyright: ignore[reportMissingImports]
 
-__all__ = ["ligand_pdbqt", "serve"]
+__all__ = ["ligand_pdbqt", "main", "serve"]
 
 
 def ligand_pdbqt(smiles: str, seed: int) -> str:
@@ -71,5 +71,6 @@ def serve(settings: dict[str, Any]) -> None:
         answers.flush()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve with the settings of the command line."""
     serve(json.loads(sys.argv[1]))

@@ -8,9 +8,10 @@ line to stdout, flushed::
 
 A score is a number, or ``null`` where the program has none. ``{"id": 7, "error": "why"}`` fails the
 batch. Messages belong on stderr. A program that ends, does not answer in time or writes anything
-else is stopped and started again. A failed batch is tried once more one molecule at a time, so that
-the guilty one alone loses its score. After some starts in a row without a single answer the
-program is given up, and its molecules are failures; the run goes on.
+else is stopped and started again; empty lines are ignored. One that ends after an answer is
+started again at the next request, and no molecule is blamed. A failed batch is tried once more
+one molecule at a time, so that the guilty one alone loses its score. After some starts in a row
+without a single answer the program is given up, and its molecules are failures; the run goes on.
 
 A program that takes long to start (it loads a model) may say when it is ready, and has
 ``start_limit`` for that: its first line is then ``{"ready": true}``.
@@ -26,6 +27,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -35,9 +37,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from molgen.scoring.batch import BatchScores, Failure, ScoringFailed, numbers, score_batches
-from molgen.scoring.registry import Kind, Parameter, register
+from molgen.scoring.guardian import guard, release
+from molgen.scoring.registry import LONGEST, MOST_PROCESSES, Kind, Parameter, register
 
-__all__ = ["ExternalScorer"]
+__all__ = ["ExternalScorer", "server_command"]
 
 _TAIL = 5  # lines of stderr that a message repeats
 _LONGEST = 1 << 24  # bytes of an answer
@@ -147,6 +150,8 @@ class _Program:
         self._closed = False
         self._request = 0
         self._fruitless = 0
+        self._answers = 0  # lines that the present process wrote
+        self._ended = False  # whether the last request found the end of the output
         self.starts = 0
         self.given_up = ""
 
@@ -163,9 +168,7 @@ class _Program:
             failure = Failure("program given up", self.given_up, of_program=True)
             raise ScoringFailed(failure, alone=False)
         try:
-            if self._process is None:
-                self._start()
-            answer = self._exchange(batch)
+            answer = self._answer(batch)
         except ScoringFailed as problem:
             self.stop()
             if self._closed:
@@ -181,6 +184,31 @@ class _Program:
             raise ScoringFailed(Failure("program reported an error", str(answer["error"])[:500]))
         return numbers(answer["scores"], len(batch))
 
+    def _answer(self, batch: list[str]) -> dict[str, Any]:
+        """Ask the program, which is started if it does not run.
+
+        One that ended after its last answer, whatever its reasons, is started again and asked
+        once more: this batch is not to blame.
+        """
+        if self._process is None:
+            self._start()
+        worked = self._answers > 0
+        self._ended = False
+        try:
+            return self._exchange(batch)
+        except ScoringFailed as problem:
+            if not (worked and self._ended) or self._closed:
+                raise
+            first = problem
+        self._ended = False
+        try:
+            self._start()
+            return self._exchange(batch)
+        except ScoringFailed:
+            if self._ended:  # again: what it said when it had worked before tells more
+                raise first from None
+            raise
+
     def _start(self) -> None:
         with self._lock:
             if self._closed:
@@ -190,6 +218,7 @@ class _Program:
             self._lines = queue.Queue(maxsize=64)
             self._stopped = threading.Event()
             self._writer = None
+            self._answers = 0
             try:
                 process = subprocess.Popen(
                     self._command,
@@ -204,6 +233,7 @@ class _Program:
                 failure = Failure("program cannot be started", told, of_program=True)
                 raise ScoringFailed(failure) from None
             self._process = process
+        guard(process.pid)
         self._readers = [
             threading.Thread(
                 target=_read_answers, args=(process, self._lines, self._stopped), daemon=True
@@ -236,16 +266,23 @@ class _Program:
 
     def _read(self, limit: float, begun: float | None = None) -> dict[str, Any]:
         """The next line of the program, which must be a JSON object."""
-        left = limit if begun is None else limit - (time.monotonic() - begun)
-        try:
-            line = self._lines.get(timeout=max(0.0, left))
-        except queue.Empty:
-            self._fail(f"timed out after {limit:g} s")
+        deadline = (time.monotonic() if begun is None else begun) + limit
+        line: bytes | None = b""
+        while line is not None and not line.strip():  # empty lines mean nothing
+            left = deadline - time.monotonic()
+            try:
+                line = self._lines.get(timeout=max(0.0, left))
+            except queue.Empty:
+                self._fail(f"timed out after {limit:g} s")
+            if left < 0.0 and line is not None and not line.strip():
+                self._fail(f"timed out after {limit:g} s", "it writes empty lines")
         if line is None:
+            self._ended = True
             self._fail(self._ending())
+        self._answers += 1
         try:
             answer = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # too deep, or a number of thousands of digits
             answer = None
         if not isinstance(answer, dict):
             shown = line[:80].decode(errors="replace").strip()
@@ -294,6 +331,7 @@ class _Program:
                 return
             _kill(process)
             process.wait()
+            release(process.pid)
         self._stopped.set()
         deadline = time.monotonic() + _ENDING
         answers, messages = self._readers
@@ -346,6 +384,19 @@ def _write(process: subprocess.Popen[bytes] | None, request: bytes) -> None:
             process.stdin.close()
 
 
+def server_command(module: str, *arguments: str) -> list[str]:
+    """Return the command of a program that is a module of this package.
+
+    The current directory is not searched for modules, so that a file ``numpy.py`` there is not
+    executed; where this package itself is found is searched last.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    code = (
+        f"import sys; sys.path.append({root!r}); from molgen.scoring.{module} import main; main()"
+    )
+    return [sys.executable, "-P", "-c", code, *arguments]
+
+
 def _words(parameters: dict[str, Any]) -> list[str]:
     command = parameters["command"]
     return shlex.split(command) if isinstance(command, str) else list(command)
@@ -388,7 +439,14 @@ register(
         (
             Parameter("command", "command", "the program with its arguments"),
             Parameter("batch_size", "integer", "most molecules of one request", 32, minimum=1),
-            Parameter("time_limit", "number", "seconds for one answer", 60.0, minimum=0.01),
+            Parameter(
+                "time_limit",
+                "number",
+                "seconds for one answer",
+                60.0,
+                minimum=0.01,
+                maximum=LONGEST,
+            ),
             Parameter(
                 "restarts",
                 "integer",
@@ -402,8 +460,16 @@ register(
                 'seconds for a first line {"ready": true}, if the program writes one',
                 None,
                 minimum=0.01,
+                maximum=LONGEST,
             ),
-            Parameter("processes", "integer", "copies that run at once", 1, minimum=1),
+            Parameter(
+                "processes",
+                "integer",
+                "copies that run at once",
+                1,
+                minimum=1,
+                maximum=MOST_PROCESSES,
+            ),
         ),
         batch=True,
         files=_files,

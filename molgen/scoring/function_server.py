@@ -1,7 +1,8 @@
 """Runs a user's Python function as an external program, so that it can be stopped.
 
-``python -m molgen.scoring.function_server module:function [directory]`` speaks the protocol of
-`molgen.scoring.external`. What the function prints goes to stderr.
+Its arguments are ``module:function`` and, perhaps, a directory; it speaks the protocol of
+`molgen.scoring.external`, which starts it (`server_command`). What the function prints
+goes to stderr.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from molgen.scoring.batch import numbers
 from molgen.scoring.functions import find_function
 
-__all__ = ["serve"]
+__all__ = ["main", "serve"]
 
 
 def serve(name: str, directory: Path | None = None) -> None:
@@ -35,5 +36,6 @@ def serve(name: str, directory: Path | None = None) -> None:
         answers.flush()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve the function of the command line."""
     serve(sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None)

@@ -12,8 +12,8 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from molgen.scoring.batch import BatchScores, Failure, ScoringFailed, numbers, score_batches
-from molgen.scoring.external import ExternalScorer
-from molgen.scoring.registry import Kind, Parameter, register
+from molgen.scoring.external import ExternalScorer, server_command
+from molgen.scoring.registry import LONGEST, Kind, Parameter, register
 from molgen.scoring.user_files import import_file, on_path
 
 __all__ = ["FunctionScorer", "find_function", "prints_to_stderr"]
@@ -147,9 +147,7 @@ def _build(parameters: dict[str, Any]) -> Any:
         return FunctionScorer(function, size)
     if limit is None:
         return FunctionScorer(find_function(function, directory), size)
-    command = [sys.executable, "-m", "molgen.scoring.function_server", function]
-    if directory is not None:
-        command.append(str(directory))
+    command = server_command("function_server", function, *([str(directory)] if directory else []))
     find_function(function, directory)  # a name that is wrong is told at once
     return ExternalScorer(command, size, limit, start_limit=_START_LIMIT)
 
@@ -178,6 +176,7 @@ register(
                 "seconds for one call; the function then runs in a process of its own",
                 None,
                 minimum=0.01,
+                maximum=LONGEST,
             ),
         ),
         batch=True,

@@ -19,9 +19,22 @@ from typing import Any
 from gfncore.errors import UserError
 from gfncore.hints import did_you_mean
 
-__all__ = ["REQUIRED", "Kind", "Parameter", "check_parameters", "find_kind", "kinds"]
+__all__ = [
+    "LONGEST",
+    "MOST_PROCESSES",
+    "REQUIRED",
+    "Kind",
+    "Parameter",
+    "check_parameters",
+    "find_kind",
+    "kinds",
+]
 
 REQUIRED = object()
+MOST_PROCESSES = 1024
+"""Maximum number of copies of a program."""
+LONGEST = 1e7
+"""Maximum time limit, seconds (116 days)."""
 _MODULES = ("descriptors", "patterns", "guacamol", "functions", "external", "docking")
 _KINDS: dict[str, Kind] = {}
 _TYPES = {
@@ -54,6 +67,8 @@ class Parameter:
         The values of a text that are offered; empty for any.
     minimum : float or None
         The smallest value of a number.
+    maximum : float or None
+        The largest value of a number.
     """
 
     name: str
@@ -62,6 +77,7 @@ class Parameter:
     default: Any = REQUIRED
     choices: tuple[str, ...] = ()
     minimum: float | None = None
+    maximum: float | None = None
 
 
 @dataclass(frozen=True)
@@ -210,6 +226,10 @@ def _checked(value: Any, parameter: Parameter, where: str) -> Any:
     if parameter.minimum is not None and value < parameter.minimum:
         raise UserError(
             f"{where}: '{parameter.name}' is {value}; it must be at least {parameter.minimum:g}"
+        )
+    if parameter.maximum is not None and value > parameter.maximum:
+        raise UserError(
+            f"{where}: '{parameter.name}' is {value}; it must be at most {parameter.maximum:,.0f}"
         )
     return float(value) if parameter.type == "number" else value
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -298,7 +300,7 @@ def test_a_copy_that_is_given_up_leaves_the_work_to_the_others(tmp_path):
     scorer.close()
     assert {failure.reason for failure in result.failures.values()} == {"program given up"}
     assert len(result.failures) == 6
-    assert scorer.starts == 2
+    assert scorer.starts == 3  # the copy that had worked was started once more
 
 
 def test_a_command_as_one_text_and_beside_the_scoring_file(tmp_path):
@@ -314,3 +316,122 @@ def test_a_command_as_one_text_and_beside_the_scoring_file(tmp_path):
     path.write_text('[[scoring.component]]\ntype = "external"\nparams = { command = "" }\n')
     with pytest.raises(UserError, match="'command' is empty"):
         Scoring.from_toml(path)
+
+
+EACH = """
+import json, sys
+request = json.loads(sys.stdin.readline())
+print("\\n  \\r")
+print(json.dumps({"scores": [len(t) / 10 for t in request["smiles"]]}), flush=True)
+"""
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_program_that_ends_after_each_answer_blames_no_molecule(tmp_path, code):
+    script = tmp_path / "each.py"
+    script.write_text(EACH + f"sys.exit({code})\n")
+    scorer = ExternalScorer([sys.executable, "-S", str(script)], 2, 20.0, 1, directory=tmp_path)
+    found = scorer.score(ALKANES + ["CCCCC"])
+    scorer.close()
+    assert found.failures == {}
+    assert found.values.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert scorer.starts == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "'[' * 100_000",
+        "'{\"scores\": ' + '[' * 100_000",
+        "'{\"scores\": [' + '9' * 5000 + ']}'",
+        "'{\"scores\": [1e999]}'",
+        "json.dumps({'scores': [10 ** 400]})",
+        "json.dumps({'scores': [[[1]]]})",
+        "json.dumps({'scores': {'CC': 1}})",
+        "json.dumps({'scores': 'a'})",
+        "json.dumps({'scores': ['0x']})",
+        "'\\x00'",
+    ],
+)
+def test_no_answer_ends_the_run(tmp_path, answer):
+    script = tmp_path / "odd.py"
+    script.write_text(
+        "import json, sys\nsys.set_int_max_str_digits(0)\n"
+        f"for line in sys.stdin:\n    print({answer}, flush=True)\n"
+    )
+    scorer = ExternalScorer([sys.executable, "-S", str(script)], 2, 20.0, 1, directory=tmp_path)
+    found = scorer.score(["CC"])
+    scorer.close()
+    assert list(found.failures) == [0]
+    assert len(str(found.failures[0])) < 400
+
+
+def test_blank_lines_without_end_do_not_outlast_the_limit(tmp_path):
+    script = tmp_path / "blank.py"
+    script.write_text("import sys\nsys.stdin.readline()\nwhile True:\n    print(flush=True)\n")
+    scorer = ExternalScorer([sys.executable, "-S", str(script)], 2, 0.5, 0, directory=tmp_path)
+    begun = time.monotonic()
+    assert str(scorer.score(["CC"]).failures[0]).startswith("timed out after 0.5 s")
+    scorer.close()
+    assert time.monotonic() - begun < 10
+
+
+OWNER = """
+import os, sys
+from pathlib import Path
+from molgen.scoring.external import ExternalScorer
+print(os.getpid(), flush=True)
+scorer = ExternalScorer([sys.executable, "-S", sys.argv[1]], 2, 60.0, 1)
+scorer.score(["CC"])
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+def test_a_program_at_work_ends_with_a_parent_that_is_killed(tmp_path, sign):
+    script, pid_file = tmp_path / "works.py", tmp_path / "pids"
+    script.write_text(
+        "import os, subprocess, sys, time\n"
+        "sys.stdin.readline()\n"
+        "child = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(60)'])\n"
+        f"open({str(pid_file)!r} + '.new', 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
+        f"os.rename({str(pid_file)!r} + '.new', {str(pid_file)!r})\n"
+        "time.sleep(60)\n"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(script)], stdout=subprocess.PIPE)
+    wait_for(pid_file.exists)
+    owner.send_signal(sign)
+    owner.wait(timeout=10)
+    assert owner.stdout is not None
+    owner.stdout.close()
+    pids = [int(text) for text in pid_file.read_text().split()]
+    wait_for(lambda: not any(runs(pid) for pid in pids))
+
+
+def wait_for(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)
+
+
+def runs(pid):
+    """Whether a process exists and is no zombie that nobody waits for."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"processes": 1_000_000_000}, "'processes' is 1000000000; it must be at most 1,024"),
+        ({"time_limit": 1e300}, "'time_limit' is 1e+300; it must be at most 10,000,000"),
+    ],
+)
+def test_limits_are_told(params, words):
+    config = {"component": [{"type": "external", "params": {"command": "true", **params}}]}
+    with pytest.raises(UserError, match=re.escape(words)):
+        Scoring.from_config(config)
