@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from gfncore.errors import UserError
-from molgen.scoring.functions import find_function, prints_to_stderr
+from molgen.scoring.functions import find_function, undisturbed
 from molgen.scoring.pool import OpenExecutor
 
 __all__ = ["executor_opener"]
@@ -40,7 +40,7 @@ def executor_opener(name: object, directory: Path | None, where: str) -> OpenExe
 
     def open_executor() -> Executor:
         try:
-            with prints_to_stderr():
+            with undisturbed():
                 found = function()  # type: ignore[call-arg]
         except (Exception, SystemExit) as problem:  # the user's code
             told = " ".join(f"{type(problem).__name__}: {problem}".split())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
@@ -14,14 +15,33 @@ from typing import Any, TextIO
 from molgen.scoring.batch import BatchScores, Failure, ScoringFailed, numbers, score_batches
 from molgen.scoring.external import ExternalScorer, server_command
 from molgen.scoring.registry import LONGEST, Kind, Parameter, register
-from molgen.scoring.user_files import import_file, on_path
+from molgen.scoring.user_files import import_file, search_last
 
-__all__ = ["FunctionScorer", "find_function", "prints_to_stderr"]
+__all__ = ["FunctionScorer", "find_function", "prints_to_stderr", "undisturbed"]
 
 _START_LIMIT = 120.0  # seconds for a process of its own to import the user's module
 _LOCK = threading.Lock()  # over the two below
 _printing = 0  # how many calls now send to stderr what they print
 _stdout: TextIO = sys.stdout  # what the first of them found in its place
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let a user's code neither print on standard output nor leave another current directory.
+
+    What this process writes later would otherwise get into the directory that it moved to.
+    """
+    try:
+        before = os.getcwd()
+    except OSError:  # it was deleted
+        before = None
+    try:
+        with prints_to_stderr():
+            yield
+    finally:
+        if before is not None:
+            with suppress(OSError):
+                os.chdir(before)
 
 
 @contextmanager
@@ -49,14 +69,15 @@ def prints_to_stderr() -> Iterator[None]:
 def find_function(name: str, directory: Path | None = None) -> Callable[[list[str]], Any]:
     """Return the function that ``module:function`` or ``path/file.py:function`` names.
 
-    What it prints on import goes to stderr.
+    What it prints on import goes to stderr, and a directory that it changes to is left again.
 
     Parameters
     ----------
     name : str
     directory : Path, optional
-        Where modules and files are looked for first: the directory of the scoring file. The
-        current directory comes next.
+        Where the file or module is looked for first: the directory of the scoring file. The
+        current directory comes next, then all that is installed. What it imports in its turn
+        is looked for there last.
 
     Raises
     ------
@@ -85,16 +106,31 @@ def _parts(name: str) -> tuple[str, str]:
 def _module(name: str, directory: Path | None) -> ModuleType:
     """The module of a name, or of a file."""
     places = [directory or Path(), Path()]
-    path = _file(name, places) if name.endswith(".py") else None
+    if name.endswith(".py"):
+        path = _file(name, places)
+    else:  # the file that the name means, whatever installed module is called like it
+        beside = (place / f"{name}.py" for place in places)
+        path = next((file for file in beside if file.is_file()), None)
     try:
-        with prints_to_stderr():
+        with undisturbed():
             if path is not None:
                 return import_file(path)
-            with on_path(places):
-                return importlib.import_module(name)
+            search_last(places)
+            module = importlib.import_module(name)
+            _check_not_hidden(name, module, places)
+            return module
     except (Exception, SystemExit) as problem:  # whatever the user's module does on import
         told = " ".join(f"{type(problem).__name__}: {problem}".split())
         raise ValueError(f"'{name}' cannot be imported ({told[:300]})") from None
+
+
+def _check_not_hidden(name: str, module: ModuleType, places: Sequence[Path]) -> None:
+    """Refuse an installed module where a package beside the scoring file has its name."""
+    top = name.partition(".")[0]
+    found = Path(getattr(module, "__file__", None) or "").resolve()
+    beside = [place.resolve() for place in places if (place / top / "__init__.py").is_file()]
+    if beside and not any(found.is_relative_to(place / top) for place in beside):
+        raise ImportError(f"the installed module {found} has the same name; rename yours")
 
 
 def _file(name: str, places: Sequence[Path]) -> Path:
@@ -127,12 +163,14 @@ class FunctionScorer:
 
     def _call(self, batch: list[str]) -> list[float]:
         try:
-            with prints_to_stderr():
-                found = self._function(list(batch))
+            with undisturbed():
+                # numbers() may run the user's code, too, where it returns an iterator
+                return numbers(self._function(list(batch)), len(batch))
+        except ScoringFailed:
+            raise
         except (Exception, SystemExit) as problem:  # the user's code
             name = type(problem).__name__
             raise ScoringFailed(Failure(f"raised {name}", str(problem)[:500])) from None
-        return numbers(found, len(batch))
 
     def close(self) -> None:
         """Nothing to end."""

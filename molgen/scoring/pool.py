@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from typing import Any
@@ -192,9 +194,7 @@ class ChunkRunner:
                 self._workers,
                 # a forked copy of a process with threads may hang, so workers start afresh
                 mp_context=multiprocessing.get_context("spawn"),
-                # Ctrl-C is for the main process, which ends them
-                initializer=signal.signal,
-                initargs=(signal.SIGINT, signal.SIG_IGN),
+                initializer=_begin_worker,
             )
         return self._pool
 
@@ -206,6 +206,19 @@ class ChunkRunner:
             else:  # not every executor knows the second argument
                 self._pool.shutdown(wait=True)
             self._pool = None
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the main process, which ends the workers; end with it if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _words(problem: Exception) -> str:

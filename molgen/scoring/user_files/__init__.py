@@ -15,14 +15,13 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 
 from gfncore.provenance import file_sha256
 
-__all__ = ["import_file", "on_path"]
+__all__ = ["import_file", "search_last"]
 
 _LOCK = threading.Lock()
 _hashes: dict[str, str] = {}  # of the files of modules, when they were imported
@@ -31,7 +30,7 @@ _hashes: dict[str, str] = {}  # of the files of modules, when they were imported
 def import_file(path: Path) -> ModuleType:
     """Return the module of a Python file, imported anew where the file was edited.
 
-    What it imports is looked for beside it first (see `on_path`).
+    What it imports is looked for beside it last (see `search_last`).
 
     Raises
     ------
@@ -77,26 +76,20 @@ class _Loader(importlib.machinery.SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         path = Path(self.path)
         _hashes[module.__name__] = file_sha256(path)
-        with on_path([path.parent]):
-            super().exec_module(module)
+        search_last([path.parent])
+        super().exec_module(module)
 
 
 sys.meta_path.append(_Finder())
 
 
-@contextmanager
-def on_path(directories: Sequence[Path]) -> Iterator[None]:
-    """Look for modules in directories first, and from then on last.
+def search_last(directories: Sequence[Path]) -> None:
+    """Look for modules in directories, too, after all other places.
 
-    So functions can import what lies beside them when they are called; but a file ``queue.py``
-    there does not stand for the module of Python that something else imports later.
+    So a file can import what lies beside it, also when its functions are called; but a file
+    ``numpy.py`` there never stands for the library.
     """
-    added = [str(directory.resolve()) for directory in directories]
-    sys.path[:0] = added
-    try:
-        yield
-    finally:
-        for entry in added:
-            if entry in sys.path:  # the code imported may change it, too
-                sys.path.remove(entry)
-        sys.path.extend(entry for entry in dict.fromkeys(added) if entry not in sys.path)
+    for directory in directories:
+        entry = str(directory.resolve())
+        if entry not in sys.path:
+            sys.path.append(entry)

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import itertools
+import os
 import pickle
 import queue
 import subprocess
 import sys
 from contextlib import ExitStack
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from gfncore.errors import UserError
 from molgen.scoring import Scoring
+from molgen.scoring.batch import ScoringFailed, numbers
 from molgen.scoring.functions import find_function, prints_to_stderr
 
 MODULE = """
@@ -228,3 +233,113 @@ def test_a_function_that_is_not_there(own, name, module, words):
         own(name, module)
     assert words in str(error.value)
     assert "own.toml: [[scoring.component]] 1 ('function')" in str(error.value)
+
+
+@pytest.mark.parametrize("module", ["mine.py", "mine"])
+@pytest.mark.parametrize("extra", ["", ", time_limit = 60"])
+def test_a_file_called_like_a_library_is_not_executed(tmp_path, monkeypatch, module, extra):
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.chdir(tmp_path)
+    trap = "open('executed', 'a').write(__name__)\nraise SystemExit('trap')\n"
+    for name in ("numpy", "rdkit", "json", "molgen", "colorsys", "wave"):
+        (tmp_path / f"{name}.py").write_text(trap)
+    (tmp_path / "beside_mine.py").write_text("half = 0.5\n")
+    (tmp_path / "mine.py").write_text(
+        "import colorsys, wave, numpy\nimport beside_mine\n"
+        "def score(smiles):\n    return numpy.full((len(smiles), 1), beside_mine.half)\n"
+    )
+    path = tmp_path / "own.toml"
+    path.write_text(
+        f'[[scoring.component]]\ntype = "function"\n'
+        f'params = {{ function = "{module}:score"{extra} }}\n'
+    )
+    with Scoring.from_toml(path, warn=pytest.fail) as scoring:
+        table = scoring.evaluate(["C", "CC"])
+    assert table.failures == {} and table.total.tolist() == [0.5, 0.5]
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_module_beside_the_scoring_file_comes_before_an_installed_one(tmp_path):
+    (tmp_path / "this.py").write_text("def score(smiles):\n    return [0.25] * len(smiles)\n")
+    assert find_function("this:score", tmp_path)(["C"]) == [0.25]
+    (tmp_path / "email").mkdir()
+    (tmp_path / "email" / "__init__.py").write_text("def score(smiles):\n    return [0.25]\n")
+    with pytest.raises(ValueError, match="the installed module .* has the same name"):
+        find_function("email:score", tmp_path)
+
+
+@pytest.mark.parametrize("where", ["on import", "in the call"])
+def test_a_function_does_not_move_what_is_written_later(tmp_path, monkeypatch, where):
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    move = f"os.chdir({str(tmp_path / 'elsewhere')!r})\n"
+    (tmp_path / "moves.py").write_text(
+        "import os\n"
+        + (move if where == "on import" else "")
+        + "def score(smiles):\n"
+        + (f"    {move}" if where == "in the call" else "")
+        + "    return [0.5] * len(smiles)\n"
+    )
+    config = {"component": [{"type": "function", "params": {"function": "moves.py:score"}}]}
+    with Scoring.from_config(config, directory=tmp_path) as scoring:
+        assert scoring.evaluate(["C", "CC"]).total.tolist() == [0.5, 0.5]
+        assert os.getcwd() == str(tmp_path / "here")
+
+
+def rows_of_one(smiles):
+    return [[0.5] for _ in smiles]
+
+
+def column(smiles):
+    return np.full((len(smiles), 1), 0.5)
+
+
+def table(smiles):
+    return pd.DataFrame({"score": [0.5] * len(smiles)})
+
+
+def generated(smiles):
+    yield from [0.5] * len(smiles)
+
+
+@pytest.mark.parametrize("function", [rows_of_one, column, table, generated])
+def test_one_column_is_a_list_of_numbers(function):
+    assert numbers(function(["C", "CC"]), 2) == [0.5, 0.5]
+
+
+def broken_generator(smiles):
+    yield 0.5
+    raise RuntimeError("no more")
+
+
+class Odd:
+    def __float__(self):
+        raise KeyError("odd")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda _: np.ones((2, 2)), "a score is no number"),
+        (lambda _: np.ones((1, 2)), "wrong number of scores: 1 for 2"),
+        (lambda _: "12", "no list of scores: answered str"),
+        (lambda _: {"C": 1, "CC": 2}, "no list of scores: answered dict"),
+        (lambda _: {0.1, 0.2}, "no list of scores: answered set"),
+        (lambda _: itertools.repeat(0.5), "wrong number of scores: 3 for 2"),
+        (lambda _: [10**400, 1], "a score is no number: int too large"),
+        (lambda _: [Odd(), 1], "a score is no number: 'odd'"),
+        (broken_generator, "no list of scores: generator raised RuntimeError: no more"),
+    ],
+)
+def test_what_a_function_returns_never_ends_the_run(answer, reason):
+    def function(smiles):
+        return answer(smiles)
+
+    config = {"component": [{"type": "function", "params": {"function": function}}]}
+    with pytest.raises(ScoringFailed) as caught:
+        numbers(answer(["C", "CC"]), 2)
+    assert str(caught.value).startswith(reason)
+    with Scoring.from_config(config) as scoring:
+        assert len(scoring.evaluate(["C", "CC"]).failures) in (0, 1, 2)

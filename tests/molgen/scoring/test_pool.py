@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 
@@ -163,3 +165,35 @@ def test_each_molecule_is_read_once_for_all_components(monkeypatch):
     with Scoring.from_config(CONFIG) as scoring:
         scoring.evaluate(["CC", "CCO", "CC"], canonical=True)
     assert read == ["CC", "CCO"]
+
+
+OWNER = """
+import os, time
+from molgen.scoring import Scoring
+if __name__ == "__main__":
+    scoring = Scoring.preset("qed", workers=2)
+    scoring.evaluate(["C" * n for n in range(1, 200)])
+    print(*scoring._runner._pool._processes, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workers_end_with_a_main_process_that_is_killed(tmp_path):
+    script = tmp_path / "owner.py"
+    script.write_text(OWNER)
+    owner = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE)
+    assert owner.stdout is not None
+    workers = [int(text) for text in owner.stdout.readline().split()]
+    owner.stdout.close()
+    owner.kill()
+    owner.wait()
+    assert workers
+    end = time.monotonic() + 20
+    while any(is_alive(pid) for pid in workers):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_alive(pid):
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
