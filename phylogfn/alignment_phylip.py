@@ -2,8 +2,9 @@
 
 The format does not say which of these it is. Each reading is tried, the relaxed ones (a name ends
 at the first blank) before the strict ones (a name is the first ten characters), and the first that
-gives as many sequences, of as many characters, as the header says is the right one. A ``.`` stands
-for the character of the first sequence (Felsenstein, PHYLIP documentation).
+gives as many sequences, of as many characters, as the header says is the right one. Where none
+does, digits are taken for the numbering of molecular sequences, which PHYLIP passes over. A ``.``
+stands for the character of the first sequence (Felsenstein, PHYLIP documentation).
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ _LETTER = re.compile(r"[A-Za-z?*.\-~]")
 
 Line = tuple[int, str]  # number in the file, text
 Reading = tuple[list[str], list[str]]  # names, sequences
+Split = Callable[[Line], tuple[str, str]]
+
+NUMBERED = "digits inside the sequences were passed over, as numbering"
+_NO_DIGITS = str.maketrans("", "", "0123456789")
 
 
 class _Misfit(Exception):
@@ -57,14 +62,17 @@ def parse_phylip(text: str, source: str) -> RawAlignment:
     if "I" in header[3].upper().split():
         orders.reverse()
     problems = []
-    for split in (_relaxed_name, _strict_name):
-        for order in orders:
-            try:
-                names, sequences = order(body, n_taxa, n_sites, split)
-                _check_sequences(names, sequences)
-                return RawAlignment(names, _expand_dots(sequences))
-            except _Misfit as problem:
-                problems.append(str(problem))
+    for squeeze in (_squeeze, _without_digits):
+        for split in (_relaxed_name, _strict_name):
+            for order in orders:
+                try:
+                    names, sequences = order(body, n_taxa, n_sites, split, squeeze)
+                    _check_sequences(names, sequences)
+                except _Misfit as problem:
+                    problems.append(str(problem))
+                else:
+                    notes = () if squeeze is _squeeze else (NUMBERED,)
+                    return RawAlignment(names, _expand_dots(sequences), notes=notes)
     interleaved = len(body) > n_taxa and len(body) % n_taxa == 0
     likely = problems[1 if interleaved != (orders[0] is _interleaved) else 0]
     raise AlignmentError(f"{source}: {likely}")
@@ -83,8 +91,12 @@ def _squeeze(text: str) -> str:
     return "".join(text.split())
 
 
+def _without_digits(text: str) -> str:
+    return "".join(text.translate(_NO_DIGITS).split())
+
+
 def _sequential(
-    body: list[Line], n_taxa: int, n_sites: int, split: Callable[[Line], tuple[str, str]]
+    body: list[Line], n_taxa: int, n_sites: int, split: Split, squeeze: Callable[[str], str]
 ) -> Reading:
     names: list[str] = []
     sequences: list[str] = []
@@ -94,17 +106,18 @@ def _sequential(
             raise _Misfit(f"the header says {n_taxa} sequences, but the file has {taxon}")
         first = body[at][0]
         name, part = split(body[at])
-        sequence = _squeeze(part)
+        parts = [squeeze(part)]
+        length = len(parts[0])
         at += 1
-        while len(sequence) < n_sites and at < len(body):
-            sequence += _squeeze(body[at][1])
+        while length < n_sites and at < len(body):
+            parts.append(squeeze(body[at][1]))
+            length += len(parts[-1])
             at += 1
-        if len(sequence) != n_sites:
+        if length != n_sites:
             # What ran on into the next lines says less than the taxon's own line.
-            length = len(_squeeze(part)) or len(sequence)
-            raise _wrong_length(name, length, n_sites, first)
+            raise _wrong_length(name, len(parts[0]) or length, n_sites, first)
         names.append(name)
-        sequences.append(sequence)
+        sequences.append("".join(parts))
     if at < len(body):
         raise _Misfit(
             f"line {body[at][0]}: the header says {n_taxa} sequences, but the file goes on after "
@@ -114,7 +127,7 @@ def _sequential(
 
 
 def _interleaved(
-    body: list[Line], n_taxa: int, n_sites: int, split: Callable[[Line], tuple[str, str]]
+    body: list[Line], n_taxa: int, n_sites: int, split: Split, squeeze: Callable[[str], str]
 ) -> Reading:
     if len(body) % n_taxa:
         raise _Misfit(
@@ -123,11 +136,11 @@ def _interleaved(
         )
     starts = [split(line) for line in body[:n_taxa]]
     names = [name for name, _ in starts]
-    parts = [[_squeeze(part)] for _, part in starts]
+    parts = [[squeeze(part)] for _, part in starts]
     for at, line in enumerate(body[n_taxa:]):
         taxon = at % n_taxa
         repeated, rest = split(line)  # some programs repeat the names in every block
-        parts[taxon].append(_squeeze(rest if rest and repeated == names[taxon] else line[1]))
+        parts[taxon].append(squeeze(rest if rest and repeated == names[taxon] else line[1]))
     sequences = ["".join(part) for part in parts]
     for name, sequence, line in zip(names, sequences, body, strict=False):
         if len(sequence) != n_sites:

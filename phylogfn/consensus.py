@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from phylogfn.posterior import SplitTable
-from phylogfn.quoting import quote_newick, quote_nexus
+from phylogfn.quoting import newick_labels, nexus_labels
 
 __all__ = [
     "ConsensusTree",
@@ -119,7 +119,7 @@ def consensus_tree(table: SplitTable, *, strict: bool = False) -> ConsensusTree:
 
 def consensus_newick(tree: ConsensusTree, names: Sequence[str]) -> str:
     """Return plain Newick text: clade probabilities as labels of the nodes, and lengths."""
-    labels = [quote_newick(name) for name in names]
+    labels = newick_labels(names)
 
     def end(node: int) -> str:
         support, length = tree.supports[node], tree.lengths[node]
@@ -147,7 +147,7 @@ def consensus_nexus(tree: ConsensusTree, names: Sequence[str], *, strict: bool =
         return f"[&{','.join(entries)}]" + ("" if length is None else f":{length:.8g}")
 
     newick = _newick(tree, [str(number) for number in range(1, len(names) + 1)], end)
-    labels = [quote_nexus(name) for name in names]
+    labels = nexus_labels(names)
     kind = "strict" if strict else "50_majrule"
     lines = ["#NEXUS", "begin taxa;", f"\tdimensions ntax={len(names)};", "\ttaxlabels"]
     lines += [f"\t\t{label}" for label in labels]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from phylogfn.errors import TreeFileError, shown
 from phylogfn.newick import ParsedTree, parse_newick
 from phylogfn.nexus import Command, blocks, tokens
-from phylogfn.quoting import quote_nexus, unquote
+from phylogfn.quoting import nexus_labels, quote_nexus, unquote
 from phylogfn.tree import Tree, canonical_newick
 
 __all__ = ["nexus_trees", "nexus_trees_text"]
@@ -120,8 +120,8 @@ def nexus_trees_text(
     """
     numbers = [str(i) for i in range(1, len(names) + 1)]
     yield "#NEXUS\n\nbegin trees;\n    translate\n"
-    for number, name in zip(numbers, names, strict=True):
-        yield f"        {number} {quote_nexus(name)}{';' if number == numbers[-1] else ','}\n"
+    for number, label in zip(numbers, nexus_labels(names), strict=True):
+        yield f"        {number} {label}{';' if number == numbers[-1] else ','}\n"
     for label, tree, weight in trees:
         comment = "" if weight is None else f"[&W {weight!r}] "
         newick = canonical_newick(tree, numbers, lengths)

@@ -4,14 +4,18 @@ A name is written as it is whenever every reader takes it as it is, otherwise be
 quotes with inner single quotes doubled (the Newick standard of 1986, and NEXUS: Maddison,
 Swofford & Maddison, Syst. Biol. 46:590, 1997). An underscore is never a reason to quote: the
 standards turn an unquoted one into a blank, but most programs, ours among them, do not, and many
-do not understand quotes.
+do not understand quotes. Only where names differ in nothing else, such as ``a b`` and ``a_b``, all
+of these are quoted.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
 
-__all__ = ["quote_newick", "quote_nexus", "unquote"]
+__all__ = ["newick_labels", "nexus_labels", "quote_newick", "quote_nexus", "unquote"]
 
 # Beyond what the standard says: = { } \ and ", which DendroPy takes for punctuation.
 _NEWICK_SPECIAL = re.compile(r"[\s()\[\]{}:;,='\"\\]")
@@ -31,6 +35,32 @@ def quote_newick(name: str) -> str:
 def quote_nexus(name: str) -> str:
     """Return `name` as a NEXUS token, between quotes only where needed."""
     return _quoted(name) if not name or _NEXUS_SPECIAL.search(name) else name
+
+
+def newick_labels(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the Newick labels of taxa that stand in one file.
+
+    Examples
+    --------
+    >>> newick_labels(["a b", "a_b", "c_d"])
+    ("'a b'", "'a_b'", 'c_d')
+    """
+    return _labels(tuple(names), False)
+
+
+def nexus_labels(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the NEXUS tokens of taxa that stand in one file; see `newick_labels`."""
+    return _labels(tuple(names), True)
+
+
+@lru_cache(maxsize=8)
+def _labels(names: tuple[str, ...], nexus: bool) -> tuple[str, ...]:
+    quote = quote_nexus if nexus else quote_newick
+    counts = Counter(name.replace("_", " ") for name in names)
+    return tuple(
+        _quoted(name) if "_" in name and counts[name.replace("_", " ")] > 1 else quote(name)
+        for name in names
+    )
 
 
 def unquote(token: str) -> str:

@@ -60,7 +60,10 @@ def read_text(
     if control := _CONTROL.search(data):
         count = len(_CONTROL.findall(data))
         if count > 0.1 * len(data) or count > max(_FEW, 0.01 * len(data)):
-            raise error(f"{name}: is a binary file (byte {control.start() + 1}), not text")
+            zeros = data.count(0)
+            wide = 0.4 * len(data) < zeros < 0.6 * len(data)
+            hint = "; if it is UTF-16 without a byte order mark, save it as UTF-8" if wide else ""
+            raise error(f"{name}: is a binary file (byte {control.start() + 1}), not text{hint}")
         told.append(
             f"{count} control characters (the first is byte {control.start() + 1}) were replaced "
             f"by {_STAND_IN}"

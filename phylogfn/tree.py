@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phylogfn.quoting import quote_newick
+from phylogfn.quoting import newick_labels
 
 if TYPE_CHECKING:
     from ete3 import Tree as EteTree
@@ -275,19 +275,18 @@ def canonical_newick(tree: Tree, names: Sequence[str], lengths: bool = True) -> 
     values = tree.lengths.tolist() if lengths and tree.lengths is not None else None
     order, children = _sorted_postorder(tree.parent.tolist(), postorder(tree).tolist())
     text = [""] * len(order)
+    labels = newick_labels(names)
 
     def branch(node: int) -> str:
         return text[node] if values is None else f"{text[node]}:{values[node]!r}"
 
     for node in order[:-1]:
         parts = [branch(child) for child in children[node]]
-        text[node] = f"({','.join(parts)})" if parts else quote_newick(names[node])
+        text[node] = f"({','.join(parts)})" if parts else labels[node]
     top = children[0][0]
-    first = (
-        quote_newick(names[0]) if values is None else f"{quote_newick(names[0])}:{values[top]!r}"
-    )
+    first = labels[0] if values is None else f"{labels[0]}:{values[top]!r}"
     if tree.n_taxa == 2:
-        other = quote_newick(names[1]) if values is None else f"{quote_newick(names[1])}:0.0"
+        other = labels[1] if values is None else f"{labels[1]}:0.0"
         return f"({first},{other});"
     return f"({','.join([first, *(branch(child) for child in children[top])])});"
 

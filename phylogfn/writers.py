@@ -21,7 +21,7 @@ from gfncore.provenance import Provenance, ResourceUse, software_version
 from phylogfn.consensus import consensus_newick, consensus_nexus, consensus_tree
 from phylogfn.diagnostics import posterior_warnings
 from phylogfn.posterior import Posterior, split_table
-from phylogfn.quoting import quote_newick, quote_nexus
+from phylogfn.quoting import newick_labels, nexus_labels
 from phylogfn.tree import Tree, canonical_newick
 
 __all__ = [
@@ -217,7 +217,8 @@ def numbered_newicks(
 
 def with_names(newick: str, names: tuple[str, ...]) -> str:
     """Return a numbered Newick with the names of the taxa in the place of their numbers."""
-    return _TAXON_NUMBER.sub(lambda match: quote_newick(names[int(match[0]) - 1]), newick)
+    labels = newick_labels(names)
+    return _TAXON_NUMBER.sub(lambda match: labels[int(match[0]) - 1], newick)
 
 
 def topologies_table(posterior: Posterior, newicks: Sequence[str]) -> str:
@@ -281,7 +282,7 @@ def mrbayes_tree_probabilities(posterior: Posterior, newicks: Sequence[str]) -> 
 
 
 def _translate(names: tuple[str, ...]) -> list[str]:
-    labels = [f"      {number} {quote_nexus(name)}" for number, name in enumerate(names, 1)]
+    labels = [f"      {number} {label}" for number, label in enumerate(nexus_labels(names), 1)]
     return ["   translate", *(f"{label}," for label in labels[:-1]), f"{labels[-1]};"]
 
 

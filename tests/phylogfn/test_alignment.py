@@ -14,6 +14,7 @@ from phylogfn.alignment import (
     AlignmentError,
     check_varies,
     compress,
+    likelihood_notes,
     read_alignment,
     variable_sites,
 )
@@ -194,6 +195,28 @@ def test_notes_not_errors(tmp_path):
     protein = read(tmp_path, fasta({"A": "MKVU", "B": "MKL*", "C": "MRLL", "D": "MKIL"}))
     assert "2 characters U, O or *" in protein.notes[-1]
     assert read(tmp_path, fasta(GOOD)).notes == ()
+
+
+def test_both_t_and_u_in_one_sequence_are_told(tmp_path):
+    (note,) = read(tmp_path, fasta(GOOD | {"B": "ACgc", "C": "AauT"})).notes
+    assert note == "1 sequences have both T and U, read as one base: 'C'"
+    assert not any("T and U" in n for n in read(tmp_path, fasta(GOOD | {"B": "ACGU", "C": "AAGU"})).notes)
+
+
+@pytest.mark.parametrize("data_type", ["dna", "rna", "protein"])
+def test_no_constant_column_is_told_for_likelihoods(tmp_path, data_type):
+    rng = np.random.default_rng(0)
+    letters = rng.choice(list("ACG"), (6, 400))
+    varied = letters[:, [len(set(column)) > 1 for column in letters.T]][:, :60]
+    for n_sites, constant, told in ((60, False, True), (60, True, False), (49, False, False)):
+        columns = varied[:, :n_sites].copy()
+        if constant:
+            columns[:, 7] = [*"AA?A-A"]
+        rows = {f"t{i}": "".join(row) for i, row in enumerate(columns)}
+        alignment = read(tmp_path, fasta(rows), data_type=data_type)
+        notes = likelihood_notes(alignment)
+        assert any("looks like SNP data" in note for note in notes) == told
+        assert not any("SNP" in note for note in alignment.notes)
 
 
 def test_site_patterns(tmp_path):

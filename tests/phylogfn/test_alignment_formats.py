@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+import time
 
 import dendropy
 import numpy as np
@@ -18,6 +19,8 @@ from hypothesis import strategies as st
 
 from phylogfn.alignment import AlignmentError, read_alignment
 from phylogfn.alignment_formats import FORMATS, detect_format, parse_alignment
+from phylogfn.tree import canonical_newick
+from phylogfn.tree_files import read_trees
 
 NAMES = ("Homo_sap.1", "Pan-trog|2", "Gorilla", "Pongo", "H")
 ROWS = (
@@ -119,6 +122,28 @@ LAYOUTS = {
     "nexus, names on lines of their own": "#NEXUS\nbegin data;\ndimensions ntax=5 nchar=16;\n"
     "format datatype=dna;\nmatrix\nHomo_sap.1\nACGTRYN-\nACGTTGCA\nPan-trog|2\nACGTRYN-\nACGATGCA\n"
     "Gorilla\nAAGTRCN-ACGTTGAA\nPongo -CTTACG?\nACGTTGCA\nH\nACGTacgtACGTTGCN;\nend;\n",
+    "phylip, numbered": "5 16\nHomo_sap.1 1 ACGTRYN- 9 ACGTTGCA\nPan-trog|2 1 ACGTRYN- 9 ACGATGCA\n"
+    "Gorilla 1 AAGTRCN- 9 ACGTTGAA\nPongo 1 -CTTACG? 9 ACGTTGCA\nH 1 ACGTacgt 9 ACGTTGCN\n",
+    "phylip strict interleaved, numbered": "5 16\nHomo_sap.1  1 ACGTRYN-\nPan-trog|2  1 ACGTRYN-\n"
+    "Gorilla     1 AAGTRCN-\nPongo       1 -CTTACG?\nH           1 ACGTacgt\n\n"
+    "            9 ACGTTGCA\n            9 ACGATGCA\n            9 ACGTTGAA\n"
+    "            9 ACGTTGCA\n            9 ACGTTGCN\n",
+    "nexus on one line": "#NEXUS begin data; dimensions ntax=5 nchar=16; format datatype=dna; "
+    "matrix Homo_sap.1 ACGTRYN-ACGTTGCA 'Pan-trog|2' ACGTRYN- ACGATGCA Gorilla AAGTRCN-ACGTTGAA "
+    "Pongo -CTTACG?ACGTTGCA H ACGTacgtACGTTGCN; end;",
+    "nexus with text before its block": "# a comment\n#NEXUS\n# source: Dan's\nbegin data;\n"
+    "dimensions ntax=5 nchar=16;\nformat datatype=dna transpose=no tokens = no labels=left "
+    "interleave=no nolabels=no;\nmatrix\nHomo_sap.1 ACGTRYN-ACGTTGCA\nPan-trog|2\nACGTRYN-\n"
+    "ACGATGCA\nGorilla AAGTRCN-ACGTTGAA\nPongo -CTTACG?ACGTTGCA\nH ACGTacgtACGTTGCN\n;\nend;\n"
+    "begin trees; tree a = (1,2",
+    "nexus, one taxon in two spellings": "#NEXUS\nbegin data; dimensions ntax=5 nchar=16; format "
+    "interleave;\nmatrix\nHomo_sap.1 ACGTRYN-\nPan-trog|2 ACGTRYN-\nGorilla AAGTRCN-\n"
+    "Pongo -CTTACG?\nH ACGTacgt\n\n'Homo sap.1' ACGTTGCA\n'Pan-trog|2' ACGATGCA\n"
+    '"Gorilla" ACGTTGAA\nPongo ACGTTGCA\nH ACGTTGCN\n;\nend;\n',
+    "nexus mixed": "#NEXUS\nbegin data; dimensions ntax=5 nchar=19;\n"
+    'format datatype=mixed(Standard:1-2,DNA:3-10 12 - 19, restriction:11) symbols="01";\nmatrix\n'
+    "Homo_sap.1 00ACGTRYN-1ACGTTGCA\nPan-trog|2 01ACGTRYN-0ACGATGCA\n"
+    "Gorilla 11AAGTRCN-0ACGTTGAA\nPongo ?0-CTTACG?1ACGTTGCA\nH 1?ACGTacgt1ACGTTGCN;\nend;\n",
     "nexus with sets": "#NEXUS\nbegin data;\ndimensions ntax=5 nchar=16;\n"
     'format datatype=dna equate="5=A Z=(CT)";\nmatrix\nHomo_sap.1 ACGT{A G}{CT}N-ACGTTGCA\n'
     "Pan-trog|2 5CGT(AG)ZN-ACGATGCA\nGorilla AAGTR CN-ACGTTGAA\nPongo -CTTACG?ACGTTGCA\n"
@@ -151,6 +176,125 @@ def test_plain_gzipped_and_standard_input(tmp_path, monkeypatch):
     ):
         path.write_bytes(encoded)
         np.testing.assert_array_equal(read_alignment(path).masks, zipped.masks)
+
+
+def test_first_words_of_headers_are_told_and_whole_headers_match_trees(tmp_path):
+    rows = dict(
+        zip(["A one", "B", "C two words", "D"], ["ACGT", "ACGA", "ACGC", "AAGT"], strict=True)
+    )
+    text = "".join(f">{name}\n{row}\n" for name, row in rows.items())
+    alignment = check(tmp_path, text, "ABCD", rows.values())
+    assert alignment.headers == tuple(rows)
+    assert "first words of the headers: 'A' of 'A one'" in alignment.notes[0]
+    trees = tmp_path / "t.nwk"
+    aliases = {header: taxon for taxon, header in enumerate(alignment.headers)}
+    for newick in (
+        "(A,B,(C,D));",
+        "('A one',B,('C two words',D));",
+        "(A_one,B,(C_two_words,D));",
+        "(A,B,('C two words',D));",
+    ):
+        trees.write_text(newick)
+        found = read_trees(trees, alignment.names, aliases=aliases)
+        assert canonical_newick(found.trees[0], alignment.names) == "(A,B,(C,D));"
+
+
+def test_both_unicode_spellings_of_a_name_are_one(tmp_path):
+    composed, decomposed = "\u00e9", "e\u0301"
+    text = "".join(f">{name}\nACG{c}\n" for name, c in zip([composed, *"BCD"], "ACGT", strict=True))
+    alignment = check(tmp_path, text, [composed, *"BCD"], ["ACGA", "ACGC", "ACGG", "ACGT"])
+    trees = tmp_path / "t.nwk"
+    trees.write_text(f"({decomposed},B,(C,D));")
+    assert len(read_trees(trees, alignment.names)) == 1
+    with pytest.raises(AlignmentError, match="two Unicode spellings"):
+        check(tmp_path, text.replace(">B", f">{decomposed}"))
+
+
+def test_mixed_data_name_the_way_out(tmp_path):
+    path = tmp_path / "a.nex"
+    path.write_text(LAYOUTS["nexus mixed"])
+    alignment = read_alignment(path)
+    assert alignment.columns.tolist() == [*range(2, 10), *range(11, 19)]
+    notes = [note for note in alignment.notes if "datatype=mixed" in note]
+    assert len(notes) == 1 and "3 standard characters are not read" in notes[0]
+    assert "--data-type standard reads them" in notes[0]
+    other = read_alignment(path, data_type="standard")
+    assert other.columns.tolist() == [0, 1, 10] and other.alphabet.name == "standard"
+    assert other.masks.T.tolist() == [[1, 1, 2, 3, 2], [1, 2, 2, 1, 3], [2, 1, 1, 2, 2]]
+    assert "16 dna characters are not read" in " ".join(other.notes)
+    with pytest.raises(AlignmentError, match="has no protein characters; choose --data-type"):
+        read_alignment(path, data_type="protein")
+
+
+def test_large_files_are_read_in_linear_time(tmp_path):
+    """A sequence in very many lines, everything on one line, very many commands on one line."""
+    head = "#NEXUS begin data; dimensions ntax=4 nchar={}; format datatype=dna; matrix "
+    names, piece, n = "ABCD", "ACGTACGTACGT", 15_000
+    lines = "".join(f"{name}\n" + f"{piece}\n" * n for name in names)
+    many = 10_000
+    taxa = "".join(f" t{i} ACGTAC" for i in range(many))
+    texts = {
+        "sequential": head.format(len(piece) * n) + "\n" + lines + ";\nend;\n",
+        "one line": head.format(len(piece) * n)
+        + " ".join(f"{name} " + piece * n for name in names) + "; end;",
+        "many taxa": head.format(6).replace("ntax=4 ", "") + taxa + "; end;",
+        "many commands": head.format(4) + "\nA ACGT\nB ACGT\nC ACGT\nD ACGA\n; end; begin paup;"
+        + " exclude 1; include 1;" * 50_000 + " end;",
+        "phylip": f"4 {len(piece) * n}\n" + lines,
+    }  # fmt: skip
+    for name, text in texts.items():
+        path = tmp_path / "large"
+        path.write_text(text)
+        start = time.process_time()
+        alignment = read_alignment(path)
+        assert time.process_time() - start < 20, name  # seconds; the quadratic ones took minutes
+        assert alignment.n_taxa == (many if name == "many taxa" else 4)
+
+
+def test_what_unpacks_to_very_much_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(b">A\n" + b"A" * (300 * 2**20), compresslevel=1))
+    assert path.stat().st_size < 2e6
+    with pytest.raises(AlignmentError, match="expands to more than 256 MiB; unpack it first"):
+        read_alignment(path)
+
+
+def test_damaged_gzip_is_one_line(tmp_path):
+    whole = gzip.compress(LAYOUTS["clustal"].encode(), mtime=0)
+    path = tmp_path / "a.gz"
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        try:
+            read_alignment(path)
+        except AlignmentError as problem:
+            assert "\n" not in str(problem)
+
+
+def test_control_characters_and_other_encodings(tmp_path):
+    path = tmp_path / "a.nex"
+    text = LAYOUTS["nexus"]
+    for raw, words in (
+        (text.replace("[a ;", "[a \x07;").encode(), "1 control characters (the first is byte 11)"),
+        (text.replace("[a ;", "[a \x00;").encode(), "1 control characters"),
+        (text.replace("[a ;", "[\u00e4 ;").encode("latin-1"), "not UTF-8 (byte 9), so it was read"),
+    ):
+        path.write_bytes(raw)
+        alignment = read_alignment(path)
+        assert words in alignment.notes[0] and alignment.names == NAMES
+        np.testing.assert_array_equal(alignment.masks, masks_of(ROWS))
+    path.write_bytes(text.encode() + b"\x1a")
+    assert read_alignment(path).notes == check(tmp_path, text).notes
+    path.write_bytes(text.replace("Gorilla", "Gor\x07illa").encode())
+    assert read_alignment(path).names[2] == "Gor\ufffdilla"
+    path.write_bytes(text.replace("AAGTRCN-", "AAG\x07RCN-").encode())
+    with pytest.raises(AlignmentError, match="column 4: '\ufffd' is not a DNA character"):
+        read_alignment(path)
+    path.write_bytes(text.encode("utf-16")[:-1])
+    with pytest.raises(AlignmentError, match="UTF-16 text, but is damaged at byte"):
+        read_alignment(path)
+    path.write_bytes(text.encode("utf-16-le"))
+    with pytest.raises(AlignmentError, match="if it is UTF-16 without a byte order"):
+        read_alignment(path)
 
 
 def test_names_are_kept_exactly(tmp_path):
@@ -198,6 +342,48 @@ def test_nexus_agrees_with_dendropy_and_biopython(tmp_path):
             "line 4: the header says 2 sequences, but the file goes on",
         ),
         ("4 4\nA ACGT\nB AC1T\nC ACGA\nD ACGG\n", "taxon 'B', column 3: '1' is not a character"),
+        (f"{'9' * 4301} 4\nA ACGT\n", "line 1: a number of 4301 digits is out of range"),
+        (
+            f"#NEXUS\nbegin data; dimensions nchar={'9' * 4301}; matrix A AC;end;",
+            "nchar: a number of 4301 digits is out of range",
+        ),
+        (
+            f"#NEXUS\nbegin taxa; dimensions ntax={'9' * 4301};end;begin data;matrix A AC;end;",
+            "ntax: a number of 4301 digits is out of range",
+        ),
+        (
+            "#NEXUS\nbegin data; format datatype=mixed(x:1-2,y:3); matrix\nA AC\nB AC\nC AC\n"
+            "D AC;end;",
+            "datatype=mixed: '3' is not a range of the 2 characters",
+        ),
+        (
+            "#NEXUS\nbegin data; format datatype=mixed(codon:1-2,continuous:3);matrix\nA ACG\n"
+            "B ACG\nC ACG\nD ACG;end;",
+            "datatype=mixed(codon, continuous): none of these is supported",
+        ),
+        (
+            "#NEXUS\nbegin data; format datatype=mixed(DNA:1-2,DNA:2);matrix\nA AC\nB AC;end;",
+            "character 2 has two data types",
+        ),
+        (
+            "#NEXUS\nbegin data; format datatype=mixed(DNA:1);matrix\nA AC\nB AC;end;",
+            "character 2 has no data type",
+        ),
+        (
+            "#NEXUS\nbegin data; matrix\n'Aus bus' AC\nAus_bus AC\nC AC\nD AC;end;",
+            "'Aus bus' and Aus_bus are one taxon in NEXUS",
+        ),
+        (
+            "#NEXUS\nbegin data; dimensions nchar=2; format interleave=no; matrix\nA AC\nB AC\n"
+            "A AC\nB AC;end;",
+            "taxon 'A' occurs 2 times",
+        ),
+        (
+            # pieces of three would fit if names could stand where a sequence ends within a line
+            "#NEXUS\nbegin data; dimensions nchar=4; matrix\nA ACG\nB ACG\nC ACG\nD ACG\nE ACG\n"
+            "F ACG;end;",
+            "taxon 'A' has 3 characters, but nchar=4",
+        ),
         ("CLUSTAL\n\nA ACGT\nB ACGT\nA ACGT\n", "taxon 'A' occurs twice"),
         ("CLUSTAL\n\nA ACGT\nB\n", "line 4: a CLUSTAL line is a name and its sequence"),
         ("# STOCKHOLM 1.0\nA ACGT\nB ACGT\n", "closing '//' is missing"),

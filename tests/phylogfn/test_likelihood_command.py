@@ -107,6 +107,49 @@ def test_lengths_of_zero_give_a_finite_value_and_a_warning(tmp_path, capsys):
     assert captured.err.count("\n") == 1 and "1 of 2 trees" in captured.err
 
 
+def test_notes_on_the_alignment_are_shown_and_its_format_may_be_given(tmp_path, capsys):
+    (tmp_path / "t.nwk").write_text("('A one':.1,B:.1,(C:.1,D:.1):.1);")
+    path = tmp_path / "a"
+    rows = ("A one", "ACGTU"), ("B", "ACGTA"), ("C", "ACATA"), ("D", "ACGTA")
+    path.write_text("".join(f">{name}\n{row}\n" for name, row in rows))
+    arguments = ["likelihood", str(path), str(tmp_path / "t.nwk")]
+    assert main([*arguments, "--format", "fasta"]) == 0
+    plain = capsys.readouterr()
+    assert len(rows_of_notes(plain.err)) == 3
+    for words in ("first words of the headers", "both T and U", "identical sequences"):
+        assert words in plain.err
+    assert main([*arguments, "--format", "phylip"]) == 2
+    assert "a PHYLIP file starts with" in capsys.readouterr().err
+    assert main([*arguments, "--format", "bam"]) != 0
+
+
+def rows_of_notes(text):
+    return [line for line in text.splitlines() if line.startswith("phylogfn: warning: ")]
+
+
+def test_data_without_a_constant_column_are_told(tmp_path, capsys):
+    (tmp_path / "t.nwk").write_text("(A:.1,B:.1,(C:.1,D:.1):.1);")
+    units = {"A": "AC", "B": "CG", "C": "CG", "D": "TT"}
+    for repeats, told in ((20, False), (30, True)):
+        text = "".join(f">{name}\n{unit * repeats}\n" for name, unit in units.items())
+        (tmp_path / "a.fasta").write_text(text)
+        assert main(["likelihood", str(tmp_path / "a.fasta"), str(tmp_path / "t.nwk")]) == 0
+        assert (
+            "no constant column among 60: looks like SNP data" in capsys.readouterr().err
+        ) == told
+
+
+@pytest.mark.parametrize("model", ["JC69", "K80+G4"])
+def test_constant_data_have_a_likelihood(tmp_path, capsys, model):
+    (tmp_path / "t.nwk").write_text("(A:.1,B:.1,(C:.1,D:.1):.1);")
+    (tmp_path / "a.fasta").write_text("".join(f">{name}\nACGT\n" for name in "ABCD"))
+    options = ["--model", model, "--optimize", "--evidence"]
+    assert main(["likelihood", str(tmp_path / "a.fasta"), str(tmp_path / "t.nwk"), *options]) == 0
+    (row,) = rows(capsys.readouterr().out)
+    assert float(row["log_likelihood"]) == pytest.approx(4 * np.log(0.25), abs=0.05)
+    assert float(row["log_evidence"]) < float(row["log_likelihood"])
+
+
 def test_evidence_is_the_mean_likelihood_over_the_prior(tmp_path, capsys):
     (tmp_path / "a.fasta").write_text(">a\nACGTA\n>b\nACGTC\n>c\nAGGTC\n>d\nAGCTN\n")
     (tmp_path / "t.nwk").write_text("(a,b,(c,d));\n")

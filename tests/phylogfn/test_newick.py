@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from phylogfn.errors import TreeFileError
 from phylogfn.newick import newick_lines, parse_newick
-from phylogfn.quoting import quote_newick, unquote
+from phylogfn.quoting import newick_labels, nexus_labels, quote_newick, unquote
 from phylogfn.tree import Tree, canonical, canonical_newick, random_topology, splits
 from phylogfn.tree_building import leaf_names, parsed_splits, tree_from_parsed
 from phylogfn.tree_files import read_trees
@@ -71,6 +71,16 @@ def test_dendropy_reads_our_names(names):
         suppress_internal_node_taxa=True,
     )
     assert sorted(t.label for t in theirs.taxon_namespace) == sorted(names)
+
+
+def test_names_that_differ_in_blank_and_underscore_alone_are_all_quoted():
+    """To readers that follow the standard, an unquoted underscore is a blank."""
+    names = ["a b", "a_b", "c_d", "e"]
+    text = canonical_newick(random_tree(4, 1), names, lengths=False)
+    assert "'a b'" in text and "'a_b'" in text and "c_d" in text and "'c_d'" not in text
+    theirs = dendropy.Tree.get(data=text, schema="newick", preserve_underscores=False)
+    assert sorted(t.label for t in theirs.taxon_namespace) == ["a b", "a_b", "c d", "e"]
+    assert nexus_labels(names) == newick_labels(names) == ("'a b'", "'a_b'", "c_d", "e")
 
 
 @given(NAME)
