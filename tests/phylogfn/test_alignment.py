@@ -200,7 +200,9 @@ def test_notes_not_errors(tmp_path):
 def test_both_t_and_u_in_one_sequence_are_told(tmp_path):
     (note,) = read(tmp_path, fasta(GOOD | {"B": "ACgc", "C": "AauT"})).notes
     assert note == "1 sequences have both T and U, read as one base: 'C'"
-    assert not any("T and U" in n for n in read(tmp_path, fasta(GOOD | {"B": "ACGU", "C": "AAGU"})).notes)
+    assert not any(
+        "T and U" in n for n in read(tmp_path, fasta(GOOD | {"B": "ACGU", "C": "AAGU"})).notes
+    )
 
 
 @pytest.mark.parametrize("data_type", ["dna", "rna", "protein"])
