@@ -31,6 +31,7 @@ class Covers:
         Exactly one piece must be the vocabulary's last fragment.
     max_fragments : int
         Pieces that there may be.
+    must_join : ndarray, shape (O,), int64
     needed_start, needed, walk, walk_parent, square_start, squares : ndarray
         See `molgen.kernels.covers_numba.covers_of_molecules`.
     """
@@ -38,6 +39,7 @@ class Covers:
     vocabulary: Vocabulary
     has_core: bool
     max_fragments: int
+    must_join: np.ndarray
     needed_start: np.ndarray
     needed: np.ndarray
     walk: np.ndarray
@@ -46,8 +48,10 @@ class Covers:
     squares: np.ndarray
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, has_core: bool, max_fragments: int) -> Covers:
-        """Make the tables."""
+    def of(
+        cls, vocabulary: Vocabulary, has_core: bool, max_fragments: int, must_join: np.ndarray
+    ) -> Covers:
+        """Return the tables for a vocabulary."""
         kind_of_atom = vocabulary.orbit_kind[vocabulary.atom_orbit]
         frequency = np.bincount(kind_of_atom, minlength=len(vocabulary.kinds))
         needed, walks, parents, squares = [], [], [], []
@@ -67,6 +71,7 @@ class Covers:
             vocabulary,
             has_core,
             max_fragments,
+            must_join,
             np.cumsum([0, *[len(n) for n in needed]]).astype(np.int32),
             np.concatenate(needed).astype(np.int32),
             np.concatenate(walks),
@@ -82,7 +87,7 @@ class Covers:
 
         Parameters
         ----------
-        kinds : ndarray, shape(B, N), dtype=int16
+        kinds : ndarray, shape (B, N), int32
             Kinds of atom, numbered as in the vocabulary.
         n_nodes, n_edges : ndarray, shape(B,), dtype=int16
         edges : ndarray, shape(B, M, 3), dtype=int16
@@ -124,8 +129,8 @@ class Covers:
         return covers_of_molecules(
             kinds, n_nodes, edges, n_edges, self.needed_start, self.needed, v.first_atom,
             self.walk, self.walk_parent, self.square_start, self.squares, v.atom_orbit,
-            v.orbit_kind, v.orbit_open, v.orbit_degree, v.compatible, self.has_core,
-            self.max_fragments,
+            v.orbit_kind, v.orbit_open, v.orbit_degree, self.must_join, v.orbit_class,
+            v.joins_allowed, self.has_core, self.max_fragments,
         )  # fmt: skip
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 from rdkit import Chem, rdBase
+
+from molgen.smiles import SmilesError, dummy_number, plain_mol
 
 __all__ = [
     "KIND_FIELDS",
@@ -44,13 +45,15 @@ class Fragment:
     Attributes
     ----------
     smiles : str
-        Canonical, with its places.
-    kinds : ndarray, shape(n, 8), dtype=int16
+        Canonical, with its attachment points as ``[*]``, or ``[3*]`` with a label.
+    kinds : ndarray, shape (n, 8), int16
         See `molgen.vocabulary.Vocabulary.kinds`.
-    open, labels, hydrogens : ndarray, shape(n,), dtype=int16
-        Places, their label, and hydrogens beside them.
-    bonds : ndarray, shape(m, 3), dtype=int16
+    open, labels, hydrogens : ndarray, shape (n,), int16
+        Attachment points, their label, and hydrogens besides them.
+    bonds : ndarray, shape (m, 3), int16
         u, v, and order 1..3, or 4 for aromatic.
+    left_out : tuple of str
+        What the text has and the fragment has not, such as "stereo marks".
     """
 
     smiles: str
@@ -59,6 +62,7 @@ class Fragment:
     labels: np.ndarray
     hydrogens: np.ndarray
     bonds: np.ndarray
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.open)
@@ -79,8 +83,6 @@ def _kinds_and_bonds(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray]:
     for atom, orders in zip(mol.GetAtoms(), multiple, strict=True):
         if atom.GetNumRadicalElectrons():
             raise FragmentError("an atom has an unpaired electron; give it its hydrogens")
-        if atom.GetIsotope():
-            raise FragmentError("an atom is an isotope; write the plain element")
         kinds.append(
             (
                 atom.GetAtomicNum(),
@@ -97,42 +99,35 @@ def _kinds_and_bonds(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def read_fragment(smiles: str) -> Fragment:
-    """Read a SMILES with places, ``[*]`` or with a label ``[3*]``; stereo is left out.
+def read_fragment(smiles: str, *, labels_are_numbers: bool = False) -> Fragment:
+    """Read a SMILES with attachment points, ``[*]``.
+
+    A number behind a colon, ``[*:2]``, as RDKit and REINVENT write it, only tells attachment
+    points apart; one before the star, ``[2*]``, is a label that rules of a file of fragments name.
+
+    Parameters
+    ----------
+    smiles : str
+    labels_are_numbers : bool
+        Take ``[2*]`` for ``[*:2]``, as in cores.
 
     Raises
     ------
     FragmentError
         Says why it cannot be used.
     """
-    with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
-    if mol is None:
-        raise FragmentError("the SMILES cannot be read; check rings, brackets and valences")
-    Chem.RemoveStereochemistry(mol)
-    # "*" and "[*]" mean the same; people look for the latter
-    text = re.sub(r"\*(?!\])", "[*]", Chem.MolToSmiles(mol))
+    try:
+        mol, left_out = plain_mol(smiles)
+        numbered = _labelled(mol, labels_are_numbers)
+    except SmilesError as error:
+        raise FragmentError(f"it {error}") from None
+    if numbered and not labels_are_numbers:
+        left_out = (*left_out, "numbers of attachment points")
+    text = Chem.MolToSmiles(mol)
     mol = Chem.MolFromSmiles(text)  # atoms in the order of the text that is kept
+    places, labels, hydrogens = _places(mol)
     n = mol.GetNumAtoms()
-    places, labels, hydrogens = (np.zeros(n, np.int16) for _ in range(3))
     filled = Chem.RWMol(mol)
-    for atom in mol.GetAtoms():
-        if atom.GetAtomicNum() == 0:
-            bonds = atom.GetBonds()
-            if len(bonds) != 1 or bonds[0].GetBondType() != Chem.BondType.SINGLE:
-                raise FragmentError("a place [*] must be held by one single bond")
-            neighbour = bonds[0].GetOtherAtom(atom)
-            if neighbour.GetAtomicNum() == 0:
-                raise FragmentError("it has no atom beside its places; give it one")
-            at, label = neighbour.GetIdx(), atom.GetIsotope()
-            if places[at] and labels[at] != label:
-                raise FragmentError("two places of one atom have different labels; give them one")
-            places[at] += 1
-            labels[at] = label
-        else:
-            hydrogens[atom.GetIdx()] = atom.GetTotalNumHs()
-    if not places.any():
-        raise FragmentError("it has no place for others; mark one by [*]")
     atoms = [i for i in range(n) if mol.GetAtomWithIdx(i).GetAtomicNum() > 0]
     for i in atoms:  # hydrogens at the places: aromatic as it will be in molecules
         atom = filled.GetAtomWithIdx(i)
@@ -141,27 +136,70 @@ def read_fragment(smiles: str) -> Fragment:
     for i in reversed(range(n)):
         if i not in atoms:
             filled.RemoveAtom(i)
-    if len(Chem.GetMolFrags(filled)) != 1:
-        raise FragmentError("it is not connected; write one fragment a line")
+    parts = len(Chem.GetMolFrags(filled))
+    if parts != 1:
+        raise FragmentError(f"it is not connected: it has {parts} parts; give one")
     with rdBase.BlockLogs():
         try:
             Chem.SanitizeMol(filled)
-        except ValueError:
+        except (ValueError, RuntimeError):
             raise FragmentError("it makes no molecule with hydrogens at its places") from None
     kinds, bonds = _kinds_and_bonds(filled)
-    return Fragment(text, kinds, places[atoms], labels[atoms], hydrogens[atoms], bonds)
+    return Fragment(text, kinds, places[atoms], labels[atoms], hydrogens[atoms], bonds, left_out)
+
+
+def _labelled(mol: Chem.Mol, labels_are_numbers: bool) -> bool:
+    """Leave labels alone at attachment points, in place; return whether any had a number."""
+    numbered = False
+    for atom in mol.GetAtoms():
+        if atom.GetAtomicNum() > 0:
+            continue
+        number, label = dummy_number(atom), atom.GetIsotope()
+        numbered |= number > 0 and (labels_are_numbers or not label)
+        atom.SetAtomMapNum(0)
+        # a map number of 0 that is written out would come back in the text
+        atom.ClearProp("molAtomMapNumber")
+        if labels_are_numbers:
+            atom.SetIsotope(0)
+        if not atom.GetIsotope():
+            atom.SetProp("smilesSymbol", "*")  # written as [*], which is what people search for
+    return numbered
+
+
+def _places(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Attachment points, labels and hydrogens of each atom; int16 (n,) each."""
+    places, labels, hydrogens = (np.zeros(mol.GetNumAtoms(), np.int16) for _ in range(3))
+    for atom in mol.GetAtoms():
+        if atom.GetAtomicNum() > 0:
+            hydrogens[atom.GetIdx()] = atom.GetTotalNumHs()
+            continue
+        bonds = atom.GetBonds()
+        if len(bonds) != 1 or bonds[0].GetBondType() != Chem.BondType.SINGLE:
+            raise FragmentError("a place [*] must be held by one single bond")
+        neighbour = bonds[0].GetOtherAtom(atom)
+        if neighbour.GetAtomicNum() == 0:
+            raise FragmentError("it has no atom beside its places; give it one")
+        at, label = neighbour.GetIdx(), atom.GetIsotope()
+        if places[at] and labels[at] != label:
+            raise FragmentError(
+                "two places of one atom have different labels; give them one, or write numbers "
+                "without a meaning as [*:1]"
+            )
+        places[at] += 1
+        labels[at] = label
+    if not places.any():
+        raise FragmentError("it has no place for others; mark one by [*]")
+    return places, labels, hydrogens
 
 
 def read_molecule(smiles: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Kinds (n, 8) and bonds (m, 3) of a molecule without its stereo; None if it cannot be used."""
-    with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
-    if mol is None or mol.GetNumAtoms() == 0 or len(Chem.GetMolFrags(mol)) != 1:
-        return None
-    Chem.RemoveStereochemistry(mol)
+    """Kinds (n, 8) and bonds (m, 3) of a molecule in its normal form; None if it cannot be used."""
     try:
+        mol, _ = plain_mol(smiles)
+        if len(Chem.GetMolFrags(mol)) != 1:
+            return None
         return _kinds_and_bonds(mol)
-    except FragmentError:
+    except (SmilesError, FragmentError):
         return None
 
 

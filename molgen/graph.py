@@ -113,8 +113,8 @@ class GraphStates:
 
     Attributes
     ----------
-    colour : ndarray, shape(B, N), dtype=int16
-        Colour of each node; its meaning is the environment's.
+    colour : ndarray, shape (B, N), int16 or int32
+        Colour of each node; its meaning and its type are the environment's.
     n_nodes, n_edges : ndarray, shape(B,), dtype=int16
     edges : ndarray, shape(B, M, 3), dtype=int16
         u < v and the edge's colour, in lexicographic order.
@@ -189,7 +189,7 @@ def canonical_states(
         )
     )
     new_colour, new_edges, node_orbit, edge_orbit = kernels.renumber(
-        colour.astype(np.int16, copy=False),
+        colour,
         n_nodes,
         edges.astype(np.int16, copy=False),
         n_edges,

@@ -23,6 +23,7 @@ def make_environment(
     settings: MoleculeSettings,
     score: Callable[[list[str]], np.ndarray],
     symmetry: str = "merged",
+    report: Callable[[int, int], None] | None = None,
 ) -> MoleculeEnvironment:
     """Return the environment of a run.
 
@@ -32,6 +33,8 @@ def make_environment(
     score : callable
         Distinct canonical SMILES -> log R, float64, nats.
     symmetry : {"merged", "reward_scaling", "flow_scaling", "none"}
+    report : callable, optional
+        Called with the lines read and all lines of a file of fragments, now and then.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def make_environment(
         path = Path(settings.fragments)
         if not path.is_file():
             raise UserError(f"--fragments {path}: there is no such file")
-        vocabulary = Vocabulary.read(path)
+        vocabulary = Vocabulary.read(path, report)
     return FragmentEnvironment(
         vocabulary,
         score,

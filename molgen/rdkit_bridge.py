@@ -1,5 +1,7 @@
 """The one door between arrays and RDKit: molecules from graphs, graphs from SMILES.
 
+Text is read by `molgen.smiles`.
+
 A graph is written with explicit single, double and triple bonds (a Kekulé form); RDKit perceives
 aromaticity, and its canonical SMILES names the molecule. Several forms may be one molecule.
 """
@@ -15,6 +17,7 @@ from rdkit import Chem, rdBase
 from gfncore.errors import UserError
 from molgen.graph import AtomTable
 from molgen.kernels.graph_numba import perfect_matchings
+from molgen.smiles import SmilesError, dummy_number, mol_from_smiles, plain_mol
 
 __all__ = [
     "Graph",
@@ -91,9 +94,11 @@ def smiles_of_mol(mol: Chem.Mol) -> str:
 
 
 def molecule_of_smiles(smiles: str) -> Chem.Mol | None:
-    """The sanitised molecule, or None where RDKit reads none; RDKit prints nothing."""
-    with rdBase.BlockLogs():
-        return Chem.MolFromSmiles(smiles)
+    """Return the sanitised molecule, or None where the text is none; RDKit prints nothing."""
+    try:
+        return mol_from_smiles(smiles)
+    except SmilesError:
+        return None
 
 
 def mol_of_graph(kinds: np.ndarray, bonds: np.ndarray, table: AtomTable) -> Chem.Mol:
@@ -152,28 +157,27 @@ def _bonds(mol: Chem.Mol) -> np.ndarray:
     return bonds
 
 
-def _read(smiles: str) -> Chem.Mol:
-    """The molecule in one Kekulé form; ValueError says why there is none."""
-    mol = molecule_of_smiles(smiles)
-    if mol is None or mol.GetNumAtoms() == 0:
-        raise ValueError("is no valid SMILES")
-    if len(Chem.GetMolFrags(mol)) > 1:
-        raise ValueError("has several parts")
+def _read(smiles: str) -> tuple[Chem.Mol, tuple[str, ...]]:
+    """The molecule in one Kekulé form, and what was left out; ValueError says why there is none."""
+    mol, left_out = plain_mol(smiles)
+    parts = len(Chem.GetMolFrags(mol))
+    if parts > 1:
+        raise ValueError(f"has {parts} parts: it is several molecules")
     with rdBase.BlockLogs():
         Chem.Kekulize(mol, clearAromaticFlags=True)
-    return mol
+    return mol, left_out
 
 
 def graph_of_smiles(smiles: str, table: AtomTable) -> Graph:
-    """A Kekulé form of the molecule as a graph; stereo marks and isotopes are left out.
+    """Return a Kekulé form of the molecule as a graph; stereo marks and isotopes are left out.
 
     Raises
     ------
     ValueError
-        If it is no SMILES of one connected molecule made of the table's kinds: the message says
-        what it is or has, e.g. "has F of valence 1".
+        The text is not a SMILES of one connected molecule made of the table's kinds: the message
+        says what it is or has, e.g. "has F of valence 1".
     """
-    mol = _read(smiles)
+    mol, _ = _read(smiles)
     bonds = _bonds(mol)
     if len(bonds) and bonds[:, 2].max() > table.max_bond_order:
         raise ValueError(f"has a bond of order {bonds[:, 2].max()}")
@@ -181,28 +185,30 @@ def graph_of_smiles(smiles: str, table: AtomTable) -> Graph:
     return _kinds(mol, table, hydrogens), bonds
 
 
-def core_of_smiles(smiles: str, table: AtomTable) -> tuple[Graph, np.ndarray]:
-    """A core, and by how much the bond orders at each of its atoms may grow.
+def core_of_smiles(smiles: str, table: AtomTable) -> tuple[Graph, np.ndarray, tuple[str, ...]]:
+    """Read a core, and by how much the bond orders at each of its atoms may grow.
 
     Parameters
     ----------
     smiles : str
-        Each ``[*]``, held by a single bond, is a place where one bond may be made. Without any,
-        every hydrogen of the core is.
+        Each ``[*]`` (or ``[*:1]``), held by a single bond, is a place where one bond may be made.
+        Without any, every hydrogen of the core is.
     table : AtomTable
 
     Returns
     -------
     graph : Graph
-    growth : ndarray, shape(n,), dtype=int64
+    growth : ndarray, shape (n,), int64
+    left_out : tuple of str
+        What the text has and the core has not, such as "stereo marks".
 
     Raises
     ------
     UserError
-        If it is not a core made of the table's kinds.
+        The text is not a core made of the table's kinds.
     """
     try:
-        mol = _read(smiles)
+        mol, left_out = _read(smiles)
         stars = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
         kept = np.setdiff1d(np.arange(mol.GetNumAtoms()), stars)
         sites = np.zeros(mol.GetNumAtoms(), np.int64)
@@ -210,6 +216,7 @@ def core_of_smiles(smiles: str, table: AtomTable) -> tuple[Graph, np.ndarray]:
             raise ValueError("has no atoms beside [*]")
         for star in stars:
             atom = mol.GetAtomWithIdx(star)
+            dummy_number(atom)  # refuses charges and hydrogens
             held = [bond.GetBondTypeAsDouble() for bond in atom.GetBonds()]
             if held != [1.0]:
                 raise ValueError("has a [*] that is not held by one single bond")
@@ -225,7 +232,7 @@ def core_of_smiles(smiles: str, table: AtomTable) -> tuple[Graph, np.ndarray]:
             f"core: {smiles!r} {error}; give one molecule of {' '.join(table.symbols)}, "
             "with [*] where it may grow"
         ) from None
-    return graph, sites[kept] if stars else free
+    return graph, sites[kept] if stars else free, left_out
 
 
 def kekule_forms(mol: Chem.Mol, bonds: np.ndarray) -> np.ndarray:

@@ -31,6 +31,7 @@ __all__ = ["commonest", "finish"]
 DRAW_BATCH = 500
 BEST_SHOWN = 10  # molecules of all scored that summary and report show
 MOST_DRAWS_AT_ONCE = 10  # draws a molecule of the library, at most, in a batch
+HARDLY_TRAINED = 50  # steps of training below which the user is told
 MOST_DRAWS = 20  # draws a molecule of the library, at most
 
 
@@ -149,6 +150,13 @@ def finish(run: SampleRun) -> None:
     )
     run.progress.phase("writing files")
     log_z, log_z_se, ess = math.nan, math.nan, math.nan
+    steps = run.trainer.step_number
+    if steps < HARDLY_TRAINED:
+        run.warn(
+            f"the sampler was trained for {steps:,} steps only: its molecules are little better "
+            "than those of random choices; raise --budget or --oracle-calls",
+            passing=True,
+        )
     if settings.proportional:
         log_z, log_z_se = log_partition(drawn.log_weights)
         ess = effective_sample_size(drawn.log_weights)

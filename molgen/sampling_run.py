@@ -108,7 +108,11 @@ class SampleRun:
         self.checkpoint = Path(settings.output) / "checkpoint"
         self.scoring = settings.open_scoring(workers=settings.n_threads, warn=self.warn)
         self.reward = Reward(self.scoring, settings.reward_exponent)
-        self.environment = make_environment(settings, self.reward, settings.symmetry)
+        self.environment = make_environment(
+            settings, self.reward, settings.symmetry, self._show_reading
+        )
+        for note in self.environment.notes:
+            self.warn(note)
         path = settings.fragments  # empty where the user gives none; as read, were it edited later
         self.fragments_checksum = "" if path is None else file_sha256(Path(path))
         self.reward.environment = self.environment
@@ -154,6 +158,15 @@ class SampleRun:
         if self.settings.n_threads > 1:
             policy.pool = trainer.averaged.policy.pool = self.pool
         return trainer
+
+    def _show_reading(self, done: int, total: int) -> None:
+        """Show how many lines of the file of fragments are read; end with the budget."""
+        self.progress.update(detail=f"reading fragments, line {done:,} of {total:,}")
+        if self.watch.elapsed() > self.settings.budget_seconds:
+            raise UserError(
+                f"--budget {self.settings.budget}: used up while fragments were read (line "
+                f"{done:,} of {total:,}); give a longer budget, or fewer fragments"
+            )
 
     @property
     def calls_a_step(self) -> int:

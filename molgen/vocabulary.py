@@ -15,7 +15,7 @@ P atoms with places, K kinds of atom.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ import numpy as np
 from gfncore import symmetry
 from gfncore.errors import UserError
 from gfncore.resources import data_file
+from molgen.cores import core_notes, core_numbers
 from molgen.fragment_reading import (
     KIND_FIELDS,
     Fragment,
@@ -38,9 +39,11 @@ from molgen.fragment_reading import (
 __all__ = ["DEFAULT_RULES", "Vocabulary"]
 
 LARGEST = 60  # atoms of a fragment: a set of atoms is one 64-bit number
+LOWEST_VALENCES = {15: 3, 16: 2, 17: 1, 34: 2, 35: 1, 52: 2, 53: 1}  # by atomic number
 HALOGENS = (9, 17, 35, 53, 85)
 SYMBOLS = element_numbers()
 WORDS = ("*", "hetero", "halogen", "aromatic", "aliphatic", "ring", "chain")
+REPORT_EVERY = 50  # lines
 DEFAULT_RULES = (("forbid", "hetero", "hetero"),)
 
 
@@ -56,22 +59,30 @@ class Vocabulary:
         "allow" or "forbid" and two sides; the last one that fits a pair counts.
     first_atom : ndarray, shape(V + 1,), dtype=int32
         Where each fragment's atoms begin.
-    atom_orbit : ndarray, shape(A,), dtype=int16
+    atom_orbit : ndarray, shape (A,), int32
         Ascending: the atoms of a fragment are sorted by orbit.
     first_bond : ndarray, shape(V + 1,), dtype=int32
     bonds : ndarray, shape(E, 3), dtype=int16
         u < v, counted within the fragment, and order 1..3, or 4 for aromatic.
     log_aut : ndarray, shape(V,), dtype=float64
         log |Aut(C)|.
-    orbit_fragment, orbit_kind, orbit_open, orbit_hydrogens, orbit_degree, orbit_label : ndarray, \
-shape(O,), dtype=int16
-        Fragment; kind of atom (row of `kinds`); places; hydrogens beside those in place of
-        fragments that are not there; neighbours inside the fragment; label of the places.
+    orbit_fragment, orbit_kind : ndarray, shape (O,), int32
+        Fragment; kind of atom (row of `kinds`).
+    orbit_open, orbit_hydrogens, orbit_degree, orbit_label : ndarray, shape (O,), int16
+        Places; hydrogens besides those in place of fragments that are not there; neighbours inside
+        the fragment; label of the places.
     kinds : ndarray, shape(K, 8), dtype=int16
         What an atom keeps whatever is joined to it: atomic number, charge, aromatic, in a ring,
         neighbours with hydrogens (and places), double, triple and aromatic bonds.
-    compatible : ndarray, shape(O, O), dtype=bool
-        Whether atoms of two orbits may be joined; symmetric.
+    orbit_class : ndarray, shape (O,), int32
+        Orbits of one class fit the same partners; class 0 has no places.
+    orbit_hypervalent : ndarray, shape (O,), bool
+        Atoms with places that must not keep a hydrogen there: sulfur of valence above 2 and the
+        like, as in a sulfone.
+    joins_allowed : ndarray, shape (C, C), bool
+        Whether atoms of two classes may be joined; symmetric.
+    notes : tuple of str
+        What the user should know of the fragments as they were read.
     """
 
     smiles: tuple[str, ...]
@@ -89,7 +100,11 @@ shape(O,), dtype=int16
     orbit_degree: np.ndarray
     orbit_label: np.ndarray
     kinds: np.ndarray
-    compatible: np.ndarray
+    orbit_class: np.ndarray
+    orbit_hypervalent: np.ndarray
+    joins_allowed: np.ndarray
+    fragments: tuple[Fragment, ...]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.smiles)
@@ -100,8 +115,14 @@ shape(O,), dtype=int16
         return cls.read(data_file("fragments.smi"))
 
     @classmethod
-    def read(cls, path: str | Path) -> Vocabulary:
+    def read(cls, path: str | Path, report: Callable[[int, int], None] | None = None) -> Vocabulary:
         """Read a file of fragments.
+
+        Parameters
+        ----------
+        path : path
+        report : callable, optional
+            Called with the number of lines read and of all lines, now and then.
 
         Raises
         ------
@@ -113,18 +134,27 @@ shape(O,), dtype=int16
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise UserError(f"{path}: the fragments cannot be read: {reason}") from None
-        return cls.parse(text, str(path))
+        return cls.parse(text, str(path), report)
 
     @classmethod
-    def parse(cls, text: str, source: str = "fragments") -> Vocabulary:
-        """Read the text form; `source` is named in errors.
+    def parse(
+        cls,
+        text: str,
+        source: str = "fragments",
+        report: Callable[[int, int], None] | None = None,
+    ) -> Vocabulary:
+        """Read the text form; `source` is named in errors, `report` as in `read`.
 
         Raises
         ------
         UserError
         """
         fragments, names, rules, lines = [], [], [], {}
-        for number, line in enumerate(text.splitlines(), 1):
+        left_out: dict[str, list[int]] = {}
+        rows = text.splitlines()
+        for number, line in enumerate(rows, 1):
+            if report is not None and number % REPORT_EVERY == 0:
+                report(number, len(rows))
             place = f"{source}, line {number}"
             if line.startswith("#rule"):
                 rules.append(_rule(line, place))
@@ -147,11 +177,18 @@ shape(O,), dtype=int16
                     f"{lines[fragment.smiles]}; give each once"
                 )
             lines[fragment.smiles] = number
+            for what in fragment.left_out:
+                left_out.setdefault(what, []).append(number)
             fragments.append(fragment)
             names.append(" ".join((rest + " " + name).split()))
         if not fragments:
             raise UserError(f"{source}: no fragment is given; write one SMILES a line, as [*]C[*]")
-        return _assemble(fragments, names, tuple(rules) or DEFAULT_RULES)
+        notes = tuple(
+            f"{source}: {what} are not used ({len(numbers):,} fragments, the first in line "
+            f"{numbers[0]}); molecules are built without them"
+            for what, numbers in left_out.items()
+        )
+        return _assemble(fragments, names, tuple(rules) or DEFAULT_RULES, notes)
 
     @classmethod
     def of(
@@ -170,19 +207,24 @@ shape(O,), dtype=int16
         return "\n".join([*lines, *[f"{s} {name}".rstrip() for s, name in pairs], ""])
 
     def with_core(self, smiles: str) -> Vocabulary:
-        """This vocabulary with one more fragment at its end, to start from.
+        """Return this vocabulary with one more fragment at its end, to start from.
+
+        Its places have no labels, whatever numbers they have; see `molgen.cores`.
 
         Raises
         ------
         UserError
             `smiles` is not a fragment with places.
         """
+        core_numbers(smiles)
         try:
-            core = read_fragment(smiles)
+            core = read_fragment(smiles, labels_are_numbers=True)
         except FragmentError as error:
             raise UserError(f"core '{smiles}': {error}") from None
-        fragments = [read_fragment(s) for s in self.smiles]
-        return _assemble([*fragments, core], [*self.names, "core"], self.rules)
+        if len(core) > LARGEST:
+            raise UserError(f"core '{smiles}' has {len(core)} atoms; at most {LARGEST} do")
+        notes = (*self.notes, *core_notes(smiles, core.left_out))
+        return _assemble([*self.fragments, core], [*self.names, "core"], self.rules, notes)
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -191,8 +233,12 @@ shape(O,), dtype=int16
 
     @cached_property
     def site_orbits(self) -> np.ndarray:
-        """The orbits with places, ascending; int16 (S,)."""
-        return np.flatnonzero(self.orbit_open > 0).astype(np.int16)
+        """The orbits with places, ascending; int32 (S,)."""
+        return np.flatnonzero(self.orbit_open > 0).astype(np.int32)
+
+    def may_join(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Whether atoms of two orbits may be joined; bool, broadcast."""
+        return self.joins_allowed[self.orbit_class[first], self.orbit_class[second]]
 
     @cached_property
     def site_atoms(self) -> np.ndarray:
@@ -201,18 +247,23 @@ shape(O,), dtype=int16
 
     @cached_property
     def tokens(self) -> np.ndarray:
-        """How SMILES writes an atom of each orbit with k places left; uint8 (O, k_max + 1, 8)."""
+        """How SMILES writes an atom of each orbit with k places left; uint8 (O, k_max + 1, L)."""
         most = int(self.orbit_open.max(initial=0))
-        table = np.zeros((len(self.orbit_open), most + 1, 8), np.uint8)
-        for orbit, kind in enumerate(self.kinds[self.orbit_kind]):
-            for left in range(self.orbit_open[orbit] + 1):
-                hydrogens = int(self.orbit_hydrogens[orbit]) + left
-                text = atom_token(kind, hydrogens).encode()
-                table[orbit, left, : len(text)] = list(text)
-        return table
+        hydrogens = self.orbit_hydrogens[:, None] + np.arange(most + 1)
+        pairs = np.stack(np.broadcast_arrays(self.orbit_kind[:, None], hydrogens), axis=-1)
+        distinct, row = np.unique(pairs.reshape(-1, 2), axis=0, return_inverse=True)
+        words = [atom_token(self.kinds[kind], int(count)).encode() for kind, count in distinct]
+        table = np.zeros((len(words), max(map(len, words))), np.uint8)
+        for place, word in enumerate(words):
+            table[place, : len(word)] = list(word)
+        return table[row.reshape(-1)].reshape(*hydrogens.shape, -1)
+
+    @cached_property
+    def _number_of_kind(self) -> dict[tuple[int, ...], int]:
+        return {tuple(kind): i for i, kind in enumerate(self.kinds.tolist())}
 
     def graph_of_smiles(self, smiles: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Kinds (n,), int16, and bonds (m, 3), int16, of a molecule; stereo is left out.
+        """Kinds (n,), int32, and bonds (m, 3), int16, of a molecule; stereo is left out.
 
         None if the SMILES is not one connected molecule of kinds that the vocabulary has.
         """
@@ -220,11 +271,11 @@ shape(O,), dtype=int16
         if read is None:
             return None
         kinds, bonds = read
-        known = {tuple(kind): i for i, kind in enumerate(self.kinds.tolist())}
+        known = self._number_of_kind
         numbers = [known.get(tuple(kind), -1) for kind in kinds.tolist()]
         if -1 in numbers:
             return None
-        return np.array(numbers, np.int16), bonds
+        return np.array(numbers, np.int32), bonds
 
 
 def _rule(line: str, place: str) -> tuple[str, str, str]:
@@ -267,7 +318,10 @@ def _side(side: str, atoms: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _assemble(
-    fragments: Sequence[Fragment], names: Sequence[str], rules: tuple[tuple[str, str, str], ...]
+    fragments: Sequence[Fragment],
+    names: Sequence[str],
+    rules: tuple[tuple[str, str, str], ...],
+    notes: tuple[str, ...] = (),
 ) -> Vocabulary:
     """Lay the fragments end to end, their atoms sorted by orbit."""
     found = symmetry.analyse(_coloured(fragments))
@@ -289,34 +343,66 @@ def _assemble(
         place[order] = np.arange(sizes[f])
         ends = np.sort(place[fragment.bonds[:, :2]], axis=1)
         bonds.append(np.column_stack([ends, fragment.bonds[:, 2]])[np.lexsort(ends.T[::-1])])
-    table = np.array(orbit_rows, np.int16)
+    table = np.array(orbit_rows, np.int32)
     kinds, kind = np.unique(table[:, 1 : 1 + KIND_FIELDS], axis=0, return_inverse=True)
     open_, hydrogens, degree, labels = table[:, 1 + KIND_FIELDS :].T
-    compatible = np.ones((count, count), bool)
-    for verb, left, right in rules:
-        a = _side(left, table[:, 1:], labels)
-        b = _side(right, table[:, 1:], labels)
-        compatible[(a[:, None] & b) | (b[:, None] & a)] = verb == "allow"
-    compatible[open_ == 0] = False
-    compatible[:, open_ == 0] = False
+    hypervalent = _hypervalent(table[:, 1 : 1 + KIND_FIELDS]) & (open_ > 0)
+    orbit_class, joins_allowed = _classes(table, hypervalent, rules)
     return Vocabulary(
         tuple(fragment.smiles for fragment in fragments),
         tuple(names),
         rules,
         np.cumsum([0, *sizes]).astype(np.int32),
-        np.concatenate(orbits).astype(np.int16),
+        np.concatenate(orbits).astype(np.int32),
         np.cumsum([0, *[len(b) for b in bonds]]).astype(np.int32),
         np.concatenate(bonds).astype(np.int16),
         found.log_automorphisms(),
         table[:, 0].copy(),
-        kind.reshape(-1).astype(np.int16),
-        open_.copy(),
-        hydrogens.copy(),
-        degree.copy(),
-        labels.copy(),
+        kind.reshape(-1).astype(np.int32),
+        open_.astype(np.int16),
+        hydrogens.astype(np.int16),
+        degree.astype(np.int16),
+        labels.astype(np.int16),
         kinds.astype(np.int16),
-        compatible,
+        orbit_class,
+        hypervalent,
+        joins_allowed,
+        tuple(fragments),
+        notes,
     )
+
+
+def _hypervalent(kinds: np.ndarray) -> np.ndarray:
+    """Which kinds are uncharged atoms of more than their lowest valence; bool (O,)."""
+    number, charge, _, _, connections, double, triple, aromatic = kinds.T
+    lowest = np.zeros(len(kinds), np.int64)
+    for element, valence in LOWEST_VALENCES.items():
+        lowest[number == element] = valence
+    valence = connections + double + 2 * triple
+    return (lowest > 0) & (valence > lowest) & (charge == 0) & (aromatic == 0)
+
+
+def _classes(
+    table: np.ndarray, hypervalent: np.ndarray, rules: Sequence[tuple[str, str, str]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Class of each orbit, int32 (O,), and which classes may be joined, bool (C, C)."""
+    atoms, open_, label = table[:, 1 : 1 + KIND_FIELDS], table[:, 1 + KIND_FIELDS], table[:, -1]
+    # what rules speak of: element, aromatic, in a ring, label
+    facts = np.column_stack([atoms[:, 0], atoms[:, 2], atoms[:, 3], label, hypervalent])
+    facts[open_ == 0] = -1
+    rows, orbit_class = np.unique(
+        np.concatenate([np.full((1, facts.shape[1]), -1), facts]), axis=0, return_inverse=True
+    )
+    number, aromatic, ring, labels, must_join = rows.T
+    kinds = np.column_stack([number, np.zeros_like(number), aromatic, ring])
+    allowed = np.ones((len(rows), len(rows)), bool)
+    for verb, left, right in rules:
+        a, b = _side(left, kinds, labels), _side(right, kinds, labels)
+        allowed[(a[:, None] & b) | (b[:, None] & a)] = verb == "allow"
+    allowed[0] = allowed[:, 0] = False
+    # each of two such atoms would have to wait for the other
+    allowed[(must_join[:, None] > 0) & (must_join > 0)] = False
+    return orbit_class.reshape(-1)[1:].astype(np.int32), allowed
 
 
 def _coloured(fragments: Sequence[Fragment]) -> symmetry.ColouredGraphs:

@@ -29,6 +29,7 @@ from gfncore.environment import Actions, GraphBatch
 from gfncore.errors import UserError
 from gfncore.keys import key_bytes
 from gfncore.policies import HeadSpec
+from molgen.cores import core_notes, core_numbers
 from molgen.environments import check_symmetry
 from molgen.environments.molecule_forms import MoleculeForms, Rules
 from molgen.graph import FINISHED, AtomTable, GraphStates, canonical_states, state_keys
@@ -77,6 +78,8 @@ class AtomEnvironment:
         Widths of what a policy reads; see `gfncore.policies.Backbone`.
     heads : tuple of HeadSpec
         Stop; an atom of each kind at a node; a ring by distance; a bond's order; the first atom.
+    notes : tuple of str
+        What the user should know of the core as it was read.
     objectives : callable, optional
         Figures of merit of finished states, float64 (B, K); not there unless the caller sets it.
         See `gfncore.environment.ManyObjectives`.
@@ -110,9 +113,12 @@ class AtomEnvironment:
         _check(symmetry, max_atoms, ring_sizes, max_rings)
         self.table, self.max_atoms, self.symmetry = table, max_atoms, symmetry
         self._score, self._score_states = score, score_states
+        self.notes: tuple[str, ...] = ()
         graph, growth = None, np.zeros(0, np.int64)
         if core is not None:
-            graph, growth = core_of_smiles(core, table)
+            graph, growth, left_out = core_of_smiles(core, table)
+            core_numbers(core)
+            self.notes = core_notes(core, left_out)
             if len(graph[0]) > max_atoms:
                 raise UserError(
                     f"core: it has {len(graph[0])} atoms, but max_atoms is {max_atoms}; raise that"

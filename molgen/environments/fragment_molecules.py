@@ -29,11 +29,15 @@ class FragmentMolecules:
     has_core : bool
         Its last fragment is the core.
     max_fragments : int
+    must_join : ndarray, shape (O,), int64
+        1 for the orbits whose attachment points may not stay open, else 0.
     """
 
-    def __init__(self, vocabulary: Vocabulary, has_core: bool, max_fragments: int) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, has_core: bool, max_fragments: int, must_join: np.ndarray
+    ) -> None:
         self.vocabulary = vocabulary
-        self.covers = Covers.of(vocabulary, has_core, max_fragments)
+        self.covers = Covers.of(vocabulary, has_core, max_fragments, must_join)
         self.aromatic = vocabulary.kinds[vocabulary.orbit_kind, 2] > 0
         self.known: dict[bytes, tuple[str, int]] = {}
 
@@ -84,7 +88,7 @@ class FragmentMolecules:
         kinds = np.where(states.colour >= 0, self.vocabulary.orbit_kind[states.colour], -1)
         edges = states.edges.copy()
         edges[:, :, 2] = np.where(edges[:, :, 2] >= 0, edges[:, :, 2] % JOIN, -1)
-        return kinds.astype(np.int16), states.n_nodes, edges, states.n_edges
+        return kinds.astype(np.int32), states.n_nodes, edges, states.n_edges
 
     def _count(self, states: GraphStates) -> np.ndarray:
         found = self.covers.multiplicity(*self._atoms(states))
@@ -102,7 +106,7 @@ class FragmentMolecules:
         kinds, bonds = read
         if len(kinds) > table.colour.shape[1] or len(bonds) > table.edges.shape[1]:
             return table.take(np.zeros(0, np.int64))
-        all_kinds = np.full((1, table.colour.shape[1]), -1, np.int16)
+        all_kinds = np.full((1, table.colour.shape[1]), -1, np.int32)
         edges = np.full((1, *table.edges.shape[1:]), -1, np.int16)
         all_kinds[0, : len(kinds)], edges[0, : len(bonds)] = kinds, bonds
         sizes = np.array([len(kinds)], np.int16), np.array([len(bonds)], np.int16)

@@ -8,6 +8,11 @@ A marked state keeps the numbering and the orbits of the unmarked one, and its m
 atom of the orbit: so equal arrays are isomorphic states here too, and no search is needed. Its
 automorphisms are those that keep the mark: as many fewer as the orbit has atoms.
 
+Places that are left get hydrogen, but not at hypervalent atoms (a sulfone would become HSO2R): a
+state stops only when these are joined. An action is legal if all of them can be closed afterwards,
+each by its smallest partner, within the limits. What is taken off on the way back leaves enough
+room for that again, so that all molecules without such hydrogens are still reached.
+
 Fragment graphs give each class of actions a class that undoes it, and two classes never lead to
 isomorphic states. With x = s_n, summed over trajectories of a class,
 
@@ -18,6 +23,7 @@ which is what the raw regimes put right, or, in the regime "none", leave wrong.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
@@ -62,6 +68,8 @@ class FragmentEnvironment:
     ----------
     node_features, graph_types, relations, heads
         What a policy for this environment is made with.
+    notes : tuple of str
+        What the user should know of the fragments and the core as they were read.
     objectives : callable, optional
         Figures of merit of finished states, float64 (B, K); not there unless the caller sets it.
         See `gfncore.environment.ManyObjectives`.
@@ -93,17 +101,17 @@ class FragmentEnvironment:
             raise UserError(f"max_fragments is {max_fragments}; choose 1 or more")
         self.symmetry, self.score = symmetry, score
         self.max_fragments, self.max_atoms = max_fragments, max_atoms
-        self._given = vocabulary
         self.vocabulary = vocabulary if core is None else vocabulary.with_core(core)
         self.core = core
         v = self.vocabulary
         self._offered = len(vocabulary)  # fragments that may be chosen: all but the core
+        self.notes = v.notes
         smallest = v.sizes[-1] if core is not None else v.sizes.min()
         if smallest > max_atoms:
             what = "the core" if core is not None else "the smallest fragment"
             raise UserError(f"max_atoms is {max_atoms}, but {what} has {smallest} atoms")
-        self._molecules = FragmentMolecules(v, core is not None, max_fragments)
         self._make_tables()
+        self._molecules = FragmentMolecules(v, core is not None, max_fragments, self._must_join)
         self._make_first_states()
         self.node_features = len(v.kinds) + 6 + 2 * self._orbit_weight.shape[1]
         self.graph_types = max_fragments + 1
@@ -119,15 +127,15 @@ class FragmentEnvironment:
             self.log_scale = self._log_scale
 
     def with_symmetry(self, symmetry: str) -> FragmentEnvironment:
-        """The same states and graphs in another regime."""
-        return FragmentEnvironment(
-            self._given,
-            self.score,
-            symmetry=symmetry,
-            max_fragments=self.max_fragments,
-            max_atoms=self.max_atoms,
-            core=self.core,
-        )
+        """Return the same environment in another regime: same states, same graphs, same caches."""
+        check_symmetry(symmetry)
+        other = copy.copy(self)
+        other.symmetry = symmetry
+        other._last_step = other._last_backstep = None
+        other.__dict__.pop("log_scale", None)
+        if symmetry == "flow_scaling":
+            other.log_scale = other._log_scale
+        return other
 
     def _make_tables(self) -> None:
         v = self.vocabulary
@@ -139,12 +147,41 @@ class FragmentEnvironment:
         self._n_columns = int(columns[-1]) + 1
         self._site_column = columns[site_orbit]
         self._first_site = np.searchsorted(site_orbit, np.arange(n_orbits))
-        self._site_size = v.sizes[v.orbit_fragment[site_orbit]]
-        fits = v.compatible[:, site_orbit]
-        self._partners = np.nonzero(fits)[1].astype(np.int32)
-        self._partner_start = np.cumsum([0, *fits.sum(axis=1)]).astype(np.int32)
-        nothing = np.int16(LARGEST + 1)
-        self._smallest_fit = np.where(fits, self._site_size, nothing).min(axis=1, initial=nothing)
+        site_class = v.orbit_class[site_orbit]
+        classes = np.arange(len(v.joins_allowed))
+        partners = [np.flatnonzero(v.joins_allowed[c, site_class]) for c in classes]
+        self._partners = np.concatenate(partners).astype(np.int32)
+        self._partner_start = np.cumsum([0, *map(len, partners)])
+        self._must_join, self._closing_size = self._points_to_join(site_orbit, partners)
+        # of each fragment: points that must be joined, and the atoms that close them
+        places = v.orbit_open * np.bincount(v.atom_orbit, minlength=n_orbits)
+        waiting = np.bincount(v.orbit_fragment, places * self._must_join, minlength=len(v)).astype(
+            np.int64
+        )
+        closing = np.bincount(
+            v.orbit_fragment, places * self._closing_size, minlength=len(v)
+        ).astype(np.int64)
+        fragment = v.orbit_fragment[site_orbit]
+        self._site_atoms = (v.sizes + closing)[fragment] - self._closing_size[site_orbit]
+        self._site_pieces = (1 + waiting)[fragment] - self._must_join[site_orbit]
+        self._smallest_fit = np.full((len(classes), self.max_fragments + 2), LARGEST + 1)
+        for c, rows in enumerate(partners):
+            for most in range(1, self.max_fragments + 2):
+                fit = rows[self._site_pieces[rows] <= most]
+                self._smallest_fit[c, most] = self._site_atoms[fit].min(initial=LARGEST + 1)
+        self._first_size = np.where(
+            1 + waiting <= self.max_fragments, v.sizes + closing, LARGEST + 1
+        )[: self._offered]
+        first = self._first_size if self.core is None else (v.sizes + closing)[-1:]
+        if first.min() > self.max_atoms or (
+            self.core is not None and 1 + waiting[-1] > self.max_fragments
+        ):
+            what = "the core leaves" if self.core is not None else "all fragments leave"
+            raise UserError(
+                f"{what} open attachment points at sulfur, phosphorus or halogen atoms that must "
+                f"be joined, beyond the limits of {self.max_fragments} fragments and "
+                f"{self.max_atoms} atoms; raise these"
+            )
         self._atom_fragment = v.orbit_fragment[v.atom_orbit]
         self._orbit_is_core = ~offered
         self._orbit_log_aut = (v.log_aut / v.sizes)[v.orbit_fragment]  # of each atom, its share
@@ -156,6 +193,45 @@ class FragmentEnvironment:
             [np.ones(n_orbits), kind[:, 0] != 6, kind[:, 2] > 0, kind[:, 3] > 0, 2 * spread - 1]
         )
 
+    def _points_to_join(
+        self, site_orbit: np.ndarray, partners: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Orbits whose attachment points may not stay open, and what closes each at the least.
+
+        These are the hypervalent ones, as far as one fragment without such points closes each, and
+        as no fragment with such points would do with fewer atoms: then the room that is kept for
+        the smallest partner is always enough, and a state never lacks actions.
+
+        Returns
+        -------
+        must_join : ndarray, shape (O,), int64
+            1 or 0.
+        closing_size : ndarray, shape (O,), int64
+            Atoms of the smallest partner; 0 where `must_join` is.
+        """
+        v = self.vocabulary
+        must_join = v.orbit_hypervalent.astype(np.int64)
+        size = np.zeros(len(must_join), np.int64)
+        fragment = v.orbit_fragment[site_orbit]
+        places = v.orbit_open * np.bincount(v.atom_orbit, minlength=len(must_join))
+        while True:
+            waiting = np.bincount(v.orbit_fragment, places * must_join, minlength=len(v))
+            size[:] = 0
+            for orbit in np.flatnonzero(must_join):
+                rows = fragment[partners[v.orbit_class[orbit]]]
+                final = rows[waiting[rows] == 0]
+                size[orbit] = v.sizes[final].min(initial=LARGEST + 1)
+            closed = v.sizes + np.bincount(v.orbit_fragment, places * size, minlength=len(v))
+            unfit = [
+                orbit
+                for orbit in np.flatnonzero(must_join)
+                if size[orbit] > LARGEST
+                or (closed[fragment[partners[v.orbit_class[orbit]]]] < size[orbit]).any()
+            ]
+            if not unfit:
+                return must_join, size
+            must_join[unfit] = 0
+
     def _make_first_states(self) -> None:
         """A table of the states of one fragment each, the empty one last."""
         v = self.vocabulary
@@ -165,7 +241,7 @@ class FragmentEnvironment:
         room = int(min(self.max_fragments * rings.max(), rings_an_atom * self.max_atoms))
         width = self.max_atoms - 1 + room + 1
         n = len(v)
-        colour = np.full((n + 1, self.max_atoms), -1, np.int16)
+        colour = np.full((n + 1, self.max_atoms), -1, np.int32)
         edges = np.full((n + 1, width, 3), -1, np.int16)
         n_nodes, n_edges = np.zeros(n + 1, np.int16), np.zeros(n + 1, np.int16)
         for f in np.flatnonzero(v.sizes <= self.max_atoms):
@@ -187,9 +263,10 @@ class FragmentEnvironment:
     def _forward_lists(self, states: GraphStates) -> tuple[np.ndarray, ...]:
         return kernels.forward_lists(
             states.colour, states.n_nodes, states.edges, states.n_edges, states.stage, states.mark,
-            states.node_orbit, self.vocabulary.orbit_open, self._smallest_fit,
-            self._partner_start, self._partners, self._site_size, self._site_column,
-            self.vocabulary.sizes[: self._offered], self.max_atoms, self.max_fragments,
+            states.node_orbit, self.vocabulary.orbit_open, self.vocabulary.orbit_class,
+            self._must_join, self._closing_size, self._smallest_fit, self._partner_start,
+            self._partners, self._site_atoms, self._site_pieces, self._site_column,
+            self._first_size, self.max_atoms, self.max_fragments,
         )  # fmt: skip
 
     def forward_actions(self, states: GraphStates) -> Actions:

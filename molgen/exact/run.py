@@ -69,6 +69,8 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
     try:
         reward = Reward(scoring)
         environment = make_environment(settings, reward)
+        for note in environment.notes:
+            progress.warn(note)
         progress.phase("enumerating the space")
         space = enumerate_space(environment)
         progress.note(

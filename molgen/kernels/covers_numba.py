@@ -48,6 +48,7 @@ def _placements(
     orbit_kind,
     orbit_open,
     orbit_degree,
+    must_join,
     largest,
     sets,
     orbits,
@@ -91,6 +92,8 @@ def _placements(
                 if taken[v] or kind[v] != orbit_kind[orbit]:
                     continue
                 if outside < 0 or outside > orbit_open[orbit]:
+                    continue
+                if must_join[orbit] and outside < orbit_open[orbit]:
                     continue
                 found = True
                 row = square_start[f] + a * size
@@ -152,7 +155,9 @@ def covers_of_molecules(
     orbit_kind,
     orbit_open,
     orbit_degree,
-    compatible,
+    must_join,
+    orbit_class,
+    joins_allowed,
     has_core,
     max_fragments,
 ):
@@ -172,6 +177,10 @@ def covers_of_molecules(
         before it, whose place in that order is `walk_parent` (-1 for the first).
     square_start, squares : ndarray
         Bond orders between all atoms of each fragment, as a matrix laid flat; 0: none.
+    must_join : ndarray, shape (O,), int64
+        1 where all attachment points have a neighbour, else 0.
+    orbit_class, joins_allowed : ndarray, shapes (O,) and (C, C)
+        Class of each orbit, and which classes may be joined.
     has_core : bool
         Exactly one piece must be the vocabulary's last fragment.
 
@@ -179,22 +188,22 @@ def covers_of_molecules(
     -------
     molecule : ndarray, shape(C,), dtype=int64
         Ascending.
-    orbits, pieces : ndarray, shape(C, N), dtype=int16
+    orbits, pieces : ndarray, shape (C, N), int32 and int16
         Orbit and number of the piece of each atom; padding -1.
     """
     b, width = kinds.shape
     total = 0
     molecule = np.empty(b + 1, np.int64)
-    all_orbits = np.empty((b + 1, width), np.int16)
+    all_orbits = np.empty((b + 1, width), np.int32)
     all_pieces = np.empty((b + 1, width), np.int16)
     sets = np.empty(64, np.uint64)
-    orbits = np.empty((64, width), np.int16)
+    orbits = np.empty((64, width), np.int32)
     core = np.empty(64, np.bool_)
     counts = np.empty(orbit_kind.max() + 2, np.int64)
     bond = np.empty((width, width), np.int16)
     neighbours = np.empty((width, width), np.int16)
     degree = np.empty(width, np.int64)
-    colour = np.empty(width, np.int16)
+    colour = np.empty(width, np.int32)
     piece = np.empty(width, np.int16)
     cursor = np.empty(max_fragments + 1, np.int64)
     stop = np.empty(max_fragments + 1, np.int64)
@@ -221,7 +230,7 @@ def covers_of_molecules(
         count, sets, orbits, core = _placements(
             n, kind, bond, neighbours, degree, counts, needed_start, needed, first_atom, walk,
             walk_parent, square_start, squares, atom_orbit, orbit_kind, orbit_open, orbit_degree,
-            largest.max(), sets, orbits, core,
+            must_join, largest.max(), sets, orbits, core,
         )  # fmt: skip
 
         # placements by the smallest of their atoms
@@ -265,7 +274,10 @@ def covers_of_molecules(
                     w = neighbours[v, q]
                     if colour[w] >= 0:
                         joins += 1
-                        fits &= bond[v, w] == 1 and compatible[orbits[p, v], colour[w]]
+                        fits &= (
+                            bond[v, w] == 1
+                            and joins_allowed[orbit_class[orbits[p, v]], orbit_class[colour[w]]]
+                        )
             if not fits or joins > depth:
                 continue
             for v in range(n):

@@ -57,10 +57,14 @@ def forward_lists(
     mark,
     node_orbit,
     orbit_open,
+    orbit_class,
+    must_join,
+    closing_size,
     smallest_fit,
     partner_start,
     partners,
-    site_size,
+    site_atoms,
+    site_pieces,
     site_column,
     first_size,
     max_atoms,
@@ -68,16 +72,28 @@ def forward_lists(
 ):
     """Legal forward actions of all states, in ascending order of state, class and code.
 
+    A state may stop when no attachment point that must be joined is open. Room is kept for these:
+    an action is legal if afterwards each of them can still be closed by its smallest partner, one
+    fragment each, within the limits.
+
     Parameters
     ----------
-    smallest_fit : ndarray, shape(O,), dtype=int16
-        Size of the smallest fragment that fits an orbit.
-    partner_start, partners : ndarray, shapes (O + 1,) and (Q,), dtype=int32
-        The sites that fit each orbit.
-    site_size, site_column : ndarray, shape(P,)
-        Size of a site's fragment, and the number of its orbit among those with places.
-    first_size : ndarray, shape(V,), dtype=int16
-        Sizes of the fragments to start from.
+    orbit_class : ndarray, shape (O,), int32
+        Which orbits fit the same partners.
+    must_join : ndarray, shape (O,), int64
+        1 where open attachment points may not stay open, else 0.
+    closing_size : ndarray, shape (O,), int64
+        Atoms of the smallest fragment that closes such a point; 0 for others.
+    smallest_fit : ndarray, shape (C, max_fragments + 2), int64
+        Least `site_atoms` among the partners of a class whose `site_pieces` is at most the column.
+    partner_start, partners : ndarray, shapes (C + 1,) and (Q,), int64 and int32
+        The sites that fit each class.
+    site_atoms, site_pieces : ndarray, shape (P,), int64
+        Atoms and fragments that joining a site adds, with those that then have to follow.
+    site_column : ndarray, shape (P,), int64
+        The number of its orbit among those with attachment points.
+    first_size : ndarray, shape (V,), int64
+        Atoms of the fragments to start from, with those that have to follow.
 
     Returns
     -------
@@ -114,30 +130,42 @@ def forward_lists(
                             head[k], column[k] = FIRST_HEAD, f
                         k += 1
                 continue
-            room = max_atoms - n
+            open_left(colour[i], n, edges[i], n_edges[i], orbit_open, left)
+            pieces, waiting, room = 1, 0, max_atoms - n
+            for e in range(n_edges[i]):
+                pieces += edges[i, e, 2] >= JOIN
+            for u in range(n):
+                waiting += left[u] * must_join[colour[i, u]]
+                room -= left[u] * closing_size[colour[i, u]]
+            spare = max_fragments - pieces - waiting
             if stage[i] == 1:
                 u = mark[i]
                 orbit = colour[i, u]
-                for q in range(partner_start[orbit], partner_start[orbit + 1]):
+                kind = orbit_class[orbit]
+                for q in range(partner_start[kind], partner_start[kind + 1]):
                     site = partners[q]
-                    if site_size[site] <= room:
+                    if (
+                        site_atoms[site] <= room + closing_size[orbit]
+                        and site_pieces[site] <= spare + must_join[orbit]
+                    ):
                         if filling:
                             state[k], action[k] = i, site
                             action_class[k] = column[k] = site_column[site]
                             head[k], node[k] = ATTACH_HEAD, u
                         k += 1
                 continue
-            if filling:
-                state[k], action[k], action_class[k], head[k] = i, 0, 0, STOP_HEAD
-            k += 1
-            open_left(colour[i], n, edges[i], n_edges[i], orbit_open, left)
-            pieces = 1
-            for e in range(n_edges[i]):
-                pieces += edges[i, e, 2] >= JOIN
-            if pieces >= max_fragments:
-                continue
+            if waiting == 0:
+                if filling:
+                    state[k], action[k], action_class[k], head[k] = i, 0, 0, STOP_HEAD
+                k += 1
             for u in range(n):
-                if left[u] > 0 and smallest_fit[colour[i, u]] <= room:
+                orbit = colour[i, u]
+                most = spare + must_join[orbit]
+                if (
+                    left[u] > 0
+                    and most > 0
+                    and smallest_fit[orbit_class[orbit], most] <= room + closing_size[orbit]
+                ):
                     if filling:
                         state[k], action[k], action_class[k] = i, 1 + u, 1 + node_orbit[i, u]
                         head[k], node[k] = MARK_HEAD, u

@@ -17,9 +17,9 @@ def renumber(colour, n_nodes, edges, n_edges, position, node_orbit, edge_orbit):
 
     Parameters
     ----------
-    colour : ndarray, shape(B, N), dtype=int16
-    n_nodes, n_edges : ndarray, shape(B,), dtype=int16
-    edges : ndarray, shape(B, M, 3), dtype=int16
+    colour : ndarray, shape (B, N), int16 or int32
+    n_nodes, n_edges : ndarray, shape (B,), int16
+    edges : ndarray, shape (B, M, 3), int16
     position : ndarray, shape(B, N), dtype=int32
         New number of each node.
     node_orbit : ndarray, shape(B, N), dtype=int32
@@ -29,12 +29,13 @@ def renumber(colour, n_nodes, edges, n_edges, position, node_orbit, edge_orbit):
 
     Returns
     -------
-    colour, edges, node_orbit, edge_orbit : int16, shaped as the input
-        Orbits are named by the smallest new number (row) in them.
+    colour, edges, node_orbit, edge_orbit : ndarray, shaped as the input
+        The colour keeps its type, the others are int16. Orbits are named by the smallest new
+        number (row) in them.
     """
     b, width = colour.shape
     rows = edges.shape[1]
-    new_colour = np.full((b, width), -1, np.int16)
+    new_colour = np.full((b, width), -1, colour.dtype)
     new_edges = np.full((b, rows, 3), -1, np.int16)
     new_nodes = np.full((b, width), -1, np.int16)
     new_bonds = np.full((b, rows), -1, np.int16)

@@ -19,7 +19,7 @@ def write_smiles(colour, n_nodes, edges, n_edges, orbit_open, tokens, aromatic):
     colour, n_nodes, edges, n_edges : ndarray
         See `molgen.graph.GraphStates`.
     orbit_open : ndarray, shape(O,), dtype=int16
-    tokens : ndarray, shape(O, k + 1, 8), dtype=uint8
+    tokens : ndarray, shape (O, k + 1, L), uint8
         See `molgen.vocabulary.Vocabulary.tokens`.
     aromatic : ndarray, shape(O,), dtype=bool
         A single bond between two aromatic atoms is written, others are not.
@@ -32,7 +32,7 @@ def write_smiles(colour, n_nodes, edges, n_edges, orbit_open, tokens, aromatic):
     """
     b, width = colour.shape
     rows = edges.shape[1]
-    text = np.empty(b * (10 * width + 8 * rows), np.uint8)
+    text = np.empty(b * ((tokens.shape[2] + 2) * width + 8 * rows), np.uint8)
     ends = np.empty(b, np.int64)
     start = np.empty(width + 1, np.int64)
     neighbour = np.empty(2 * rows, np.int64)

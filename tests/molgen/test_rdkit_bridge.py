@@ -56,9 +56,9 @@ def test_what_is_no_molecule_is_refused():
 @pytest.mark.parametrize(
     ("smiles", "said"),
     [
-        ("CC.C", "several parts"),
-        ("C1CC", "no valid SMILES"),
-        ("", "no valid SMILES"),
+        ("CC.C", "several molecules"),
+        ("C1CC", "not a valid SMILES"),
+        ("", "no atom"),
         ("C[SiH3]", "Si of valence 4"),
         ("C[NH-]", "charge -1"),
         ("[CH3]", "valence 3"),
@@ -109,15 +109,15 @@ def test_numbers_of_matchings():
 
 
 def test_cores():
-    (kinds, bonds), growth = bridge.core_of_smiles("[*]c1cc([*])ncc1", TABLE)
+    (kinds, bonds), growth, _ = bridge.core_of_smiles("[*]c1cc([*])ncc1", TABLE)
     assert len(kinds) == 6 and bonds[:, 2].sum() == 9
     assert sorted(growth.tolist()) == [0, 0, 0, 0, 1, 1]
     assert growth[kinds == 1] == 0
-    _, growth = bridge.core_of_smiles("[*]C([*])O", TABLE)
+    _, growth, _ = bridge.core_of_smiles("[*:1]C([2*])O", TABLE)
     assert growth.tolist() == [2, 0]
-    _, growth = bridge.core_of_smiles("CC=O", TABLE)
+    _, growth, _ = bridge.core_of_smiles("CC=O", TABLE)
     assert growth.tolist() == [3, 1, 0]
-    (kinds, _), growth = bridge.core_of_smiles("c1ccn(-[*])c1", TABLE)
+    (kinds, _), growth, _ = bridge.core_of_smiles("c1ccn(-[*])c1", TABLE)
     assert growth[kinds == 1] == 1 and growth.sum() == 1
 
 
@@ -128,11 +128,31 @@ def test_cores():
         ("[*]=C", "single bond"),
         ("C1[*]C1", "single bond"),
         ("C[Pt]", "valence"),
-        ("C(", "no valid SMILES"),
+        ("C(", "not a valid SMILES"),
         ("[*][*]", "no atoms"),
+        ("[*]C.[*]O", "2 parts: it is several molecules"),
+        ("[*]C [*]O", "a blank inside"),
+        ("[*-]C", "charge or hydrogens"),
+        ("[*][H]", "hydrogen alone"),
+        ("[CH99999]", "hydrogen count"),
+        ("[32768*]C", "above 999"),
     ],
 )
 def test_wrong_cores_are_told_in_one_line(smiles, said):
     with pytest.raises(UserError, match=said) as told:
         bridge.core_of_smiles(smiles, TABLE)
     assert "\n" not in str(told.value) and smiles in str(told.value)
+
+
+def test_cores_in_every_spelling():
+    (kinds, bonds), growth, left_out = bridge.core_of_smiles("[*]C(N)C", TABLE)
+    assert left_out == ()
+    for text, what in (
+        ("[*]C([2H])(N)C", ("isotopes",)),
+        ("[*:3][C@H](N)C", ("stereo marks",)),
+        ("[*]C([H])([NH2:4])[13CH3]", ("isotopes", "atom maps")),
+    ):
+        (own_kinds, own_bonds), own_growth, own_left_out = bridge.core_of_smiles(text, TABLE)
+        assert set(own_left_out) == set(what)
+        assert np.array_equal(own_kinds, kinds) and np.array_equal(own_bonds, bonds)
+        assert np.array_equal(own_growth, growth)

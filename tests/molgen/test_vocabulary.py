@@ -80,9 +80,11 @@ def test_default_has_every_skeleton_once_with_places_that_follow_its_symmetry(de
 def test_default_rules(default):
     def fits(a, b):
         left, right = (default.orbit_fragment == default.names.index(name) for name in (a, b))
-        return bool(default.compatible[np.ix_(left, right)].any())
+        return bool(compatible[np.ix_(left, right)].any())
 
-    assert (default.compatible == default.compatible.T).all()
+    orbits = np.arange(len(default.orbit_open))
+    compatible = default.may_join(orbits[:, None], orbits)
+    assert (compatible == compatible.T).all()
     assert fits("benzene", "benzene") and fits("benzene", "chlorine") and fits("ether", "methane")
     assert fits("formaldehyde", "piperidine") and fits("sulfone", "piperidine")
     assert fits("benzene", "nitro") and not fits("cyclohexane", "nitro")
@@ -93,8 +95,8 @@ def test_default_rules(default):
     ):  # fmt: skip
         assert not fits(a, b), (a, b)
     sites = default.orbit_open > 0
-    assert default.compatible[sites].any(axis=1).all()
-    assert not default.compatible[~sites].any()
+    assert compatible[sites].any(axis=1).all()
+    assert not compatible[~sites].any()
 
 
 def test_the_last_rule_that_fits_counts():
@@ -107,7 +109,7 @@ def test_the_last_rule_that_fits_counts():
     order = [vocabulary.smiles[vocabulary.orbit_fragment[o]] for o in sites]
     assert order == ["[*]c1ccccc1", "[*]Cl", "[*]F", "[3*]C"]
     expected = np.array([[0, 0, 1, 1], [0, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]], bool)
-    assert np.array_equal(vocabulary.compatible[np.ix_(sites, sites)], expected)
+    assert np.array_equal(vocabulary.may_join(sites[:, None], sites), expected)
 
 
 def test_text_is_read_back_the_same(default):
@@ -130,14 +132,25 @@ def test_core_comes_last(default):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[*]C\nc1ccccc", "line 2: .*cannot be read"),
+        ("[*]C\nc1ccccc", "line 2: .*not a valid SMILES"),
         ("CC", "line 1: .*no place"),
         ("[*]C\n# note\n\nC[*]", "line 4: .*already, in line 1"),
         ("[*]=C", "one single bond"),
         ("[*][*]", "no atom beside"),
         ("[1*]C[2*]", "different labels"),
         ("[*]C.C", "not connected"),
-        ("[*][13CH3]", "isotope"),
+        ("[*][H]", "line 1: .*hydrogen alone"),
+        ("[2H][*]", "hydrogen alone"),
+        ("[*]C\n[*][13CH3]", "line 2: .*already, in line 1"),
+        ("[*]C\n[*:1]C([2H])[H]", "line 2: .*already, in line 1"),
+        ("[*-]C", "charge or hydrogens"),
+        ("[*H]C", "charge or hydrogens"),
+        ("[1*:2]C", "two numbers"),
+        ("[CH99999]", "hydrogen count is above 9"),
+        ("[32768*]C", "label is above 999"),
+        ("[*]C[C+200]", "charge is above 9"),
+        ("[*]Cé", "the character"),
+        ("[*]" + "C" * 10_000, "at most 10,000"),
         ("[*][CH2]", "unpaired electron"),
         ("[*]" + "C" * 61, "at most 60"),
         ("#rule forbid C\n[*]C", "line 1: the rule"),
@@ -190,3 +203,98 @@ def test_data_file_is_the_one_described():
     path = data_file("fragments.smi")
     readme = path.with_name("README.md").read_text(encoding="utf-8")
     assert hashlib.sha256(path.read_bytes()).hexdigest() in readme
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("[*:1]c1ccc([*:2])cc1", "[*]c1ccc([*])cc1"),
+        ("C([*:1])[*:2]", "[*]C[*]"),
+        ("CC(N[*:0])C", "[*]NC(C)C"),
+        ("[2H]c1ccc([*])cc1", "[*]c1ccccc1"),
+        ("[H]C([H])([*])[H]", "[*]C"),
+        ("[13CH3][*]", "[*]C"),
+        ("[CH3:7][*:1]", "[*]C"),
+        ("N[C@@H](C)C(=O)[*]", "[*]C(=O)C(C)N"),
+        ("F/C=C/[*]", "[*]C=CF"),
+        ("[*]C([2H])([2H])[2H]", "[*]C"),
+        ("*O", "[*]O"),
+        ("[3*]C[3*]", "[3*]C[3*]"),
+    ],
+)
+def test_every_spelling_of_a_fragment_is_one_fragment(written, plain):
+    found = Vocabulary.of([written])
+    assert found.smiles == (plain,)
+    expected = Vocabulary.of([plain])
+    for name, values in vars(expected).items():
+        if isinstance(values, np.ndarray):
+            assert np.array_equal(values, getattr(found, name)), name
+
+
+def test_what_is_left_out_of_fragments_is_told_once():
+    text = "[*]C\n[*][C@H](F)N\n[*]/C=C/F\n[*]c1ccc([2H])cc1\n[*:1]C[*:2]\n[CH3:1]O[*]\n"
+    notes = Vocabulary.parse(text, "my.smi").notes
+    assert [note.split(": ")[1].split(";")[0] for note in notes] == [
+        "stereo marks are not used (2 fragments, the first in line 2)",
+        "isotopes are not used (1 fragments, the first in line 4)",
+        "numbers of attachment points are not used (1 fragments, the first in line 5)",
+        "atom maps are not used (1 fragments, the first in line 6)",
+    ]
+    assert Vocabulary.of(["[*]C", "[2*]O"]).notes == ()
+
+
+def test_numbers_of_a_core_are_not_labels(default):
+    rules = [("forbid", "2", "hetero")]
+    vocabulary = Vocabulary.of(["[*]C", "[*]O"], rules)
+    plain = vocabulary.with_core("[*]c1ccc([*])nc1")
+    for core in ("[1*]c1ccc([2*])nc1", "[*:1]c1ccc([*:2])nc1", "[*:1]c1ccc([2*])nc1"):
+        numbered = vocabulary.with_core(core)
+        assert numbered.smiles == plain.smiles
+        assert (numbered.orbit_label == 0).all()
+        sites = numbered.site_orbits
+        assert numbered.may_join(sites[:, None], sites).all()
+    labelled = Vocabulary.of(["[*]C", "[*]O", "[2*]N"], rules)
+    sites = labelled.site_orbits
+    assert not labelled.may_join(sites[2], sites[1])
+
+
+@pytest.mark.parametrize(
+    ("core", "words"),
+    [
+        ("[*:1]C[*:1]", "number 1 is given to several"),
+        ("[1*]C[*:1]", "number 1 is given to several"),
+        ("[1*:2]C", "two numbers"),
+        ("[*]C.[*]O", "2 parts"),
+        ("[*][H]", "hydrogen alone"),
+        ("[*-]C", "charge"),
+        ("[*]C [*]O", "a blank inside"),
+        ("", "has no atom"),
+        ("[*]" + "C" * 61, "at most 60"),
+    ],
+)
+def test_wrong_cores(core, words):
+    with pytest.raises(UserError, match=words):
+        Vocabulary.of(["[*]C"]).with_core(core)
+
+
+def test_kinds_of_atom_beyond_16_bits():
+    """More orbits than 16 bits count: chains whose atoms all differ."""
+    chains = [f"[*]{'C' * (i // 25 + 1)}{x}{'C' * (i % 25 + 8)}" for i in range(625) for x in "OS"]
+    vocabulary = Vocabulary.of(chains)
+    assert len(vocabulary.orbit_kind) > 2**15
+    again = vocabulary.with_core("[*]N")
+    assert again.orbit_kind.dtype == np.int32 and (np.diff(again.atom_orbit) >= 0).all()
+
+
+def test_hypervalent_atoms():
+    smiles = ["[*]S(=O)(=O)[*]", "[*]S[*]", "[*]S(C)=O", "[*]P(=O)(O)O", "[*]P", "[*][S+](C)C"]
+    smiles += ["[*]NS(C)(=O)=O", "[*]c1sccc1", "[*]Cl"]
+    vocabulary = Vocabulary.of(smiles)
+    found = [
+        bool(vocabulary.orbit_hypervalent[vocabulary.orbit_fragment == f].any())
+        for f in range(len(smiles))
+    ]
+    assert found == [True, False, True, True, False, False, False, False, False]
+    sites = vocabulary.site_orbits
+    both = vocabulary.orbit_hypervalent[sites]
+    assert not vocabulary.may_join(sites[:, None], sites)[np.ix_(both, both)].any()

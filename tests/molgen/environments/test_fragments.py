@@ -2,11 +2,13 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from rdkit import Chem
+from rdkit.Chem import QED
 
 from gfncore import symmetry
 from gfncore.environment import FlowScaled
@@ -63,6 +65,8 @@ def rollouts(environment, n, pieces, seed):
         count = np.bincount(actions.state, minlength=len(states))
         can_stop = (states.stage == 0) & (states.n_nodes > 0)
         stop = can_stop & (piece_counts(states.n_nodes, states.edges, states.n_edges) >= pieces)
+        can_stop &= actions.action[first] == 0
+        stop &= can_stop
         stop |= count == 1
         skip = can_stop & ~stop
         chosen = skip + (rng.random(len(states)) * (count - skip)).astype(int)
@@ -95,6 +99,54 @@ def plain_smiles(vocabulary, states, row):
         mol.AddBond(u, v, getattr(Chem.BondType, kinds[order % 8]))
     Chem.SanitizeMol(mol)
     return Chem.MolToSmiles(Chem.MolFromSmiles(Chem.MolToSmiles(mol)))
+
+
+# sulfones, whose places may not stay open; the third piece closes one only by itself having one
+SULFONES = ["[*]S(=O)(=O)[*]", "[*]S(=O)(=O)C", "[*]C", "[*]CC[*]", "[*]CS(C)=O", "[*]NC[*]"]
+
+
+def sulfone_molecules(max_fragments, max_atoms, core=None):
+    """All finished states with hydrogen wherever a place is left, less those with S-H."""
+    vocabulary = Vocabulary.of(SULFONES)
+    vocabulary = replace(
+        vocabulary,
+        orbit_hypervalent=np.zeros_like(vocabulary.orbit_hypervalent),
+    )
+    environment = make(vocabulary, max_fragments=max_fragments, max_atoms=max_atoms, core=core)
+    return {s for s in environment.smiles(terminals(environment)) if "[SH" not in s}
+
+
+@pytest.mark.parametrize(("max_fragments", "max_atoms"), [(3, 20), (4, 12), (4, 9), (2, 20)])
+@pytest.mark.parametrize("core", [None, "[*]S(=O)(=O)N[*]"])
+def test_places_of_sulfones_are_closed_and_nothing_else_is_lost(max_fragments, max_atoms, core):
+    settings = {"max_fragments": max_fragments, "max_atoms": max_atoms, "core": core}
+    environment = make(SULFONES, **settings)
+    ends = terminals(environment)
+    assert check_contract(environment) == len(ends)
+    smiles = environment.smiles(ends)
+    assert set(smiles) == sulfone_molecules(**settings)
+    assert not any("[SH]" in s for s in smiles)
+    count = Counter(smiles)
+    assert environment.multiplicity(ends).tolist() == [count[name] for name in smiles]
+    assert [Chem.CanonSmiles(s) for s in smiles] == smiles
+
+
+@pytest.mark.parametrize(
+    ("fragments", "settings"),
+    [
+        (SULFONES, {"core": "[*]S(=O)(=O)[*]", "max_fragments": 2}),
+        (SULFONES, {"core": "[*]S(=O)(=O)[*]", "max_atoms": 4}),
+        (["[*]S(=O)(=O)[*]", "[*]CCCCC"], {"max_atoms": 4}),
+    ],
+)
+def test_limits_that_leave_places_of_sulfones_open(fragments, settings):
+    with pytest.raises(UserError, match="must be joined"):
+        make(fragments, **settings)
+
+
+def test_places_that_nothing_can_close_get_hydrogen():
+    environment = make(["[*]S(=O)(=O)[*]", "[*]S(C)(=O)=O"])
+    assert set(environment.smiles(terminals(environment))) == {"O=[SH2]=O", "C[SH](=O)=O"}
 
 
 @pytest.mark.parametrize("core", [None, CORE])
@@ -274,7 +326,9 @@ def test_smiles_are_those_of_the_arrays(default):
 def test_every_fragment_alone_is_its_molecule(default):
     environment = make(default, max_fragments=1, max_atoms=40)
     ends = terminals(environment)
-    assert len(ends) == len(default)
+    # a sulfone alone would be HSO2H
+    waiting = {default.smiles[f] for f in default.orbit_fragment[default.orbit_hypervalent]}
+    assert len(ends) == len(default) - len(waiting) and len(waiting) == 3
     assert environment.smiles(ends) == [plain_smiles(default, ends, i) for i in range(len(ends))]
 
 
@@ -407,3 +461,30 @@ def test_a_marked_state_is_not_embedded_again():
     changed = log_probabilities(marked)
     assert len(embedded) == before + 1  # what was remembered is of other parameters
     assert not torch.allclose(found, changed)
+
+
+def test_one_benzene():
+    """Fragments of hydrogen, which made benzene twice, are refused; without them there is one."""
+    environment = FragmentEnvironment(
+        Vocabulary.of(["[*]c1ccc([*])cc1", "[*]C", "[*]O"]),
+        lambda smiles: np.log([QED.qed(Chem.MolFromSmiles(s)) for s in smiles]),
+        max_fragments=2,
+    )
+    ends = terminals(environment)
+    smiles = environment.smiles(ends)
+    assert smiles.count("c1ccccc1") == 1 and not any("[H]" in s for s in smiles)
+    weights = np.exp(environment.log_reward(ends))
+    assert np.log(weights.sum()) == pytest.approx(1.2390, abs=5e-5)
+    dihydrogen = QED.qed(Chem.MolFromSmiles("[H][H]"))  # the one other molecule of that fragment
+    assert np.log(weights.sum() + dihydrogen) == pytest.approx(1.335, abs=5e-4)
+
+
+def test_the_start_is_the_same_in_all_spellings_of_a_core():
+    plain = make(core="[*]c1ccc([*])nc1")
+    expected = set(plain.smiles(terminals(plain)))
+    for core in ("[1*]c1ccc([2*])nc1", "[*:1]c1ccc([*:2])nc1", "[*]c1c([2H])cc([*])nc1"):
+        environment = make(core=core)
+        assert set(environment.smiles(terminals(environment))) == expected
+    assert make(core="N[C@@H](C)C(=O)[*]").notes == (
+        "core N[C@@H](C)C(=O)[*]: its stereo marks are not used; molecules are built without them",
+    )

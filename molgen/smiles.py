@@ -1,0 +1,190 @@
+"""The one door from text to RDKit molecules.
+
+What RDKit raises or prints never leaves this module: a text that is not a molecule is a
+`SmilesError`, whose message is half a sentence. Some texts are refused before RDKit sees them,
+because it would read another molecule (labels above 16 bits and charges above 8 bits wrap around,
+letters beyond ASCII are ignored) or crash (chains of 10^5 atoms).
+
+`plain_mol` gives the normal form of molecules that this program builds: hydrogens are implicit, and
+there are no stereo marks, isotopes or atom maps. Its second result names what was left out.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rdkit import Chem, rdBase
+
+__all__ = [
+    "SmilesError",
+    "dummy_number",
+    "mol_from_smiles",
+    "peculiarities",
+    "plain_mol",
+    "silence_rdkit",
+]
+
+LONGEST = 10_000  # characters; RDKit writes SMILES by recursion and overflows the stack near 10^5
+LARGEST_NUMBER = {"isotope or label": 999, "hydrogen count": 9, "charge": 9, "atom map": 99_999}
+_BRACKET = re.compile(
+    r"\[(?P<isotope>\d*)(?:\*|[A-Za-z][a-z]?)[@A-Z0-9]*?(?:H(?P<hydrogens>\d*))?"
+    r"(?:[+-](?P<charge>\d*)[+-]*)?(?::(?P<map>\d*))?\]"
+)
+_NAMES = {
+    "isotope": "isotope or label",
+    "hydrogens": "hydrogen count",
+    "charge": "charge",
+    "map": "atom map",
+}
+
+
+class SmilesError(ValueError):
+    """Why a text is not a usable molecule; half a sentence, such as "has no atom"."""
+
+
+def silence_rdkit() -> None:
+    """Switch off RDKit's own messages in this process, which name neither file nor line."""
+    rdBase.DisableLog("rdApp.*")
+
+
+def mol_from_smiles(smiles: str) -> Chem.Mol:
+    """Read a SMILES as RDKit does: with its stereo, isotopes and atom maps.
+
+    Raises
+    ------
+    SmilesError
+        The text is not a molecule; the message says why.
+    """
+    _check_text(smiles)
+    with rdBase.BlockLogs():
+        try:
+            mol = Chem.MolFromSmiles(smiles)
+            problem = "" if mol is not None else _chemistry_problem(smiles)
+        except (ValueError, RuntimeError):
+            raise SmilesError("cannot be read by RDKit; check rings and brackets") from None
+    if mol is None:
+        raise SmilesError(
+            f"is not a molecule ({problem})"
+            if problem
+            else "is not a valid SMILES; check rings, brackets and valences"
+        )
+    if mol.GetNumAtoms() == 0:
+        raise SmilesError("has no atom")
+    return mol
+
+
+def _chemistry_problem(smiles: str) -> str:
+    """What RDKit says of a molecule that can be parsed and not sanitised."""
+    mol = Chem.MolFromSmiles(smiles, sanitize=False)
+    problems = [] if mol is None else Chem.DetectChemistryProblems(mol)
+    reason = " ".join(problems[0].Message().split()) if problems else ""
+    return reason[:1].lower() + reason[1:]
+
+
+def _check_text(smiles: str) -> None:
+    if not smiles.strip():
+        raise SmilesError("has no atom")
+    if len(smiles) > LONGEST:
+        raise SmilesError(f"has {len(smiles):,} characters; at most {LONGEST:,} are read")
+    strange = next((c for c in smiles if not c.isascii() or not c.isprintable()), None)
+    if strange is not None:
+        raise SmilesError(f"has the character {strange!r}, which no SMILES has")
+    if len(smiles.split()) > 1:
+        raise SmilesError("has a blank inside; give one SMILES without a name")
+    for atom in _BRACKET.finditer(smiles):
+        for key, name in _NAMES.items():
+            digits = atom[key] or ""
+            if len(digits) > 6 or (digits and int(digits) > LARGEST_NUMBER[name]):
+                short = atom[0] if len(atom[0]) <= 20 else atom[0][:19] + "…"
+                raise SmilesError(
+                    f"has the atom {short}, whose {name} is above {LARGEST_NUMBER[name]:,}"
+                )
+
+
+def plain_mol(smiles: str) -> tuple[Chem.Mol, tuple[str, ...]]:
+    """Read a SMILES into the normal form of molecules that are built.
+
+    Returns
+    -------
+    mol : Mol
+        Sanitised. Attachment points (atomic number 0) keep their numbers.
+    left_out : tuple of str
+        Which of "stereo marks", "isotopes" and "atom maps" the text has.
+
+    Raises
+    ------
+    SmilesError
+    """
+    mol = mol_from_smiles(smiles)
+    left_out = []
+    if any(c in smiles for c in "@/\\"):
+        left_out.append("stereo marks")
+    for atom in mol.GetAtoms():
+        if atom.GetAtomicNum() > 0:
+            if atom.GetIsotope():
+                left_out.append("isotopes")
+                atom.SetIsotope(0)
+            if atom.GetAtomMapNum():
+                left_out.append("atom maps")
+                atom.SetAtomMapNum(0)
+    Chem.RemoveStereochemistry(mol)
+    if any(atom.GetAtomicNum() == 1 for atom in mol.GetAtoms()):
+        mol = _without_hydrogens(mol)
+    return mol, tuple(dict.fromkeys(left_out))
+
+
+def _without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
+    """The molecule with its hydrogen atoms made implicit, also those that RDKit keeps as atoms."""
+    if all(atom.GetAtomicNum() <= 1 for atom in mol.GetAtoms()):
+        raise SmilesError("has hydrogen alone; open attachment points get hydrogen anyway")
+    what = Chem.RemoveHsParameters()
+    for name in dir(what):
+        if name.startswith("remove") and isinstance(getattr(what, name), bool):
+            setattr(what, name, True)
+    what.removeAndTrackIsotopes = what.removeHigherDegrees = what.removeHydrides = False
+    what.showWarnings = False
+    with rdBase.BlockLogs():
+        try:
+            mol = Chem.RemoveHs(mol, what)
+        except (ValueError, RuntimeError):
+            raise SmilesError("has hydrogen atoms that cannot be made implicit") from None
+    if any(atom.GetAtomicNum() == 1 for atom in mol.GetAtoms()):
+        raise SmilesError("has a hydrogen atom that is not held by one single bond")
+    return mol
+
+
+def dummy_number(atom: Chem.Atom) -> int:
+    """Return the number of an attachment point, written ``[*:2]`` or ``[2*]``; 0 for none.
+
+    Raises
+    ------
+    SmilesError
+        It has two different numbers, a charge or hydrogens.
+    """
+    if atom.GetFormalCharge() or atom.GetTotalNumHs():
+        raise SmilesError("has an attachment point with a charge or hydrogens; write [*]")
+    number, label = atom.GetAtomMapNum(), atom.GetIsotope()
+    if number and label and number != label:
+        raise SmilesError(
+            f"has an attachment point with two numbers, {label} and {number}; give it one"
+        )
+    return number or label
+
+
+def peculiarities(mol: Chem.Mol) -> list[str]:
+    """Return what makes scores of a molecule doubtful, each in a few words; usually nothing."""
+    atoms = list(mol.GetAtoms())
+    parts = len(Chem.GetMolFrags(mol))
+    found = []
+    if any(atom.GetAtomicNum() == 0 for atom in atoms):
+        found.append("has attachment points (*)")
+    if any(atom.GetAtomMapNum() for atom in atoms):
+        found.append("has atom maps")
+    if any(atom.GetIsotope() for atom in atoms if atom.GetAtomicNum() > 0):
+        found.append("has isotopes")
+    if any(atom.GetNumRadicalElectrons() for atom in atoms):
+        found.append("has unpaired electrons")
+    if parts > 1:
+        charged = any(atom.GetFormalCharge() for atom in atoms)
+        found.append(f"has {parts} components" + (" (a salt)" if charged else ""))
+    return found
