@@ -62,6 +62,9 @@ class Library:
         SMILES of the Murcko scaffold; empty for a molecule without rings.
     count : ndarray, shape(n,), dtype=int64
         How often it was drawn.
+    labels : mapping of str to sequence of str
+        Further columns of text: what the molecule carries at the numbered attachment points of the
+        core (R1, R2, ...).
     """
 
     smiles: tuple[str, ...]
@@ -74,6 +77,7 @@ class Library:
     log_probability_se: NDArray[np.float64]
     scaffold: tuple[str, ...]
     count: NDArray[np.int64]
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     _molecules: tuple[Chem.Mol | None, ...] = field(repr=False, compare=False, default=())
 
     def __len__(self) -> int:

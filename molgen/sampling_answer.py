@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from gfncore.exploration import sample_trajectories
 from gfncore.provenance import command_line, record_provenance
 from gfncore.trajectories import score_backward
 from molgen.citations import ALWAYS_CITED, methods_of_settings
+from molgen.cores import r_groups
 from molgen.diversity import ScaffoldCap
 from molgen.library import Library, count_draws, share_valid
 from molgen.probabilities import molecule_probabilities
@@ -31,7 +32,7 @@ __all__ = ["commonest", "finish"]
 DRAW_BATCH = 500
 BEST_SHOWN = 10  # molecules of all scored that summary and report show
 MOST_DRAWS_AT_ONCE = 10  # draws a molecule of the library, at most, in a batch
-HARDLY_TRAINED = 50  # steps of training below which the user is told
+HARDLY_TRAINED = 20  # steps of training below which the user is told
 MOST_DRAWS = 20  # draws a molecule of the library, at most
 
 
@@ -148,6 +149,9 @@ def finish(run: SampleRun) -> None:
         log_probability_se=error,
         count=count[keep],
     )
+    if settings.core is not None:
+        groups = r_groups(settings.core, library.smiles)
+        library = replace(library, labels={**library.labels, **groups})
     run.progress.phase("writing files")
     log_z, log_z_se, ess = math.nan, math.nan, math.nan
     steps = run.trainer.step_number

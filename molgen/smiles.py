@@ -17,9 +17,9 @@ from rdkit import Chem, rdBase
 
 __all__ = [
     "SmilesError",
+    "check_text",
     "dummy_number",
     "mol_from_smiles",
-    "peculiarities",
     "plain_mol",
     "silence_rdkit",
 ]
@@ -55,18 +55,16 @@ def mol_from_smiles(smiles: str) -> Chem.Mol:
     SmilesError
         The text is not a molecule; the message says why.
     """
-    _check_text(smiles)
+    check_text(smiles)
     with rdBase.BlockLogs():
         try:
             mol = Chem.MolFromSmiles(smiles)
             problem = "" if mol is not None else _chemistry_problem(smiles)
-        except (ValueError, RuntimeError):
+        except Exception:  # RDKit throws several kinds, for instance where numbers are out of range
             raise SmilesError("cannot be read by RDKit; check rings and brackets") from None
     if mol is None:
         raise SmilesError(
-            f"is not a molecule ({problem})"
-            if problem
-            else "is not a valid SMILES; check rings, brackets and valences"
+            f"is not a valid molecule ({problem})" if problem else "is not a valid SMILES"
         )
     if mol.GetNumAtoms() == 0:
         raise SmilesError("has no atom")
@@ -81,11 +79,17 @@ def _chemistry_problem(smiles: str) -> str:
     return reason[:1].lower() + reason[1:]
 
 
-def _check_text(smiles: str) -> None:
+def check_text(smiles: str) -> None:
+    """Refuse a text that RDKit would misread, or that would crash it.
+
+    Raises
+    ------
+    SmilesError
+    """
     if not smiles.strip():
         raise SmilesError("has no atom")
     if len(smiles) > LONGEST:
-        raise SmilesError(f"has {len(smiles):,} characters; at most {LONGEST:,} are read")
+        raise SmilesError(f"has {len(smiles):,} characters; the maximum is {LONGEST:,}")
     strange = next((c for c in smiles if not c.isascii() or not c.isprintable()), None)
     if strange is not None:
         raise SmilesError(f"has the character {strange!r}, which no SMILES has")
@@ -169,22 +173,3 @@ def dummy_number(atom: Chem.Atom) -> int:
             f"has an attachment point with two numbers, {label} and {number}; give it one"
         )
     return number or label
-
-
-def peculiarities(mol: Chem.Mol) -> list[str]:
-    """Return what makes scores of a molecule doubtful, each in a few words; usually nothing."""
-    atoms = list(mol.GetAtoms())
-    parts = len(Chem.GetMolFrags(mol))
-    found = []
-    if any(atom.GetAtomicNum() == 0 for atom in atoms):
-        found.append("has attachment points (*)")
-    if any(atom.GetAtomMapNum() for atom in atoms):
-        found.append("has atom maps")
-    if any(atom.GetIsotope() for atom in atoms if atom.GetAtomicNum() > 0):
-        found.append("has isotopes")
-    if any(atom.GetNumRadicalElectrons() for atom in atoms):
-        found.append("has unpaired electrons")
-    if parts > 1:
-        charged = any(atom.GetFormalCharge() for atom in atoms)
-        found.append(f"has {parts} components" + (" (a salt)" if charged else ""))
-    return found

@@ -21,6 +21,7 @@ from molgen.molecule_table import (
     plain_record,
 )
 from molgen.scoring.molecules import peculiarities
+from molgen.smiles import SmilesError, mol_from_smiles
 from molgen.text_file import read_text, source_name
 
 __all__ = ["MoleculeLine", "SmilesFile", "read_entries", "read_smiles"]
@@ -28,7 +29,6 @@ __all__ = ["MoleculeLine", "SmilesFile", "read_entries", "read_smiles"]
 _DECLARED = re.compile(r'"?sep=(.)"?')
 _SD_ENDS = re.compile(r"^(?:\$\$\$\$|M  END)[ \t\r]*$", re.MULTILINE)
 _LINE_ENDS = re.compile(r"\r\n|\n|\r")
-_LONGEST = 100_000  # characters of a SMILES, far beyond any molecule that can be scored
 
 
 @dataclass(frozen=True)
@@ -217,8 +217,8 @@ def _header(
 
 
 def _is_smiles(text: str) -> bool:
-    with BlockLogs():
-        return bool(text) and len(text) <= _LONGEST and Chem.MolFromSmiles(text) is not None
+    words = text.split()
+    return bool(words) and _parse(words[0])[0] is not None
 
 
 def _sd_entries(text: str, tell: Callable[[int, str], None]) -> Iterator[tuple[int, str, str]]:
@@ -261,22 +261,12 @@ def _sd_record(
 
 def _parse(smiles: str) -> tuple[Chem.Mol | None, str]:
     """Return the molecule, or None and what is wrong with it."""
-    if len(smiles) > _LONGEST:
-        return None, f"has {len(smiles):,} characters; the maximum is {_LONGEST:,}"
+    if not smiles:
+        return None, "is not a valid SMILES"
     try:
-        molecule = Chem.MolFromSmiles(smiles, sanitize=False) if smiles else None
-        if molecule is None:
-            return None, "is not a valid SMILES"
-        problems = Chem.DetectChemistryProblems(molecule)
-        if problems:
-            reason = " ".join(problems[0].Message().split())
-            return None, f"is not a valid molecule ({reason[0].lower()}{reason[1:]})"
-        if molecule.GetNumAtoms() == 0:
-            return None, "has no atom"
-        return Chem.MolFromSmiles(smiles), "cannot be read by RDKit"
-    except Exception as problem:  # RDKit throws several kinds where numbers are out of range
-        reason = " ".join(str(problem).split())[:100]
-        return None, f"cannot be read by RDKit ({type(problem).__name__}: {reason})"
+        return mol_from_smiles(smiles), ""
+    except SmilesError as problem:
+        return None, str(problem)
 
 
 def _short(text: str) -> str:

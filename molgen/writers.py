@@ -233,8 +233,8 @@ def summarise(library: Library, facts: RunFacts, modes: Modes | None = None) -> 
 def library_table(library: Library) -> str:
     """Return the library as CSV, best first.
 
-    Columns: smiles, reward, one a component, log_probability and its standard error, scaffold,
-    count. What is not known is empty.
+    Columns: smiles, reward, one per component, log_probability and its standard error, scaffold,
+    count, and the library's labels, such as R1. What is not known is empty.
     """
     return _csv(library, np.arange(len(library)), {})
 
@@ -301,7 +301,8 @@ def _csv(library: Library, rows: np.ndarray, objectives: Mapping[str, np.ndarray
 def _names(library: Library, objectives: Mapping[str, np.ndarray]) -> list[str]:
     components, more = column_names(list(library.components), list(objectives))
     tail = ["log_probability", "log_probability_se", "scaffold", "count"]
-    return ["smiles", "reward", *more, *components, *tail]
+    names = ["smiles", "reward", *more, *components, *tail]
+    return [*names, *(f"{name}_group" if name in names else name for name in library.labels)]
 
 
 def _cells(library: Library, row: int, objectives: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -314,6 +315,7 @@ def _cells(library: Library, row: int, objectives: Mapping[str, np.ndarray]) -> 
         score_text(library.log_probability_se[row]),
         library.scaffold[row],
         str(library.count[row]),
+        *(column[row] for column in library.labels.values()),
     ]
     return dict(zip(_names(library, objectives), values, strict=True))
 

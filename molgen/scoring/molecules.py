@@ -6,14 +6,17 @@ from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 from rdkit.rdBase import BlockLogs
 
+from molgen.smiles import SmilesError, mol_from_smiles
+
 __all__ = ["canonical_smiles", "logp", "parse", "peculiarities", "read_molecule", "read_pattern"]
 
 
 def parse(smiles: str) -> Chem.Mol | None:
     """Return the sanitised molecule, or None where RDKit refuses it or it has no atoms."""
-    with BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
-    return mol if mol is not None and mol.GetNumAtoms() else None
+    try:
+        return mol_from_smiles(smiles)
+    except SmilesError:
+        return None
 
 
 def canonical_smiles(smiles: str) -> str | None:
@@ -50,7 +53,10 @@ def read_pattern(smarts: str) -> Chem.Mol:
         It is no SMARTS.
     """
     with BlockLogs():
-        pattern = Chem.MolFromSmarts(smarts)
+        try:
+            pattern = Chem.MolFromSmarts(smarts)
+        except (ValueError, RuntimeError):
+            pattern = None
     if pattern is None or not pattern.GetNumAtoms():
         raise ValueError(f"the SMARTS '{smarts}' cannot be read")
     return pattern
@@ -65,6 +71,8 @@ def peculiarities(mol: Chem.Mol) -> list[str]:
         found.append(f"{dummies} dummy atom{'' if dummies == 1 else 's'}")
     if any(atom.GetAtomMapNum() for atom in atoms):
         found.append("atom map numbers")
+    if any(atom.GetIsotope() for atom in atoms if atom.GetAtomicNum() > 0):
+        found.append("isotopes")
     radicals = sum(atom.GetNumRadicalElectrons() for atom in atoms)
     if radicals:
         found.append(f"{radicals} radical electron{'' if radicals == 1 else 's'}")

@@ -150,7 +150,7 @@ def test_core_comes_last(default):
         ("[32768*]C", "label is above 999"),
         ("[*]C[C+200]", "charge is above 9"),
         ("[*]Cé", "the character"),
-        ("[*]" + "C" * 10_000, "at most 10,000"),
+        ("[*]" + "C" * 10_000, "maximum is 10,000"),
         ("[*][CH2]", "unpaired electron"),
         ("[*]" + "C" * 61, "at most 60"),
         ("#rule forbid C\n[*]C", "line 1: the rule"),
