@@ -1,7 +1,7 @@
 """Spaces small enough to enumerate: the exact distributions of samplers, and the truth."""
 
 from molgen.exact.comparison import Comparison, compare, draw_molecules
-from molgen.exact.run import run_exact
+from molgen.exact.run import row_warnings, run_exact
 from molgen.exact.space import Space, enumerate_space, policy_distribution
 from molgen.exact.theory import ideal_distribution, jensen_shannon
 from molgen.exact.training import Recipe, Trained, train_policy
@@ -17,6 +17,7 @@ __all__ = [
     "ideal_distribution",
     "jensen_shannon",
     "policy_distribution",
+    "row_warnings",
     "run_exact",
     "train_policy",
 ]

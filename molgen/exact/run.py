@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any
@@ -11,21 +12,25 @@ import numpy as np
 import torch
 
 from gfncore.configuration import settings_toml
+from gfncore.evaluation import total_variation
 from gfncore.output import check_replaced, clear_output, json_text, staged_output
 from gfncore.progress import Progress
 from gfncore.provenance import ResourceUse, command_line, record_provenance, software_version
 from molgen.exact.comparison import compare
 from molgen.exact.space import Space, enumerate_space
+from molgen.exact.theory import ideal_distribution
 from molgen.exact.training import Recipe, train_policy
 from molgen.problem import make_environment
 from molgen.reward import Reward
 from molgen.settings import ExactSettings
 
-__all__ = ["recipe_for", "run_exact"]
+__all__ = ["recipe_for", "row_warnings", "run_exact"]
 
 FILES = ("exact.json", "run.toml", "provenance.json")
 SMALL, LARGE = 1_000, 20_000  # molecules
 FEWEST, MOST = 512, 32_768  # trajectories a step
+SHARE_OF_BIAS = 0.25  # training error, from which a row does not show what it is meant to show
+LARGEST_ERROR = 0.05
 
 
 def recipe_for(space: Space) -> Recipe:
@@ -105,7 +110,56 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
             )
     finally:
         scoring.close()
-    return _write(settings, space, corrections, progress.clock.usage())
+    warnings = row_warnings(corrections, _bias(space))
+    for warning in warnings:
+        progress.warn(warning)
+    return _write(settings, space, corrections, warnings, progress.clock.usage())
+
+
+def _bias(space: Space) -> float:
+    """Total variation from the truth of a perfect sampler without correction."""
+    return total_variation(ideal_distribution(space, "none")[0], space.target)
+
+
+def row_warnings(corrections: Mapping[str, Mapping[str, Any]], bias: float) -> list[str]:
+    """Return a sentence for each row of the comparison that does not show what it is meant to.
+
+    A row shows its correction, and not its training, if the training error (total variation from
+    the ideal of the correction) is at most a quarter of the bias that a sampler without correction
+    has here, and at most 0.05.
+
+    Parameters
+    ----------
+    corrections : mapping of str to mapping
+        Of ``exact.json``.
+    bias : float
+        Total variation from the truth of a perfect sampler without correction.
+    """
+    warnings = []
+    if len(corrections) > 1 and bias < 0.01:
+        warnings.append(
+            f"without correction a perfect sampler is off by a total variation of {bias:.2g} only: "
+            "this space hardly tells the corrections apart; choose one with more symmetric "
+            "molecules"
+        )
+    for regime, row in corrections.items():
+        error = row["total_variation_from_ideal"]
+        limit = min(LARGEST_ERROR, max(SHARE_OF_BIAS * bias, 0.01))
+        if error > limit:
+            steps = row["training_steps"]
+            warnings.append(
+                f"{regime}: after {steps:,} training step{'' if steps == 1 else 's'} the sampler "
+                f"is still {error:.3f} (total variation) from what this correction aims at, more than "
+                f"{limit:.3f}: its row shows the training, not the correction; give a larger "
+                "--budget"
+            )
+    merged, none = corrections.get("merged"), corrections.get("none")
+    if merged and none and merged["total_variation"] >= none["total_variation"]:
+        warnings.append(
+            f"merged is as far from the truth (total variation {merged['total_variation']:.3f}) as "
+            f"none ({none['total_variation']:.3f}): the rows do not show what symmetry changes"
+        )
+    return warnings
 
 
 def _one(settings: ExactSettings, space: Space, regime: str, progress: Progress) -> dict[str, Any]:
@@ -150,7 +204,11 @@ def _accuracy(n_molecules: int, draws: int) -> float:
 
 
 def _write(
-    settings: ExactSettings, space: Space, corrections: dict[str, Any], use: ResourceUse
+    settings: ExactSettings,
+    space: Space,
+    corrections: dict[str, Any],
+    warnings: list[str],
+    use: ResourceUse,
 ) -> dict[str, Any]:
     result = {
         "software": "molgen",
@@ -164,6 +222,7 @@ def _write(
         "n_objects_of_several_states": int((np.bincount(space.molecule) > 1).sum()),
         "log_partition_true": space.log_partition,
         "corrections": corrections,
+        "warnings": warnings,
     } | asdict(use)
     provenance = record_provenance(
         "molgen",

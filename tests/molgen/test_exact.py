@@ -25,6 +25,7 @@ from molgen.exact import (
     ideal_distribution,
     jensen_shannon,
     policy_distribution,
+    row_warnings,
     run_exact,
     train_policy,
 )
@@ -261,6 +262,7 @@ def test_the_command_writes_the_truth_beside_what_is_sampled(tmp_path):
     assert none["total_variation"] == pytest.approx(none["ideal_total_variation"], abs=0.03)
     assert none["log_partition"] == pytest.approx(none["ideal_log_partition"], abs=0.02)
     assert none["chi2_p_value"] < 1e-6 < none["chi2_p_value_policy"]
+    assert found["warnings"] == []
 
 
 def test_a_policys_distribution_sums_to_one_and_uses_the_graph(small):
@@ -269,3 +271,40 @@ def test_a_policys_distribution_sums_to_one_and_uses_the_graph(small):
         log_p = state_log_probabilities(small.environment, policy, small.states, small.actions)
     assert log_p.exp().sum().item() == pytest.approx(len(small.states))
     assert policy_distribution(small, policy).sum() == pytest.approx(1.0)
+
+
+def row(total_variation, from_ideal, steps=400):
+    return {
+        "total_variation": total_variation,
+        "total_variation_from_ideal": from_ideal,
+        "training_steps": steps,
+    }
+
+
+def test_rows_that_do_not_show_what_they_are_meant_to_are_told():
+    trained = {"merged": row(0.01, 0.01), "none": row(0.14, 0.01)}
+    assert row_warnings(trained, 0.145) == []
+    found = row_warnings({"merged": row(0.3512, 0.3512, 1), "none": row(0.175, 0.2, 1)}, 0.145)
+    assert len(found) == 3
+    assert found[0].startswith("merged: after 1 training step the sampler is still 0.351")
+    assert "its row shows the training, not the correction" in found[1]
+    assert "merged is as far from the truth" in found[2]
+    assert "hardly tells the corrections apart" in row_warnings(trained, 0.001)[0]
+    assert row_warnings({"merged": row(0.01, 0.01)}, 0.001) == []
+
+
+def test_a_budget_that_is_too_small_is_told(tmp_path, capsys):
+    settings = ExactSettings.model_validate(
+        {
+            "output": tmp_path,
+            "max_atoms": 3,
+            "symmetry": ["merged", "none"],
+            "draws": 100,
+            "budget": "0.01s",
+        }
+    )
+    with Progress("molgen", quiet=True) as progress:
+        run_exact(settings, progress)
+    found = json.loads((tmp_path / "exact.json").read_text())
+    assert any("training step" in warning for warning in found["warnings"])
+    assert f"warning: {found['warnings'][0]}" in capsys.readouterr().err
