@@ -149,8 +149,8 @@ def row_warnings(corrections: Mapping[str, Mapping[str, Any]], bias: float) -> l
             steps = row["training_steps"]
             warnings.append(
                 f"{regime}: after {steps:,} training step{'' if steps == 1 else 's'} the sampler "
-                f"is still {error:.3f} (total variation) from what this correction aims at, more than "
-                f"{limit:.3f}: its row shows the training, not the correction; give a larger "
+                f"is still {error:.3f} (total variation) from what this correction aims at, more "
+                f"than {limit:.3f}: its row shows the training, not the correction; give a larger "
                 "--budget"
             )
     merged, none = corrections.get("merged"), corrections.get("none")
