@@ -25,7 +25,6 @@ __all__ = [
     "Alignment",
     "AlignmentError",
     "SitePatterns",
-    "check_varies",
     "compress",
     "distinct_columns",
     "likelihood_notes",
@@ -252,28 +251,18 @@ def read_alignment(
     )
 
 
-def check_varies(alignment: Alignment) -> None:
-    """Refuse an alignment that says nothing about trees where gaps are missing data.
-
-    Raises
-    ------
-    AlignmentError
-        No site varies for certain.
-    """
-    if not variable_sites(alignment.masks).any():
-        raise AlignmentError(
-            f"{alignment.source}: none of the {alignment.n_sites} sites varies among the "
-            f"{alignment.n_taxa} taxa, so the data say nothing about the tree; add sites or taxa "
-            "that differ"
-        )
-
-
 def likelihood_notes(alignment: Alignment) -> list[str]:
     """Return what a user of a likelihood should know of an alignment, each one line."""
     notes = []
     if alignment.assumptions is not None:
         notes.append("weights and types of characters, which the file has, count in parsimony only")
-    if alignment.n_sites >= SITES_TO_JUDGE and variable_sites(alignment.masks).all():
+    varies = variable_sites(alignment.masks)
+    if not varies.any():
+        notes.append(
+            f"none of the {alignment.n_sites} sites varies among the {alignment.n_taxa} taxa: the "
+            "data say nothing about the topology, and its posterior is the uniform prior or nearly"
+        )
+    elif alignment.n_sites >= SITES_TO_JUDGE and varies.all():
         notes.append(
             f"no constant column among {alignment.n_sites}: looks like SNP data or an alignment "
             "without its constant sites; branch lengths and evidence are biased"

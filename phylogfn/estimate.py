@@ -12,6 +12,7 @@ the same weights: topologies by R (known ones) or R/q (drawn ones), lengths by t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from scipy.special import logsumexp
 
 from gfncore.evaluation import effective_sample_size, log_partition_with_known, pareto_k
 from gfncore.evaluation.object_probability import draw_objects
+from phylogfn.tree import random_topology
 
 if TYPE_CHECKING:
     from gfncore.policies import Policy
@@ -27,10 +29,22 @@ if TYPE_CHECKING:
     from phylogfn.learning import TreeEnvironment
     from phylogfn.topologies import TopologyTable
 
-__all__ = ["Drawn", "Estimate", "LengthSamples", "draw", "estimate", "sample_lengths"]
+__all__ = [
+    "Drawn",
+    "Estimate",
+    "LengthSamples",
+    "batch_size",
+    "draw",
+    "draw_from_prior",
+    "estimate",
+    "in_waves",
+    "sample_lengths",
+]
 
 PATHS = 8  # histories that the probability of a topology is averaged over, where it has many
 BATCH = 500  # trajectories that one thread draws at a time
+EASY_TAXA = 50  # up to which a batch has so many
+FEWEST_IN_BATCH = 16
 LENGTH_DRAWS = 32  # a topology
 CHUNK = 64  # topologies whose length draws are held at a time
 
@@ -92,25 +106,77 @@ def draw(
     n: int,
     generator: np.random.Generator,
     backward_policy: Policy | None = None,
+    until: Callable[[], bool] | None = None,
 ) -> Drawn:
     """Draw n topologies; those that are new are evaluated and put into the table.
 
     Where a topology has many histories, its probability is an average over `PATHS` of them, the one
-    that was drawn among them, by the backward policy; without one, the uniform.
+    that was drawn among them, by the backward policy; without one, the uniform. ``until`` is asked
+    now and then, and ends the draws where it says so; the first few are made in any case.
     """
 
     def one(size: int, own: np.random.Generator) -> tuple[Any, np.ndarray]:
         return draw_objects(environment, policy, size, PATHS, own, backward_policy)
 
-    sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
+    rows: list[np.ndarray] = []
+    log_q: list[np.ndarray] = []
+    for drawn in in_waves(one, n, batch_size(BATCH, environment.n_taxa), generator, reward, until):
+        trees = np.concatenate([environment.trees(terminals) for terminals, _ in drawn])
+        found = reward.look_up(table, trees, until)
+        rows.append(found)
+        log_q.append(np.concatenate([part for _, part in drawn])[: len(found)])
+        table.log_q[found] = log_q[-1]
+        table.n_draws += len(found)
+    return Drawn(np.concatenate(rows), np.concatenate(log_q))
+
+
+def draw_from_prior(
+    reward: CollapsedReward,
+    table: TopologyTable,
+    n: int,
+    generator: np.random.Generator,
+    until: Callable[[], bool] | None = None,
+) -> Drawn:
+    """Draw n topologies uniformly, as `draw` does by a policy."""
+    rows: list[np.ndarray] = []
+    for start in range(0, n, BATCH):
+        if start and until is not None and until():
+            break
+        trees = [
+            random_topology(table.n_taxa, generator).parent for _ in range(min(BATCH, n - start))
+        ]
+        rows.append(reward.look_up(table, np.stack(trees).astype(np.int16), until))
+    found = np.concatenate(rows)
+    table.log_q[found] = reward.log_topology_prior
+    table.n_draws += len(found)
+    return Drawn(found, np.full(len(found), reward.log_topology_prior))
+
+
+def batch_size(most: int, n_taxa: int) -> int:
+    """Trajectories that one thread draws at a time: fewer of many taxa, which take longer."""
+    return max(FEWEST_IN_BATCH, min(most, round(most * (EASY_TAXA / n_taxa) ** 2)))
+
+
+def in_waves(
+    task: Callable[[int, np.random.Generator], Any],
+    n: int,
+    batch: int,
+    generator: np.random.Generator,
+    reward: CollapsedReward,
+    until: Callable[[], bool] | None,
+) -> Iterator[list[Any]]:
+    """Yield the results of ``task(size, generator)`` for batches of n draws.
+
+    As many at a time as there are threads; what is drawn does not depend on their number.
+    ``until`` is asked after each.
+    """
+    sizes = [min(batch, n - start) for start in range(0, n, batch)]
     generators = generator.spawn(len(sizes))
-    drawn = list(reward.pool.map(one, sizes, generators))
-    log_q = np.concatenate([part for _, part in drawn])
-    trees = np.concatenate([environment.trees(terminals) for terminals, _ in drawn])
-    rows = reward.look_up(table, trees)
-    table.log_q[rows] = log_q
-    table.n_draws += n
-    return Drawn(rows, log_q)
+    for start in range(0, len(sizes), reward.threads):
+        if start and until is not None and until():
+            return
+        part = slice(start, start + reward.threads)
+        yield list(reward.pool.map(task, sizes[part], generators[part]))
 
 
 def estimate(

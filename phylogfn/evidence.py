@@ -7,6 +7,7 @@ unbiased one by importance draws, which also gives the joint posterior of branch
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -102,10 +103,16 @@ class CollapsedReward:
         """Log of the uniform prior over topologies."""
         return -log_n_topologies(self.likelihood.n_taxa)
 
-    def closed_form(self, parents: np.ndarray, lengths: np.ndarray | None = None) -> Collapsed:
+    def closed_form(
+        self,
+        parents: np.ndarray,
+        lengths: np.ndarray | None = None,
+        sweeps: int = MAX_SWEEPS,
+    ) -> Collapsed:
         """Closed form for topologies ``parents`` (B, 2n-2) drawn at taxon 0.
 
-        ``lengths`` (B, 2n-2) are where the Newton steps start.
+        ``lengths`` (B, 2n-2) are where the Newton steps start; ``sweeps`` is how many are made at
+        most.
         """
         like = self.likelihood
         parents = np.ascontiguousarray(parents, np.int16)
@@ -128,7 +135,7 @@ class CollapsedReward:
                 shapes[part],
                 like.rescale,
                 like.workspace(),
-                MAX_SWEEPS,
+                sweeps,
                 TOLERANCE,
                 log_likelihoods[part],
                 log_evidences[part],
@@ -137,13 +144,26 @@ class CollapsedReward:
         self.evaluations += sum(self.pool.map(task, range(0, len(parents), CHUNK)))
         return Collapsed(log_evidences, log_likelihoods, modes, shapes)
 
-    def look_up(self, table: TopologyTable, parents: np.ndarray) -> np.ndarray:
-        """Rows (B,) of topologies in the table; those that were missing are evaluated and added."""
+    def look_up(
+        self,
+        table: TopologyTable,
+        parents: np.ndarray,
+        until: Callable[[], bool] | None = None,
+    ) -> np.ndarray:
+        """Rows (B,) of topologies in the table; those that were missing are evaluated and added.
+
+        ``until`` is asked now and then and ends it where it says so; the rows of the topologies
+        from there on are left out, but for those of the first few.
+        """
         rows = table.find(parents)
         missing = np.flatnonzero(rows < 0)
-        if missing.size:
-            new = self.closed_form(parents[missing])
-            rows[missing] = table.add(parents[missing], new.lengths, new.log_evidence)
+        together = CHUNK * self.threads
+        for start in range(0, missing.size, together):
+            if start and until is not None and until():
+                return rows[: missing[start]]
+            part = missing[start : start + together]
+            new = self.closed_form(parents[part])
+            rows[part] = table.add(parents[part], new.lengths, new.log_evidence)
         return rows
 
     def draw_lengths(

@@ -7,6 +7,7 @@ closed form comes in. Trees resampled by weight are draws from the posterior.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from gfncore.evaluation import (
     pareto_k,
 )
 from gfncore.evaluation.object_probability import draw_objects, log_object_probabilities
-from phylogfn.estimate import PATHS, Drawn, Estimate
+from phylogfn.estimate import PATHS, Drawn, Estimate, batch_size, in_waves
 
 if TYPE_CHECKING:
     from gfncore.policies import Policy
@@ -70,29 +71,33 @@ def draw_trees(
     n: int,
     generator: np.random.Generator,
     backward_policy: Policy | None = None,
+    until: Callable[[], bool] | None = None,
 ) -> DrawnTrees:
     """Draw n trees; topologies that are new are evaluated (collapsed) and put into the table.
 
     The density of a tree is an average over `PATHS` histories, as in `phylogfn.estimate.draw`. The
     probability of a topology, which the table keeps of its last draw, is that density over the
-    posterior density of the lengths.
+    posterior density of the lengths. ``until`` ends the draws, as it does there.
     """
 
     def one(size: int, own: np.random.Generator) -> tuple[Any, np.ndarray]:
         return draw_objects(environment, policy, size, PATHS, own, backward_policy)
 
-    sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
-    drawn = list(reward.pool.map(one, sizes, generator.spawn(len(sizes))))
-    log_q = np.concatenate([part for _, part in drawn])
-    found = [environment.trees_with_lengths(terminals) for terminals, _ in drawn]
-    parents = np.concatenate([trees for trees, _ in found])
-    lengths = np.concatenate([own for _, own in found])
-    log_reward = reward.log_likelihoods(parents, lengths) + reward.log_priors(lengths)
-    rows = reward.look_up(table, parents)
-    log_collapsed = table.log_evidence[rows] + reward.log_topology_prior
-    table.log_q[rows] = np.minimum(log_q - (log_reward - log_collapsed), 0.0)
-    table.n_draws += n
-    return DrawnTrees(rows, log_q, parents, lengths, log_reward)
+    parts: list[DrawnTrees] = []
+    for drawn in in_waves(one, n, batch_size(BATCH, environment.n_taxa), generator, reward, until):
+        found = [environment.trees_with_lengths(terminals) for terminals, _ in drawn]
+        parents = np.concatenate([trees for trees, _ in found])
+        rows = reward.look_up(table, parents, until)
+        size = len(rows)
+        log_q = np.concatenate([part for _, part in drawn])[:size]
+        lengths = np.concatenate([own for _, own in found])[:size]
+        parents = parents[:size]
+        log_reward = reward.log_likelihoods(parents, lengths) + reward.log_priors(lengths)
+        log_collapsed = table.log_evidence[rows] + reward.log_topology_prior
+        table.log_q[rows] = np.minimum(log_q - (log_reward - log_collapsed), 0.0)
+        table.n_draws += size
+        parts.append(DrawnTrees(rows, log_q, parents, lengths, log_reward))
+    return DrawnTrees.concat(parts)
 
 
 def estimate_trees(drawn: DrawnTrees, n_known: int) -> Estimate:

@@ -10,6 +10,7 @@ central differences.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -58,6 +59,7 @@ def fit_model(
     branch_rate: float | None = None,
     with_prior: bool = False,
     max_iterations: int = 500,
+    until: Callable[[], bool] | None = None,
 ) -> ModelFit:
     """Maximise the likelihood over the free parameters and the branch lengths of a tree.
 
@@ -77,6 +79,9 @@ def fit_model(
         Add the prior of theta (Jacobian included), so that the mode in theta is sought.
     max_iterations : int
         Limit of L-BFGS-B iterations.
+    until : callable, optional
+        Asked after each evaluation of the likelihood; where it says so, the best values so far are
+        returned.
 
     Returns
     -------
@@ -90,11 +95,16 @@ def fit_model(
     spec = spec.resolve(patterns)
     theta = spec.start(patterns) if theta is None else np.array(theta, dtype=float)
     theta = np.clip(theta, *np.array(spec.bounds).T) if spec.n_free else theta
-    target = _Target(spec, patterns, tree, branch_rate, with_prior)
+    target = _Target(spec, patterns, tree, branch_rate, with_prior, until)
     lengths = _newton_lengths(target, theta, _start_lengths(tree))
     for iterations in (FIRST_ITERATIONS, max_iterations):  # the second has the optimum's scales
-        theta, lengths = _maximise(target, theta, lengths, iterations)
+        if not target.is_late():
+            theta, lengths = _maximise(target, theta, lengths, iterations)
     return ModelFit(spec.build(theta), lengths, theta)
+
+
+class _OutOfTime(Exception):
+    """The time for the fit is up."""
 
 
 class _Target:
@@ -107,12 +117,18 @@ class _Target:
         tree: Tree,
         branch_rate: float | None,
         with_prior: bool,
+        until: Callable[[], bool] | None = None,
     ):
+        self.until = until
         self.spec = spec
         self.patterns = patterns
         self.tree = tree
         self.branch_rate = branch_rate
         self.with_prior = with_prior
+
+    def is_late(self) -> bool:
+        """Whether the time for the fit is up."""
+        return self.until is not None and self.until()
 
     def _at(self, theta: np.ndarray) -> TreeLikelihood:
         return TreeLikelihood(self.patterns, self.spec.build(theta))
@@ -169,7 +185,7 @@ def _newton_lengths(target: _Target, theta: np.ndarray, lengths: np.ndarray) -> 
     best, best_lengths = -np.inf, lengths
     for _ in range(NEWTON_SWEEPS):
         value, slope, curvature = target.by_lengths(theta, lengths)
-        if value <= best:
+        if value <= best or (best > -np.inf and target.is_late()):
             break
         best, best_lengths = value, lengths
         step = np.clip(slope / np.maximum(-curvature, 0.3), -1.5, 1.5)
@@ -192,19 +208,29 @@ def _maximise(
         moved[1:] = np.clip(np.exp(natural[n_free:]), SHORTEST, LONGEST)
         return natural[:n_free], moved
 
+    best, best_point = -np.inf, (theta, lengths)
+
     def negative(x: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal best, best_point
         point = unpack(x)
         value, slope, _ = target.by_lengths(*point)
+        if value > best:
+            best, best_point = value, point
+        if target.is_late():
+            raise _OutOfTime
         return -value, -np.concatenate([target.by_theta(*point)[0], slope]) * scale
 
     bounds = target.spec.bounds + [(np.log(SHORTEST), np.log(LONGEST))] * (lengths.size - 1)
     lower, upper = np.array(bounds).T / scale
-    result = minimize(
-        negative,
-        np.clip(np.concatenate([theta, np.log(lengths[1:])]) / scale, lower, upper),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=list(zip(lower, upper, strict=True)),
-        options={"maxiter": max_iterations, "ftol": 1e-10, "gtol": 1e-3, "maxcor": 30},
-    )
+    try:
+        result = minimize(
+            negative,
+            np.clip(np.concatenate([theta, np.log(lengths[1:])]) / scale, lower, upper),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=list(zip(lower, upper, strict=True)),
+            options={"maxiter": max_iterations, "ftol": 1e-10, "gtol": 1e-3, "maxcor": 30},
+        )
+    except _OutOfTime:
+        return best_point
     return unpack(result.x)

@@ -30,6 +30,7 @@ __all__ = ["finish"]
 
 FEWEST_DRAWS, MOST_DRAWS = 2000, 10_000  # at each temperature
 FEWEST_OF_MANY_TAXA = 200
+DRAWS_SHARE = 1.0  # of the budget, after which no batch of draws begins
 ACCURATE = 0.01  # standard error of log Z, nats, that more draws are to reach
 
 
@@ -90,6 +91,12 @@ def _proposals(
     beta = run.betas[k : k + 1]
     fewest, most = (run.fewer(number, FEWEST_OF_MANY_TAXA) for number in (FEWEST_DRAWS, MOST_DRAWS))
     known_scores = state.table.scores[:n_known]
+    # each temperature has its share of the time that is left
+    began = run.seconds(state)
+    end = began + run.left(DRAWS_SHARE, state) / (len(run.betas) - k)
+
+    def late() -> bool:
+        return run.seconds(state) > end
 
     def judged(draws: TemperedDraws):
         scores = run.scorer.scores(draws.parents)
@@ -97,21 +104,29 @@ def _proposals(
         found = estimate_partition(draws, scores, known, known_scores, state.search.best_score)
         return draws, scores, known, found
 
-    (draws,) = draw_trees(environment, policy, beta, fewest, rng, run.scorer.pool)
-    first = judged(draws)
-    wanted = math.ceil(fewest * (first[3].standard_error / ACCURATE) ** 2)
-    more = min(wanted, most) - fewest
-    if more <= 0:
-        return first
-    run.progress.update(detail=f"{fewest + more} draws")
-    (extra,) = draw_trees(environment, policy, beta, more, rng, run.scorer.pool)
-    return judged(
-        TemperedDraws(
+    at = f"temperature {run.settings.temperature[k]:g}"
+    run.progress.update(detail=at)
+    (draws,) = draw_trees(environment, policy, beta, fewest, rng, run.scorer.pool, late)
+    found, n = judged(draws), len(draws.log_q)
+    wanted = math.ceil(n * (found[3].standard_error / ACCURATE) ** 2)
+    wanted = min(max(wanted, fewest), most)
+    speed = n / max(run.seconds(state) - began, 1e-3)
+    more = min(wanted - n, int(speed * (end - run.seconds(state))))
+    if more > 0:
+        run.progress.update(detail=f"{at}, {n + more} draws")
+        (extra,) = draw_trees(environment, policy, beta, more, rng, run.scorer.pool, late)
+        draws = TemperedDraws(
             draws.beta,
             np.concatenate([draws.parents, extra.parents]),
             np.concatenate([draws.log_q, extra.log_q]),
         )
-    )
+        found = judged(draws)
+    if len(draws.log_q) < wanted:
+        run.warn(
+            f"the budget of {run.settings.budget} allowed {len(draws.log_q):,} draws at {at} of "
+            f"the {wanted:,} that the error calls for"
+        )
+    return found
 
 
 def _uniform_proposals(

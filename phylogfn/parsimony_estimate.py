@@ -9,6 +9,7 @@ and draws from R / Z come out of the same weights: known trees by R, drawn ones 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ from gfncore.evaluation.object_probability import draw_objects, log_object_proba
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
 from gfncore.tempering import TemperedEnvironment
-from phylogfn.estimate import BATCH, PATHS
+from phylogfn.estimate import BATCH, PATHS, batch_size
 from phylogfn.kernels.topology_numba import topology_keys
 from phylogfn.learning import TreeEnvironment
 from phylogfn.parsimony_trees import ParsimonyTable
@@ -40,6 +41,9 @@ __all__ = [
     "in_table",
     "resample",
 ]
+
+
+WAVE = 4  # batches between looks at the clock
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,17 @@ def draw_trees(
     n: int,
     generator: np.random.Generator,
     pool: Executor,
+    until: Callable[[], bool] | None = None,
 ) -> list[TemperedDraws]:
-    """Draw n trees at each inverse temperature; what is drawn does not depend on the threads."""
-    sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
+    """Draw n trees at each inverse temperature; what is drawn does not depend on the threads.
+
+    ``until`` is asked after each batch and ends the draws where it says so, with as many at each
+    temperature; those of the first batch are made in any case.
+    """
+    batch = batch_size(BATCH, environment.n_taxa)
+    sizes = [min(batch, n - start) for start in range(0, n, batch)]
     tasks = [(float(beta), size) for beta in betas for size in sizes]
+    generators = generator.spawn(len(tasks))
 
     def one(task: tuple[float, int], own: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         beta, size = task
@@ -102,10 +113,20 @@ def draw_trees(
         terminals, log_q = draw_objects(tempered, policy, size, PATHS, own)
         return environment.trees(tempered.without_temperature(terminals)), log_q
 
-    drawn = list(pool.map(one, tasks, generator.spawn(len(tasks))))
+    drawn: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in betas]
+    together = 1 if until is not None else len(sizes)
+    if until is not None and len(betas) == 1:
+        together = WAVE  # so that all threads have work
+    for start in range(0, len(sizes), together):
+        if start and until is not None and until():
+            break
+        places = range(start, min(start + together, len(sizes)))
+        now = [k * len(sizes) + place for k in range(len(betas)) for place in places]
+        made = list(pool.map(one, [tasks[i] for i in now], [generators[i] for i in now]))
+        for k in range(len(betas)):
+            drawn[k] += made[k * len(places) : (k + 1) * len(places)]
     found = []
-    for k, beta in enumerate(betas):
-        parts = drawn[k * len(sizes) : (k + 1) * len(sizes)]
+    for beta, parts in zip(betas, drawn, strict=True):
         found.append(
             TemperedDraws(
                 float(beta),

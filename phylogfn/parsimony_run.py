@@ -59,7 +59,9 @@ if TYPE_CHECKING:
 __all__ = ["ParsimonyRun", "run_parsimony"]
 
 SEARCH_SHARE = 0.35  # of the budget, the most that the search takes
+WIDER_SHARE = 0.25  # of the budget, after which no search for more trees begins
 TRAIN_SHARE = 0.85  # of the budget, after which no step begins
+PILOT_SHARE = 0.1  # of the budget, the most that the draws that judge a cycle take
 MOST_FOUND = 20_000  # trees that the search collects
 MOST_KNOWN = 40_000  # and with those that the sampler meets before its last draws
 FIRST_EXCESS = 2.0  # steps; doubled while the search finds few trees, up to WIDEST temperatures
@@ -213,7 +215,7 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
     result = searched(excess)
     hurried = result.out_of_time
     while settings.excess is None and len(result.table) < ENOUGH_FOUND and excess < widest:
-        if hurried or not run.characters.n_characters:
+        if hurried or not run.characters.n_characters or run.past(WIDER_SHARE):
             break
         wider = searched(min(2 * excess, widest))
         hurried = wider.out_of_time
@@ -325,7 +327,7 @@ def _train(
     saved = time.monotonic()
 
     def late() -> bool:
-        return run.seconds(state) > (TRAIN_SHARE - SETTLING_SHARE) * settings.budget_seconds
+        return run.past(TRAIN_SHARE - SETTLING_SHARE, state)
 
     while not (state.accurate and state.judged == list(settings.temperature)):
         if not late():
@@ -337,6 +339,7 @@ def _train(
                 if late():
                     break
                 metrics.write(curriculum.teach(trainer, state.cycles > 0 and step % every == 0))
+                run.progress.update(detail=f"cycle {state.cycles + 1}, step {trainer.step_number}")
         if late():
             if state.cycles:
                 run.warn(
@@ -387,6 +390,7 @@ def _settle(
             break
         trainer.rate_factor = 1.0 - share
         metrics.write(curriculum.teach(trainer, True))
+        run.progress.update(detail=f"last steps, {step + 1} of {SETTLING_STEPS}")
     trainer.rate_factor = 1.0
     table = state.table
     state.divergence = _divergence(run, state, environment, table.parents, table.scores)
@@ -425,7 +429,13 @@ def _judge(
     betas, asked = pilots.betas, len(run.betas)
     n, n_known = run.fewer(PILOT, 100), len(table)
     rng = run.rng("pilot", state.cycles)
-    drawn = draw_trees(environment, policy, betas, n, rng, run.scorer.pool)
+    began, most = run.seconds(state), PILOT_SHARE * run.settings.budget_seconds
+
+    def late() -> bool:
+        return run.past(TRAIN_SHARE, state) or run.seconds(state) - began > most
+
+    drawn = draw_trees(environment, policy, betas, n, rng, run.scorer.pool, late)
+    n = len(drawn[0].log_q)
     known_parents, known_scores = table.parents[:n_known].copy(), table.scores[:n_known].copy()
     scores = [run.scorer.scores(draws.parents) for draws in drawn]
     found = [

@@ -14,7 +14,7 @@ budget of seconds ends a search by the clock.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,8 @@ MOST_RUNS = 40  # where few runs end at the same score, no more are made
 STALL = 20  # rounds of a run without a better tree that end it
 ROUNDS = 5  # rounds between looks at the clock
 MOST_PAIRS = 2**12  # cuts with more pairs of branches are made good by SPR alone: n > 65
-EXPANDED = 32  # trees whose neighbours are looked for side by side
+EXPANDED = 32  # trees whose neighbours are looked for together
+WAVE = 4  # of these for each thread, between looks at the clock
 FIRST_MOVES = 2**14  # room for the neighbours of one tree; eight times as much while it does not do
 MOST_MOVES = 2**17
 
@@ -258,6 +259,16 @@ class _Search:
         kernels.move_keys(parent, children, moves, self.table.codes, keys)
         return _Near(moves, score + changes, keys, found <= size, n_costs)
 
+    def expanded(self, rows: list[int], limit: float) -> Iterator[tuple[int, _Near]]:
+        """Yield rows with their `neighbours`, in order, until the time is up."""
+        together = WAVE * self.scorer.threads
+        for start in range(0, len(rows), together):
+            if start and self.late():
+                return
+            part = rows[start : start + together]
+            near = self.scorer.pool.map(lambda row: self.neighbours(row, limit), part)
+            yield from zip(part, list(near), strict=True)
+
     def explore(self, excess: float) -> str:
         """Collect trees within ``excess`` of the best.
 
@@ -277,8 +288,8 @@ class _Search:
                 return "done" if complete else "cap"
             if self.late():
                 return "time"
-            found = list(self.scorer.pool.map(lambda row: self.neighbours(row, limit), rows))  # noqa: B023
-            for row, near in zip(rows, found, strict=True):
+            before = done
+            for row, near in self.expanded(rows, limit):
                 self.scorer.n_scores += near.n_costs
                 complete &= near.complete
                 new = self.table.unknown(near.keys)
@@ -293,8 +304,10 @@ class _Search:
                     return "better"
                 if len(new) > room:
                     return "cap"
-            done += len(rows)
+                done += 1
             self.report(stage, done)
+            if done - before < len(rows):
+                return "time"
 
 
 def search(

@@ -93,3 +93,11 @@ class AlignmentRun:
     def seconds(self, state: object = None) -> float:
         """Seconds of the budget that the run has used, earlier sessions included."""
         return self.clock.seconds()
+
+    def left(self, share: float, state: object = None) -> float:
+        """Seconds, 0 or more, until a share of the budget is used up."""
+        return max(0.0, share * self.settings.budget_seconds - self.seconds(state))
+
+    def past(self, share: float, state: object = None) -> bool:
+        """Whether a share of the budget is used up."""
+        return self.seconds(state) > share * self.settings.budget_seconds

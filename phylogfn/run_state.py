@@ -63,6 +63,9 @@ class RunState:
         That densities of lengths start from, where trees are built with lengths.
     checksum : str
         `Alignment.sha256` of what the run began with.
+    draws_from_prior : bool
+        Topologies are drawn from the prior, not by the sampler. Not in checkpoints: it is in the
+        data.
     """
 
     table: TopologyTable
@@ -85,6 +88,7 @@ class RunState:
     projection: tuple[np.ndarray, np.ndarray] | None = None
     length_rates: LengthRates | None = None
     checksum: str = ""
+    draws_from_prior: bool = False
 
     @property
     def steps(self) -> int:

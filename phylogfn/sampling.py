@@ -31,8 +31,8 @@ from phylogfn.cli.config import resolve_settings, settings_toml
 from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
-from phylogfn.estimate import PATHS, Estimate, sample_lengths
-from phylogfn.evidence import CollapsedReward
+from phylogfn.estimate import PATHS, Estimate, batch_size, sample_lengths
+from phylogfn.evidence import MAX_SWEEPS, Collapsed, CollapsedReward
 from phylogfn.forest_features import ForestFeatures
 from phylogfn.join_rates import JoinRates
 from phylogfn.kernels.forest_lengths_numba import FEATURES
@@ -71,13 +71,23 @@ __all__ = ["open_run", "run_sample"]
 
 WALK_BATCH = 5  # blocks between looks at what was found
 WALK_MOST = 160  # blocks of the first walk
-WALK_SHARE = 0.35  # of the budget, the most that the first walk takes
+# shares of the budget after which a phase ends, at the latest when its smallest part is done
+STARTS_SHARE = 0.1  # building starting trees
+FIT_SHARE = 0.2  # fitting the model's parameters
+WALK_SHARE = 0.35  # the first walk
+TRAIN_SHARE = 0.82  # training: no new cycle is begun, and one that goes on is cut short
+LAST_STEP_SHARE = 0.86  # training: no further step or draw
+# of the budget, the most that a part of a phase takes
+SWEEPS_SHARE = 0.02  # Newton steps on the starting trees, when the time for them is up
+ROUND_SHARE = 0.1  # a round of blocks of the first walk, or all those beside a cycle
+PILOT_SHARE = 0.1  # draws that judge a cycle
+CORRECTION_DRAWS = 32  # of the lengths of a topology, of which 64 are looked at where time allows
+FEWEST_SWEEPS = 6  # Newton steps on starting trees
 SETTLED = 0.002  # share of the table's mass that two batches may add when the walk has settled
 CYCLE_BLOCKS = 6  # blocks walked beside each cycle of training
 FEWEST_STEPS = 10  # of a cycle, even if the time is up
 RATES_AT_CYCLES = (0, 2, 5, 10)  # before which the attachment rates are counted
 OWN_DRAWS_EVERY = 6  # steps from one with own draws to the next, once there are any
-TRAIN_SHARE = 0.82  # of the budget, after which training ends
 # of the budget, from which on the learning rates of merging fall to `LAST_RATE` of what they were:
 # the noise of its histories is then averaged out. Insertion gained nothing by it
 SETTLE_FROM = 0.45
@@ -109,11 +119,15 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
         write_atomic(settings.output / "run.toml", settings_toml(settings))
         if state is None:
             state = _started(run)
+        state.draws_from_prior = run.draws_from_prior
         _walk(run, state)
         environment = _environment(run, state)
         curves = settings.output / "train.jsonl"
         with MetricsWriter(curves, state.steps, settings.tensorboard_directory) as metrics:
-            _train(run, state, environment, metrics)
+            if state.draws_from_prior:
+                _leave_untrained(run, state, environment)
+            else:
+                _train(run, state, environment, metrics)
         check_output()
         finish(run, state, environment)
 
@@ -153,20 +167,37 @@ def _resumed(run: SampleRun) -> RunState | None:
 def _started(run: SampleRun) -> RunState:
     """Starting trees, and the free parameters at their maximum on the best of them."""
     run.progress.phase("building starting trees")
-    rng = run.rng("starts")
-    starts = overdispersed_starts(run.patterns, len(LADDER), rng)
     theta = run.spec.start(run.patterns)
     reward = run.reward(theta)
+    run.check_budget(reward)
+    starts = overdispersed_starts(
+        run.patterns, len(LADDER), run.rng("starts"), lambda: run.past(STARTS_SHARE)
+    )
+    fit = _fitted(run, reward, starts, None)
     if run.spec.n_free:
-        fit = reward.closed_form(starts)
         best = int(np.argmax(fit.log_evidence))
         run.progress.phase("fitting the model's parameters on the best starting tree")
         tree = Tree.from_parents(starts[best].astype(np.int32), fit.lengths[best])
-        theta = fit_model(run.spec, run.patterns, tree).theta
+        theta = fit_model(run.spec, run.patterns, tree, until=lambda: run.past(FIT_SHARE)).theta
+        if run.past(FIT_SHARE):
+            run.warn(
+                f"its share of the budget of {run.settings.budget} ended the fit of the model's "
+                "parameters, which may be short of their maximum"
+            )
         reward = run.reward(theta)
+        fit = _fitted(run, reward, starts, fit.lengths)
     table = TopologyTable(run.alignment.n_taxa)
-    walkers = Walkers.start(reward, table, starts, run.rng("walk"))
+    walkers = Walkers.start(reward, table, starts, run.rng("walk"), fit)
     return RunState(table, walkers, theta, checksum=run.checksum)
+
+
+def _fitted(
+    run: SampleRun, reward: CollapsedReward, starts: np.ndarray, lengths: np.ndarray | None
+) -> Collapsed:
+    """Closed forms of the starting trees, in as many Newton steps as there is time for."""
+    a_sweep = run.seconds_an_evaluation(reward) * len(starts) / run.settings.n_threads
+    affordable = int(max(run.left(FIT_SHARE), SWEEPS_SHARE * run.settings.budget_seconds) / a_sweep)
+    return reward.closed_form(starts, lengths, min(MAX_SWEEPS, max(FEWEST_SWEEPS, affordable)))
 
 
 def _burn_in(n_taxa: int) -> int:
@@ -176,16 +207,24 @@ def _burn_in(n_taxa: int) -> int:
 
 def _walk(run: SampleRun, state: RunState) -> None:
     """The first walk: until it finds little that is new."""
-    run.progress.phase("walking over topologies")
+    if not state.draws_from_prior:
+        run.progress.phase("walking over topologies")
     table, walkers = state.table, state.walkers
     prior = walkers.reward.log_topology_prior
     burn_in = _burn_in(run.alignment.n_taxa)
     saved = time.monotonic()
 
     def out_of_time() -> bool:
-        return run.seconds(state) > WALK_SHARE * run.settings.budget_seconds
+        return run.past(WALK_SHARE, state)
 
-    while not state.settled and state.blocks < burn_in + WALK_MOST and state.cycles == 0:
+    if walkers.keep_pace(
+        ROUND_SHARE * run.settings.budget_seconds,
+        run.seconds_an_evaluation(walkers.reward),
+        run.settings.n_threads,
+    ):
+        _warn_of_pace(run, walkers)
+    most = 0 if state.draws_from_prior else burn_in + WALK_MOST
+    while not state.settled and state.blocks < most and state.cycles == 0:
         if out_of_time() and table.visits.any():
             run.warn(
                 f"its share of the budget of {run.settings.budget} ended the first walk"
@@ -300,6 +339,13 @@ def _train(
     curriculum = _curriculum(run, state, environment, random_trees)
     falls = random_trees is not None or isinstance(environment, MergingEnvironment)
     saved = time.monotonic()
+    cost = run.seconds_an_evaluation(walkers.reward)
+    if walkers.keep_pace(ROUND_SHARE * settings.budget_seconds / CYCLE_BLOCKS, cost, 1):
+        _warn_of_pace(run, walkers)
+
+    def late() -> bool:
+        return _out_of_time(run, state)
+
     with ThreadPoolExecutor(1) as beside:
         while not state.accurate:
             if state.cycles and _out_of_time(run, state):
@@ -317,18 +363,35 @@ def _train(
                     state.length_rates = environment.length_rates
             walking: Future | None = None
             if settings.n_threads > 1:
-                walking = beside.submit(walkers.run, CYCLE_BLOCKS, False)
+                walking = beside.submit(walkers.run, CYCLE_BLOCKS, False, late)
             _teach(run, state, curriculum, falls, metrics)
-            walked = walking.result() if walking else walkers.run(CYCLE_BLOCKS, False)
+            walked = walking.result() if walking else walkers.run(CYCLE_BLOCKS, False, late)
             _judge(run, state, environment, walked, random_trees, metrics)
             if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
                 state.save(run.checkpoint, run.clock)
                 saved = time.monotonic()
 
 
+def _leave_untrained(run: SampleRun, state: RunState, environment: TreeEnvironment) -> None:
+    """Make ready for draws from the prior, which is the posterior or nearly so."""
+    run.progress.phase("no training: the draws come from the prior of topologies")
+    if state.trainer is None:
+        state.trainer = _new_trainer(run, state, environment)
+    state.accurate, state.missed, state.missed_error = True, 0.0, 0.0
+    state.save(run.checkpoint, run.clock)
+
+
 def _out_of_time(run: SampleRun, state: RunState) -> bool:
     """Whether training has had its share of the budget."""
-    return run.seconds(state) > TRAIN_SHARE * run.settings.budget_seconds
+    return run.past(TRAIN_SHARE, state)
+
+
+def _warn_of_pace(run: SampleRun, walkers: Walkers) -> None:
+    run.warn(
+        f"the budget of {run.settings.budget} is small for these data: the walks exchange their "
+        f"trees after {walkers.block} steps in place of {BLOCK}; with the same seed, files may "
+        "differ between machines"
+    )
 
 
 def _teach(
@@ -348,8 +411,10 @@ def _teach(
             trainer.rate_factor = factor
         own = state.cycles > 0 and step % OWN_DRAWS_EVERY == 0
         metrics.write(curriculum.teach(trainer, own))
+        run.progress.update(detail=f"cycle {state.cycles + 1}, step {trainer.step_number}")
         # with many taxa a cycle may be longer than what is left
-        if step + 1 >= FEWEST_STEPS and _out_of_time(run, state):
+        fewest = 1 if run.past(LAST_STEP_SHARE, state) else FEWEST_STEPS
+        if step + 1 >= fewest and _out_of_time(run, state):
             break
 
 
@@ -365,7 +430,14 @@ def _judge(
     table, walkers, trainer = state.table, state.walkers, state.trainer
     assert trainer is not None
     n_known = len(table)
-    drawn = draw_from_sampler(state, environment, run.aims.pilot, run.rng("pilot", state.cycles))
+    began, most = run.seconds(state), PILOT_SHARE * run.settings.budget_seconds
+
+    def late() -> bool:
+        return run.past(LAST_STEP_SHARE, state) or run.seconds(state) - began > most
+
+    rng = run.rng("pilot", state.cycles)
+    drawn = draw_from_sampler(state, environment, run.aims.pilot, rng, late)
+    n_drawn = len(drawn.rows)
     found = estimate_evidence(state, drawn, n_known)
     walkers.absorb(walked, table, True)
     state.cycles += 1
@@ -375,7 +447,7 @@ def _judge(
     correlation = None if random_trees is None else random_trees.correlation
     state.accurate = (
         state.cycles >= FEWEST_CYCLES
-        and _is_accurate(run, found, state)
+        and _is_accurate(run, found, n_drawn, state)
         and (random_trees is None or (correlation or 0.0) > RANKED)
     )
     metrics.write(
@@ -395,7 +467,7 @@ def _judge(
         log_evidence=found.log_z + state.log_correction,
         se=found.standard_error,
         ess=found.ess,
-        detail=f"cycle {state.cycles}, {found.ess / run.aims.pilot:.0%} of draws effective, "
+        detail=f"cycle {state.cycles}, {found.ess / n_drawn:.0%} of draws effective, "
         f"{len(table)} topologies",
     )
 
@@ -428,12 +500,12 @@ def _unknown_log_z(state: RunState) -> float | None:
     return None if state.known_share > 0.9 else state.log_z
 
 
-def _is_accurate(run: SampleRun, found: Estimate, state: RunState) -> bool:
+def _is_accurate(run: SampleRun, found: Estimate, n_drawn: int, state: RunState) -> bool:
     aims = run.aims
-    projected = found.standard_error * math.sqrt(aims.pilot / aims.most_draws)
+    projected = found.standard_error * math.sqrt(n_drawn / aims.most_draws)
     return (
         projected < aims.standard_error
-        and found.ess > aims.effective_share * aims.pilot
+        and found.ess > aims.effective_share * n_drawn
         and state.missed - state.missed_error < aims.missed
     )
 
@@ -466,7 +538,8 @@ def _missed(
             trainer.backward_policy,
         )
         return missed, math.hypot(error, found.standard_error)
-    rows, counts = draw_by_weight(log_mass, TOPOLOGIES_JUDGED, chooser)
+    judged = batch_size(TOPOLOGIES_JUDGED, run.alignment.n_taxa)
+    rows, counts = draw_by_weight(log_mass, judged, chooser)
     terminals = environment.terminals(state.table.parents[rows])
     policy = state.trainer.averaged.policy
     backward = state.trainer.backward_policy
@@ -481,5 +554,7 @@ def _correction(run: SampleRun, state: RunState) -> float:
     table = state.table
     rng = run.rng("pilot")
     mass = np.exp(table.log_evidence - table.log_evidence.max())
-    rows = rng.choice(len(table), 64, p=mass / mass.sum())
+    fitting = ROUND_SHARE * run.settings.budget_seconds * run.settings.n_threads
+    fitting /= CORRECTION_DRAWS * run.seconds_an_evaluation(state.walkers.reward)
+    rows = rng.choice(len(table), max(2, min(64, int(fitting))), p=mass / mass.sum())
     return sample_lengths(rows, table, state.walkers.reward, 1, rng).log_correction

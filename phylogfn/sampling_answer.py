@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,9 @@ __all__ = ["finish"]
 TEMPERATURES = (1.0, 1.15, 1.3, 1.5)  # of the trained sampler, tried in this order
 SHARP_ENOUGH = 0.5  # effective share at which no further one is tried
 FEWEST_DRAWS = 2000
-DRAWS_SHARE = 0.25  # of a budget that is used up, which further draws may take
+# shares of the budget, after which a phase ends
+SOFTEN_SHARE = 0.88  # the search for a temperature
+DRAWS_SHARE = 0.98  # draws
 FEWEST_TOPOLOGIES, MOST_TOPOLOGIES = 1000, 8000  # that correct the closed form
 LISTED = 20000  # topologies in the table of results, at most
 
@@ -48,28 +49,31 @@ def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Non
     rng = run.rng("draws")
     _soften(run, state, environment)
     n_known = len(table)
-    began = time.monotonic()
-    drawn = draw_from_sampler(state, environment, FEWEST_DRAWS, rng)
-    speed = FEWEST_DRAWS / (time.monotonic() - began)
+
+    def late() -> bool:
+        return run.past(DRAWS_SHARE, state)
+
+    began = run.seconds(state)
+    drawn = draw_from_sampler(state, environment, FEWEST_DRAWS, rng, late)
+    n_drawn = len(drawn.rows)
+    speed = n_drawn / max(run.seconds(state) - began, 1e-3)
     found = estimate_evidence(state, drawn, n_known)
     # more draws where they are needed; their number is set by the first ones
     aims = run.aims
     short = (found.standard_error / aims.standard_error) ** 2
-    more = min(math.ceil(FEWEST_DRAWS * short / BATCH) * BATCH, aims.most_draws) - FEWEST_DRAWS
-    if not state.accurate:  # the clock has had its say already
-        left = settings.budget_seconds - run.seconds(state)
-        fitting = speed * max(left, DRAWS_SHARE * settings.budget_seconds)
-        if more > fitting:
-            run.warn(
-                f"the budget of {settings.budget} allowed {FEWEST_DRAWS + int(fitting):,} draws of "
-                f"the {FEWEST_DRAWS + more:,} that the error calls for"
-            )
-            more = int(fitting)
-    if more > 0:
-        run.progress.update(detail=f"{more + FEWEST_DRAWS} draws")
-        extra = draw_from_sampler(state, environment, more, rng)
+    wanted = max(FEWEST_DRAWS, math.ceil(n_drawn * short / BATCH) * BATCH)
+    wanted = min(wanted, aims.most_draws)
+    more = min(wanted - n_drawn, int(speed * run.left(DRAWS_SHARE, state)))
+    if more > 0 and n_drawn >= FEWEST_DRAWS:
+        run.progress.update(detail=f"{more + n_drawn} draws")
+        extra = draw_from_sampler(state, environment, more, rng, late)
         drawn = type(drawn).concat([drawn, extra])
         found = estimate_evidence(state, drawn, n_known)
+    if len(drawn.rows) < wanted:
+        run.warn(
+            f"the budget of {settings.budget} allowed {len(drawn.rows):,} draws of the {wanted:,} "
+            "that the error calls for"
+        )
     if isinstance(drawn, DrawnTrees):
         _write(run, state, _posterior_with_lengths(run, state, drawn, found))
         return
@@ -133,7 +137,7 @@ def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> No
     best = 0.0
     chosen = 1.0
     for i, temperature in enumerate(TEMPERATURES):
-        if i and not state.accurate and run.seconds(state) > run.settings.budget_seconds:
+        if i and run.past(SOFTEN_SHARE, state):
             run.warn(
                 f"the budget of {run.settings.budget} ended before softer samplers than that of "
                 f"temperature {TEMPERATURES[i - 1]:g} were tried"
@@ -142,11 +146,13 @@ def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> No
         policy.temperature = temperature
         n_known = len(table)
         rng = run.rng("temperature", i)
-        drawn = draw_from_sampler(state, environment, run.aims.pilot, rng)
-        found = estimate_evidence(state, drawn, n_known)
-        if found.ess > best:
-            best, chosen = found.ess, temperature
-        if found.ess > SHARP_ENOUGH * run.aims.pilot:
+        drawn = draw_from_sampler(
+            state, environment, run.aims.pilot, rng, lambda: run.past(SOFTEN_SHARE, state)
+        )
+        share = estimate_evidence(state, drawn, n_known).ess / len(drawn.rows)
+        if share > best:
+            best, chosen = share, temperature
+        if share > SHARP_ENOUGH:
             break
     policy.temperature = chosen
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gfncore.errors import UserError
-from phylogfn.alignment import check_varies, compress, likelihood_notes
+from gfncore.progress import format_duration
+from phylogfn.alignment import compress, likelihood_notes, variable_sites
 from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
-from phylogfn.estimate import Drawn, Estimate, draw, estimate
+from phylogfn.estimate import Drawn, Estimate, draw, draw_from_prior, estimate
 from phylogfn.evidence import CollapsedReward
 from phylogfn.length_estimate import DrawnTrees, draw_trees, estimate_trees
 from phylogfn.likelihood import TreeLikelihood
@@ -16,10 +20,9 @@ from phylogfn.models import parse_model
 from phylogfn.random_trees import RandomTrees
 from phylogfn.run import AlignmentRun
 from phylogfn.settings import SampleSettings
+from phylogfn.tree import Tree, random_topology
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from gfncore.progress import Progress
     from phylogfn.learning import TreeEnvironment
     from phylogfn.run_state import RunState
@@ -67,6 +70,10 @@ class Aims:
 COLLAPSED = Aims(60, 2000, 20_000, standard_error=0.008, effective_share=0.5, missed=0.1)
 # trees drawn with their lengths, whose weights vary more and cost more
 WITH_LENGTHS = Aims(120, 500, 8000, standard_error=0.03, effective_share=0.3, missed=1.0)
+MEASURED_LENGTH = 0.05  # of the branches of the tree that the cost of a likelihood is measured on
+MEASURED_SECONDS = 0.05  # after which no further one is measured
+LEAST_EVALUATIONS = 3000  # of the likelihood, of the smallest part of every phase together
+LEAST_SECONDS = 2.0  # that these parts take where a likelihood costs nothing
 SEEDS = {
     "starts": 1,
     "walk": 2,
@@ -116,18 +123,47 @@ class SampleRun(AlignmentRun):
         if settings.random_trees and settings.branch_lengths != "collapsed":
             raise UserError("--random-trees: only with branch lengths integrated out")
         super().__init__(settings, progress)
-        check_varies(self.alignment)
         self.with_lengths = settings.branch_lengths != "collapsed"
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)
         self.patterns = compress(self.alignment)
         self.spec = self.spec.resolve(self.patterns)
         for note in (*self.alignment.notes, *likelihood_notes(self.alignment)):
             self.warn(note)
+        # the posterior is so near to the prior that its draws are better than those of a sampler
+        says_nothing = not variable_sites(self.alignment.masks).any()
+        self.draws_from_prior = says_nothing and not self.with_lengths
+        self._seconds_an_evaluation: float | None = None
 
     def reward(self, theta: np.ndarray) -> CollapsedReward:
         """The collapsed reward at some values of the free parameters."""
         likelihood = TreeLikelihood(self.patterns, self.spec.build(theta))
         return CollapsedReward(likelihood, self.settings.branch_rate, self.settings.n_threads)
+
+    def seconds_an_evaluation(self, reward: CollapsedReward) -> float:
+        """Seconds that a likelihood of a tree with derivatives takes a thread; measured once."""
+        if self._seconds_an_evaluation is None:
+            tree = random_topology(self.alignment.n_taxa, np.random.default_rng(0))
+            tree = Tree(tree.parent, tree.children, np.full(tree.parent.size, MEASURED_LENGTH))
+            taken: list[float] = []
+            reward.likelihood.derivatives(tree)  # the first call loads what was compiled
+            while len(taken) < 5 and sum(taken) < MEASURED_SECONDS:
+                began = self.clock.seconds()
+                reward.likelihood.derivatives(tree)
+                taken.append(self.clock.seconds() - began)
+            self._seconds_an_evaluation = min(taken)
+        return self._seconds_an_evaluation
+
+    def check_budget(self, reward: CollapsedReward) -> None:
+        """Warn at the start where not even the smallest part of each phase fits into the budget."""
+        cost = self.seconds_an_evaluation(reward) * LEAST_EVALUATIONS / self.settings.n_threads
+        least = self.seconds() + LEAST_SECONDS + cost
+        if least > self.settings.budget_seconds:
+            self.warn(
+                f"the budget of {self.settings.budget} is too small for {self.alignment.n_taxa} "
+                f"taxa and {self.patterns.n_patterns:,} patterns by {self.spec.name}: the run will "
+                f"take about {format_duration(least)} even with the least search and training; "
+                "give several times as much with --budget"
+            )
 
     @property
     def aims(self) -> Aims:
@@ -136,16 +172,22 @@ class SampleRun(AlignmentRun):
 
 
 def draw_from_sampler(
-    state: RunState, environment: TreeEnvironment, n: int, generator: np.random.Generator
+    state: RunState,
+    environment: TreeEnvironment,
+    n: int,
+    generator: np.random.Generator,
+    until: Callable[[], bool] | None = None,
 ) -> Drawn:
-    """Draws of the trained sampler, as it is averaged."""
+    """Draws of the trained sampler, as it is averaged; fewer than n where ``until`` ends them."""
     trainer = state.trainer
     assert trainer is not None
     policy, reward = trainer.averaged.policy, state.walkers.reward
+    if state.draws_from_prior:
+        return draw_from_prior(reward, state.table, n, generator, until)
     backward = trainer.backward_policy
     if isinstance(environment, MergingLengthsEnvironment):
-        return draw_trees(environment, policy, reward, state.table, n, generator, backward)
-    return draw(environment, policy, reward, state.table, n, generator, backward)
+        return draw_trees(environment, policy, reward, state.table, n, generator, backward, until)
+    return draw(environment, policy, reward, state.table, n, generator, backward, until)
 
 
 def estimate_evidence(state: RunState, drawn: Drawn, n_known: int) -> Estimate:

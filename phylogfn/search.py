@@ -18,13 +18,14 @@ from phylogfn.kernels.topology_numba import children_batch
 from phylogfn.kernels.walk_numba import walk
 
 if TYPE_CHECKING:
-    from phylogfn.evidence import CollapsedReward
+    from phylogfn.evidence import Collapsed, CollapsedReward
     from phylogfn.topologies import TopologyTable
 
 __all__ = ["BLOCK", "LADDER", "Block", "Replica", "Walkers"]
 
 LADDER = (1.0, 1.0, 1.0, 1.0, 1.2, 1.45, 1.75, 2.1)
 BLOCK = 40  # steps between exchanges
+EVALUATIONS_A_STEP = 12.0  # evaluations of a whole tree that a step takes as long as, about
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class Block:
-    """What one replica did in `BLOCK` steps: kept trees, and on which of them it stood.
+    """What one replica did in a block of steps: kept trees, and on which of them it stood.
 
     Attributes
     ----------
@@ -59,7 +60,7 @@ class Block:
     temperature : float
     parents, lengths, log_evidence : ndarray
         See `phylogfn.kernels.walk_numba.walk`.
-    visited : ndarray, shape (BLOCK,), int32
+    visited : ndarray, shape (steps,), int32
     evaluations : int
     """
 
@@ -81,6 +82,13 @@ class Walkers:
     replicas : sequence of Replica
         One a rung of `LADDER`.
     rng : numpy.random.Generator
+
+    Attributes
+    ----------
+    steps : int
+        Of all replicas so far.
+    block : int
+        Steps between exchanges, `BLOCK` unless these take too long (`keep_pace`).
     """
 
     def __init__(
@@ -90,6 +98,7 @@ class Walkers:
         self.replicas = list(replicas)
         self.rng = rng
         self.steps = 0
+        self.block = BLOCK
         like = reward.likelihood
         self._spaces = [
             pruning_numba.workspace(
@@ -110,9 +119,13 @@ class Walkers:
         table: TopologyTable,
         starts: np.ndarray,
         rng: np.random.Generator,
+        fit: Collapsed | None = None,
     ) -> Walkers:
-        """Put a replica on each of the topologies ``starts`` (len(LADDER), 2n-2), int16."""
-        fit = reward.closed_form(starts)
+        """Put a replica on each of the topologies ``starts`` (len(LADDER), 2n-2), int16.
+
+        ``fit`` are their closed forms, if known.
+        """
+        fit = reward.closed_form(starts) if fit is None else fit
         rows = table.add(starts, fit.lengths, fit.log_evidence)
         children = children_batch(starts)
         replicas = [
@@ -128,14 +141,33 @@ class Walkers:
         ]
         return cls(reward, replicas, rng)
 
+    def keep_pace(self, seconds: float, seconds_an_evaluation: float, threads: int) -> bool:
+        """Make blocks so short that a round of them takes some seconds at most, about.
+
+        Parameters
+        ----------
+        seconds : float
+        seconds_an_evaluation : float
+            That a likelihood of a whole tree with its derivatives takes one thread.
+        threads : int
+
+        Returns
+        -------
+        bool
+            Whether they are shorter than `BLOCK`.
+        """
+        a_step = EVALUATIONS_A_STEP * seconds_an_evaluation * len(self.replicas) / threads
+        self.block = max(1, min(BLOCK, int(seconds / max(a_step, 1e-9))))
+        return self.block < BLOCK
+
     def _walk(self, i: int, seed: int) -> Block:
-        like = self.reward.likelihood
+        like, length = self.reward.likelihood, self.block
         replica = self.replicas[i]
         width = replica.parent.size
-        kept = np.empty((BLOCK, width), np.int16)
-        kept_lengths = np.empty((BLOCK, width), np.float32)
-        kept_evidence = np.empty(BLOCK)
-        visited = np.empty(BLOCK, np.int32)
+        kept = np.empty((length, width), np.int16)
+        kept_lengths = np.empty((length, width), np.float32)
+        kept_evidence = np.empty(length)
+        visited = np.empty(length, np.int32)
         n_kept, replica.log_evidence, evaluations = walk(
             like.model_arrays,
             like.data_arrays,
@@ -146,7 +178,7 @@ class Walkers:
             replica.shapes,
             replica.log_evidence,
             LADDER[i],
-            BLOCK,
+            length,
             seed,
             like.rescale,
             self._spaces[i],
@@ -194,11 +226,11 @@ class Walkers:
     def absorb(self, blocks: Sequence[Block], table: TopologyTable, count_visits: bool) -> None:
         """Put what was walked into the table, in order; count the visits at temperature 1."""
         for block in blocks:
-            self.steps += BLOCK
+            self.steps += block.visited.size
             self.reward.evaluations += block.evaluations
             rows = table.add(block.parents, block.lengths, block.log_evidence)
             replica = block.replica
-            stood = np.full(BLOCK, replica.row)
+            stood = np.full(block.visited.size, replica.row)
             if rows.size:
                 stood = np.where(block.visited < 0, replica.row, rows[block.visited])
             replica.row = int(stood[-1])

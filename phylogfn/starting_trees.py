@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,15 +86,22 @@ def neighbour_joining(distances: np.ndarray) -> np.ndarray:
 
 
 def overdispersed_starts(
-    patterns: SitePatterns, n_starts: int, rng: np.random.Generator
+    patterns: SitePatterns,
+    n_starts: int,
+    rng: np.random.Generator,
+    until: Callable[[], bool] | None = None,
 ) -> np.ndarray:
     """Starting topologies, shape (n_starts, 2n-2), int16, from unlike sources.
 
-    The first is neighbour joining, every fourth is random, the rest are parsimony trees.
+    The first is neighbour joining, every fourth is random, the rest are parsimony trees. From where
+    ``until``, asked after each, says so, they are those built so far once more.
     """
     n = patterns.masks.shape[0]
     starts = []
     for i in range(n_starts):
+        if starts and until is not None and until():
+            starts += [starts[k % i] for k in range(n_starts - i)]
+            break
         if i == 0:
             starts.append(neighbour_joining(pattern_distances(patterns)))
         elif i % 4 == 3:

@@ -49,10 +49,8 @@ def check_alignment(settings: SampleSettings | ParsimonySettings) -> None:
     """
     path = Path(settings.alignment)
     if settings.alignment != "-" and (path.is_file() or path.is_dir() or not path.exists()):
-        from phylogfn.alignment import check_varies, read_alignment
+        from phylogfn.alignment import read_alignment
 
-        alignment = read_alignment(
+        read_alignment(
             settings.alignment, data_type=settings.data_type, file_format=settings.format
         )
-        if isinstance(settings, SampleSettings):
-            check_varies(alignment)

@@ -11,7 +11,14 @@ from scipy.special import logsumexp
 
 from gfncore.evaluation import chi_squared
 from phylogfn.environments.insertion import InsertionEnvironment
-from phylogfn.estimate import Drawn, draw, estimate, sample_lengths, sample_topologies
+from phylogfn.estimate import (
+    Drawn,
+    draw,
+    draw_from_prior,
+    estimate,
+    sample_lengths,
+    sample_topologies,
+)
 from phylogfn.learning import make_policy
 from phylogfn.topologies import TopologyTable
 from phylogfn.tree import Tree
@@ -86,6 +93,31 @@ def test_draws_are_those_of_the_seed_whatever_the_threads(primates, make_reward,
         assert np.array_equal(first, second)
     whole = Drawn.concat([Drawn(found[0][0][:500], found[0][1][:500]), drawn])
     assert len(whole.rows) == len(whole.log_q) == 1700
+
+
+def test_draws_that_time_ends_are_the_first_of_them(problem):
+    reward, table, environment, policy, _, _ = problem(*DIFFUSE, ())
+    whole = draw(environment, policy, reward, table, 1200, np.random.default_rng(4))
+    asked = []
+
+    def until():
+        asked.append(True)
+        return len(asked) > 1
+
+    reward, table, environment, policy, _, _ = problem(*DIFFUSE, ())
+    part = draw(environment, policy, reward, table, 1200, np.random.default_rng(4), None, until)
+    n = len(part.rows)
+    assert 8 <= n < 1200 and table.n_draws == n
+    assert np.array_equal(part.rows, whole.rows[:n]) and np.array_equal(part.log_q, whole.log_q[:n])
+
+
+def test_draws_from_the_prior_need_no_policy(problem):
+    reward, table, _, _, _, exact = problem(*DIFFUSE, ())
+    drawn = draw_from_prior(reward, table, 3000, np.random.default_rng(4))
+    counts = np.bincount(drawn.rows, minlength=15)
+    assert len(counts) == 15 and counts.min() > 140
+    found = estimate(drawn, table, 0, reward.log_topology_prior)
+    assert found.log_z == pytest.approx(logsumexp(exact), abs=4 * found.standard_error)
 
 
 def test_topologies_are_sampled_by_the_posterior(problem):

@@ -258,8 +258,6 @@ def test_a_budget_that_ends_before_the_burn_in_gives_results(tmp_path, monkeypat
 
     alignment = write_fasta(tmp_path / "seven.fasta", range(7), 200)
     monkeypatch.setattr(SampleRun, "seconds", lambda run, state=None: 2.0)
-    monkeypatch.setitem(SHORT, "standard_error", 1e-9)  # more draws than there is time for
-    monkeypatch.setattr(sampling_answer, "DRAWS_SHARE", 0.0)
     monkeypatch.setattr(sampling_answer, "SHARP_ENOUGH", 2.0)
     run_small(alignment, tmp_path / "out", budget="1s")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -267,10 +265,9 @@ def test_a_budget_that_ends_before_the_burn_in_gives_results(tmp_path, monkeypat
         "ended the first walk, which still came from its starting trees",
         "ended the training",
         "ended before softer samplers than that of temperature 1 were tried",
-        f"allowed {FEWEST_DRAWS:,} draws of the",
     ):
         assert any(words in text for text in summary["warnings"]), words
-    assert summary["n_proposals"] == FEWEST_DRAWS and summary["ess"] > 0
+    assert 8 <= summary["n_proposals"] <= FEWEST_DRAWS and summary["ess"] > 0
 
 
 def test_another_alignment_under_the_same_name_is_refused(finished, tmp_path):
@@ -298,7 +295,9 @@ def test_more_time_goes_on_from_where_the_budget_ended(tmp_path, monkeypatch):
     # never accurate enough; a cycle takes a second; no checkpoint but the last
     monkeypatch.setitem(SHORT, "effective_share", 2.0)
     monkeypatch.setattr(sampling, "TRAIN_SHARE", 0.99)
-    monkeypatch.setattr(SampleRun, "seconds", lambda run, state=None: float(state.cycles))
+    monkeypatch.setattr(
+        SampleRun, "seconds", lambda run, state=None: float(state.cycles if state else 0)
+    )
     monkeypatch.setitem(SMALL, "CHECKPOINT_SECONDS", 1e9)
     part, whole = tmp_path / "part", tmp_path / "whole"
     for out, budget, resume, cycles in (
@@ -325,7 +324,9 @@ def test_a_cycle_longer_than_the_budget_is_cut_short(tmp_path, monkeypatch):
     # a step takes a second, and a cycle the whole day
     monkeypatch.setitem(SHORT, "cycle_steps", 100_000)
     monkeypatch.setattr(sampling, "TRAIN_SHARE", 0.99)
-    monkeypatch.setattr(SampleRun, "seconds", lambda run, state=None: float(state.steps))
+    monkeypatch.setattr(
+        SampleRun, "seconds", lambda run, state=None: float(state.steps if state else 0)
+    )
     run_small(alignment, tmp_path / "out", budget="30s")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["extra"]["training_steps"] == 30
@@ -357,6 +358,25 @@ def test_four_taxa_and_identical_sequences(tmp_path):
     run_small(alignment, tmp_path / "out")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert np.isfinite(summary["log_evidence"])
+
+
+@pytest.mark.parametrize(("sites", "log_evidence"), [("ACGTAC", None), ("-----", 0.0)])
+def test_data_that_say_nothing_give_the_prior(tmp_path, sites, log_evidence):
+    alignment = tmp_path / "x.fasta"
+    alignment.write_text("".join(f">{name}\n{sites}\n" for name in "abcdef"))
+    run_small(alignment, tmp_path / "out", samples=105)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert any("the data say nothing about the topology" in text for text in summary["warnings"])
+    assert summary["ess"] > 0.99 * summary["n_proposals"]
+    assert summary["extra"]["training_steps"] == 0
+    if log_evidence is not None:
+        assert summary["log_evidence"] == pytest.approx(log_evidence, abs=1e-3)
+    rows = (tmp_path / "out" / "topologies.tsv").read_text().splitlines()[1:]
+    probabilities = [float(row.split("\t")[1]) for row in rows]
+    assert len(rows) == 105 and probabilities == pytest.approx([1 / 105] * 105, rel=0.02)
+    before = contents(tmp_path / "out")
+    run_small(alignment, tmp_path / "out", samples=105, resume=True)
+    assert contents(tmp_path / "out")["trees.nwk"] == before["trees.nwk"]
 
 
 def command(*arguments, stdin=None):
