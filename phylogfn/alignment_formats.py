@@ -185,7 +185,8 @@ def _parse_clustal(text: str, source: str) -> RawAlignment:
             title = False
             continue
         words = line.split()
-        if len(words) > 2 and words[-1].isdigit():  # the count of residues so far
+        # A number behind letters is the count of residues so far.
+        if len(words) > 2 and words[-1].isdigit() and not "".join(words[1:]).isdigit():
             words.pop()
         if len(words) < 2:
             raise AlignmentError(

@@ -60,6 +60,12 @@ def parse_nexus_alignment(text: str, source: str) -> RawAlignment:
         raw = translate(names, sequences, layout, source)
         n_sites = max(map(len, raw.sequences), default=0)
         strange = [f"format {name}" for name in form if name not in _USED]
+        if (
+            kind in ("standard", "mixed")
+            and _is_on(form, "respectcase")
+            and _has_both_cases(raw.sequences)
+        ):
+            strange.append("format respectcase")
         return replace(
             raw,
             data_type=_DATA_TYPES.get(kind),
@@ -71,6 +77,11 @@ def parse_nexus_alignment(text: str, source: str) -> RawAlignment:
             notes=_other_matrices(found[number + 1 :]),
         )
     raise AlignmentError(f"{source}: this NEXUS file has no data or characters block; add one")
+
+
+def _has_both_cases(sequences: list[str]) -> bool:
+    letters = {letter for sequence in sequences for letter in set(sequence)}
+    return any(letter.islower() and letter.upper() in letters for letter in letters)
 
 
 def _dimension(dimensions: str, name: str, source: str) -> int | None:
@@ -142,7 +153,7 @@ def _parts(text: str, n_sites: int, source: str) -> tuple[tuple[str, tuple[int, 
                 "give it one"
             )
         given.update(listed)
-        parts.append((kind.strip().lower(), tuple(listed)))
+        parts.append((shown(kind)[1:-1].lower(), tuple(listed)))
     if parts and len(given) < n_sites:
         lost = min(set(range(n_sites)) - given) + 1
         raise AlignmentError(f"{source}: datatype=mixed: character {lost} has no data type; add it")

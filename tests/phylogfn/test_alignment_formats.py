@@ -178,6 +178,11 @@ def test_plain_gzipped_and_standard_input(tmp_path, monkeypatch):
         np.testing.assert_array_equal(read_alignment(path).masks, zipped.masks)
 
 
+def test_digits_of_clustal_are_counts_only_behind_letters():
+    text = "CLUSTAL\n\n" + "".join(f"{name} 0101 0011\n" for name in "ABCD")
+    assert parse_alignment(text, "x").sequences == ["01010011"] * 4
+
+
 def test_first_words_of_headers_are_told_and_whole_headers_match_trees(tmp_path):
     rows = dict(
         zip(["A one", "B", "C two words", "D"], ["ACGT", "ACGA", "ACGC", "AAGT"], strict=True)

@@ -97,6 +97,9 @@ def test_sets_symbols_and_equates(tmp_path):
     assert alignment.alphabet.states == "012AB" and alignment.alphabet.n_states == 5
     assert alignment.masks.tolist() == sets(cells, "012AB")
     assert alignment.gaps is not None and np.argwhere(alignment.gaps).tolist() == [[1, 4], [3, 4]]
+    assert alignment.beside_gaps is not None
+    assert np.argwhere(alignment.beside_gaps).tolist() == [[3, 4]]
+    assert alignment.beside_gaps[3, 4] == alignment.alphabet.mask("0")
     assert "1 sets that hold a gap, such as {A-}, read as missing" in alignment.notes[-1]
 
 
@@ -139,6 +142,14 @@ def test_letters_and_digits_are_no_matrix(tmp_path):
         read(tmp_path, text)
     with pytest.raises(UserError, match=r"'A' is not a standard character \(states 0123456789\)"):
         read(tmp_path, nexus(rows, n_sites=3))
+
+
+def test_case_that_counts_is_told(tmp_path):
+    rows = ["0a", "0A", "1a", "1A"]
+    told = nexus(rows, 'datatype=standard respectcase symbols="01a"', 2)
+    assert any("format respectcase" in note for note in read(tmp_path, told).notes)
+    for other in (told.replace("respectcase", "respectcase=no"), told.replace("A\n", "a\n")):
+        assert not any("respectcase" in note for note in read(tmp_path, other).notes)
 
 
 def test_alphabets():
