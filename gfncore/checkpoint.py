@@ -4,10 +4,14 @@ A directory holds ``checkpoint.json`` and the tensor file that it names. Both ar
 temporary name, synced and renamed, the JSON last: whenever the process is killed, the directory
 holds one complete checkpoint, the old or the new one. The JSON is that of Python, which has NaN and
 Infinity: they come back as they were, and stricter readers refuse them.
+
+The JSON has the SHA-256 of the tensor file and of its own other content, and what made them: a file
+that was damaged, edited or exchanged is refused, and not taken for another state.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -24,12 +28,15 @@ from safetensors.torch import save
 from gfncore.errors import UserError
 from gfncore.output import clear_leftovers, write_atomic
 from gfncore.replay import Replay
+from gfncore.text_input import read_bytes
+from gfncore.text_numbers import parse_int, shortened
 from gfncore.training import Trainer
 
 __all__ = ["Checkpoint", "CheckpointError", "read_checkpoint", "restore_trainer", "save_checkpoint"]
 
-FORMAT = 2
+FORMAT = 3
 INDEX = "checkpoint.json"
+_INDEX_LIMIT = 2**30  # bytes
 _TENSOR_FILE = re.compile(r"[0-9a-f]{16}\.safetensors")
 
 
@@ -91,6 +98,7 @@ def save_checkpoint(
     trainer: Trainer | None,
     extra: Mapping[str, Any] | None = None,
     arrays: Mapping[str, np.ndarray] | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the whole state of a trainer, and what the caller wants back.
 
@@ -105,11 +113,18 @@ def save_checkpoint(
         What else the caller wants back, as JSON.
     arrays : mapping of str to ndarray, optional
         The same for arrays.
+    origin : mapping, optional
+        What made the checkpoint, such as `gfncore.configuration.RunSettings.origin`; a run that
+        has another cannot read it.
     """
     directory = Path(directory)
     directory.mkdir(exist_ok=True)  # not its parent: an output directory that is gone is an error
     tensors = {f"arrays/{key}": _tensor(value) for key, value in (arrays or {}).items()}
-    index: dict[str, Any] = {"format": FORMAT, "extra": dict(extra or {})}
+    index: dict[str, Any] = {
+        "format": FORMAT,
+        "origin": dict(origin or {}),
+        "extra": dict(extra or {}),
+    }
     if trainer is not None:
         index |= {
             "step": trainer.step_number,
@@ -119,9 +134,11 @@ def save_checkpoint(
         }
         tensors |= _trainer_tensors(trainer)
     data = save({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
-    name = f"{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+    checksum = hashlib.sha256(data).hexdigest()
+    name = f"{checksum[:16]}.safetensors"
+    index |= {"tensors": name, "sha256": checksum}
     write_atomic(directory / name, data)
-    write_atomic(directory / INDEX, json.dumps(index | {"tensors": name}, indent=1))
+    write_atomic(directory / INDEX, json.dumps(index | {"checksum": _checksum(index)}, indent=1))
     for old in directory.glob("*.safetensors"):
         if old.name != name and _TENSOR_FILE.fullmatch(old.name):
             old.unlink()
@@ -144,28 +161,94 @@ def _replay_arrays(replay: Replay) -> dict[str, np.ndarray]:
     return _array_fields(replay.states) | {"log_reward": replay.log_reward}
 
 
-def read_checkpoint(directory: Path | str) -> Checkpoint:
+def read_checkpoint(directory: Path | str, origin: Mapping[str, Any] | None = None) -> Checkpoint:
     """Read a checkpoint.
+
+    Parameters
+    ----------
+    directory : Path
+    origin : mapping, optional
+        What the checkpoint must come from, as given to `save_checkpoint`.
 
     Raises
     ------
     CheckpointError
-        If there is none, or it cannot be read.
+        If there is none, it cannot be read, was changed since it was written, or comes from
+        something else.
     """
     directory = Path(directory)
     try:
-        index = json.loads((directory / INDEX).read_text())
-        if index["format"] != FORMAT:
-            raise CheckpointError(
-                f"{directory / INDEX}: format {index['format']}, but this version reads {FORMAT}"
-            )
-        with safe_open(directory / index["tensors"], framework="pt") as file:
+        index = _read_index(directory / INDEX)
+        if origin is not None:
+            _check_origin(index["origin"], origin, directory)
+        path = directory / index["tensors"]
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != index["sha256"]:
+                raise _damaged(path)
+        with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}
     except FileNotFoundError as error:
         raise CheckpointError(f"{directory}: no checkpoint here ({error.filename})") from None
-    except (ValueError, KeyError, OSError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
         raise CheckpointError(f"{directory}: the checkpoint cannot be read: {error}") from None
     return Checkpoint(directory, index, tensors)
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds, once its format and its checksum are known to be right."""
+    try:
+        index = json.loads(read_bytes(path, error=CheckpointError, limit=_INDEX_LIMIT))
+    except (ValueError, RecursionError):
+        raise _damaged(path) from None
+    except CheckpointError:
+        if not path.exists():
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(path)) from None
+        raise
+    if not isinstance(index, dict) or not isinstance(index.get("format"), int):
+        raise _damaged(path)
+    if index["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path}: format {index['format']}, but this version reads {FORMAT}; resume with the "
+            "version that wrote it, or start a new run"
+        )
+    if index.pop("checksum", None) != _checksum(index):
+        raise _damaged(path)
+    return index
+
+
+def _checksum(index: Mapping[str, Any]) -> str:
+    """SHA-256 of the content of the JSON file."""
+    return hashlib.sha256(json.dumps(index, indent=1).encode()).hexdigest()
+
+
+def _damaged(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: was damaged or changed since it was written (its checksum differs); restore it "
+        "from a copy, or start a new run"
+    )
+
+
+def _check_origin(saved: Mapping[str, Any], wanted: Mapping[str, Any], directory: Path) -> None:
+    """Refuse a checkpoint of another command, version or setting."""
+    wanted = json.loads(json.dumps(wanted))  # tuples as lists
+    for key in ("command", "version"):
+        if saved.get(key) != wanted.get(key):
+            raise CheckpointError(
+                f"{directory}: the checkpoint is of {key} {saved.get(key)}, and this is "
+                f"{wanted.get(key)}; start a new run in another directory"
+            )
+    before, now = saved.get("settings", {}), wanted.get("settings", {})
+    for key in dict.fromkeys([*before, *now]):
+        if before.get(key) != now.get(key):
+            raise CheckpointError(
+                f"{directory}: the checkpoint is of a run with {key} "
+                f"{_shown(before.get(key))}, and the settings say {_shown(now.get(key))}; put that "
+                "one back, or start a new run"
+            )
+
+
+def _shown(value: Any) -> str:
+    return "unset" if value is None else shortened(repr(value), 100)
 
 
 def restore_trainer(checkpoint: Checkpoint, trainer: Trainer) -> None:
@@ -190,19 +273,47 @@ def restore_trainer(checkpoint: Checkpoint, trainer: Trainer) -> None:
         raise CheckpointError(
             f"{checkpoint.directory}: of a run with other settings: {reason}"
         ) from None
-    optimizer = trainer.optimizer.state_dict()
-    optimizer["state"] = {}
-    for key, value in _under(tensors, "optimizer").items():
-        number, _, field = key.partition("/")
-        optimizer["state"].setdefault(int(number), {})[field] = value
-    trainer.optimizer.load_state_dict(optimizer)
-    trainer.step_number = index["step"]
-    trainer.seconds_by_part = dict(index["seconds_by_part"])
-    trainer.generator.bit_generator.state = index["generator"]
+    try:
+        _restore_optimizer(trainer.optimizer, _under(tensors, "optimizer"))
+        trainer.step_number = int(index["step"])
+        trainer.seconds_by_part = dict(index["seconds_by_part"])
+        trainer.generator.bit_generator.state = index["generator"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{checkpoint.directory}: the state of training cannot be used: {error}"
+        ) from None
     if trainer.replay is not None:
         stored = {key: value.numpy() for key, value in _under(tensors, "replay").items()}
+        _check_replay(stored, trainer.replay, checkpoint.directory)
         log_reward = stored.pop("log_reward")
         trainer.replay.restore(replace(trainer.replay.environment.initial(0), **stored), log_reward)
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, stored: dict[str, torch.Tensor]) -> None:
+    """Put an optimiser into a stored state, whose tensors have the shapes of the parameters."""
+    state = optimizer.state_dict()
+    state["state"] = {}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for key, value in stored.items():
+        number, _, field = key.partition("/")
+        place = parse_int(number, 0, len(parameters) - 1)
+        if value.ndim and value.shape != parameters[place].shape:
+            raise ValueError(f"'optimizer/{key}' has shape {tuple(value.shape)}")
+        state["state"].setdefault(place, {})[field] = value
+    optimizer.load_state_dict(state)
+
+
+def _check_replay(stored: dict[str, np.ndarray], replay: Replay, directory: Path) -> None:
+    """Refuse a replay whose arrays do not fit one another or the environment."""
+    n = stored["log_reward"].shape[0] if stored["log_reward"].ndim == 1 else -1
+    for name, empty in _replay_arrays(replay).items():
+        array = stored[name]
+        # sizes behind the first are those of the environment, or grow with the largest object
+        if array.dtype != empty.dtype or array.ndim != empty.ndim or len(array) != n:
+            raise CheckpointError(
+                f"{directory}: the replay's '{name}' is {array.dtype} {array.shape}, which does "
+                f"not fit its {n} objects"
+            )
 
 
 def _differences(checkpoint: Checkpoint, trainer: Trainer) -> Iterator[str]:
@@ -219,7 +330,7 @@ def _differences(checkpoint: Checkpoint, trainer: Trainer) -> Iterator[str]:
         if stored != wanted:
             yield f"its replay has {', '.join(stored)}, and not {', '.join(wanted)}"
     here = type(trainer.optimizer).__name__
-    optimiser = checkpoint.index.get("optimiser", here)  # earlier versions did not write it
+    optimiser = checkpoint.index.get("optimiser")
     if optimiser != here:
         yield f"its optimiser is {optimiser}, and that of this run is {here}"
 

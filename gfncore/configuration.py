@@ -107,6 +107,8 @@ class RunSettings(BaseModel):
         "force",
     )
     """Settings that may change when a run is resumed."""
+    PLACES: ClassVar[tuple[str, ...]] = ("alignment", "fragments", "scoring_directory")
+    """Settings that say where an input lies."""
     POSITIONAL: ClassVar[Mapping[str, str]] = {}
     """Settings that the command line takes by place, with the word for them."""
     EXCLUSIVE: ClassVar[tuple[tuple[str, ...], ...]] = ()
@@ -143,6 +145,17 @@ class RunSettings(BaseModel):
     def input_paths(self) -> tuple[Path, ...]:
         """Return what may be files that the run reads."""
         return ()
+
+    def origin(self) -> dict[str, Any]:
+        """Return what a checkpoint of the run records of it: command, version, lasting settings.
+
+        Where inputs lie may change; their content has checksums of its own.
+        """
+        from gfncore.provenance import software_version
+
+        left_out = {*self.CONTINUABLE, *self.PLACES}
+        lasting = {k: v for k, v in self.configured().items() if k not in left_out}
+        return {"command": self.COMMAND, "version": software_version(), "settings": lasting}
 
     def configured(self) -> dict[str, Any]:
         """Return the settings that ``run.toml`` holds, None left out."""

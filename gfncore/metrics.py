@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from gfncore.errors import UserError
 from gfncore.output import json_line, write_atomic
 from gfncore.tensorboard import TensorBoardWriter
 
@@ -32,10 +33,20 @@ class MetricsWriter:
         path = Path(path)
         kept = []
         if after_step and path.exists():
-            for line in path.read_text().splitlines(keepends=True):
-                if not line.endswith("\n") or json.loads(line)["step"] > after_step:
+            for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+                if not line.endswith(b"\n"):
                     break
-                kept.append(line)
+                try:
+                    step = json.loads(line)["step"]
+                    later = step > after_step
+                except (ValueError, TypeError, KeyError, RecursionError):
+                    raise UserError(
+                        f"{path}, line {number}: was damaged since it was written; delete the "
+                        "file, which only curves of the report are drawn from"
+                    ) from None
+                if later:
+                    break
+                kept.append(line.decode())
         write_atomic(path, "".join(kept))
         self._file = path.open("a", buffering=1)
         self._board = TensorBoardWriter(tensorboard, after_step) if tensorboard else None

@@ -86,7 +86,7 @@ def _run(run: SampleRun, check: Callable[[], None]) -> None:
     settings = run.settings
     if settings.resume and (run.checkpoint / "checkpoint.json").exists():
         clear_leftovers(settings.output)
-        run.restore(read_checkpoint(run.checkpoint))
+        run.restore(read_checkpoint(run.checkpoint, settings.origin()))
     else:
         if settings.resume:
             run.progress.note("interrupted before its first checkpoint: starting again")

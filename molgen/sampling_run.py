@@ -208,7 +208,7 @@ class SampleRun:
             "scoring": scored,
             "fragments": self.fragments_checksum,
         }
-        save_checkpoint(self.checkpoint, self.trainer, extra, arrays)
+        save_checkpoint(self.checkpoint, self.trainer, extra, arrays, self.settings.origin())
         self._saved = time.monotonic()
 
     def save_if_due(self) -> None:

@@ -171,7 +171,7 @@ def _resumed(run: ParsimonyRun) -> ParsimonyState | None:
     if not (run.checkpoint / "checkpoint.json").exists():
         run.progress.note("interrupted before its first checkpoint: starting again")
         return None
-    saved = read_checkpoint(run.checkpoint)
+    saved = read_checkpoint(run.checkpoint, run.settings.origin())
     run.check_same_alignment(saved.extra["checksum"])
     state = ParsimonyState.restore(saved, run.n_taxa)
     run.clock.resume(saved.extra["spent"])
@@ -238,7 +238,7 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
     if settings.environment == "insertion":
         weights = np.exp(lowest * (result.best_score - result.table.scores))
         state.order = taxon_order(result.table.parents, weights, result.table.codes)
-    state.save(run.checkpoint, run.clock)
+    state.save(run.checkpoint, run.clock, run.settings.origin())
     return state
 
 
@@ -313,7 +313,7 @@ def _train(
     settings = run.settings
     if state.trainer is None:
         state.trainer = _new_trainer(run, state, environment)
-        state.save(run.checkpoint, run.clock)
+        state.save(run.checkpoint, run.clock, run.settings.origin())
     trainer = state.trainer
     betas = _cycle_betas(run, state)
     if state.pilots is None or not np.array_equal(state.pilots.betas, betas):
@@ -349,7 +349,9 @@ def _train(
                 curriculum.refresh(state.pilots.weigh(found, state.search.best_score))
                 _settle(run, state, environment, curriculum, metrics)
             state.n_scores = run.scorer.n_scores
-            state.save(run.checkpoint, run.clock)  # to go on from with more time
+            state.save(
+                run.checkpoint, run.clock, run.settings.origin()
+            )  # to go on from with more time
             break
         _judge(run, state, environment, found, metrics)
         if state.accurate:
@@ -360,7 +362,7 @@ def _train(
                     "the same seed, files may differ between machines"
                 )
         if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
-            state.save(run.checkpoint, run.clock)
+            state.save(run.checkpoint, run.clock, run.settings.origin())
             saved = time.monotonic()
 
 

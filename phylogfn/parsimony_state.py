@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from phylogfn.join_rates import JoinRates
 from phylogfn.parsimony_pilots import Pilots
 from phylogfn.parsimony_search import SearchResult
 from phylogfn.parsimony_trees import ParsimonyTable
+from phylogfn.stored_arrays import check_parsimony_state
 
 __all__ = ["ParsimonyState", "SearchFacts"]
 
@@ -109,8 +111,8 @@ class ParsimonyState:
         """Steps of training done."""
         return self.trainer.step_number if self.trainer is not None else 0
 
-    def save(self, directory: Path, clock: RunClock) -> None:
-        """Write a checkpoint; ``clock`` is that of the run."""
+    def save(self, directory: Path, clock: RunClock, origin: Mapping[str, Any]) -> None:
+        """Write a checkpoint; ``clock`` and ``origin`` are those of the run."""
         arrays = {"table/parents": self.table.parents, "table/scores": self.table.scores}
         if self.order is not None:
             arrays["order"] = self.order
@@ -132,12 +134,13 @@ class ParsimonyState:
             "spent": clock.spent(),
             "checksum": self.checksum,
         }
-        save_checkpoint(directory, self.trainer, extra, arrays)
+        save_checkpoint(directory, self.trainer, extra, arrays, origin)
 
     @classmethod
     def restore(cls, saved: Checkpoint, n_taxa: int) -> ParsimonyState:
         """The saved state, without its trainer."""
         arrays, extra = saved.arrays, saved.extra
+        check_parsimony_state(arrays, n_taxa, str(saved.directory))
         table = ParsimonyTable(n_taxa)
         table.add(arrays["table/parents"], arrays["table/scores"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.evidence import CollapsedReward
 from phylogfn.join_rates import JoinRates
 from phylogfn.length_rates import LengthRates
-from phylogfn.search import Walkers
+from phylogfn.search import LADDER, Walkers
+from phylogfn.stored_arrays import check_sample_state
 from phylogfn.topologies import TopologyTable
 
 __all__ = ["RunState", "read_state"]
@@ -95,8 +97,8 @@ class RunState:
         """Steps of training done."""
         return self.trainer.step_number if self.trainer is not None else 0
 
-    def save(self, directory: Path, clock: RunClock) -> None:
-        """Write a checkpoint; ``clock`` is that of the run."""
+    def save(self, directory: Path, clock: RunClock, origin: Mapping[str, Any]) -> None:
+        """Write a checkpoint; ``clock`` and ``origin`` are those of the run."""
         arrays = {f"table/{k}": v for k, v in self.table.state().items()}
         arrays |= {f"walkers/{k}": v for k, v in self.walkers.state().items()}
         arrays["theta"] = self.theta
@@ -126,12 +128,14 @@ class RunState:
             "branch_length": self.branch_length,
             "checksum": self.checksum,
         }
-        save_checkpoint(directory, self.trainer, extra, arrays)
+        save_checkpoint(directory, self.trainer, extra, arrays, origin)
 
     @classmethod
     def restore(cls, saved: Checkpoint, reward: CollapsedReward) -> RunState:
         """The saved state, without its trainer."""
         arrays, extra = saved.arrays, saved.extra
+        n_taxa, place = reward.likelihood.n_taxa, str(saved.directory)
+        check_sample_state(arrays, n_taxa, len(LADDER), place)
 
         def under(prefix: str) -> dict[str, np.ndarray]:
             start = prefix + "/"
@@ -179,8 +183,11 @@ def _rates(arrays: dict[str, np.ndarray]) -> AttachmentRates | JoinRates | None:
     return kind.from_state(arrays)
 
 
-def read_state(directory: Path) -> Checkpoint | None:
-    """The checkpoint of an output directory; None if the run was interrupted before its first."""
+def read_state(directory: Path, origin: Mapping[str, Any] | None = None) -> Checkpoint | None:
+    """The checkpoint of an output directory; None if the run was interrupted before its first.
+
+    ``origin`` is what it must come from; see `gfncore.checkpoint.read_checkpoint`.
+    """
     if not (directory / "checkpoint.json").exists():
         return None
-    return read_checkpoint(directory)
+    return read_checkpoint(directory, origin)

@@ -59,6 +59,7 @@ from phylogfn.sampling_run import (
 from phylogfn.search import BLOCK, LADDER, Block, Walkers
 from phylogfn.settings import SampleSettings, parse_length_bins
 from phylogfn.starting_trees import overdispersed_starts
+from phylogfn.stored_arrays import check_parameters
 from phylogfn.taxon_order import taxon_order
 from phylogfn.topologies import TopologyTable, taxon_codes
 from phylogfn.tree import Tree
@@ -150,11 +151,12 @@ def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnv
 
 
 def _resumed(run: SampleRun) -> RunState | None:
-    saved = read_state(run.checkpoint)
+    saved = read_state(run.checkpoint, run.settings.origin())
     if saved is None:
         run.progress.note("interrupted before its first checkpoint: starting again")
         return None
     run.check_same_alignment(saved.extra["checksum"])
+    check_parameters(saved.arrays, run.spec.n_free, str(run.checkpoint))
     state = RunState.restore(saved, run.reward(saved.arrays["theta"]))
     run.clock.resume(saved.extra["spent"])
     if saved.has_trainer:
@@ -245,7 +247,7 @@ def _walk(run: SampleRun, state: RunState) -> None:
             detail=f"{len(table)} topologies, best {table.log_evidence.max() + prior:.2f}"
         )
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            state.save(run.checkpoint, run.clock)
+            state.save(run.checkpoint, run.clock, run.settings.origin())
             saved = time.monotonic()
     if state.order is None and run.settings.environment == "insertion":
         relative = np.exp(table.log_evidence - table.log_evidence.max())
@@ -334,7 +336,7 @@ def _train(
     if state.trainer is None:
         state.trainer = _new_trainer(run, state, environment)
         state.log_correction = 0.0 if run.with_lengths else _correction(run, state)
-        state.save(run.checkpoint, run.clock)
+        state.save(run.checkpoint, run.clock, run.settings.origin())
     random_trees = random_trees_of(run, state, environment)
     curriculum = _curriculum(run, state, environment, random_trees)
     falls = random_trees is not None or isinstance(environment, MergingEnvironment)
@@ -353,7 +355,9 @@ def _train(
                     f"the budget of {settings.budget} ended the training before the accuracy aimed "
                     "for was reached: with the same seed, files may differ between machines"
                 )
-                state.save(run.checkpoint, run.clock)  # to go on from with more time
+                state.save(
+                    run.checkpoint, run.clock, run.settings.origin()
+                )  # to go on from with more time
                 break
             curriculum.refresh(_unknown_log_z(state))
             if state.cycles in RATES_AT_CYCLES:
@@ -368,7 +372,7 @@ def _train(
             walked = walking.result() if walking else walkers.run(CYCLE_BLOCKS, False, late)
             _judge(run, state, environment, walked, random_trees, metrics)
             if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
-                state.save(run.checkpoint, run.clock)
+                state.save(run.checkpoint, run.clock, run.settings.origin())
                 saved = time.monotonic()
 
 
