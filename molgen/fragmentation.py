@@ -9,17 +9,18 @@ were cut apart may be joined: so few molecules fall into the fragments in severa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from rdkit import Chem, rdBase
+from rdkit import Chem
 from rdkit.Chem import BRICS
 
 from gfncore import symmetry
 from gfncore.errors import UserError
 from molgen.fragment_reading import FragmentError, read_fragment, read_molecule
+from molgen.smiles import SmilesError, plain_mol
 from molgen.smiles_file import read_entries
 from molgen.vocabulary import LARGEST
 
@@ -40,15 +41,21 @@ class Fragmentation:
     problems : list of (int, str)
         Lines that were left out, counted from 1, and why.
     n_molecules : int
-        Molecules that were read.
+        Molecules that gave a fragment.
     n_fragments : int
         Fragments in the text.
+    uncut : list of (int, str, str)
+        Molecules that gave none: line, name (or SMILES), and why.
+    notes : tuple of str
+        What was left out of molecules, such as stereo marks.
     """
 
     text: str
     problems: list[tuple[int, str]]
     n_molecules: int
     n_fragments: int
+    uncut: list[tuple[int, str, str]] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
 
 def fragment_file(
@@ -72,23 +79,32 @@ def fragment_file(
         The file cannot be read, or gives no fragment.
     """
     broken: list[tuple[int, str]] = []
-    entries = [(number, smiles) for number, smiles, _ in read_entries(path, broken)]
-    numbers = [number for number, _ in entries]
-    smiles = [text for _, text in entries]
-    result = fragment_molecules(smiles, method, max_fragments, min_count)
+    entries = list(read_entries(path, broken))
+    numbers = [number for number, _, _ in entries]
+    smiles = [text for _, text, _ in entries]
+    names = [name for _, _, name in entries]
+    result = fragment_molecules(smiles, method, max_fragments, min_count, names, numbers)
     if not result.n_fragments:
+        n_read = result.n_molecules + len(result.uncut)
         raise UserError(
-            f"{path}: no fragment was found in {result.n_molecules} molecules that could be read; "
+            f"{path}: no fragment was found in {n_read} molecules that could be read; "
             f"give larger molecules, a smaller count than {min_count}, or another method"
         )
-    problems = sorted([*broken, *((numbers[row], reason) for row, reason in result.problems)])
-    return Fragmentation(result.text, problems, result.n_molecules, result.n_fragments)
+    return replace(result, problems=sorted([*broken, *result.problems]))
 
 
 def fragment_molecules(
-    smiles: list[str], method: str = "brics", max_fragments: int = 200, min_count: int = 1
+    smiles: Sequence[str],
+    method: str = "brics",
+    max_fragments: int = 200,
+    min_count: int = 1,
+    names: Sequence[str] = (),
+    lines: Sequence[int] = (),
 ) -> Fragmentation:
-    """As `fragment_file`, of a list; `problems` have its rows, counted from 0."""
+    """Cut a list of molecules as `fragment_file` does.
+
+    `names` of the molecules, and their `lines` in a file (default: rows from 0), are for messages.
+    """
     if method not in METHODS:
         raise UserError(f"method is '{method}'; choose among {', '.join(METHODS)}")
     if max_fragments < 1 or min_count < 1:
@@ -96,40 +112,55 @@ def fragment_molecules(
             f"max_fragments is {max_fragments} and min_count {min_count}; both must be 1 or more"
         )
     problems: list[tuple[int, str]] = []
-    count, pairs = Counter(), Counter()
+    numbers = lines or range(len(smiles))
+    pairs: Counter[tuple[str, str]] = Counter()
+    pieces: dict[int, list[str]] = {}  # of each row that is a molecule
+    left_out: Counter[str] = Counter()
     for row, text in enumerate(smiles):
-        with rdBase.BlockLogs():
-            mol = Chem.MolFromSmiles(text)
-        reason = _problem(mol)
-        if reason:
-            problems.append((row, f"'{text}': {reason}"))
+        try:
+            mol, what = _molecule(text)
+        except SmilesError as problem:
+            problems.append((numbers[row], f"'{text}' {problem}"))
             continue
-        Chem.RemoveStereochemistry(mol)
-        for piece in _pieces(mol, method, pairs):
-            count[piece] += 1
-    kept = _merged(count)
+        left_out.update(what)
+        pieces[row] = list(_pieces(mol, method, pairs))
+    kept, usable = _merged(Counter(piece for own in pieces.values() for piece in own))
+    uncut = [
+        (
+            numbers[row],
+            (names[row] if names else "") or smiles[row],
+            f"method {method} cuts none of its bonds"
+            if not own
+            else f"none of its pieces has {LARGEST} atoms or fewer",
+        )
+        for row, own in pieces.items()
+        if not usable.intersection(own)
+    ]
     ranked = sorted(kept, key=lambda s: (-kept[s], s))
     ranked = [s for s in ranked if kept[s] >= min_count][:max_fragments]
-    n_molecules = len(smiles) - len(problems)
-    lines = [
+    n_molecules = len(pieces) - len(uncut)
+    text = [
         f"# {len(ranked)} fragments of {n_molecules} molecules, cut by method '{method}'",
+        *[f"# no fragment of {name}: {reason}" for _, name, reason in uncut],
         "# [*] is a place where another fragment may be joined; the number counts occurrences",
         *_rules(pairs),
         *[f"{s} {kept[s]}" for s in ranked],
     ]
-    return Fragmentation("\n".join(lines) + "\n", problems, n_molecules, len(ranked))
+    notes = tuple(
+        f"{what} of {n:,} molecule{'s' if n > 1 else ''} are not used: fragments have none"
+        for what, n in left_out.items()
+    )
+    return Fragmentation("\n".join(text) + "\n", problems, n_molecules, len(ranked), uncut, notes)
 
 
-def _problem(mol: Chem.Mol | None) -> str | None:
-    if mol is None:
-        return "the SMILES cannot be read; check rings, brackets and valences"
-    if mol.GetNumAtoms() == 0:
-        return "it has no atom"
+def _molecule(smiles: str) -> tuple[Chem.Mol, tuple[str, ...]]:
+    """A molecule that can be cut, and what was left out of it; SmilesError says why it cannot."""
+    mol, left_out = plain_mol(smiles)
     if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
-        return "it has an atom that is no element"
+        raise SmilesError("has an atom that is not an element (*)")
     if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
-        return "an atom has an unpaired electron"
-    return None
+        raise SmilesError("has an unpaired electron")
+    return mol, left_out
 
 
 def _cuts(mol: Chem.Mol, method: str) -> list[int]:
@@ -149,8 +180,6 @@ def _cuts(mol: Chem.Mol, method: str) -> list[int]:
 
 def _pieces(mol: Chem.Mol, method: str, pairs: Counter[tuple[str, str]]) -> Iterator[str]:
     """Pieces as canonical SMILES with places; kinds of atom that were cut apart are counted."""
-    for atom in mol.GetAtoms():
-        atom.SetIsotope(0)
     bonds = _cuts(mol, method)
     if not bonds:
         return
@@ -170,8 +199,9 @@ def _side(atom: Chem.Atom) -> str:
     return f"{where}+{atom.GetSymbol()}"
 
 
-def _merged(count: Counter[str]) -> dict[str, int]:
-    """Fragments, one a skeleton, with how often they occurred."""
+def _merged(count: Counter[str]) -> tuple[dict[str, int], set[str]]:
+    """Fragments, one per skeleton, with how often they occurred; and the pieces used."""
+    usable: set[str] = set()
     places: dict[str, np.ndarray] = {}
     totals: Counter[str] = Counter()
     for piece, number in count.items():
@@ -181,10 +211,12 @@ def _merged(count: Counter[str]) -> dict[str, int]:
             continue
         if size > LARGEST:
             continue
+        usable.add(piece)
         skeleton, at = _skeleton(piece)
         totals[skeleton] += number
         places[skeleton] = np.maximum(places.get(skeleton, 0), at)
-    return {_with_places(skeleton, at): totals[skeleton] for skeleton, at in places.items()}
+    kept = {_with_places(skeleton, at): totals[skeleton] for skeleton, at in places.items()}
+    return kept, usable
 
 
 def _skeleton(piece: str) -> tuple[str, np.ndarray]:

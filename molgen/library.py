@@ -152,7 +152,12 @@ class Library:
             objective_names=names,
             scaffold=tuple("" if m is None else murcko_scaffold(m) for m in molecules),
             _molecules=tuple(molecules),
-            **{key: np.asarray(column)[order] for key, column in columns.items()},
+            reward=columns["reward"][order],
+            log_reward=columns["log_reward"][order],
+            objectives=objectives[order],
+            log_probability=np.asarray(columns["log_probability"])[order],
+            log_probability_se=np.asarray(columns["log_probability_se"])[order],
+            count=columns["count"][order],
         )
 
     @cached_property

@@ -162,7 +162,7 @@ class SampleRun:
     def _show_reading(self, done: int, total: int) -> None:
         """Show how many lines of the file of fragments are read; end with the budget."""
         self.progress.update(detail=f"reading fragments, line {done:,} of {total:,}")
-        if self.watch.elapsed() > self.settings.budget_seconds:
+        if self.seconds() > self.settings.budget_seconds:
             raise UserError(
                 f"--budget {self.settings.budget}: used up while fragments were read (line "
                 f"{done:,} of {total:,}); give a longer budget, or fewer fragments"

@@ -109,5 +109,7 @@ def exact(
         check_output(output, force=force)
         settings = resolve_exact(options.said(given), config)
         from molgen.exact import run_exact
+        from molgen.smiles import silence_rdkit
 
+        silence_rdkit()
         run_exact(settings, progress)

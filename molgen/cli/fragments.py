@@ -11,6 +11,8 @@ from gfncore.command_line import Flag
 
 __all__ = ["fragments"]
 
+_SHOWN = 20  # molecules without fragments that are named on standard error
+
 
 def fragments(
     smiles_file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
@@ -26,8 +28,9 @@ def fragments(
 ) -> int:
     """Cut molecules into fragments, for `molgen sample --fragments`.
 
-    Exit code 0 when every line was used; 1 when lines that are no molecule were passed over (each
-    is named on standard error); 2 when there is no fragment.
+    Exit code 0 when every line was a molecule; 1 when other lines were skipped (each is named on
+    standard error); 2 when there is no fragment. Molecules that gave no fragment are named on
+    standard error and at the head of the file.
 
     **Examples**
 
@@ -72,13 +75,27 @@ def fragments(
         raise UserError(f"{output.parent} is no directory; make it first")
     for name, value in (("--max-fragments", max_fragments), ("--min-count", min_count)):
         parse_int(str(value), 1, 10**9, place=name, error=UserError)
-    from molgen.fragmentation import fragment_file
+    from molgen.fragmentation import METHODS, fragment_file
+    from molgen.smiles import silence_rdkit
 
+    silence_rdkit()
     found = fragment_file(
         smiles_file, method=method, max_fragments=max_fragments, min_count=min_count
     )
     for line, reason in found.problems:
         print(f"molgen: warning: {smiles_file}, line {line}: {reason}", file=sys.stderr)
+    for note in found.notes:
+        print(f"molgen: note: {note}", file=sys.stderr)
+    if found.uncut:
+        shown = [f"{name} (line {line}: {reason})" for line, name, reason in found.uncut[:_SHOWN]]
+        more = len(found.uncut) - len(shown)
+        other = " or ".join(f"--method {name}" for name in METHODS if name != method)
+        print(
+            f"molgen: warning: {len(found.uncut):,} of "
+            f"{found.n_molecules + len(found.uncut):,} molecules gave no fragment: "
+            f"{', '.join(shown)}{f' and {more:,} more' if more else ''}; {other} cuts other bonds",
+            file=sys.stderr,
+        )
     if output is None:
         print(found.text, end="")
     else:

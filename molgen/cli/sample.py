@@ -156,5 +156,7 @@ def sample(
 
             require_tensorboard()
         from molgen.sampling import run_sample
+        from molgen.smiles import silence_rdkit
 
+        silence_rdkit()
         run_sample(settings, progress)

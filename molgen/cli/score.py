@@ -65,8 +65,10 @@ def score(
     from gfncore.text_numbers import parse_int
     from molgen.scoring.table import column_names
     from molgen.settings import open_scoring, scoring_of_config
+    from molgen.smiles import silence_rdkit
     from molgen.smiles_file import read_smiles
 
+    silence_rdkit()
     if threads is not None:
         parse_int(str(threads), 1, MOST_THREADS, place="--threads", error=UserError)
     if reward is not None and config is not None:

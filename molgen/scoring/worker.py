@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from rdkit.rdBase import BlockLogs
 
 from molgen.scoring.batch import BatchScorer, Failure
 from molgen.scoring.molecules import canonical_smiles, parse
@@ -61,8 +62,9 @@ def _passes(transform: Callable[[np.ndarray], np.ndarray] | None) -> Callable[[f
 
 def score_chunk(plan: str, smiles: Sequence[str]) -> list[MoleculeScore]:
     """Return the raw values of canonical ``smiles``, each parsed once."""
-    functions = _functions(plan)
-    return [_score(text, functions) for text in smiles]
+    with BlockLogs():  # RDKit's own messages name no molecule
+        functions = _functions(plan)
+        return [_score(text, functions) for text in smiles]
 
 
 def _score(text: str, functions: list[tuple[Callable, Callable | None]]) -> MoleculeScore:

@@ -7,6 +7,7 @@ import pytest
 from rdkit import Chem
 
 from gfncore.errors import UserError
+from molgen.cli.main import main
 from molgen.environments.fragments import FragmentEnvironment
 from molgen.fragmentation import METHODS, fragment_file, fragment_molecules
 from molgen.vocabulary import Vocabulary
@@ -83,8 +84,8 @@ def test_wrong_lines_are_told_and_the_rest_is_used(tmp_path):
     result = fragment_file(path, "rings")
     assert [line for line, _ in result.problems] == [5, 7, 8]
     reasons = [reason for _, reason in result.problems]
-    assert "'c1ccc('" in reasons[0] and "cannot be read" in reasons[0]
-    assert "unpaired" in reasons[1] and "no element" in reasons[2]
+    assert "'c1ccc(' is not a valid SMILES" in reasons[0]
+    assert "unpaired" in reasons[1] and "not an element" in reasons[2]
     assert result.n_molecules == 3
     fragments = Vocabulary.parse(result.text)
     assert fragments.smiles[0] == "[*]c1c([*])c([*])c([*])c([*])c1[*]"
@@ -114,3 +115,46 @@ def test_errors(tmp_path):
         fragment_molecules(["CC"], "cut")
     with pytest.raises(UserError, match="must be 1 or more"):
         fragment_molecules(["CC"], max_fragments=0)
+
+
+def cut_lines(text):
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_hydrogens_isotopes_maps_and_stereo_do_not_change_fragments(method):
+    plain = fragment_molecules(["COc1ccccc1C(F)CNC(C)=O"], method)
+    for smiles in (
+        "[2H]C([2H])([2H])Oc1ccccc1C(F)CNC(C)=O",
+        "COc1c([2H])c([2H])c([2H])c([2H])c1C(F)C([2H])([2H])N([2H])C(C)=O",
+        "[H]C([H])([H])Oc1ccccc1C(F)C[15NH]C([13CH3])=O",
+        "[CH3:1]Oc1ccccc1C(F)C[NH:2]C(C)=[O:9]",
+        "COc1ccccc1[C@H](F)CNC(C)=O",
+    ):
+        found = fragment_molecules([smiles], method)
+        assert cut_lines(found.text) == cut_lines(plain.text), smiles
+        assert "[H]" not in found.text and ":" not in "".join(cut_lines(found.text))
+    assert plain.notes == () and len(found.notes) == 1 and "stereo marks of 1" in found.notes[0]
+
+
+def test_molecules_without_fragments_are_named(tmp_path, capsys):
+    path = tmp_path / "drugs.smi"
+    path.write_text(
+        "CN[C@H]1CC[C@@H](c2ccc(Cl)c(Cl)c2)c2ccccc21 sertraline\n"
+        "NS(=O)(=O)c1cc(C2(O)NC(=O)c3ccccc32)ccc1Cl chlorthalidone\n"
+        "CC(C)Cc1ccc(C(C)C(=O)O)cc1 ibuprofen\n"
+    )
+    found = fragment_file(path, "brics")
+    assert found.n_molecules == 1 and found.problems == []
+    assert [(line, name) for line, name, _ in found.uncut] == [
+        (1, "sertraline"),
+        (2, "chlorthalidone"),
+    ]
+    assert "fragments of 1 molecules" in found.text
+    assert "# no fragment of sertraline: method brics cuts none of its bonds" in found.text
+    Vocabulary.parse(found.text)
+    assert main(["fragments", str(path), "-o", str(tmp_path / "cut.smi")]) == 0
+    told = capsys.readouterr().err
+    assert "2 of 3 molecules gave no fragment: sertraline (line 1" in told
+    assert "chlorthalidone (line 2" in told and "--method rings" in told
+    assert fragment_file(path, "rings").uncut == []
