@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import unicodedata
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phylogfn.alignment_assumptions import Assumptions
+from phylogfn.alignment_checks import (
+    alignment_notes,
+    check_characters,
+    check_selection,
+    check_shape,
+    one_data_type,
+    plain_names,
+)
 from phylogfn.alignment_formats import FORMATS, RawAlignment, parse_alignment
 from phylogfn.alignment_statements import carry_out
 from phylogfn.alphabet import ALPHABETS, Alphabet, detect_alphabet, standard_alphabet
-from phylogfn.errors import AlignmentError, quoted_list
+from phylogfn.errors import AlignmentError
 from phylogfn.text_files import read_text, source_name
 
 __all__ = [
@@ -213,9 +217,9 @@ def read_alignment(
         raise AlignmentError(f"data type {data_type!r} is unknown; choose {', '.join(ALPHABETS)}")
     notes: list[str] = []
     text = read_text(path, AlignmentError, notes)
-    raw = _plain_names(parse_alignment(text, source, file_format))
-    _check_shape(raw, source)
-    raw, unread = _one_type(raw, data_type, source)
+    raw = plain_names(parse_alignment(text, source, file_format))
+    check_shape(raw, source)
+    raw, unread = one_data_type(raw, data_type, source)
     declared = data_type or raw.data_type
     alphabet = ALPHABETS[declared] if declared else detect_alphabet(raw.sequences)
     if alphabet.name == "standard" and raw.symbols:
@@ -229,13 +233,14 @@ def read_alignment(
         taxa, kept = ~selection.deleted, kept & ~selection.excluded
         assumptions = selection.assumptions and selection.assumptions.of_columns(kept)
         notes += selection.notes
-    _check_selection(raw, taxa, kept, source)
-    _check_characters(raw, masks, taxa, kept, alphabet, source, chosen=declared is not None)
+    check_selection(raw, taxa, kept, source)
+    check_characters(raw, masks, taxa, kept, alphabet, source, chosen=declared is not None)
     if not (taxa.all() and kept.all()):
         used = np.ix_(taxa, kept)
-        codes, masks, gaps, beside_gaps = codes[used], masks[used], gaps[used], beside_gaps[used]
+        codes, masks, gaps = codes[used], masks[used], gaps[used]
+        beside_gaps = None if beside_gaps is None else beside_gaps[used]
     names = tuple(name for name, used in zip(raw.names, taxa, strict=True) if used)
-    notes += _notes(raw, names, alphabet, codes, masks)
+    notes += alignment_notes(raw, names, alphabet, codes, masks)
     return Alignment(
         names,
         alphabet,
@@ -244,7 +249,7 @@ def read_alignment(
         tuple(notes),
         gaps,
         assumptions,
-        beside_gaps if beside_gaps.any() else None,
+        beside_gaps,
         tuple(h for h, used in zip(raw.headers, taxa, strict=False) if used),
         None if kept.all() else np.flatnonzero(kept),
         int((~kept).sum()),
@@ -270,107 +275,6 @@ def likelihood_notes(alignment: Alignment) -> list[str]:
     return notes
 
 
-def _one_type(
-    raw: RawAlignment, data_type: str | None, source: str
-) -> tuple[RawAlignment, NDArray[np.bool_]]:
-    """Choose one data type of a mixed matrix; return which columns are not of it, bool (n_sites,).
-
-    It is the one asked for, else the first that a substitution model is for, else the first.
-    """
-    unread = np.zeros(len(raw.sequences[0]), bool)
-    if not raw.parts:
-        return raw, unread
-    kinds = list(dict.fromkeys(kind for kind, _ in raw.parts))
-    known = [kind for kind in kinds if kind in ALPHABETS]
-    if not known:
-        raise AlignmentError(
-            f"{source}: datatype=mixed({', '.join(kinds)}): none of these is supported; "
-            "DNA, RNA, protein and standard data are"
-        )
-    chosen = data_type or next((kind for kind in known if kind != "standard"), known[0])
-    if chosen not in kinds:
-        raise AlignmentError(
-            f"{source}: datatype=mixed has no {ALPHABETS[chosen].label} characters; choose "
-            f"--data-type {' or '.join(known)}"
-        )
-    notes = []
-    for kind in kinds:
-        if kind == chosen:
-            continue
-        columns = [column for other, listed in raw.parts for column in listed if other == kind]
-        unread[columns] = True
-        cure = f"--data-type {kind} reads them" if kind in known else "not supported"
-        notes.append(
-            f"datatype=mixed: {len(columns)} {kind} characters are not read, as one run takes one "
-            f"type of data ({cure}, or put them in a file of their own)"
-        )
-    return replace(raw, data_type=chosen, notes=(*raw.notes, *notes)), unread
-
-
-def _check_selection(
-    raw: RawAlignment, taxa: NDArray[np.bool_], kept: NDArray[np.bool_], source: str
-) -> None:
-    if taxa.sum() < 4:
-        left = [name for name, used in zip(raw.names, taxa, strict=True) if used]
-        raise AlignmentError(
-            f"{source}: has {len(left)} taxa ({quoted_list(left)}) after the {(~taxa).sum()} that "
-            "it deletes; an unrooted tree needs at least 4"
-        )
-    if not kept.any():
-        raise AlignmentError(
-            f"{source}: all {len(kept)} characters are excluded by the file; include some"
-        )
-
-
-def _plain_names(raw: RawAlignment) -> RawAlignment:
-    """Write tabs in names as blanks: tables of results are separated by tabs."""
-    names = [" ".join(name.split()) if re.search(r"[\t\v\f]", name) else name for name in raw.names]
-    if names == raw.names:
-        return raw
-    note = "tabs in names were replaced by blanks"
-    return replace(raw, names=names, notes=(*raw.notes, note))
-
-
-def _check_shape(raw: RawAlignment, source: str) -> None:
-    for number, name in enumerate(raw.names, 1):
-        if not name.strip():
-            raise AlignmentError(f"{source}: sequence {number} has no name; give it one")
-    twice = [name for name, count in Counter(raw.names).items() if count > 1]
-    if twice:
-        places = [str(i) for i, name in enumerate(raw.names, 1) if name == twice[0]]
-        more = f" (and {len(twice) - 1} more names)" if len(twice) > 1 else ""
-        raise AlignmentError(
-            f"{source}: taxon {twice[0]!r} occurs {len(places)} times, as sequences "
-            f"{', '.join(places[:5])}{more}; give each its own name"
-        )
-    if len(raw.names) < 4:
-        raise AlignmentError(
-            f"{source}: has {len(raw.names)} taxa ({quoted_list(raw.names)}); "
-            "an unrooted tree needs at least 4"
-        )
-    spellings: dict[str, str] = {}
-    for name in raw.names:
-        other = spellings.setdefault(unicodedata.normalize("NFC", name), name)
-        if other != name:
-            raise AlignmentError(
-                f"{source}: two taxa have the name {name!r}, in two Unicode spellings (NFC and "
-                "NFD); give each its own name"
-            )
-    lengths = [len(sequence) for sequence in raw.sequences]
-    usual, _ = Counter(lengths).most_common(1)[0]
-    odd = [i for i, length in enumerate(lengths) if length != usual]
-    if odd:
-        other = raw.names[lengths.index(usual)]
-        more = f" (and {len(odd) - 1} more taxa differ)" if len(odd) > 1 else ""
-        raise AlignmentError(
-            f"{source}: taxon {raw.names[odd[0]]!r} has {lengths[odd[0]]} columns, but "
-            f"{other!r} has {usual}{more}; all sequences of an alignment have one length, so "
-            "align them first"
-        )
-    if usual == 0:
-        raise AlignmentError(f"{source}: the sequences are empty; an alignment needs sites")
-
-
 def _codes(raw: RawAlignment) -> NDArray[np.uint32]:
     """Return the code points of the characters."""
     encoded = (sequence.encode("utf-32-le", "surrogatepass") for sequence in raw.sequences)
@@ -379,93 +283,17 @@ def _codes(raw: RawAlignment) -> NDArray[np.uint32]:
 
 def _encode(
     raw: RawAlignment, codes: NDArray[np.uint32], alphabet: Alphabet
-) -> tuple[NDArray[np.uint32], NDArray[np.bool_], NDArray[np.uint32]]:
+) -> tuple[NDArray[np.uint32], NDArray[np.bool_], NDArray[np.uint32] | None]:
     """Return the states possible (0: no character), which cells may be gaps, and states beside."""
     masks = np.where(codes < 128, alphabet.masks[np.minimum(codes, 127)], np.uint32(0))
     gaps = codes == ord("-")
-    beside = np.zeros_like(masks)
+    beside = None
     for character, states in raw.state_sets.items():
         cells = codes == ord(character)
         masks[cells] = alphabet.mask(states)
         if "-" in states:
             gaps |= cells
+        if "-" in states and states != "-":
+            beside = np.zeros_like(masks) if beside is None else beside
             beside[cells] = alphabet.mask(states.replace("-", ""))
     return masks, gaps, beside
-
-
-def _check_characters(
-    raw: RawAlignment,
-    masks: NDArray[np.uint32],
-    taxa: NDArray[np.bool_],
-    kept: NDArray[np.bool_],
-    alphabet: Alphabet,
-    source: str,
-    chosen: bool,
-) -> None:
-    """Refuse characters that are not of the alphabet, where they are used."""
-    unknown = (masks == 0) & taxa[:, None] & kept
-    if unknown.any():
-        row, column = (int(i) for i in np.argwhere(unknown)[0])
-        character = raw.sequences[row][column]
-        shown = "{" + raw.state_sets[character] + "}" if character in raw.state_sets else character
-        more = f" (and {unknown.sum() - 1} more such characters)" if unknown.sum() > 1 else ""
-        why = "" if chosen else " (found out from the letters; --data-type sets it)"
-        cure = "write gaps as '-' and unknown states as '?'" if shown in ".~ " else "correct it"
-        states = f" (states {alphabet.states})" if alphabet.name == "standard" else ""
-        raise AlignmentError(
-            f"{source}: taxon {raw.names[row]!r}, column {column + 1}: {shown!r} is not a "
-            f"{alphabet.label} character{states}{more}; {cure}, or choose another data type{why}"
-        )
-
-
-def _notes(
-    raw: RawAlignment,
-    names: Sequence[str],
-    alphabet: Alphabet,
-    codes: NDArray[np.uint32],
-    masks: NDArray[np.uint32],
-) -> list[str]:
-    """Return what a user should know of the characters, of those taxa and columns that are used."""
-    notes = []
-    empty = (masks == alphabet.missing).all(axis=1)
-    if empty.any():
-        blank = [name for name, none in zip(names, empty, strict=True) if none]
-        notes.append(
-            f"{len(blank)} taxa have no data at all, so their place in the tree is anybody's "
-            f"guess: {quoted_list(blank)}"
-        )
-    groups: dict[bytes, list[str]] = {}
-    for name, row, none in zip(names, masks, empty, strict=True):
-        if not none:
-            groups.setdefault(row.tobytes(), []).append(name)
-    same = [group for group in groups.values() if len(group) > 1]
-    if same:
-        shown = "; ".join(quoted_list(group) for group in same[:3])
-        more = f"; and {len(same) - 3} more groups" if len(same) > 3 else ""
-        notes.append(f"identical sequences, all kept as taxa of their own: {shown}{more}")
-    blank = int((masks == alphabet.missing).all(axis=0).sum())
-    if blank:
-        notes.append(f"{blank} of {masks.shape[1]} sites have no data in any taxon")
-    mixed = [ord(c) for c, states in raw.state_sets.items() if "-" in states and states != "-"]
-    count = int(np.isin(codes, mixed).sum()) if mixed else 0
-    if count:
-        notes.append(
-            f"{count} sets that hold a gap, such as {{A-}}, read as missing unless gaps are a state"
-        )
-    if alphabet.name in ("dna", "rna"):
-        both = _rows_with(codes, "T") & _rows_with(codes, "U")
-        if both.any():
-            odd = [name for name, found in zip(names, both, strict=True) if found]
-            notes.append(
-                f"{len(odd)} sequences have both T and U, read as one base: {quoted_list(odd)}"
-            )
-    if alphabet.name == "protein":
-        odd = int(np.isin(codes, [ord(c) for c in "UuOo*"]).sum())
-        if odd:
-            notes.append(f"{odd} characters U, O or * (20-state models lack them) read as missing")
-    return notes
-
-
-def _rows_with(codes: NDArray[np.uint32], letter: str) -> NDArray[np.bool_]:
-    cells: NDArray[np.bool_] = np.isin(codes, [ord(letter), ord(letter.lower())])
-    return np.logical_or.reduce(cells, axis=1)
