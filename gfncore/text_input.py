@@ -55,6 +55,7 @@ _DAMAGE = (
     RuntimeError,
     KeyError,
     MemoryError,  # a damaged header that asks for gigabytes
+    IndexError,  # an empty name in a damaged directory of a zip archive
 )
 
 

@@ -136,12 +136,13 @@ def _layout(columns: Sequence[str], separator: str) -> Layout | None:
     if not candidates:
         return None
     smiles = candidates[0]
-    left = [at for at in range(len(plain)) if at not in candidates and plain[at]]
+    taken = set(candidates)
+    left = [at for at in range(len(plain)) if at not in taken and plain[at]]
     known = [plain.index(name) for name in _NAMES if name in plain]
     alike = [at for at in left if re.search(r"(?:^|_)(?:name|id)$|^cid$", plain[at])]
-    names = tuple(dict.fromkeys(at for at in [*known, *alike] if at in left))
+    names = tuple(dict.fromkeys(at for at in [*known, *alike] if at not in taken))
     texts = tuple(column.strip() for column in columns)
-    return Layout(texts, separator, smiles, names, len(set(candidates)) > 1)
+    return Layout(texts, separator, smiles, names, len(taken) > 1)
 
 
 def _plain(column: str) -> str:

@@ -236,27 +236,30 @@ def _sd_entries(text: str, tell: Callable[[int, str], None]) -> Iterator[tuple[i
 def _sd_record(
     record: list[str], number: int, tell: Callable[[int, str], None]
 ) -> Iterator[tuple[int, str, str]]:
-    with BlockLogs():
-        try:
-            molecule = Chem.MolFromMolBlock("\n".join(record), sanitize=False, removeHs=False)
-        except Exception:  # RDKit has several for damaged blocks
-            molecule = None
-        if molecule is None:
-            tell(number, f"the record '{_short(record[0].strip())}' is not a valid mol block")
-            return
-        problems = Chem.DetectChemistryProblems(molecule)
-        if problems:
-            reason = " ".join(problems[0].Message().split())
-            tell(
-                number,
-                f"the record '{_short(record[0].strip())}' is not a valid molecule ({reason})",
-            )
-            return
-        molecule = Chem.MolFromMolBlock("\n".join(record))
+    title = record[0].strip()
+    try:
+        with BlockLogs():
+            molecule, reason = _read_block("\n".join(record))
+    except Exception as problem:  # RDKit throws several kinds where blocks are damaged
+        molecule, reason = None, f"cannot be read by RDKit ({type(problem).__name__})"
+    if molecule is None:
+        tell(number, f"the record '{_short(title)}' {reason}")
+    else:
+        yield number, Chem.MolToSmiles(molecule), title
+
+
+def _read_block(block: str) -> tuple[Chem.Mol | None, str]:
+    """Return the molecule of a mol block, or None and what is wrong with it."""
+    molecule = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
+    if molecule is None:
+        return None, "is not a valid mol block"
+    problems = Chem.DetectChemistryProblems(molecule)
+    if problems:
+        return None, f"is not a valid molecule ({' '.join(problems[0].Message().split())})"
+    molecule = Chem.MolFromMolBlock(block)
     if molecule is None or not molecule.GetNumAtoms():
-        tell(number, f"the record '{_short(record[0].strip())}' has no atom")
-        return
-    yield number, Chem.MolToSmiles(molecule), record[0].strip()
+        return None, "has no atom"
+    return molecule, ""
 
 
 def _parse(smiles: str) -> tuple[Chem.Mol | None, str]:

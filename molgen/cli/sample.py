@@ -56,7 +56,8 @@ def sample(
     """Sample molecules in proportion to a score, with the probability of each.
 
     Writes to the output directory: `report.html` (look here first), `library.csv`, `library.smi`,
-    `library.sdf`, `summary.json`; with several objectives `pareto.csv`.
+    `library.sdf`, `scored.csv` (all molecules that were scored), `summary.json`; with several
+    objectives `pareto.csv`.
 
     **Examples**
 

@@ -73,7 +73,7 @@ register(
     Kind(
         "similarity",
         "Structure",
-        "Tanimoto similarity to the nearest of some molecules",
+        "Tanimoto similarity to the nearest of some molecules, on unfolded counts",
         _similarity,
         (
             Parameter("smiles", "texts", "the molecules"),
