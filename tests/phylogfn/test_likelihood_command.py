@@ -130,13 +130,11 @@ def rows_of_notes(text):
 def test_data_without_a_constant_column_are_told(tmp_path, capsys):
     (tmp_path / "t.nwk").write_text("(A:.1,B:.1,(C:.1,D:.1):.1);")
     units = {"A": "AC", "B": "CG", "C": "CG", "D": "TT"}
-    for repeats, told in ((20, False), (30, True)):
+    for repeats, told in ((14, False), (15, True)):
         text = "".join(f">{name}\n{unit * repeats}\n" for name, unit in units.items())
         (tmp_path / "a.fasta").write_text(text)
         assert main(["likelihood", str(tmp_path / "a.fasta"), str(tmp_path / "t.nwk")]) == 0
-        assert (
-            "no constant column among 60: looks like SNP data" in capsys.readouterr().err
-        ) == told
+        assert ("no constant column: looks like SNP data" in capsys.readouterr().err) == told
 
 
 @pytest.mark.parametrize("model", ["JC69", "K80+G4"])
