@@ -192,7 +192,8 @@ class _Parser:
                 raise self._fail(at, f"a branch length is missing before {shown(token)}")
             elif token == "(":
                 if self.state != "open":
-                    raise self._fail(at, "'(' must follow '(' or ','; a comma is missing")
+                    mark = "comma" if self.node else "';' at the end of the tree before it"
+                    raise self._fail(at, f"'(' must follow '(' or ','; a {mark} is missing")
                 self.is_leaf[self.node] = False
                 self._descend(self.node)
             elif token == ":":

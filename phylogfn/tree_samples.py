@@ -101,6 +101,8 @@ def read_tree_sample(
     if names is None:
         names = sorted(taxon_index(parsed[0], None, source)[0])
     order, index = taxon_index(parsed[0], names, source)
+    if len(order) < 3:
+        raise TreeFileError(f"{source}: trees of {len(order)} taxa have no topology; 3 are needed")
     ordered = not table and all(tree.weight == 1.0 for tree in parsed)
     kept = parsed[int(burnin * len(parsed)) if ordered else 0 :]
     if not any(tree.weight > 0 for tree in kept):
