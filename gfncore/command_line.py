@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ from gfncore.clock import command_of_process
 from gfncore.compiled_code import COMPILING, compilation_told
 from gfncore.errors import UserError
 from gfncore.hints import without_far_hints
-from gfncore.interruption import Terminated
+from gfncore.interruption import Terminated, signals_interrupt
 from gfncore.output import absolute_path
 from gfncore.text_numbers import parse_float, parse_int
 
@@ -91,8 +91,8 @@ def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> i
     -------
     code : int
         0 on success, or what the command returned; 2 for a wrong input or usage, said in one line
-        on standard error, or when disk or memory do not suffice; 130 when interrupted, 143 when by
-        SIGTERM.
+        on standard error, or when disk or memory do not suffice; 130 when interrupted, 143 by
+        SIGTERM, 129 by SIGHUP.
     """
     _prepare_streams()
     # called as a function, a command begins with the call
@@ -106,7 +106,7 @@ def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> i
 
     try:
         absolute_path(Path())  # libraries fail in a directory that is gone
-        with began, compilation_told(tell):
+        with signals_interrupt(), began, compilation_told(tell):
             result: Any = app(
                 None if arguments is None else list(arguments),
                 exit_on_error=False,
@@ -120,15 +120,16 @@ def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> i
     except UserError as error:
         return _fail(program, str(error))
     except KeyboardInterrupt as stop:
-        how = "".join(f"; to go on: {note}" for note in getattr(stop, "__notes__", ()))
-        print(f"{program}: interrupted{how}", file=sys.stderr)
-        return 143 if isinstance(stop, Terminated) else 130
+        return _interrupted(program, stop)
     except BrokenPipeError:
         # The reader of our output, such as `head`, has had enough; Python would complain again
         # when it flushes at exit (https://docs.python.org/3/library/signal.html#note-on-sigpipe).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:  # a full disk, a directory without permission
+        cause = error.__context__
+        if isinstance(cause, Terminated):  # the terminal was closed: the last words had no reader
+            return _interrupted(program, cause)
         named = isinstance(error.filename, str | bytes) and error.filename
         _drop_output()
         place = f"{os.fsdecode(error.filename)}: " if named else ""
@@ -173,7 +174,19 @@ def _out_of_memory(text: str) -> str:
     )
 
 
+def _interrupted(program: str, stop: KeyboardInterrupt) -> int:
+    how = "".join(f"; to go on: {note}" for note in getattr(stop, "__notes__", ()))
+    _say(f"{program}: interrupted{how}")
+    return 128 + stop.number if isinstance(stop, Terminated) else 130
+
+
 def _fail(program: str, message: str) -> int:
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
-    print(f"{program}: error: {shown}", file=sys.stderr)
+    _say(f"{program}: error: {shown}")
     return 2
+
+
+def _say(line: str) -> None:
+    """Print a line on standard error, if that is still there: not after a terminal was closed."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gfncore.errors import UserError
+from gfncore.interruption import end_with_parent
+from gfncore.text_numbers import parse_int
 
 if TYPE_CHECKING:
     import torch
@@ -45,11 +47,17 @@ _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 def process_rank() -> int:
     """Return the rank of this process among those that torchrun started; 0 where it is alone."""
-    return int(os.environ["RANK"]) if _several() else 0
+    return _number("RANK") if _several() else 0
 
 
 def _several() -> bool:
-    return all(name in os.environ for name in _VARIABLES) and int(os.environ["WORLD_SIZE"]) > 1
+    return all(name in os.environ for name in _VARIABLES) and _number("WORLD_SIZE") > 1
+
+
+def _number(variable: str) -> int:
+    """An integer that torchrun leaves in the environment."""
+    place = f"the environment variable {variable}, which torchrun sets"
+    return parse_int(os.environ[variable], 0, 10**6, place=place, error=UserError)
 
 
 def refuse_several(command: str) -> None:
@@ -79,10 +87,11 @@ def join_processes(seed: Sequence[int]) -> Processes | None:
         return None
     import torch
 
-    rank, size = process_rank(), int(os.environ["WORLD_SIZE"])
-    local = int(os.environ.get("LOCAL_RANK", rank))
+    rank, size = process_rank(), _number("WORLD_SIZE")
+    local = _number("LOCAL_RANK") if "LOCAL_RANK" in os.environ else rank
     if torch.cuda.is_available():
         torch.cuda.set_device(local % torch.cuda.device_count())
+    end_with_parent()
     torch.distributed.init_process_group("gloo", timeout=_PATIENCE)
     return Processes(rank, size, seed)
 

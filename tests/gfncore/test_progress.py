@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -204,7 +205,9 @@ def test_elsewhere_there_are_plain_lines_even_if_colours_are_forced(tmp_path):
     assert text.splitlines()[-1] == "p: warning: take care"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 @pytest.mark.parametrize("started", [True, False])
 def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(tmp_path, number, code, started):
     output = tmp_path / "my run"
@@ -219,6 +222,65 @@ def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(tmp_path, number,
     how = f"; to go on: p work -o '{output}' --resume" if started else ""
     assert text.splitlines()[-1] == f"p: interrupted{how}"
     assert "Traceback" not in text
+
+
+def test_a_run_ends_with_its_terminal(tmp_path):
+    """The terminal is closed: the kernel sends SIGHUP, and what is written to it fails."""
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", WORK, "work", str(tmp_path), "60"])
+    seen = b""
+    while b"ready" not in seen:
+        seen += os.read(master, 1000)
+    os.close(master)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
+    """As SIGHUP is under nohup."""
+    command = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-c", WORK]
+    with subprocess.Popen(
+        [*command, "work", str(tmp_path), "60"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, text = process.communicate(timeout=120)
+    assert process.returncode == 143 and "Traceback" not in text
+
+
+PARENT = """
+import subprocess, sys, time
+child = [sys.executable, "-c", "from gfncore.interruption import end_with_parent as e;"
+         "e(); import time; print('ready', flush=True); time.sleep(100)"]
+process = subprocess.Popen(child)
+print(process.pid, flush=True)
+time.sleep(100)
+"""
+
+
+def test_a_process_that_watches_its_parent_ends_when_that_is_killed():
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        lines = [parent.stdout.readline(), parent.stdout.readline()]
+        (child,) = (int(line) for line in lines if line.strip().isdigit())
+        parent.kill()
+    for _ in range(300):
+        try:
+            os.kill(child, 0)
+            state = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
+        except (ProcessLookupError, FileNotFoundError):
+            break
+        if state == "Z":  # ended, and not yet waited for
+            break
+        time.sleep(0.1)
+    else:
+        raise AssertionError(f"process {child} lives on")
 
 
 def test_a_stream_that_knows_ascii_alone():
