@@ -162,7 +162,7 @@ def finish(run: SampleRun) -> None:
             passing=True,
         )
     if settings.proportional:
-        log_z, log_z_se = log_partition(drawn.log_weights)
+        log_z, log_z_se = _log_partition(run, drawn.log_weights)
         ess = effective_sample_size(drawn.log_weights)
         _judge(run, ess, len(drawn.smiles))
     if run.reward.buried:
@@ -239,6 +239,17 @@ def finish(run: SampleRun) -> None:
     if settings.proportional:
         shown["effective_share"] = ess / len(drawn.smiles)
     run.progress.update(**shown, detail=f"{len(library):,} molecules", done=1.0)
+
+
+def _log_partition(run: SampleRun, log_weights: np.ndarray) -> tuple[float, float]:
+    """log Z and its standard error, which one draw alone does not have."""
+    if len(log_weights) > 1:
+        return log_partition(log_weights)
+    run.warn(
+        "1 draw gives log Z without a standard error; --oracle-calls allows more draws",
+        passing=True,
+    )
+    return float(log_weights[0]), math.nan
 
 
 def _best_scored(run: SampleRun) -> tuple[tuple[str, float], ...]:

@@ -572,6 +572,25 @@ def test_log_z_is_that_of_the_exact_power_of_the_score(tmp_path, zero):
     assert summary["extra"]["molecules_at_the_reward_floor"] == (zero == "OO")
 
 
+def test_a_function_that_changes_the_directory_moves_no_results(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "import os\ndef score(smiles):\n    os.chdir('elsewhere')\n    return [0.5] * len(smiles)\n"
+    )
+    component = {"type": "function", "params": {"function": "mine.py:score"}}
+    run_small(
+        Path("out"),
+        **ATOMS | {"max_atoms": 2},
+        scoring={"component": [component]},
+        scoring_directory=str(tmp_path),
+        samples=4,
+    )
+    assert {"library.csv", "run.toml", "summary.json"} <= {p.name for p in Path("out").iterdir()}
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert summary_of(tmp_path / "out")["oracle_failures"] == {}
+
+
 def test_a_score_that_is_always_zero(tmp_path):
     (tmp_path / "mine.py").write_text("def score(smiles):\n    return [0.0] * len(smiles)\n")
     component = {"type": "function", "params": {"function": "mine.py:score"}}
@@ -583,6 +602,17 @@ def test_a_score_that_is_always_zero(tmp_path):
             scoring_directory=str(tmp_path),
         )
     assert not (tmp_path / "out" / "summary.json").exists()
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_hardly_any_oracle_calls(tmp_path, calls):
+    run_small(tmp_path / "out", **ATOMS | {"max_atoms": 3}, samples=5, oracle_calls=calls)
+    summary = summary_of(tmp_path / "out")
+    assert summary["oracle_calls"] == calls and summary["n_samples"] >= calls
+    assert np.isfinite(summary["log_partition"])
+    if summary["n_samples"] == 1:
+        assert summary["log_partition_se"] is None
+        assert any("1 draw gives log Z without" in warning for warning in summary["warnings"])
 
 
 def test_scores_as_low_as_zero_are_told(tmp_path):
