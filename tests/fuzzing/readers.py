@@ -53,13 +53,13 @@ def _texts(*values: str) -> Callable[[], tuple[bytes, ...]]:
 
 
 def _read_alignment(path: Path) -> None:
-    from phylogfn.alignment import check_varies, compress, read_alignment
+    from phylogfn.alignment import compress, likelihood_notes, read_alignment
     from phylogfn.characters import parsimony_characters
 
     alignment = read_alignment(path)
     assert len(alignment.names) == len(alignment.masks) == len(set(alignment.names))
     compress(alignment)
-    _refused_or(lambda: check_varies(alignment))
+    assert not any("\n" in note for note in (*alignment.notes, *likelihood_notes(alignment)))
     _refused_or(lambda: parsimony_characters(alignment))
     _refused_or(lambda: parsimony_characters(alignment, "state"))
 
@@ -260,6 +260,56 @@ def _read_elements(path: Path) -> None:
     AtomTable.of([word.strip() for word in _text(path).split(",")])
 
 
+def _read_answer(path: Path) -> None:
+    """Read the first line of an external program, as the one that scores does."""
+    from molgen.scoring.batch import ScoringFailed, numbers
+    from molgen.scoring.external import _Program
+
+    program = _Program(["program"], 1.0, 1, None, None)
+    program._lines.put(path.read_bytes().split(b"\n")[0] or b"{}")
+    try:
+        answer = program._read(1.0)
+        numbers(answer.get("scores"), 3)
+    except ScoringFailed as problem:
+        raise UserError(str(problem.failure)) from None
+
+
+@cache
+def _checkpoint() -> dict[str, bytes]:
+    """Return the files of a checkpoint."""
+    from tempfile import TemporaryDirectory
+
+    import numpy as np
+
+    from gfncore.checkpoint import save_checkpoint
+
+    with TemporaryDirectory() as folder:
+        save_checkpoint(
+            folder, None, extra={"steps": 3}, arrays={"x": np.arange(6)}, origin={"command": "c"}
+        )
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def _checkpoint_part(ending: str) -> Callable[[], tuple[bytes, ...]]:
+    return lambda: tuple(data for name, data in _checkpoint().items() if name.endswith(ending))
+
+
+def _read_checkpoint(ending: str) -> Callable[[Path], None]:
+    def read(path: Path) -> None:
+        from gfncore.checkpoint import read_checkpoint
+
+        folder = path.parent / "checkpoint.d"
+        folder.mkdir(exist_ok=True)
+        damaged = path.read_bytes()
+        for name, data in _checkpoint().items():
+            (folder / name).write_bytes(damaged if name.endswith(ending) else data)
+        found = read_checkpoint(folder, {"command": "c"})
+        assert found.extra == {"steps": 3} and found.arrays["x"].tolist() == [0, 1, 2, 3, 4, 5]
+        assert ending == ".json" or damaged in _checkpoint().values()
+
+    return read
+
+
 NEXUS_WORDS = (
     *("begin", "end;", "matrix", "dimensions", "ntax=4", "nchar=60", "format", "datatype=dna"),
     *("datatype=standard", "datatype=mixed(dna:1-20,standard:21-60)", "datatype=protein", "gap=-"),
@@ -450,7 +500,12 @@ READERS: tuple[Reader, ...] = (
         "x.smi",
     ),
     Reader("fragments", seeds.fragment_files, _read_fragments, SMILES_WORDS, "x.smi"),
-    Reader("core", _texts("CC(N[*])C", "[*]c1ccncc1", "c1ccccc1"), _read_core, SMILES_WORDS),
+    Reader(
+        "core",
+        _texts("CC(N[*:0])C", "CC(N[*])C", "[*]c1ccncc1", "c1ccccc1"),
+        _read_core,
+        SMILES_WORDS,
+    ),
     Reader(
         "elements", _texts("C,N,O", "C,N,O,F,S,Cl"), _read_elements, ("[N+]", "[O-]", "Br", "c")
     ),
