@@ -71,6 +71,8 @@ class Statements:
         The block and the command, in the order of the file.
     labels : tuple of str
         Names of characters, perhaps fewer than there are.
+    taxa : tuple of str
+        The taxa in the order of TAXLABELS, by which they are numbered; empty: that of the matrix.
     title : str or None
         Of the matrix, in lower case.
     source : str
@@ -81,6 +83,7 @@ class Statements:
 
     commands: tuple[tuple[str, Command], ...]
     labels: tuple[str, ...]
+    taxa: tuple[str, ...]
     title: str | None
     source: str
     unused: tuple[str, ...] = ()
@@ -122,7 +125,10 @@ class Statements:
                 further += block_names(block, [c.name for c in inside])
             elif not block.startswith(_SILENT_BLOCKS):
                 further.append(f"the {shown(block)[1:-1]} block")
-        return cls(tuple(commands), _labels(matrix), title, source, tuple(further))
+        labels = [c for block, inside in found if block == "taxa" for c in inside]
+        labels = [tokens(c.text) for c in labels if c.name == "taxlabels"]
+        taxa = tuple(labels[-1]) if labels else ()
+        return cls(tuple(commands), _labels(matrix), taxa, title, source, tuple(further))
 
 
 def _matrix_title(commands: list[Command]) -> str | None:

@@ -30,7 +30,7 @@ _DATA_TYPES = {
 _EQUATION = re.compile(r"(\S)\s*=\s*(\([^)]*\)|\{[^}]*\}|\S+)")
 _SUBCOMMAND = re.compile(
     r"\b(?:(?P<sign>missing|gap|matchchar)\s*=\s*['\"]?(?P<character>\S)['\"]?"
-    r"|(?P<name>\w+)(?:\s*=\s*(?P<value>\"[^\"]*\"|'[^']*'|\w+\s*\([^)]*\)|\([^)]*\)|[^\s;]+))?)",
+    r"|(?P<name>\w+)(?:\s*=\s*(?P<value>\"[^\"]*\"|'[^']*'|\w+\s*\([^)]*\)|\([^)]*\)|[^\s;,]+))?)",
     re.IGNORECASE,
 )
 _USED = (  # subcommands of FORMAT that are read, or that say what holds here anyway
@@ -85,7 +85,7 @@ def _has_both_cases(sequences: list[str]) -> bool:
 
 
 def _dimension(dimensions: str, name: str, source: str) -> int | None:
-    declared = re.search(rf"\b{name}\s*=\s*([^\s=]+)", dimensions, re.IGNORECASE)
+    declared = re.search(rf"\b{name}\s*=\s*([^\s=,]+)", dimensions, re.IGNORECASE)
     if declared is None:
         return None
     return parse_int(declared[1], 1, _LARGEST, place=f"{source}: {name}", error=AlignmentError)
@@ -121,7 +121,7 @@ def _data_type(form: dict[str, str | None], source: str) -> tuple[str, str]:
     """Return the data type in lower case, and what ``mixed`` has between parentheses."""
     unsaid = "standard" if form.get("symbols") else "nucleotide"
     kind, opened, parts = (form.get("datatype") or unsaid).partition("(")
-    kind = kind.strip().lower()
+    kind = kind.strip("'\" ").lower()
     if kind == "mixed":
         if not opened:
             raise AlignmentError(

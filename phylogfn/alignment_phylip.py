@@ -59,7 +59,8 @@ def parse_phylip(text: str, source: str) -> RawAlignment:
             "correct the header or add the sequences"
         )
     orders = [_sequential, _interleaved]
-    if "I" in header[3].upper().split():
+    options = set("".join(header[3].upper().split()))
+    if "I" in options:
         orders.reverse()
     problems = []
     for squeeze in (_squeeze, _without_digits):
@@ -71,8 +72,10 @@ def parse_phylip(text: str, source: str) -> RawAlignment:
                 except _Misfit as problem:
                     problems.append(str(problem))
                 else:
-                    notes = () if squeeze is _squeeze else (NUMBERED,)
-                    return RawAlignment(names, _expand_dots(sequences), notes=notes)
+                    notes = [NUMBERED] if squeeze is _without_digits else []
+                    if options - {"I", "S"}:
+                        notes.append(f"options of the first line not used: {header[3].strip()}")
+                    return RawAlignment(names, _expand_dots(sequences), notes=tuple(notes))
     interleaved = len(body) > n_taxa and len(body) % n_taxa == 0
     likely = problems[1 if interleaved != (orders[0] is _interleaved) else 0]
     raise AlignmentError(f"{source}: {likely}")

@@ -36,7 +36,7 @@ __all__ = ["Selection", "carry_out"]
 
 _SHORTENED = (  # commands that PAUP and MrBayes take in a shortened form
     *("exclude", "include", "delete", "undelete", "restore", "ctype", "weights", "assume"),
-    *("exset", "wtset", "typeset"),
+    *("exset", "wtset", "typeset", "charset", "taxset"),
 )
 _ORDERED = {"ord": True, "ordered": True, "wagner": True} | dict.fromkeys(
     ("unord", "unordered", "fitch"), False
@@ -123,7 +123,14 @@ class _Interpreter:
         self.types = np.full(self.n_sites, -1, np.int8)  # -1: the default type
         labels = self.statements.labels[: self.n_sites]
         self.characters = MemberLists("character", self.n_sites, labels, special=self._special)
-        self.taxa = MemberLists("taxon", n_taxa, self.names, names_first=True)
+        # Taxa are numbered in the order of TAXLABELS, where it has the same ones.
+        rows = {folded(name): row for row, name in enumerate(self.names)}
+        taxa = self.statements.taxa
+        if len(rows) == n_taxa and sorted(map(folded, taxa)) == sorted(rows):
+            self.rows = [rows[folded(name)] for name in taxa]
+        else:
+            taxa, self.rows = tuple(self.names), list(range(n_taxa))
+        self.taxa = MemberLists("taxon", n_taxa, taxa, names_first=True)
 
     def run(self) -> Selection:
         for block, command in self.statements.commands:
@@ -267,6 +274,8 @@ class _Interpreter:
         )
         leaving = name in ("exclude", "delete")
         members = lists.members(place, text)
+        if lists is self.taxa:
+            members = [self.rows[taxon] for taxon in members]
         if re.search(r"\bonly\b", options, re.IGNORECASE):
             out[:] = not leaving
         out[members] = leaving

@@ -374,6 +374,14 @@ def test_characters_go_by_their_labels(tmp_path, command, listed, left):
     assert left_out(read(tmp_path, text)) == left
 
 
+def test_taxa_are_numbered_in_the_order_of_taxlabels(tmp_path):
+    taxa = "begin taxa; dimensions ntax=5; taxlabels E D 'C' B A; end;\nbegin data;"
+    text = EXAMPLE.format(block="paup", commands="delete 1;")
+    assert "".join(read(tmp_path, text.replace("begin data;", taxa)).names) == "ABCD"
+    other = taxa.replace("'C'", "F")  # other taxa: the order of the matrix
+    assert "".join(read(tmp_path, text.replace("begin data;", other)).names) == "BCDE"
+
+
 def test_eliminated_characters_do_not_come_back(tmp_path):
     text = EXAMPLE.replace("matrix", "eliminate 2;\nmatrix")
     assert left_out(read(tmp_path, text.format(block="paup", commands="include all;"))) == [2]

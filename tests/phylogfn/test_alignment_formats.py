@@ -178,6 +178,15 @@ def test_plain_gzipped_and_standard_input(tmp_path, monkeypatch):
         np.testing.assert_array_equal(read_alignment(path).masks, zipped.masks)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"), [("", False), ("I", False), ("S", False), ("WC", True)]
+)
+def test_options_of_phylip_that_are_not_used_are_told(options, told):
+    text = f"4 2 {options}\nA AC\nB AC\nC AC\nD AC\n"
+    notes = parse_alignment(text, "x").notes
+    assert notes == ((f"options of the first line not used: {options}",) if told else ())
+
+
 def test_digits_of_clustal_are_counts_only_behind_letters():
     text = "CLUSTAL\n\n" + "".join(f"{name} 0101 0011\n" for name in "ABCD")
     assert parse_alignment(text, "x").sequences == ["01010011"] * 4

@@ -53,6 +53,9 @@ LAYOUTS = {
     + "".join(f"{row[5:]}\n" for row in ROWS),
     "nexus": nexus(ROWS),
     "nexus, type not said": nexus(ROWS, "missing=? gap=-"),
+    "nexus, as SplitsTree writes it": nexus(
+        ROWS, "datatype='standard', missing=?, gap=-, labels=left, transpose=no, interleave=no"
+    ).replace("ntax=4 nchar", "ntax=4, nchar"),
     "nexus, symbols": nexus(ROWS, 'symbols="0~9"'),
     "nexus, as Mesquite writes it": nexus(
         ROWS,
