@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phylogfn.posterior import Posterior
 
 __all__ = [
     "FEWEST_EFFECTIVE_DRAWS",
+    "HARDLY_ANY_DRAWS",
     "LARGEST_DIVERGENCE",
     "LARGEST_STANDARD_ERROR",
     "LARGEST_TREE_DIVERGENCE",
@@ -25,16 +26,19 @@ __all__ = [
     "PARETO_K_LIMIT",
     "SplitDifference",
     "asdsf",
+    "failure",
     "largest_split_difference",
     "mean_robinson_foulds",
     "posterior_warnings",
     "weights_matter",
     "robinson_foulds_splits",
     "split_names",
+    "verdict",
 ]
 
 PARETO_K_LIMIT = 0.7
 FEWEST_EFFECTIVE_DRAWS = 100.0
+HARDLY_ANY_DRAWS = 10.0  # effective, below which a run has failed
 LARGEST_STANDARD_ERROR = 0.5
 LARGEST_DIVERGENCE = 1.0  # from what is known to the sampler, nats
 # the same of trees with their lengths, a few hundredths of a nat for each length included
@@ -140,17 +144,67 @@ def weights_matter(ess: float, n_proposals: float, known_share: float = 0.0) -> 
     return not (ess >= 0.5 * n_proposals or known_share > NEARLY_ALL)
 
 
+def failure(posterior: Posterior) -> str | None:
+    """Return why a run has failed, in a sentence, or None.
+
+    A run has failed when hardly any of its draws are effective: neither probabilities nor standard
+    errors can then be estimated. `phylogfn sample` writes its files with this warning, no supports,
+    no standard error of the evidence, and ends with exit code 3.
+    """
+    if not math.isfinite(posterior.log_evidence):
+        return "The run has failed: the log evidence is not a finite number."
+    known = posterior.extra.get("known_share", 0.0)
+    lost = posterior.extra.get("kl_known_to_sampler", math.inf)
+    covered = known > NEARLY_ALL and lost <= LARGEST_DIVERGENCE
+    if not covered and not posterior.ess >= HARDLY_ANY_DRAWS:
+        return (
+            f"The run has failed: the effective sample size is {posterior.ess:.1f} of "
+            f"{posterior.n_proposals} draws. Trees and clade probabilities are not a sample of the "
+            "posterior, and the standard error of the log evidence cannot be estimated. Run again "
+            "with a larger --budget."
+        )
+    lengths = posterior.extra.get("branch_length_ess", math.inf)
+    if not lengths >= HARDLY_ANY_DRAWS:
+        return (
+            f"The run has failed: the effective sample size of the branch lengths is "
+            f"{lengths:.1f} of {posterior.extra['branch_length_draws']} draws. Branch lengths and "
+            "topology probabilities are not a sample of the posterior, and the standard error of "
+            "the log evidence cannot be estimated. Run again with a larger --budget."
+        )
+    return None
+
+
+def verdict(posterior: Posterior) -> str:
+    """Return ``failed`` (see `failure`), ``doubtful`` (a figure is beyond its limit) or ``passed``.
+
+    What the run itself reported, such as the end of its budget, is no reason for doubt.
+    """
+    if failure(posterior) is not None:
+        return "failed"
+    return "doubtful" if posterior_warnings(replace(posterior, warnings=())) else "passed"
+
+
 def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
     """Return what a user must know before trusting a posterior, in plain words.
 
     Those that the run itself gave come first; nothing is said twice.
     """
     found = list(posterior.warnings)
-    k, ess, se = posterior.pareto_k, posterior.ess, posterior.log_evidence_se
-    if not math.isfinite(posterior.log_evidence):
-        found.append("The log evidence is not a finite number: the run has failed.")
+    failed = failure(posterior)
+    if failed is not None:
+        return tuple(dict.fromkeys([failed, *found]))
+    ess, se = posterior.ess, posterior.log_evidence_se
+    k = posterior.extra.get("topology_pareto_k", posterior.pareto_k)
     known = posterior.extra.get("known_share", 0.0)
     judged = weights_matter(ess, posterior.n_proposals, known)
+    of_lengths = posterior.extra.get("branch_length_pareto_k", -math.inf)
+    if of_lengths > PARETO_K_LIMIT:
+        found.append(
+            f"Do not trust the stated errors: a few draws dominate the importance weights of "
+            f"branch lengths (Pareto k = {of_lengths:.2f}, should be below {PARETO_K_LIMIT}). The "
+            "log evidence is more likely too low than too high. Run again with a larger --budget, "
+            "and compare seeds."
+        )
     if math.isnan(k) and judged:
         found.append(
             "The tail of the importance weights could not be judged (Pareto k is not defined): "

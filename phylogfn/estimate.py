@@ -2,16 +2,13 @@
 
 Let C be the topologies known before the draws, R their closed forms, q the policy. Then
 
-    Z_closed = sum_{C} R + E_q[1{not in C} R / q],    Z = Z_closed * E_{tau ~ R}[E_b[p p / (q R)]]
+    Z_closed = sum_{C} R + E_q[1{not in C} R / q].
 
-where the last factor corrects the closed form by importance draws of branch lengths: the same for
-all topologies but for a little, so it has hardly any variance. Draws from the posterior come out of
-the same weights: topologies by R (known ones) or R/q (drawn ones), lengths by theirs.
+`phylogfn.length_samples` corrects the closed form by importance draws of branch lengths.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,21 +29,17 @@ if TYPE_CHECKING:
 __all__ = [
     "Drawn",
     "Estimate",
-    "LengthSamples",
     "batch_size",
     "draw",
     "draw_from_prior",
     "estimate",
     "in_waves",
-    "sample_lengths",
 ]
 
 PATHS = 8  # histories that the probability of a topology is averaged over, where it has many
 BATCH = 500  # trajectories that one thread draws at a time
 EASY_TAXA = 50  # up to which a batch has so many
 FEWEST_IN_BATCH = 16
-LENGTH_DRAWS = 32  # a topology
-CHUNK = 64  # topologies whose length draws are held at a time
 
 
 @dataclass(frozen=True)
@@ -194,102 +187,4 @@ def estimate(
         pareto_k(log_weights),
         log_weights,
         float(np.exp(logsumexp(log_reward[:n_known]) - log_z)),
-    )
-
-
-@dataclass(frozen=True)
-class LengthSamples:
-    """Joint draws of topology and branch lengths, and the correction of the closed form.
-
-    Attributes
-    ----------
-    rows : ndarray, shape (S,), int64
-    lengths : ndarray, shape (S, 2n-2)
-    log_likelihoods : ndarray, shape (S,)
-    log_correction, standard_error : float
-        Of the log evidence.
-    ess_share : float
-        Effective share of the length draws of a topology, median.
-    """
-
-    rows: np.ndarray
-    lengths: np.ndarray
-    log_likelihoods: np.ndarray
-    log_correction: float
-    standard_error: float
-    ess_share: float
-
-
-def sample_topologies(
-    drawn: Drawn,
-    result: Estimate,
-    table: TopologyTable,
-    n_known: int,
-    log_topology_prior: float,
-    size: int,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Rows (size,) of topologies drawn from the posterior with the closed form as reward."""
-    outside = np.flatnonzero(drawn.rows >= n_known)
-    rows = np.concatenate([np.arange(n_known), drawn.rows[outside]])
-    log_mass = np.concatenate(
-        [
-            table.log_evidence[:n_known] + log_topology_prior,
-            result.log_weights[outside] - math.log(len(drawn.rows)),
-        ]
-    )
-    mass = np.exp(log_mass - log_mass.max())
-    points = (rng.random() + np.arange(size)) / size  # systematic resampling
-    chosen = np.searchsorted(np.cumsum(mass) / mass.sum(), points)
-    return rows[np.minimum(chosen, len(rows) - 1)]
-
-
-def sample_lengths(
-    rows: np.ndarray,
-    table: TopologyTable,
-    reward: CollapsedReward,
-    n_samples: int,
-    rng: np.random.Generator,
-) -> LengthSamples:
-    """Draw branch lengths for topologies ``rows`` that were drawn by the closed form.
-
-    Each topology gets `LENGTH_DRAWS` importance draws, one is chosen by weight; then ``n_samples``
-    of the trees are resampled by the mean weight of their topology.
-    """
-    distinct, inverse = np.unique(rows, return_inverse=True)
-    fit = reward.closed_form(table.parents[distinct], table.lengths[distinct])
-    log_ratio = np.empty(len(rows))
-    effective = np.empty(len(rows))
-    lengths = np.empty((len(rows), table.parents.shape[1]))
-    log_likelihoods = np.empty(len(rows))
-    for start in range(0, len(rows), CHUNK):
-        part = slice(start, start + CHUNK)
-        index = inverse[part]
-        draws = reward.draw_lengths(
-            table.parents[distinct[index]], fit.take(index), LENGTH_DRAWS, int(rng.integers(2**31))
-        )
-        log_w = draws.log_weights
-        log_ratio[part] = logsumexp(log_w, axis=1) - math.log(LENGTH_DRAWS)
-        log_ratio[part] -= table.log_evidence[distinct[index]]
-        share = np.exp(log_w - log_w.max(axis=1, keepdims=True))
-        effective[part] = share.sum(axis=1) ** 2 / (share**2).sum(axis=1) / LENGTH_DRAWS
-        cumulative = np.cumsum(share, axis=1)
-        target = rng.random(len(index)) * cumulative[:, -1]
-        chosen = (cumulative < target[:, None]).sum(axis=1)
-        chosen = np.minimum(chosen, LENGTH_DRAWS - 1)
-        here = np.arange(len(index))
-        lengths[part] = draws.lengths[here, chosen]
-        log_likelihoods[part] = draws.log_likelihoods[here, chosen]
-    ratio = np.exp(log_ratio - log_ratio.max())
-    error = float(ratio.std(ddof=1) / ratio.mean() / math.sqrt(len(ratio)))
-    points = (rng.random() + np.arange(n_samples)) / n_samples
-    kept = np.searchsorted(np.cumsum(ratio) / ratio.sum(), points)
-    kept = rng.permutation(np.minimum(kept, len(rows) - 1))
-    return LengthSamples(
-        rows[kept],
-        lengths[kept],
-        log_likelihoods[kept],
-        float(log_ratio.max() + math.log(ratio.mean())),
-        error,
-        float(np.median(effective)),
     )

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phylogfn.kernels import collapse_numba, pruning_numba
+from phylogfn.kernels import collapse_numba, length_draws_numba, pruning_numba
 from phylogfn.kernels.topology_numba import children_batch
+from phylogfn.length_proposals import FACTORS, LengthProposal
 
 if TYPE_CHECKING:
     from phylogfn.likelihood import TreeLikelihood
@@ -167,23 +168,51 @@ class CollapsedReward:
         return rows
 
     def draw_lengths(
-        self, parents: np.ndarray, fit: Collapsed, n_draws: int, seed: int
+        self,
+        parents: np.ndarray,
+        fit: Collapsed,
+        n_draws: int,
+        seed: int,
+        proposal: LengthProposal | None = None,
     ) -> LengthDraws:
-        """`LengthDraws` with M = ``n_draws`` for each topology of ``fit``."""
+        """Draw branch lengths by importance sampling.
+
+        Parameters
+        ----------
+        parents : ndarray, shape (B, 2n-2)
+            Topologies, repeats allowed.
+        fit : Collapsed
+            Of the same topologies.
+        n_draws : int
+            M, of each row.
+        seed : int
+        proposal : LengthProposal, optional
+            Default: the defensive mixture that nothing was fitted to.
+
+        Returns
+        -------
+        LengthDraws
+        """
         like = self.likelihood
         children = children_batch(np.ascontiguousarray(parents, np.int16))
         shape = (len(parents), n_draws)
         draws = LengthDraws(np.empty(shape), np.empty(shape), np.empty((*shape, parents.shape[1])))
         seeds = np.random.default_rng(seed).integers(2**31, size=len(parents))
+        if proposal is None:
+            proposal = LengthProposal.default(parents.shape[1] - 1)
+        shares, family_shares = proposal.shares, proposal.family_shares
 
         def task(i: int) -> None:
-            collapse_numba.importance_draws(
+            length_draws_numba.importance_draws(
                 like.model_arrays,
                 like.data_arrays,
                 self.branch_rate,
                 children[i],
                 fit.lengths[i],
                 fit.shapes[i],
+                FACTORS,
+                shares,
+                family_shares,
                 like.rescale,
                 seeds[i],
                 draws.lengths[i],

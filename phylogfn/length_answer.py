@@ -31,7 +31,7 @@ def lengths_posterior(
     """The answer of a sampler of trees with lengths, from its weighted draws alone.
 
     A topology has the share of the weights that its draws have, and its evidence is that share of
-    the whole.
+    the whole. The standard error of a share is that of a ratio of weighted means (delta method).
 
     Parameters
     ----------
@@ -52,6 +52,10 @@ def lengths_posterior(
     np.add.at(weight, drawn.rows, shares(found.log_weights))
     best = np.argsort(-weight, kind="stable")[:most_listed]
     best = best[weight[best] > 1e-12]
+    squares = np.zeros(len(table))
+    np.add.at(squares, drawn.rows, shares(found.log_weights) ** 2)
+    p, own = weight[best], squares[best]
+    errors = np.sqrt((1.0 - p) ** 2 * own + p**2 * np.maximum(squares.sum() - own, 0.0))
     chosen = resample(drawn, found, n_samples, rng)
     lengths = drawn.lengths[chosen]
     log_priors = reward.log_priors(lengths)
@@ -69,4 +73,5 @@ def lengths_posterior(
         ess=found.ess,
         n_proposals=len(drawn.rows),
         pareto_k=found.pareto_k,
+        topology_errors=errors,
     )

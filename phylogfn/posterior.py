@@ -7,6 +7,7 @@ nats.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,17 +41,19 @@ class Posterior:
     topology_log_evidences : ndarray, shape(T,), dtype=float64
         log p(data, topology): likelihood and prior with the branch lengths integrated out.
     log_evidence, log_evidence_se : float
-        log p(data) and its standard error.
+        log p(data) and its standard error; infinite if the error cannot be estimated.
     ess : float
         Effective number of the weighted proposals.
     n_proposals : int
         Number of weighted proposals.
     pareto_k : float
-        Shape of the tail of their weights.
+        Shape of the tail of the importance weights, of proposals and of branch lengths.
     warnings : tuple of str
         What the user must know, in plain words.
     extra : dict
         More entries for the summary.
+    topology_errors : ndarray, shape(T,), dtype=float64, optional
+        Standard errors of the probabilities; None if they are not known.
     """
 
     names: tuple[str, ...]
@@ -68,6 +71,7 @@ class Posterior:
     pareto_k: float
     warnings: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
+    topology_errors: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n_nodes = 2 * len(self.names) - 2
@@ -81,6 +85,8 @@ class Posterior:
             "topology_probabilities": (n_topologies,),
             "topology_log_evidences": (n_topologies,),
         }
+        if self.topology_errors is not None:
+            expected["topology_errors"] = (n_topologies,)
         for name, shape in expected.items():
             found = np.shape(getattr(self, name))
             if found != shape:
@@ -108,6 +114,20 @@ class Posterior:
     def topology(self, index: int) -> Tree:
         """Return one of the topologies listed, 0 the best, without lengths."""
         return Tree.from_parents(self.topology_parents[index])
+
+    def support_error(self) -> float:
+        """Return an upper bound of the standard errors of clade probabilities; NaN if not known.
+
+        Errors of the topologies listed, and the sampling errors of what is estimated by draws: the
+        probability of topologies that are not summed, and of those that are not listed.
+        """
+        if self.topology_errors is None:
+            return math.nan
+        listed = float((self.topology_errors**2).sum())
+        unknown = 1.0 - float(self.extra.get("known_share", 0.0))
+        rest = max(1.0 - float(self.topology_probabilities.sum()), 0.0)
+        drawn = 0.25 * unknown**2 / max(self.ess, 1.0) + 0.25 * rest / max(self.n_draws, 1)
+        return min(math.sqrt(listed + drawn), 0.5)
 
     def tree_lengths(self) -> NDArray[np.float64]:
         """Return the sum of branch lengths of each draw, shape(S,)."""

@@ -31,7 +31,7 @@ from phylogfn.cli.config import resolve_settings, settings_toml
 from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
-from phylogfn.estimate import PATHS, Estimate, batch_size, sample_lengths
+from phylogfn.estimate import PATHS, Estimate, batch_size
 from phylogfn.evidence import MAX_SWEEPS, Collapsed, CollapsedReward
 from phylogfn.forest_features import ForestFeatures
 from phylogfn.join_rates import JoinRates
@@ -45,6 +45,7 @@ from phylogfn.learning import (
 )
 from phylogfn.length_estimate import divergence
 from phylogfn.length_learning import LengthsCurriculum, posterior_lengths
+from phylogfn.length_samples import mean_correction
 from phylogfn.model_fit import fit_model
 from phylogfn.random_trees import RandomTrees
 from phylogfn.run_state import RunState, read_state
@@ -561,4 +562,4 @@ def _correction(run: SampleRun, state: RunState) -> float:
     fitting = ROUND_SHARE * run.settings.budget_seconds * run.settings.n_threads
     fitting /= CORRECTION_DRAWS * run.seconds_an_evaluation(state.walkers.reward)
     rows = rng.choice(len(table), max(2, min(64, int(fitting))), p=mass / mass.sum())
-    return sample_lengths(rows, table, state.walkers.reward, 1, rng).log_correction
+    return mean_correction(rows, table, state.walkers.reward, rng)

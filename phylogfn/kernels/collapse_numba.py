@@ -6,7 +6,7 @@ distribution of shape a_v and rate a_v / b_v has that mode in y_v and that curva
 
     log R = l(b) + sum_v [log lambda - lambda b_v] - sum_v log Gamma(b_v; a_v, a_v / b_v)
 
-in closed form, and draws from the gammas make it unbiased (importance sampling).
+in closed form; importance draws of the lengths make it unbiased (see `length_draws_numba`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import math
 import numpy as np
 from numba import njit
 
-from phylogfn.kernels.pruning_numba import derivatives, log_likelihood, postorder
+from phylogfn.kernels.pruning_numba import derivatives, postorder
 
 __all__ = [
     "branch_term",
     "clade_hashes",
-    "importance_draws",
     "mix64",
     "newton_step",
     "optimise",
@@ -155,39 +154,6 @@ def optimise_batch(
         log_evidences[i] = total
         evaluations += sweeps
     return evaluations
-
-
-@njit(cache=True, nogil=True)
-def importance_draws(
-    model, data, rate, children, modes, shapes, rescale, seed, lengths, log_likelihoods, log_weights
-):  # fmt: skip
-    """Draw branch lengths of one topology from its gammas, and weigh them.
-
-    Parameters
-    ----------
-    modes, shapes : ndarray, shape (2n-2,), float64
-        From `optimise`.
-    seed : int
-    lengths : ndarray, shape (M, 2n-2), float64
-        Filled with the draws; the row of node 0 is 0.
-    log_likelihoods, log_weights : ndarray, shape (M,), float64
-        Filled: log p(Y | b), and log p(Y | b) p(b) / q(b), whose exponentials have mean R.
-    """
-    np.random.seed(seed)
-    n_nodes = modes.size
-    for m in range(lengths.shape[0]):
-        log_ratio = 0.0
-        lengths[m, 0] = 0.0
-        for v in range(1, n_nodes):
-            a = shapes[v]
-            scale = modes[v] / a
-            b = max(np.random.gamma(a, scale), 1e-100)
-            lengths[m, v] = b
-            log_q = -math.lgamma(a) - a * math.log(scale) + (a - 1.0) * math.log(b) - b / scale
-            log_ratio += math.log(rate) - rate * b - log_q
-        value = log_likelihood(model, data, children, 0, lengths[m], rescale)
-        log_likelihoods[m] = value
-        log_weights[m] = value + log_ratio
 
 
 @njit(cache=True, nogil=True)
