@@ -7,7 +7,7 @@ than half of the trees are compatible, and so form one tree, which may have poly
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phylogfn.posterior import SplitTable
 from phylogfn.quoting import newick_labels, nexus_labels
@@ -18,6 +18,8 @@ __all__ = [
     "consensus_nexus",
     "consensus_splits",
     "consensus_tree",
+    "rounded_supports",
+    "without_supports",
 ]
 
 ROUNDING = 1e-9  # a sum of shares that is 0.5 may come out larger than that by less
@@ -117,6 +119,17 @@ def consensus_tree(table: SplitTable, *, strict: bool = False) -> ConsensusTree:
     )
 
 
+def rounded_supports(tree: ConsensusTree, decimals: int) -> ConsensusTree:
+    """Return the tree with its supports rounded."""
+    supports = (None if s is None else round(s, decimals) for s in tree.supports)
+    return replace(tree, supports=tuple(supports))
+
+
+def without_supports(tree: ConsensusTree) -> ConsensusTree:
+    """Return the tree without its supports."""
+    return replace(tree, supports=(None,) * len(tree))
+
+
 def consensus_newick(tree: ConsensusTree, names: Sequence[str]) -> str:
     """Return plain Newick text: clade probabilities as labels of the nodes, and lengths."""
     labels = newick_labels(names)
@@ -140,11 +153,15 @@ def consensus_nexus(tree: ConsensusTree, names: Sequence[str], *, strict: bool =
         if node == 0:
             return ""
         support, length, deviation = tree.supports[node], tree.lengths[node], tree.length_sds[node]
-        support = 1.0 if support is None else support
-        entries = [f"prob={support:.6g}", f"prob_percent={100 * support:.0f}"]
+        if support is None and tree.taxon[node] is not None:
+            support = 1.0
+        entries = []
+        if support is not None:
+            entries = [f"prob={support:.6g}", f"prob_percent={100 * support:.0f}"]
         if length is not None and deviation is not None:
             entries += [f"length_mean={length:.8g}", f"length_sd={deviation:.8g}"]
-        return f"[&{','.join(entries)}]" + ("" if length is None else f":{length:.8g}")
+        annotation = f"[&{','.join(entries)}]" if entries else ""
+        return annotation + ("" if length is None else f":{length:.8g}")
 
     newick = _newick(tree, [str(number) for number in range(1, len(names) + 1)], end)
     labels = nexus_labels(names)

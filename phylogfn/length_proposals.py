@@ -81,11 +81,13 @@ class LengthProposal:
         fitted = len(families) - 2
         for _ in range(ROUNDS):
             by_branch = components[None] + _log(shares)[:, classes]  # F, draws, branches, K
-            by_family = logsumexp(by_branch, axis=3).sum(axis=2) + _log(families)[:, None]
+            by_family = (
+                np.asarray(logsumexp(by_branch, axis=3)).sum(axis=2) + _log(families)[:, None]
+            )
             posterior = np.exp(by_family - logsumexp(by_family, axis=0)) * weights
             families = _bounded(posterior.sum(axis=1), SMALLEST_SHARE)
             own = by_branch[fitted]
-            part = np.exp(own - logsumexp(own, axis=2)[:, :, None])
+            part = np.exp(own - logsumexp(own, axis=2, keepdims=True))
             part *= posterior[fitted][:, None, None]
             for c in range(shares.shape[1]):
                 total = part[classes == c].sum(axis=0)

@@ -36,6 +36,7 @@ __all__ = [
     "TopologyMasses",
     "draw_branch_lengths",
     "mean_correction",
+    "probability_errors",
 ]
 
 BLOCK = 32  # draws of a topology that are made together
@@ -435,6 +436,24 @@ def _answer(
         log_all.size,
         log_all.size,
     )
+
+
+def probability_errors(
+    probabilities: np.ndarray, variances: np.ndarray, total_variance: float
+) -> np.ndarray:
+    """Return standard errors (T,) of probabilities p = x / (x + y) of topologies.
+
+    Parameters
+    ----------
+    probabilities, variances : ndarray, shape (T,)
+        With the relative variance of each x.
+    total_variance : float
+        Relative variance of x + y; x and y are independent.
+    """
+    p = probabilities
+    own = p**2 * variances
+    others = np.maximum(total_variance - own, 0.0)
+    return np.sqrt((1.0 - p) ** 2 * own + p**2 * others)
 
 
 @dataclass(frozen=True)

@@ -102,8 +102,8 @@ TOPOLOGIES_JUDGED = 300  # draws of known topologies that the divergence is meas
 LENGTHS_JUDGED = 200  # trees of the teacher, with their lengths, that the divergence is measured on
 
 
-def run_sample(settings: SampleSettings, progress: Progress) -> None:
-    """Run and write all files.
+def run_sample(settings: SampleSettings, progress: Progress) -> int:
+    """Run and write all files; return the exit code, as `phylogfn.sampling_answer.finish` does.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
             else:
                 _train(run, state, environment, metrics)
         check_output()
-        finish(run, state, environment)
+        return finish(run, state, environment)
 
 
 def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnvironment, RunState]:

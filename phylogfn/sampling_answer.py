@@ -11,9 +11,11 @@ from scipy.special import logsumexp
 
 from gfncore.provenance import command_line
 from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_model
-from phylogfn.estimate import BATCH, sample_lengths, sample_topologies
+from phylogfn.diagnostics import failure
+from phylogfn.estimate import BATCH
 from phylogfn.length_answer import lengths_posterior
 from phylogfn.length_estimate import DrawnTrees
+from phylogfn.length_samples import TopologyMasses, draw_branch_lengths, probability_errors
 from phylogfn.posterior import Posterior
 from phylogfn.sampling_run import (
     draw_from_sampler,
@@ -24,8 +26,9 @@ from phylogfn.sampling_run import (
 from phylogfn.writers import RunFacts, write_results
 
 if TYPE_CHECKING:
-    from phylogfn.estimate import Drawn, Estimate, LengthSamples
+    from phylogfn.estimate import Drawn, Estimate
     from phylogfn.learning import TreeEnvironment
+    from phylogfn.length_samples import LengthSamples
     from phylogfn.run_state import RunState
     from phylogfn.sampling_run import SampleRun
 
@@ -37,12 +40,18 @@ FEWEST_DRAWS = 2000
 # shares of the budget, after which a phase ends
 SOFTEN_SHARE = 0.88  # the search for a temperature
 DRAWS_SHARE = 0.98  # draws
-FEWEST_TOPOLOGIES, MOST_TOPOLOGIES = 1000, 8000  # that correct the closed form
+WRITING_SHARE = 0.03  # of the budget, left for the files when branch lengths are drawn
+LENGTHS_SHARE = 0.08  # of a budget that is used up, which draws of branch lengths may take
+FAILED = 3  # exit code of a run with hardly any effective draws
 LISTED = 20000  # topologies in the table of results, at most
 
 
-def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> None:
-    """Draws, evidence, files; the sampler is softened first where that gives better draws."""
+def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> int:
+    """Draw, estimate the evidence and write all files; return the exit code.
+
+    The sampler is softened first where that gives better draws. The exit code is 0, or `FAILED`
+    when hardly any draws are effective (`phylogfn.diagnostics.failure`).
+    """
     run.progress.phase("drawing from the sampler")
     settings, table, reward = run.settings, state.table, state.walkers.reward
     prior = reward.log_topology_prior
@@ -75,29 +84,54 @@ def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Non
             "that the error calls for"
         )
     if isinstance(drawn, DrawnTrees):
-        _write(run, state, _posterior_with_lengths(run, state, drawn, found))
-        return
-    run.progress.phase("drawing branch lengths")
-    n_topologies = max(FEWEST_TOPOLOGIES, settings.samples)
-    rows = sample_topologies(drawn, found, table, n_known, prior, n_topologies, rng)
-    lengths = sample_lengths(rows, table, reward, settings.samples, rng)
-    wanted = math.ceil(n_topologies * (lengths.standard_error / aims.standard_error) ** 2)
-    if wanted > n_topologies:
-        n_topologies = min(wanted, max(MOST_TOPOLOGIES, n_topologies))
-        rows = sample_topologies(drawn, found, table, n_known, prior, n_topologies, rng)
-        lengths = sample_lengths(rows, table, reward, settings.samples, rng)
+        return _write(run, state, _posterior_with_lengths(run, state, drawn, found))
+    masses = TopologyMasses.from_draws(drawn, found, table, n_known, prior)
+    lengths = _draw_lengths(run, state, masses)
     posterior = _posterior(run, state, drawn, found, lengths)
     random_trees = random_trees_of(run, state, environment)
     if random_trees is not None:
         assert state.trainer is not None
         ranked = random_trees.judge(state.trainer.averaged.policy, state.steps)
         posterior.extra["random_trees_correlation"] = ranked
-    _write(run, state, posterior)
+    return _write(run, state, posterior)
 
 
-def _write(run: SampleRun, state: RunState, posterior: Posterior) -> None:
-    """All files."""
+def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> LengthSamples:
+    """Draw branch lengths in the time that is left."""
+    settings = run.settings
+    run.progress.phase("drawing branch lengths")
+    left = settings.budget_seconds - run.seconds(state)
+    seconds = max(
+        left - WRITING_SHARE * settings.budget_seconds, LENGTHS_SHARE * settings.budget_seconds
+    )
+    lengths = draw_branch_lengths(
+        masses,
+        state.table,
+        state.walkers.reward,
+        settings.samples,
+        run.rng("draws", 2),
+        run.aims.standard_error,
+        seconds,
+        lambda done, text: run.progress.update(done=done, detail=text),
+    )
+    if lengths.wanted_draws > lengths.n_draws:
+        run.warn(
+            f"the budget of {settings.budget} allowed {lengths.n_draws:,} of the "
+            f"{lengths.wanted_draws:,} draws of branch lengths that the error aimed for calls for"
+        )
+    return lengths
+
+
+def _write(run: SampleRun, state: RunState, posterior: Posterior) -> int:
+    """Write all files; return the exit code."""
     settings, reward = run.settings, state.walkers.reward
+    failed = failure(posterior)
+    if failed is not None:  # an error that few weights state is always too small
+        posterior = replace(
+            posterior,
+            log_evidence_se=math.inf,
+            topology_errors=np.full(posterior.n_topologies, math.nan),
+        )
     run.progress.phase("writing files")
     use = run.clock.usage()
     facts = RunFacts(
@@ -117,9 +151,11 @@ def _write(run: SampleRun, state: RunState, posterior: Posterior) -> None:
         ),
         budget_seconds=settings.budget_seconds,
     )
-    write_results(
+    summary = write_results(
         settings.output, posterior, facts, rng=run.rng("files"), provenance=run.provenance(use)
     )
+    for warning in summary["warnings"]:
+        run.progress.warn(warning)
     run.progress.update(
         done=1.0,
         log_evidence=posterior.log_evidence,
@@ -127,6 +163,7 @@ def _write(run: SampleRun, state: RunState, posterior: Posterior) -> None:
         ess=posterior.ess,
         detail=f"{posterior.n_topologies} topologies listed",
     )
+    return 0 if failed is None else FAILED
 
 
 def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> None:
@@ -170,13 +207,17 @@ def _posterior(
     """The answer with what the user should know of it."""
     table, walkers = state.table, state.walkers
     prior = walkers.reward.log_topology_prior
-    log_mass = table.log_evidence + prior
+    corrections = lengths.corrections
+    log_mass = table.log_evidence + prior + corrections.log_ratios
+    log_z = found.log_z + lengths.log_correction
     # topologies that the draws found may weigh more together than their number suggested
-    log_total = max(found.log_z, float(logsumexp(log_mass)))
+    log_total = max(log_z, float(logsumexp(log_mass)))
     best = np.argsort(-log_mass, kind="stable")[:LISTED]
     probabilities = np.exp(log_mass[best] - log_total)
     listed = probabilities > 1e-12
     best, probabilities = best[listed], probabilities[listed]
+    relative_error = math.hypot(found.standard_error, lengths.standard_error)
+    drawn_for = float(probabilities[corrections.drawn_for[best]].sum())
     _warn_of_parameters(run)
     return Posterior(
         names=run.alignment.names,
@@ -186,12 +227,15 @@ def _posterior(
         draw_log_priors=walkers.reward.log_priors(lengths.lengths),
         topology_parents=table.parents[best].astype(np.int32),
         topology_probabilities=probabilities,
-        topology_log_evidences=log_mass[best] + lengths.log_correction,
-        log_evidence=found.log_z + lengths.log_correction,
-        log_evidence_se=math.hypot(found.standard_error, lengths.standard_error),
+        topology_log_evidences=log_mass[best],
+        log_evidence=log_z,
+        log_evidence_se=relative_error,
         ess=found.ess,
         n_proposals=len(drawn.rows),
-        pareto_k=found.pareto_k,
+        pareto_k=_worse(found.pareto_k, lengths.pareto_k),
+        topology_errors=probability_errors(
+            probabilities, corrections.variances[best], relative_error**2
+        ),
         warnings=tuple(run.warnings),
         extra={
             **_extra(run, state, drawn, found),
@@ -199,10 +243,21 @@ def _posterior(
             "closed_form_se": found.standard_error,
             "branch_length_correction": lengths.log_correction,
             "branch_length_correction_se": lengths.standard_error,
-            "branch_length_draws_effective_share": lengths.ess_share,
+            "branch_length_draws": lengths.n_draws,
+            "branch_length_ess": lengths.ess,
+            "branch_length_draws_effective_share": lengths.ess / lengths.n_draws,
+            "branch_length_pareto_k": lengths.pareto_k,
+            "topology_pareto_k": found.pareto_k,
+            "probability_with_own_correction": drawn_for,
             "listed_probability": float(probabilities.sum()),
         },
     )
+
+
+def _worse(first: float, second: float) -> float:
+    """The larger Pareto k, NaN (not defined) left out where the other is defined."""
+    defined = [k for k in (first, second) if not math.isnan(k)]
+    return max(defined, default=math.nan)
 
 
 def _posterior_with_lengths(

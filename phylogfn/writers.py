@@ -6,6 +6,7 @@ alone: every other file is the same, byte for byte, whenever settings and seed a
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Sequence
@@ -18,10 +19,17 @@ from numpy.typing import NDArray
 
 from gfncore.output import json_text, staged_output, write_atomic
 from gfncore.provenance import Provenance, ResourceUse, software_version
-from phylogfn.consensus import consensus_newick, consensus_nexus, consensus_tree
-from phylogfn.diagnostics import posterior_warnings
+from phylogfn.consensus import (
+    consensus_newick,
+    consensus_nexus,
+    consensus_tree,
+    rounded_supports,
+    without_supports,
+)
+from phylogfn.diagnostics import failure, posterior_warnings, verdict
 from phylogfn.posterior import Posterior, split_table
 from phylogfn.quoting import newick_labels, nexus_labels
+from phylogfn.rounding import decimals, rounded, significant
 from phylogfn.tree import Tree, canonical_newick
 
 __all__ = [
@@ -30,7 +38,10 @@ __all__ = [
     "mrbayes_parameters",
     "mrbayes_tree_probabilities",
     "mrbayes_trees",
+    "newick_with_warning",
+    "nexus_with_warning",
     "numbered_newicks",
+    "rounded_probabilities",
     "split_runs",
     "summarise",
     "topologies_table",
@@ -137,25 +148,40 @@ def write_results(
     from phylogfn.report.page import render_report
 
     table = split_table(posterior)
+    failed = failure(posterior)
     consensus = consensus_tree(table)
+    if failed is not None:
+        consensus = without_supports(consensus)
+    elif math.isfinite(error := posterior.support_error()):
+        consensus = rounded_supports(consensus, max(decimals(error), 2))
     summary = summarise(posterior, facts)
     draws = numbered_newicks(posterior.draw_parents, posterior.draw_lengths)
     topologies = numbered_newicks(posterior.topology_parents)
     with staged_output(output, last="summary.json") as staging:
         files = {
-            "trees.nwk": "".join(with_names(draw, posterior.names) + "\n" for draw in draws),
+            "trees.nwk": "".join(
+                newick_with_warning(with_names(draw, posterior.names), failed) + "\n"
+                for draw in draws
+            ),
             "topologies.tsv": topologies_table(posterior, topologies),
-            "consensus.nwk": consensus_newick(consensus, posterior.names) + "\n",
-            "consensus.con.tre": consensus_nexus(consensus, posterior.names),
-            "posterior.trprobs": mrbayes_tree_probabilities(posterior, topologies),
+            "consensus.nwk": newick_with_warning(
+                consensus_newick(consensus, posterior.names), failed
+            )
+            + "\n",
+            "consensus.con.tre": nexus_with_warning(
+                consensus_nexus(consensus, posterior.names), failed
+            ),
+            "posterior.trprobs": nexus_with_warning(
+                mrbayes_tree_probabilities(posterior, topologies), failed
+            ),
             "report.html": render_report(
                 posterior, summary, facts, table=table, training=output / "train.jsonl"
             ),
             "summary.json": json_text(summary),
         }
         for number, run in enumerate(split_runs(posterior.n_draws, rng), 1):
-            files[f"posterior.run{number}.t"] = mrbayes_trees(
-                posterior.names, [draws[index] for index in run]
+            files[f"posterior.run{number}.t"] = nexus_with_warning(
+                mrbayes_trees(posterior.names, [draws[index] for index in run]), failed
             )
             files[f"posterior.run{number}.p"] = mrbayes_parameters(posterior, run)
         if provenance is not None:
@@ -166,7 +192,8 @@ def write_results(
 
 
 def summarise(posterior: Posterior, facts: RunFacts) -> dict[str, Any]:
-    """Return what ``summary.json`` holds."""
+    """Return what ``summary.json`` holds; the log evidence has one digit more than its error."""
+    se = float(posterior.log_evidence_se)
     return {
         "software": "phylogfn",
         "version": software_version(),
@@ -178,8 +205,9 @@ def summarise(posterior: Posterior, facts: RunFacts) -> dict[str, Any]:
         "n_patterns": facts.n_patterns,
         "model": facts.model,
         "branch_prior": facts.branch_prior,
-        "log_evidence": float(posterior.log_evidence),
-        "log_evidence_se": float(posterior.log_evidence_se),
+        "verdict": verdict(posterior),
+        "log_evidence": round(posterior.log_evidence, decimals(se) + 1 if se > 0.0 else 12),
+        "log_evidence_se": significant(se),
         "ess": float(posterior.ess),
         "pareto_k": float(posterior.pareto_k),
         "n_samples": posterior.n_draws,
@@ -224,17 +252,80 @@ def with_names(newick: str, names: tuple[str, ...]) -> str:
 def topologies_table(posterior: Posterior, newicks: Sequence[str]) -> str:
     """Return the posterior over topologies as tab-separated text, best first.
 
-    ``newicks`` are those of the topologies, numbered.
+    Numbers have the digits that their standard errors support. ``newicks`` are those of the
+    topologies, numbered.
     """
-    lines = ["rank\tprobability\tcumulative\tlog_evidence\tnewick"]
-    cumulative = np.cumsum(posterior.topology_probabilities)
+    lines = ["rank\tprobability\tprobability_se\tcumulative\tlog_evidence\tnewick"]
+    shown = rounded_probabilities(posterior)
+    log_errors = _log_evidence_errors(posterior)
     for index, newick in enumerate(newicks):
+        log_evidence = posterior.topology_log_evidences[index]
         lines.append(
-            f"{index + 1}\t{posterior.topology_probabilities[index]:.10g}"
-            f"\t{cumulative[index]:.10g}\t{posterior.topology_log_evidences[index]:.6f}"
+            f"{index + 1}\t{shown[index].probability}\t{shown[index].error}"
+            f"\t{shown[index].cumulative}\t{log_evidence:.{decimals(log_errors[index], 6)}f}"
             f"\t{with_names(newick, posterior.names)}"
         )
     return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class RoundedProbability:
+    """A probability, its standard error and the probability so far, as text."""
+
+    probability: str
+    error: str
+    cumulative: str
+
+
+def rounded_probabilities(posterior: Posterior) -> list[RoundedProbability]:
+    """Return the probabilities of the topologies with the digits that their errors support."""
+    cumulative = np.cumsum(posterior.topology_probabilities).tolist()
+    if posterior.topology_errors is None:
+        return [
+            RoundedProbability(f"{p:.10g}", "NA", f"{so_far:.10g}")
+            for p, so_far in zip(posterior.topology_probabilities, cumulative, strict=True)
+        ]
+    shown = []
+    largest = 0.0  # error so far: a sum is not known better than its terms
+    for p, error, so_far in zip(
+        posterior.topology_probabilities.tolist(),
+        posterior.topology_errors.tolist(),
+        cumulative,
+        strict=True,
+    ):
+        largest = max(largest, error) if math.isfinite(error) else math.nan
+        text = "NA" if not math.isfinite(error) else f"{error:.2g}"
+        shown.append(RoundedProbability(rounded(p, error), text, rounded(so_far, largest)))
+    return shown
+
+
+def _log_evidence_errors(posterior: Posterior) -> NDArray[np.float64]:
+    """Return standard errors of the log evidences of the topologies; 0 where they are not known."""
+    if posterior.topology_errors is None:
+        return np.zeros(posterior.n_topologies)
+    p = posterior.topology_probabilities
+    relative = np.divide(posterior.topology_errors, p, out=np.full(len(p), np.inf), where=p > 0.0)
+    return np.hypot(relative, posterior.log_evidence_se)
+
+
+def newick_with_warning(newick: str, warning: str | None) -> str:
+    """Return a Newick tree with a warning as a comment of its root.
+
+    The comment has the form of the New Hampshire X format, ``[&&NHX:warning=...]``, and stands
+    before the semicolon: a comment of another form, or elsewhere, makes some readers fail.
+    """
+    if warning is None:
+        return newick
+    plain = re.sub(r"[\[\]:;=,()&']+", "", warning)
+    return f"{newick.removesuffix(';')}[&&NHX:warning={plain}];"
+
+
+def nexus_with_warning(text: str, warning: str | None) -> str:
+    """Return NEXUS text with a warning as a comment on its second line."""
+    if warning is None:
+        return text
+    head, rest = text.split("\n", 1)
+    return f"{head}\n[Warning: {warning}]\n{rest}"
 
 
 def split_runs(n_draws: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
@@ -271,11 +362,10 @@ def mrbayes_tree_probabilities(posterior: Posterior, newicks: Sequence[str]) -> 
     ``p`` is the probability of a tree and ``P`` that of all trees so far; ``newicks`` are those
     of the topologies, numbered.
     """
-    cumulative = np.cumsum(posterior.topology_probabilities)
     body = [
-        f"   tree tree_{index + 1} [p = {probability:.9f}, P = {cumulative[index]:.9f}]"
-        f" = [&W {probability:.9f}] {newicks[index]}"
-        for index, probability in enumerate(posterior.topology_probabilities.tolist())
+        f"   tree tree_{index + 1} [p = {shown.probability}, P = {shown.cumulative}]"
+        f" = [&W {shown.probability}] {newicks[index]}"
+        for index, shown in enumerate(rounded_probabilities(posterior))
     ]
     head = ["#NEXUS", "begin trees;"]
     return "\n".join([*head, *_translate(posterior.names), *body, "end;"]) + "\n"

@@ -59,11 +59,14 @@ def sample(
         Parameter(group=_INPUT, show_default="found from the content"),
     ] = None,
     quiet: Annotated[Flag, Parameter(name=["--quiet", "-q"])] = False,
-) -> None:
+) -> int:
     """Sample the posterior over trees of an alignment, and compute the evidence of its model.
 
     Writes to the output directory: `report.html` (look here first), `summary.json`, `trees.nwk`,
     `topologies.tsv`, `consensus.nwk`, and the files that FigTree, Tracer, RWTY and MrBayes read.
+
+    The exit code is 0, or 3 when hardly any draws are effective: files are then written with a
+    warning and without supports.
 
     **Examples**
 
@@ -172,4 +175,4 @@ def sample(
             require_tensorboard()
         from phylogfn.sampling import run_sample
 
-        run_sample(settings, progress)
+        return run_sample(settings, progress)

@@ -18,19 +18,21 @@ from gfncore.report.page import (
     signed,
 )
 from phylogfn.citations import references
-from phylogfn.consensus import consensus_tree
+from phylogfn.consensus import consensus_tree, without_supports
 from phylogfn.diagnostics import (
     FEWEST_EFFECTIVE_DRAWS,
     LARGEST_DIVERGENCE,
     LARGEST_STANDARD_ERROR,
     NEARLY_ALL,
     PARETO_K_LIMIT,
+    failure,
     robinson_foulds_splits,
     split_names,
     weights_matter,
 )
 from phylogfn.posterior import Posterior, SplitTable, split_table
 from phylogfn.report.tree_figure import support_class, tree_in_both_sizes
+from phylogfn.rounding import decimals
 from phylogfn.tree import canonical_newick, splits
 from phylogfn.writers import RunFacts
 
@@ -77,6 +79,9 @@ def render_report(
     """
     table = split_table(posterior) if table is None else table
     root = consensus_tree(table)
+    failed = failure(posterior) is not None
+    if failed:
+        root = without_supports(root)
     description = (
         f"Majority-rule consensus tree of {posterior.n_taxa} taxa with clade probabilities"
     )
@@ -89,7 +94,8 @@ def render_report(
         "tree": tree_in_both_sizes(root, posterior.names, title=description),
         "topologies": _topologies(posterior),
         "credible": _credible_sets(posterior),
-        "clades": _uncertain_clades(table),
+        "clades": [] if failed else _uncertain_clades(table),
+        "failed": failed,
         "checks": _checks(posterior),
         "curves": curve_drawings(training, _CURVES),
         "run": _run_rows(summary, facts),
@@ -100,19 +106,25 @@ def render_report(
 
 
 def _cards(posterior: Posterior) -> list[dict[str, str]]:
-    best = float(posterior.topology_probabilities[0]) if posterior.n_topologies else math.nan
+    best, error = math.nan, math.nan
+    if posterior.n_topologies:
+        best = float(posterior.topology_probabilities[0])
+        error = _topology_errors(posterior)[0]
     sets = _credible_sets(posterior)
     k = posterior.pareto_k
     return [
         {
             "label": "Log evidence",
             "value": signed(posterior.log_evidence, 2),
-            "note": f"\u00b1 {posterior.log_evidence_se:.3f} nats (standard error)",
+            "note": f"\u00b1 {posterior.log_evidence_se:.3f} nats (standard error)"
+            if math.isfinite(posterior.log_evidence_se)
+            else "its standard error is not known",
         },
         {
             "label": "Best topology",
             "value": f"{100 * best:.1f}\u00a0%",
-            "note": f"of the probability; 95\u00a0% needs {sets[1][1]}",
+            "note": (f"\u00b1 {_points(error)}\u00a0% " if math.isfinite(error) else "")
+            + f"of the probability; 95\u00a0% needs {sets[1][1]}",
         },
         {
             "label": "Effective sample size",
@@ -127,15 +139,36 @@ def _cards(posterior: Posterior) -> list[dict[str, str]]:
     ]
 
 
+def _topology_errors(posterior: Posterior) -> list[float]:
+    """Return standard errors of probabilities; NaN where they are not known."""
+    if posterior.topology_errors is None:
+        return [math.nan] * posterior.n_topologies
+    return posterior.topology_errors.tolist()
+
+
+def _points(error: float) -> str:
+    """Return a standard error in percentage points, two digits."""
+    return f"{100 * error:.{min(decimals(100 * error), 4)}f}"
+
+
+def _percentage(share: float, error: float) -> str:
+    """Return a probability in per cent with the decimals that its error supports, at most two."""
+    if not math.isfinite(error) or decimals(100 * error) >= 2 or share < 0.00005:
+        return percentage(share)
+    return f"{100 * share:.{decimals(100 * error)}f}\u00a0%"
+
+
 def _topologies(posterior: Posterior) -> list[dict[str, Any]]:
     cumulative = np.cumsum(posterior.topology_probabilities)
+    errors = _topology_errors(posterior)
     shown = range(min(_TOPOLOGIES_SHOWN, posterior.n_topologies))
     held = [splits(posterior.topology(index)) for index in shown]
     return [
         {
             "rank": index + 1,
             "percent": 100 * float(posterior.topology_probabilities[index]),
-            "shown": percentage(float(posterior.topology_probabilities[index])),
+            "shown": _percentage(float(posterior.topology_probabilities[index]), errors[index]),
+            "error": f"{_points(errors[index])}\u00a0%" if math.isfinite(errors[index]) else "n/a",
             "cumulative": f"{100 * cumulative[index]:.1f}\u00a0%",
             "log_evidence": signed(float(posterior.topology_log_evidences[index]), 2),
             "distance": robinson_foulds_splits(held[0], held[index]),
@@ -179,7 +212,8 @@ def _uncertain_clades(table: SplitTable) -> list[dict[str, str]]:
 
 def _checks(posterior: Posterior) -> list[dict[str, Any]]:
     share = posterior.ess / posterior.n_proposals if posterior.n_proposals else math.nan
-    se, k = posterior.log_evidence_se, posterior.pareto_k
+    se = posterior.log_evidence_se
+    k = posterior.extra.get("topology_pareto_k", posterior.pareto_k)
     known = posterior.extra.get("known_share", 0.0)
     certain = known > NEARLY_ALL
     error = 0.5 / math.sqrt(max(posterior.ess, 1.0))
@@ -187,7 +221,7 @@ def _checks(posterior: Posterior) -> list[dict[str, Any]]:
         {
             "good": se <= LARGEST_STANDARD_ERROR,
             "name": "Error of the log evidence",
-            "value": f"{se:.3f} nats",
+            "value": f"{se:.3f} nats" if math.isfinite(se) else "not known",
             "meaning": "Two models are told apart when their log evidences differ by several "
             "times this error; a difference of 3 nats is strong evidence.",
         },
@@ -213,6 +247,21 @@ def _checks(posterior: Posterior) -> list[dict[str, Any]]:
             "nearly all evidence is summed.",
         },
     ]
+    of_lengths = posterior.extra.get("branch_length_pareto_k")
+    if of_lengths is not None:
+        n_draws, effective = (posterior.extra[f"branch_length_{x}"] for x in ("draws", "ess"))
+        checks.append(
+            {
+                "good": not of_lengths > PARETO_K_LIMIT,
+                "name": "Tail of the weights of branch lengths (Pareto k\u0302)",
+                "value": f"{of_lengths:.2f}".replace("-", "\u2212")
+                if math.isfinite(of_lengths)
+                else "not defined",
+                "meaning": "Of the draws that correct the closed form of the integral over branch "
+                f"lengths, all together: {n_draws:,}, of which {effective:,.0f} are effective. "
+                "Above 0.7 the evidence is more likely too low than too high.",
+            }
+        )
     lost = posterior.extra.get("kl_known_to_sampler")
     if lost is not None:
         checks.append(

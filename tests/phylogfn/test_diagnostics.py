@@ -9,11 +9,13 @@ import pytest
 
 from phylogfn.diagnostics import (
     asdsf,
+    failure,
     largest_split_difference,
     mean_robinson_foulds,
     posterior_warnings,
     robinson_foulds_splits,
     split_names,
+    verdict,
 )
 
 A, B, C, D = 0b0110, 0b1100, 0b1010, 0b1110
@@ -74,9 +76,15 @@ def test_a_good_run_has_no_warnings(make_posterior):
         ({"pareto_k": math.nan}, "could not be judged"),
         ({"pareto_k": math.inf}, "Do not trust"),
         ({"ess": 12.0}, "effective sample size is low"),
-        ({"ess": math.nan}, "effective sample size is low"),
+        ({"ess": math.nan}, "The run has failed"),
+        ({"ess": 1.1}, "effective sample size is 1.1 of 2000 draws"),
+        ({"extra": {"branch_length_pareto_k": 0.84}}, "branch lengths (Pareto k = 0.84"),
+        (
+            {"extra": {"branch_length_ess": 3.0, "branch_length_draws": 32000}},
+            "effective sample size of the branch lengths is 3.0 of 32000",
+        ),
         ({"log_evidence_se": 1.5}, "standard error 1.50"),
-        ({"log_evidence": -math.inf}, "the run has failed"),
+        ({"log_evidence": -math.inf}, "The run has failed"),
         ({"n_draws": 300, "ess": 110.0}, "about as much information as 110"),
     ],
 )
@@ -113,6 +121,34 @@ def test_a_sampler_of_trees_with_lengths_that_lags_behind_is_told(make_posterior
 
 
 def test_warnings_of_the_run_come_first_and_once(make_posterior):
-    warnings = posterior_warnings(make_posterior(warnings=("one", "two", "one"), ess=5.0))
+    warnings = posterior_warnings(make_posterior(warnings=("one", "two", "one"), ess=50.0))
     assert warnings[:2] == ("one", "two")
     assert len(warnings) == 3
+
+
+def test_a_run_with_hardly_any_effective_draws_has_failed(make_posterior):
+    assert failure(make_posterior(ess=10.0)) is None
+    assert verdict(make_posterior(ess=9.9)) == "failed"
+    # all that matters is summed, and the sampler reaches it
+    covered = {"known_share": 0.9999, "kl_known_to_sampler": 0.3}
+    assert failure(make_posterior(ess=9.9, extra=covered)) is None
+    # known topologies that the sampler does not reach say nothing of those that it should find
+    lost = {"known_share": 0.9999, "kl_known_to_sampler": 30.0}
+    assert failure(make_posterior(ess=1.1, extra=lost)) is not None
+    first, *_ = posterior_warnings(make_posterior(ess=1.1, warnings=("The budget ended.",)))
+    assert first == failure(make_posterior(ess=1.1))
+
+
+def test_verdict(make_posterior):
+    assert verdict(make_posterior(warnings=("The budget ended.",))) == "passed"
+    assert verdict(make_posterior(pareto_k=0.9)) == "doubtful"
+    assert verdict(make_posterior(extra={"branch_length_pareto_k": 0.9})) == "doubtful"
+
+
+def test_the_tail_of_the_branch_lengths_is_judged_apart(make_posterior):
+    """The larger of both k stands in the summary; each is judged by its own rule."""
+    extra = {"branch_length_pareto_k": 0.2, "topology_pareto_k": 0.9, "known_share": 0.999}
+    assert posterior_warnings(make_posterior(pareto_k=0.9, extra=extra)) == ()
+    extra = {"branch_length_pareto_k": 0.9, "topology_pareto_k": math.nan, "known_share": 0.999}
+    (warning,) = posterior_warnings(make_posterior(pareto_k=0.9, extra=extra))
+    assert "branch lengths" in warning

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -16,19 +13,9 @@ from phylogfn.estimate import (
     draw,
     draw_from_prior,
     estimate,
-    sample_lengths,
-    sample_topologies,
 )
 from phylogfn.learning import make_policy
 from phylogfn.topologies import TopologyTable
-from phylogfn.tree import Tree
-
-_file = importlib.util.spec_from_file_location(
-    "collapse_integrals", Path(__file__).with_name("kernels") / "test_collapse.py"
-)
-assert _file is not None and _file.loader is not None
-integrals = importlib.util.module_from_spec(_file)
-_file.loader.exec_module(integrals)
 
 DIFFUSE = ([0, 1, 2, 7, 11], 60)
 
@@ -118,69 +105,6 @@ def test_draws_from_the_prior_need_no_policy(problem):
     assert len(counts) == 15 and counts.min() > 140
     found = estimate(drawn, table, 0, reward.log_topology_prior)
     assert found.log_z == pytest.approx(logsumexp(exact), abs=4 * found.standard_error)
-
-
-def test_topologies_are_sampled_by_the_posterior(problem):
-    known = (8, 3)
-    reward, table, environment, policy, every, exact = problem(*DIFFUSE, known)
-    rng = np.random.default_rng(5)
-    drawn = draw(environment, policy, reward, table, 20_000, rng)
-    found = estimate(drawn, table, 2, reward.log_topology_prior)
-    prior = reward.log_topology_prior
-    rows = sample_topologies(drawn, found, table, 2, prior, 50_000, rng)
-    shares = np.bincount(rows, minlength=15)[table.find(every)] / len(rows)
-    p = np.exp(exact - logsumexp(exact))
-    assert 0.5 * np.abs(shares - p).sum() < 0.02
-    # all known: independent of the draws, and systematic
-    full = estimate(drawn, table, 15, prior)
-    rows = sample_topologies(drawn, full, table, 15, prior, 1000, rng)
-    counts = np.bincount(rows, minlength=15)[table.find(every)]
-    assert (np.abs(counts - 1000 * p) <= 1.0 + 1e-6).all()
-
-
-@pytest.mark.parametrize("n_known", [1, 3])
-def test_log_evidence_is_the_exact_one(problem, n_known):
-    """Nothing is approximate here: 3 topologies, each integrated exactly (`integrals`)."""
-    taxa, sites = [0, 3, 6, 10], slice(120, 131)
-    reward, table, environment, policy, every, _ = problem(taxa, sites)
-    exact = logsumexp([integrals.exact_log_evidence(reward, tree, 11) for tree in every])
-    exact += reward.log_topology_prior
-    rng = np.random.default_rng(6)
-    prior = reward.log_topology_prior
-    drawn = draw(environment, policy, reward, table, 20_000, rng)
-    found = estimate(drawn, table, n_known, prior)
-    rows = sample_topologies(drawn, found, table, n_known, prior, 3000, rng)
-    lengths = sample_lengths(rows, table, reward, 500, rng)
-    error = np.hypot(found.standard_error, lengths.standard_error)
-    assert error < 0.01
-    corrected = found.log_z + lengths.log_correction
-    assert corrected == pytest.approx(exact, abs=4 * error)
-    assert abs(lengths.log_correction) > 8 * error  # so the correction was needed
-
-
-def test_lengths_are_drawn_from_the_posterior(problem):
-    """Frequencies and mean lengths against importance weights on each topology."""
-    reward, table, _, _, every, exact = problem(*DIFFUSE, range(15))
-    rng = np.random.default_rng(7)
-    p = np.exp(exact - logsumexp(exact))
-    rows = rng.choice(15, 4000, p=p)
-    found = sample_lengths(rows, table, reward, 4000, rng)
-    assert found.lengths.shape == (4000, 8) and 0.2 < found.ess_share <= 1.0
-    draws = reward.draw_lengths(every, reward.closed_form(every), 4000, 8)
-    log_r = logsumexp(draws.log_weights, axis=1) - np.log(4000)
-    posterior = np.exp(log_r - logsumexp(log_r))
-    counts = np.bincount(found.rows, minlength=15)[table.find(every)]
-    assert 0.5 * np.abs(counts / 4000 - posterior).sum() < 0.05
-    total = found.lengths.sum(axis=1)
-    weights = np.exp(draws.log_weights - draws.log_weights.max(axis=1, keepdims=True))
-    means = (weights * draws.lengths.sum(axis=2)).sum(axis=1) / weights.sum(axis=1)
-    expected = (posterior * means).sum()
-    assert total.mean() == pytest.approx(expected, abs=5 * total.std() / np.sqrt(4000))
-    # each likelihood belongs to its own tree
-    for i in range(5):
-        tree = Tree.from_parents(table.parents[found.rows[i]], found.lengths[i])
-        again = reward.likelihood.log_likelihood(tree)
-        assert again == pytest.approx(found.log_likelihoods[i], abs=1e-8)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 1.5])

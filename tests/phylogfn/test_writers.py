@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from dataclasses import replace
 
 import dendropy
 import ete3
@@ -53,8 +55,6 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, make_posterior, run_facts)
 
 
 def test_no_file_but_the_summary_and_the_report_knows_the_time(tmp_path, make_posterior, run_facts):
-    from dataclasses import replace
-
     from gfncore.provenance import ResourceUse
 
     write(tmp_path / "one", make_posterior(), run_facts)
@@ -120,10 +120,12 @@ def test_topologies_table(tmp_path, make_posterior, run_facts):
     posterior = make_posterior()
     write(tmp_path, posterior, run_facts)
     lines = (tmp_path / "topologies.tsv").read_text().splitlines()
-    assert lines[0].split("\t") == ["rank", "probability", "cumulative", "log_evidence", "newick"]
+    columns = ["rank", "probability", "probability_se", "cumulative", "log_evidence", "newick"]
+    assert lines[0].split("\t") == columns
     rows = [line.split("\t") for line in lines[1:]]
     assert [float(row[1]) for row in rows] == pytest.approx(posterior.topology_probabilities)
-    assert float(rows[-1][2]) == pytest.approx(1.0)
+    assert {row[2] for row in rows} == {"NA"}
+    assert float(rows[-1][3]) == pytest.approx(1.0)
     sample = read_tree_sample(tmp_path / "topologies.tsv", posterior.names)
     assert sample.weights == pytest.approx(posterior.topology_probabilities)
 
@@ -157,3 +159,95 @@ def test_numbers_that_json_lacks_become_null(tmp_path, make_posterior, run_facts
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["pareto_k"] is None
     assert any("Pareto" in warning for warning in summary["warnings"])
+
+
+def test_no_number_has_more_digits_than_its_error(tmp_path, make_posterior, run_facts):
+    posterior = make_posterior(
+        names=("a", "b", "c", "d"),
+        n_topologies=3,
+        topology_probabilities=np.array([0.929034, 0.0707342, 0.000231817]),
+        topology_errors=np.array([0.0123, 0.0121, 0.0000234]),
+        log_evidence=-6489.123456789,
+        log_evidence_se=0.012345678,
+        extra={"known_share": 1.0},
+    )
+    summary = write(tmp_path, posterior, run_facts)
+    assert summary["log_evidence"] == -6489.1235 and summary["log_evidence_se"] == 0.0123
+    rows = [x.split("\t") for x in (tmp_path / "topologies.tsv").read_text().splitlines()[1:]]
+    assert [row[1] for row in rows] == ["0.929", "0.071", "0.000232"]
+    assert [row[2] for row in rows] == ["0.012", "0.012", "2.3e-05"]
+    assert [row[3] for row in rows] == ["0.929", "1.000", "1.000"]
+    assert [len(row[4].split(".")[1]) for row in rows] == [3, 2, 2]
+    text = (tmp_path / "posterior.trprobs").read_text()
+    assert "[p = 0.929, P = 0.929] = [&W 0.929]" in text
+    # tiny probabilities, and one that is known exactly
+    posterior = replace(
+        posterior,
+        topology_probabilities=np.array([1.0 - 3.2e-9, 3.2e-9, 0.0]),
+        topology_errors=np.array([4e-10, 4e-10, 0.0]),
+    )
+    write(tmp_path / "b", posterior, run_facts)
+    rows = [x.split("\t") for x in (tmp_path / "b/topologies.tsv").read_text().splitlines()[1:]]
+    assert [row[1] for row in rows] == ["0.99999999680", "3.20e-09", "0"]
+    weights = read_tree_sample(tmp_path / "b/posterior.trprobs", posterior.names).weights
+    assert weights == pytest.approx([1.0 - 3.2e-9, 3.2e-9, 0.0], abs=1e-10)
+
+
+def test_supports_are_rounded_to_their_error(tmp_path, make_posterior, run_facts):
+    p = np.array([0.929034, 0.050737, 0.020229])
+    errors = np.array([0.00123, 0.0009, 0.0004])
+    posterior = make_posterior(
+        names=("a", "b", "c", "d"),
+        n_topologies=3,
+        topology_probabilities=p,
+        topology_errors=errors,
+        extra={"known_share": 1.0},
+    )
+    assert posterior.support_error() == pytest.approx(np.sqrt((errors**2).sum()), rel=1e-6)
+    write(tmp_path, posterior, run_facts)
+    text = (tmp_path / "consensus.nwk").read_text()
+    supports = re.findall(r"\)([0-9.]+):", text)
+    assert len(supports) == 1 and len(supports[0]) <= len("0.9290")
+
+
+def test_the_files_of_a_failed_run_say_so_and_are_read_by_others(
+    tmp_path, make_posterior, run_facts
+):
+    names = ("Bufo_valliceps", "7", "k1", "e_f", "A-b.c|d", "plain")
+    posterior = make_posterior(
+        ess=1.1, log_evidence_se=np.inf, topology_errors=np.full(4, np.nan), names=names
+    )
+    summary = write(tmp_path, posterior, run_facts)
+    assert summary["verdict"] == "failed" and "The run has failed" in summary["warnings"][0]
+    assert json.loads((tmp_path / "summary.json").read_text())["log_evidence_se"] is None
+    for name, schema in (
+        ("trees.nwk", "newick"),
+        ("consensus.nwk", "newick"),
+        ("consensus.con.tre", "nexus"),
+        ("posterior.run1.t", "nexus"),
+        ("posterior.trprobs", "nexus"),
+    ):
+        text = (tmp_path / name).read_text()
+        assert "The run has failed" in text, name
+        n = len(list(Phylo.parse(io.StringIO(text), schema)))
+        trees = dendropy.TreeList.get(data=text, schema=schema, preserve_underscores=True)
+        assert len(trees) == n > 0
+        assert {taxon.label for taxon in trees.taxon_namespace} == set(names)
+        ours = read_tree_sample(tmp_path / name, posterior.names, burnin=0.0)
+        assert len(ours.branches) == n
+        if schema == "newick":
+            for line in text.splitlines():
+                assert "The run has failed" in line
+                assert len(ete3.Tree(line, quoted_node_names=True)) == len(names)
+    for name in ("consensus.nwk", "consensus.con.tre"):
+        tree = dendropy.Tree.get(
+            path=str(tmp_path / name), schema="newick" if name.endswith("nwk") else "nexus"
+        )
+        assert all(node.label is None for node in tree.internal_nodes())
+    inner = (tmp_path / "consensus.con.tre").read_text().split("[&U] ")[1]
+    assert ")[&prob" not in inner
+    table = (tmp_path / "topologies.tsv").read_text().splitlines()
+    assert {line.split("\t")[2] for line in table[1:]} == {"NA"}
+    page = (tmp_path / "report.html").read_text()
+    assert "The run has failed: no clade probabilities are shown" in page
+    assert "\u00b1 inf" not in page and "nan" not in page.lower().replace("nanometre", "")
