@@ -383,7 +383,7 @@ def _leave_untrained(run: SampleRun, state: RunState, environment: TreeEnvironme
     if state.trainer is None:
         state.trainer = _new_trainer(run, state, environment)
     state.accurate, state.missed, state.missed_error = True, 0.0, 0.0
-    state.save(run.checkpoint, run.clock)
+    state.save(run.checkpoint, run.clock, run.settings.origin())
 
 
 def _out_of_time(run: SampleRun, state: RunState) -> bool:

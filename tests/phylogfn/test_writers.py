@@ -213,7 +213,7 @@ def test_supports_are_rounded_to_their_error(tmp_path, make_posterior, run_facts
 def test_the_files_of_a_failed_run_say_so_and_are_read_by_others(
     tmp_path, make_posterior, run_facts
 ):
-    names = ("Bufo_valliceps", "Pan", "k1", "e_f", "A-b.c|d", "plain")
+    names = ("Bufo_valliceps", "Pan", "k1", "e_f", "Pongo", "plain")
     posterior = make_posterior(
         ess=1.1, log_evidence_se=np.inf, topology_errors=np.full(4, np.nan), names=names
     )
