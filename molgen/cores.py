@@ -139,10 +139,11 @@ def _groups(
     result = dict.fromkeys(numbers, "")
     ranks = list(Chem.CanonicalRankAtoms(mol))  # which of two groups of one atom comes first
     cut = Chem.RWMol(mol)
+    Chem.Kekulize(cut, clearAromaticFlags=True)  # a ring that the core is part of is opened
     for at in match:
         free = list(held[at])
         for other in sorted(outside[at], key=lambda index: ranks[index]):
-            bond = mol.GetBondBetweenAtoms(at, other)
+            bond = cut.GetBondBetweenAtoms(at, other)
             taken = [free.pop(0) for _ in range(min(len(free), int(bond.GetBondTypeAsDouble())))]
             dummy = Chem.Atom(0)
             dummy.SetAtomMapNum(taken[0] if taken else 0)
@@ -151,9 +152,10 @@ def _groups(
         result.update((n, f"{HYDROGEN}[*:{n}]") for n in free if n)
     for at in sorted(match, reverse=True):
         cut.RemoveAtom(at)
-    for group in Chem.GetMolFrags(cut, asMols=True, sanitizeFrags=False):
-        text = Chem.MolToSmiles(group)
+    for group in Chem.GetMolFrags(cut, asMols=True, sanitizeFrags=True):
         for atom in group.GetAtoms():
-            if atom.HasProp(CARRIED):
-                result.update((int(n), text) for n in atom.GetProp(CARRIED).split() if n != "0")
+            for number in map(int, atom.GetProp(CARRIED).split() if atom.HasProp(CARRIED) else ()):
+                atom.SetAtomMapNum(number)
+                if number:
+                    result[number] = Chem.MolToSmiles(group)
     return [result[n] for n in numbers]

@@ -64,7 +64,7 @@ class Library:
         How often it was drawn.
     labels : mapping of str to sequence of str
         Further columns of text: what the molecule carries at the numbered attachment points of the
-        core (R1, R2, ...).
+        core (R1, R2, ...), the stereoisomer that was docked.
     """
 
     smiles: tuple[str, ...]

@@ -23,7 +23,7 @@ from molgen.scored import write_scored
 from molgen.writers import RunFacts, failure_warning, write_results
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from molgen.sampling_run import SampleRun
 
@@ -149,9 +149,7 @@ def finish(run: SampleRun) -> None:
         log_probability_se=error,
         count=count[keep],
     )
-    if settings.core is not None:
-        groups = r_groups(settings.core, library.smiles)
-        library = replace(library, labels={**library.labels, **groups})
+    library = replace(library, labels=_labels(run, library.smiles))
     run.progress.phase("writing files")
     log_z, log_z_se, ess = math.nan, math.nan, math.nan
     steps = run.trainer.step_number
@@ -256,6 +254,22 @@ def _best_scored(run: SampleRun) -> tuple[tuple[str, float], ...]:
     """The best molecules of all that were scored, and their scores."""
     smiles, scores = run.scoring.best(BEST_SHOWN)
     return tuple(zip(smiles, scores.tolist(), strict=True))
+
+
+def _labels(run: SampleRun, smiles: Sequence[str]) -> dict[str, list[str]]:
+    """Groups at the numbers of the core, and isomers that were scored, by column."""
+    core = run.settings.core
+    labels = {} if core is None else r_groups(core, smiles)
+    for name, isomers in run.scoring.isomers(smiles).items():
+        labels[f"{name}_isomer"] = isomers
+        chosen = sum(isomer != text for isomer, text in zip(isomers, smiles, strict=True))
+        if chosen:
+            run.warn(
+                f"{chosen:,} of {len(smiles):,} molecules of the library have open stereocentres: "
+                f"{name} scored one isomer of each, named in the column {name}_isomer",
+                passing=True,
+            )
+    return labels
 
 
 def commonest(

@@ -87,7 +87,8 @@ def score(
             chunk = found.molecules[start : start + _CHUNK]
             table = scoring.evaluate([line.smiles for line in chunk], canonical=True)
             failed += len(table.failures)
-            writer.writerows(_rows(chunk, table, found.has_names))
+            isomers = scoring.isomers([line.smiles for line in chunk])
+            writer.writerows(_rows(chunk, table, found.has_names, isomers))
             sys.stdout.flush()
         examples = scoring.failure_examples
     if failed:
@@ -101,7 +102,12 @@ def score(
     return 1 if failed or found.problems else 0
 
 
-def _rows(lines: tuple[MoleculeLine, ...], table: ScoreTable, has_names: bool) -> list[list[Any]]:
+def _rows(
+    lines: tuple[MoleculeLine, ...],
+    table: ScoreTable,
+    has_names: bool,
+    isomers: dict[str, list[str]],
+) -> list[list[Any]]:
     from molgen.scoring.table import score_text
 
     rows = []
@@ -109,6 +115,9 @@ def _rows(lines: tuple[MoleculeLine, ...], table: ScoreTable, has_names: bool) -
         remarks = [table.failures.get(row, ""), line.remark]
         if row in table.filtered:
             remarks[0] = f"filtered by {table.filtered[row]}"
+        remarks += [
+            f"{name}: isomer {own[row]}" for name, own in isomers.items() if own[row] != line.smiles
+        ]
         # a row is a line, whatever an exception or a program says
         remark = " ".join("; ".join(filter(None, remarks)).split())
         values = [score_text(float(column[row])) for column in table.components.values()]

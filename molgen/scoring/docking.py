@@ -1,9 +1,11 @@
 """Docking with AutoDock Vina as a component (the extra ``docking``: vina, meeko, gemmi).
 
-RDKit makes one three-dimensional conformer, meeko prepares it as a flexible ligand, Vina docks it
-into a rigid receptor (Eberhardt et al. 2021, J. Chem. Inf. Model. 61:3891-3898). It all happens in
-programs of its own (`molgen.scoring.docking_server`), several at once, so that a molecule that
-takes too long or crashes Vina costs no other its score.
+Of a molecule with open stereocentres one isomer is docked (`molgen.scoring.isomers`), and named in
+the column ``NAME_isomer`` of the library. RDKit makes one three-dimensional conformer, meeko
+prepares it as a flexible ligand, Vina docks it into a rigid receptor (Eberhardt et al. 2021,
+J. Chem. Inf. Model. 61:3891-3898). It all happens in programs of its own
+(`molgen.scoring.docking_server`), several at once, so that a molecule that takes too long or
+crashes Vina costs no other its score.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from molgen.scoring.external import ExternalScorer, server_command
+from molgen.scoring.isomers import chosen_isomer
 from molgen.scoring.registry import MOST_PROCESSES, Kind, Parameter, reference_path, register
 
 __all__ = ["PACKAGES"]
@@ -82,6 +85,7 @@ register(
         files=lambda parameters: {
             parameters["receptor"]: reference_path(parameters["receptor"], parameters["directory"])
         },
+        isomer=chosen_isomer,
         unit=False,
         transform={"type": "reverse_sigmoid", "low": -12.0, "high": -6.0, "k": 0.25},
     )

@@ -16,21 +16,22 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 from vina import Vina  # pyright: ignore[reportMissingImports]
 
+from molgen.scoring.isomers import chosen_isomer
+
 __all__ = ["ligand_pdbqt", "main", "serve"]
 
 
 def ligand_pdbqt(smiles: str, seed: int) -> str:
     """Return a molecule as a flexible ligand, from one conformer (ETKDGv3, then MMFF94).
 
+    Where stereo is open, it is that of `molgen.scoring.isomers.chosen_isomer`.
+
     Raises
     ------
     ValueError
         The SMILES cannot be read, no conformer is found, or meeko cannot prepare it.
     """
-    mol = Chem.MolFromSmiles(smiles)
-    if mol is None:
-        raise ValueError("the SMILES cannot be read")
-    mol = Chem.AddHs(mol)
+    mol = Chem.AddHs(Chem.MolFromSmiles(chosen_isomer(smiles)))
     settings = rdDistGeom.ETKDGv3()
     settings.randomSeed = seed
     if rdDistGeom.EmbedMolecule(mol, settings) != 0:

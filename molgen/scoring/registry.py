@@ -108,6 +108,9 @@ class Kind:
     files : callable or None
         Takes the checked parameters. Returns the files that decide the values beside them, by the
         names that the scoring file gives them.
+    isomer : callable or None
+        Takes a canonical SMILES. Returns the SMILES of the stereoisomer that is scored, where one
+        must be chosen.
     """
 
     name: str
@@ -120,6 +123,7 @@ class Kind:
     transform: Mapping[str, Any] | None = None
     preset: bool = False
     files: Callable[[dict[str, Any]], dict[str, Path]] | None = None
+    isomer: Callable[[str], str] | None = None
 
 
 def register(kind: Kind) -> None:

@@ -139,6 +139,14 @@ class Scoring:
         """Names of the components, filters included, in the order of the file."""
         return [component.name for component in self.components]
 
+    def isomers(self, smiles: Sequence[str]) -> dict[str, list[str]]:
+        """Return the stereoisomers that were scored, for each component that chooses one."""
+        return {
+            component.name: [component.kind.isomer(text) for text in smiles]
+            for component in self.components
+            if component.kind.isomer is not None
+        }
+
     @property
     def objective_names(self) -> list[str]:
         """Names of the columns of `ScoreTable.objectives`."""

@@ -797,3 +797,32 @@ def test_malformed_input_is_one_line_and_code_2(tmp_path, options, words, capsys
     assert words in errors[0]
     assert "Traceback" not in captured.err and captured.out == ""
     assert not (out / "summary.json").exists()
+
+
+@pytest.mark.parametrize("environment", ["fragments", "atoms"])
+def test_numbers_of_a_core_are_columns_and_its_stereo_is_told(tmp_path, environment):
+    core = "N[C@@H](C)C(=O)N([*:2])[1*]"
+    space = ATOMS | {"max_atoms": 8, "elements": "C,N,O"} if environment == "atoms" else {}
+    space = space or few_fragments(tmp_path)
+    run_small(tmp_path / "out", **space, core=core)
+    rows, summary = check_library(tmp_path / "out")
+    assert sum("stereo marks are not used" in text for text in summary["warnings"]) == 1
+    assert list(rows[0])[-2:] == ["R1", "R2"]
+    alanine_amide = Chem.MolFromSmiles("NC(C)C(=O)N")
+    for row in rows:
+        groups = [Chem.MolFromSmiles(row[name]) for name in ("R1", "R2")]
+        assert Chem.MolFromSmiles(row["smiles"]).HasSubstructMatch(alanine_amide)
+        assert [f"[*:{i}]" in row[f"R{i}"] for i in (1, 2)] == [True, True]
+        heavy = [mol.GetNumHeavyAtoms() for mol in groups]
+        if environment == "fragments":  # no group holds both
+            assert 6 + sum(heavy) == Chem.MolFromSmiles(row["smiles"]).GetNumAtoms()
+
+
+def test_isotopes_in_a_file_of_fragments_are_told_once(tmp_path):
+    path = tmp_path / "labelled.smi"
+    path.write_text("[*]C([2H])([2H])[2H]\n[*]c1ccc([*:1])cc1\n[*]O[2H]\n")
+    run_small(tmp_path / "out", fragments=str(path), max_fragments=3, max_atoms=20)
+    rows, summary = check_library(tmp_path / "out")
+    told = [text for text in summary["warnings"] if "not used" in text]
+    assert len(told) == 2 and "isotopes are not used (2 fragments" in told[0]
+    assert {"Cc1ccccc1", "Oc1ccccc1"} <= {row["smiles"] for row in rows}

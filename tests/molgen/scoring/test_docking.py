@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rdkit import Chem
 
 from gfncore.errors import UserError
 from gfncore.resources import data_file
@@ -41,6 +42,17 @@ def test_molecules_are_docked_and_what_cannot_be_is_told(installed):
     assert 0 < table.total[2] < table.total[0] < 1
     # the affinity of a molecule does not depend on what was docked before it
     assert again.tolist() == [affinity[2], affinity[0]]
+
+
+@pytest.mark.verification
+def test_the_isomer_that_is_docked_is_named(installed):
+    open_stereo, marked = "CC(O)c1ccccc1", "C[C@@H](O)c1ccccc1"
+    with docking() as scoring:
+        isomers = scoring.isomers([open_stereo, ASPIRIN])["docking"]
+        assert isomers[0] in (marked, Chem.CanonSmiles("C[C@H](O)c1ccccc1"))
+        assert isomers[1] == Chem.CanonSmiles(ASPIRIN)
+        affinity = scoring.evaluate([open_stereo, isomers[0]]).components["docking"]
+    assert affinity[0] == affinity[1]
 
 
 @pytest.mark.parametrize(
