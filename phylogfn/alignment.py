@@ -267,7 +267,11 @@ def likelihood_notes(alignment: Alignment) -> list[str]:
             f"none of the {alignment.n_sites} sites varies among the {alignment.n_taxa} taxa: the "
             "data say nothing about the topology, and its posterior is the uniform prior or nearly"
         )
-    elif alignment.n_sites >= SITES_TO_JUDGE and varies.all():
+    elif (
+        alignment.alphabet.name != "standard"
+        and alignment.n_sites >= SITES_TO_JUDGE
+        and varies.all()
+    ):
         notes.append(
             "no constant column: looks like SNP data; branch lengths and evidence are biased "
             f"(each of the {alignment.n_sites} columns varies)"

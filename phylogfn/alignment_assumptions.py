@@ -52,13 +52,15 @@ class Assumptions:
     ordered: NDArray[np.bool_] | None = None
     problem: str = ""
 
-    def of_columns(self, kept: NDArray[np.bool_]) -> Assumptions:
-        """Return the assumptions about some of the characters, bool (n_sites,)."""
-        return Assumptions(
-            None if self.weights is None else self.weights[kept],
-            None if self.ordered is None else self.ordered[kept],
-            self.problem,
-        )
+    def of_columns(self, kept: NDArray[np.bool_]) -> Assumptions | None:
+        """Return what is assumed of some characters, bool (n_sites,); None if nothing is."""
+        weights = None if self.weights is None else self.weights[kept]
+        ordered = None if self.ordered is None else self.ordered[kept]
+        weights = None if weights is None or (weights == 1).all() else weights
+        ordered = None if ordered is None or not ordered.any() else ordered
+        if weights is None and ordered is None and not self.problem:
+            return None
+        return Assumptions(weights, ordered, self.problem)
 
 
 @dataclass(frozen=True, eq=False)

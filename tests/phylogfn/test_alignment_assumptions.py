@@ -433,6 +433,12 @@ def test_exclusions_and_deletions_hold_for_likelihoods(tmp_path, capsys):
         assert words in captured.err and captured.err.count("\n") == 1
 
 
+def test_types_of_characters_that_are_left_out_do_not_matter(tmp_path):
+    text = EXAMPLE.format(block="mrbayes", commands="ctype ordered: 3; exclude 3;")
+    alignment = read(tmp_path, text)
+    assert alignment.assumptions is None and likelihood_notes(alignment) == []
+
+
 def test_characters_that_are_left_out_need_not_be_of_the_alphabet(tmp_path):
     rows = {"A": "AC9", "B": "AG!", "C": "TC1", "D": "TG0"}
     text = "#NEXUS\nbegin data;\nformat datatype=dna;\nmatrix\n"
