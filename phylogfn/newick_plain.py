@@ -13,7 +13,7 @@ from gfncore.text_numbers import NumberError, parse_float
 
 __all__ = ["branch_length", "plain_nodes"]
 
-_PLAIN_NODE = re.compile(r"([(,)])([^(),:;]*)(?::([0-9.eE+-]+))?")
+_PLAIN_NODE = re.compile(r"([(,)])([^(),:;]*)(?::([0-9.eE+-]{1,400}))?")
 
 
 # Squares and sums of lengths must be finite numbers too.
@@ -62,7 +62,11 @@ def plain_nodes(
         if label:
             labels[node] = label
         if length:
-            lengths[node] = branch_length(length)
-            if lengths[node] is None or (mark != ")" and not label):
+            try:
+                value = float(length)  # of digits, points, signs and e alone: strict enough
+            except ValueError:
                 return None
+            if not 0 <= value <= _LONGEST_BRANCH or (mark != ")" and not label):
+                return None
+            lengths[node] = abs(value)
     return (parent, labels, lengths, is_leaf) if node == 0 and used == len(text) else None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 __all__ = ["TaxonIndex", "spelling_key"]
 
@@ -58,14 +59,21 @@ class TaxonIndex(Mapping[str, int]):
             self._others[spelling] = None  # several taxa: none of them
 
     def __getitem__(self, name: str) -> int:
-        number = self._numbers.get(name)
-        if number is None:
-            number = self._others.get(name)
-        if number is None:
-            number = self._others.get(spelling_key(name))
+        number = self._number(name)
         if number is None:
             raise KeyError(name)
         return number
+
+    def _number(self, name: str) -> int | None:
+        number = self._numbers.get(name)
+        if number is None:
+            number = self._others.get(name)
+        return self._others.get(spelling_key(name)) if number is None else number
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the number of a taxon, or `default` where there is none of that name."""
+        number = self._number(name)
+        return default if number is None else number
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._numbers)

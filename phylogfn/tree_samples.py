@@ -140,7 +140,7 @@ def _burnin_notes(
 
 
 def _length_notes(branches: Sequence[Mapping[int, float | None]]) -> Iterator[str]:
-    lacking = [any(length is None for length in tree.values()) for tree in branches]
+    lacking = [None in tree.values() for tree in branches]
     if any(lacking) and any(x is not None for tree in branches for x in tree.values()):
         yield (
             f"{sum(lacking)} of {len(lacking)} trees have branches without a length; mean lengths "
@@ -164,15 +164,9 @@ def _all_branches(
         )
     splits: dict[int, int] = {}
     found: list[dict[int, float | None]] = []
-    used = 0
     for tree in trees:
-        branches: dict[int, float | None] = {}
-        for split, length in _branches(tree, index, source).items():
-            shared = splits.setdefault(split, split)
-            if shared is split:
-                used += split.bit_length() // 8 + 30
-            branches[shared] = length
-        found.append(branches)
+        found.append(_branches(tree, index, source, splits))
+        used = len(splits) * (n // 8 + 30)
         if used > _LARGEST_MEMORY:
             raise UserError(
                 f"{source}: the splits of the first {len(found)} of {len(trees)} trees take "
@@ -181,8 +175,13 @@ def _all_branches(
     return tuple(found)
 
 
-def _branches(tree: ParsedTree, index: Mapping[str, int], source: str) -> dict[int, float | None]:
-    """Return the length of each split; the two halves of a root branch are added."""
+def _branches(
+    tree: ParsedTree, index: Mapping[str, int], source: str, splits: dict[int, int]
+) -> dict[int, float | None]:
+    """Return the length of each split; the two halves of a root branch are added.
+
+    `splits` has those of the trees before, to which new ones are added.
+    """
     n = len(index)
     everything = (1 << n) - 1
     masks = [0] * len(tree.parent)
@@ -203,6 +202,7 @@ def _branches(tree: ParsedTree, index: Mapping[str, int], source: str) -> dict[i
         split = everything ^ mask if mask & 1 else mask
         if split == 0:
             continue
+        split = splits.setdefault(split, split)
         if split in found:
             before = found[split]
             length = None if length is None or before is None else length + before
