@@ -283,10 +283,16 @@ def library_sdf(library: Library) -> str:
         drawn.SetProp("_Name", f"molgen-{row + 1}")
         for name, value in _cells(library, row, {}).items():
             if value:
-                drawn.SetProp(name, value)
+                drawn.SetProp(_property_name(name), value)
         writer.write(drawn)
     writer.close()
     return stream.getvalue()
+
+
+def _property_name(column: str) -> str:
+    """Return a column's name as SD files have it: no angle brackets, and no name of RDKit's own."""
+    plain = column.translate({ord("<"): "(", ord(">"): ")"})
+    return f"component{plain}" if plain.startswith("_") else plain
 
 
 def _csv(library: Library, rows: np.ndarray, objectives: Mapping[str, np.ndarray]) -> str:

@@ -14,6 +14,7 @@ from gfncore.report.histogram import draw_histogram
 from gfncore.report.page import Chart, in_both_sizes
 from gfncore.report.scatter import draw_scatter
 from molgen.library import Library
+from molgen.scoring.table import column_names
 from molgen.writers import front_rows
 
 __all__ = ["draw_agreement", "draw_distributions", "draw_fronts"]
@@ -30,18 +31,21 @@ def draw_distributions(library: Library) -> list[Chart]:
     """Return a histogram of the score, of usual properties and of each component."""
     rows = [int(row) for row in _spread(np.arange(len(library)))]
     molecules = [molecule for row in rows if (molecule := library.molecules[row]) is not None]
-    figures = {"score": library.reward.tolist()}
+    # pairs, as a component may have the name of another figure
+    figures = [("score", library.reward.tolist())]
     for label, of in _PROPERTIES.items():
-        figures[label] = [of(molecule) for molecule in molecules]
+        figures.append((label, [of(molecule) for molecule in molecules]))
     if len(library.components) > 1:
-        figures |= {name: column.tolist() for name, column in library.components.items()}
+        names, _ = column_names(list(library.components))
+        columns = library.components.values()
+        figures += [(name, c.tolist()) for name, c in zip(names, columns, strict=True)]
 
     def draw(values: list[float], label: str) -> Callable[..., str]:
         return lambda width, height: draw_histogram(
             values, x_label=label, y_label="molecules", width=width, height=height
         )
 
-    charts = [in_both_sizes(draw(values, label)) for label, values in figures.items()]
+    charts = [in_both_sizes(draw(values, label)) for label, values in figures]
     return [chart for chart in charts if chart]
 
 

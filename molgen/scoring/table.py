@@ -14,6 +14,7 @@ RESERVED = (
     "smiles",
     "name",
     "reward",
+    "score",
     "log_probability",
     "log_probability_se",
     "scaffold",

@@ -13,6 +13,7 @@ import pytest
 from rdkit import Chem
 
 from molgen.diversity import find_modes
+from molgen.report.charts import draw_distributions
 from molgen.report.drawing import draw_molecule
 from molgen.report.page import render_report
 from molgen.writers import summarise
@@ -188,3 +189,10 @@ def test_an_example_of_each_failure_is_shown(make_library, run_facts):
     html = render(make_library(), facts)
     assert "mine: raised ValueError, for example CCO: &lt;215&gt;" in html
     assert "mine: raised ValueError: 3, for example CCO: &lt;215&gt;" in html  # the warning
+
+
+def test_a_component_called_score_hides_no_figure(make_library):
+    library = make_library()
+    odd = {"score": library.reward * 100, "logP (Crippen)": library.reward, "qed": library.reward}
+    renamed = dataclasses.replace(library, components=odd)
+    assert len(draw_distributions(renamed)) == len(draw_distributions(library)) + 1

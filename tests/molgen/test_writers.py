@@ -84,6 +84,20 @@ def test_columns_are_named_once(components, objectives, expected):
     assert [*named, *more] == expected
 
 
+def test_names_of_components_break_no_sd_file(make_library):
+    library = make_library()
+    column = next(iter(library.components.values()))
+    odd = {"_Name": column, "a <b> c": 2 * column}
+    text = library_sdf(dataclasses.replace(library, components=odd))
+    supplier = Chem.SDMolSupplier()
+    supplier.SetData(text)
+    for number, molecule in enumerate(supplier):
+        assert molecule.GetProp("_Name") == f"molgen-{number + 1}"
+        assert float(molecule.GetProp("a (b) c")) == pytest.approx(
+            2 * float(molecule.GetProp("component_Name"))
+        )
+
+
 def test_components_called_like_one_another_shift_no_column(make_library):
     library = make_library()
     column = next(iter(library.components.values()))
