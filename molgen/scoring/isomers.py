@@ -49,11 +49,12 @@ def chosen_isomer(smiles: str) -> str:
     >>> chosen_isomer("CCO")
     'CCO'
     """
-    mol = mol_from_smiles(smiles)
+    options = StereoEnumerationOptions(
+        onlyUnassigned=True, unique=True, maxIsomers=MOST_ISOMERS, rand=EMBEDDING_SEED
+    )
+    # atoms in canonical order, by which RDKit draws isomers where there are more than MOST_ISOMERS
+    mol = mol_from_smiles(Chem.MolToSmiles(mol_from_smiles(smiles)))
     with BlockLogs():
-        options = StereoEnumerationOptions(
-            onlyUnassigned=True, unique=True, maxIsomers=MOST_ISOMERS
-        )
         isomers = sorted({Chem.MolToSmiles(m) for m in EnumerateStereoisomers(mol, options)})
         if len(isomers) == 1:
             return isomers[0]
