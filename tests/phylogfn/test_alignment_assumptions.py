@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -431,6 +435,41 @@ def test_exclusions_and_deletions_hold_for_likelihoods(tmp_path, capsys):
         assert main(["likelihood", str(tmp_path / "a.nex"), str(tmp_path / "t.nwk")]) == 2
         captured = capsys.readouterr()
         assert words in captured.err and captured.err.count("\n") == 1
+
+
+@pytest.mark.skipif(shutil.which("mb") is None, reason="MrBayes is not installed")
+def test_lists_are_those_of_mrbayes(tmp_path):
+    rows = {"A": "0000", "B": "1111", "C": "2201", "D": "3311", "E": "0220"}
+    text = "#NEXUS\nbegin data;\ndimensions ntax=5 nchar=12;\nformat datatype=standard;\nmatrix\n"
+    text += "".join(f"{name} {row * 3}\n" for name, row in rows.items()) + ";\nend;\n"
+    text += """begin mrbayes;
+    charset third = 3-.\\3;
+    charset both = third 1 2;
+    taxset pair = C 4;
+    exclude both 10 - 11;
+    include 2 6-.\\4;
+    ctype ordered: 4-9\\2;
+    ctype ordered: third;
+    ctype unordered: 9;
+    delete pair;
+    restore 3;
+    end;
+    """
+    path = tmp_path / "a.nex"
+    path.write_text(text)
+    script = f"set autoclose=yes nowarn=yes\nexecute {path}\ncharstat\ntaxastat\nquit\n"
+    done = subprocess.run(["mb"], input=script, capture_output=True, text=True, timeout=60)
+    lines = [line.split() for line in done.stdout.splitlines() if re.match(r"\s+\d+ ", line)]
+    characters = {int(line[0]): line for line in lines if "Stand" in line}
+    assert len(characters) == 12
+    raw = parse_alignment(text, "x")
+    masks = np.array([[1 << int(c) for c in row] for row in raw.sequences], np.uint32)
+    said = carry_out(raw.statements, raw.names, masks, masks == 0)
+    for number, line in characters.items():
+        assert said.excluded[number - 1] == ("Excluded" in line)
+        assert said.assumptions.ordered[number - 1] == ("Ord" in line)
+    deleted = {line[1].strip("()") for line in lines if "Deleted" in line}
+    assert {n for n, gone in zip(raw.names, said.deleted, strict=True) if gone} == deleted == {"D"}
 
 
 def test_types_of_characters_that_are_left_out_do_not_matter(tmp_path):
