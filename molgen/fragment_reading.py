@@ -138,7 +138,8 @@ def read_fragment(smiles: str, *, labels_are_numbers: bool = False) -> Fragment:
             filled.RemoveAtom(i)
     parts = len(Chem.GetMolFrags(filled))
     if parts != 1:
-        raise FragmentError(f"it is not connected: it has {parts} parts; give one")
+        kind = "core per run" if labels_are_numbers else "fragment per line"
+        raise FragmentError(f"it is not connected: it has {parts} parts; give one {kind}")
     with rdBase.BlockLogs():
         try:
             Chem.SanitizeMol(filled)

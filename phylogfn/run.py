@@ -16,7 +16,10 @@ from phylogfn.alignment import read_alignment
 if TYPE_CHECKING:
     from gfncore.progress import Progress
 
-__all__ = ["AlignmentRun"]
+__all__ = ["MOST_TAXA", "AlignmentRun"]
+
+MOST_TAXA = 16_383
+"""Maximum number of taxa: nodes of trees that are kept, up to 2n, are numbered by 16 bits."""
 
 
 class AlignmentRun:
@@ -46,6 +49,11 @@ class AlignmentRun:
         self.alignment = read_alignment(
             settings.alignment, data_type=settings.data_type, file_format=settings.format
         )
+        if self.alignment.n_taxa > MOST_TAXA:
+            raise UserError(
+                f"{self.alignment.source}: {self.alignment.n_taxa:,} taxa are too many; the "
+                f"maximum is {MOST_TAXA:,}: remove some"
+            )
         self.checkpoint = Path(settings.output) / "checkpoint"
         self.checksum = self.alignment.sha256()
 
