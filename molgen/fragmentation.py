@@ -18,7 +18,7 @@ from rdkit import Chem
 from rdkit.Chem import BRICS
 
 from gfncore import symmetry
-from gfncore.errors import UserError
+from gfncore.errors import UserError, one_line
 from molgen.fragment_reading import FragmentError, read_fragment, read_molecule
 from molgen.smiles import SmilesError, plain_mol
 from molgen.smiles_file import read_entries
@@ -141,7 +141,7 @@ def fragment_molecules(
     n_molecules = len(pieces) - len(uncut)
     text = [
         f"# {len(ranked)} fragments of {n_molecules} molecules, cut by method '{method}'",
-        *[f"# no fragment of {name}: {reason}" for _, name, reason in uncut],
+        *[one_line(f"# no fragment of {name}: {reason}") for _, name, reason in uncut],
         "# [*] is a place where another fragment may be joined; the number counts occurrences",
         *_rules(pairs),
         *[f"{s} {kept[s]}" for s in ranked],

@@ -15,6 +15,7 @@ P atoms with places, K kinds of atom.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,6 +43,7 @@ LARGEST = 60  # atoms of a fragment: a set of atoms is one 64-bit number
 LOWEST_VALENCES = {15: 3, 16: 2, 17: 1, 34: 2, 35: 1, 52: 2, 53: 1}  # by atomic number
 HALOGENS = (9, 17, 35, 53, 85)
 SYMBOLS = element_numbers()
+_LABEL = re.compile(r"[0-9]{1,9}")
 WORDS = ("*", "hetero", "halogen", "aromatic", "aliphatic", "ring", "chain")
 REPORT_EVERY = 50  # lines
 DEFAULT_RULES = (("forbid", "hetero", "hetero"),)
@@ -151,7 +153,7 @@ class Vocabulary:
         """
         fragments, names, rules, lines = [], [], [], {}
         left_out: dict[str, list[int]] = {}
-        rows = text.splitlines()
+        rows = re.split(r"\r\n|\r|\n", text)  # a name may hold other line ends of Unicode
         for number, line in enumerate(rows, 1):
             if report is not None and number % REPORT_EVERY == 0:
                 report(number, len(rows))
@@ -287,7 +289,7 @@ def _rule(line: str, place: str) -> tuple[str, str, str]:
         )
     for side in words[1:]:
         for term in side.split("+"):
-            if term not in WORDS and term not in SYMBOLS and not term.isdigit():
+            if term not in WORDS and term not in SYMBOLS and not _LABEL.fullmatch(term):
                 raise UserError(
                     f"{place}: '{term}' in a rule is not known; use a label's number, an element "
                     "or one of " + ", ".join(WORDS)
@@ -300,7 +302,7 @@ def _side(side: str, atoms: np.ndarray, labels: np.ndarray) -> np.ndarray:
     number, aromatic, ring = atoms[:, 0], atoms[:, 2] > 0, atoms[:, 3] > 0
     fits = np.ones(len(atoms), bool)
     for term in side.split("+"):
-        if term.isdigit():
+        if _LABEL.fullmatch(term):
             fits &= labels == int(term)
         elif term in SYMBOLS:
             fits &= number == SYMBOLS[term]

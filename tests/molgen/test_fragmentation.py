@@ -158,3 +158,15 @@ def test_molecules_without_fragments_are_named(tmp_path, capsys):
     assert "2 of 3 molecules gave no fragment: sertraline (line 1" in told
     assert "chlorthalidone (line 2" in told and "--method rings" in told
     assert fragment_file(path, "rings").uncut == []
+
+
+@pytest.mark.parametrize("end", ["\x0b", "\x0c", "\x85", "\u2028"])
+def test_names_cannot_add_lines_to_the_file(tmp_path, end):
+    path = tmp_path / "x.smi"
+    text = f"CCO a{end}#rule forbid * *\nCC(=O)Oc1ccccc1 b\n"
+    path.write_text(text, encoding="utf-8", newline="\n")
+    found = fragment_file(path, method="brics")
+    assert sum(line.startswith("# no fragment of a") for line in found.text.split("\n")) == 1
+    vocabulary = Vocabulary.parse(found.text)
+    assert len(vocabulary) == found.n_fragments
+    assert vocabulary.rules.count(("forbid", "*", "*")) <= found.text.count("\n#rule forbid * *")

@@ -99,6 +99,12 @@ def test_default_rules(default):
     assert not compatible[~sites].any()
 
 
+@pytest.mark.parametrize("label", ["9" * 4301, "\u00b2", "\u0661"])
+def test_a_label_of_a_rule_is_a_number_of_a_few_digits(label):
+    with pytest.raises(UserError, match="in a rule is not known"):
+        Vocabulary.parse(f"#rule forbid {label} *\n[*]C\n")
+
+
 def test_the_last_rule_that_fits_counts():
     vocabulary = Vocabulary.parse(
         "#rule forbid * *\n#rule allow aromatic+C chain\n#rule forbid aromatic Cl\n"
