@@ -6,6 +6,10 @@ by the square root of its own curvature, so that all ask for steps of one size. 
 turn is slow where they depend on one another (gamma shape, invariant sites and tree length).
 Derivatives by length come from one pass of the kernel; those by theta, which is short, from
 central differences.
+
+With gamma rates or invariant sites the likelihood can have several maxima: sites without change are
+explained by slow categories as well as by a share that cannot change. So these parameters have
+several starts, each followed for some iterations; the best two are followed to the end.
 """
 
 from __future__ import annotations
@@ -23,13 +27,19 @@ if TYPE_CHECKING:
     from phylogfn.alignment import SitePatterns
     from phylogfn.models import ModelSpec, SubstitutionModel
 
-__all__ = ["ModelFit", "fit_model"]
+__all__ = ["ModelFit", "bounds_note", "fit_model", "parameters_at_bounds"]
 
 SHORTEST, LONGEST = 1e-8, 20.0  # expected substitutions per site
 THETA_STEP = 3e-4
 START_LENGTH = 0.05
 FIRST_ITERATIONS = 15
 NEWTON_SWEEPS = 8
+FOLLOWED = 2  # starts that are followed to the end
+AT_BOUND = 1.01  # factor from the end of its range within which a parameter is at it
+NOTHING = 1e-4  # share, frequency or relative exchangeability that is as good as 0
+LARGEST_SHAPE = 100.0  # of the gamma distribution, above which rates are as good as equal
+# gamma shape, and share of invariant sites as a share of the sites that may be invariant
+RATE_STARTS = ((0.1, 0.02), (0.3, 0.5), (1.0, 0.2), (1.0, 0.8), (5.0, 0.9))
 
 
 class ModelFit(NamedTuple):
@@ -72,7 +82,7 @@ def fit_model(
     tree : Tree
         Its topology is kept; its lengths, where it has any, are the start.
     theta : ndarray, shape(n_free,), dtype=float64, optional
-        Start of the free parameters.
+        The only start of the free parameters. None: several, where there may be several maxima.
     branch_rate : float, optional
         Rate of an exponential prior on each length; then the mode in log length is sought.
     with_prior : bool, default False
@@ -93,14 +103,96 @@ def fit_model(
         Unconstrained values of the free parameters.
     """
     spec = spec.resolve(patterns)
-    theta = spec.start(patterns) if theta is None else np.array(theta, dtype=float)
-    theta = np.clip(theta, *np.array(spec.bounds).T) if spec.n_free else theta
+    starts = _theta_starts(spec, patterns) if theta is None else [np.array(theta, dtype=float)]
     target = _Target(spec, patterns, tree, branch_rate, with_prior, until)
-    lengths = _newton_lengths(target, theta, _start_lengths(tree))
-    for iterations in (FIRST_ITERATIONS, max_iterations):  # the second has the optimum's scales
-        if not target.is_late():
-            theta, lengths = _maximise(target, theta, lengths, iterations)
-    return ModelFit(spec.build(theta), lengths, theta)
+    points: list[_Point] = []
+    for start in starts:
+        if points and target.is_late():
+            break
+        start = np.clip(start, *np.array(spec.bounds).T) if spec.n_free else start
+        lengths = _newton_lengths(target, start, _start_lengths(tree))
+        points.append(_maximise(target, start, lengths, FIRST_ITERATIONS))
+    points.sort(key=lambda point: -point.value)
+    best = points[0]
+    for point in points[:FOLLOWED]:
+        if target.is_late():
+            break
+        # scaled anew by the curvatures near the maximum
+        end = _maximise(target, point.theta, point.lengths, max_iterations)
+        best = max(best, end, key=lambda point: point.value)
+    return ModelFit(spec.build(best.theta), best.lengths, best.theta)
+
+
+def parameters_at_bounds(spec: ModelSpec, theta: np.ndarray) -> dict[str, float]:
+    """Return the free parameters that a fit has driven to an end of their range.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    theta : ndarray, shape (n_free,), float64
+        Unconstrained free parameters.
+
+    Returns
+    -------
+    values : dict of str to float
+        Natural values by name, as `ModelSpec.describe` has them. The likelihood is flat near most
+        ends, so that fits stop short of them: a value counts from `NOTHING` or `LARGEST_SHAPE` on.
+
+    Examples
+    --------
+    >>> from phylogfn.models import parse_model
+    >>> spec = parse_model("JC69+G4", "dna")
+    >>> {name: round(value, 2) for name, value in parameters_at_bounds(spec, [-3.9]).items()}
+    {'alpha': 0.02}
+    """
+    described = iter(spec.describe(np.asarray(theta, dtype=float)).items())
+    found: dict[str, float] = {}
+    for parameter in spec.parameters:
+        low, high = np.exp(parameter.bounds[0]), np.exp(parameter.bounds[1])
+        for _ in parameter.labels:
+            name, value = next(described)
+            if parameter.kind == "positive":
+                largest = LARGEST_SHAPE if parameter.name == "gamma_shape" else high / AT_BOUND
+                ended = value < low * AT_BOUND or value > largest
+            else:
+                ended = not NOTHING < value < 1.0 - NOTHING
+            if ended:
+                found[name] = value
+    return found
+
+
+def bounds_note(spec: ModelSpec, theta: np.ndarray) -> str:
+    """Return what to tell the user of parameters at an end of their range; empty if none is."""
+    ended = parameters_at_bounds(spec, theta)
+    if not ended:
+        return ""
+    values = ", ".join(f"{name} = {value:.3g}" for name, value in ended.items())
+    return (
+        f"{spec.name}: the fit ended at a bound of {values}; the maximum lies at or beyond it, and "
+        "a simpler model may do"
+    )
+
+
+def _theta_starts(spec: ModelSpec, patterns: SitePatterns) -> list[np.ndarray]:
+    """Return starts of the free parameters; they differ in the variation of rates among sites."""
+    first = spec.start(patterns)
+    names = [parameter.name for parameter in spec.parameters]
+    if not {"gamma_shape", "invariant"} & set(names):
+        return [first]
+    common = np.bitwise_and.reduce(np.asarray(patterns.masks, np.uint32), axis=0)
+    weights = np.asarray(patterns.weights, float)
+    constant = max(float(weights[common != 0].sum() / weights.sum()), 1e-3)
+    starts = [first]
+    for shape, share in RATE_STARTS:
+        start, position = first.copy(), 0
+        for parameter in spec.parameters:
+            if parameter.name == "gamma_shape":
+                start[position] = parameter.to_unconstrained(np.array([shape]))[0]
+            elif parameter.name == "invariant":
+                start[position] = parameter.to_unconstrained(np.array([share * constant]))[0]
+            position += parameter.n_free
+        starts.append(start)
+    return starts
 
 
 class _OutOfTime(Exception):
@@ -194,9 +286,17 @@ def _newton_lengths(target: _Target, theta: np.ndarray, lengths: np.ndarray) -> 
     return best_lengths
 
 
+class _Point(NamedTuple):
+    """A point of the target, and the target there."""
+
+    theta: np.ndarray
+    lengths: np.ndarray
+    value: float
+
+
 def _maximise(
     target: _Target, theta: np.ndarray, lengths: np.ndarray, max_iterations: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> _Point:
     """L-BFGS-B from a point, coordinates scaled by the curvatures there."""
     n_free = theta.size
     curvatures = [target.by_theta(theta, lengths)[1], target.by_lengths(theta, lengths)[2]]
@@ -232,5 +332,5 @@ def _maximise(
             options={"maxiter": max_iterations, "ftol": 1e-10, "gtol": 1e-3, "maxcor": 30},
         )
     except _OutOfTime:
-        return best_point
-    return unpack(result.x)
+        return _Point(*best_point, best)
+    return _Point(*unpack(result.x), -float(result.fun))

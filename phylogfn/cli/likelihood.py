@@ -74,6 +74,8 @@ def likelihood(
     threads
         Trees computed at a time; the default is all cores.
     """
+    import sys
+
     from gfncore.configuration import MOST_THREADS
     from gfncore.errors import UserError
     from gfncore.text_numbers import parse_int
@@ -109,8 +111,10 @@ def likelihood(
     integral = _Integral(branch_rate, draws, seed) if evidence else None
     row = _Row(spec, patterns, data.names, optimize, integral)
     usable = [_with_positive_lengths(tree) for tree in found.trees]
-    for number, fields in enumerate(_in_order(row, usable, threads), start=1):
+    for number, (fields, note) in enumerate(_in_order(row, usable, threads), start=1):
         print("\t".join([str(number), *fields]))
+        if note:
+            print(f"phylogfn: note: tree {number}: {note}", file=sys.stderr)
 
 
 def _check(spec: ModelSpec, found: NamedTrees, optimize: bool, evidence: bool) -> None:
@@ -167,7 +171,7 @@ def _with_positive_lengths(tree: Tree) -> Tree:
 
 
 class _Row:
-    """Computes the fields of one tree; calling it from several threads is safe."""
+    """Computes the fields of one tree and a note on them; safe to call from several threads."""
 
     def __init__(
         self,
@@ -186,15 +190,17 @@ class _Row:
         self.integral = integral
         self.fixed = None if spec.n_free else TreeLikelihood(patterns, spec.build())
 
-    def __call__(self, tree: Tree) -> list[str]:
+    def __call__(self, tree: Tree) -> tuple[list[str], str]:
         from phylogfn.likelihood import TreeLikelihood
-        from phylogfn.model_fit import fit_model
+        from phylogfn.model_fit import bounds_note, fit_model
         from phylogfn.tree import Tree, canonical_newick
 
         values: list[str] = []
+        note = ""
         target = self.fixed
         if self.optimize:
             fit = fit_model(self.spec, self.patterns, tree)
+            note = bounds_note(self.spec, fit.theta)
             tree = Tree(tree.parent, tree.children, fit.lengths)
             values = [f"{value:.8g}" for value in self.spec.describe(fit.theta).values()]
             values.append(canonical_newick(tree, self.names))
@@ -206,7 +212,7 @@ class _Row:
         if self.integral is not None:
             log_evidence, error = self.integral(target, tree)
             fields += [f"{log_evidence:.6f}", f"{error:.3g}"]
-        return fields + values
+        return fields + values, note
 
 
 @dataclass(frozen=True)
@@ -233,8 +239,8 @@ class _Integral:
         return log_evidence, error
 
 
-def _in_order(row: _Row, trees: list[Tree], threads: int | None) -> Iterator[list[str]]:
-    """Fields of the trees in their order, several trees at a time (the kernels free the GIL)."""
+def _in_order(row: _Row, trees: list[Tree], threads: int | None) -> Iterator[tuple[list[str], str]]:
+    """Fields and notes of the trees in order, several at a time (the kernels free the GIL)."""
     import os
     from concurrent.futures import ThreadPoolExecutor
 

@@ -26,7 +26,7 @@ _SHAPE = Parameter("gamma_shape", "positive", ("alpha",), (0.5,), (-3.9, 5.3), P
 _LONGEST = 2000  # characters of a model string
 _LARGEST = 1e6  # value in a model string
 _INVARIANT = Parameter(
-    "invariant", "share", ("pinvar",), (0.2,), (-9.0, 7.0), Prior("uniform", (0.0, 1.0))
+    "invariant", "share", ("pinvar",), (0.2,), (-13.8, 7.0), Prior("uniform", (0.0, 1.0))
 )
 
 
