@@ -115,6 +115,17 @@ class CollapsedReward:
         ``lengths`` (B, 2n-2) are where the Newton steps start; ``sweeps`` is how many are made at
         most.
         """
+        fit, evaluations = self.uncounted_closed_form(parents, lengths, sweeps)
+        self.evaluations += evaluations
+        return fit
+
+    def uncounted_closed_form(
+        self,
+        parents: np.ndarray,
+        lengths: np.ndarray | None = None,
+        sweeps: int = MAX_SWEEPS,
+    ) -> tuple[Collapsed, int]:
+        """`closed_form` for other threads: return it with the number of likelihood evaluations."""
         like = self.likelihood
         parents = np.ascontiguousarray(parents, np.int16)
         children = children_batch(parents)
@@ -142,8 +153,8 @@ class CollapsedReward:
                 log_evidences[part],
             )
 
-        self.evaluations += sum(self.pool.map(task, range(0, len(parents), CHUNK)))
-        return Collapsed(log_evidences, log_likelihoods, modes, shapes)
+        evaluations = sum(self.pool.map(task, range(0, len(parents), CHUNK)))
+        return Collapsed(log_evidences, log_likelihoods, modes, shapes), evaluations
 
     def look_up(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from phylogfn.attachment_rates import AttachmentRates
 from phylogfn.evidence import CollapsedReward
 from phylogfn.join_rates import JoinRates
 from phylogfn.length_rates import LengthRates
-from phylogfn.search import LADDER, Walkers
+from phylogfn.search import N_REPLICAS, Walkers
+from phylogfn.search_agreement import SearchAgreement
 from phylogfn.stored_arrays import check_sample_state
 from phylogfn.topologies import TopologyTable
 
@@ -34,9 +35,11 @@ class RunState:
     theta : ndarray
         Free parameters of the model, unconstrained.
     blocks : int
-        Blocks walked.
+        Rounds of blocks of the first walk.
     settled : bool
-        The first walk ended because it hardly found anything new.
+        The first walk hardly found anything new any more.
+    agreement : SearchAgreement, optional
+        Of the two searches, when they were last compared.
     log_mass : list of float
         Log sum of the table's evidence after each batch of blocks.
     order : ndarray, optional
@@ -75,6 +78,7 @@ class RunState:
     theta: np.ndarray
     blocks: int = 0
     settled: bool = False
+    agreement: SearchAgreement | None = None
     log_mass: list[float] = field(default_factory=list)
     order: np.ndarray | None = None
     rates: AttachmentRates | JoinRates | None = None
@@ -116,6 +120,7 @@ class RunState:
             "evaluations": self.walkers.reward.evaluations,
             "blocks": self.blocks,
             "settled": self.settled,
+            "agreement": None if self.agreement is None else asdict(self.agreement),
             "log_mass": self.log_mass,
             "cycles": self.cycles,
             "known_share": self.known_share,
@@ -135,7 +140,7 @@ class RunState:
         """The saved state, without its trainer."""
         arrays, extra = saved.arrays, saved.extra
         n_taxa, place = reward.likelihood.n_taxa, str(saved.directory)
-        check_sample_state(arrays, n_taxa, len(LADDER), place)
+        check_sample_state(arrays, n_taxa, N_REPLICAS, place)
 
         def under(prefix: str) -> dict[str, np.ndarray]:
             start = prefix + "/"
@@ -153,6 +158,7 @@ class RunState:
             arrays["theta"],
             extra["blocks"],
             extra["settled"],
+            SearchAgreement(**extra["agreement"]) if extra["agreement"] else None,
             extra["log_mass"],
             arrays.get("order"),
             _rates(under("rates")),

@@ -55,9 +55,11 @@ from phylogfn.sampling_run import (
     draw_from_sampler,
     estimate_evidence,
     of_the_known,
+    of_the_searches,
     random_trees_of,
 )
-from phylogfn.search import BLOCK, LADDER, Block, Walkers
+from phylogfn.search import BLOCK, N_REPLICAS, Block, Walkers
+from phylogfn.search_agreement import compare_searches
 from phylogfn.settings import SampleSettings, parse_length_bins
 from phylogfn.starting_trees import overdispersed_starts
 from phylogfn.stored_arrays import check_parameters
@@ -71,8 +73,8 @@ if TYPE_CHECKING:
 
 __all__ = ["open_run", "run_sample"]
 
-WALK_BATCH = 5  # blocks between looks at what was found
-WALK_MOST = 160  # blocks of the first walk
+WALK_BATCH = 4  # rounds of blocks between looks at what was found
+WALK_MOST = 120  # rounds of the first walk
 # shares of the budget after which a phase ends, at the latest when its smallest part is done
 STARTS_SHARE = 0.1  # building starting trees
 FIT_SHARE = 0.2  # fitting the model's parameters
@@ -86,7 +88,8 @@ PILOT_SHARE = 0.1  # draws that judge a cycle
 CORRECTION_DRAWS = 32  # of the lengths of a topology, of which 64 are looked at where time allows
 FEWEST_SWEEPS = 6  # Newton steps on starting trees
 SETTLED = 0.002  # share of the table's mass that two batches may add when the walk has settled
-CYCLE_BLOCKS = 6  # blocks walked beside each cycle of training
+CYCLE_ROUNDS = 4  # of blocks walked beside each cycle of training
+DISAGREEING = 3  # times as many while the searches disagree
 FEWEST_STEPS = 10  # of a cycle, even if the time is up
 RATES_AT_CYCLES = (0, 2, 5, 10)  # before which the attachment rates are counted
 OWN_DRAWS_EVERY = 6  # steps from one with own draws to the next, once there are any
@@ -174,7 +177,7 @@ def _started(run: SampleRun) -> RunState:
     reward = run.reward(theta)
     run.check_budget(reward)
     starts = overdispersed_starts(
-        run.patterns, len(LADDER), run.rng("starts"), lambda: run.past(STARTS_SHARE)
+        run.patterns, N_REPLICAS, run.rng("starts"), lambda: run.past(STARTS_SHARE)
     )
     fit = _fitted(run, reward, starts, None)
     if run.spec.n_free:
@@ -204,12 +207,12 @@ def _fitted(
 
 
 def _burn_in(n_taxa: int) -> int:
-    """Blocks before visits count."""
+    """Rounds before visits count."""
     return max(2, math.ceil(20 * n_taxa / BLOCK))
 
 
 def _walk(run: SampleRun, state: RunState) -> None:
-    """The first walk: until it finds little that is new."""
+    """The first walk: until it finds little that is new, and its two searches agree."""
     if not state.draws_from_prior:
         run.progress.phase("walking over topologies")
     table, walkers = state.table, state.walkers
@@ -227,7 +230,7 @@ def _walk(run: SampleRun, state: RunState) -> None:
     ):
         _warn_of_pace(run, walkers)
     most = 0 if state.draws_from_prior else burn_in + WALK_MOST
-    while not state.settled and state.blocks < most and state.cycles == 0:
+    while not _found_all(state) and state.blocks < most and state.cycles == 0:
         if out_of_time() and table.visits.any():
             run.warn(
                 f"its share of the budget of {run.settings.budget} ended the first walk"
@@ -236,14 +239,16 @@ def _walk(run: SampleRun, state: RunState) -> None:
             )
             break
         counted = state.blocks >= burn_in
+        before = walkers.rounds
         walked = walkers.run(WALK_BATCH, until=out_of_time)
         # where the time is up there will be no others whose visits count
         walkers.absorb(walked, table, counted or out_of_time())
-        state.blocks += len(walked) // len(LADDER)
+        state.blocks += walkers.rounds - before
         state.log_mass.append(float(logsumexp(table.log_evidence)))
         if counted and state.blocks >= burn_in + 4 * WALK_BATCH:
             gained = 1.0 - math.exp(state.log_mass[-3] - state.log_mass[-1])
             state.settled = gained < SETTLED
+            _compare(run, state)
         run.progress.update(
             detail=f"{len(table)} topologies, best {table.log_evidence.max() + prior:.2f}"
         )
@@ -253,6 +258,17 @@ def _walk(run: SampleRun, state: RunState) -> None:
     if state.order is None and run.settings.environment == "insertion":
         relative = np.exp(table.log_evidence - table.log_evidence.max())
         state.order = taxon_order(table.parents, relative, taxon_codes(run.alignment.n_taxa))
+
+
+def _found_all(state: RunState) -> bool:
+    """Return whether nothing suggests that the searches missed a part of the posterior."""
+    return state.settled and state.agreement is not None and state.agreement.agree
+
+
+def _compare(run: SampleRun, state: RunState) -> None:
+    """Compare what the two searches have found so far."""
+    rng = run.rng("searches", state.blocks, state.cycles)
+    state.agreement = compare_searches(state.table, rng)
 
 
 def _environment(run: SampleRun, state: RunState) -> TreeEnvironment:
@@ -343,7 +359,7 @@ def _train(
     falls = random_trees is not None or isinstance(environment, MergingEnvironment)
     saved = time.monotonic()
     cost = run.seconds_an_evaluation(walkers.reward)
-    if walkers.keep_pace(ROUND_SHARE * settings.budget_seconds / CYCLE_BLOCKS, cost, 1):
+    if walkers.keep_pace(ROUND_SHARE * settings.budget_seconds / CYCLE_ROUNDS, cost, 1):
         _warn_of_pace(run, walkers)
 
     def late() -> bool:
@@ -366,15 +382,19 @@ def _train(
                 state.rates = environment.rates
                 if isinstance(environment, MergingLengthsEnvironment):
                     state.length_rates = environment.length_rates
+            agreed = state.agreement is None or state.agreement.agree
+            rounds = CYCLE_ROUNDS * (1 if agreed else DISAGREEING)
             walking: Future | None = None
             if settings.n_threads > 1:
-                walking = beside.submit(walkers.run, CYCLE_BLOCKS, False, late)
+                walking = beside.submit(walkers.run, rounds, False, late)
             _teach(run, state, curriculum, falls, metrics)
-            walked = walking.result() if walking else walkers.run(CYCLE_BLOCKS, False, late)
+            walked = walking.result() if walking else walkers.run(rounds, False, late)
             _judge(run, state, environment, walked, random_trees, metrics)
             if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
                 state.save(run.checkpoint, run.clock, run.settings.origin())
                 saved = time.monotonic()
+    if state.agreement is not None and not state.agreement.agree:
+        run.warn(state.agreement.warning)
 
 
 def _leave_untrained(run: SampleRun, state: RunState, environment: TreeEnvironment) -> None:
@@ -448,11 +468,14 @@ def _judge(
     state.cycles += 1
     state.known_share = found.known_share
     state.log_z = found.log_z - walkers.reward.log_topology_prior
+    _compare(run, state)
     state.missed, state.missed_error = _missed(run, state, environment, found)
     correlation = None if random_trees is None else random_trees.correlation
     state.accurate = (
         state.cycles >= FEWEST_CYCLES
         and _is_accurate(run, found, n_drawn, state)
+        and state.agreement is not None
+        and state.agreement.agree
         and (random_trees is None or (correlation or 0.0) > RANKED)
     )
     metrics.write(
@@ -464,6 +487,7 @@ def _judge(
             "ess": found.ess,
             "pareto_k": found.pareto_k,
             **of_the_known(run, state, found),
+            **of_the_searches(state),
             **({} if correlation is None else {"random_trees_correlation": correlation}),
             "topologies": len(table),
         }

@@ -16,11 +16,13 @@ from phylogfn.estimate import BATCH
 from phylogfn.length_answer import lengths_posterior
 from phylogfn.length_estimate import DrawnTrees
 from phylogfn.length_samples import TopologyMasses, draw_branch_lengths, probability_errors
+from phylogfn.model_fit import bounds_note
 from phylogfn.posterior import Posterior
 from phylogfn.sampling_run import (
     draw_from_sampler,
     estimate_evidence,
     of_the_known,
+    of_the_searches,
     random_trees_of,
 )
 from phylogfn.writers import RunFacts, write_results
@@ -218,7 +220,7 @@ def _posterior(
     best, probabilities = best[listed], probabilities[listed]
     relative_error = math.hypot(found.standard_error, lengths.standard_error)
     drawn_for = float(probabilities[corrections.drawn_for[best]].sum())
-    _warn_of_parameters(run)
+    _warn_of_parameters(run, state)
     return Posterior(
         names=run.alignment.names,
         draw_parents=table.parents[lengths.rows].astype(np.int32),
@@ -264,7 +266,7 @@ def _posterior_with_lengths(
     run: SampleRun, state: RunState, drawn: DrawnTrees, found: Estimate
 ) -> Posterior:
     """The answer where trees were drawn with their lengths."""
-    _warn_of_parameters(run)
+    _warn_of_parameters(run, state)
     posterior = lengths_posterior(
         run.alignment.names,
         drawn,
@@ -278,12 +280,15 @@ def _posterior_with_lengths(
     return replace(posterior, warnings=tuple(run.warnings), extra=_extra(run, state, drawn, found))
 
 
-def _warn_of_parameters(run: SampleRun) -> None:
+def _warn_of_parameters(run: SampleRun, state: RunState) -> None:
     if run.spec.n_free:
         run.warn(
             f"the parameters of {run.spec.name} were set to their maximum on the best starting "
             "tree and held there: the evidence is conditional on them"
         )
+    note = bounds_note(run.spec, state.theta)
+    if note:
+        run.warn(note)
 
 
 def _extra(run: SampleRun, state: RunState, drawn: Drawn, found: Estimate) -> dict[str, Any]:
@@ -295,6 +300,7 @@ def _extra(run: SampleRun, state: RunState, drawn: Drawn, found: Estimate) -> di
         "branch_lengths": run.settings.branch_lengths,
         "effective_share_of_draws": found.ess / len(drawn.rows),
         **of_the_known(run, state, found),
+        **of_the_searches(state),
         "sampler_temperature": trainer.averaged.policy.temperature,
         "walk_steps": state.walkers.steps,
         "topologies_evaluated": len(state.table),

@@ -35,6 +35,7 @@ __all__ = [
     "draw_from_sampler",
     "estimate_evidence",
     "of_the_known",
+    "of_the_searches",
     "random_trees_of",
 ]
 
@@ -86,6 +87,7 @@ SEEDS = {
     "features": 9,
     "lengths": 10,
     "random trees": 11,
+    "searches": 12,
 }
 
 
@@ -220,3 +222,8 @@ def of_the_known(run: SampleRun, state: RunState, found: Estimate) -> dict[str, 
         "kl_known_to_sampler": state.missed,
         "kl_known_to_sampler_se": state.missed_error,
     }
+
+
+def of_the_searches(state: RunState) -> dict[str, float | bool]:
+    """How far the two independent searches agree; empty before they were compared."""
+    return {} if state.agreement is None else state.agreement.as_dict()

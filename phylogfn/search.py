@@ -1,12 +1,16 @@
-"""Experience for training: tempered walks over topologies from several over-dispersed starts.
+"""Experience for training: two independent searches over topologies, by tempered walks.
 
-Replicas stand at the rungs of a temperature ladder and exchange neighbours (parallel tempering,
-Geyer 1991); several rungs are at temperature 1 and started apart, so that their agreement is a
-diagnostic. All that a walk evaluates goes into the `TopologyTable`.
+Each search has replicas at the rungs of a temperature ladder, which exchange neighbours (parallel
+tempering, Geyer 1991), and scouts: walks that begin at a new starting tree, climb, and begin anew
+once they no longer rise. Where a scout ends is offered to a replica at temperature 1, so that
+islands of trees between which no walk finds a way are nevertheless reached. The searches share
+nothing, so that what one of them found and the other did not tells how much both may have missed
+(`phylogfn.search_agreement`). All that a walk evaluates goes into the `TopologyTable`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,38 +20,50 @@ import numpy as np
 from phylogfn.kernels import pruning_numba
 from phylogfn.kernels.topology_numba import children_batch
 from phylogfn.kernels.walk_numba import walk
+from phylogfn.starting_trees import StartingTrees
 
 if TYPE_CHECKING:
     from phylogfn.evidence import Collapsed, CollapsedReward
     from phylogfn.topologies import TopologyTable
 
-__all__ = ["BLOCK", "LADDER", "Block", "Replica", "Walkers"]
+__all__ = ["BLOCK", "N_REPLICAS", "N_SEARCHES", "RUNGS", "SCOUTS", "Block", "Replica", "Walkers"]
 
-LADDER = (1.0, 1.0, 1.0, 1.0, 1.2, 1.45, 1.75, 2.1)
+N_SEARCHES = 2
+RUNGS = (1.0, 1.0, 1.3, 1.8)  # temperatures of one search
+SCOUTS = 2  # of one search
+N_REPLICAS = N_SEARCHES * (len(RUNGS) + SCOUTS)
+TEMPERATURES = (RUNGS + (1.0,) * SCOUTS) * N_SEARCHES
 BLOCK = 40  # steps between exchanges
 EVALUATIONS_A_STEP = 12.0  # evaluations of a whole tree that a step takes as long as, about
+RISE = 0.1  # nats by which a scout has to rise to go on
+PATIENCE = 2.0  # steps without a rise after which a scout begins anew, times the number of taxa
 
 
 @dataclass
 class Replica:
-    """One tree of the ladder, as the kernels take it.
+    """One tree of a search, as the kernels take it.
 
     Attributes
     ----------
-    parent, children, lengths, shapes : ndarray
+    parent, children, lengths : ndarray
         The tree at its mode, drawn at taxon 0.
     log_evidence : float
         Closed form of log R.
     row : int
         Its row in the table.
+    highest : float
+        Largest log R since the walk began; of scouts alone.
+    idle : int
+        Steps since it last rose; of scouts alone.
     """
 
     parent: np.ndarray
     children: np.ndarray
     lengths: np.ndarray
-    shapes: np.ndarray
     log_evidence: float
     row: int
+    highest: float = -math.inf
+    idle: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,15 +73,17 @@ class Block:
     Attributes
     ----------
     replica : Replica
-    temperature : float
+    place : int
+        Of the replica, among all.
     parents, lengths, log_evidence : ndarray
         See `phylogfn.kernels.walk_numba.walk`.
     visited : ndarray, shape (steps,), int32
+        Of a starting tree, shape (1,).
     evaluations : int
     """
 
     replica: Replica
-    temperature: float
+    place: int
     parents: np.ndarray
     lengths: np.ndarray
     log_evidence: np.ndarray
@@ -74,13 +92,13 @@ class Block:
 
 
 class Walkers:
-    """The replicas of the ladder.
+    """The replicas of both searches.
 
     Parameters
     ----------
     reward : CollapsedReward
     replicas : sequence of Replica
-        One a rung of `LADDER`.
+        `N_REPLICAS`; those of a search stand together, scouts last.
     rng : numpy.random.Generator
 
     Attributes
@@ -99,6 +117,8 @@ class Walkers:
         self.rng = rng
         self.steps = 0
         self.block = BLOCK
+        self.rounds = 0
+        self._starting_trees = StartingTrees(reward.likelihood.patterns)
         like = reward.likelihood
         self._spaces = [
             pruning_numba.workspace(
@@ -121,24 +141,16 @@ class Walkers:
         rng: np.random.Generator,
         fit: Collapsed | None = None,
     ) -> Walkers:
-        """Put a replica on each of the topologies ``starts`` (len(LADDER), 2n-2), int16.
+        """Put a replica on each of the topologies ``starts`` (N_REPLICAS, 2n-2), int16.
 
         ``fit`` are their closed forms, if known.
         """
         fit = reward.closed_form(starts) if fit is None else fit
-        rows = table.add(starts, fit.lengths, fit.log_evidence)
-        children = children_batch(starts)
-        replicas = [
-            Replica(
-                starts[i].astype(np.int32),
-                children[i],
-                fit.lengths[i],
-                fit.shapes[i],
-                float(fit.log_evidence[i]),
-                int(rows[i]),
-            )
-            for i in range(len(starts))
-        ]
+        replicas = _replicas(starts, fit)
+        for place, replica in enumerate(replicas):
+            parents, lengths = starts[place : place + 1], replica.lengths[None]
+            (replica.row,) = table.add(parents, lengths, np.array([replica.log_evidence]))
+            table.searches[replica.row] |= 1 << _search(place)
         return cls(reward, replicas, rng)
 
     def keep_pace(self, seconds: float, seconds_an_evaluation: float, threads: int) -> bool:
@@ -175,9 +187,9 @@ class Walkers:
             replica.parent,
             replica.children,
             replica.lengths,
-            replica.shapes,
+            np.empty(width),  # of the last tree, drawn at some leaf: not used
             replica.log_evidence,
-            LADDER[i],
+            TEMPERATURES[i],
             length,
             seed,
             like.rescale,
@@ -189,7 +201,7 @@ class Walkers:
         )
         return Block(
             replica,
-            LADDER[i],
+            i,
             kept[:n_kept],
             kept_lengths[:n_kept],
             kept_evidence[:n_kept],
@@ -198,48 +210,80 @@ class Walkers:
         )
 
     def run(
-        self, n_blocks: int, parallel: bool = True, until: Callable[[], bool] | None = None
+        self, n_rounds: int, parallel: bool = True, until: Callable[[], bool] | None = None
     ) -> list[Block]:
-        """Walk blocks with every replica, and exchange neighbours after each.
+        """Walk rounds: a block with every replica, then exchanges, and scouts that begin anew.
 
         Nothing but the replicas is changed, so this may run beside the training; `absorb` what it
         returns. ``parallel``: use the threads of the reward's pool, otherwise this thread alone.
-        ``until``: asked after each round of blocks; they end where it says so.
+        ``until``: asked after each round; they end where it says so.
         """
         blocks: list[Block] = []
-        for _ in range(n_blocks):
+        for _ in range(n_rounds):
             if blocks and until is not None and until():
                 break
             seeds = self.rng.integers(2**31, size=len(self.replicas))
-            rungs = range(len(self.replicas))
-            blocks += (self.reward.pool.map if parallel else map)(self._walk, rungs, seeds)
-            self._exchange()
+            places = range(len(self.replicas))
+            blocks += (self.reward.pool.map if parallel else map)(self._walk, places, seeds)
+            for search in range(N_SEARCHES):
+                first = search * (len(RUNGS) + SCOUTS)
+                self._exchange(first)
+                for place in range(first + len(RUNGS), first + len(RUNGS) + SCOUTS):
+                    blocks += self._scout(place, first)
+            self.rounds += 1
         return blocks
 
-    def _exchange(self) -> None:
-        for i in range(len(LADDER) - 1):
+    def _exchange(self, first: int) -> None:
+        """Exchange neighbours on the ladder whose lowest rung has the place ``first``."""
+        for rung in range(len(RUNGS) - 1):
+            i = first + rung
             a, b = self.replicas[i], self.replicas[i + 1]
-            gain = (a.log_evidence - b.log_evidence) * (1.0 / LADDER[i + 1] - 1.0 / LADDER[i])
+            gain = (a.log_evidence - b.log_evidence) * (1.0 / RUNGS[rung + 1] - 1.0 / RUNGS[rung])
             if np.log(self.rng.random()) < gain:
                 self.replicas[i], self.replicas[i + 1] = b, a
 
+    def _scout(self, place: int, first: int) -> list[Block]:
+        """End a scout that rises no more: offer its tree to the ladder, begin at a new one."""
+        scout = self.replicas[place]
+        if scout.log_evidence > scout.highest + RISE:
+            scout.highest, scout.idle = scout.log_evidence, 0
+        else:
+            scout.idle += self.block
+        if scout.idle < PATIENCE * self.reward.likelihood.n_taxa:
+            return []
+        rung = first + int(self.rng.integers(RUNGS.count(1.0)))
+        if np.log(self.rng.random()) < scout.log_evidence - self.replicas[rung].log_evidence:
+            self.replicas[rung] = scout
+        start = self._starting_trees.draw(self.rng)[None]
+        fit, evaluations = self.reward.uncounted_closed_form(start)
+        (new,) = _replicas(start, fit)
+        self.replicas[place] = new
+        evidence, visited = np.array([new.log_evidence]), np.zeros(1, np.int32)
+        return [Block(new, place, start, new.lengths[None].copy(), evidence, visited, evaluations)]
+
     def absorb(self, blocks: Sequence[Block], table: TopologyTable, count_visits: bool) -> None:
-        """Put what was walked into the table, in order; count the visits at temperature 1."""
+        """Put what was walked into the table, in order; count the ladders' visits at temperature 1.
+
+        Visits of scouts are not counted: they do not follow the posterior.
+        """
         for block in blocks:
-            self.steps += block.visited.size
+            n_steps = len(block.visited)
+            self.steps += n_steps
             self.reward.evaluations += block.evaluations
             rows = table.add(block.parents, block.lengths, block.log_evidence)
+            table.searches[rows] |= 1 << _search(block.place)
             replica = block.replica
-            stood = np.full(block.visited.size, replica.row)
+            stood = np.full(n_steps, replica.row)
             if rows.size:
                 stood = np.where(block.visited < 0, replica.row, rows[block.visited])
             replica.row = int(stood[-1])
-            if count_visits and block.temperature == 1.0:
+            if count_visits and _is_cold(block.place):
                 np.add.at(table.visits, stood, 1)
 
     def state(self) -> dict[str, np.ndarray]:
         """The replicas as arrays, for a checkpoint."""
-        names = ("parent", "children", "lengths", "shapes", "log_evidence", "row")
+        names = ("parent", "children", "lengths", "log_evidence", "row")
+        names += ("highest", "idle")
         return {name: np.array([getattr(r, name) for r in self.replicas]) for name in names}
 
     @staticmethod
@@ -250,9 +294,36 @@ class Walkers:
                 state["parent"][i].copy(),
                 state["children"][i].copy(),
                 state["lengths"][i].copy(),
-                state["shapes"][i].copy(),
                 float(state["log_evidence"][i]),
                 int(state["row"][i]),
+                float(state["highest"][i]),
+                int(state["idle"][i]),
             )
             for i in range(len(state["parent"]))
         ]
+
+
+def _search(place: int) -> int:
+    """Return the search that a replica belongs to."""
+    return place // (len(RUNGS) + SCOUTS)
+
+
+def _is_cold(place: int) -> bool:
+    """Return whether a replica stands on a rung of temperature 1, and is no scout."""
+    rung = place % (len(RUNGS) + SCOUTS)
+    return rung < len(RUNGS) and RUNGS[rung] == 1.0
+
+
+def _replicas(starts: np.ndarray, fit: Collapsed) -> list[Replica]:
+    """Return replicas at topologies (B, 2n-2), int16, with their closed forms; without rows."""
+    children = children_batch(np.ascontiguousarray(starts, np.int16))
+    return [
+        Replica(
+            starts[i].astype(np.int32),
+            children[i],
+            fit.lengths[i],
+            float(fit.log_evidence[i]),
+            -1,
+        )
+        for i in range(len(starts))
+    ]

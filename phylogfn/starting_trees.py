@@ -13,13 +13,45 @@ from phylogfn.tree import random_topology
 if TYPE_CHECKING:
     from phylogfn.alignment import SitePatterns
 
-__all__ = ["neighbour_joining", "overdispersed_starts", "parsimony_tree", "pattern_distances"]
+__all__ = [
+    "StartingTrees",
+    "neighbour_joining",
+    "overdispersed_starts",
+    "parsimony_tree",
+    "pattern_distances",
+]
+
+RANDOM_SHARE = 0.25  # of starting trees
+
+
+class StartingTrees:
+    """Starting trees of an alignment, drawn one after another.
+
+    Parameters
+    ----------
+    patterns : SitePatterns
+    """
+
+    def __init__(self, patterns: SitePatterns):
+        self._n_taxa = patterns.masks.shape[0]
+        weights = np.asarray(patterns.weights, float)
+        self._packed = pack(patterns.masks, weights, patterns.n_states)
+        self._workspace = Workspace(self._packed)
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw a random tree or a parsimony tree; return its parents, shape (2n-2,), int16."""
+        if rng.random() < RANDOM_SHARE:
+            return random_topology(self._n_taxa, rng).parent.astype(np.int16)
+        return self.parsimony_tree(rng)
+
+    def parsimony_tree(self, rng: np.random.Generator) -> np.ndarray:
+        """Build a tree by stepwise addition, taxa in random order; return its parents."""
+        return addition_tree(self._packed, self._workspace, rng)
 
 
 def parsimony_tree(patterns: SitePatterns, rng: np.random.Generator) -> np.ndarray:
     """Parents (2n-2,), int16, of a stepwise-addition parsimony tree, taxa in random order."""
-    packed = pack(patterns.masks, np.asarray(patterns.weights, float), patterns.n_states)
-    return addition_tree(packed, Workspace(packed), rng)
+    return StartingTrees(patterns).parsimony_tree(rng)
 
 
 def pattern_distances(patterns: SitePatterns) -> np.ndarray:
@@ -97,6 +129,7 @@ def overdispersed_starts(
     ``until``, asked after each, says so, they are those built so far once more.
     """
     n = patterns.masks.shape[0]
+    source = StartingTrees(patterns)
     starts = []
     for i in range(n_starts):
         if starts and until is not None and until():
@@ -107,5 +140,5 @@ def overdispersed_starts(
         elif i % 4 == 3:
             starts.append(random_topology(n, rng).parent.astype(np.int16))
         else:
-            starts.append(parsimony_tree(patterns, rng))
+            starts.append(source.parsimony_tree(rng))
     return np.stack(starts)

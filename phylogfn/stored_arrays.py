@@ -19,12 +19,14 @@ _TABLE = {
     "table/lengths": ArrayForm("float32", ("rows", "nodes"), 0.0),
     "table/log_evidence": ArrayForm("float64", ("rows",)),
     "table/visits": ArrayForm("int64", ("rows",), 0, _MOST),
+    "table/searches": ArrayForm("uint8", ("rows",), 0, 3),
     "table/log_q": ArrayForm("float64", ("rows",), infinite=True),
     "table/n_draws": ArrayForm("int64", (1,), 0, 1e15),
     "walkers/parent": ArrayForm("int32", ("replicas", "nodes"), -1, "nodes"),
     "walkers/children": ArrayForm("int32", ("replicas", "nodes", 2), -1, "nodes"),
     "walkers/lengths": ArrayForm("float64", ("replicas", "nodes"), 0.0),
-    "walkers/shapes": ArrayForm("float64", ("replicas", "nodes")),
+    "walkers/highest": ArrayForm("float64", ("replicas",), infinite=True),
+    "walkers/idle": ArrayForm("int64", ("replicas",), 0, _MOST),
     "walkers/log_evidence": ArrayForm("float64", ("replicas",)),
     "walkers/row": ArrayForm("int64", ("replicas",), 0, "rows"),
 }
@@ -74,7 +76,7 @@ def check_sample_state(
     arrays : mapping of str to ndarray
         As `phylogfn.run_state.RunState.save` stores them.
     n_taxa, n_replicas : int
-        Taxa, and rungs of the ladder.
+        Taxa, and replicas of the searches.
     place : str
         For messages.
 

@@ -34,6 +34,8 @@ class TopologyTable:
         Closed form of log p(Y | topology), nats; without the prior of the topology.
     visits : ndarray, shape (size,), int64
         Steps that walks at temperature 1 stood on it.
+    searches : ndarray, shape (size,), uint8
+        Bit h is set where search h evaluated it; 0 where policies alone have drawn it.
     log_q : ndarray, shape (size,), float64
         Log-probability under the policy that drew it last; -inf if none has.
     n_draws : int
@@ -50,6 +52,7 @@ class TopologyTable:
         self._lengths = np.zeros((1024, width), np.float32)
         self._log_evidence = np.zeros(1024)
         self._visits = np.zeros(1024, np.int64)
+        self._searches = np.zeros(1024, np.uint8)
         self._log_q = np.full(1024, -np.inf)
         self.n_draws = 0
 
@@ -75,6 +78,11 @@ class TopologyTable:
     def visits(self) -> np.ndarray:
         """Visits at temperature 1 to all topologies."""
         return self._visits[: self._size]
+
+    @property
+    def searches(self) -> np.ndarray:
+        """Which searches evaluated each topology, as bits."""
+        return self._searches[: self._size]
 
     @property
     def log_q(self) -> np.ndarray:
@@ -113,7 +121,7 @@ class TopologyTable:
         return rows
 
     def _grow(self) -> None:
-        for name in ("_parents", "_lengths", "_log_evidence", "_visits", "_log_q"):
+        for name in ("_parents", "_lengths", "_log_evidence", "_visits", "_searches", "_log_q"):
             old = getattr(self, name)
             empty = -np.inf if name == "_log_q" else 0
             new = np.full((2 * len(old), *old.shape[1:]), empty, old.dtype)
@@ -127,6 +135,7 @@ class TopologyTable:
             "lengths": self.lengths.copy(),
             "log_evidence": self.log_evidence.copy(),
             "visits": self.visits.copy(),
+            "searches": self.searches.copy(),
             "log_q": self.log_q.copy(),
             "n_draws": np.array([self.n_draws]),
         }
@@ -137,6 +146,7 @@ class TopologyTable:
         table = cls(n_taxa)
         table.add(state["parents"], state["lengths"], state["log_evidence"])
         table.visits[:] = state["visits"]
+        table.searches[:] = state["searches"]
         table.log_q[:] = state["log_q"]
         table.n_draws = int(state["n_draws"][0])
         return table

@@ -40,6 +40,38 @@ def all_topologies():
 
 
 @pytest.fixture(scope="session")
+def two_islands():
+    """Return a function that simulates an alignment with two islands of equal posterior, as FASTA.
+
+    Its columns are the splits of a random caterpillar tree and those of the same tree after a
+    random exchange of taxa in pairs, `weight` columns of each and kind, besides singletons and
+    constant columns. They are closed under the exchange, so that a tree and its image have equal
+    likelihoods, while trees that are between the two fit neither half of the columns.
+    """
+
+    def simulate(n_taxa, seed, weight=3):
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(n_taxa)
+        exchange = np.arange(n_taxa)
+        pairs = rng.permutation(n_taxa)[: n_taxa // 2 * 2].reshape(-1, 2)
+        exchange[pairs[:, 0]], exchange[pairs[:, 1]] = pairs[:, 1], pairs[:, 0]
+        columns = []
+        for taxa in (order, exchange[order]):
+            for size in range(2, n_taxa - 1):
+                columns += [np.isin(np.arange(n_taxa), taxa[:size])] * weight
+        columns += list(np.eye(n_taxa, dtype=bool))
+        inside = np.repeat(np.array(columns), 2, axis=0).T  # n x sites
+        letters = np.tile(["AG", "CT"], len(columns))
+        rows = [
+            "".join(pair[int(x)] for pair, x in zip(letters, row, strict=True)) for row in inside
+        ]
+        constant = "".join(letter * 20 for letter in "ACGT")
+        return "".join(f">t{i}\n{row}{constant}\n" for i, row in enumerate(rows)), exchange
+
+    return simulate
+
+
+@pytest.fixture(scope="session")
 def primates():
     """Return a function that takes some taxa and sites of the primates, as an `Alignment`.
 

@@ -43,7 +43,7 @@ from phylogfn.alignment import compress, read_alignment
 from phylogfn.evidence import CollapsedReward
 from phylogfn.likelihood import TreeLikelihood
 from phylogfn.models import parse_model
-from phylogfn.search import LADDER, Walkers
+from phylogfn.search import N_REPLICAS, Walkers
 from phylogfn.starting_trees import overdispersed_starts
 from phylogfn.topologies import TopologyTable
 
@@ -100,7 +100,7 @@ def run_control(options: argparse.Namespace, seed: int) -> ControlRun:
         TreeLikelihood(patterns, model), options.branch_rate, len(os.sched_getaffinity(0))
     )
     table = TopologyTable(len(alignment.names))
-    starts = overdispersed_starts(patterns, len(LADDER), rng)
+    starts = overdispersed_starts(patterns, N_REPLICAS, rng)
     walkers = Walkers.start(reward, table, starts, rng)
     walk_seconds = options.walk_share * options.budget
     while (now := time.perf_counter() - began) < walk_seconds:

@@ -13,7 +13,7 @@ from phylogfn import sampling, sampling_run
 from phylogfn.settings import SampleSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = {"WALK_MOST": 10, "CYCLE_BLOCKS": 1, "FEWEST_CYCLES": 1}
+SMALL = {"WALK_MOST": 10, "CYCLE_ROUNDS": 1, "FEWEST_CYCLES": 1}
 AIMS = replace(sampling_run.COLLAPSED, cycle_steps=20, pilot=200)
 
 

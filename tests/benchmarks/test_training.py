@@ -14,7 +14,7 @@ from phylogfn.learning import TRAJECTORIES_A_STEP
 from phylogfn.settings import SampleSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = {"WALK_MOST": 10, "CYCLE_BLOCKS": 1, "FEWEST_CYCLES": 1}
+SMALL = {"WALK_MOST": 10, "CYCLE_ROUNDS": 1, "FEWEST_CYCLES": 1}
 AIMS = replace(sampling_run.COLLAPSED, cycle_steps=5, pilot=200)
 
 

@@ -23,7 +23,7 @@ from phylogfn.random_trees import RandomTrees
 from phylogfn.settings import SampleSettings
 from phylogfn.topologies import TopologyTable
 
-SMALL = {"WALK_MOST": 10, "CYCLE_BLOCKS": 1, "FEWEST_CYCLES": 2, "RANKED": 0.8}
+SMALL = {"WALK_MOST": 10, "CYCLE_ROUNDS": 1, "FEWEST_CYCLES": 2, "RANKED": 0.8}
 ENOUGH = sampling_run.Aims(20, 100, 20_000, standard_error=9.0, effective_share=0.0, missed=9.0)
 
 

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SMALL = {
     "WALK_MOST": 20,
-    "CYCLE_BLOCKS": 2,
+    "CYCLE_ROUNDS": 2,
     "OWN_DRAWS_EVERY": 4,
     "LENGTHS_JUDGED": 30,
     "CHECKPOINT_SECONDS": 0.0,

@@ -1,4 +1,4 @@
-"""The ladder of walks."""
+"""The two searches: their ladders and scouts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from phylogfn.search import BLOCK, LADDER, Walkers
+from phylogfn.search import (
+    BLOCK,
+    N_REPLICAS,
+    N_SEARCHES,
+    PATIENCE,
+    RUNGS,
+    SCOUTS,
+    Walkers,
+)
 from phylogfn.topologies import TopologyTable
 from phylogfn.tree import random_topology
 
@@ -19,7 +27,9 @@ def start(primates, make_reward):
         reward = make_reward(primates(taxa, sites), threads=threads)
         n = reward.likelihood.n_taxa
         rng = np.random.default_rng(seed)
-        starts = np.stack([random_topology(n, rng).parent for _ in LADDER]).astype(np.int16)
+        starts = np.stack([random_topology(n, rng).parent for _ in range(N_REPLICAS)]).astype(
+            np.int16
+        )
         table = TopologyTable(n)
         return Walkers.start(reward, table, starts, rng), table
 
@@ -31,8 +41,8 @@ def arrays(walkers, table):
 
 
 def test_ladder():
-    assert LADDER[0] == LADDER[1] == 1.0  # two at least, for their agreement
-    assert list(LADDER) == sorted(LADDER)
+    assert RUNGS[0] == 1.0 and list(RUNGS) == sorted(RUNGS)
+    assert N_REPLICAS == N_SEARCHES * (len(RUNGS) + SCOUTS)
 
 
 def test_threads_do_not_change_the_walk(start):
@@ -51,16 +61,18 @@ def test_visits_are_counted_at_temperature_one(start):
     walkers.absorb(walkers.run(2), table, False)
     assert table.visits.sum() == 0
     walkers.absorb(walkers.run(3), table, True)
-    assert table.visits.sum() == 3 * BLOCK * LADDER.count(1.0)
-    assert walkers.steps == 5 * BLOCK * len(LADDER)
+    assert table.visits.sum() == 3 * BLOCK * N_SEARCHES * RUNGS.count(1.0)
+    assert walkers.steps >= 5 * BLOCK * N_REPLICAS and walkers.rounds == 5
 
 
 def test_a_walk_ends_when_it_is_told_to(start):
     walkers, table = start()
     answers = iter([False, True])
     blocks = walkers.run(5, until=lambda: next(answers))
-    assert len(blocks) == 2 * len(LADDER)
-    assert len(walkers.run(5, until=lambda: True)) == len(LADDER)  # one round at least
+    assert walkers.rounds == 2
+    assert sum(len(block.visited) == BLOCK for block in blocks) == 2 * N_REPLICAS
+    walkers.run(5, until=lambda: True)
+    assert walkers.rounds == 3  # one at least
 
 
 def test_rows_and_evidence_are_those_of_the_trees(start):
@@ -102,6 +114,42 @@ def test_visits_with_exchanges_are_the_posterior(start, all_topologies):
 def test_random_starts_come_together(start):
     walkers, table = start(12, None)
     walkers.absorb(walkers.run(12), table, False)
-    cold = [r.log_evidence for r, t in zip(walkers.replicas, LADDER, strict=True) if t == 1.0]
+    width = len(RUNGS) + SCOUTS
+    cold = [r.log_evidence for i, r in enumerate(walkers.replicas) if i % width < RUNGS.count(1.0)]
     best = table.log_evidence.max()
     assert min(cold) > best - 15.0
+
+
+def test_searches_share_nothing(start):
+    walkers, table = start(8, 300)
+    places = {id(replica): i // (len(RUNGS) + SCOUTS) for i, replica in enumerate(walkers.replicas)}
+    keep = list(walkers.replicas)  # so that no identity is used again
+    for _ in range(20):
+        for block in walkers.run(1):
+            search = block.place // (len(RUNGS) + SCOUTS)
+            assert places.setdefault(id(block.replica), search) == search
+            keep.append(block.replica)
+            before = table.searches.copy()
+            walkers.absorb([block], table, False)
+            others = table.searches[: len(before)] != before
+            assert (table.searches[: len(before)][others] == before[others] | 1 << search).all()
+    assert set(np.unique(table.searches)) == {1, 2, 3}
+
+
+def test_scouts_begin_anew_once_they_no_longer_rise(start):
+    walkers, table = start(8, 300)
+    n_starts = [0] * N_REPLICAS
+    for _ in range(30):
+        blocks = walkers.run(1)
+        for block in blocks:
+            if len(block.visited) == 1:
+                n_starts[block.place] += 1
+                assert block.replica is walkers.replicas[block.place]
+                assert block.replica.idle == 0 and block.replica.highest == -np.inf
+        walkers.absorb(blocks, table, True)
+        assert all(r.idle * BLOCK < PATIENCE * 8 for r in walkers.replicas[-SCOUTS:])
+    width = len(RUNGS) + SCOUTS
+    for place, times in enumerate(n_starts):
+        assert (times > 2) == (place % width >= len(RUNGS))
+    for replica in walkers.replicas:
+        assert table.find(replica.parent[None])[0] == replica.row
