@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 __all__ = ["ChunkRunner", "OpenExecutor"]
@@ -146,8 +147,9 @@ class ChunkRunner:
         broken = False
         try:
             executor = self._executor()
-            for start, end in spans:
-                futures.append(executor.submit(task, *fixed, list(items[start:end])))
+            with nullcontext() if self.elsewhere else _safe_path():
+                for start, end in spans:
+                    futures.append(executor.submit(task, *fixed, list(items[start:end])))
         except self._losses as problem:  # what was not submitted is lost as well
             broken = True
             self._problem = _words(problem)
@@ -177,7 +179,8 @@ class ChunkRunner:
     def _works(self, task: Callable[..., Sequence[Any]], fixed: tuple[Any, ...]) -> bool:
         """Whether a worker can be started and answers."""
         try:
-            self._executor().submit(task, *fixed, []).result()
+            with nullcontext() if self.elsewhere else _safe_path():
+                self._executor().submit(task, *fixed, []).result()
         except self._losses as problem:
             self._problem = _words(problem)
             self.close()
@@ -206,6 +209,24 @@ class ChunkRunner:
             else:  # not every executor knows the second argument
                 self._pool.shutdown(wait=True)
             self._pool = None
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Let interpreters that start now not look for modules in the current directory.
+
+    A file ``queue.py`` there would else be executed by each worker, before it has the search path
+    of this process.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _begin_worker() -> None:

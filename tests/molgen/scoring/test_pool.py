@@ -197,3 +197,18 @@ def test_workers_end_with_a_main_process_that_is_killed(tmp_path):
 def is_alive(pid):
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
     return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
+
+
+def test_workers_execute_no_file_of_the_current_directory(tmp_path):
+    for name in ("queue", "socket", "runpy", "pickle", "struct", "numpy", "signal"):
+        (tmp_path / f"{name}.py").write_text("open('executed', 'a').write(__name__)\n")
+    code = (
+        "from molgen.scoring import Scoring\n"
+        "with Scoring.preset('qed', workers=2) as scoring:\n"
+        "    print(len(scoring.evaluate(['C' * n for n in range(1, 40)]).failures))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout == "0\n" and done.stderr == ""
+    assert not (tmp_path / "executed").exists()
