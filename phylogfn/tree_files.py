@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,17 +66,23 @@ def parse_tree_file(path: str | os.PathLike[str]) -> list[ParsedTree]:
 
     Raises TreeFileError when the file has no tree or is malformed.
     """
-    return parse_tree_text(read_text(path, TreeFileError), source_name(path))
+    notes: list[str] = []
+    text = read_text(path, TreeFileError, notes)
+    return parse_tree_text(text, source_name(path), notes)
 
 
-def parse_tree_text(text: str, source: str) -> list[ParsedTree]:
-    """Return the trees of Newick or NEXUS text; see `parse_tree_file`."""
+def parse_tree_text(text: str, source: str, notes: Sequence[str] = ()) -> list[ParsedTree]:
+    """Return the trees of Newick or NEXUS text; see `parse_tree_file`.
+
+    The first tree has `notes`, on how the text was read, before its own.
+    """
     if re.match(r"\s*(\[[^\]]*\]\s*)*#NEXUS", text, re.IGNORECASE):
         trees = list(nexus_trees(text, source))
     else:
         trees = list(parse_newick(text, source))
     if not trees:
         raise TreeFileError(f"{source}: has no trees; give Newick, or NEXUS with a trees block")
+    trees[0] = replace(trees[0], notes=(*notes, *trees[0].notes))
     return trees
 
 

@@ -95,7 +95,8 @@ def read_tree_sample(
     if not 0.0 <= burnin < 1.0:
         raise UserError(f"--burnin {burnin:g} is not a share of the trees; give 0 to below 1")
     source = source_name(path)
-    text = read_text(path, TreeFileError)
+    told: list[str] = []
+    text = read_text(path, TreeFileError, told)
     table = _is_table(text)
     parsed = _read_table(text, source) if table else parse_tree_text(text, source)
     if names is None:
@@ -115,6 +116,7 @@ def read_tree_sample(
         n_read=len(parsed),
         source=source,
         notes=(
+            *told,
             *reading_notes(parsed),
             *_burnin_notes(parsed, len(kept), burnin, ordered),
             *_length_notes(branches),

@@ -20,6 +20,7 @@ from phylogfn.nexus import blank_comments, tokens
 from phylogfn.nexus_trees import nexus_trees_text
 from phylogfn.tree import Tree, canonical, canonical_newick, random_topology, splits
 from phylogfn.tree_files import parse_tree_file, read_trees
+from phylogfn.tree_samples import read_tree_sample
 
 # What MrBayes 3.2.7 writes, shortened.
 SAMPLED = """#NEXUS
@@ -203,6 +204,13 @@ def test_a_file_cut_in_its_first_tree_has_no_trees(tmp_path):
 def test_text_before_begin_hides_no_block(tmp_path):
     text = SAMPLED.replace("begin trees;", "# source: a server\nbegin trees;")
     assert len(read_trees(write(tmp_path, text))) == 2
+
+
+def test_a_control_character_in_a_comment_is_told(tmp_path):
+    path = write(tmp_path, SAMPLED.replace("[Param: tree]", "[Param: \x01 tree]"))
+    assert len(read_trees(path)) == len(read_tree_sample(path).branches) == 2
+    for notes in (read_trees(path).notes, read_tree_sample(path).notes):
+        assert "1 control characters (the first is byte" in " ".join(notes)
 
 
 def test_names_of_translate_in_any_normal_form(tmp_path):
