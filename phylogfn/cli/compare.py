@@ -26,7 +26,7 @@ def compare(
 
     ```
     phylogfn compare mrbayes.run1.t mrbayes.run2.t --burnin 0.25
-    phylogfn compare out/trees.nwk mrbayes.trprobs
+    phylogfn compare out/topologies.tsv mrbayes.run1.t --burnin 0.25
     phylogfn compare seed1/topologies.tsv seed2/topologies.tsv
     ```
 

@@ -27,7 +27,7 @@ phylogfn sample primates.fasta -o out
 phylogfn sample primates.fasta -o out --model HKY85+G4 --budget 10m --seed 7
 phylogfn parsimony primates.fasta -o shortest
 phylogfn likelihood primates.fasta out/trees.nwk
-phylogfn compare out/trees.nwk mrbayes.run1.t
+phylogfn compare out/topologies.tsv mrbayes.run1.t --burnin 0.25
 phylogfn consensus out/trees.nwk
 phylogfn data copy primates.fasta
 phylogfn workflow init phylogeny
