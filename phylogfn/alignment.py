@@ -15,6 +15,7 @@ from phylogfn.alignment_checks import (
     check_characters,
     check_selection,
     check_shape,
+    doubtful_type,
     one_data_type,
     plain_names,
 )
@@ -241,6 +242,8 @@ def read_alignment(
         beside_gaps = None if beside_gaps is None else beside_gaps[used]
     names = tuple(name for name, used in zip(raw.names, taxa, strict=True) if used)
     notes += alignment_notes(raw, names, alphabet, codes, masks)
+    if declared is None:
+        notes += doubtful_type(raw, alphabet)
     return Alignment(
         names,
         alphabet,

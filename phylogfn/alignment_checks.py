@@ -20,6 +20,7 @@ __all__ = [
     "check_characters",
     "check_selection",
     "check_shape",
+    "doubtful_type",
     "one_data_type",
     "plain_names",
 ]
@@ -199,6 +200,21 @@ def alignment_notes(
         if odd:
             notes.append(f"{odd} characters U, O or * (20-state models lack them) read as missing")
     return notes
+
+
+def doubtful_type(raw: RawAlignment, alphabet: Alphabet) -> list[str]:
+    """Tell of nucleotides, found out from the letters, most of which are ambiguity codes."""
+    if alphabet.name not in ("dna", "rna"):
+        return []
+    text = "".join(raw.sequences).upper()
+    bases = sum(map(text.count, "ACGTU"))
+    codes = sum(map(text.count, "RYSWKMBDHV"))
+    if codes <= bases:
+        return []
+    return [
+        f"read as {alphabet.label}, found out from the letters, though {codes / (bases + codes):.0%} "
+        "of them are ambiguity codes such as R; if these are amino acids, give --data-type protein"
+    ]
 
 
 def _notes_on_bases(raw: RawAlignment, names: Sequence[str]) -> list[str]:

@@ -68,7 +68,7 @@ def detect_format(text: str, source: str) -> str:
         return "fasta"
     if re.match(r"#\s*STOCKHOLM\b", head, re.IGNORECASE):
         return "stockholm"
-    if re.match(r"(?:(?:\[[^\]]*\]|#(?!NEXUS)[^\n]*)\s*)*#NEXUS", head, re.IGNORECASE):
+    if re.match(r"(?:(?:\[[^\]]*\]|#(?!NEXUS)[^\n]*\n)\s*)*#NEXUS", head, re.IGNORECASE):
         return "nexus"
     if line.upper().startswith(_CLUSTAL_HEADS):
         return "clustal"

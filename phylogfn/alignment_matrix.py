@@ -16,8 +16,9 @@ from phylogfn.nexus import Command, tokens
 __all__ = ["MatrixLayout", "read_matrix", "translate"]
 
 _NAME = re.compile(r"""\s*('(?:[^']|'')*'|"[^"]*"|\S+)""")
-_CELL = re.compile(r"\{[^}]*\}|\([^)]*\)|.", re.DOTALL)
-_PIECE = re.compile(r"\s*(\{[^}]*\}|\([^)]*\)|[{(]|[^\s{(]+)")
+# Sets hold no opening bracket, so that unclosed ones are passed over in linear time.
+_CELL = re.compile(r"\{[^{}]*\}|\([^()]*\)|.", re.DOTALL)
+_PIECE = re.compile(r"\s*(\{[^{}]*\}|\([^()]*\)|[{(]|[^\s{(]+)")
 _FIRST_PRIVATE = 0xF0000  # Unicode's private planes, one character for each set like {AC}
 _MOST_SETS = 100_000  # fewer than these planes have characters
 

@@ -27,10 +27,10 @@ _DATA_TYPES = {
     "standard": "standard",
     "restriction": "standard",
 }
-_EQUATION = re.compile(r"(\S)\s*=\s*(\([^)]*\)|\{[^}]*\}|\S+)")
+_EQUATION = re.compile(r"(\S)\s*=\s*(\([^()]*\)|\{[^{}]*\}|\S+)")
 _SUBCOMMAND = re.compile(
     r"\b(?:(?P<sign>missing|gap|matchchar)\s*=\s*['\"]?(?P<character>\S)['\"]?"
-    r"|(?P<name>\w+)(?:\s*=\s*(?P<value>\"[^\"]*\"|'[^']*'|\w+\s*\([^)]*\)|\([^)]*\)|[^\s;,]+))?)",
+    r"|(?P<name>\w+)(?:\s*=\s*(?P<value>\"[^\"]*\"|'[^']*'|\w+\s*\([^()]*\)|\([^()]*\)|[^\s;,]+))?)",
     re.IGNORECASE,
 )
 _USED = (  # subcommands of FORMAT that are read, or that say what holds here anyway

@@ -196,6 +196,17 @@ def test_notes_not_errors(tmp_path):
     assert read(tmp_path, fasta(GOOD)).notes == ()
 
 
+def test_proteins_that_could_be_ambiguous_bases_are_told(tmp_path):
+    rows = {"A": "MKVSWDHR", "B": "MKVSWDHK", "C": "MRVSWDHR", "D": "MKVTWDHR"}
+    alignment = read(tmp_path, fasta(rows))
+    assert alignment.alphabet is DNA
+    assert "97% of them are ambiguity codes" in alignment.notes[-1]
+    assert "--data-type protein" in alignment.notes[-1]
+    for data_type in ("dna", "protein"):
+        notes = read(tmp_path, fasta(rows), data_type=data_type).notes
+        assert not any("ambiguity codes" in note for note in notes)
+
+
 def test_both_t_and_u_in_one_sequence_are_told(tmp_path):
     (note,) = read(tmp_path, fasta(GOOD | {"B": "ACgc", "C": "AauT"})).notes
     assert note == "1 sequences have both T and U, read as one base: 'C'"

@@ -265,6 +265,32 @@ def test_large_files_are_read_in_linear_time(tmp_path):
         assert alignment.n_taxa == (many if name == "many taxa" else 4)
 
 
+@pytest.mark.parametrize(
+    "unit", ["#", "[", "{", "(", "'", '"', "a=(", "x='", "{A", "A B ", "1,", "-"]
+)
+def test_repeated_marks_take_linear_time(tmp_path, unit):
+    """Patterns with a choice of where to end could try all of them."""
+    path = tmp_path / "marks"
+    many = unit * 100_000
+    for text in (
+        many,
+        f"#NEXUS\nbegin data; dimensions nchar=9; format {many}; matrix\nA AC\nB AC;end;",
+        f'#NEXUS\nbegin data; format equate="{many}"; matrix\nA AC\nB AC\nC AC\nD AC;end;',
+        f"#NEXUS\nbegin data; format datatype=dna; matrix\nA {many}\nB AC\nC AC\nD AC;end;",
+        f"#NEXUS\nbegin data; dimensions nchar=9; matrix\nA {many}\nB AC;end;",
+        f"#NEXUS\nbegin data; matrix\nA AC\nB AC\nC AC\nD AC;end;begin paup;exclude {many};end;",
+        f"#NEXUS\nbegin data; matrix\nA AC\nB AC\nC AC\nD AC;end;begin paup;ctype {many};end;",
+        f"#NEXUS\nbegin data; charstatelabels {many}; matrix\nA AC\nB AC\nC AC\nD AC;end;",
+    ):
+        path.write_text(text)
+        start = time.process_time()
+        try:
+            read_alignment(path)
+        except AlignmentError as problem:
+            assert "\n" not in str(problem) and len(str(problem)) < 1000
+        assert time.process_time() - start < 5, text[:80]
+
+
 def test_what_unpacks_to_very_much_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(b">A\n" + b"A" * (300 * 2**20), compresslevel=1))
