@@ -212,8 +212,8 @@ def doubtful_type(raw: RawAlignment, alphabet: Alphabet) -> list[str]:
     if codes <= bases:
         return []
     return [
-        f"read as {alphabet.label}, found out from the letters, though {codes / (bases + codes):.0%} "
-        "of them are ambiguity codes such as R; if these are amino acids, give --data-type protein"
+        f"read as {alphabet.label}, found from the letters, though {codes / (bases + codes):.0%} of "
+        "them are ambiguity codes such as R; if these are amino acids, give --data-type protein"
     ]
 
 
