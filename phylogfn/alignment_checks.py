@@ -211,8 +211,9 @@ def doubtful_type(raw: RawAlignment, alphabet: Alphabet) -> list[str]:
     codes = sum(map(text.count, "RYSWKMBDHV"))
     if codes <= bases:
         return []
+    share = codes / (bases + codes)
     return [
-        f"read as {alphabet.label}, found from the letters, though {codes / (bases + codes):.0%} of "
+        f"read as {alphabet.label}, found from the letters, though {share:.0%} of "
         "them are ambiguity codes such as R; if these are amino acids, give --data-type protein"
     ]
 
