@@ -107,8 +107,9 @@ def read_smiles(path: Path | str, note: Callable[[str], None] = _to_stderr) -> S
             if molecule is None:
                 broken.append((number, f"'{_short(smiles)}' {reason}"))
             else:
-                remark = "; ".join(peculiarities(molecule))
-                molecules.append(MoleculeLine(number, Chem.MolToSmiles(molecule), name, remark))
+                text = Chem.MolToSmiles(molecule)
+                remark = "; ".join(peculiarities(molecule, text))
+                molecules.append(MoleculeLine(number, text, name, remark))
     problems = [f"{source}, line {number}: {reason}" for number, reason in sorted(broken)]
     if not molecules:
         found = problems[0] if problems else f"{source}: is empty"

@@ -62,8 +62,17 @@ def read_pattern(smarts: str) -> Chem.Mol:
     return pattern
 
 
-def peculiarities(mol: Chem.Mol) -> list[str]:
-    """Return what is unusual in a molecule and may make its scores meaningless, in words."""
+def peculiarities(mol: Chem.Mol, smiles: str) -> list[str]:
+    """Return what is unusual in a molecule and may make its scores meaningless, in words.
+
+    Parameters
+    ----------
+    mol : Mol
+    smiles : str
+        Its canonical SMILES, which shows at once that most molecules have nothing unusual.
+    """
+    if not any(sign in smiles for sign in "[.*"):
+        return []
     found = []
     atoms = list(mol.GetAtoms())
     dummies = sum(atom.GetAtomicNum() == 0 for atom in atoms)
