@@ -60,6 +60,11 @@ class Layout:
     names: tuple[int, ...]
     ambiguous: bool = False
 
+    @property
+    def of_words(self) -> bool:
+        """Whether there are several columns, each called by one word."""
+        return len(self.columns) > 1 and not any(" " in column for column in self.columns)
+
     def record(self, line: str) -> tuple[str, str]:
         """Return SMILES and name of a line.
 

@@ -113,7 +113,10 @@ def read_smiles(path: Path | str, note: Callable[[str], None] = _to_stderr) -> S
     problems = [f"{source}, line {number}: {reason}" for number, reason in sorted(broken)]
     if not molecules:
         found = problems[0] if problems else f"{source}: is empty"
-        raise UserError(f"{found}; no line holds a molecule: give a file of SMILES, one per line")
+        raise UserError(
+            f"{found}; no line holds a molecule: give a file with one SMILES per line, or a table "
+            "whose first line calls a column 'smiles'"
+        )
     return SmilesFile(source, tuple(molecules), tuple(problems))
 
 
@@ -191,10 +194,9 @@ def _header(
     declared = _DECLARED.fullmatch(lines[first].strip())
     if declared:
         first = min(first + 1, len(lines) - 1)
-    commented = lines[first].lstrip().startswith("#")
-    if commented and "\t" in lines[first]:
-        layout = find_layout(lines[first].lstrip().lstrip("# "), "\t")
-        if layout is not None and not any(" " in column for column in layout.columns):
+    if lines[first].lstrip().startswith("#"):  # a header, or a sentence about SMILES
+        layout = find_layout(lines[first].lstrip().lstrip("# "))
+        if layout is not None and layout.separator and layout.of_words:
             return first + 1, layout
     while first < len(lines) and (not lines[first].strip() or lines[first].lstrip()[0] == "#"):
         first += 1

@@ -23,7 +23,7 @@ from gfncore.output import json_text, staged_output, write_atomic
 from gfncore.provenance import Provenance, ResourceUse, software_version
 from molgen.diversity import MODE_SCORE, Modes, find_modes, internal_diversity
 from molgen.library import Library
-from molgen.scoring.table import column_names, score_text
+from molgen.scoring.table import column_names, free_name, score_text
 
 __all__ = [
     "OUTPUT_NAMES",
@@ -308,7 +308,9 @@ def _names(library: Library, objectives: Mapping[str, np.ndarray]) -> list[str]:
     components, more = column_names(list(library.components), list(objectives))
     tail = ["log_probability", "log_probability_se", "scaffold", "count"]
     names = ["smiles", "reward", *more, *components, *tail]
-    return [*names, *(f"{name}_group" if name in names else name for name in library.labels)]
+    taken = set(names)
+    labels = [f"{name}_group" if name in taken else name for name in library.labels]
+    return [*names, *(free_name(name, taken) for name in labels)]
 
 
 def _cells(library: Library, row: int, objectives: Mapping[str, np.ndarray]) -> dict[str, str]:

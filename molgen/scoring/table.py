@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["RESERVED", "ScoreTable", "column_names", "score_text"]
+__all__ = ["RESERVED", "ScoreTable", "column_names", "free_name", "score_text"]
 
 RESERVED = (
     "smiles",
@@ -45,17 +45,17 @@ def column_names(
     # names that need no change keep them, whatever the others are called
     taken = {*RESERVED, *components}
     of_components = [
-        _free(f"{name}_component", taken) if name in RESERVED else name for name in components
+        free_name(f"{name}_component", taken) if name in RESERVED else name for name in components
     ]
     taken |= {*of_components, *objectives}
     known = {*RESERVED, *components, *of_components}
     of_objectives = [
-        _free(f"{name}_objective", taken) if name in known else name for name in objectives
+        free_name(f"{name}_objective", taken) if name in known else name for name in objectives
     ]
     return of_components, of_objectives
 
 
-def _free(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
     """Return a name that is not taken yet, and take it."""
     found, number = name, 2
     while found in taken:

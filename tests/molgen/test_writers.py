@@ -84,6 +84,18 @@ def test_columns_are_named_once(components, objectives, expected):
     assert [*named, *more] == expected
 
 
+def test_labels_called_like_components_shift_no_column(make_library):
+    library = make_library()
+    column = next(iter(library.components.values()))
+    groups = tuple(f"C{n}" for n in range(len(library)))
+    library = dataclasses.replace(
+        library, components={"R1": column, "R1_group": column}, labels={"R1": groups}
+    )
+    header, *rows = csv.reader(io.StringIO(library_table(library)))
+    assert header[2:4] == ["R1", "R1_group"] and header[-1] == "R1_group_2"
+    assert [row[-1] for row in rows] == list(groups)
+
+
 def test_names_of_components_break_no_sd_file(make_library):
     library = make_library()
     column = next(iter(library.components.values()))
