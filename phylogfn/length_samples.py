@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp
 
-from gfncore.evaluation import effective_sample_size, pareto_k
+from gfncore.evaluation import effective_sample_size, log_partition, pareto_k
 from phylogfn.length_proposals import LengthProposal
 
 if TYPE_CHECKING:
@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Corrections",
     "LengthSamples",
+    "TopologyEvidence",
     "TopologyMasses",
     "draw_branch_lengths",
     "mean_correction",
     "probability_errors",
+    "topology_evidence",
 ]
 
 BLOCK = 32  # draws of a topology that are made together
@@ -248,6 +250,53 @@ class _Pilot:
         per_draw = (time.monotonic() - fitted) / (n_draws * len(rows))
         cost = (fitted - began) / len(rows) + BLOCK * per_draw
         return cls(start.fitted(draws, fit, reward.branch_rate), cost)
+
+
+@dataclass(frozen=True)
+class TopologyEvidence:
+    """Log evidence of one topology, by importance draws of its branch lengths.
+
+    Attributes
+    ----------
+    log_evidence, standard_error : float
+        Nats, without the prior of the topology.
+    pareto_k : float
+    """
+
+    log_evidence: float
+    standard_error: float
+    pareto_k: float
+
+
+def topology_evidence(
+    parents: np.ndarray,
+    lengths: np.ndarray | None,
+    reward: CollapsedReward,
+    n_draws: int,
+    seed: int,
+) -> TopologyEvidence:
+    """Integrate over the branch lengths of one topology.
+
+    Parameters
+    ----------
+    parents : ndarray, shape (2n-2,)
+    lengths : ndarray, shape (2n-2,), optional
+        Near the mode, if known.
+    reward : CollapsedReward
+    n_draws : int
+        Two or more; pilot draws, that the proposal is fitted to, come on top.
+    seed : int
+    """
+    trees = parents[None, :]
+    fit = reward.closed_form(trees, None if lengths is None else lengths[None, :])
+    start = LengthProposal.pilot(len(parents) - 1)
+    pilot_seed, seed = np.random.default_rng(seed).integers(2**31, size=2).tolist()
+    n_pilot = PILOT_DRAWS * PILOT_TOPOLOGIES
+    pilot = reward.draw_lengths(trees, fit, n_pilot, pilot_seed, start)
+    proposal = start.fitted(pilot, fit, reward.branch_rate)
+    log_weights = reward.draw_lengths(trees, fit, n_draws, seed, proposal).log_weights[0]
+    log_evidence, error = log_partition(log_weights)
+    return TopologyEvidence(log_evidence, error, pareto_k(log_weights))
 
 
 def mean_correction(

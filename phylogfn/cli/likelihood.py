@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from phylogfn.alignment import SitePatterns
+    from phylogfn.length_samples import TopologyEvidence
     from phylogfn.likelihood import TreeLikelihood
     from phylogfn.models import ModelSpec
     from phylogfn.tree import Tree
@@ -105,7 +107,7 @@ def likelihood(
     _check(spec, found, optimize, evidence)
     _warn_of_short_lengths(found, optimize)
     header = ["tree", "log_likelihood", "tree_length"]
-    header += ["log_evidence", "log_evidence_se"] if evidence else []
+    header += ["log_evidence", "log_evidence_se", "pareto_k"] if evidence else []
     header += [*spec.labels, "newick"] if optimize else []
     print("\t".join(header))
     integral = _Integral(branch_rate, draws, seed) if evidence else None
@@ -115,6 +117,27 @@ def likelihood(
         print("\t".join([str(number), *fields]))
         if note:
             print(f"phylogfn: note: tree {number}: {note}", file=sys.stderr)
+    if integral is not None:
+        _warn_of_tails(integral.tails, draws)
+
+
+def _warn_of_tails(tails: list[float], draws: int) -> None:
+    """Tell where the errors of log evidences cannot be relied on."""
+    from phylogfn.diagnostics import PARETO_K_LIMIT
+
+    undefined = sum(not math.isfinite(k) and k != -math.inf for k in tails)
+    heavy = [k for k in tails if math.isfinite(k) and k > PARETO_K_LIMIT]
+    if heavy:
+        _warn(
+            f"--evidence: a few draws dominate the importance weights of branch lengths in "
+            f"{len(heavy)} of {len(tails)} trees (Pareto k up to {max(heavy):.2f}, should be below "
+            f"{PARETO_K_LIMIT}): their stated errors are too small; give more than --draws {draws}"
+        )
+    if undefined:
+        _warn(
+            f"--evidence: the tail of the importance weights could not be judged in {undefined} of "
+            f"{len(tails)} trees: stated errors may be too small; give more than --draws {draws}"
+        )
 
 
 def _check(spec: ModelSpec, found: NamedTrees, optimize: bool, evidence: bool) -> None:
@@ -193,6 +216,7 @@ class _Row:
     def __call__(self, tree: Tree) -> tuple[list[str], str]:
         from phylogfn.likelihood import TreeLikelihood
         from phylogfn.model_fit import bounds_note, fit_model
+        from phylogfn.rounding import decimals
         from phylogfn.tree import Tree, canonical_newick
 
         values: list[str] = []
@@ -210,8 +234,12 @@ class _Row:
         if tree.lengths is not None:
             fields = [f"{target.log_likelihood(tree):.6f}", f"{tree.lengths[1:].sum():.8g}"]
         if self.integral is not None:
-            log_evidence, error = self.integral(target, tree)
-            fields += [f"{log_evidence:.6f}", f"{error:.3g}"]
+            found = self.integral(target, tree)
+            fields += [
+                f"{found.log_evidence:.{decimals(found.standard_error, 6)}f}",
+                f"{found.standard_error:.2g}",
+                f"{found.pareto_k:.2f}" if math.isfinite(found.pareto_k) else "NA",
+            ]
         return fields + values, note
 
 
@@ -222,21 +250,17 @@ class _Integral:
     branch_rate: float
     draws: int
     seed: int
+    tails: list[float] = field(default_factory=list)  # Pareto k of each tree done
 
-    def __call__(self, target: TreeLikelihood, tree: Tree) -> tuple[float, float]:
-        import numpy as np
-
+    def __call__(self, target: TreeLikelihood, tree: Tree) -> TopologyEvidence:
         from phylogfn.evidence import CollapsedReward
+        from phylogfn.length_samples import topology_evidence
 
         reward = CollapsedReward(target, self.branch_rate, threads=1)
-        parents = tree.parent[None, :]
-        fit = reward.closed_form(parents, None if tree.lengths is None else tree.lengths[None, :])
-        log_weights = reward.draw_lengths(parents, fit, self.draws, self.seed).log_weights[0]
+        found = topology_evidence(tree.parent, tree.lengths, reward, self.draws, self.seed)
         reward.pool.shutdown()
-        weights = np.exp(log_weights - log_weights.max())
-        log_evidence = float(log_weights.max() + np.log(weights.mean()))
-        error = float(weights.std(ddof=1) / weights.mean() / np.sqrt(self.draws))
-        return log_evidence, error
+        self.tails.append(found.pareto_k)
+        return found
 
 
 def _in_order(row: _Row, trees: list[Tree], threads: int | None) -> Iterator[tuple[list[str], str]]:

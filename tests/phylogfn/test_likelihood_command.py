@@ -181,3 +181,33 @@ def test_evidence_at_fitted_parameters(topology, capsys):
         found.append((float(row["log_evidence"]), float(row["log_evidence_se"]), row["kappa"]))
     assert found[0][2] == found[1][2]
     assert abs(found[0][0] - found[1][0]) < 5 * np.hypot(found[0][1], found[1][1])
+
+
+def test_evidence_of_short_sequences_is_exact_at_a_wide_prior(tmp_path, capsys):
+    """The posterior of the lengths has the tail of the prior, which gammas at the mode lack."""
+    from scipy.special import logsumexp
+
+    (tmp_path / "a.fasta").write_text(">t0\nACGTT\n>t1\nACGTA\n>t2\nAGGTA\n>t3\nAGGTC\n")
+    (tmp_path / "t.nwk").write_text("(t0,t1,(t2,t3));\n(t0,t2,(t1,t3));\n(t0,t3,(t1,t2));\n")
+    paths = [str(tmp_path / "a.fasta"), str(tmp_path / "t.nwk")]
+    assert (
+        main(["likelihood", *paths, "--evidence", "--branch-prior", "exp:0.1", "--draws", "4000"])
+        == 0
+    )
+    found = rows(capsys.readouterr().out)
+    exact = [-27.47692, -27.62863, -27.55236]  # by quadrature, see tests/phylogfn/kernels
+    z = [
+        (float(row["log_evidence"]) - value) / float(row["log_evidence_se"])
+        for row, value in zip(found, exact, strict=True)
+    ]
+    total = logsumexp([float(row["log_evidence"]) for row in found]) - np.log(3)
+    assert total == pytest.approx(-27.55072, abs=0.05)
+    assert max(map(abs, z)) < 4.0
+    assert all(float(row["pareto_k"]) < 1.0 for row in found)
+
+
+def test_few_draws_of_branch_lengths_are_told(topology, capsys):
+    assert main(["likelihood", PRIMATES, topology, "--evidence", "--draws", "10"]) == 0
+    captured = capsys.readouterr()
+    assert rows(captured.out)[0]["pareto_k"] == "NA"
+    assert "could not be judged in 1 of 1 trees" in captured.err and "--draws 10" in captured.err

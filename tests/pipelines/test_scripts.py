@@ -21,6 +21,7 @@ def run_row(alignment, directory, seed, log_evidence, error=0.1, **more):
         "log_evidence": log_evidence,
         "log_evidence_se": error,
         "ess": 100.0,
+        "verdict": "passed",
         "warnings": "",
         **more,
     }
@@ -63,6 +64,21 @@ def test_bayes_factors_are_against_the_best_model(evidence):
     )
     share = math.exp(-10.1) / (1 + math.exp(-10.1))
     assert evidence["model_probability"].tolist() == pytest.approx([1 - share, share, 1.0])
+
+
+def test_runs_that_have_failed_do_not_enter_the_evidence(script):
+    runs = pd.DataFrame(
+        [
+            run_row("a", "JC69", 1, -110.0),
+            run_row("a", "JC69", 2, -190.0, error=None, verdict="failed"),
+            run_row("a", "K80", 1, -150.0, error=None, verdict="failed"),
+        ]
+    )
+    table = script("phylogeny", "tables").evidence_table(runs, {}, 0.01)
+    assert table["directory"].tolist() == ["JC69", "K80"]
+    assert table["log_evidence"][0] == -110.0 and math.isnan(table["log_evidence"][1])
+    assert table["model_probability"][0] == 1.0
+    assert script("phylogeny", "page").model_row(table.iloc[1])["evidence"] == "n/a"
 
 
 def test_seeds_that_disagree_are_marked(evidence):

@@ -73,14 +73,15 @@ def with_error(value: float, error: float) -> str:
 def model_row(row: pd.Series) -> dict[str, Any]:
     """Return the words and numbers of a row of the table of evidence."""
     best = row["log_bayes_factor"] == 0.0
+    failed = not math.isfinite(row["log_evidence"])  # every seed
     known = isinstance(row["agree"], bool)
     return {
         "model": row["model"],
         "best": best,
         "evidence": with_error(row["log_evidence"], row["log_evidence_se"]),
         "factor": "0" if best else with_error(row["log_bayes_factor"], row["log_bayes_factor_se"]),
-        "against": "" if best else strength(row["log_bayes_factor"]),
-        "percent": 100 * row["model_probability"],
+        "against": "" if best or failed else strength(row["log_bayes_factor"]),
+        "percent": 0.0 if failed else 100 * row["model_probability"],
         "asdsf": f"{row['asdsf']:.4f}" if math.isfinite(row["asdsf"]) else "n/a",
         "split": f"{row['largest_split_difference']:.3f}"
         if math.isfinite(row["largest_split_difference"])
@@ -219,14 +220,17 @@ def checks(runs: pd.DataFrame, evidence: pd.DataFrame, limit: float) -> list[dic
         )
     figures = zip(runs["ess"], runs["n_proposals"], runs["known_share"], strict=True)
     judged = [weights_matter(*row) for row in figures]
-    k = runs.loc[judged, "pareto_k"].max()
+    of_topologies = runs.loc[judged, "topology_pareto_k"].astype(float).max()
+    of_lengths = runs["branch_length_pareto_k"].astype(float).max()
+    k = max((x for x in (of_topologies, of_lengths) if math.isfinite(x)), default=math.nan)
     rows.append(
         {
             "name": "Tail of the weights (Pareto k\u0302)",
             "value": f"{k:.2f}" if math.isfinite(k) else "nothing to judge",
             "good": not k > PARETO_K_LIMIT,
-            "meaning": "The largest of the runs in which less than half of the draws are effective "
-            "and not nearly all evidence is summed: elsewhere it says nothing. Below "
+            "meaning": "The largest of all draws of branch lengths, and of the draws of topologies "
+            "in runs in which less than half of these are effective and not nearly all evidence is "
+            "summed: elsewhere it says nothing. Below "
             f"{PARETO_K_LIMIT:g} the errors stated can be believed; above it, a few draws dominate "
             "and trees may have been missed.",
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from gfncore.weighted_mean import weighted_mean
+from gfncore.weighted_mean import WeightedMean, weighted_mean
 
 FIGURES = (
     "n_taxa",
@@ -39,6 +39,9 @@ def read_run(path: str) -> dict[str, Any]:
         **{key: summary[key] for key in FIGURES},
         "listed_probability": summary["extra"]["listed_probability"],
         "known_share": summary["extra"]["known_share"],
+        "branch_length_pareto_k": summary["extra"].get("branch_length_pareto_k"),
+        "topology_pareto_k": summary["extra"].get("topology_pareto_k"),
+        "verdict": summary["verdict"],
         "warnings": " | ".join(summary["warnings"]),
     }
 
@@ -67,13 +70,18 @@ def evidence_table(
         By alignment and directory of the model: what :func:`read_comparison` returns.
     limit : float
         Seeds agree when the average standard deviation of split frequencies is at most this.
+
+    Runs that have failed do not enter the evidence; it is NaN where all of them have.
     """
     rows = []
     for (alignment, directory), group in runs.groupby(["alignment", "directory"], sort=False):
-        evidence = weighted_mean(
-            group["log_evidence"].astype(float).tolist(),
-            group["log_evidence_se"].astype(float).tolist(),
-        )
+        usable = group[group["verdict"] != "failed"]
+        evidence = WeightedMean(math.nan, math.nan, math.nan)
+        if len(usable):
+            evidence = weighted_mean(
+                usable["log_evidence"].astype(float).tolist(),
+                usable["log_evidence_se"].astype(float).tolist(),
+            )
         compared = comparisons.get((alignment, directory), {})
         asdsf = compared.get("asdsf", math.nan)
         rows.append(
