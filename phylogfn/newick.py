@@ -340,10 +340,14 @@ def _decimal_comma(
         before[parent[node]] = node
         if sister is None or is_leaf[sister] or not is_leaf[node] or lengths[sister] is not None:
             continue
-        if _FRACTION.fullmatch(labels[node] or "") and (labels[sister] or "").isdigit():
+        label, support = labels[node] or "", labels[sister] or ""
+        # A support of 1 or 100 before a taxon called 5 is sound, and this program writes it.
+        if _FRACTION.fullmatch(label) and (
+            support == "0" or (support.isdigit() and label[0] == "0" and len(label) > 1)
+        ):
             return (
-                f"the leaf {shown(labels[node] or '')} after the support "
-                f"{shown(labels[sister] or '')} looks like a decimal comma; {cure}"
+                f"the leaf {shown(label)} after the support {shown(support)} looks like a decimal "
+                f"comma; {cure}"
             )
     return None
 

@@ -509,5 +509,21 @@ READERS: tuple[Reader, ...] = (
     Reader(
         "elements", _texts("C,N,O", "C,N,O,F,S,Cl"), _read_elements, ("[N+]", "[O-]", "Br", "c")
     ),
+    Reader(
+        "answers of programs",
+        _texts('{"id": 1, "scores": [0.5, null, 2]}', '{"ready": true, "scores": [[1], [2], [3]]}'),
+        _read_answer,
+        ('"scores"', '"error"', "NaN", "Infinity", "[[[", "null", "true", '"0.5"'),
+    ),
+    *(
+        Reader(
+            f"checkpoint, {ending}",
+            _checkpoint_part(ending),
+            _read_checkpoint(ending),
+            ('"tensors"', '"sha256"', '"format"', "../../etc/passwd", "null", "[]"),
+            "checkpoint",
+        )
+        for ending in (".json", ".safetensors")
+    ),
 )
 """All readers; a case belongs to the one at its number modulo their count."""

@@ -39,12 +39,12 @@ def test_damaged_inputs_are_read_or_refused_in_one_line(reader, random):
     assert outcome.kind in ("read", "refused"), (outcome, data)
 
 
-def test_a_case_depends_on_seed_and_number_alone():
+def test_a_case_depends_on_seed_and_number_alone(tmp_path):
     reader, data = case_input(3, 41)
     assert case_input(3, 41) == (reader, data)
     assert reader is READERS[41 % len(READERS)]
     assert len({case_input(seed, 41)[1] for seed in range(20)}) > 10
-    assert run_case(3, 41) == run_case(3, 41)
+    assert run_case(3, 41, tmp_path) == run_case(3, 41, tmp_path)
 
 
 def _reader(read, file=""):

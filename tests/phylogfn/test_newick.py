@@ -246,6 +246,7 @@ COMMA = "looks like"
         ("(1:0,1,2:0,2,3:0,3);", COMMA),
         ("('A a':0,1, B:0,2, C:0,3);", COMMA),
         ("((A,B)0,95,C,D);", "the leaf '95' after the support '0'"),
+        ("((A,B)1,00,C,D);", "the leaf '00' after the support '1'"),
         ("((A:.1,B:.2)0,95:.1,C:.1,D:.2);", "the leaf '95' after the support '0'"),
         ("((A:0.1,B:0.2)95:0,05,C:0.1,D:0.2);", "the leaf '05' has no branch length"),
         ("(A:1e,B:1,C:1);", "'1e' is not a branch length"),
@@ -293,6 +294,8 @@ def test_broken_text_is_given_no_meaning(text, word):
         "(1,2,(3,4));",
         "((1,2)95,3,4);",
         "((A,B)95,C5,5D);",
+        "((A,B)1,3,C);",
+        "((A,B)100,5,C);",
         "((A:.1,B:.1)95:.2,5:.1,C:.1);",
     ],
 )
