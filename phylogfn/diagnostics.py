@@ -17,15 +17,19 @@ from dataclasses import dataclass, replace
 from phylogfn.posterior import Posterior
 
 __all__ = [
+    "ENOUGH_MASS",
     "FEWEST_EFFECTIVE_DRAWS",
     "HARDLY_ANY_DRAWS",
+    "LARGEST_ASDSF",
     "LARGEST_DIVERGENCE",
+    "LARGEST_SPLIT_DIFFERENCE",
     "LARGEST_STANDARD_ERROR",
     "LARGEST_TREE_DIVERGENCE",
     "NEARLY_ALL",
     "PARETO_K_LIMIT",
     "SplitDifference",
     "asdsf",
+    "disagreement_warning",
     "failure",
     "largest_split_difference",
     "mean_robinson_foulds",
@@ -43,6 +47,11 @@ LARGEST_STANDARD_ERROR = 0.5
 LARGEST_DIVERGENCE = 1.0  # from what is known to the sampler, nats
 # the same of trees with their lengths, a few hundredths of a nat for each length included
 LARGEST_TREE_DIVERGENCE = 5.0
+# of two independent searches that agree: share of the known mass that each found, or else average
+# standard deviation and largest difference of split frequencies
+ENOUGH_MASS = 0.95
+LARGEST_ASDSF = 0.05
+LARGEST_SPLIT_DIFFERENCE = 0.25
 NEARLY_ALL = 0.99  # share of the whole that is known, above which the sampler hardly matters
 
 
@@ -144,6 +153,24 @@ def weights_matter(ess: float, n_proposals: float, known_share: float = 0.0) -> 
     return not (ess >= 0.5 * n_proposals or known_share > NEARLY_ALL)
 
 
+def disagreement_warning(figures: Mapping[str, float]) -> str:
+    """Return the warning of two independent searches that disagree.
+
+    Parameters
+    ----------
+    figures : mapping of str to float
+        As `phylogfn.search_agreement.SearchAgreement.as_dict` names them.
+    """
+    return (
+        "Two independent searches disagree: of the posterior mass of all topologies known, one "
+        f"found {figures['search_share_1']:.1%}, the other {figures['search_share_2']:.1%} (each "
+        f"should find {ENOUGH_MASS:.0%}), and the frequencies of their splits differ by up to "
+        f"{figures['search_split_difference']:.2f} (average standard deviation "
+        f"{figures['search_asdsf']:.3f}, should be below {LARGEST_ASDSF:g}). Groups of trees may "
+        "be missing, which no stated error covers. Run again with a larger --budget."
+    )
+
+
 def failure(posterior: Posterior) -> str | None:
     """Return why a run has failed, in a sentence, or None.
 
@@ -193,6 +220,8 @@ def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
     failed = failure(posterior)
     if failed is not None:
         return tuple(dict.fromkeys([failed, *found]))
+    if posterior.extra.get("searches_agree") is False:
+        found.append(disagreement_warning(posterior.extra))
     ess, se = posterior.ess, posterior.log_evidence_se
     k = posterior.extra.get("topology_pareto_k", posterior.pareto_k)
     known = posterior.extra.get("known_share", 0.0)

@@ -8,12 +8,14 @@ Derivatives by length come from one pass of the kernel; those by theta, which is
 central differences.
 
 With gamma rates or invariant sites the likelihood can have several maxima: sites without change are
-explained by slow categories as well as by a share that cannot change. So these parameters have
-several starts, each followed for some iterations; the best two are followed to the end.
+explained by slow categories as well as by a share that cannot change. So, from a first fit, the
+likelihood is computed on a grid of these parameters, and each maximum of the grid is a further
+start; the best two points after some iterations are followed to the end.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,12 +36,16 @@ THETA_STEP = 3e-4
 START_LENGTH = 0.05
 FIRST_ITERATIONS = 15
 NEWTON_SWEEPS = 8
-FOLLOWED = 2  # starts that are followed to the end
+FOLLOWED = 2  # points that are followed to the end
 AT_BOUND = 1.01  # factor from the end of its range within which a parameter is at it
 NOTHING = 1e-4  # share, frequency or relative exchangeability that is as good as 0
 LARGEST_SHAPE = 100.0  # of the gamma distribution, above which rates are as good as equal
-# gamma shape, and share of invariant sites as a share of the sites that may be invariant
-RATE_STARTS = ((0.1, 0.02), (0.3, 0.5), (1.0, 0.2), (1.0, 0.8), (5.0, 0.9))
+# grid of the gamma shape, and of invariant sites as a share of the sites that may be invariant
+SHAPES = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 3.0, 10.0)
+INVARIANT_SHARES = (0.001, 0.1, 0.3, 0.5, 0.7, 0.85, 0.95)
+GRID_SWEEPS = 3  # Newton steps on the lengths at each of its points
+MAXIMA = 3  # of the grid, that are starts
+NEARLY_FLAT, FLAT = 0.1, 2e-3  # nats that a bound may cost before and after other parameters follow
 
 
 class ModelFit(NamedTuple):
@@ -103,15 +109,17 @@ def fit_model(
         Unconstrained values of the free parameters.
     """
     spec = spec.resolve(patterns)
-    starts = _theta_starts(spec, patterns) if theta is None else [np.array(theta, dtype=float)]
+    several = theta is None
+    theta = spec.start(patterns) if theta is None else np.array(theta, dtype=float)
+    theta = np.clip(theta, *np.array(spec.bounds).T) if spec.n_free else theta
     target = _Target(spec, patterns, tree, branch_rate, with_prior, until)
-    points: list[_Point] = []
-    for start in starts:
-        if points and target.is_late():
-            break
-        start = np.clip(start, *np.array(spec.bounds).T) if spec.n_free else start
-        lengths = _newton_lengths(target, start, _start_lengths(tree))
-        points.append(_maximise(target, start, lengths, FIRST_ITERATIONS))
+    lengths = _newton_lengths(target, theta, _start_lengths(tree))
+    points = [_maximise(target, theta, lengths, FIRST_ITERATIONS)]
+    if several:
+        for start in _other_starts(target, points[0]):
+            if target.is_late():
+                break
+            points.append(_maximise(target, start.theta, start.lengths, FIRST_ITERATIONS))
     points.sort(key=lambda point: -point.value)
     best = points[0]
     for point in points[:FOLLOWED]:
@@ -120,6 +128,7 @@ def fit_model(
         # scaled anew by the curvatures near the maximum
         end = _maximise(target, point.theta, point.lengths, max_iterations)
         best = max(best, end, key=lambda point: point.value)
+    best = _at_flat_bounds(target, best)
     return ModelFit(spec.build(best.theta), best.lengths, best.theta)
 
 
@@ -171,28 +180,6 @@ def bounds_note(spec: ModelSpec, theta: np.ndarray) -> str:
         f"{spec.name}: the fit ended at a bound of {values}; the maximum lies at or beyond it, and "
         "a simpler model may do"
     )
-
-
-def _theta_starts(spec: ModelSpec, patterns: SitePatterns) -> list[np.ndarray]:
-    """Return starts of the free parameters; they differ in the variation of rates among sites."""
-    first = spec.start(patterns)
-    names = [parameter.name for parameter in spec.parameters]
-    if not {"gamma_shape", "invariant"} & set(names):
-        return [first]
-    common = np.bitwise_and.reduce(np.asarray(patterns.masks, np.uint32), axis=0)
-    weights = np.asarray(patterns.weights, float)
-    constant = max(float(weights[common != 0].sum() / weights.sum()), 1e-3)
-    starts = [first]
-    for shape, share in RATE_STARTS:
-        start, position = first.copy(), 0
-        for parameter in spec.parameters:
-            if parameter.name == "gamma_shape":
-                start[position] = parameter.to_unconstrained(np.array([shape]))[0]
-            elif parameter.name == "invariant":
-                start[position] = parameter.to_unconstrained(np.array([share * constant]))[0]
-            position += parameter.n_free
-        starts.append(start)
-    return starts
 
 
 class _OutOfTime(Exception):
@@ -272,10 +259,12 @@ def _start_lengths(tree: Tree) -> np.ndarray:
     return lengths
 
 
-def _newton_lengths(target: _Target, theta: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def _newton_lengths(
+    target: _Target, theta: np.ndarray, lengths: np.ndarray, sweeps: int = NEWTON_SWEEPS
+) -> np.ndarray:
     """A few damped Newton steps on all log lengths at once; the best lengths seen are returned."""
     best, best_lengths = -np.inf, lengths
-    for _ in range(NEWTON_SWEEPS):
+    for _ in range(sweeps):
         value, slope, curvature = target.by_lengths(theta, lengths)
         if value <= best or (best > -np.inf and target.is_late()):
             break
@@ -334,3 +323,72 @@ def _maximise(
     except _OutOfTime:
         return _Point(*best_point, best)
     return _Point(*unpack(result.x), -float(result.fun))
+
+
+def _other_starts(target: _Target, first: _Point) -> list[_Point]:
+    """Return the maxima of the likelihood on a grid of gamma shape and invariant sites, best first.
+
+    The other parameters are those of ``first``; empty if neither of the two is free.
+    """
+    axes, places, position = [], [], 0
+    for parameter in target.spec.parameters:
+        values: np.ndarray | None = None
+        if parameter.name == "gamma_shape":
+            values = np.array(SHAPES)
+        elif parameter.name == "invariant":
+            values = np.array(INVARIANT_SHARES) * _constant_share(target.patterns)
+        if values is not None:
+            axes.append([float(parameter.to_unconstrained(np.array([x]))[0]) for x in values])
+            places.append(position)
+        position += parameter.n_free
+    if not axes:
+        return []
+    sizes = tuple(len(axis) for axis in axes)
+    found = np.full(sizes, -np.inf)
+    points: dict[tuple[int, ...], _Point] = {}
+    lengths = first.lengths
+    for index in np.ndindex(sizes):
+        if points and target.is_late():
+            return []
+        # there and back, so that each point has a neighbour's lengths
+        at = (*index[:-1], sizes[-1] - 1 - index[-1] if sum(index[:-1]) % 2 else index[-1])
+        theta = first.theta.copy()
+        theta[places] = [axis[i] for axis, i in zip(axes, at, strict=True)]
+        theta = np.clip(theta, *np.array(target.spec.bounds).T)
+        lengths = _newton_lengths(target, theta, lengths, GRID_SWEEPS)
+        found[at] = target.by_lengths(theta, lengths)[0]
+        points[at] = _Point(theta, lengths, float(found[at]))
+    padded = np.pad(found, 1, constant_values=-np.inf)
+    around = [
+        padded[tuple(slice(1 + s, 1 + s + n) for s, n in zip(shift, sizes, strict=True))]
+        for shift in itertools.product((-1, 0, 1), repeat=len(sizes))
+    ]
+    maxima = np.argwhere(found >= np.max(around, axis=0))
+    starts = [points[tuple(int(i) for i in at)] for at in maxima]
+    return sorted(starts, key=lambda point: -point.value)[:MAXIMA]
+
+
+def _at_flat_bounds(target: _Target, best: _Point) -> _Point:
+    """Move invariant sites to 0 and the gamma shape to its upper end where that costs nothing.
+
+    The likelihood is flat there, so that the maximisation stops on the way.
+    """
+    position = 0
+    for parameter in target.spec.parameters:
+        end = {"invariant": parameter.bounds[0], "gamma_shape": parameter.bounds[1]}
+        if parameter.name in end and not target.is_late():
+            theta = best.theta.copy()
+            theta[position] = end[parameter.name]
+            lengths = _newton_lengths(target, theta, best.lengths, GRID_SWEEPS)
+            if target.by_lengths(theta, lengths)[0] > best.value - NEARLY_FLAT:
+                moved = _maximise(target, theta, lengths, FIRST_ITERATIONS)
+                best = moved if moved.value > best.value - FLAT else best
+        position += parameter.n_free
+    return best
+
+
+def _constant_share(patterns: SitePatterns) -> float:
+    """Return the share of sites at which all taxa may have one state."""
+    common = np.bitwise_and.reduce(np.asarray(patterns.masks, np.uint32), axis=0)
+    weights = np.asarray(patterns.weights, float)
+    return max(float(weights[common != 0].sum() / weights.sum()), 1e-3)

@@ -15,7 +15,14 @@ import numpy as np
 from scipy.special import logsumexp
 
 from gfncore.evaluation import draw_by_weight
-from phylogfn.diagnostics import asdsf, largest_split_difference
+from phylogfn.diagnostics import (
+    ENOUGH_MASS,
+    LARGEST_ASDSF,
+    LARGEST_SPLIT_DIFFERENCE,
+    asdsf,
+    disagreement_warning,
+    largest_split_difference,
+)
 from phylogfn.search import N_SEARCHES
 from phylogfn.tree import Tree, splits
 
@@ -24,9 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SearchAgreement", "compare_searches"]
 
-ENOUGH_MASS = 0.95  # share of the known mass that each search should have evaluated
-LARGEST_ASDSF = 0.05
-LARGEST_SPLIT_DIFFERENCE = 0.25
 TREES = 400  # drawn of what each search evaluated, by weight, for the frequencies of splits
 
 
@@ -61,20 +65,14 @@ class SearchAgreement:
     @property
     def warning(self) -> str:
         """What to tell the user of searches that do not agree."""
-        return (
-            "Two independent searches disagree: of the posterior mass of all topologies known, one "
-            f"found {self.first_share:.1%}, the other {self.second_share:.1%} (each should find "
-            f"{ENOUGH_MASS:.0%}), and the frequencies of their splits differ by up to "
-            f"{self.split_difference:.2f} (average standard deviation {self.asdsf:.3f}, should be "
-            f"below {LARGEST_ASDSF:g}). Groups of trees may be missing, which no stated error "
-            "covers. Run again with a larger --budget."
-        )
+        return disagreement_warning(self.as_dict())
 
     def as_dict(self) -> dict[str, float | bool]:
         """Return the figures as the summary names them."""
         return {
             "searches_agree": self.agree,
-            "search_shares_min": min(self.first_share, self.second_share),
+            "search_share_1": self.first_share,
+            "search_share_2": self.second_share,
             "search_log_mass_difference": self.log_mass_difference,
             "search_asdsf": self.asdsf,
             "search_split_difference": self.split_difference,

@@ -106,6 +106,25 @@ def test_the_weights_do_not_matter_where_nearly_all_is_summed(make_posterior, ch
     assert posterior_warnings(make_posterior(**changes, extra={"known_share": 0.999})) == ()
 
 
+def test_searches_that_disagree_make_a_run_doubtful(make_posterior):
+    figures = {
+        "searches_agree": False,
+        "search_share_1": 0.97,
+        "search_share_2": 0.52,
+        "search_log_mass_difference": 0.62,
+        "search_asdsf": 0.21,
+        "search_split_difference": 0.44,
+    }
+    posterior = make_posterior(extra=figures)
+    (warning,) = posterior_warnings(posterior)
+    for words in ("disagree", "found 97.0%, the other 52.0%", "up to 0.44", "0.210"):
+        assert words in warning
+    assert verdict(posterior) == "doubtful"
+    assert posterior_warnings(make_posterior(extra=figures | {"searches_agree": True})) == ()
+    # told once, where the run itself has told it
+    assert posterior_warnings(make_posterior(extra=figures, warnings=(warning,))) == (warning,)
+
+
 def test_lost_modes_are_told_unless_hardly_anything_hangs_on_the_sampler(make_posterior):
     lost = {"kl_known_to_sampler": 3.2, "known_share": 0.4}
     (warning,) = posterior_warnings(make_posterior(extra=lost))

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phylogfn.alignment import compress, read_alignment
+from phylogfn.alignment import SitePatterns, compress, read_alignment
 from phylogfn.likelihood import TreeLikelihood
-from phylogfn.model_fit import fit_model
+from phylogfn.model_fit import bounds_note, fit_model, parameters_at_bounds
 from phylogfn.models import parse_model
-from phylogfn.tree import Tree
+from phylogfn.tree import Tree, postorder, random_topology
 from phylogfn.tree_files import read_trees
 
 PRIMATES = Path(__file__).parents[2] / "data" / "primates.fasta"
@@ -85,3 +85,55 @@ def test_priors_move_the_mode(problem):
     assert held.lengths.sum() < free.lengths.sum()
     assert spec.describe(held.theta)["alpha"] < spec.describe(free.theta)["alpha"]
     assert held.lengths[0] == 0.0
+
+
+def simulated(n_taxa, n_sites, alpha, invariant, seed):
+    """Patterns of Jukes-Cantor sites with gamma rates and invariant sites, on a random tree."""
+    rng = np.random.default_rng(seed)
+    tree = random_topology(n_taxa, rng)
+    lengths = rng.exponential(0.3, 2 * n_taxa - 2)
+    rates = rng.gamma(alpha, 1 / alpha, n_sites) / (1 - invariant)
+    rates[rng.random(n_sites) < invariant] = 0.0
+    states = np.zeros((2 * n_taxa - 2, n_sites), int)
+    states[0] = rng.integers(4, size=n_sites)
+    for node in postorder(tree)[::-1][1:]:  # from the root, leaf 0, upwards
+        changed = rng.random(n_sites) < 0.75 * (1 - np.exp(-4 / 3 * lengths[node] * rates))
+        moved = (states[tree.parent[node]] + rng.integers(1, 4, size=n_sites)) % 4
+        states[node] = np.where(changed, moved, states[tree.parent[node]])
+    masks, index, counts = np.unique(
+        2 ** states[:n_taxa], axis=1, return_inverse=True, return_counts=True
+    )
+    index = np.asarray(index, np.int32).ravel()
+    return tree, SitePatterns(masks.astype(np.uint32), counts.astype(float), index, 4)
+
+
+# Log-likelihood of `iqtree2 -s FILE -te TREE -m JC+I+G4 -nt 1 -seed 1` (IQ-TREE 2.0.7) of the data
+# and tree, and how far below its maximum one start of the parameters ends at least.
+LOCAL_MAXIMA = [(35, -485.0117, 3.0), (22, -488.2259, 2.0), (14, -483.7541, 1.0)]
+
+
+@pytest.mark.parametrize(("seed", "iqtree", "below"), LOCAL_MAXIMA)
+def test_several_starts_where_gamma_and_invariant_sites_have_several_maxima(seed, iqtree, below):
+    _, patterns = simulated(5, 250, 0.02, 0.0, seed)
+    tree = random_topology(5, np.random.default_rng(seed + 1000))
+    spec = parse_model("JC69+G4+I", "dna").resolve(patterns)
+    one = fit_model(spec, patterns, tree, theta=spec.start(patterns))
+    several = fit_model(spec, patterns, tree)
+    assert value(patterns, tree, one) < value(patterns, tree, several) - below
+    assert value(patterns, tree, several) > iqtree - 0.01
+
+
+def test_parameters_at_their_bounds_are_named(problem):
+    patterns, tree = problem
+    spec = parse_model("HKY85+G4+I", "dna")  # the primates have no invariant sites beside gamma
+    ended = parameters_at_bounds(spec, fit_model(spec, patterns, tree).theta)
+    assert list(ended) == ["pinvar"] and ended["pinvar"] < 1e-4
+    assert "pinvar = 2.26e-06" in bounds_note(spec, np.append(spec.start()[:-1], -13.0))
+    assert bounds_note(spec, spec.start()) == ""
+    gtr = parse_model("GTR", "dna")
+    theta = gtr.start()
+    theta[:5] = 9.0  # all are large beside the last
+    assert list(parameters_at_bounds(gtr, theta)) == ["r(G<->T)"]
+    shape = parse_model("JC69+G4", "dna")
+    assert list(parameters_at_bounds(shape, np.array([5.2]))) == ["alpha"]
+    assert list(parameters_at_bounds(shape, np.array([-3.9]))) == ["alpha"]

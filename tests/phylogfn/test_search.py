@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from phylogfn.alignment import read_alignment
 from phylogfn.search import (
     BLOCK,
     N_REPLICAS,
@@ -15,8 +16,10 @@ from phylogfn.search import (
     SCOUTS,
     Walkers,
 )
+from phylogfn.search_agreement import compare_searches
+from phylogfn.starting_trees import overdispersed_starts
 from phylogfn.topologies import TopologyTable
-from phylogfn.tree import random_topology
+from phylogfn.tree import Tree, random_topology, relabel, robinson_foulds
 
 
 @pytest.fixture
@@ -153,3 +156,36 @@ def test_scouts_begin_anew_once_they_no_longer_rise(start):
         assert (times > 2) == (place % width >= len(RUNGS))
     for replica in walkers.replicas:
         assert table.find(replica.parent[None])[0] == replica.row
+
+
+@pytest.mark.parametrize(("n_taxa", "seed"), [(12, 1), (16, 1)])
+def test_both_islands_of_equal_posterior_are_found(
+    two_islands, make_reward, tmp_path, n_taxa, seed
+):
+    text, exchange = two_islands(n_taxa, seed)
+    (tmp_path / "islands.fasta").write_text(text)
+    reward, rng = make_reward(read_alignment(tmp_path / "islands.fasta")), np.random.default_rng(3)
+    table = TopologyTable(n_taxa)
+    starts = overdispersed_starts(reward.likelihood.patterns, N_REPLICAS, rng)
+    walkers = Walkers.start(reward, table, starts, rng)
+    for _ in range(20):
+        walkers.absorb(walkers.run(4), table, True)
+        agreement = compare_searches(table, np.random.default_rng(1))
+        if walkers.rounds > 20 and agreement.agree:
+            break
+    assert agreement.agree
+    # what was found is as good as closed under the exchange, and lies on two islands
+    mass = np.exp(table.log_evidence - logsumexp(table.log_evidence))
+    trees = [Tree.from_parents(parent) for parent in table.parents]
+    images = np.stack([relabel(tree, exchange).parent for tree in trees]).astype(np.int16)
+    rows = table.find(images)
+    assert mass[rows >= 0].sum() > 0.98
+    np.testing.assert_allclose(
+        table.log_evidence[rows[rows >= 0]], table.log_evidence[rows >= 0], atol=0.1
+    )
+    best = trees[int(np.argmax(mass))]
+    image = relabel(best, exchange)
+    nearer = np.array([robinson_foulds(t, best) - robinson_foulds(t, image) for t in trees])
+    assert robinson_foulds(best, image) > n_taxa
+    assert mass[nearer < 0].sum() == pytest.approx(0.5, abs=0.03)
+    assert mass[nearer > 0].sum() == pytest.approx(0.5, abs=0.03)
