@@ -49,6 +49,11 @@ class MemberLists:
     special : callable, optional
         Returns the members of a set that is defined by the data, such as ``constant``; None for
         any other word.
+
+    Attributes
+    ----------
+    used : set of str
+        The sets that lists named, other than lists that define a set.
     """
 
     def __init__(
@@ -66,15 +71,19 @@ class MemberLists:
         self.special = special
         self.used: set[str] = set()
         self._sets: dict[str, Sequence[int] | AlignmentError] = {}
+        self._needs: dict[str, set[str]] = {}
         self._exact = {name: i for i, name in enumerate(names)}
         self._loose = {folded(name): i for i, name in enumerate(names)}
 
     def define(self, name: str, place: str, text: str, vector: bool) -> None:
         """Define a set; what is wrong with it is raised where the set is used."""
+        used, self.used = self.used, set()
         try:
             self._sets[folded(name)] = self.members(place, text, vector)
         except AlignmentError as problem:
             self._sets[folded(name)] = problem
+        self._needs[folded(name)] = self.used
+        self.used = used
 
     def members(self, place: str, text: str, vector: bool = False) -> list[int]:
         """Return the members of a list, or a vector of 0 and 1, counted from 0 and ascending.
@@ -105,7 +114,7 @@ class MemberLists:
             return range(self.count)
         key = folded(word)
         if key in self._sets:
-            self.used.add(key)
+            self.used |= {key, *self._needs[key]}
             members = self._sets[key]
             if isinstance(members, AlignmentError):
                 raise members

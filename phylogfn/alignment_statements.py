@@ -43,7 +43,8 @@ _ORDERED = {"ord": True, "ordered": True, "wagner": True} | dict.fromkeys(
 )
 _OPTION = re.compile(r"\b([a-z]+)\s*=\s*('(?:[^']|'')*'|\"[^\"]*\"|[^\s,;]+)", re.IGNORECASE)
 _CHOSEN_SETS = ("typeset", "wtset", "exset")
-_SETS = ("charset", "taxset", *_CHOSEN_SETS)
+_NAMED_LISTS = ("charset", "taxset")
+_SETS = (*_NAMED_LISTS, *_CHOSEN_SETS)
 _MOST_WEIGHT = 1e9
 _REST = ("all", "remainder")
 _PLAIN = " (no asterisk)"
@@ -101,6 +102,13 @@ def carry_out(
     return _Interpreter(statements, names, masks, gaps).run()
 
 
+def _full_name(block: str, name: str) -> str:
+    """Return the full name of a command that PAUP and MrBayes take in a shortened form."""
+    if block in ("paup", "mrbayes") and len(name) >= 3:
+        return next((full for full in _SHORTENED if full.startswith(name)), name)
+    return name
+
+
 @dataclass(eq=False)
 class _Interpreter:
     """The state that the statements change, one after the other."""
@@ -133,10 +141,14 @@ class _Interpreter:
         self.taxa = MemberLists("taxon", n_taxa, taxa, names_first=True)
 
     def run(self) -> Selection:
-        for block, command in self.statements.commands:
-            name = command.name
-            if block in ("paup", "mrbayes") and len(name) >= 3:
-                name = next((full for full in _SHORTENED if full.startswith(name)), name)
+        commands = [
+            (block, _full_name(block, command.name), command)
+            for block, command in self.statements.commands
+        ]
+        definitions = [item for item in commands if item[1] in _NAMED_LISTS]
+        for _, name, command in definitions:  # a list may be used before the block that defines it
+            self._define(name, command, self._place(command, name))
+        for block, name, command in commands:
             handler = _HANDLERS.get(name)
             if handler is None or not handler(self, name, command, self._place(command, name)):
                 self.unused.setdefault(block, []).append(self._unused_name(name, command))
@@ -147,6 +159,11 @@ class _Interpreter:
             ordered=ordered if ordered.any() else None,
             problem=self.problem,
         )
+        for block, name, command in definitions:
+            head = SET_HEAD.match(command.text)
+            lists = self.characters if name == "charset" else self.taxa
+            if head is not None and folded(tokens(head["name"])[0]) not in lists.used:
+                self.unused.setdefault(block, []).append(self._unused_name(name, command))
         said = self.problem or assumptions.weights is not None or assumptions.ordered is not None
         return Selection(excluded, self.deleted, assumptions if said else None, self._notes())
 
@@ -163,11 +180,6 @@ class _Interpreter:
         return f"{name} gapmode={gaps[1]}, for which there is --gaps state" if gaps else name
 
     def _notes(self) -> tuple[str, ...]:
-        for block, command in self.statements.commands:
-            head = SET_HEAD.match(command.text) if command.name in ("charset", "taxset") else None
-            lists = self.characters if command.name == "charset" else self.taxa
-            if head is not None and folded(tokens(head["name"])[0]) not in lists.used:
-                self.unused.setdefault(block, []).append(self._unused_name(command.name, command))
         parts = [part for block, names in self.unused.items() for part in block_names(block, names)]
         notes: list[str] = []
         if self.deleted.any():
@@ -194,7 +206,7 @@ class _Interpreter:
             return False
         lists = self.characters if name == "charset" else self.taxa
         lists.define(tokens(head["name"])[0], place, text, vector)
-        return True  # `_notes` tells of those that nothing used
+        return True  # `run` tells of those that nothing used
 
     def _set(self, name: str, command: Command, place: str) -> bool:
         try:
@@ -385,7 +397,7 @@ class _Interpreter:
 
 
 _HANDLERS: Mapping[str, Callable[[_Interpreter, str, Command, str], bool]] = {
-    **dict.fromkeys(("charset", "taxset"), _Interpreter._define),
+    **dict.fromkeys(_NAMED_LISTS, _Interpreter._define),
     **dict.fromkeys(_CHOSEN_SETS, _Interpreter._set),
     **dict.fromkeys(
         ("exclude", "include", "delete", "undelete", "restore"), _Interpreter._leave_out

@@ -317,6 +317,7 @@ def shortest(alignment, all_topologies):
         "charset bad = 3-.; exclude all; include 1-2; ctype ord: all;",
         "ctype ord: all; ctype unord: 3; exclude 2 3; include 2;",
         "options deftype=ord; exclude 3 / only;",
+        "exclude late; end; begin sets; charset late = 3; end; begin paup; ctype ord: all;",
         "typeset t = ord: 1 2; exset e = 3; assume typeset=t exset=e;",
         "typeset * t = ord: 1 2; exclude 1; include 1-2 / only;",
         "wtset * w = 0: 3, 1: 1 2; ctype ord: 1 2;",
@@ -393,7 +394,8 @@ def test_eliminated_characters_do_not_come_back(tmp_path):
 
 def test_every_statement_that_is_not_used_is_named_in_one_note(tmp_path):
     commands = (
-        "outgroup A; charset a = 1; charset used = 3; exclude used; taxset t = A B; hsearch; "
+        "outgroup A; charset a = 1; charset b = a; charset used = 3; chars needed = used; "
+        "exclude needed; taxset t = A B; hsearch; "
         "pset gapmode=newstate; partition p = 1: a; ancstates * x = 0: all; typeset z = ord: 1; "
         "lset nst=6; set criterion=parsimony; options gapmode=newstate; end; begin codons; end; "
         "hidden; begin mesquite; x; "
@@ -402,12 +404,16 @@ def test_every_statement_that_is_not_used_is_named_in_one_note(tmp_path):
     alignment = read(tmp_path, text.format(block="paup", commands=commands))
     (note,) = (n for n in alignment.notes if n.startswith("statements of the file"))
     for word in (
-        "outgroup", "charset a", "taxset t", "hsearch", "pset gapmode=newstate", "--gaps state",
-        "partition", "ancstates", "typeset z (no asterisk)", "lset", "set", "options", "(paup)",
+        "outgroup", "charset a", "charset b", "taxset t", "hsearch", "pset gapmode=newstate",
+        "--gaps state", "partition", "ancstates", "typeset z (no asterisk)", "lset", "set", "options", "(paup)",
         "the codons block", "hidden (outside of blocks)", "format statesformat",
     ):  # fmt: skip
         assert word in note
-    assert "used" not in note.replace("not used", "") and "mesquite" not in note
+    assert (
+        "used" not in note.replace("not used", "")
+        and "needed" not in note
+        and "mesquite" not in note
+    )
     assert "\n" not in note
 
 
