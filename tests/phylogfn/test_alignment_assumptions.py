@@ -405,7 +405,8 @@ def test_every_statement_that_is_not_used_is_named_in_one_note(tmp_path):
     (note,) = (n for n in alignment.notes if n.startswith("statements of the file"))
     for word in (
         "outgroup", "charset a", "charset b", "taxset t", "hsearch", "pset gapmode=newstate",
-        "--gaps state", "partition", "ancstates", "typeset z (no asterisk)", "lset", "set", "options", "(paup)",
+        "--gaps state", "partition", "ancstates", "typeset z (no asterisk)", "lset", "set",
+        "options", "(paup)",
         "the codons block", "hidden (outside of blocks)", "format statesformat",
     ):  # fmt: skip
         assert word in note
