@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from gfncore.training import Trainer
     from phylogfn.settings import ParsimonySettings
 
-__all__ = ["ParsimonyRun", "run_parsimony"]
+__all__ = ["ParsimonyRun", "rehearse", "run_parsimony"]
 
 SEARCH_SHARE = 0.35  # of the budget, the most that the search takes
 WIDER_SHARE = 0.25  # of the budget, after which no search for more trees begins
@@ -167,6 +167,29 @@ def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
         finish(run, state, environment)
 
 
+def rehearse(run: ParsimonyRun) -> None:
+    """Go once through the parts of a run, each as short as can be, so that all is compiled."""
+    found = search(run.scorer, 1, excess=1.0, hits=1)
+    lowest, highest = float(run.betas.min()), float(run.betas.max())
+    state = ParsimonyState(
+        found.table, SearchFacts.of(found), 1.0, 0, (lowest / HEADROOM, highest * WIDENING)
+    )
+    _set_order(run, state, lowest)
+    environment = _environment(run, state)
+    state.trainer = _new_trainer(run, state, environment)
+    curriculum = make_tempered_curriculum(environment, 4)
+    pilots = Pilots.none(_cycle_betas(run, state), run.n_taxa)
+    curriculum.refresh(pilots.weigh(found.table, found.best_score))
+    curriculum.set_rates()
+    for own_draws in (False, True):
+        curriculum.teach(state.trainer, own_draws)
+    policy, rng = state.trainer.averaged.policy, run.rng("pilot")
+    (drawn,) = draw_trees(environment, policy, run.betas[:1], 4, rng, run.scorer.pool)
+    in_table(state.table, drawn.parents)
+    _divergence(run, state, environment, found.table.parents, found.table.scores)
+    run.scorer.pool.shutdown()
+
+
 def _resumed(run: ParsimonyRun) -> ParsimonyState | None:
     if not (run.checkpoint / "checkpoint.json").exists():
         run.progress.note("interrupted before its first checkpoint: starting again")
@@ -235,11 +258,17 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
         range=(lowest / HEADROOM, highest * WIDENING),
         checksum=run.checksum,
     )
-    if settings.environment == "insertion":
-        weights = np.exp(lowest * (result.best_score - result.table.scores))
-        state.order = taxon_order(result.table.parents, weights, result.table.codes)
+    _set_order(run, state, lowest)
     state.save(run.checkpoint, run.clock, run.settings.origin())
     return state
+
+
+def _set_order(run: ParsimonyRun, state: ParsimonyState, beta: float) -> None:
+    """Choose the order in which taxa are inserted, from the trees weighed at an inverse T."""
+    if run.settings.environment == "insertion":
+        table = state.table
+        weights = np.exp(beta * (state.search.best_score - table.scores))
+        state.order = taxon_order(table.parents, weights, table.codes)
 
 
 def _environment(run: ParsimonyRun, state: ParsimonyState) -> TreeEnvironment:

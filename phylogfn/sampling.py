@@ -71,7 +71,7 @@ from phylogfn.writers import OUTPUT_NAMES
 if TYPE_CHECKING:
     from gfncore.progress import Progress
 
-__all__ = ["open_run", "run_sample"]
+__all__ = ["open_run", "rehearse", "run_sample"]
 
 WALK_BATCH = 4  # rounds of blocks between looks at what was found
 WALK_MOST = 120  # rounds of the first walk
@@ -83,8 +83,10 @@ TRAIN_SHARE = 0.82  # training: no new cycle is begun, and one that goes on is c
 LAST_STEP_SHARE = 0.86  # training: no further step or draw
 # of the budget, the most that a part of a phase takes
 SWEEPS_SHARE = 0.02  # Newton steps on the starting trees, when the time for them is up
-ROUND_SHARE = 0.1  # a round of blocks of the first walk, or all those beside a cycle
+ROUND_SHARE = 0.05  # a round of blocks of the first walk, or all those beside a cycle
 PILOT_SHARE = 0.1  # draws that judge a cycle
+CORRECTION_SHARE = 0.02  # first draws of branch lengths
+FEWEST_PILOT = 64  # of these draws, where there is no time
 CORRECTION_DRAWS = 32  # of the lengths of a topology, of which 64 are looked at where time allows
 FEWEST_SWEEPS = 6  # Newton steps on starting trees
 SETTLED = 0.002  # share of the table's mass that two batches may add when the walk has settled
@@ -152,6 +154,27 @@ def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnv
     if run.with_lengths:
         raise UserError(f"{output}: the sampler there draws trees with lengths, not topologies")
     return state.walkers.reward, _environment(run, state), state
+
+
+def rehearse(run: SampleRun) -> None:
+    """Go once through the parts of a run, each as short as can be, so that all is compiled."""
+    state = _started(run)
+    walkers, rng = state.walkers, run.rng("walk")
+    walkers.block = 2
+    walkers.absorb(walkers.run(1), state.table, True)
+    _set_order(run, state)
+    environment = _environment(run, state)
+    state.trainer = _new_trainer(run, state, environment)
+    curriculum = _curriculum(run, state, environment, None)
+    curriculum.refresh(None)
+    curriculum.set_rates()
+    for own_draws in (False, True):
+        curriculum.teach(state.trainer, own_draws)
+    drawn = draw_from_sampler(state, environment, 4, rng)
+    _missed(run, state, environment, estimate_evidence(state, drawn, 1))
+    parents, lengths = state.table.parents[:2], state.table.lengths[:2]
+    walkers.reward.draw_lengths(parents, walkers.reward.closed_form(parents, lengths), 4, 1)
+    walkers.reward.pool.shutdown()
 
 
 def _resumed(run: SampleRun) -> RunState | None:
@@ -255,6 +278,12 @@ def _walk(run: SampleRun, state: RunState) -> None:
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             state.save(run.checkpoint, run.clock, run.settings.origin())
             saved = time.monotonic()
+    _set_order(run, state)
+
+
+def _set_order(run: SampleRun, state: RunState) -> None:
+    """Choose the order in which taxa are inserted, where there is none yet."""
+    table = state.table
     if state.order is None and run.settings.environment == "insertion":
         relative = np.exp(table.log_evidence - table.log_evidence.max())
         state.order = taxon_order(table.parents, relative, taxon_codes(run.alignment.n_taxa))
@@ -461,7 +490,8 @@ def _judge(
         return run.past(LAST_STEP_SHARE, state) or run.seconds(state) - began > most
 
     rng = run.rng("pilot", state.cycles)
-    drawn = draw_from_sampler(state, environment, run.aims.pilot, rng, late)
+    pilot = FEWEST_PILOT if late() else run.aims.pilot
+    drawn = draw_from_sampler(state, environment, pilot, rng, late)
     n_drawn = len(drawn.rows)
     found = estimate_evidence(state, drawn, n_known)
     walkers.absorb(walked, table, True)
@@ -583,7 +613,7 @@ def _correction(run: SampleRun, state: RunState) -> float:
     table = state.table
     rng = run.rng("pilot")
     mass = np.exp(table.log_evidence - table.log_evidence.max())
-    fitting = ROUND_SHARE * run.settings.budget_seconds * run.settings.n_threads
+    fitting = CORRECTION_SHARE * run.settings.budget_seconds * run.settings.n_threads
     fitting /= CORRECTION_DRAWS * run.seconds_an_evaluation(state.walkers.reward)
     rows = rng.choice(len(table), max(2, min(64, int(fitting))), p=mass / mass.sum())
     return mean_correction(rows, table, state.walkers.reward, rng)

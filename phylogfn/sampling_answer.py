@@ -39,6 +39,7 @@ __all__ = ["finish"]
 TEMPERATURES = (1.0, 1.15, 1.3, 1.5)  # of the trained sampler, tried in this order
 SHARP_ENOUGH = 0.5  # effective share at which no further one is tried
 FEWEST_DRAWS = 2000
+FEWEST_IN_HASTE = 64  # where the time for draws is up
 # shares of the budget, after which a phase ends
 SOFTEN_SHARE = 0.88  # the search for a temperature
 DRAWS_SHARE = 0.98  # draws
@@ -65,7 +66,8 @@ def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> int
         return run.past(DRAWS_SHARE, state)
 
     began = run.seconds(state)
-    drawn = draw_from_sampler(state, environment, FEWEST_DRAWS, rng, late)
+    first = FEWEST_IN_HASTE if late() else FEWEST_DRAWS
+    drawn = draw_from_sampler(state, environment, first, rng, late)
     n_drawn = len(drawn.rows)
     speed = n_drawn / max(run.seconds(state) - began, 1e-3)
     found = estimate_evidence(state, drawn, n_known)
@@ -176,10 +178,10 @@ def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> No
     best = 0.0
     chosen = 1.0
     for i, temperature in enumerate(TEMPERATURES):
-        if i and run.past(SOFTEN_SHARE, state):
+        if run.past(SOFTEN_SHARE, state):
             run.warn(
                 f"the budget of {run.settings.budget} ended before softer samplers than that of "
-                f"temperature {TEMPERATURES[i - 1]:g} were tried"
+                f"temperature {TEMPERATURES[max(i - 1, 0)]:g} were tried"
             )
             break
         policy.temperature = temperature

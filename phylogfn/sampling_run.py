@@ -152,7 +152,7 @@ class SampleRun(AlignmentRun):
                 began = self.clock.seconds()
                 reward.likelihood.derivatives(tree)
                 taken.append(self.clock.seconds() - began)
-            self._seconds_an_evaluation = min(taken)
+            self._seconds_an_evaluation = sum(taken) / len(taken)  # a busy machine counts
         return self._seconds_an_evaluation
 
     def check_budget(self, reward: CollapsedReward) -> None:

@@ -34,7 +34,7 @@ SCOUTS = 2  # of one search
 N_REPLICAS = N_SEARCHES * (len(RUNGS) + SCOUTS)
 TEMPERATURES = (RUNGS + (1.0,) * SCOUTS) * N_SEARCHES
 BLOCK = 40  # steps between exchanges
-EVALUATIONS_A_STEP = 12.0  # evaluations of a whole tree that a step takes as long as, about
+EVALUATIONS_A_STEP = 15.0  # evaluations of a whole tree that a step takes as long as, about
 RISE = 0.1  # nats by which a scout has to rise to go on
 PATIENCE = 2.0  # steps without a rise after which a scout begins anew, times the number of taxa
 

@@ -160,5 +160,7 @@ def parsimony(
 
             require_tensorboard()
         from phylogfn.parsimony_run import run_parsimony
+        from phylogfn.warm_up import warm_up_parsimony
 
+        warm_up_parsimony(settings)
         run_parsimony(settings, progress)

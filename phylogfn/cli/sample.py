@@ -174,5 +174,7 @@ def sample(
 
             require_tensorboard()
         from phylogfn.sampling import run_sample
+        from phylogfn.warm_up import warm_up_sampling
 
+        warm_up_sampling(settings)
         return run_sample(settings, progress)

@@ -370,7 +370,7 @@ def test_data_that_say_nothing_give_the_prior(tmp_path, sites, log_evidence):
     assert summary["ess"] > 0.99 * summary["n_proposals"]
     assert summary["extra"]["training_steps"] == 0
     if log_evidence is not None:
-        assert summary["log_evidence"] == pytest.approx(log_evidence, abs=1e-3)
+        assert summary["log_evidence"] == pytest.approx(log_evidence, abs=0.05)
     rows = (tmp_path / "out" / "topologies.tsv").read_text().splitlines()[1:]
     probabilities = [float(row.split("\t")[1]) for row in rows]
     assert len(rows) == 105 and probabilities == pytest.approx([1 / 105] * 105, rel=0.02)
