@@ -64,6 +64,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "installing PyTorch and what else is needed; this takes some minutes"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_ARGS) torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev,workflow]'
+	@echo "compiling the kernels that the demos need, which the tests use as well; about two minutes"
+	$(BIN)/python -m phylogfn.warm_up
+	$(BIN)/python -m molgen.warm_up
 	@touch $@
 
 demo: $(STAMP)

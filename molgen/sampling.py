@@ -29,12 +29,12 @@ from gfncore.output import clear_leftovers, clear_output, locked_output, write_a
 from gfncore.progress import Progress
 from gfncore.trajectories import score_backward
 from molgen.diversity import MODE_SCORE, find_modes, morgan_fingerprints
-from molgen.sampling_answer import commonest, finish
+from molgen.sampling_answer import commonest, drawn_probabilities, finish
 from molgen.sampling_run import SEEDS, SampleRun
 from molgen.settings import SampleSettings
 from molgen.writers import OUTPUT_NAMES
 
-__all__ = ["run_sample", "start_log_z"]
+__all__ = ["rehearse", "run_sample", "start_log_z"]
 
 BLOCK = 10  # steps between looks at the clock
 PILOT_EVERY = 10  # blocks
@@ -68,6 +68,16 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
                 _run(run, check)
         finally:
             run.scoring.close()
+
+
+def rehearse(run: SampleRun) -> None:
+    """Go once through the parts of a run, each as short as can be, so that all is compiled."""
+    run.trainer.on_policy = run.trainer.from_replay = 2
+    for _ in range(2):  # the second learns from replay as well
+        run.trainer.step()
+    drawn, _ = _weighed(run, run.trainer.averaged.policy, 2, run.rng("pilot"))
+    run.merged.smiles(drawn)
+    drawn_probabilities(run, drawn)
 
 
 def _check_drawing() -> None:

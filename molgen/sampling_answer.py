@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from molgen.sampling_run import SampleRun
 
-__all__ = ["commonest", "finish"]
+__all__ = ["commonest", "drawn_probabilities", "finish"]
 
 DRAW_BATCH = 500
 BEST_SHOWN = 10  # molecules of all scored that summary and report show
@@ -138,7 +138,7 @@ def finish(run: SampleRun) -> None:
     if not len(keep):
         raise UserError(_why_nothing(run))
     run.progress.phase("computing probabilities")
-    log_p, error = _probabilities(run, drawn.states.take(first[keep]))
+    log_p, error = drawn_probabilities(run, drawn.states.take(first[keep]))
     chosen = [smiles[i] for i in keep]
     library = Library.build(
         chosen,
@@ -309,7 +309,7 @@ def _judge(run: SampleRun, ess: float, draws: int) -> None:
         )
 
 
-def _probabilities(run: SampleRun, states: Any) -> tuple[np.ndarray, np.ndarray]:
+def drawn_probabilities(run: SampleRun, states: Any) -> tuple[np.ndarray, np.ndarray]:
     """Log-probability of each drawn state's molecule, with its standard error."""
     merged = run.merged
     several = merged.multiplicity(states) > 1

@@ -10,6 +10,8 @@ import io
 import tempfile
 from pathlib import Path
 
+import torch
+
 from gfncore.progress import Progress
 from phylogfn import parsimony_run, sampling
 from phylogfn.settings import ParsimonySettings, SampleSettings
@@ -35,6 +37,7 @@ def warm_up_parsimony(settings: ParsimonySettings) -> None:
 
 
 def _small(settings: SampleSettings | ParsimonySettings, folder: str) -> dict[str, object]:
+    torch.set_num_threads(1)  # as the run does: threads that wait for one another are slow
     toy = Path(folder) / "toy.fasta"
     toy.write_text(_TOY)
     own = settings.model_dump()

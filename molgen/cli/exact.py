@@ -110,6 +110,9 @@ def exact(
         settings = resolve_exact(options.said(given), config)
         from molgen.exact import run_exact
         from molgen.smiles import silence_rdkit
+        from molgen.warm_up import warm_up
 
         silence_rdkit()
+        for symmetry in settings.symmetry:
+            warm_up(settings, symmetry)
         run_exact(settings, progress)

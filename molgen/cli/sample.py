@@ -158,6 +158,8 @@ def sample(
             require_tensorboard()
         from molgen.sampling import run_sample
         from molgen.smiles import silence_rdkit
+        from molgen.warm_up import warm_up
 
         silence_rdkit()
+        warm_up(settings, settings.symmetry)
         run_sample(settings, progress)

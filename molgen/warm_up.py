@@ -1,0 +1,61 @@
+"""Compile the kernels of a run before it begins, by rehearsing it on molecules of a few atoms.
+
+The types of arrays decide what is compiled, not the data. Where the kernels are in Numba's cache,
+it takes a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gfncore.progress import Progress
+from molgen import sampling
+from molgen.sampling_run import SampleRun
+from molgen.settings import MoleculeSettings, SampleSettings
+
+__all__ = ["warm_up"]
+
+_FRAGMENTS = "[*]c1ccc([*])cc1 p\n[*]C([*])=O c\n[*]N([*])C n\n[*]CC([*])C e\n"
+
+
+def warm_up(settings: MoleculeSettings, symmetry: str = "merged") -> None:
+    """Compile what a run in the environment of these settings needs.
+
+    Parameters
+    ----------
+    settings : MoleculeSettings
+        Of ``molgen sample`` or ``molgen exact``.
+    symmetry : str
+        How symmetric molecules are treated.
+    """
+    torch.set_num_threads(1)  # as the run does: threads that wait for one another are slow
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ThreadPoolExecutor(1) as pool,
+        Progress("molgen", quiet=True, stream=io.StringIO()) as progress,
+    ):
+        given: dict[str, Any] = {"environment": settings.environment, "symmetry": symmetry}
+        if settings.environment == "fragments":
+            few = Path(folder) / "few.smi"
+            few.write_text(_FRAGMENTS)
+            given |= {"fragments": str(few), "max_fragments": 3}
+        else:
+            given |= {"elements": ("C", "N"), "max_atoms": 5}
+        small = SampleSettings(
+            output=Path(folder) / "out", budget="1h", threads=1, device="cpu", samples=4, **given
+        )
+        run = SampleRun(small, progress, pool)
+        try:
+            sampling.rehearse(run)
+        finally:
+            run.scoring.close()
+
+
+if __name__ == "__main__":  # `make install` compiles what the demo needs
+    warm_up(SampleSettings(output=Path("-")))
