@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -36,7 +37,7 @@ def warm_up_parsimony(settings: ParsimonySettings) -> None:
         parsimony_run.rehearse(parsimony_run.ParsimonyRun(small, _silent()))
 
 
-def _small(settings: SampleSettings | ParsimonySettings, folder: str) -> dict[str, object]:
+def _small(settings: SampleSettings | ParsimonySettings, folder: str) -> dict[str, Any]:
     torch.set_num_threads(1)  # as the run does: threads that wait for one another are slow
     toy = Path(folder) / "toy.fasta"
     toy.write_text(_TOY)
