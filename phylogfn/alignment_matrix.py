@@ -7,6 +7,7 @@ its name is kept as it is first written.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from phylogfn.alignment_formats import RawAlignment
@@ -56,7 +57,7 @@ class _Taxa:
         """Return what NEXUS takes a name for."""
         quoted = written[0] in "'\"" and len(written) > 1
         name = tokens(written)[0] if quoted else written
-        key = name if quoted else name.replace("_", " ")
+        key = unicodedata.normalize("NFC", name if quoted else name.replace("_", " "))
         self.names.setdefault(key, name)
         return key
 
@@ -66,8 +67,9 @@ class _Taxa:
         for key, text in zip(keys, written, strict=True):
             if first.setdefault(key, text) != text:
                 raise AlignmentError(
-                    f"{self.source}: {first[key]} and {text} are one taxon in NEXUS, where an "
-                    "underscore without quotes is a blank; give each its own name"
+                    f"{self.source}: {first[key]} and {text} are one taxon in NEXUS (an underscore "
+                    "without quotes is a blank, and Unicode forms do not count); give each its own "
+                    "name"
                 )
         return [self.names[key] for key in keys]
 

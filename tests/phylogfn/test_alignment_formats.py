@@ -220,6 +220,10 @@ def test_both_unicode_spellings_of_a_name_are_one(tmp_path):
     trees = tmp_path / "t.nwk"
     trees.write_text(f"({decomposed},B,(C,D));")
     assert len(read_trees(trees, alignment.names)) == 1
+    blocks = [f"{name} AC\n" for name in (composed, *"BCD", decomposed, *"BCD")]
+    blocks[-1] = "D GT\n"
+    interleaved = f"#NEXUS\nbegin data;\nmatrix\n{''.join(blocks)};\nend;\n"
+    check(tmp_path, interleaved, [composed, *"BCD"], ["ACAC"] * 3 + ["ACGT"])
     with pytest.raises(AlignmentError, match="two Unicode spellings"):
         check(tmp_path, text.replace(">B", f">{decomposed}"))
 
