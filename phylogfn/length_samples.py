@@ -27,7 +27,7 @@ from phylogfn.length_proposals import LengthProposal
 
 if TYPE_CHECKING:
     from phylogfn.estimate import Drawn, Estimate
-    from phylogfn.evidence import CollapsedReward
+    from phylogfn.evidence import Collapsed, CollapsedReward
     from phylogfn.topologies import TopologyTable
 
 __all__ = [
@@ -44,11 +44,14 @@ __all__ = [
 BLOCK = 32  # draws of a topology that are made together
 CHUNK = 64  # blocks whose lengths are held at a time
 FEWEST_POINTS = 1000  # blocks of the first design
-SMALLEST_POINTS = 40  # of a design that time cuts short
+SMALLEST_POINTS = 4  # of a design that time cuts short
 MOST_DRAWS = 1_000_000
 FEWEST_OF_REST = 20  # topologies that represent those of small mass
 NEGLIGIBLE = 1e-9  # share of the mass
 PILOT_TOPOLOGIES, PILOT_DRAWS = 8, 96
+PILOT_SHARE = 0.2  # of the time, for the pilot
+FEWEST_PILOT_DRAWS = 64  # that a proposal is fitted to
+TIMED_DRAWS = 4
 WORTH_IT = 1.2  # factor on the number of blocks that a second design must have
 HEAVY_TAIL = 0.5  # Pareto k above which the variance of the weights is infinite
 MORE_IF_HEAVY = 8.0  # factor on the number of draws then
@@ -176,7 +179,7 @@ class _Design:
         """Return a design of about ``points`` blocks."""
         certain = shares * points >= 1.0
         of_rest = shares[~certain].sum()
-        n = max(math.ceil(points * of_rest), FEWEST_OF_REST)
+        n = max(math.ceil(points * of_rest), min(FEWEST_OF_REST, points // 2), 2)
         if of_rest <= NEGLIGIBLE:
             n = 0
         elif n >= np.count_nonzero(~certain):  # no need to choose
@@ -235,20 +238,38 @@ class _Pilot:
         table: TopologyTable,
         reward: CollapsedReward,
         rng: np.random.Generator,
+        seconds: float,
+        clock: Callable[[], float],
     ) -> _Pilot:
-        """Draw for a few topologies, chosen by mass."""
+        """Draw for a few topologies, chosen by mass, in about ``seconds`` at most."""
         points = (rng.random() + np.arange(PILOT_TOPOLOGIES)) / PILOT_TOPOLOGIES
         at = np.minimum(np.searchsorted(np.cumsum(masses.shares), points), len(masses.rows) - 1)
         rows = masses.rows[np.unique(at)]
-        began = time.monotonic()
-        fit = reward.closed_form(table.parents[rows], table.lengths[rows])
-        fitted = time.monotonic()
-        n_draws = PILOT_DRAWS * PILOT_TOPOLOGIES // len(rows)
-        start = LengthProposal.pilot(table.parents.shape[1] - 1)
         seed = int(rng.integers(2**31))
-        draws = reward.draw_lengths(table.parents[rows], fit, n_draws, seed, start)
-        per_draw = (time.monotonic() - fitted) / (n_draws * len(rows))
-        cost = (fitted - began) / len(rows) + BLOCK * per_draw
+        n_branches = table.parents.shape[1] - 1
+        start = LengthProposal.pilot(n_branches)
+
+        def fit_of(some: np.ndarray) -> Collapsed:
+            return reward.closed_form(table.parents[some], table.lengths[some])
+
+        # one topology tells the costs; its first draw is not timed, as it may load the kernel
+        reward.draw_lengths(table.parents[rows[:1]], fit_of(rows[:1]), 1, seed)
+        began = clock()
+        fit = fit_of(rows[:1])
+        fitted = clock()
+        reward.draw_lengths(table.parents[rows[:1]], fit, TIMED_DRAWS, seed)
+        per_draw = (clock() - fitted) / TIMED_DRAWS
+        cost = fitted - began + BLOCK * per_draw
+
+        n_rows = int(min(len(rows), 0.5 * seconds / max(fitted - began, 1e-9)))
+        n_draws = int(min(PILOT_DRAWS * PILOT_TOPOLOGIES, 0.5 * seconds / max(per_draw, 1e-9)))
+        if n_rows == 0 or n_draws < FEWEST_PILOT_DRAWS:
+            return cls(LengthProposal.default(n_branches), cost)
+        rows = rows[:n_rows]
+        fit = fit_of(rows)
+        draws = reward.draw_lengths(
+            table.parents[rows], fit, max(n_draws // n_rows, 2), seed, start
+        )
         return cls(start.fitted(draws, fit, reward.branch_rate), cost)
 
 
@@ -329,6 +350,7 @@ def draw_branch_lengths(
     aim: float,
     seconds: float = math.inf,
     tell: Callable[[float, str], None] = lambda done, text: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> LengthSamples:
     """Draw branch lengths, correct the closed form, and resample trees with their lengths.
 
@@ -343,27 +365,29 @@ def draw_branch_lengths(
     aim : float
         Standard error of the log correction, nats, that further draws are made for.
     seconds : float
-        Wall-clock time that this may take. The cost of a block of draws is measured by pilot draws
-        and the number of blocks is chosen to fit; where nothing is cut, it is that of the seed.
+        Time that this may take. The cost of a block of draws is measured first, and the number of
+        blocks is chosen to fit; where nothing is cut, it is that of the seed.
     tell : callable
         Given the share of the draws that is done and a few words, now and then.
+    clock : callable
+        Time in seconds, by which ``seconds`` is counted.
     """
-    end = time.monotonic() + seconds
+    end = clock() + seconds
     limit = MOST_DRAWS // BLOCK
 
     def fitting(cost: float) -> int:
-        points = SAFETY * (end - time.monotonic()) / max(cost, 1e-9)
+        points = SAFETY * (end - clock()) / max(cost, 1e-9)
         return int(max(min(points, limit), SMALLEST_POINTS))
 
     def carry_out(points: int) -> tuple[LengthSamples, float]:
-        began = time.monotonic()
+        began = clock()
         design = _Design.of_size(masses.shares, points, rng)
         blocks = _draw(design, masses, table, reward, pilot.proposal, n_samples, rng, tell)
         result = _answer(blocks, design, masses, table, n_samples, rng)
-        return result, (time.monotonic() - began) / points
+        return result, (clock() - began) / points
 
     tell(0.0, "pilot draws")
-    pilot = _Pilot.run(masses, table, reward, rng)
+    pilot = _Pilot.run(masses, table, reward, rng, PILOT_SHARE * seconds, clock)
     wanted = min(max(FEWEST_POINTS, n_samples), limit)
     points = min(wanted, fitting(pilot.seconds))
     result, cost = carry_out(points)

@@ -117,6 +117,7 @@ def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> Le
         run.aims.standard_error,
         seconds,
         lambda done, text: run.progress.update(done=done, detail=text),
+        lambda: run.seconds(state),
     )
     if lengths.wanted_draws > lengths.n_draws:
         run.warn(
