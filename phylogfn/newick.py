@@ -40,7 +40,7 @@ _TOKEN = re.compile(
 _PLAIN_START = re.compile(r"\s*((?:\[[^\[\]]*\]\s*)*)\(")
 _NOT_PLAIN = re.compile(r"[\s\[\]'\"<]")
 _BRACKET = re.compile(r"[\[\]]")
-_WEIGHT = re.compile(r"\[&W(?=[\s=\]])([^\]]*)\]", re.IGNORECASE)
+_WEIGHT = re.compile(r"\[&W(?=[\s=\]])(.*)\]", re.IGNORECASE | re.DOTALL)
 _LARGEST_WEIGHT = 1e100  # sums of weights must be finite numbers too
 _BLANK = re.compile(r"\s")
 _OTHER = {

@@ -15,6 +15,7 @@ from phylogfn.tree import Tree, canonical_newick
 __all__ = ["nexus_trees", "nexus_trees_text"]
 
 _TREE_HEAD = re.compile(r"\s*\*?\s*('(?:[^']|'')*'|\"[^\"]*\"|[^\s=\[]+)\s*(\[[^\]]*\]\s*)*=")
+_WEIGHT = re.compile(r"\[&W[\s=\]][^\]]*\]?", re.IGNORECASE)
 _PAIR = re.compile(r"""(?:'(?:[^'\n]|'')*'|"[^"\n]*"|[^,])+""")
 _KEY_AND_NAME = re.compile(r"\s*('(?:[^']|'')*'|\S+)\s+(\S.*?)\s*", re.DOTALL)
 
@@ -49,7 +50,10 @@ def nexus_trees(text: str, source: str) -> Iterator[ParsedTree]:
             line = command.line + head[0].count("\n")
             _, line_end, tail = head[0].rpartition("\n")
             column = 1 + len(tail) + (0 if line_end else command.column - 1)
-            newick = command.text[head.end() :] + ";"
+            # A weight counts on either side of the equals sign.
+            weights = "".join(_WEIGHT.findall(head[0]))
+            column -= len(weights)
+            newick = weights + command.text[head.end() :] + ";"
             for parsed in parse_newick(newick, source, line, column):
                 names = [_full_name(label, translate, labels, known) for label in parsed.labels]
                 kept = [

@@ -275,6 +275,7 @@ COMMA = "looks like"
         ("[&W 1e90/1e-90] (A,B,C);", "larger than 1e+100"),
         ("[&W 0,5] (A,B,C);", "point in place of the comma"),
         ("[&W] (A,B,C);", "is not a number"),
+        ("[&W [0.5]] (A,B,C);", "is not a number"),
         ("[&W=0.5] (A,B,C);", "is not a number"),
         ("[&W 1][&W 2] (A,B,C);", "a weight stands before its tree, and once"),
         ("(A,B[&W 2],C);", "a weight stands before its tree, and once"),

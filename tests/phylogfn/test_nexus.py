@@ -104,6 +104,15 @@ def test_weights(tmp_path):
     assert trees.trees[0].lengths is None
 
 
+def test_weights_before_the_equals_sign(tmp_path):
+    text = PROBABILITIES.replace("[p = 0.864, P = 0.864] = [&W 0.864198]", "[p = 1] [&W 1/4] =")
+    assert read_trees(write(tmp_path, text)).weights.tolist() == [0.25, 0.135802]
+    with pytest.raises(TreeFileError, match=r"line 11, column .*'\[&W -1\]' as the weight"):
+        read_trees(write(tmp_path, text.replace("[&W 1/4]", "[&W -1]")))
+    with pytest.raises(TreeFileError, match="a weight stands before its tree, and once"):
+        read_trees(write(tmp_path, text.replace("[&W 1/4] =", "[&W 1/4] = [&W 1/4]")))
+
+
 def test_consensus_with_annotations(tmp_path):
     path = write(tmp_path, CONSENSUS)
     with pytest.raises(TreeFileError, match="3 subtrees"):
