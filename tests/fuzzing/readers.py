@@ -159,22 +159,29 @@ def _read_molecule_settings(path: Path) -> None:
     _any_of(lambda: resolve_exact(given, path), lambda: resolve_sample(given, path))
 
 
-def _read_options(path: Path) -> None:
-    """Bind a command line, and check the settings that it gives, without running it."""
-    from cyclopts import CycloptsError
-
+@cache
+def _app(program: str):
     from gfncore.command_line import build_app
     from molgen.cli.exact import exact
     from molgen.cli.fragments import fragments
     from molgen.cli.sample import sample
     from molgen.cli.score import score
+    from phylogfn.cli.main import COMMANDS
+
+    return build_app(
+        program, "", (exact, fragments, sample, score) if program == "molgen" else COMMANDS
+    )
+
+
+def _read_options(path: Path) -> None:
+    """Bind a command line, and check the settings that it gives, without running it."""
+    from cyclopts import CycloptsError
+
     from molgen.settings import resolve_exact, resolve_sample
     from phylogfn.cli.config import resolve_parsimony_settings, resolve_settings
-    from phylogfn.cli.main import COMMANDS as PHYLOGFN
 
     program, *words = [word for word in _text(path).split("\n") if "\0" not in word] or [""]
-    molgen = program == "molgen"
-    app = build_app(program, "", (exact, fragments, sample, score) if molgen else PHYLOGFN)
+    app = _app("molgen" if program == "molgen" else "phylogfn")
     try:
         command, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False)
     except CycloptsError as error:
@@ -494,7 +501,7 @@ READERS: tuple[Reader, ...] = (
     Reader("molecules", _all_molecule_seeds, _read_molecules, SMILES_WORDS, "x.smi"),
     Reader(
         "molecules to cut",
-        lambda: seeds.molecule_files()[:4],
+        lambda: seeds.molecule_files(4)[:4],
         _cut_molecules,
         SMILES_WORDS,
         "x.smi",

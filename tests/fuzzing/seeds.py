@@ -155,16 +155,17 @@ def tree_files() -> dict[str, tuple[bytes, ...]]:
 
 
 @cache
-def molecule_files() -> tuple[bytes, ...]:
-    """Return lists of molecules: SMILES, tables, SD files."""
-    plain = "\n".join(f"{smiles} molecule_{i}" for i, smiles in enumerate(MOLECULES)) + "\n"
+def molecule_files(count: int = len(MOLECULES)) -> tuple[bytes, ...]:
+    """Return lists of the first molecules, as SMILES and tables, and an SD file."""
+    found = tuple(enumerate(MOLECULES[:count]))
+    plain = "\n".join(f"{smiles} molecule_{i}" for i, smiles in found) + "\n"
     table = "id\tcanonical_smiles\tactivity\n" + "".join(
-        f"M{i}\t{smiles}\t{i / 2}\n" for i, smiles in enumerate(MOLECULES)
+        f"M{i}\t{smiles}\t{i / 2}\n" for i, smiles in found
     )
     chembl = '"ChEMBL ID";"Name";"Smiles"\n' + "".join(
-        f'"CHEMBL{i}";"a ""name""";"{smiles}"\n' for i, smiles in enumerate(MOLECULES)
+        f'"CHEMBL{i}";"a ""name""";"{smiles}"\n' for i, smiles in found
     )
-    comma = "smiles,name\n" + "".join(f"{smiles},m{i}\n" for i, smiles in enumerate(MOLECULES))
+    comma = "smiles,name\n" + "".join(f"{smiles},m{i}\n" for i, smiles in found)
     return tuple(text.encode() for text in (plain, table, chembl, comma, MOL_FILE * 2))
 
 
