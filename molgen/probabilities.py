@@ -11,6 +11,8 @@ graphs).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from gfncore.trajectories import score_backward, score_forward
 __all__ = ["TRAJECTORIES", "molecule_probabilities"]
 
 TRAJECTORIES = 10  # drawn backward from each state
+FEWEST = 2  # of these, where there is no time
 BATCH = 2000  # trajectories scored at a time
 
 
@@ -34,7 +37,9 @@ def molecule_probabilities(
     molecule: np.ndarray,
     generator: np.random.Generator,
     trajectories: int = TRAJECTORIES,
-) -> tuple[np.ndarray, np.ndarray]:
+    left: Callable[[], float] = lambda: math.inf,
+    tell: Callable[[float], None] = lambda done: None,
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Log-probability of molecules under a policy, with its standard error.
 
     Parameters
@@ -49,32 +54,46 @@ def molecule_probabilities(
     generator : numpy Generator
     trajectories : int
         M, at least 2.
+    left : callable
+        Seconds that this may still take: M is made smaller, down to `FEWEST`, where they call for
+        it.
+    tell : callable
+        Given the share that is done, now and then.
 
     Returns
     -------
     log_probability, standard_error : ndarray, shape(n,), dtype=float64
         Nats; the error is of the log, by the delta method.
+    fewest : int
+        The smallest M of a state.
     """
     m = len(states)
-    log_ratio = np.empty((m, trajectories))
+    log_p, error = np.empty(m), np.empty(m)
     step = max(1, BATCH // trajectories)
+    fewest, spent, scored = trajectories, 0.0, 0
     for begin in range(0, m, step):
         rows = np.arange(begin, min(m, begin + step))
-        drawn = backward_trajectories(
-            environment, states.take(np.repeat(rows, trajectories)), generator
-        )
+        n = trajectories
+        if scored:
+            n = max(FEWEST, min(n, int(left() * scored / (spent * (m - begin)))))
+        fewest = min(fewest, n)
+        before = left()
+        drawn = backward_trajectories(environment, states.take(np.repeat(rows, n)), generator)
         with torch.no_grad():
             log_pf = score_forward(environment, policy, drawn).sum(dim=1).cpu().numpy()
         log_pb = score_backward(environment, None, drawn).sum(dim=1).numpy()
-        log_ratio[rows] = (log_pf - log_pb).reshape(len(rows), trajectories)
-    log_p = logsumexp(log_ratio, axis=1) - np.log(trajectories)
-    # error of each state's p, relative to its molecule's
-    relative = np.exp(log_ratio - log_p[:, None])
-    error = relative.std(axis=1, ddof=1) / np.sqrt(trajectories)
+        log_ratio = (log_pf - log_pb).reshape(len(rows), n)
+        log_p[rows] = logsumexp(log_ratio, axis=1) - np.log(n)
+        # error of each state's p, relative to its molecule's
+        relative = np.exp(log_ratio - log_p[rows, None])
+        error[rows] = relative.std(axis=1, ddof=1) / np.sqrt(n)
+        if math.isfinite(before):
+            spent, scored = spent + max(before - left(), 1e-6), scored + n * len(rows)
+        tell((begin + len(rows)) / m)
     n = int(molecule.max(initial=-1)) + 1
     top = np.full(n, -np.inf)
     np.maximum.at(top, molecule, log_p)
     share = np.exp(log_p - top[molecule])
     total = np.bincount(molecule, share, minlength=n)
     variance = np.bincount(molecule, (share * error) ** 2, minlength=n)
-    return top + np.log(total), np.sqrt(variance) / total
+    return top + np.log(total), np.sqrt(variance) / total, fewest

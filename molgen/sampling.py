@@ -44,6 +44,7 @@ PILOT = 512  # draws that judge the sampler
 FEWEST_STEPS = 400
 ACCURATE_SHARE = 0.8  # effective share of the pilot's draws at which training ends
 TRAIN_SHARE = 0.85  # of the budget
+START_SHARE = 0.03  # of the budget, the most that the first draws take
 MOSTLY_FAILED = 0.5  # share of the first block's scores, from which the user is told
 
 
@@ -222,10 +223,16 @@ def start_log_z(run: SampleRun) -> None:
     """Let a learned log Z start where the first draws of the untrained policy put it."""
     log_z = getattr(run.trainer.objective, "log_z", None)
     n = min(PILOT // 4, run.calls_left - run.calls_a_step)
-    if log_z is not None and n > 1:
-        _, log_weights = _weighed(run, run.trainer.policy, n, run.rng("pilot"))
-        with torch.no_grad():
-            log_z.fill_(float(log_weights.mean()))
+    if log_z is None or n <= 1:
+        return
+    generator, end = run.rng("pilot"), run.seconds() + START_SHARE * run.settings.budget_seconds
+    parts: list[np.ndarray] = []
+    while n > 0 and (not parts or run.seconds() < end):  # a score may take long
+        size = min(n, PILOT // 16)
+        parts.append(_weighed(run, run.trainer.policy, size, generator)[1])
+        n -= size
+    with torch.no_grad():
+        log_z.fill_(float(np.concatenate(parts).mean()))
 
 
 def _weighed(

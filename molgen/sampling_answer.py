@@ -17,7 +17,7 @@ from molgen.citations import ALWAYS_CITED, methods_of_settings
 from molgen.cores import r_groups
 from molgen.diversity import ScaffoldCap
 from molgen.library import Library, count_draws, share_valid
-from molgen.probabilities import molecule_probabilities
+from molgen.probabilities import TRAJECTORIES, molecule_probabilities
 from molgen.sampling_run import ON_POLICY, REPLAYED
 from molgen.scored import write_scored
 from molgen.writers import RunFacts, failure_warning, write_results
@@ -33,6 +33,11 @@ DRAW_BATCH = 500
 BEST_SHOWN = 10  # molecules of all scored that summary and report show
 MOST_DRAWS_AT_ONCE = 10  # draws a molecule of the library, at most, in a batch
 HARDLY_TRAINED = 20  # steps of training below which the user is told
+FEWEST_IN_BATCH = 16
+BATCH_SHARE = 0.04  # of the budget, the most that a batch of draws takes
+# shares of the budget, after which a phase ends
+DRAWS_SHARE = 0.95  # draws of molecules
+PROBABILITIES_SHARE = 1.02  # their probabilities
 MOST_DRAWS = 20  # draws a molecule of the library, at most
 
 
@@ -56,6 +61,9 @@ def _draw(run: SampleRun) -> _Drawn:
     cap = ScaffoldCap(settings.max_per_scaffold)
     unscored = drawn = 0
     size = min(DRAW_BATCH, MOST_DRAWS_AT_ONCE * settings.samples)
+    # a score may take long
+    fitting = BATCH_SHARE * settings.budget_seconds / max(run.seconds_a_draw(), 1e-9)
+    size = max(min(size, int(fitting)), FEWEST_IN_BATCH)
     while len(cap.admitted) < settings.samples and drawn < MOST_DRAWS * settings.samples:
         batch = sample_trajectories(run.merged, policy, size, generator)
         log_pb = score_backward(run.merged, None, batch).sum(dim=1).cpu().numpy()
@@ -81,6 +89,13 @@ def _draw(run: SampleRun) -> _Drawn:
         )
         run.save_if_due()  # with the scores: the same draws are made again when it is resumed
         if unscored:
+            break
+        if len(cap.admitted) < settings.samples and run.past(DRAWS_SHARE):
+            run.warn(
+                f"the budget of {settings.budget} ended the draws after {drawn:,}: the library has "
+                f"{len(cap.admitted):,} molecules of the {settings.samples:,} asked for",
+                passing=True,
+            )
             break
     states = type(parts[0]).concat(parts)
     return _Drawn(smiles, states, np.concatenate(weights), unscored, cap)
@@ -315,10 +330,19 @@ def drawn_probabilities(run: SampleRun, states: Any) -> tuple[np.ndarray, np.nda
     several = merged.multiplicity(states) > 1
     alone, rows = np.flatnonzero(~several), np.flatnonzero(several)
     molecule, found = merged.same_molecule(states.take(rows))
-    return molecule_probabilities(
+    log_p, error, fewest = molecule_probabilities(
         merged,
         run.trainer.averaged.policy,
         type(states).concat([states.take(alone), found]),
         np.concatenate([alone, rows[molecule]]),
         run.rng("probabilities"),
+        left=lambda: run.left(PROBABILITIES_SHARE),
+        tell=lambda done: run.progress.update(done=done),
     )
+    if fewest < TRAJECTORIES:
+        run.warn(
+            f"the budget of {run.settings.budget} allowed {fewest} trajectories for some of the "
+            f"probabilities in place of {TRAJECTORIES}: their errors are larger",
+            passing=True,
+        )
+    return log_p, error

@@ -193,6 +193,20 @@ class SampleRun:
         """Seconds of the budget that the run has used, earlier sessions included."""
         return self.clock.seconds()
 
+    def left(self, share: float) -> float:
+        """Seconds, 0 or more, until a share of the budget is used up."""
+        return max(0.0, share * self.settings.budget_seconds - self.seconds())
+
+    def past(self, share: float) -> bool:
+        """Whether a share of the budget is used up."""
+        return self.seconds() > share * self.settings.budget_seconds
+
+    def seconds_a_draw(self) -> float:
+        """Seconds that a trajectory of the training took to be drawn and scored; 0 before any."""
+        trained = self.trainer.step_number * ON_POLICY
+        by_part = self.trainer.seconds_by_part
+        return (by_part["sampling"] + by_part["reward"]) / trained if trained else 0.0
+
     def save(self) -> None:
         """Write a checkpoint."""
         arrays, scored = self.scoring.cache_state()

@@ -6,6 +6,7 @@ serves to say how far the policy is from its target, and for nothing else.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Trained:
     trajectories : int
         Learned from in all steps together.
     seconds : float
-        Of the steps, without the measurements.
+        Of the steps and measurements.
     history : list of dict
         step, seconds, loss and total_variation (from the ideal of the regime) at each measurement.
     """
@@ -115,7 +116,7 @@ def train_policy(
         Of the same environment.
     recipe : Recipe
     seconds : float
-        Most time for the steps.
+        Most time for the steps and measurements.
     enough : float
     seed : int
         Of the weights and of all draws.
@@ -162,7 +163,9 @@ def train_policy(
         grow()
         if trainer.step_number % recipe.check and trainer.progress < 1.0:
             return False
+        began = time.perf_counter()
         found = policy_distribution(space, trainer.averaged.policy)
+        trainer.seconds_by_part["other"] += time.perf_counter() - began  # it is of the budget
         entry = {
             "step": trainer.step_number,
             "seconds": trainer.seconds,

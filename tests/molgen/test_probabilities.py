@@ -13,7 +13,7 @@ from molgen.environments.fragments import FragmentEnvironment
 from molgen.exact import enumerate_space, policy_distribution
 from molgen.graph import AtomTable
 from molgen.policy import make_policy
-from molgen.probabilities import molecule_probabilities
+from molgen.probabilities import FEWEST, TRAJECTORIES, molecule_probabilities
 from molgen.vocabulary import Vocabulary
 
 FRAGMENTS = ["[*]c1ccc([*])cc1", "[*]CC[*]", "[*]O[*]"]  # some molecules fall apart in two ways
@@ -48,7 +48,7 @@ def case(request):
 def test_the_estimate_is_the_exact_probability(case):
     space, policy = case
     exact = np.log(policy_distribution(space, policy))
-    log_p, error = molecule_probabilities(
+    log_p, error, _ = molecule_probabilities(
         space.environment,
         policy,
         space.terminals,
@@ -74,7 +74,7 @@ def test_repeated_estimates_spread_as_their_errors_say(case):
     states, molecule = space.terminals.take(rows), space.molecule[rows]
     # enough of them for the delta method: this policy's weights differ by orders of magnitude
     found = [
-        molecule_probabilities(space.environment, policy, states, molecule, generator, 200)
+        molecule_probabilities(space.environment, policy, states, molecule, generator, 200)[:2]
         for _ in range(30)
     ]
     log_p, error = (np.stack(part) for part in zip(*found, strict=True))
@@ -91,7 +91,7 @@ def test_frequencies_of_draws_agree_with_the_estimates(case):
     row = {smiles: i for i, smiles in enumerate(space.molecules)}
     drawn = [row[smiles] for smiles in space.environment.smiles(draws.terminals)]
     counts = np.bincount(drawn, minlength=len(row))
-    log_p, _ = molecule_probabilities(
+    log_p, _, _ = molecule_probabilities(
         space.environment,
         policy,
         space.terminals,
@@ -106,7 +106,23 @@ def test_frequencies_of_draws_agree_with_the_estimates(case):
 def test_no_molecule_has_no_probability(case):
     space, policy = case
     none = np.zeros(0, np.int64)
-    log_p, error = molecule_probabilities(
+    log_p, error, _ = molecule_probabilities(
         space.environment, policy, space.terminals.take(none), none, np.random.default_rng(6)
     )
     assert log_p.shape == error.shape == (0,)
+
+
+def test_where_there_is_no_time_fewer_trajectories_are_scored(case, monkeypatch):
+    space, policy = case
+    monkeypatch.setattr("molgen.probabilities.BATCH", 40)  # several batches
+    told = []
+    given = space.environment, policy, space.terminals, space.molecule
+    log_p, error, fewest = molecule_probabilities(
+        *given, np.random.default_rng(1), left=lambda: 1e9, tell=told.append
+    )
+    assert fewest == TRAJECTORIES and told[-1] == 1.0 and told == sorted(told)
+    left = iter(np.linspace(1.0, -100.0, 20_000))
+    _, wider, fewest = molecule_probabilities(
+        *given, np.random.default_rng(1), left=lambda: max(next(left), 0.0)
+    )
+    assert fewest == FEWEST and np.isfinite(log_p).all() and np.isfinite(wider).all()
