@@ -653,7 +653,7 @@ def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
     ):
         run_small(out, small=small, **ATOMS, budget=budget, resume=resume)
         summary = summary_of(out)
-        assert sum("budget" in warning for warning in summary["warnings"]) == 1
+        assert sum("the budget of" in warning for warning in summary["warnings"]) == 1
         assert f"budget of {budget}" in summary["warnings"][0]
         assert summary["extra"]["training_steps"] == SMALL["sampling.BLOCK"] * blocks
     assert contents(part) == contents(whole)
