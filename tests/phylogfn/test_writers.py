@@ -15,7 +15,7 @@ from Bio import Phylo
 
 from gfncore.provenance import record_provenance
 from phylogfn.tree_samples import read_tree_sample
-from phylogfn.writers import OUTPUT_NAMES, split_runs, write_results
+from phylogfn.writers import OUTPUT_NAMES, mrbayes_trees, split_runs, with_names, write_results
 
 SUMMARY_KEYS = (
     "software version command seed n_taxa n_sites n_patterns model log_evidence log_evidence_se "
@@ -251,3 +251,11 @@ def test_the_files_of_a_failed_run_say_so_and_are_read_by_others(
     page = (tmp_path / "report.html").read_text()
     assert "The run has failed: no clade probabilities are shown" in page
     assert "\u00b1 inf" not in page and "nan" not in page.lower().replace("nanometre", "")
+
+
+def test_names_that_differ_in_blank_and_underscore_alone_are_quoted_in_every_file():
+    names = ("a b", "a_b", "c_d", "e")
+    assert with_names("(1,2,(3:0.1,4));", names) == "('a b','a_b',(c_d:0.1,e));"
+    text = mrbayes_trees(names, ["(1,2,(3,4));"])
+    for line in ("1 'a b',", "2 'a_b',", "3 c_d,", "4 e;"):
+        assert f"      {line}\n" in text
