@@ -52,6 +52,8 @@ def read_text(path: Path | str, note: Callable[[str], None]) -> str:
     for _ in range(2):  # a compressed file may stand in an archive
         _refuse_spreadsheets(data, source)
         data = expand(data, source)
+    if data[257:262] == b"ustar":
+        raise UserError(f"{source}: is a tar archive; unpack it, and name a file of it")
     return _decode(data, source, note)
 
 

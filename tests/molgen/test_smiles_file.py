@@ -255,6 +255,7 @@ def test_packed_files_that_are_damaged_or_expand_without_end(tmp_path, pack):
         (zipped("xl/workbook.xml"), "is a spreadsheet"),
         (zipped("a.smi")[:40], "the zip file is cut short or damaged"),
         (b"PAR1\x00\x01\x02" * 9, "is not text"),
+        (gzip.compress(b"x" * 257 + b"ustar\x0000" + bytes(700)), "is a tar archive"),
     ],
 )
 def test_archives_and_files_that_are_not_lists_of_molecules(tmp_path, content, words):

@@ -29,7 +29,7 @@ RUN_COLUMNS = {
         "format": "{:,.0f}",
         "scale": "Greens",
     },
-    "log_partition": {"title": "Log partition", "description": "nats", "format": "{:,.2f}"},
+    "log_partition": {"title": "ln partition function", "description": "nats", "format": "{:,.2f}"},
     "oracle_calls": {"title": "Scored", "format": "{:,.0f}", "scale": "Purples"},
     "failures": {
         "title": "Without score",

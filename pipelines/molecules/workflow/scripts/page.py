@@ -99,7 +99,7 @@ def page_warnings(runs: pd.DataFrame, libraries: pd.DataFrame) -> list[str]:
             said.append(f"score {row['score']}: no molecule is left ({steps}): lower the limits")
         if row["birge_ratio"] > LARGEST_RATIO:
             said.append(
-                f"score {row['score']}: the log partition functions of the seeds differ "
+                f"score {row['score']}: the ln partition functions of the seeds differ "
                 f"{row['birge_ratio']:.1f} times as much as their errors say: give the runs a "
                 "larger budget"
             )
@@ -122,7 +122,7 @@ def checks(runs: pd.DataFrame, libraries: pd.DataFrame) -> list[dict[str, Any]]:
                 "name": "Seeds agree on the partition function (Birge ratio)",
                 "value": f"{ratio:.2f}",
                 "good": ratio <= LARGEST_RATIO,
-                "meaning": "Spread of the log partition functions of the seeds over what their "
+                "meaning": "Spread of the ln partition functions of the seeds over what their "
                 "standard errors lead one to expect, the largest: about 1 when the errors can be "
                 "believed. Where it is above 1, the error of the mean has been multiplied by it.",
             }
