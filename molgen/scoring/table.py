@@ -21,8 +21,11 @@ RESERVED = (
     "count",
     "oracle_call",
     "remark",
+    "seed",
+    "seeds",
+    "n_seeds",
 )
-"""Columns that tables of molecules have themselves, beside those of the components."""
+"""Columns that tables of molecules have themselves, those of workflows included."""
 
 
 def column_names(

@@ -75,6 +75,11 @@ def test_table(make_library):
         (["reward", "reward_component"], [], ["reward_component_2", "reward_component"]),
         (["reward_component", "reward"], [], ["reward_component", "reward_component_2"]),
         (["remark", "name", "count"], [], [f"{n}_component" for n in ("remark", "name", "count")]),
+        (
+            ["score", "seed", "n_seeds"],
+            [],
+            [f"{n}_component" for n in ("score", "seed", "n_seeds")],
+        ),
         (["qed", "qed_objective"], ["qed"], ["qed", "qed_objective", "qed_objective_2"]),
         (["reward"], ["reward"], ["reward_component", "reward_objective"]),
     ],
