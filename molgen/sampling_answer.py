@@ -171,7 +171,7 @@ def finish(run: SampleRun) -> None:
     if steps < HARDLY_TRAINED:
         run.warn(
             f"the sampler was trained for {steps:,} steps only: its molecules are little better "
-            "than those of random choices; raise --budget or --oracle-calls",
+            "than those of random choices; train longer, or allow more oracle calls",
             passing=True,
         )
     if settings.proportional:

@@ -55,6 +55,7 @@ def mol_from_smiles(smiles: str) -> Chem.Mol:
     SmilesError
         The text is not a molecule; the message says why.
     """
+    smiles = smiles.strip()
     check_text(smiles)
     with rdBase.BlockLogs():
         try:
@@ -146,6 +147,7 @@ def _without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
         if name.startswith("remove") and isinstance(getattr(what, name), bool):
             setattr(what, name, True)
     what.removeAndTrackIsotopes = what.removeHigherDegrees = what.removeHydrides = False
+    what.removeDegreeZero = False
     what.showWarnings = False
     with rdBase.BlockLogs():
         try:

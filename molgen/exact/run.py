@@ -74,8 +74,6 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
     try:
         reward = Reward(scoring)
         environment = make_environment(settings, reward)
-        for note in environment.notes:
-            progress.warn(note)
         progress.phase("enumerating the space")
         space = enumerate_space(environment)
         progress.note(
@@ -110,7 +108,7 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
             )
     finally:
         scoring.close()
-    warnings = row_warnings(corrections, _bias(space))
+    warnings = [*environment.notes, *row_warnings(corrections, _bias(space))]
     for warning in warnings:
         progress.warn(warning)
     return _write(settings, space, corrections, warnings, progress.clock.usage())
