@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -233,6 +233,10 @@ def read_alignment(
         selection = carry_out(raw.statements, raw.names, masks, gaps)
         taxa, kept = ~selection.deleted, kept & ~selection.excluded
         assumptions = selection.assumptions and selection.assumptions.of_columns(kept)
+        if raw.parts and alphabet.name != "standard":  # types are those of the standard part
+            assumptions = assumptions and replace(assumptions, ordered=None).of_columns(
+                np.ones(int(kept.sum()), bool)
+            )
         notes += selection.notes
     check_selection(raw, taxa, kept, source)
     check_characters(raw, masks, taxa, kept, alphabet, source, chosen=declared is not None)

@@ -170,7 +170,12 @@ def _labels(commands: list[Command]) -> tuple[str, ...]:
 def block_names(block: str, names: list[str]) -> list[str]:
     """Return ``outgroup, hsearch (paup)`` for a note, if there are any."""
     names = [shown(name, 80)[1:-1] for name in dict.fromkeys(names) if name not in _SILENT_COMMANDS]
-    if not names:
-        return []
-    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    return [f"{', '.join(names[:12])}{more} ({block or 'outside of blocks'})"]
+    lists = [name for name in names if name.startswith(("charset ", "taxset "))]
+    names = [name for name in names if name not in lists]
+    parts = [_shortened(part, most) for part, most in ((names, 40), (lists, 10)) if part]
+    return [f"{', '.join(parts)} ({block or 'outside of blocks'})"] if parts else []
+
+
+def _shortened(names: list[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -21,14 +21,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gfncore.text_numbers import NumberError, parse_float
 from phylogfn.alignment_assumptions import SET_HEAD, Assumptions, Statements, block_names
 from phylogfn.alignment_lists import MemberLists, folded
+from phylogfn.alignment_values import (
+    character_values,
+    data_defined_set,
+    read_type,
+    read_weight,
+)
 from phylogfn.errors import AlignmentError, quoted_list, shown
 from phylogfn.nexus import Command, tokens
 
@@ -38,19 +43,12 @@ _SHORTENED = (  # commands that PAUP and MrBayes take in a shortened form
     *("exclude", "include", "delete", "undelete", "restore", "ctype", "weights", "assume"),
     *("exset", "wtset", "typeset", "charset", "taxset"),
 )
-_ORDERED = {"ord": True, "ordered": True, "wagner": True} | dict.fromkeys(
-    ("unord", "unordered", "fitch"), False
-)
 _OPTION = re.compile(r"\b([a-z]+)\s*=\s*('(?:[^']|'')*'|\"[^\"]*\"|[^\s,;]+)", re.IGNORECASE)
 _CHOSEN_SETS = ("typeset", "wtset", "exset")
 _NAMED_LISTS = ("charset", "taxset")
 _SETS = (*_NAMED_LISTS, *_CHOSEN_SETS)
-_MOST_WEIGHT = 1e9
-_REST = ("all", "remainder")
 _PLAIN = " (no asterisk)"
 _Stored = tuple[str, str, bool]  # place, list, whether it is a vector
-
-Value = TypeVar("Value", bool, float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,10 +227,10 @@ class _Interpreter:
             self.excluded[members] = True
         elif kind == "typeset":
             self.types[:] = -1
-            self._assign(self.types, place, text, vector, self._type)
+            self._assign(self.types, place, text, vector, read_type)
         else:
             self.weights[:] = 1.0
-            self._assign(self.weights, place, text, vector, self._weight)
+            self._assign(self.weights, place, text, vector, read_weight)
 
     def _assume(self, name: str, command: Command, place: str) -> bool:
         used = False
@@ -261,7 +259,7 @@ class _Interpreter:
         chosen = re.search(r"\bdeftype\s*=\s*([^\s,;]+)", command.text, re.IGNORECASE)
         if chosen is not None:
             try:
-                self.default_type = self._type(place, chosen[1])
+                self.default_type = read_type(place, chosen[1])
             except AlignmentError as problem:
                 self.problem = self.problem or str(problem)
         rest = re.search(r"\b(gapmode\s*=\s*new|mstaxa)", command.text, re.IGNORECASE)
@@ -271,9 +269,9 @@ class _Interpreter:
         """CTYPE and WEIGHTS: values for some characters; the others keep theirs."""
         text = command.text.partition("/")[0]
         if name == "ctype":
-            self._assign(self.types, place, text, False, self._type)
+            self._assign(self.types, place, text, False, read_type)
         else:
-            self._assign(self.weights, place, text, False, self._weight)
+            self._assign(self.weights, place, text, False, read_weight)
         return True
 
     def _leave_out(self, name: str, command: Command, place: str) -> bool:
@@ -305,22 +303,6 @@ class _Interpreter:
         vector = "vector" in (head["format"] or "").lower()
         return head, command.text[head.end() :], vector
 
-    def _type(self, place: str, word: str) -> bool:
-        if word.lower() not in _ORDERED:
-            raise AlignmentError(
-                f"{place}: type {shown(word)} is not supported; 'ord' and 'unord' are, so change it"
-            )
-        return _ORDERED[word.lower()]
-
-    def _weight(self, place: str, word: str) -> float:
-        try:
-            return parse_float(word, 0.0, _MOST_WEIGHT)
-        except NumberError:
-            raise AlignmentError(
-                f"{place}: weight {shown(word)} is not a decimal number from 0 to "
-                f"{_MOST_WEIGHT:g}; correct it"
-            ) from None
-
     def _assign(
         self,
         values: NDArray[Any],
@@ -331,69 +313,14 @@ class _Interpreter:
     ) -> None:
         """Set values of characters by a vector, or by parts ``value: characters``."""
         try:
-            given, new = self._values(place, text, vector, read)
+            given, new = character_values(place, text, vector, read, self.characters)
         except AlignmentError as problem:
             self.problem = self.problem or str(problem)
         else:
             values[given] = new[given]
 
-    def _values(
-        self, place: str, text: str, vector: bool, read: Callable[[str, str], Value]
-    ) -> tuple[NDArray[np.bool_], NDArray[Any]]:
-        values = np.zeros(self.n_sites)
-        given = np.zeros(self.n_sites, bool)
-        if vector:
-            words = text.split()
-            if len(words) != self.n_sites:
-                raise AlignmentError(
-                    f"{place}: has {len(words)} values for {self.n_sites} characters; correct it"
-                )
-            return ~given, np.array([read(place, word) for word in words], float)
-        rest: list[Value] = []
-        for part in text.split(","):
-            word, colon, members = part.partition(":")
-            if not colon:
-                raise AlignmentError(
-                    f"{place}: {shown(part)} is not of the form 'value: characters'"
-                )
-            value = read(place, word.strip())
-            if members.strip().lower() in _REST:
-                rest.append(value)
-                continue
-            listed = self.characters.members(place, members)
-            clash = [i for i in listed if given[i] and values[i] != value]
-            if clash:
-                raise AlignmentError(
-                    f"{place}: character {clash[0] + 1} has two different values; give it one"
-                )
-            values[listed] = value
-            given[listed] = True
-        if len(set(rest)) > 1:
-            raise AlignmentError(
-                f"{place}: 'all' or 'remainder' has two different values; give one"
-            )
-        if rest:
-            values[~given] = rest[0]
-            given[:] = True
-        return given, values
-
     def _special(self, word: str) -> list[int] | None:
-        """Return the characters of PAUP's sets that are defined by the data."""
-        masks, gaps = self.masks[~self.deleted], self.gaps[~self.deleted]
-        single = (masks & (masks - np.uint32(1))) == 0
-        if word == "constant":
-            chosen = np.bitwise_and.reduce(masks, axis=0) != 0
-        elif word in ("uninf", "uninformative"):
-            bits = np.arange(32, dtype=np.uint32)[:, None]
-            counts = [(single & (masks == np.uint32(1) << bit)).sum(axis=0) for bit in bits[:, 0]]
-            chosen = sum((count > 1).astype(int) for count in counts) < 2
-        elif word == "gapped":
-            chosen = gaps.any(axis=0)
-        elif word == "missambig":
-            chosen = (~single & ~gaps).any(axis=0)
-        else:
-            return None
-        return np.flatnonzero(chosen).tolist()
+        return data_defined_set(word, self.masks[~self.deleted], self.gaps[~self.deleted])
 
 
 _HANDLERS: Mapping[str, Callable[[_Interpreter, str, Command, str], bool]] = {

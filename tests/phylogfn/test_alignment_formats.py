@@ -240,6 +240,9 @@ def test_mixed_data_name_the_way_out(tmp_path):
     assert other.columns.tolist() == [0, 1, 10] and other.alphabet.name == "standard"
     assert other.masks.T.tolist() == [[1, 1, 2, 3, 2], [1, 2, 2, 1, 3], [2, 1, 1, 2, 2]]
     assert "16 dna characters are not read" in " ".join(other.notes)
+    path.write_text(LAYOUTS["nexus mixed"] + "begin mrbayes; ctype ordered: all; end;")
+    assert read_alignment(path).assumptions is None  # bases have no order
+    assert read_alignment(path, data_type="standard").assumptions.ordered.all()
     with pytest.raises(AlignmentError, match="has no protein characters; choose --data-type"):
         read_alignment(path, data_type="protein")
 
