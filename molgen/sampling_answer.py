@@ -34,7 +34,7 @@ BEST_SHOWN = 10  # molecules of all scored that summary and report show
 MOST_DRAWS_AT_ONCE = 10  # draws a molecule of the library, at most, in a batch
 HARDLY_TRAINED = 20  # steps of training below which the user is told
 FEWEST_IN_BATCH = 16
-BATCH_SHARE = 0.04  # of the budget, the most that a batch of draws takes
+BATCH_SHARE = 0.1  # of the budget, the most that a batch of draws takes
 # shares of the budget, after which a phase ends
 DRAWS_SHARE = 0.95  # draws of molecules
 PROBABILITIES_SHARE = 1.02  # their probabilities
@@ -63,7 +63,13 @@ def _draw(run: SampleRun) -> _Drawn:
     size = min(DRAW_BATCH, MOST_DRAWS_AT_ONCE * settings.samples)
     # a score may take long
     fitting = BATCH_SHARE * settings.budget_seconds / max(run.seconds_a_draw(), 1e-9)
-    size = max(min(size, int(fitting)), FEWEST_IN_BATCH)
+    if fitting < size:
+        size = max(int(fitting), min(size, FEWEST_IN_BATCH))
+        run.warn(
+            f"molecules are drawn {size:,} at a time, as scores are slow for the budget of "
+            f"{settings.budget}: with the same seed, files may differ between machines",
+            passing=True,
+        )
     while len(cap.admitted) < settings.samples and drawn < MOST_DRAWS * settings.samples:
         batch = sample_trajectories(run.merged, policy, size, generator)
         log_pb = score_backward(run.merged, None, batch).sum(dim=1).cpu().numpy()

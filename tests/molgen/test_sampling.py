@@ -643,6 +643,9 @@ def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
     small = {
         "sampling.ACCURATE_SHARE": 2.0,
         "sampling.TRAIN_SHARE": 0.99,
+        "sampling_answer.BATCH_SHARE": 1e9,
+        "sampling_answer.DRAWS_SHARE": 9.0,
+        "sampling_answer.PROBABILITIES_SHARE": 9.0,
         "sampling_run.CHECKPOINT_SECONDS": 1e9,
     }
     part, whole = tmp_path / "part", tmp_path / "whole"
@@ -664,7 +667,13 @@ def test_the_budget_ends_training_within_a_block(tmp_path, monkeypatch):
 
     # a step takes a second, as where a score takes long; a checkpoint after each
     monkeypatch.setattr(SampleRun, "seconds", lambda run: float(run.trainer.step_number))
-    small = {"sampling.ACCURATE_SHARE": 2.0, "sampling.TRAIN_SHARE": 0.99}
+    small = {
+        "sampling.ACCURATE_SHARE": 2.0,
+        "sampling.TRAIN_SHARE": 0.99,
+        "sampling_answer.BATCH_SHARE": 1e9,
+        "sampling_answer.DRAWS_SHARE": 9.0,
+        "sampling_answer.PROBABILITIES_SHARE": 9.0,
+    }
     part, whole = tmp_path / "part", tmp_path / "whole"
     for out, budget, resume, steps in (
         (part, "7s", False, 7),
@@ -685,6 +694,18 @@ def test_the_budget_ends_training_within_a_block(tmp_path, monkeypatch):
         for out in (part, whole)
     ]
     assert losses[0] == losses[1] and len(losses[0]) == 14
+
+
+def test_the_budget_ends_the_draws(tmp_path, monkeypatch):
+    from molgen.sampling_run import SampleRun
+
+    monkeypatch.setattr(SampleRun, "seconds", lambda run: float(run.trainer.step_number))
+    small = {"sampling.TRAIN_SHARE": 0.99, "sampling_answer.DRAW_BATCH": 20}
+    small["sampling_answer.BATCH_SHARE"] = 1e9
+    run_small(tmp_path / "out", small=small, **ATOMS, budget="7s")
+    summary = summary_of(tmp_path / "out")
+    assert summary["extra"]["training_steps"] == 7 and summary["n_samples"] == 20
+    assert any("ended the draws after 20" in warning for warning in summary["warnings"])
 
 
 def test_scores_of_the_draws_are_kept_when_the_end_is_interrupted(tmp_path, monkeypatch):
