@@ -2,10 +2,12 @@
 
 Each search has replicas at the rungs of a temperature ladder, which exchange neighbours (parallel
 tempering, Geyer 1991), and scouts: walks that begin at a new starting tree, climb, and begin anew
-once they no longer rise. Where a scout ends is offered to a replica at temperature 1, so that
-islands of trees between which no walk finds a way are nevertheless reached. The searches share
-nothing, so that what one of them found and the other did not tells how much both may have missed
-(`phylogfn.search_agreement`). All that a walk evaluates goes into the `TopologyTable`.
+once they no longer rise. The first scout of a search cools down before it climbs (simulated
+annealing, Kirkpatrick et al. 1983), which leads it past poor local maxima. Where a scout ends is
+offered to a replica at temperature 1, so that islands of trees between which no walk finds a way
+are nevertheless reached. The searches share nothing, so that what one of them found and the other
+did not tells how much both may have missed (`phylogfn.search_agreement`). All that a walk evaluates
+goes into the `TopologyTable`.
 """
 
 from __future__ import annotations
@@ -32,10 +34,11 @@ N_SEARCHES = 2
 RUNGS = (1.0, 1.0, 1.3, 1.8)  # temperatures of one search
 SCOUTS = 2  # of one search
 N_REPLICAS = N_SEARCHES * (len(RUNGS) + SCOUTS)
-TEMPERATURES = (RUNGS + (1.0,) * SCOUTS) * N_SEARCHES
 BLOCK = 40  # steps between exchanges
 EVALUATIONS_A_STEP = 15.0  # evaluations of a whole tree that a step takes as long as, about
 RISE = 0.1  # nats by which a scout has to rise to go on
+COOLING = (10.0, 5.0, 2.5)  # temperatures of the first scout of a search before it climbs
+COOLING_STEPS = 5.0  # at each of them, times the number of taxa
 PATIENCE = 2.0  # steps without a rise after which a scout begins anew, times the number of taxa
 
 
@@ -55,6 +58,8 @@ class Replica:
         Largest log R since the walk began; of scouts alone.
     idle : int
         Steps since it last rose; of scouts alone.
+    age : int
+        Steps since the walk began; of scouts alone.
     """
 
     parent: np.ndarray
@@ -64,6 +69,7 @@ class Replica:
     row: int
     highest: float = -math.inf
     idle: int = 0
+    age: int = 0
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,7 @@ class Walkers:
             replica.lengths,
             np.empty(width),  # of the last tree, drawn at some leaf: not used
             replica.log_evidence,
-            TEMPERATURES[i],
+            self._temperature(i),
             length,
             seed,
             like.rescale,
@@ -208,6 +214,16 @@ class Walkers:
             visited,
             evaluations,
         )
+
+    def _temperature(self, place: int) -> float:
+        """Return the temperature that a replica walks at."""
+        rung = place % (len(RUNGS) + SCOUTS)
+        if rung < len(RUNGS):
+            return RUNGS[rung]
+        if rung > len(RUNGS):
+            return 1.0
+        stage = int(self.replicas[place].age / (COOLING_STEPS * self.reward.likelihood.n_taxa))
+        return COOLING[stage] if stage < len(COOLING) else 1.0
 
     def run(
         self, n_rounds: int, parallel: bool = True, until: Callable[[], bool] | None = None
@@ -245,6 +261,10 @@ class Walkers:
     def _scout(self, place: int, first: int) -> list[Block]:
         """End a scout that rises no more: offer its tree to the ladder, begin at a new one."""
         scout = self.replicas[place]
+        walked_at = self._temperature(place)
+        scout.age += self.block
+        if walked_at > 1.0:
+            return []
         if scout.log_evidence > scout.highest + RISE:
             scout.highest, scout.idle = scout.log_evidence, 0
         else:
@@ -283,7 +303,7 @@ class Walkers:
     def state(self) -> dict[str, np.ndarray]:
         """The replicas as arrays, for a checkpoint."""
         names = ("parent", "children", "lengths", "log_evidence", "row")
-        names += ("highest", "idle")
+        names += ("highest", "idle", "age")
         return {name: np.array([getattr(r, name) for r in self.replicas]) for name in names}
 
     @staticmethod
@@ -298,6 +318,7 @@ class Walkers:
                 int(state["row"][i]),
                 float(state["highest"][i]),
                 int(state["idle"][i]),
+                int(state["age"][i]),
             )
             for i in range(len(state["parent"]))
         ]

@@ -142,7 +142,7 @@ def test_searches_share_nothing(start):
 def test_scouts_begin_anew_once_they_no_longer_rise(start):
     walkers, table = start(8, 300)
     n_starts = [0] * N_REPLICAS
-    for _ in range(30):
+    for _ in range(40):
         blocks = walkers.run(1)
         for block in blocks:
             if len(block.visited) == 1:

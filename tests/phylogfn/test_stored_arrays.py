@@ -38,6 +38,7 @@ def sample_arrays():
         "walkers/lengths": np.full((2, nodes), 0.1),
         "walkers/highest": np.array([-7.0, -np.inf]),
         "walkers/idle": np.array([0, 40]),
+        "walkers/age": np.array([80, 200]),
         "walkers/log_evidence": np.zeros(2),
         "walkers/row": np.array([0, 2]),
         "order": np.arange(N)[::-1].copy(),
