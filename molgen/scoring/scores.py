@@ -217,10 +217,11 @@ class Scoring:
             self._table(keys[at : at + chunk], rows[at : at + chunk]).total
             for at in range(0, len(keys), chunk)
         ]
-        total = np.concatenate([np.zeros(0), *totals])
-        order = np.lexsort((np.array(keys, dtype=object).astype(str), -total))
+        total = np.nan_to_num(np.concatenate([np.zeros(0), *totals]), nan=-1.0).tolist()
+        # no array of strings: each entry would be as wide as the longest
+        order = sorted(range(len(keys)), key=lambda i: (-total[i], keys[i]))
         for at in range(0, len(order), chunk):
-            here = order[at : at + chunk].tolist()
+            here = order[at : at + chunk]
             table = self._table([keys[i] for i in here], [rows[i] for i in here])
             yield table, [rows[i] + 1 for i in here]
 

@@ -351,3 +351,15 @@ def test_the_front_against_its_definition(objectives):
     points[::17, 0] = np.nan
     assert non_dominated(points).tolist() == plain_front(points)
     assert non_dominated(points[:0]).shape == (0,)
+
+
+def test_all_molecules_scored_come_best_first_with_the_number_of_their_call():
+    values = {"C": 0.2, "CC": 0.9, "CCC": None, "CCCC": 0.9, "O": 0.0}
+    component = {"type": "function", "params": {"function": lambda s: [values[t] for t in s]}}
+    with Scoring.from_config({"component": [component]}) as scoring:
+        scoring.evaluate(list(values), canonical=True)
+        tables = list(scoring.ranked(chunk=2))
+        examples = scoring.failure_examples
+    assert [name for table, _ in tables for name in table.smiles] == ["CC", "CCCC", "C", "O", "CCC"]
+    assert [call for _, calls in tables for call in calls] == [2, 4, 1, 5, 3]
+    assert examples == {"function: not a number": "CCC"}
