@@ -246,15 +246,19 @@ def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
             "the whole posterior; run again with a larger --budget."
         )
     certain = known > NEARLY_ALL  # probabilities are sums, and the draws written follow these
-    if not certain and not ess >= FEWEST_EFFECTIVE_DRAWS:
+    effective = min(
+        math.inf if certain else ess, posterior.extra.get("branch_length_ess", math.inf)
+    )
+    if not effective >= FEWEST_EFFECTIVE_DRAWS:
         found.append(
-            f"The effective sample size is low ({ess:.0f}, should be at least "
+            f"The effective sample size is low ({effective:.0f}, should be at least "
             f"{FEWEST_EFFECTIVE_DRAWS:.0f}): clade probabilities are rough. Run again with a "
             "larger --budget."
         )
-    elif not certain and posterior.n_draws > 2 * ess:
+    elif posterior.n_draws > 2 * effective:
         found.append(
-            f"The {posterior.n_draws} draws written hold about as much information as {ess:.0f} "
+            f"The {posterior.n_draws} draws written hold about as much information as "
+            f"{effective:.0f} "
             "independent ones; ask for fewer --samples or give a larger --budget."
         )
     lost = posterior.extra.get("kl_known_to_sampler", math.nan)

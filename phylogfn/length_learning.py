@@ -1,7 +1,7 @@
 """Training of the policies that build trees with branch lengths.
 
 Known topologies are weighted as for the other environments. Each that is taught gets lengths of its
-own: draws from the gammas of its collapsed reward, one of which is kept by its importance weight,
+own: draws around the mode of its collapsed reward, one of which is kept by its importance weight,
 p(Y, b | topology) over the density it was drawn by. So the teacher's trees are close to draws from
 the posterior, and maximum likelihood on their histories, drawn backward, closes nearly all of the
 divergence; trajectory balance on the policy's own draws is there for what the teacher has not met.

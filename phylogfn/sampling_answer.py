@@ -280,7 +280,15 @@ def _posterior_with_lengths(
         LISTED,
         run.rng("draws", 1),
     )
-    return replace(posterior, warnings=tuple(run.warnings), extra=_extra(run, state, drawn, found))
+    extra = {
+        **_extra(run, state, drawn, found),
+        # the weights are those of topologies and lengths together
+        "branch_length_draws": len(drawn.rows),
+        "branch_length_ess": found.ess,
+        "branch_length_pareto_k": found.pareto_k,
+        "topology_pareto_k": -math.inf,
+    }
+    return replace(posterior, warnings=tuple(run.warnings), extra=extra)
 
 
 def _warn_of_parameters(run: SampleRun, state: RunState) -> None:

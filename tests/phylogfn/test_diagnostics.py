@@ -171,3 +171,15 @@ def test_the_tail_of_the_branch_lengths_is_judged_apart(make_posterior):
     extra = {"branch_length_pareto_k": 0.9, "topology_pareto_k": math.nan, "known_share": 0.999}
     (warning,) = posterior_warnings(make_posterior(pareto_k=0.9, extra=extra))
     assert "branch lengths" in warning
+
+
+def test_few_effective_draws_of_branch_lengths_are_told(make_posterior):
+    certain = {"known_share": 0.9999, "branch_length_draws": 1280}
+    (warning,) = posterior_warnings(
+        make_posterior(n_draws=40, extra={**certain, "branch_length_ess": 30.0})
+    )
+    assert "effective sample size is low (30" in warning
+    (warning,) = posterior_warnings(
+        make_posterior(n_draws=400, extra={**certain, "branch_length_ess": 150.0})
+    )
+    assert "about as much information as 150 " in warning
