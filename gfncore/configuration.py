@@ -49,6 +49,7 @@ RUN_FILE = "run.toml"
 """Where a run leaves its settings, in its output directory."""
 MOST_SAMPLES = 10_000_000
 MOST_THREADS = 1024
+THREADS_A_CORE = 4  # more take memory, and no less time
 _TOML_LIMIT = 4 * 2**20  # bytes
 _TOML_DEPTH = 50
 
@@ -129,8 +130,20 @@ class RunSettings(BaseModel):
 
     @property
     def n_threads(self) -> int:
-        """Number of threads, resolved."""
-        return self.threads if self.threads is not None else available_cores()
+        """Number of threads, resolved: at most `THREADS_A_CORE` for each core."""
+        cores = available_cores()
+        return cores if self.threads is None else min(self.threads, THREADS_A_CORE * cores)
+
+    @property
+    def threads_note(self) -> str | None:
+        """What to tell where fewer threads are used than asked for."""
+        if self.threads is None or self.threads == self.n_threads:
+            return None
+        cores = available_cores()
+        return (
+            f"--threads {self.threads}: {self.n_threads} are used, as this process may use "
+            f"{cores} core{'' if cores == 1 else 's'}"
+        )
 
     @property
     def tensorboard_directory(self) -> Path | None:
@@ -232,6 +245,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     UserError
         It cannot be read, or is no TOML.
     """
+    check_text(str(path), "--config")
     data = read_bytes(path, limit=_TOML_LIMIT)
     try:
         values = tomllib.loads(data.decode("utf-8-sig"))
@@ -283,7 +297,6 @@ def read_config(kind: type[RunSettings], path: Path) -> dict[str, Any]:
     UserError
         It cannot be read, is no TOML, or has a key that is not known.
     """
-    check_text(str(path), "--config")
     known = [name for name in kind.model_fields if name not in kind.NOT_CONFIGURED]
     settings = {}
     for key, value in read_toml(path).items():

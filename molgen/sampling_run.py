@@ -104,6 +104,8 @@ class SampleRun:
         self.state = RunState()
         self.passing: list[str] = []  # warnings that more time or calls may make untrue
         self._saved = time.monotonic()
+        if settings.threads_note:
+            self.warn(settings.threads_note, passing=True)
         self.device = choose_device(settings.device)
         self.checkpoint = Path(settings.output) / "checkpoint"
         self.scoring = settings.open_scoring(workers=settings.n_threads, warn=self.warn)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, field_validator, model_validator
 
 from gfncore.configuration import (
+    MOST_SAMPLES,
     RUN_FILE,
     Budget,
     Count,
@@ -344,6 +345,10 @@ class SampleSettings(MoleculeSettings):
         return value
 
 
+def _draws(value: Any) -> int:
+    return check_int(value, 2, MOST_SAMPLES)  # one alone gives no standard error
+
+
 class ExactSettings(MoleculeSettings):
     """Settings of ``molgen exact``."""
 
@@ -363,7 +368,7 @@ class ExactSettings(MoleculeSettings):
     """How molecules are built."""
     symmetry: Annotated[tuple[Symmetry, ...], BeforeValidator(_corrections)] = SYMMETRIES
     """The corrections to compare."""
-    draws: Count = 100_000
+    draws: Annotated[int, BeforeValidator(_draws)] = 100_000
     """Molecules drawn from the trained sampler for the test of goodness of fit."""
 
     @classmethod

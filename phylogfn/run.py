@@ -45,6 +45,8 @@ class AlignmentRun:
         self.progress = progress
         self.clock = progress.clock
         self.warnings: list[str] = []
+        if settings.threads_note:
+            self.warn(settings.threads_note)
         self.device = choose_device(settings.device)
         self.alignment = read_alignment(
             settings.alignment, data_type=settings.data_type, file_format=settings.format

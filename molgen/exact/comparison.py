@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +97,14 @@ def draw_molecules(
     return np.concatenate(rows), np.concatenate(log_weights)
 
 
+def _p_value(counts: np.ndarray, probabilities: np.ndarray) -> float:
+    """The p-value of goodness of fit; NaN where the draws are too few for the test."""
+    try:
+        return chi_squared(counts, probabilities).p_value
+    except ValueError:
+        return math.nan
+
+
 def compare(
     space: Space,
     environment: Any,
@@ -132,8 +141,8 @@ def compare(
         space.log_partition,
         effective_sample_size(log_weights),
         draws,
-        chi_squared(counts, truth).p_value,
-        chi_squared(counts, found).p_value,
+        _p_value(counts, truth),
+        _p_value(counts, found),
         total_variation(ideal, truth),
         ideal_log_z,
         total_variation(found, ideal),

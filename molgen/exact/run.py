@@ -72,6 +72,8 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
     torch.set_num_threads(1)  # small graphs: more threads wait for one another
     scoring = settings.open_scoring(workers=settings.n_threads, warn=progress.warn)
     try:
+        if settings.threads_note:
+            progress.warn(settings.threads_note)
         reward = Reward(scoring)
         environment = make_environment(settings, reward)
         progress.phase("enumerating the space")
@@ -106,6 +108,12 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
                 f"{found['log_partition']:.4f} (true {space.log_partition:.4f}), "
                 f"p {found['chi2_p_value']:.2g}"
             )
+            if math.isnan(found["chi2_p_value"]):
+                progress.warn(
+                    f"{regime}: {settings.draws:,} draws of {len(space.molecules):,} molecules are "
+                    "too few for a test of goodness of fit: it needs two molecules that are "
+                    "expected 5 times; raise --draws, or choose a larger space"
+                )
     finally:
         scoring.close()
     warnings = [*environment.notes, *row_warnings(corrections, _bias(space))]

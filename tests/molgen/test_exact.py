@@ -308,3 +308,17 @@ def test_a_budget_that_is_too_small_is_told(tmp_path, capsys):
     found = json.loads((tmp_path / "exact.json").read_text())
     assert any("training step" in warning for warning in found["warnings"])
     assert f"warning: {found['warnings'][0]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options", [["--max-atoms", "2", "--draws", "2"], ["--max-atoms", "1", "--elements", "C"]]
+)
+def test_draws_that_are_too_few_for_a_test_are_told(tmp_path, capsys, options):
+    from molgen.cli.main import main
+
+    out = tmp_path / "out"
+    words = ["exact", "-o", str(out), "--budget", "1s", "--symmetry", "merged", "--threads", "1"]
+    assert main([*words, *options]) == 0
+    assert "too few for a test of goodness of fit" in capsys.readouterr().err
+    row = json.loads((out / "exact.json").read_text())["corrections"]["merged"]
+    assert row["chi2_p_value"] is None and row["log_partition_se"] is not None

@@ -243,3 +243,14 @@ def test_settings_of_a_file_that_exclude_each_other_name_the_file(tmp_path):
     with pytest.raises(UserError) as caught:  # given by the option, so the file is not at fault
         resolve_sample({"output": "o", "elements": "C"}, path)
     assert str(caught.value).startswith("--elements belongs")
+
+
+def test_more_threads_than_cores_are_fewer_and_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("gfncore.configuration.available_cores", lambda: 2)
+    for asked, used in ((None, 2), (1, 1), (8, 8), (9, 8), (1024, 8)):
+        settings = resolve_sample({"output": tmp_path / "out", "threads": asked})
+        assert settings.n_threads == used
+        told = settings.threads_note
+        assert (told is None) == (asked in (None, used))
+        if told is not None:
+            assert told == f"--threads {asked}: 8 are used, as this process may use 2 cores"

@@ -75,6 +75,7 @@ OPTIONS = [
     ([*ATOMS, "--objective", "order_preserving"], "--order-temperature", ["1e-300", "1e300"]),
     (EXACT, "--draws", ["1", "2", "100000"]),
     (EXACT, "--max-atoms", ["1", "0"]),
+    ([*EXACT, "--elements", "C"], "--max-atoms", ["1"]),
     (EXACT, "--seed", ["0", str(2**63 - 1)]),
     (["molgen", "fragments", "m.smi", "--method", "rings"], "--max-fragments", ["1", "1000000000"]),
     (["molgen", "fragments", "m.smi", "--method", "rings"], "--min-count", ["1", "1000000000"]),
