@@ -10,11 +10,15 @@ charged to the budget of a run (`gfncore.clock`).
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "COMPILING",
@@ -46,6 +50,7 @@ def discard_stale_code(folder: Path, pattern: str = "*_numba") -> None:
                 index.unlink()
         except OSError:  # another process was faster, or the folder is not ours to change
             continue
+    _keep_somewhere(folder)
     _time_compilation()
 
 
@@ -122,6 +127,25 @@ def compilation_told(tell: Callable[[bool], None]) -> Iterator[None]:
         yield
     finally:
         _compilation.tell = before
+
+
+def _keep_somewhere(folder: Path) -> None:
+    """Let Numba keep compiled functions until the process ends, where it can keep them nowhere.
+
+    It would refuse to define them: neither beside the source, nor in the user's cache, nor in
+    ``NUMBA_CACHE_DIR`` may be written.
+    """
+    from numba import config
+    from numba.core.caching import FunctionCache
+
+    scope: dict[str, Any] = {}
+    exec(compile("def kernel(): pass", str(folder / "__init__.py"), "exec"), scope)
+    try:
+        FunctionCache(scope["kernel"])
+    except RuntimeError:  # no place was found
+        kept = tempfile.mkdtemp(prefix="compiled-kernels-")
+        atexit.register(shutil.rmtree, kept, ignore_errors=True)
+        config.CACHE_DIR = kept
 
 
 def _time_compilation() -> None:

@@ -73,7 +73,7 @@ COLLAPSED = Aims(60, 2000, 20_000, standard_error=0.008, effective_share=0.5, mi
 WITH_LENGTHS = Aims(120, 500, 8000, standard_error=0.03, effective_share=0.3, missed=1.0)
 MEASURED_LENGTH = 0.05  # of the branches of the tree that the cost of a likelihood is measured on
 MEASURED_SECONDS = 0.05  # after which no further one is measured
-LEAST_EVALUATIONS = 3000  # of the likelihood, of the smallest part of every phase together
+LEAST_EVALUATIONS = 600  # of the likelihood, of the smallest part of every phase together
 LEAST_SECONDS = 2.0  # that these parts take where a likelihood costs nothing
 SEEDS = {
     "starts": 1,

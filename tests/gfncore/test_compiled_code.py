@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,35 @@ def test_files_beside_the_pattern_neither_count_nor_lose_their_code(folder):
 def test_constants_count_where_the_pattern_has_their_file(folder):
     discard_stale_code(folder, "*")
     assert discarded(folder) == sorted(Path(name).name for name in FILES if name.endswith(".nbi"))
+
+
+READ_ONLY = """
+import tempfile
+from pathlib import Path
+import numba.core.caching as caching
+
+def nowhere(*args, **kwargs):
+    if "compiled-kernels-" in str(kwargs.get("dir")):
+        return real(*args, **kwargs)
+    raise PermissionError("read-only")
+
+real, tempfile.TemporaryFile = tempfile.TemporaryFile, nowhere
+from phylogfn.kernels.topology_numba import children_batch
+import numba
+print(Path(numba.config.CACHE_DIR).is_dir(), numba.config.CACHE_DIR)
+"""
+
+
+def test_kernels_work_where_compiled_code_can_be_kept_nowhere():
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-c", READ_ONLY],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    there, place = done.stdout.split()
+    assert there == "True" and not Path(place).exists()
