@@ -62,7 +62,8 @@ def _methods_of(output: Path) -> tuple[str, ...]:
         extra = summary.get("extra", {})
         environment = str(extra.get("environment", "insertion"))
         lengths = str(extra.get("branch_lengths", "collapsed"))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        # whatever else than a summary the file holds
         raise UserError(
             f"{output} holds no finished run ({path.name} is missing or damaged); give the "
             "output directory of phylogfn sample or phylogfn parsimony"
