@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ from gfncore.progress import Progress
 from molgen.cli.main import main
 from molgen.exact import enumerate_space, policy_distribution
 from molgen.policy import make_policy
+from molgen.scoring import registry
+from molgen.scoring.isomers import chosen_isomer
 from molgen.settings import SampleSettings
 from molgen.writers import OUTPUT_NAMES
 
@@ -847,3 +850,20 @@ def test_isotopes_in_a_file_of_fragments_are_told_once(tmp_path):
     told = [text for text in summary["warnings"] if "not used" in text]
     assert len(told) == 2 and "isotopes are not used (2 fragments" in told[0]
     assert {"Cc1ccccc1", "Oc1ccccc1"} <= {row["smiles"] for row in rows}
+
+
+def test_isomers_that_a_score_chooses_are_named(tmp_path, monkeypatch, capsys):
+    qed = replace(registry.kinds()["qed"], isomer=chosen_isomer)  # as docking has it
+    monkeypatch.setitem(registry._KINDS, "qed", qed)
+    run_small(tmp_path / "out", **few_fragments(tmp_path), core="[*]C(F)C(=O)O")
+    rows, summary = check_library(tmp_path / "out")
+    (told,) = [text for text in summary["warnings"] if "stereocentres" in text]
+    differ = [row for row in rows if row["qed_isomer"] != row["smiles"]]
+    assert told.startswith(f"{len(differ)} of {len(rows)} molecules") and "qed_isomer" in told
+    assert differ
+    for row in rows:
+        assert row["qed_isomer"] == chosen_isomer(row["smiles"])
+    (tmp_path / "two.smi").write_text("CC(O)N\nCCO\n")
+    assert main(["score", str(tmp_path / "two.smi")]) == 0
+    remarks = [row["remark"] for row in csv.DictReader(capsys.readouterr().out.splitlines())]
+    assert remarks == [f"qed: isomer {chosen_isomer('CC(O)N')}", ""]

@@ -488,3 +488,32 @@ def test_the_start_is_the_same_in_all_spellings_of_a_core():
     assert make(core="N[C@@H](C)C(=O)[*]").notes == (
         "core N[C@@H](C)C(=O)[*]: its stereo marks are not used; molecules are built without them",
     )
+
+
+def chains(n):
+    """Fragments whose atoms are all different, of about 30 atoms."""
+    return [f"[*]{'C' * (i // 50 + 1)}{'OS'[i % 2]}{'C' * (i // 2 % 25 + 8)}" for i in range(n)]
+
+
+def table_bytes(environment):
+    """Size of all arrays that are made before the first step."""
+    owners = (environment, environment.vocabulary, environment._molecules.covers)
+    return sum(a.nbytes for o in owners for a in vars(o).values() if isinstance(a, np.ndarray))
+
+
+def test_tables_grow_linearly_with_the_fragments():
+    sizes = [table_bytes(make(chains(n), max_atoms=60)) / n for n in (100, 200, 400)]
+    assert max(sizes) < 1.5 * min(sizes)
+
+
+def test_more_kinds_of_atom_than_16_bits_count():
+    environment = make(chains(1250), core="[*]c1ccc([*])nc1", max_atoms=60)
+    assert len(environment.vocabulary.orbit_open) > 2**15
+    states = rollouts(environment, 30, 3, seed=5)
+    assert states.colour.max() > 2**15 and states.colour[states.n_nodes > 0].max(axis=1).min() >= 0
+    smiles = environment.smiles(states)
+    assert smiles == [plain_smiles(environment.vocabulary, states, i) for i in range(len(states))]
+    keys = key_bytes(environment.keys(states))
+    for key, name in list(zip(keys, smiles, strict=True))[:5]:
+        assert key in key_bytes(environment.keys(environment.states_of_smiles(name)))
+    assert environment.multiplicity(states).min() >= 1
