@@ -145,7 +145,7 @@ def _keep_somewhere(folder: Path) -> None:
     except RuntimeError:  # no place was found
         kept = tempfile.mkdtemp(prefix="compiled-kernels-")
         atexit.register(shutil.rmtree, kept, ignore_errors=True)
-        config.CACHE_DIR = kept
+        config.CACHE_DIR = kept  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _time_compilation() -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from phylogfn.evidence import CollapsedReward
     from phylogfn.topologies import TopologyTable
 
-__all__ = ["LengthsCurriculum", "posterior_lengths"]
+__all__ = ["POOL", "TRIES", "LengthsCurriculum", "posterior_lengths"]
 
 POOL = 3000  # trees with lengths that are taught between two refreshments
 TRIES = 8  # lengths drawn for each, of which one is kept
@@ -71,6 +71,8 @@ class LengthsCurriculum(MergingCurriculum):
         What lengths are drawn by.
     seed : int
         Of these draws, together with how much the table holds, so that a resumed run repeats them.
+    pool : int
+        Trees with lengths that are taught between two refreshments.
     """
 
     def __init__(
@@ -79,11 +81,13 @@ class LengthsCurriculum(MergingCurriculum):
         table: TopologyTable,
         reward: CollapsedReward,
         seed: int,
+        pool: int = POOL,
     ):
         super().__init__(environment, table)
         self.environment: MergingLengthsEnvironment = environment
         self._reward = reward
         self._seed = seed
+        self._pool = pool
         self._trees = np.zeros((0, 2 * environment.n_taxa - 2), np.int16)
         self._lengths = np.zeros(self._trees.shape)
 
@@ -91,7 +95,7 @@ class LengthsCurriculum(MergingCurriculum):
         """Weigh the topologies of the table as it stands, and draw trees with lengths from them."""
         super().refresh(log_z)
         rng = np.random.default_rng([self._seed, len(self.table), self.table.n_draws])
-        rows = self._drawn(POOL, rng)
+        rows = self._drawn(self._pool, rng)
         self._trees = self.table.parents[rows]
         seed = int(rng.integers(2**31))
         self._lengths = posterior_lengths(self._reward, self.table, rows, seed)

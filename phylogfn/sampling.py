@@ -44,7 +44,7 @@ from phylogfn.learning import (
     make_trainer,
 )
 from phylogfn.length_estimate import divergence
-from phylogfn.length_learning import LengthsCurriculum, posterior_lengths
+from phylogfn.length_learning import POOL, TRIES, LengthsCurriculum, posterior_lengths
 from phylogfn.length_samples import mean_correction
 from phylogfn.model_fit import fit_model
 from phylogfn.random_trees import RandomTrees
@@ -86,6 +86,7 @@ SWEEPS_SHARE = 0.02  # Newton steps on the starting trees, when the time for the
 ROUND_SHARE = 0.05  # a round of blocks of the first walk, or all those beside a cycle
 PILOT_SHARE = 0.1  # draws that judge a cycle
 CORRECTION_SHARE = 0.02  # first draws of branch lengths
+POOL_SHARE = 0.05  # draws of branch lengths for trees to learn from
 FEWEST_PILOT = 64  # of these draws, where there is no time
 CORRECTION_DRAWS = 32  # of the lengths of a topology, of which 64 are looked at where time allows
 FEWEST_SWEEPS = 6  # Newton steps on starting trees
@@ -539,7 +540,9 @@ def _curriculum(
 ) -> Curriculum:
     if isinstance(environment, MergingLengthsEnvironment):
         seed = int(run.rng("lengths").integers(2**31))
-        return LengthsCurriculum(environment, state.table, state.walkers.reward, seed)
+        reward = state.walkers.reward
+        fitting = _affordable(run, reward, POOL_SHARE, TRIES)
+        return LengthsCurriculum(environment, state.table, reward, seed, min(POOL, fitting))
     return make_curriculum(environment, state.table, random_trees)
 
 
@@ -582,7 +585,10 @@ def _missed(
     chooser = run.rng("pilot", 0, state.cycles)
     if isinstance(environment, MergingLengthsEnvironment):
         mass = np.exp(log_mass - log_mass.max())
-        rows = chooser.choice(len(mass), LENGTHS_JUDGED, p=mass / mass.sum())
+        judged = min(
+            LENGTHS_JUDGED, _affordable(run, state.walkers.reward, CORRECTION_SHARE, TRIES)
+        )
+        rows = chooser.choice(len(mass), judged, p=mass / mass.sum())
         lengths = posterior_lengths(
             state.walkers.reward, state.table, rows, int(chooser.integers(2**31))
         )
@@ -608,12 +614,17 @@ def _missed(
     return missed, math.hypot(error, found.standard_error)
 
 
+def _affordable(run: SampleRun, reward: CollapsedReward, share: float, draws: int) -> int:
+    """Trees, 16 or more, for which branch lengths can be drawn in a share of the budget."""
+    seconds = share * run.settings.budget_seconds * run.settings.n_threads
+    return max(16, int(seconds / (draws * run.seconds_an_evaluation(reward))))
+
+
 def _correction(run: SampleRun, state: RunState) -> float:
     """A first estimate of the correction of the closed form, from the known topologies."""
     table = state.table
     rng = run.rng("pilot")
     mass = np.exp(table.log_evidence - table.log_evidence.max())
-    fitting = CORRECTION_SHARE * run.settings.budget_seconds * run.settings.n_threads
-    fitting /= CORRECTION_DRAWS * run.seconds_an_evaluation(state.walkers.reward)
-    rows = rng.choice(len(table), max(2, min(64, int(fitting))), p=mass / mass.sum())
+    fitting = _affordable(run, state.walkers.reward, CORRECTION_SHARE, CORRECTION_DRAWS)
+    rows = rng.choice(len(table), min(64, fitting), p=mass / mass.sum())
     return mean_correction(rows, table, state.walkers.reward, rng)

@@ -137,3 +137,20 @@ def test_parameters_at_their_bounds_are_named(problem):
     shape = parse_model("JC69+G4", "dna")
     assert list(parameters_at_bounds(shape, np.array([5.2]))) == ["alpha"]
     assert list(parameters_at_bounds(shape, np.array([-3.9]))) == ["alpha"]
+
+
+def test_the_best_so_far_is_returned_when_the_time_is_up(problem):
+    patterns, tree = problem
+    spec = parse_model("HKY85+G4", "dna")
+    values = []
+    for allowed in (0, 12, 40):
+        asked = []
+
+        def until(asked=asked, allowed=allowed):
+            asked.append(True)
+            return len(asked) > allowed
+
+        fit = fit_model(spec, patterns, tree, until=until)
+        values.append(value(patterns, tree, fit))
+        assert np.isfinite(fit.theta).all() and len(asked) < 2 * allowed + 20
+    assert values == sorted(values) and values[0] < values[2] < -5711.9

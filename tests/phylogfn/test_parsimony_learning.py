@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
 from gfncore.objectives import make_objective
-from phylogfn.parsimony_estimate import TemperedDraws, estimate_partition, in_table, resample
+from phylogfn.environments.insertion import InsertionEnvironment
+from phylogfn.estimate import BATCH
+from phylogfn.learning import make_policy
+from phylogfn.parsimony_estimate import (
+    TemperedDraws,
+    draw_trees,
+    estimate_partition,
+    in_table,
+    resample,
+)
 from phylogfn.parsimony_learning import fit_log_partition
 from phylogfn.parsimony_pilots import LARGEST_WEIGHT, MEMORY, Pilots
 from phylogfn.parsimony_trees import ParsimonyTable
@@ -89,3 +100,21 @@ def test_log_partition_is_set_to_estimates():
     fit_log_partition(objective, betas, log_z)
     learned = objective.log_z_at(torch.log(torch.from_numpy(betas))).detach().numpy()
     np.testing.assert_allclose(learned, log_z, atol=0.01)
+
+
+def test_draws_that_time_ends_are_the_first_at_each_temperature():
+    order = np.arange(6, dtype=np.int32)
+    environment = InsertionEnvironment(order, lambda trees: np.zeros(len(trees)))
+    policy = make_policy(environment, 1, "cpu", conditioning="both")
+    betas = np.array([0.5, 1.0, 2.0])
+    with ThreadPoolExecutor(2) as pool:
+
+        def draws(until=None):
+            rng = np.random.default_rng(3)
+            return draw_trees(environment, policy, betas, 1200, rng, pool, until)
+
+        whole, part = draws(), draws(lambda: True)
+    for one, other in zip(whole, part, strict=True):
+        assert len(one.log_q) == 1200 and len(other.log_q) == BATCH
+        assert np.array_equal(one.parents[:BATCH], other.parents)
+        assert np.array_equal(one.log_q[:BATCH], other.log_q)

@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from phylogfn.alignment import read_alignment
 from phylogfn.search import (
     BLOCK,
+    EVALUATIONS_A_STEP,
     N_REPLICAS,
     N_SEARCHES,
     PATIENCE,
@@ -189,3 +190,14 @@ def test_both_islands_of_equal_posterior_are_found(
     assert robinson_foulds(best, image) > n_taxa
     assert mass[nearer < 0].sum() == pytest.approx(0.5, abs=0.03)
     assert mass[nearer > 0].sum() == pytest.approx(0.5, abs=0.03)
+
+
+def test_blocks_are_as_short_as_the_time_for_a_round(start):
+    walkers, table = start()
+    assert not walkers.keep_pace(1e6, 1e-3, 1) and walkers.block == BLOCK
+    assert walkers.keep_pace(1e-9, 1e-3, 1) and walkers.block == 1
+    longer = EVALUATIONS_A_STEP * N_REPLICAS * 1e-3 * 3.5
+    assert walkers.keep_pace(longer, 1e-3, 1) and walkers.block == 3
+    before = walkers.steps
+    walkers.absorb(walkers.run(1, until=lambda: True), table, True)
+    assert walkers.steps == before + 3 * N_REPLICAS

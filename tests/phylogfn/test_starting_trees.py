@@ -84,3 +84,17 @@ def test_good_starts_beat_random_ones(primates, make_reward):
         reward.closed_form(good).log_evidence.min()
         > reward.closed_form(blind).log_evidence.max() + 100
     )
+
+
+def test_where_there_is_no_time_starts_are_repeated(primates):
+    patterns = compress(primates(12))
+    asked = []
+
+    def until():
+        asked.append(True)
+        return len(asked) > 1
+
+    starts = overdispersed_starts(patterns, 8, np.random.default_rng(1), until)
+    whole = overdispersed_starts(patterns, 8, np.random.default_rng(1))
+    assert np.array_equal(starts[:2], whole[:2]) and len(starts) == 8
+    assert all(np.array_equal(starts[i], starts[i % 2]) for i in range(8))
