@@ -307,12 +307,20 @@ class Scoring:
     def _transformed(self, values: np.ndarray, column: int) -> np.ndarray:
         transform = self.components[column].transform
         if transform is not None:
-            return transform(values[:, column])
+            with np.errstate(all="ignore"):  # what is not a number is a failure (`_check_range`)
+                return transform(values[:, column])
         return np.clip(values[:, column], 0.0, 1.0)
 
     def _check_range(self, values: np.ndarray, failures: dict[int, dict[int, Failure]]) -> None:
-        """Where there is no transform, a value outside 0 to 1 is a failure, not cut off."""
+        """Where there is no transform, a value outside 0 to 1 is a failure, not cut off.
+
+        So is a transformed value that is not a number, as extreme parameters may give.
+        """
         for column, component in enumerate(self.components):
+            lost = np.isfinite(values[:, column]) & ~np.isfinite(self._transformed(values, column))
+            for row in np.flatnonzero(lost):
+                failure = Failure("not finite", "after the transform")
+                failures.setdefault(int(row), {})[column] = failure
             if component.transform is None:
                 off = np.abs(values[:, column] - 0.5) > 0.5 + _ROUNDING
                 for row in np.flatnonzero(off):

@@ -363,3 +363,11 @@ def test_all_molecules_scored_come_best_first_with_the_number_of_their_call():
     assert [name for table, _ in tables for name in table.smiles] == ["CC", "CCCC", "C", "O", "CCC"]
     assert [call for _, calls in tables for call in calls] == [2, 4, 1, 5, 3]
     assert examples == {"function: not a number": "CCC"}
+
+
+def test_a_transform_that_gives_no_number_is_a_failure():
+    transform = {"type": "reverse_sigmoid", "low": -1, "high": 1, "k": 1e308}
+    config = {"component": [{"type": "spiro_atoms", "transform": transform}]}
+    with Scoring.from_config(config) as scoring:
+        table = scoring.evaluate(["CCO"])
+    assert table.failures == {0: "spiro_atoms: not finite: after the transform"}
