@@ -47,7 +47,7 @@ __all__ = [
 
 RUN_FILE = "run.toml"
 """Where a run leaves its settings, in its output directory."""
-MOST_SAMPLES = 10_000_000
+MOST_SAMPLES = 1_000_000
 MOST_THREADS = 1024
 THREADS_A_CORE = 4  # more take memory, and no less time
 _TOML_LIMIT = 4 * 2**20  # bytes

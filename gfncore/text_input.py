@@ -11,6 +11,7 @@ import gzip
 import io
 import lzma
 import os
+import stat
 import sys
 import zipfile
 import zlib
@@ -24,7 +25,7 @@ __all__ = ["EXPANDED_LIMIT", "PLAIN_LIMIT", "compression", "expand", "read_bytes
 
 EXPANDED_LIMIT = 256 * 2**20
 """Largest size of compressed data once unpacked, bytes."""
-PLAIN_LIMIT = 2 * 2**30
+PLAIN_LIMIT = 2**30
 """Largest size of a file that is not compressed, bytes."""
 _PIECE = 2**20
 
@@ -105,7 +106,12 @@ def read_bytes(
         else:
             name = place
             with Path(place).open("rb") as file:
-                data = _read_up_to(file, limit)
+                told = os.fstat(file.fileno())  # in one piece where the size is known
+                if not stat.S_ISREG(told.st_mode):
+                    data = _read_up_to(file, limit)
+                else:
+                    data = file.read() if told.st_size <= limit else None
+                    data = None if data is None or len(data) > limit else data
     except FileNotFoundError:
         raise error(f"{place}: no such file") from None
     except IsADirectoryError:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, field_validator, model_validator
 
 from gfncore.configuration import (
-    MOST_SAMPLES,
     RUN_FILE,
     Budget,
     Count,
@@ -41,6 +40,7 @@ __all__ = [
     "scoring_of_config",
 ]
 
+MOST_DRAWS = 10_000_000
 MOST_COUNT = 10_000  # atoms, rings or fragments of a molecule
 MOST_CALLS = 1_000_000_000  # molecules scored
 MOST_EXPONENT = 1e6
@@ -346,7 +346,7 @@ class SampleSettings(MoleculeSettings):
 
 
 def _draws(value: Any) -> int:
-    return check_int(value, 2, MOST_SAMPLES)  # one alone gives no standard error
+    return check_int(value, 2, MOST_DRAWS)  # one alone gives no standard error
 
 
 class ExactSettings(MoleculeSettings):
