@@ -100,7 +100,8 @@ class FragmentEnvironment:
         if max_fragments < 1:
             raise UserError(f"max_fragments is {max_fragments}; choose 1 or more")
         self.symmetry, self.score = symmetry, score
-        self.max_fragments, self.max_atoms = max_fragments, max_atoms
+        # each fragment has an atom at least
+        self.max_fragments, self.max_atoms = min(max_fragments, max_atoms), max_atoms
         self.vocabulary = vocabulary if core is None else vocabulary.with_core(core)
         self.core = core
         v = self.vocabulary
@@ -111,10 +112,12 @@ class FragmentEnvironment:
             what = "the core" if core is not None else "the smallest fragment"
             raise UserError(f"max_atoms is {max_atoms}, but {what} has {smallest} atoms")
         self._make_tables()
-        self._molecules = FragmentMolecules(v, core is not None, max_fragments, self._must_join)
+        self._molecules = FragmentMolecules(
+            v, core is not None, self.max_fragments, self._must_join
+        )
         self._make_first_states()
         self.node_features = len(v.kinds) + 6 + 2 * self._orbit_weight.shape[1]
-        self.graph_types = max_fragments + 1
+        self.graph_types = self.max_fragments + 1
         self.heads = (
             HeadSpec("graph", 1),
             HeadSpec("node", 1),

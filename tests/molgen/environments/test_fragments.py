@@ -517,3 +517,11 @@ def test_more_kinds_of_atom_than_16_bits_count():
     for key, name in list(zip(keys, smiles, strict=True))[:5]:
         assert key in key_bytes(environment.keys(environment.states_of_smiles(name)))
     assert environment.multiplicity(states).min() >= 1
+
+
+@pytest.mark.parametrize("fragments", [SMALL, SULFONES])
+def test_more_fragments_than_atoms_change_nothing(fragments):
+    few = make(fragments, max_fragments=6, max_atoms=6)
+    many = make(fragments, max_fragments=10_000, max_atoms=6)
+    assert many.max_fragments == 6
+    assert sorted(few.smiles(terminals(few))) == sorted(many.smiles(terminals(many)))
