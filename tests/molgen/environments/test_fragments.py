@@ -525,3 +525,19 @@ def test_more_fragments_than_atoms_change_nothing(fragments):
     many = make(fragments, max_fragments=10_000, max_atoms=6)
     assert many.max_fragments == 6
     assert sorted(few.smiles(terminals(few))) == sorted(many.smiles(terminals(many)))
+
+
+@pytest.mark.parametrize("core", [None, "[*]S(=O)(=O)N[*]"])
+@pytest.mark.parametrize("regime", ["merged", "reward_scaling", "flow_scaling"])
+def test_sulfones_are_drawn_in_proportion_to_reward(regime, core):
+    environment = make(SULFONES, core=core).with_symmetry(regime)
+    ends = terminals(environment)
+    found, total = raw_distribution(environment)
+    smiles = environment.smiles(ends)
+    drawn = Counter()
+    for name, key in zip(smiles, key_bytes(environment.keys(ends)), strict=True):
+        drawn[name] += found[key]
+    weight = {name: np.exp(0.1 * len(name)) for name in drawn}
+    assert total == pytest.approx(sum(weight.values()))
+    for name, w in weight.items():
+        assert drawn[name] == pytest.approx(w / total)
