@@ -59,7 +59,8 @@ def build_app(program: str, help: str, commands: Iterable[Callable[..., Any] | A
         version=version,
         version_flags=["--version"],
         suppress_keyboard_interrupt=False,
-        default_parameter=Parameter(converter=_convert),
+        # a word is what it says: a file may be called [1].nwk, and is not a list in JSON
+        default_parameter=Parameter(converter=_convert, json_list=False, json_dict=False),
     )
     for command in commands:
         app.command(command)

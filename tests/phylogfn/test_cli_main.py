@@ -186,6 +186,17 @@ def test_compare_refuses_weights_that_are_no_weights(tmp_path, capsys):
     assert "not a frequency" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ['["a","b"]', "[" * 200, "[1].nwk"])
+def test_names_of_files_are_no_lists_in_json(tmp_path, capsys, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("((a,b),c,d);\n")
+    assert main(["compare", name, name]) == 0
+    assert capsys.readouterr().out.startswith(f"file\ttrees\tused\ttopologies\n{name}\t1\t1\t1\n")
+    assert main(["consensus", "[" * 6000]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+
+
 def test_compare_when_no_split_is_frequent(tmp_path, capsys):
     for name in "ab":
         (tmp_path / name).write_text("(a,b,c,d);\n")
