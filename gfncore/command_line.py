@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from gfncore.compiled_code import COMPILING, compilation_told
 from gfncore.errors import UserError
 from gfncore.hints import without_far_hints
 from gfncore.interruption import Terminated, signals_interrupt
+from gfncore.messages import say
 from gfncore.output import absolute_path
 from gfncore.text_numbers import parse_float, parse_int
 
@@ -177,17 +178,10 @@ def _out_of_memory(text: str) -> str:
 
 def _interrupted(program: str, stop: KeyboardInterrupt) -> int:
     how = "".join(f"; to go on: {note}" for note in getattr(stop, "__notes__", ()))
-    _say(f"{program}: interrupted{how}")
+    say(f"{program}: interrupted{how}")
     return 128 + stop.number if isinstance(stop, Terminated) else 130
 
 
 def _fail(program: str, message: str) -> int:
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
-    _say(f"{program}: error: {shown}")
+    say(f"{program}: error: {message}")
     return 2
-
-
-def _say(line: str) -> None:
-    """Print a line on standard error, if that is still there: not after a terminal was closed."""
-    with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)

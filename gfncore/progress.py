@@ -20,6 +20,7 @@ from typing import Any, Self, TextIO
 
 from gfncore.clock import RunClock
 from gfncore.compiled_code import COMPILING, compilation_told
+from gfncore.errors import one_line
 
 __all__ = ["Progress", "format_duration"]
 
@@ -231,6 +232,7 @@ class Progress:
         return "  ".join(parts)
 
     def _print(self, line: str, style: str | None = None) -> None:
+        line = one_line(line, longest=10_000)  # names of files may have control characters
         if self._wants_live:
             self._live_console().print(
                 line, style=style, markup=False, highlight=False, soft_wrap=True

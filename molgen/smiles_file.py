@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +12,7 @@ from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
 from gfncore.errors import UserError
+from gfncore.messages import say
 from molgen.molecule_table import (
     BrokenLine,
     Layout,
@@ -78,7 +78,7 @@ class SmilesFile:
 
 
 def _to_stderr(message: str) -> None:
-    print(f"molgen: note: {message}", file=sys.stderr)
+    say(f"molgen: note: {message}")
 
 
 def read_smiles(path: Path | str, note: Callable[[str], None] = _to_stderr) -> SmilesFile:

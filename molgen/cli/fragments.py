@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from gfncore.command_line import Flag
+from gfncore.messages import say
 
 __all__ = ["fragments"]
 
@@ -56,7 +57,6 @@ def fragments(
     force
         Replace a file that is there.
     """
-    import sys
 
     from gfncore.errors import UserError
     from gfncore.output import write_atomic
@@ -83,25 +83,21 @@ def fragments(
         smiles_file, method=method, max_fragments=max_fragments, min_count=min_count
     )
     for line, reason in found.problems:
-        print(f"molgen: warning: {smiles_file}, line {line}: {reason}", file=sys.stderr)
+        say(f"molgen: warning: {smiles_file}, line {line}: {reason}")
     for note in found.notes:
-        print(f"molgen: note: {note}", file=sys.stderr)
+        say(f"molgen: note: {note}")
     if found.uncut:
         shown = [f"{name} (line {line}: {reason})" for line, name, reason in found.uncut[:_SHOWN]]
         more = len(found.uncut) - len(shown)
         other = " or ".join(f"--method {name}" for name in METHODS if name != method)
-        print(
+        say(
             f"molgen: warning: {len(found.uncut):,} of "
             f"{found.n_molecules + len(found.uncut):,} molecules gave no fragment: "
-            f"{', '.join(shown)}{f' and {more:,} more' if more else ''}; {other} cuts other bonds",
-            file=sys.stderr,
+            f"{', '.join(shown)}{f' and {more:,} more' if more else ''}; {other} cuts other bonds"
         )
     if output is None:
         print(found.text, end="")
     else:
         write_atomic(output, found.text)
-        print(
-            f"{output}: {found.n_fragments} fragments of {found.n_molecules:,} molecules",
-            file=sys.stderr,
-        )
+        say(f"{output}: {found.n_fragments} fragments of {found.n_molecules:,} molecules")
     return 1 if found.problems else 0

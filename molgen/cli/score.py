@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from gfncore.messages import say
 from molgen.cli import options
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def score(
     wanted = {"reward": reward or "qed"} if config is None else scoring_of_config(config)
     found = read_smiles(smiles_file)
     for problem in found.problems:
-        print(f"molgen: warning: {problem}; skipped", file=sys.stderr)
+        say(f"molgen: warning: {problem}; skipped")
     workers = min(threads or available_cores(), 1 + len(found.molecules) // _EACH_WORKER)
     writer = csv.writer(sys.stdout, lineterminator="\n")
     failed = 0
@@ -92,13 +93,12 @@ def score(
             sys.stdout.flush()
         examples = scoring.failure_examples
     if failed:
-        print(
+        say(
             f"molgen: warning: {failed:,} of {len(found.molecules):,} molecules have no score; "
-            "the column remark says why",
-            file=sys.stderr,
+            "the column remark says why"
         )
         for reason, example in examples.items():
-            print(f"molgen: warning: {reason}, for example {example}", file=sys.stderr)
+            say(f"molgen: warning: {reason}, for example {example}")
     return 1 if failed or found.problems else 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -16,6 +15,7 @@ import numpy as np
 
 from gfncore.errors import UserError
 from gfncore.hints import did_you_mean
+from gfncore.messages import say
 from gfncore.resources import data_file
 from molgen.scoring.aggregation import combine
 from molgen.scoring.batch import BatchScores, Failure, batch_scores
@@ -38,7 +38,7 @@ _ROUNDING = 1e-9  # how far outside 0..1 a score may lie by rounding
 
 
 def _to_stderr(message: str) -> None:
-    print(f"molgen: warning: {message}", file=sys.stderr)
+    say(f"molgen: warning: {message}")
 
 
 class Scoring:

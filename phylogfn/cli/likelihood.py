@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from gfncore.messages import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -76,7 +78,6 @@ def likelihood(
     threads
         Trees computed at a time; the default is all cores.
     """
-    import sys
 
     from gfncore.configuration import MOST_THREADS
     from gfncore.errors import UserError
@@ -116,7 +117,7 @@ def likelihood(
     for number, (fields, note) in enumerate(_in_order(row, usable, threads), start=1):
         print("\t".join([str(number), *fields]))
         if note:
-            print(f"phylogfn: note: tree {number}: {note}", file=sys.stderr)
+            say(f"phylogfn: note: tree {number}: {note}")
     if integral is not None:
         _warn_of_tails(integral.tails, draws)
 
@@ -175,9 +176,8 @@ def _warn_of_short_lengths(found: NamedTrees, optimize: bool) -> None:
 
 
 def _warn(message: str) -> None:
-    import sys
 
-    print(f"phylogfn: warning: {message}", file=sys.stderr)
+    say(f"phylogfn: warning: {message}")
 
 
 def _with_positive_lengths(tree: Tree) -> Tree:

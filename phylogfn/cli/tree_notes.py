@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from gfncore.messages import say
 
 if TYPE_CHECKING:
     from phylogfn.tree_files import NamedTrees
@@ -17,4 +18,4 @@ def show_notes(files: Iterable[NamedTrees | TreeSample]) -> None:
     """Print the notes on files of trees on standard error, one line each."""
     for file in files:
         for note in file.notes:
-            print(f"phylogfn: note: {file.source}: {note}", file=sys.stderr)
+            say(f"phylogfn: note: {file.source}: {note}")

@@ -224,3 +224,13 @@ def test_a_mistake_of_the_program_stays_a_traceback(monkeypatch):
     monkeypatch.setattr("phylogfn.tree_samples.read_tree_sample", fails)
     with pytest.raises(RuntimeError, match="a bug"):
         phylogfn.cli.main.main(["consensus", "x"])
+
+
+def test_control_characters_of_files_do_not_reach_the_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.smi").write_text("\x1b[31mfoo bar\nCCO x\n")
+    assert molgen.cli.main.main(["score", "a.smi", "--threads", "1"]) == 1
+    Path("b\x1b[31m.smi").write_text("foo\nCCO x\n")
+    assert molgen.cli.main.main(["score", "b\x1b[31m.smi", "--threads", "1"]) == 1
+    said("phylogfn", ["sample", "c\x1b[31m.fasta", "-o", "o\x1b[31m", "--model", "?"], capsys)
+    assert "\x1b" not in capsys.readouterr().err
