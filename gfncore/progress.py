@@ -81,7 +81,7 @@ class Progress:
         self._interval = interval
         self._last_line = -math.inf
         self._phase = ""
-        self._compiling = False
+        self._compiling = self._compiling_told = False
         self._phase_start = time.monotonic()
         self._done: float | None = None
         self._done_at_first = 0.0
@@ -126,6 +126,7 @@ class Progress:
     def phase(self, name: str) -> None:
         """Begin a phase, such as ``"reading primates.fasta"``; always prints a line."""
         self._phase = name
+        self._compiling_told = False
         self._phase_start, self._done = time.monotonic(), None
         self._figures.pop("detail", None)
         if self.quiet:
@@ -137,7 +138,8 @@ class Progress:
     def compiling(self, begins: bool) -> None:
         """Say that kernels are being compiled, or that this is over and the phase goes on."""
         self._compiling = begins
-        if begins and not self.quiet:
+        if begins and not self.quiet and not self._compiling_told:
+            self._compiling_told = True  # until the next phase: kernels come one after another
             self._print(f"{self.program}  {self._clock()}  {COMPILING}", style="bold")
 
     def update(

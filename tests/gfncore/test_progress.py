@@ -297,6 +297,8 @@ def test_compilation_is_shown_in_place_of_the_phase(clock):
         progress.compiling(True)
         progress.update(detail="block 1")
         progress.compiling(False)
+        progress.compiling(True)  # the next kernel: not told again
+        progress.compiling(False)
         progress.update(detail="block 2")
     lines = stream.getvalue().splitlines()
     assert lines[1] == lines[2] == "p  0s  compiling kernels (first run only)"

@@ -81,6 +81,6 @@ def test_the_first_run_compiles_before_its_clock_starts(tmp_path):
     words = "compiling kernels (first run only)"
     first, second = told
     assert first.index(words) < first.index("building starting trees")
-    assert first.count(words) < 3 and words not in second  # all in the rehearsal, or nearly
+    assert first.count(words) < 4 and words not in second  # all in the rehearsal, or nearly
     assert summaries[0]["compile_seconds"] > 5.0 > 1.0 > summaries[1]["compile_seconds"]
     assert summaries[0]["wall_seconds"] > summaries[0]["compile_seconds"]
