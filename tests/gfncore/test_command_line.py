@@ -229,8 +229,12 @@ def test_a_mistake_of_the_program_stays_a_traceback(monkeypatch):
 def test_control_characters_of_files_do_not_reach_the_terminal(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a.smi").write_text("\x1b[31mfoo bar\nCCO x\n")
-    assert molgen.cli.main.main(["score", "a.smi", "--threads", "1"]) == 1
     Path("b\x1b[31m.smi").write_text("foo\nCCO x\n")
-    assert molgen.cli.main.main(["score", "b\x1b[31m.smi", "--threads", "1"]) == 1
-    said("phylogfn", ["sample", "c\x1b[31m.fasta", "-o", "o\x1b[31m", "--model", "?"], capsys)
-    assert "\x1b" not in capsys.readouterr().err
+    for name in ("a.smi", "b\x1b[31m.smi"):
+        assert molgen.cli.main.main(["score", name, "--threads", "1"]) == 1
+        error = capsys.readouterr().err
+        assert "skipped" in error and "\\x1b[31m" in error and "\x1b" not in error
+    for program, words in SAMPLE.items():
+        assert PROGRAMS[program]([*words[:-1], "o\x1b[31m", "--samples", "0"]) == 2
+        error = capsys.readouterr().err
+        assert "--samples: 0 is out of range" in error and "\x1b" not in error
