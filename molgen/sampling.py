@@ -29,10 +29,10 @@ from gfncore.output import clear_leftovers, clear_output, locked_output, write_a
 from gfncore.progress import Progress
 from gfncore.trajectories import score_backward
 from molgen.diversity import MODE_SCORE, find_modes, morgan_fingerprints
+from molgen.output_names import OUTPUT_NAMES
 from molgen.sampling_answer import commonest, drawn_probabilities, finish
 from molgen.sampling_run import SEEDS, SampleRun
 from molgen.settings import SampleSettings
-from molgen.writers import OUTPUT_NAMES
 
 __all__ = ["rehearse", "run_sample", "start_log_z"]
 

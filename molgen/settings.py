@@ -27,6 +27,7 @@ from gfncore.configuration import (
 from gfncore.errors import UserError
 from gfncore.text_numbers import check_int, shortened
 from molgen.environments import SYMMETRIES, Symmetry
+from molgen.output_names import OUTPUT_NAMES
 
 if TYPE_CHECKING:
     from molgen.scoring import Scoring
@@ -291,8 +292,6 @@ class SampleSettings(MoleculeSettings):
     @classmethod
     def result_names(cls) -> tuple[str, ...]:
         """Return the names that may appear in the output directory."""
-        from molgen.writers import OUTPUT_NAMES
-
         return OUTPUT_NAMES
 
     @property

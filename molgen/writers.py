@@ -26,7 +26,6 @@ from molgen.library import Library
 from molgen.scoring.table import column_names, free_name, score_text
 
 __all__ = [
-    "OUTPUT_NAMES",
     "RunFacts",
     "failure_warning",
     "front_rows",
@@ -37,22 +36,6 @@ __all__ = [
     "summarise",
     "write_results",
 ]
-
-OUTPUT_NAMES = (
-    "summary.json",
-    "library.csv",
-    "scored.csv",
-    "library.smi",
-    "library.sdf",
-    "pareto.csv",
-    "report.html",
-    "run.toml",
-    "provenance.json",
-    "train.jsonl",
-    "tensorboard",
-    "checkpoint",
-)
-"""All that may appear in the output directory."""
 
 _REASONS = 5  # of failures, that a warning names
 

@@ -30,6 +30,7 @@ from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.forest_features import ForestFeatures
 from phylogfn.join_rates import JoinRates
 from phylogfn.learning import TreeEnvironment, make_policy, make_trainer
+from phylogfn.output_names import PARSIMONY_OUTPUT_NAMES
 from phylogfn.parsimony import ParsimonyScorer
 from phylogfn.parsimony_answer import ACCURATE, FEWEST_OF_MANY_TAXA, MOST_DRAWS, finish
 from phylogfn.parsimony_estimate import (
@@ -47,7 +48,6 @@ from phylogfn.parsimony_pilots import Pilots
 from phylogfn.parsimony_search import SearchProgress, SearchResult, search
 from phylogfn.parsimony_state import ParsimonyState, SearchFacts
 from phylogfn.parsimony_trees import ParsimonyTable
-from phylogfn.parsimony_writers import PARSIMONY_OUTPUT_NAMES
 from phylogfn.run import AlignmentRun
 from phylogfn.taxon_order import taxon_order
 

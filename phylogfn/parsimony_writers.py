@@ -22,28 +22,12 @@ from phylogfn.posterior import SplitTable, split_supports
 from phylogfn.writers import numbered_newicks, with_names
 
 __all__ = [
-    "PARSIMONY_OUTPUT_NAMES",
     "ParsimonyFacts",
     "best_splits",
     "summarise_parsimony",
     "trees_table",
     "write_parsimony",
 ]
-
-PARSIMONY_OUTPUT_NAMES = (
-    "summary.json",
-    "best_trees.nwk",
-    "trees.tsv",
-    "consensus.nwk",
-    "consensus.strict.nwk",
-    "report.html",
-    "run.toml",
-    "provenance.json",
-    "train.jsonl",
-    "tensorboard",
-    "checkpoint",
-)
-"""All that may appear in the output directory."""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ from phylogfn.length_estimate import divergence
 from phylogfn.length_learning import POOL, TRIES, LengthsCurriculum, posterior_lengths
 from phylogfn.length_samples import mean_correction
 from phylogfn.model_fit import fit_model
+from phylogfn.output_names import OUTPUT_NAMES
 from phylogfn.random_trees import RandomTrees
 from phylogfn.run_state import RunState, read_state
 from phylogfn.sampling_answer import finish
@@ -66,7 +67,6 @@ from phylogfn.stored_arrays import check_parameters
 from phylogfn.taxon_order import taxon_order
 from phylogfn.topologies import TopologyTable, taxon_codes
 from phylogfn.tree import Tree
-from phylogfn.writers import OUTPUT_NAMES
 
 if TYPE_CHECKING:
     from gfncore.progress import Progress

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, field_validator
 
 from gfncore.configuration import Budget, Count, Device, RunSettings, Seed, Threads
 from gfncore.text_numbers import NumberError, parse_float, parse_int, shortened
+from phylogfn.output_names import OUTPUT_NAMES, PARSIMONY_OUTPUT_NAMES
 
 __all__ = ["ParsimonySettings", "SampleSettings", "parse_branch_prior", "parse_length_bins"]
 
@@ -117,8 +118,6 @@ class SampleSettings(RunSettings):
     @classmethod
     def result_names(cls) -> tuple[str, ...]:
         """Return the names that may appear in the output directory."""
-        from phylogfn.writers import OUTPUT_NAMES
-
         return OUTPUT_NAMES
 
     def input_paths(self) -> tuple[Path, ...]:
@@ -223,8 +222,6 @@ class ParsimonySettings(RunSettings):
     @classmethod
     def result_names(cls) -> tuple[str, ...]:
         """Return the names that may appear in the output directory."""
-        from phylogfn.parsimony_writers import PARSIMONY_OUTPUT_NAMES
-
         return PARSIMONY_OUTPUT_NAMES
 
     def input_paths(self) -> tuple[Path, ...]:

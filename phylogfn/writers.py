@@ -33,7 +33,6 @@ from phylogfn.rounding import decimals, rounded, significant
 from phylogfn.tree import Tree, canonical_newick
 
 __all__ = [
-    "OUTPUT_NAMES",
     "RunFacts",
     "mrbayes_parameters",
     "mrbayes_tree_probabilities",
@@ -50,26 +49,6 @@ __all__ = [
 ]
 
 _TAXON_NUMBER = re.compile(r"(?<=[(,])[0-9]+")
-
-OUTPUT_NAMES = (
-    "summary.json",
-    "trees.nwk",
-    "topologies.tsv",
-    "consensus.nwk",
-    "consensus.con.tre",
-    "posterior.run1.t",
-    "posterior.run1.p",
-    "posterior.run2.t",
-    "posterior.run2.p",
-    "posterior.trprobs",
-    "report.html",
-    "run.toml",
-    "provenance.json",
-    "train.jsonl",
-    "tensorboard",
-    "checkpoint",
-)
-"""All that may appear in the output directory."""
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,11 @@ from gfncore.output import locked_output
 from gfncore.progress import Progress
 from molgen.cli.main import main
 from molgen.exact import enumerate_space, policy_distribution
+from molgen.output_names import OUTPUT_NAMES
 from molgen.policy import make_policy
 from molgen.scoring import registry
 from molgen.scoring.isomers import chosen_isomer
 from molgen.settings import SampleSettings
-from molgen.writers import OUTPUT_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 

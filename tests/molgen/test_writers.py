@@ -13,9 +13,9 @@ import pytest
 from rdkit import Chem
 
 from molgen.library import Library
+from molgen.output_names import OUTPUT_NAMES
 from molgen.scoring.table import column_names
 from molgen.writers import (
-    OUTPUT_NAMES,
     front_rows,
     library_sdf,
     library_table,

@@ -121,7 +121,7 @@ def finished(tmp_path_factory):
 
 def test_all_files_are_there(finished):
     _, output, _ = finished
-    from phylogfn.parsimony_writers import PARSIMONY_OUTPUT_NAMES
+    from phylogfn.output_names import PARSIMONY_OUTPUT_NAMES
 
     assert {path.name for path in output.iterdir()} == set(PARSIMONY_OUTPUT_NAMES) - {"tensorboard"}
     steps = [json.loads(x)["step"] for x in (output / "train.jsonl").read_text().splitlines()]

@@ -116,7 +116,7 @@ def contents(output):
 
 def test_all_files_are_there(finished):
     _, output, _ = finished
-    from phylogfn.writers import OUTPUT_NAMES
+    from phylogfn.output_names import OUTPUT_NAMES
 
     assert {path.name for path in output.iterdir()} == set(OUTPUT_NAMES) - {"tensorboard"}
     trees = list(parse_newick((output / "trees.nwk").read_text(), "trees.nwk"))

@@ -14,8 +14,9 @@ import pytest
 from Bio import Phylo
 
 from gfncore.provenance import record_provenance
+from phylogfn.output_names import OUTPUT_NAMES
 from phylogfn.tree_samples import read_tree_sample
-from phylogfn.writers import OUTPUT_NAMES, mrbayes_trees, split_runs, with_names, write_results
+from phylogfn.writers import mrbayes_trees, split_runs, with_names, write_results
 
 SUMMARY_KEYS = (
     "software version command seed n_taxa n_sites n_patterns model log_evidence log_evidence_se "

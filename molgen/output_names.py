@@ -1,0 +1,21 @@
+"""Names of the files in the output directory, importable without anything heavy."""
+
+from __future__ import annotations
+
+__all__ = ["OUTPUT_NAMES"]
+
+OUTPUT_NAMES = (
+    "summary.json",
+    "library.csv",
+    "scored.csv",
+    "library.smi",
+    "library.sdf",
+    "pareto.csv",
+    "report.html",
+    "run.toml",
+    "provenance.json",
+    "train.jsonl",
+    "tensorboard",
+    "checkpoint",
+)
+"""All that may appear in the output directory."""
