@@ -151,6 +151,7 @@ class RunState:
         replicas = Walkers.replicas_of_state(under("walkers"))
         walkers = Walkers(reward, replicas, rng)
         walkers.steps = extra["walk_steps"]
+        walkers.ends = under("walkers")["ends"].tolist()
         reward.evaluations = extra["evaluations"]
         return cls(
             TopologyTable.from_state(reward.likelihood.n_taxa, under("table")),

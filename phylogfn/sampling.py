@@ -74,7 +74,8 @@ if TYPE_CHECKING:
 __all__ = ["open_run", "rehearse", "run_sample"]
 
 WALK_BATCH = 4  # rounds of blocks between looks at what was found
-WALK_MOST = 120  # rounds of the first walk
+WALK_MOST = 140  # rounds of the first walk
+HITS = 6  # scouts that reach the best topology before the first walk ends
 # shares of the budget after which a phase ends, at the latest when its smallest part is done
 STARTS_SHARE = 0.1  # building starting trees
 FIT_SHARE = 0.2  # fitting the model's parameters
@@ -254,7 +255,11 @@ def _walk(run: SampleRun, state: RunState) -> None:
     ):
         _warn_of_pace(run, walkers)
     most = 0 if state.draws_from_prior else burn_in + WALK_MOST
-    while not _found_all(state) and state.blocks < most and state.cycles == 0:
+    while (
+        not (_found_all(state) and _enough_hits(state))
+        and state.blocks < most
+        and state.cycles == 0
+    ):
         if out_of_time() and table.visits.any():
             run.warn(
                 f"its share of the budget of {run.settings.budget} ended the first walk"
@@ -264,7 +269,7 @@ def _walk(run: SampleRun, state: RunState) -> None:
             break
         counted = state.blocks >= burn_in
         before = walkers.rounds
-        walked = walkers.run(WALK_BATCH, until=out_of_time)
+        walked = walkers.run(WALK_BATCH, until=out_of_time, scouts_only=_found_all(state))
         # where the time is up there will be no others whose visits count
         walkers.absorb(walked, table, counted or out_of_time())
         state.blocks += walkers.rounds - before
@@ -293,6 +298,11 @@ def _set_order(run: SampleRun, state: RunState) -> None:
 def _found_all(state: RunState) -> bool:
     """Return whether nothing suggests that the searches missed a part of the posterior."""
     return state.settled and state.agreement is not None and state.agreement.agree
+
+
+def _enough_hits(state: RunState) -> bool:
+    """Return whether enough scouts have reached the best topology to trust that it is the best."""
+    return state.walkers.hits(float(state.table.log_evidence.max())) >= HITS
 
 
 def _compare(run: SampleRun, state: RunState) -> None:

@@ -226,4 +226,7 @@ def of_the_known(run: SampleRun, state: RunState, found: Estimate) -> dict[str, 
 
 def of_the_searches(state: RunState) -> dict[str, float | bool]:
     """How far the two independent searches agree; empty before they were compared."""
-    return {} if state.agreement is None else state.agreement.as_dict()
+    if state.agreement is None:
+        return {}
+    hits = state.walkers.hits(float(state.table.log_evidence.max()))
+    return state.agreement.as_dict() | {"scouts": len(state.walkers.ends), "scout_hits": hits}

@@ -1,12 +1,12 @@
 """Experience for training: two independent searches over topologies, by tempered walks.
 
 Each search has replicas at the rungs of a temperature ladder, which exchange neighbours (parallel
-tempering, Geyer 1991), and scouts: walks that begin at a new starting tree, climb, and begin anew
-once they no longer rise. The first scout of a search cools down before it climbs (simulated
-annealing, Kirkpatrick et al. 1983), which leads it past poor local maxima. Where a scout ends is
-offered to a replica at temperature 1, so that islands of trees between which no walk finds a way
-are nevertheless reached. The searches share nothing, so that what one of them found and the other
-did not tells how much both may have missed (`phylogfn.search_agreement`). All that a walk evaluates
+tempering, Geyer 1991), and scouts: walks that begin at a new starting tree, cool down (simulated
+annealing, Kirkpatrick et al. 1983), climb, and begin anew once they no longer rise. How many of
+them end near the best topology tells whether better ones may exist. Where a scout ends is offered
+to a replica at temperature 1, so that islands of trees between which no walk finds a way are
+nevertheless reached. The searches share nothing, so that what one of them found and the other did
+not tells how much both may have missed (`phylogfn.search_agreement`). All that a walk evaluates
 goes into the `TopologyTable`.
 """
 
@@ -37,8 +37,9 @@ N_REPLICAS = N_SEARCHES * (len(RUNGS) + SCOUTS)
 BLOCK = 40  # steps between exchanges
 EVALUATIONS_A_STEP = 15.0  # evaluations of a whole tree that a step takes as long as, about
 RISE = 0.1  # nats by which a scout has to rise to go on
-COOLING = (10.0, 5.0, 2.5)  # temperatures of the first scout of a search before it climbs
+COOLING = (10.0, 5.0, 2.5)  # temperatures of a scout before it climbs
 COOLING_STEPS = 5.0  # at each of them, times the number of taxa
+NEAR = 2.0  # nats below the best topology at which a scout has reached it
 PATIENCE = 2.0  # steps without a rise after which a scout begins anew, times the number of taxa
 
 
@@ -111,6 +112,8 @@ class Walkers:
     ----------
     steps : int
         Of all replicas so far.
+    ends : list of float
+        Largest log R of each scout that has ended, nats.
     block : int
         Steps between exchanges, `BLOCK` unless these take too long (`keep_pace`).
     """
@@ -124,6 +127,7 @@ class Walkers:
         self.steps = 0
         self.block = BLOCK
         self.rounds = 0
+        self.ends: list[float] = []
         self._starting_trees = StartingTrees(reward.likelihood.patterns)
         like = reward.likelihood
         self._spaces = [
@@ -220,30 +224,39 @@ class Walkers:
         rung = place % (len(RUNGS) + SCOUTS)
         if rung < len(RUNGS):
             return RUNGS[rung]
-        if rung > len(RUNGS):
-            return 1.0
         stage = int(self.replicas[place].age / (COOLING_STEPS * self.reward.likelihood.n_taxa))
         return COOLING[stage] if stage < len(COOLING) else 1.0
 
+    def hits(self, log_evidence: float) -> int:
+        """Return how many scouts ended within `NEAR` nats of a log evidence, or above."""
+        return sum(end > log_evidence - NEAR for end in self.ends)
+
     def run(
-        self, n_rounds: int, parallel: bool = True, until: Callable[[], bool] | None = None
+        self,
+        n_rounds: int,
+        parallel: bool = True,
+        until: Callable[[], bool] | None = None,
+        scouts_only: bool = False,
     ) -> list[Block]:
         """Walk rounds: a block with every replica, then exchanges, and scouts that begin anew.
 
         Nothing but the replicas is changed, so this may run beside the training; `absorb` what it
         returns. ``parallel``: use the threads of the reward's pool, otherwise this thread alone.
-        ``until``: asked after each round; they end where it says so.
+        ``until``: asked after each round; they end where it says so. ``scouts_only``: the replicas
+        of the ladders rest.
         """
         blocks: list[Block] = []
         for _ in range(n_rounds):
             if blocks and until is not None and until():
                 break
             seeds = self.rng.integers(2**31, size=len(self.replicas))
-            places = range(len(self.replicas))
+            places = [i for i in range(len(self.replicas)) if not scouts_only or _is_scout(i)]
+            seeds = seeds[places]
             blocks += (self.reward.pool.map if parallel else map)(self._walk, places, seeds)
             for search in range(N_SEARCHES):
                 first = search * (len(RUNGS) + SCOUTS)
-                self._exchange(first)
+                if not scouts_only:
+                    self._exchange(first)
                 for place in range(first + len(RUNGS), first + len(RUNGS) + SCOUTS):
                     blocks += self._scout(place, first)
             self.rounds += 1
@@ -271,6 +284,7 @@ class Walkers:
             scout.idle += self.block
         if scout.idle < PATIENCE * self.reward.likelihood.n_taxa:
             return []
+        self.ends.append(scout.highest)
         rung = first + int(self.rng.integers(RUNGS.count(1.0)))
         if np.log(self.rng.random()) < scout.log_evidence - self.replicas[rung].log_evidence:
             self.replicas[rung] = scout
@@ -304,7 +318,8 @@ class Walkers:
         """The replicas as arrays, for a checkpoint."""
         names = ("parent", "children", "lengths", "log_evidence", "row")
         names += ("highest", "idle", "age")
-        return {name: np.array([getattr(r, name) for r in self.replicas]) for name in names}
+        arrays = {name: np.array([getattr(r, name) for r in self.replicas]) for name in names}
+        return arrays | {"ends": np.array(self.ends, float)}
 
     @staticmethod
     def replicas_of_state(state: dict[str, np.ndarray]) -> list[Replica]:
@@ -327,6 +342,11 @@ class Walkers:
 def _search(place: int) -> int:
     """Return the search that a replica belongs to."""
     return place // (len(RUNGS) + SCOUTS)
+
+
+def _is_scout(place: int) -> bool:
+    """Return whether a replica is a scout."""
+    return place % (len(RUNGS) + SCOUTS) >= len(RUNGS)
 
 
 def _is_cold(place: int) -> bool:

@@ -27,6 +27,7 @@ _TABLE = {
     "walkers/lengths": ArrayForm("float64", ("replicas", "nodes"), 0.0),
     "walkers/highest": ArrayForm("float64", ("replicas",), infinite=True),
     "walkers/idle": ArrayForm("int64", ("replicas",), 0, _MOST),
+    "walkers/ends": ArrayForm("float64", ("ends",)),
     "walkers/age": ArrayForm("int64", ("replicas",), 0, _MOST),
     "walkers/log_evidence": ArrayForm("float64", ("replicas",)),
     "walkers/row": ArrayForm("int64", ("replicas",), 0, "rows"),

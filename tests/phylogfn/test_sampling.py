@@ -299,6 +299,8 @@ def test_more_time_goes_on_from_where_the_budget_ended(tmp_path, monkeypatch):
         SampleRun, "seconds", lambda run, state=None: float(state.cycles if state else 0)
     )
     monkeypatch.setitem(SMALL, "CHECKPOINT_SECONDS", 1e9)
+    # the length of blocks goes by the true cost of a step, and the budget here by cycles
+    monkeypatch.setitem(SMALL, "ROUND_SHARE", 1e9)
     part, whole = tmp_path / "part", tmp_path / "whole"
     for out, budget, resume, cycles in (
         (part, "3s", False, 3),
