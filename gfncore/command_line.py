@@ -26,13 +26,23 @@ from gfncore.messages import say
 from gfncore.output import absolute_path
 from gfncore.text_numbers import parse_float, parse_int
 
-__all__ = ["Flag", "build_app", "run_app"]
+__all__ = ["Flag", "InputFile", "build_app", "run_app"]
 
 # PyTorch's words, on the processor and on a GPU
 _OUT_OF_MEMORY = re.compile(r"not enough memory|out of memory", re.IGNORECASE)
 
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 """An option without a value, off unless given."""
+
+
+def _no_option(kind: Any, path: Path) -> None:
+    """Refuse a misspelt option among files, which the parser then no longer does."""
+    if path.name.startswith("-") and path.name != "-" and not path.exists():
+        raise UserError(f"Unknown option: {path}; ./{path} would be a file")
+
+
+InputFile = Annotated[Path, Parameter(allow_leading_hyphen=True, validator=_no_option)]
+"""One of several input files; ``-`` is standard input."""
 
 
 def build_app(program: str, help: str, commands: Iterable[Callable[..., Any] | App]) -> App:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from gfncore.command_line import InputFile
 
 __all__ = ["compare"]
 
 
 def compare(
-    *trees: Path,
+    *trees: InputFile,
     burnin: float = 0.0,
     minimum: Annotated[float, Parameter(name="--min-frequency")] = 0.10,
 ) -> None:
@@ -33,7 +34,8 @@ def compare(
     Parameters
     ----------
     trees
-        Two or more files: Newick, NEXUS (MrBayes .t and .trprobs too), topologies.tsv.
+        Two or more files: Newick, NEXUS (MrBayes .t and .trprobs too), topologies.tsv; `-` is
+        standard input.
     burnin
         Share of the trees left out at the start of each file, for samples of a Markov chain;
         weighted trees are all used.

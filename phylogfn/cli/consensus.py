@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from gfncore.command_line import Flag
+from gfncore.command_line import Flag, InputFile
 
 __all__ = ["consensus"]
 
 
-def consensus(*trees: Path, burnin: float = 0.0, strict: Flag = False, nexus: Flag = False) -> None:
+def consensus(
+    *trees: InputFile, burnin: float = 0.0, strict: Flag = False, nexus: Flag = False
+) -> None:
     """Print the majority-rule consensus of trees, with supports and mean branch lengths.
 
     Several files are pooled, each with the same weight. All trees of a file are used, whatever
@@ -25,7 +25,8 @@ def consensus(*trees: Path, burnin: float = 0.0, strict: Flag = False, nexus: Fl
     Parameters
     ----------
     trees
-        Files of trees: Newick, NEXUS (MrBayes .t and .trprobs too), topologies.tsv.
+        Files of trees: Newick, NEXUS (MrBayes .t and .trprobs too), topologies.tsv; `-` is
+        standard input.
     burnin
         Share of the trees left out at the start of each file, for samples of a Markov chain;
         weighted trees are all used.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 
 import pytest
 
 from gfncore.errors import UserError
+from phylogfn.cli.main import main
 from phylogfn.tree_samples import read_tree_sample
 
 
@@ -181,3 +183,17 @@ def test_large_trees_are_read_up_to_a_limit_that_is_told(write, monkeypatch):
 def test_burnin_out_of_range(write):
     with pytest.raises(UserError, match="share of the trees"):
         read_tree_sample(write("x.t", "(a,b,(c,d));"), burnin=1.0)
+
+
+def test_commands_take_trees_from_standard_input_and_refuse_misspelt_options(
+    tmp_path, monkeypatch, capsys
+):
+    text = "(A:0.1,B:0.2,(C:0.3,D:0.4):0.5);\n"
+    path = tmp_path / "trees.nwk"
+    path.write_text(text)
+    for arguments in (["consensus", "-"], ["compare", str(path), "-"]):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        assert main(arguments) == 0
+    assert "standard input" in capsys.readouterr().out
+    assert main(["compare", str(path), str(path), "--burning", "0.2"]) == 2
+    assert capsys.readouterr().err.startswith("phylogfn: error: Unknown option: --burning")
