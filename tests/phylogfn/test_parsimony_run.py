@@ -162,7 +162,9 @@ def test_the_last_steps_keep_to_the_clock(monkeypatch, taken, falling, hurried):
         return {}
 
     run = SimpleNamespace(
-        settings=SimpleNamespace(budget_seconds=10.0), seconds=lambda state: clock[0]
+        settings=SimpleNamespace(budget_seconds=10.0),
+        seconds=lambda state: clock[0],
+        progress=SimpleNamespace(update=lambda **_: None),
     )
     state = SimpleNamespace(
         trainer=SimpleNamespace(rate_factor=1.0),
