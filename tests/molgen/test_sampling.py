@@ -714,7 +714,7 @@ def test_the_budget_ends_the_draws(tmp_path, monkeypatch):
 def test_scores_of_the_draws_are_kept_when_the_end_is_interrupted(tmp_path, monkeypatch):
     from molgen import sampling_answer
 
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     (tmp_path / "mine.py").write_text(COUNTED)
