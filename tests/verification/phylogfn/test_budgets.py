@@ -65,7 +65,8 @@ def test_a_run_ends_with_its_budget(tmp_path, command, taxa, sites, scale, budge
     )
     summary = json.loads((out / "summary.json").read_text())
     seconds -= summary["compile_seconds"]
-    assert summary["wall_seconds"] - summary["compile_seconds"] == pytest.approx(seconds, abs=5.0)
+    stated = summary["wall_seconds"] - summary["compile_seconds"]  # until files are written
+    assert 0.6 * seconds < stated < seconds + 1.0
     if os.getloadavg()[0] > (os.cpu_count() or 1):  # then the processor time must do
         seconds = min(seconds, summary["cpu_seconds"])
     assert seconds < 1.15 * budget + 5.0
