@@ -19,6 +19,7 @@ from phylogfn.posterior import Posterior
 __all__ = [
     "ENOUGH_MASS",
     "FEWEST_EFFECTIVE_DRAWS",
+    "FEWEST_HITS",
     "HARDLY_ANY_DRAWS",
     "LARGEST_ASDSF",
     "LARGEST_DIVERGENCE",
@@ -52,6 +53,7 @@ LARGEST_TREE_DIVERGENCE = 5.0
 ENOUGH_MASS = 0.95
 LARGEST_ASDSF = 0.05
 LARGEST_SPLIT_DIFFERENCE = 0.25
+FEWEST_HITS = 3  # walks from independent starts that reach the best topology
 NEARLY_ALL = 0.99  # share of the whole that is known, above which the sampler hardly matters
 
 
@@ -222,6 +224,15 @@ def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
         return tuple(dict.fromkeys([failed, *found]))
     if posterior.extra.get("searches_agree") is False:
         found.append(disagreement_warning(posterior.extra))
+    hits = posterior.extra.get("scout_hits", FEWEST_HITS)
+    shares = [posterior.extra.get(f"search_share_{i}", 0.0) for i in (1, 2)]
+    # of wider posteriors the best topology is too small a part to be met
+    if hits < FEWEST_HITS and min(shares) >= ENOUGH_MASS:
+        found.append(
+            f"Only {hits} of {posterior.extra['scouts']} walks from independent starting trees "
+            f"reached the best topology (should be at least {FEWEST_HITS}): better groups of trees "
+            "may exist, which no stated error covers. Run again with a larger --budget."
+        )
     ess, se = posterior.ess, posterior.log_evidence_se
     k = posterior.extra.get("topology_pareto_k", posterior.pareto_k)
     known = posterior.extra.get("known_share", 0.0)

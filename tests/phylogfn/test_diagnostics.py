@@ -125,6 +125,16 @@ def test_searches_that_disagree_make_a_run_doubtful(make_posterior):
     assert posterior_warnings(make_posterior(extra=figures, warnings=(warning,))) == (warning,)
 
 
+def test_searches_that_hardly_reached_the_best_topology_make_a_run_doubtful(make_posterior):
+    figures = {"searches_agree": True, "search_share_1": 1.0, "search_share_2": 0.99}
+    few = figures | {"scouts": 9, "scout_hits": 1}
+    (warning,) = posterior_warnings(make_posterior(extra=few))
+    assert "Only 1 of 9 walks from independent starting trees" in warning
+    assert verdict(make_posterior(extra=few)) == "doubtful"
+    for extra in (few | {"scout_hits": 3}, few | {"search_share_2": 0.3}):
+        assert posterior_warnings(make_posterior(extra=extra)) == ()
+
+
 def test_lost_modes_are_told_unless_hardly_anything_hangs_on_the_sampler(make_posterior):
     lost = {"kl_known_to_sampler": 3.2, "known_share": 0.4}
     (warning,) = posterior_warnings(make_posterior(extra=lost))
