@@ -76,8 +76,8 @@ demo: $(STAMP)
 	@grep -E '"(log_evidence|log_evidence_se|ess|n_proposals|n_topologies|wall_seconds)":' \
 	  demo-output/summary.json
 	@echo
-	@echo "most probable topologies (rank, probability, cumulative, log evidence):"
-	@head -n 6 demo-output/topologies.tsv | cut -f 1-4
+	@echo "most probable topologies (rank, probability with its error, cumulative, log evidence):"
+	@head -n 6 demo-output/topologies.tsv | cut -f 1-5
 	@echo
 	@echo "majority-rule consensus with clade probabilities:"
 	@cat demo-output/consensus.nwk
