@@ -19,7 +19,7 @@ from cyclopts import App, CycloptsError, Parameter, Token, convert
 
 from gfncore.clock import command_of_process
 from gfncore.compiled_code import COMPILING, compilation_told
-from gfncore.errors import UserError
+from gfncore.errors import UserError, one_line
 from gfncore.hints import without_far_hints
 from gfncore.interruption import Terminated, signals_interrupt
 from gfncore.messages import say
@@ -193,5 +193,5 @@ def _interrupted(program: str, stop: KeyboardInterrupt) -> int:
 
 
 def _fail(program: str, message: str) -> int:
-    say(f"{program}: error: {message}")
+    say(f"{program}: error: {one_line(message)}")
     return 2

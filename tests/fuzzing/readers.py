@@ -197,7 +197,10 @@ def _read_options(path: Path) -> None:
     resolve = resolvers.get((program, getattr(command, "__name__", "")))
     if resolve is not None and "output" in given:
         known = {key: value for key, value in given.items() if key not in ("resume", "scores")}
-        resolve(known)
+        try:
+            resolve(known)
+        except OSError as error:  # a name that is too long; told as `run_app` does
+            raise UserError(f"{error.filename}: {error.strerror}") from None
 
 
 def _read_scoring(path: Path) -> None:

@@ -197,6 +197,12 @@ def test_names_of_files_are_no_lists_in_json(tmp_path, capsys, monkeypatch, name
     assert captured.out == "" and captured.err.count("\n") == 1
 
 
+def test_a_name_that_is_too_long_is_told_in_one_line(capsys):
+    assert main(["sample", str(ROOT / "data" / "primates.fasta"), "-o", "x\n" * 5000]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("phylogfn: error: ") and len(told) < 1100
+
+
 def test_compare_when_no_split_is_frequent(tmp_path, capsys):
     for name in "ab":
         (tmp_path / name).write_text("(a,b,c,d);\n")
