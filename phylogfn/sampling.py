@@ -75,7 +75,7 @@ __all__ = ["open_run", "rehearse", "run_sample"]
 
 WALK_BATCH = 4  # rounds of blocks between looks at what was found
 WALK_MOST = 140  # rounds of the first walk
-HITS = 6  # scouts that reach the best topology before the first walk ends
+HITS = 10  # scouts that reach the best topology before the first walk ends
 # shares of the budget after which a phase ends, at the latest when its smallest part is done
 STARTS_SHARE = 0.1  # building starting trees
 FIT_SHARE = 0.2  # fitting the model's parameters
