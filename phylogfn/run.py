@@ -83,6 +83,15 @@ class AlignmentRun:
         self.warnings.append(message)
         self.progress.warn(message)
 
+    def warn_of_clock(self, phase: str) -> None:
+        """Warn, once, that the clock shortened a phase, on which the results then depend."""
+        message = (
+            f"the budget of {self.settings.budget} cut {phase} short: with the same seed, files "
+            "may differ between machines"
+        )
+        if message not in self.warnings:
+            self.warn(message)
+
     def rng(self, purpose: str, *more: int) -> np.random.Generator:
         """A generator of its own for each purpose."""
         return np.random.default_rng([self.settings.seed, self.SEEDS[purpose], *more])

@@ -201,9 +201,14 @@ def _started(run: SampleRun) -> RunState:
     theta = run.spec.start(run.patterns)
     reward = run.reward(theta)
     run.check_budget(reward)
-    starts = overdispersed_starts(
-        run.patterns, N_REPLICAS, run.rng("starts"), lambda: run.past(STARTS_SHARE)
-    )
+
+    def late() -> bool:
+        if run.past(STARTS_SHARE):
+            run.warn_of_clock("the building of starting trees")
+            return True
+        return False
+
+    starts = overdispersed_starts(run.patterns, N_REPLICAS, run.rng("starts"), late)
     fit = _fitted(run, reward, starts, None)
     if run.spec.n_free:
         best = int(np.argmax(fit.log_evidence))
@@ -228,6 +233,8 @@ def _fitted(
     """Closed forms of the starting trees, in as many Newton steps as there is time for."""
     a_sweep = run.seconds_an_evaluation(reward) * len(starts) / run.settings.n_threads
     affordable = int(max(run.left(FIT_SHARE), SWEEPS_SHARE * run.settings.budget_seconds) / a_sweep)
+    if affordable < MAX_SWEEPS:
+        run.warn_of_clock("the optimisation of branch lengths of the starting trees")
     return reward.closed_form(starts, lengths, min(MAX_SWEEPS, max(FEWEST_SWEEPS, affordable)))
 
 
@@ -504,6 +511,8 @@ def _judge(
     pilot = FEWEST_PILOT if late() else run.aims.pilot
     drawn = draw_from_sampler(state, environment, pilot, rng, late)
     n_drawn = len(drawn.rows)
+    if n_drawn < run.aims.pilot:
+        run.warn_of_clock("the judging of the sampler")
     found = estimate_evidence(state, drawn, n_known)
     walkers.absorb(walked, table, True)
     state.cycles += 1
@@ -552,6 +561,8 @@ def _curriculum(
         seed = int(run.rng("lengths").integers(2**31))
         reward = state.walkers.reward
         fitting = _affordable(run, reward, POOL_SHARE, TRIES)
+        if fitting < POOL:
+            run.warn_of_clock("the drawing of branch lengths to learn from")
         return LengthsCurriculum(environment, state.table, reward, seed, min(POOL, fitting))
     return make_curriculum(environment, state.table, random_trees)
 
@@ -598,6 +609,8 @@ def _missed(
         judged = min(
             LENGTHS_JUDGED, _affordable(run, state.walkers.reward, CORRECTION_SHARE, TRIES)
         )
+        if judged < LENGTHS_JUDGED:
+            run.warn_of_clock("the judging of the sampler")
         rows = chooser.choice(len(mass), judged, p=mass / mass.sum())
         lengths = posterior_lengths(
             state.walkers.reward, state.table, rows, int(chooser.integers(2**31))
@@ -636,5 +649,7 @@ def _correction(run: SampleRun, state: RunState) -> float:
     rng = run.rng("pilot")
     mass = np.exp(table.log_evidence - table.log_evidence.max())
     fitting = _affordable(run, state.walkers.reward, CORRECTION_SHARE, CORRECTION_DRAWS)
+    if fitting < 64:
+        run.warn_of_clock("the first correction of the closed form")
     rows = rng.choice(len(table), min(64, fitting), p=mass / mass.sum())
     return mean_correction(rows, table, state.walkers.reward, rng)
