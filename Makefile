@@ -118,10 +118,10 @@ endif
 BENCHMARK_TARGETS := $(addprefix benchmark-,$(BENCHMARKS))
 benchmark-%: SIZE = --quick
 benchmark-phylogfn.parsimony: SIZE = data/primates.fasta --quick
-benchmark-phylogfn.ccd_control: SIZE = data/primates.fasta --budget 2s --seeds 1
-benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 2s --seeds 1
+benchmark-phylogfn.ccd_control: SIZE = data/primates.fasta --budget 10s --seeds 1
+benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 10s --seeds 1
 benchmark-phylogfn.training: SIZE = data/primates.fasta --quick
-benchmark-phylogfn.mrbayes_control: SIZE = data/primates.fasta --budget 2s --seeds 1
+benchmark-phylogfn.mrbayes_control: SIZE = data/primates.fasta --budget 10s --seeds 1
 # one thread: each process that a benchmark starts loads PyTorch again
 benchmark-molgen.training benchmark-molgen.sampling: SIZE = --quick --threads 1
 benchmark-molgen.exact: SIZE = --max-atoms 2 --seeds 1 --budget 2s --draws 1000 --symmetry merged
@@ -138,7 +138,7 @@ $(BENCHMARK_TARGETS): benchmark-%: $(STAMP)
 benchmarks: benchmark-phylogfn.paper_measures
 .PHONY: benchmark-phylogfn.paper_measures
 benchmark-phylogfn.paper_measures: $(STAMP)
-	$(BIN)/phylogfn sample data/primates.fasta --environment merging --budget 2s --seed 1 \
+	$(BIN)/phylogfn sample data/primates.fasta --environment merging --budget 15s --seed 1 \
 	  -o build/paper-measures --force --quiet
 	$(BIN)/python -m benchmarks.phylogfn.paper_measures build/paper-measures --weights 64 \
 	  --repeats 2 --trees 50
@@ -166,7 +166,7 @@ docs: $(DOCS_STAMP)
 	$(BIN)/python docs/check_links.py build/docs/html
 
 docs-quick: $(DOCS_STAMP)
-	$(SPHINX) -D examples_budget=2s docs build/docs/html
+	$(SPHINX) -D examples_budget=5s docs build/docs/html
 	$(BIN)/python docs/check_links.py build/docs/html
 
 docs-pictures: $(DOCS_STAMP)

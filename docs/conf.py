@@ -28,7 +28,7 @@ nitpicky = True
 myst_enable_extensions = ["deflist", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
 
-# Examples: budgets of the small form come with -D examples_budget=2s
+# Examples: budgets of the small form come with -D examples_budget=5s
 examples_folder = str(HERE.parent / "build" / "docs" / "examples")
 
 # Reference: docstrings say types in words, with shapes; annotations would only repeat them.
