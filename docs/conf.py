@@ -41,7 +41,9 @@ numpydoc_xref_param_type = False
 nitpick_ignore_regex = [
     # what the annotated types of settings are made of
     ("py:class", r"pydantic\..*"),
-    ("py:class", r"gfncore\.configuration\._check_.*"),
+    ("py:class", r"gfncore\.configuration\._.*"),
+    ("py:class", r"locals>\.<lambda"),
+    ("py:class", r"pathlib\.Path"),
 ]
 
 # Looks
