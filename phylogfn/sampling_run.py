@@ -72,7 +72,8 @@ COLLAPSED = Aims(60, 2000, 20_000, standard_error=0.008, effective_share=0.5, mi
 # trees drawn with their lengths, whose weights vary more and cost more
 WITH_LENGTHS = Aims(120, 500, 8000, standard_error=0.03, effective_share=0.3, missed=1.0)
 MEASURED_LENGTH = 0.05  # of the branches of the tree that the cost of a likelihood is measured on
-MEASURED_SECONDS = 0.05  # after which no further one is measured
+MEASURED = 25  # likelihoods timed at the start, at most
+MEASURED_SECONDS = 0.25  # after which no further one is timed
 LEAST_EVALUATIONS = 600  # of the likelihood, of the smallest part of every phase together
 LEAST_SECONDS = 2.0  # that these parts take where a likelihood costs nothing
 SEEDS = {
@@ -148,11 +149,12 @@ class SampleRun(AlignmentRun):
             tree = Tree(tree.parent, tree.children, np.full(tree.parent.size, MEASURED_LENGTH))
             taken: list[float] = []
             reward.likelihood.derivatives(tree)  # the first call loads what was compiled
-            while len(taken) < 5 and sum(taken) < MEASURED_SECONDS:
+            while len(taken) < MEASURED and sum(taken) < MEASURED_SECONDS:
                 began = self.clock.seconds()
                 reward.likelihood.derivatives(tree)
                 taken.append(self.clock.seconds() - began)
-            self._seconds_an_evaluation = sum(taken) / len(taken)  # a busy machine counts
+            # the median, as other programs may interrupt one of them for long
+            self._seconds_an_evaluation = float(np.median(taken))
         return self._seconds_an_evaluation
 
     def check_budget(self, reward: CollapsedReward) -> None:
