@@ -201,9 +201,10 @@ def _started(run: SampleRun) -> RunState:
     theta = run.spec.start(run.patterns)
     reward = run.reward(theta)
     run.check_budget(reward)
+    began = run.seconds()  # the loading of libraries may have taken this share already
 
     def late() -> bool:
-        if run.past(STARTS_SHARE):
+        if run.seconds() - began > STARTS_SHARE * run.settings.budget_seconds:
             run.warn_of_clock("the building of starting trees")
             return True
         return False
