@@ -89,7 +89,8 @@ PILOT_SHARE = 0.1  # draws that judge a cycle
 CORRECTION_SHARE = 0.02  # first draws of branch lengths
 POOL_SHARE = 0.05  # draws of branch lengths for trees to learn from
 FEWEST_PILOT = 64  # of these draws, where there is no time
-CORRECTION_DRAWS = 32  # of the lengths of a topology, of which 64 are looked at where time allows
+CORRECTION_TOPOLOGIES = 64  # for the first correction of the closed form, where time allows
+CORRECTION_DRAWS = 32  # of the lengths of each of them
 FEWEST_SWEEPS = 6  # Newton steps on starting trees
 SETTLED = 0.002  # share of the table's mass that two batches may add when the walk has settled
 CYCLE_ROUNDS = 4  # of blocks walked beside each cycle of training
@@ -650,7 +651,7 @@ def _correction(run: SampleRun, state: RunState) -> float:
     rng = run.rng("pilot")
     mass = np.exp(table.log_evidence - table.log_evidence.max())
     fitting = _affordable(run, state.walkers.reward, CORRECTION_SHARE, CORRECTION_DRAWS)
-    if fitting < 64:
+    if fitting < CORRECTION_TOPOLOGIES:
         run.warn_of_clock("the first correction of the closed form")
-    rows = rng.choice(len(table), min(64, fitting), p=mass / mass.sum())
+    rows = rng.choice(len(table), min(CORRECTION_TOPOLOGIES, fitting), p=mass / mass.sum())
     return mean_correction(rows, table, state.walkers.reward, rng)
