@@ -36,7 +36,7 @@ COMMANDS = (
     ("phylogfn data list", r"primates\.fasta"),
     ("phylogfn data copy primates.fasta", r""),
     (
-        "phylogfn sample primates.fasta -o trees --budget 5s --samples 100 --seed 1 --quiet",
+        "phylogfn sample primates.fasta -o trees --budget 30s --samples 100 --seed 1 --quiet",
         r"",
     ),
     ("phylogfn likelihood primates.fasta trees/consensus.nwk", r"-6\d{3}\.\d"),
@@ -50,7 +50,7 @@ COMMANDS = (
     ("molgen data list", r"fragments\.smi"),
     ("molgen rewards", r"qed"),
     (
-        "molgen sample -o library --samples 20 --budget 4s --oracle-calls 1000 --seed 1 --quiet",
+        "molgen sample -o library --samples 20 --budget 20s --oracle-calls 1000 --seed 1 --quiet",
         r"",
     ),
     ("molgen score library/library.csv --reward druglike", r"(?m)^smiles,(.*\n){15}"),
