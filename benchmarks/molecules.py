@@ -11,8 +11,8 @@ from rdkit import Chem
 
 from gfncore.exploration import sample_trajectories
 from molgen.environments.fragments import FragmentEnvironment
+from molgen.fragments.vocabulary import Vocabulary
 from molgen.policy import make_policy
-from molgen.vocabulary import Vocabulary
 
 __all__ = ["draw_molecules", "read_molecules", "zinc_file"]
 

@@ -5,7 +5,7 @@ constants that it takes from other kernel files is part of it: after an edit or 
 could run on arrays of another layout.
 
 Compiling happens once after an installation and may take a minute. Users are told, and it is not
-charged to the budget of a run (`gfncore.clock`).
+charged to the budget of a run (`gfncore.program.clock`).
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gfncore.citations import (
+from gfncore.errors import UserError
+from gfncore.program.citations import (
     ENGINE_REFERENCES,
     Reference,
     bibtex,
@@ -17,7 +18,6 @@ from gfncore.citations import (
     read_references,
     select,
 )
-from gfncore.errors import UserError
 
 __all__ = [
     "ALWAYS_CITED",

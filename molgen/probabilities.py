@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 
 from gfncore.exploration import backward_trajectories
 from gfncore.policies import Policy
-from gfncore.trajectories import score_backward, score_forward
+from gfncore.trajectories.scoring import score_backward, score_forward
 
 __all__ = ["TRAJECTORIES", "molecule_probabilities"]
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, field_validator, model_validator
 
-from gfncore.configuration import (
+from gfncore.errors import UserError
+from gfncore.program.configuration import (
     RUN_FILE,
     Budget,
     Count,
@@ -24,8 +25,7 @@ from gfncore.configuration import (
     read_config,
     resolve_settings,
 )
-from gfncore.errors import UserError
-from gfncore.text_numbers import check_int, shortened
+from gfncore.text.numbers import check_int, shortened
 from molgen.environments import SYMMETRIES, Symmetry
 from molgen.output_names import OUTPUT_NAMES
 
@@ -373,7 +373,7 @@ class ExactSettings(MoleculeSettings):
     @classmethod
     def result_names(cls) -> tuple[str, ...]:
         """Return the names that may appear in the output directory."""
-        from molgen.exact.run import FILES
+        from molgen.runs.exact.run import FILES
 
         return FILES
 
@@ -381,7 +381,7 @@ class ExactSettings(MoleculeSettings):
 def resolve_sample(given: Mapping[str, Any], config: Path | None = None) -> SampleSettings:
     """Return the settings of ``molgen sample``.
 
-    See :func:`gfncore.configuration.resolve_settings`.
+    See :func:`gfncore.program.configuration.resolve_settings`.
     """
     return resolve_settings(SampleSettings, _with_file(given, config, SampleSettings), config)
 
@@ -389,7 +389,7 @@ def resolve_sample(given: Mapping[str, Any], config: Path | None = None) -> Samp
 def resolve_exact(given: Mapping[str, Any], config: Path | None = None) -> ExactSettings:
     """Return the settings of ``molgen exact``.
 
-    See :func:`gfncore.configuration.resolve_settings`.
+    See :func:`gfncore.program.configuration.resolve_settings`.
     """
     return resolve_settings(ExactSettings, _with_file(given, config, ExactSettings), config)
 

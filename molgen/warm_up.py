@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from gfncore.progress import Progress
-from molgen import sampling
-from molgen.sampling_run import SampleRun
+from gfncore.program.progress import Progress
+from molgen.runs.sample import main as sampling
+from molgen.runs.sample.run import SampleRun
 from molgen.settings import MoleculeSettings, SampleSettings
 
 __all__ = ["warm_up"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from gfncore.citations import (
+from gfncore.program.citations import (
     ENGINE_REFERENCES,
     Reference,
     bibtex,

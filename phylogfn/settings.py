@@ -13,8 +13,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, field_validator
 
-from gfncore.configuration import Budget, Count, Device, RunSettings, Seed, Threads
-from gfncore.text_numbers import NumberError, parse_float, parse_int, shortened
+from gfncore.program.configuration import Budget, Count, Device, RunSettings, Seed, Threads
+from gfncore.text.numbers import NumberError, parse_float, parse_int, shortened
 from phylogfn.output_names import OUTPUT_NAMES, PARSIMONY_OUTPUT_NAMES
 
 __all__ = ["ParsimonySettings", "SampleSettings", "parse_branch_prior", "parse_length_bins"]

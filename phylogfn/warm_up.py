@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from gfncore.progress import Progress
-from phylogfn import parsimony_run, sampling
+from gfncore.program.progress import Progress
+from phylogfn.runs.parsimony import main as parsimony_run
+from phylogfn.runs.sample import main as sampling
 from phylogfn.settings import ParsimonySettings, SampleSettings
 
 __all__ = ["warm_up_parsimony", "warm_up_sampling"]

@@ -77,7 +77,7 @@ def primates():
 
     Both are a number, the first ones, or which.
     """
-    from phylogfn.alignment import read_alignment
+    from phylogfn.alignments.alignment import read_alignment
 
     whole = read_alignment(str(DATA / "primates.fasta"))
 
@@ -94,9 +94,9 @@ def primates():
 @pytest.fixture
 def make_reward():
     """Return a function that makes the `CollapsedReward` of an alignment."""
-    from phylogfn.alignment import compress
-    from phylogfn.evidence import CollapsedReward
-    from phylogfn.likelihood import TreeLikelihood
+    from phylogfn.alignments.alignment import compress
+    from phylogfn.likelihood.collapsed import CollapsedReward
+    from phylogfn.likelihood.tree_likelihood import TreeLikelihood
     from phylogfn.models import parse_model
 
     made = []

@@ -174,7 +174,7 @@ def test_unpacked_wheel_finds_its_data(wheel: Path, tmp_path: Path) -> None:
         "import sys\n"
         "from importlib.util import find_spec\n"
         f"sys.path.insert(0, {str(site)!r})\n"
-        "from gfncore.resources import data_file\n"
+        "from gfncore.program.resources import data_file\n"
         "print(data_file('primates.fasta'))\n"
         "print([n for n in ('data', 'pipelines', 'tests', 'benchmarks') if find_spec(n)])"
     )

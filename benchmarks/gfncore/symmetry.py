@@ -31,7 +31,7 @@ from rdkit import Chem
 
 from benchmarks.machine import markdown_table, measured_on
 from benchmarks.molecules import draw_molecules, read_molecules, zinc_file
-from gfncore.symmetry import ColouredGraphs, analyse, canonical_graphs, pair_orbits
+from gfncore.symmetry.graphs import ColouredGraphs, analyse, canonical_graphs, pair_orbits
 
 Graph = tuple[list[int], list[tuple[int, int, int]]]
 

@@ -30,7 +30,8 @@ import torch
 
 from benchmarks.machine import markdown_table, measured_on
 from molgen.environments.atoms import AtomEnvironment
-from molgen.exact import (
+from molgen.molecules.graph import AtomTable, GraphStates
+from molgen.runs.exact import (
     Recipe,
     Space,
     draw_molecules,
@@ -39,7 +40,6 @@ from molgen.exact import (
     policy_distribution,
     train_policy,
 )
-from molgen.graph import AtomTable, GraphStates
 
 __all__ = ["clique_counts", "graph_environment", "main"]
 
@@ -108,7 +108,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train, draw, and print a Markdown block."""
-    from gfncore.durations import parse_duration
+    from gfncore.program.durations import parse_duration
 
     words = list(sys.argv[1:] if argv is None else argv)
     options = arguments().parse_args(words)

@@ -46,14 +46,14 @@ from gfncore.evaluation import (
     simplex_weights,
 )
 from gfncore.objectives import LogVariance, OrderPreserving
-from gfncore.optimisers import Muon
 from gfncore.policies import Policy
-from gfncore.replay import Replay
-from gfncore.training import Trainer, TrainingSettings
+from gfncore.training.optimisers import Muon
+from gfncore.training.replay import Replay
+from gfncore.training.trainer import Trainer, TrainingSettings
 from molgen.environments.atoms import AtomEnvironment
-from molgen.exact import Space, enumerate_space, policy_distribution
-from molgen.graph import AtomTable
+from molgen.molecules.graph import AtomTable
 from molgen.policy import make_policy
+from molgen.runs.exact import Space, enumerate_space, policy_distribution
 
 __all__ = ["figures_of_merit", "front_measures", "main", "order_measures", "train"]
 

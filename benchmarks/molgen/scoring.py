@@ -21,7 +21,7 @@ from rdkit.Chem import QED
 from benchmarks.machine import markdown_table, measured_on
 from benchmarks.molecules import draw_molecules, read_molecules, zinc_file
 from molgen.scoring import Scoring
-from molgen.scoring.qed import qed
+from molgen.scoring.components.qed import qed
 
 WARM = 128  # molecules that start the workers
 

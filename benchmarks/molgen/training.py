@@ -30,10 +30,10 @@ import torch
 
 from benchmarks.machine import markdown_table, measured_on
 from benchmarks.phylogfn.likelihood import spread
-from gfncore.progress import Progress
-from gfncore.training import Trainer
-from molgen.sampling import start_log_z
-from molgen.sampling_run import ON_POLICY, REPLAYED, SampleRun
+from gfncore.program.progress import Progress
+from gfncore.training.trainer import Trainer
+from molgen.runs.sample.main import start_log_z
+from molgen.runs.sample.run import ON_POLICY, REPLAYED, SampleRun
 from molgen.scoring import Scoring
 from molgen.settings import SampleSettings
 

@@ -5,7 +5,7 @@ Usage, from the checkout::
     python -m benchmarks.phylogfn.ccd_control DS5.fasta --budget 5m --seeds 1 2 3 \\
         --reference-log-evidence -8214.4
 
-The walk is that of `phylogfn sample` (`phylogfn.search.Walkers`). After
+The walk is that of `phylogfn sample` (`phylogfn.exploration.walks.Walkers`). After
 `--walk-share` of the budget, CCD1 is fitted to what it found and takes the
 place of the network: for the rest of the time topologies are drawn from it,
 and each draw is weighted by its reward, made unbiased by importance draws of
@@ -39,13 +39,13 @@ from benchmarks.phylogfn.reference import (
 )
 from benchmarks.phylogfn.topology_arrays import keys_of_parents, parents_of_key
 from gfncore.evaluation import effective_sample_size, log_partition, pareto_k
-from phylogfn.alignment import compress, read_alignment
-from phylogfn.evidence import CollapsedReward
-from phylogfn.likelihood import TreeLikelihood
+from phylogfn.alignments.alignment import compress, read_alignment
+from phylogfn.exploration.starting_trees import overdispersed_starts
+from phylogfn.exploration.topologies import TopologyTable
+from phylogfn.exploration.walks import N_REPLICAS, Walkers
+from phylogfn.likelihood.collapsed import CollapsedReward
+from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
-from phylogfn.search import N_REPLICAS, Walkers
-from phylogfn.starting_trees import overdispersed_starts
-from phylogfn.topologies import TopologyTable
 
 __all__ = ["ControlRun", "main", "run_control"]
 

@@ -32,12 +32,12 @@ import numpy as np
 from numba import njit
 
 from benchmarks.machine import markdown_table, measured_on
-from phylogfn.alignment import SitePatterns
+from phylogfn.alignments.alignment import SitePatterns
 from phylogfn.kernels import pruning_numba as kernels
-from phylogfn.likelihood import TreeLikelihood
+from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import SubstitutionModel
-from phylogfn.tree import Tree
-from phylogfn.tree_building import tree_from_edges
+from phylogfn.trees.building import tree_from_edges
+from phylogfn.trees.tree import Tree
 
 SOURCE_VARIABLE = "BEAGLE_BENCH_SOURCE"
 

@@ -31,9 +31,9 @@ from scipy.special import logsumexp
 from benchmarks.machine import markdown_table, measured_on
 from gfncore.evaluation.object_probability import log_object_probabilities
 from gfncore.exploration import sample_trajectories
-from gfncore.progress import Progress
-from phylogfn.estimate import draw
-from phylogfn.sampling import open_run
+from gfncore.program.progress import Progress
+from phylogfn.estimates.collapsed import draw
+from phylogfn.runs.sample.main import open_run
 
 __all__ = ["Measures", "main", "measure"]
 

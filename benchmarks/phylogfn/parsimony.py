@@ -34,13 +34,13 @@ from typing import IO
 import numpy as np
 
 from benchmarks.machine import markdown_table, measured_on
-from phylogfn.alignment import read_alignment
-from phylogfn.characters import Characters, parsimony_characters
-from phylogfn.parsimony import ParsimonyScorer
-from phylogfn.parsimony_search import SearchProgress, search
-from phylogfn.parsimony_trees import ParsimonyTable
-from phylogfn.tree import canonical_newick, random_topology
-from phylogfn.tree_files import read_trees
+from phylogfn.alignments.alignment import read_alignment
+from phylogfn.alignments.characters import Characters, parsimony_characters
+from phylogfn.parsimony.scores import ParsimonyScorer
+from phylogfn.parsimony.search import SearchProgress, search
+from phylogfn.parsimony.table import ParsimonyTable
+from phylogfn.trees.files import read_trees
+from phylogfn.trees.tree import canonical_newick, random_topology
 
 PEER = "phangorn"
 SCRIPT = Path(__file__).with_name("phangorn.R")

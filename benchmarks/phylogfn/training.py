@@ -35,14 +35,19 @@ from benchmarks.phylogfn.durations import parse_duration
 from benchmarks.phylogfn.evidence import program
 from benchmarks.phylogfn.likelihood import spread
 from gfncore.errors import UserError
-from gfncore.progress import Progress
-from gfncore.training import Trainer
-from gfncore.trajectories import StateTargets
-from phylogfn.evidence import CollapsedReward
-from phylogfn.learning import TRAJECTORIES_A_STEP, Curriculum, TreeEnvironment, make_curriculum
-from phylogfn.run_state import RunState
-from phylogfn.sampling import open_run
-from phylogfn.sampling_run import COLLAPSED
+from gfncore.program.progress import Progress
+from gfncore.training.trainer import Trainer
+from gfncore.trajectories.scoring import StateTargets
+from phylogfn.likelihood.collapsed import CollapsedReward
+from phylogfn.runs.sample.main import open_run
+from phylogfn.runs.sample.run import COLLAPSED
+from phylogfn.runs.sample.state import RunState
+from phylogfn.training.curricula import (
+    TRAJECTORIES_A_STEP,
+    Curriculum,
+    TreeEnvironment,
+    make_curriculum,
+)
 
 __all__ = ["PARTS", "Round", "main", "measure"]
 

@@ -24,9 +24,9 @@ from scipy.special import logsumexp
 from benchmarks.phylogfn.reference import add_reference_options, read_reference
 from benchmarks.phylogfn.topology_arrays import parents_of_key
 from gfncore.evaluation.object_probability import log_object_probabilities
-from gfncore.progress import Progress
-from phylogfn.alignment import read_alignment
-from phylogfn.sampling import open_run
+from gfncore.program.progress import Progress
+from phylogfn.alignments.alignment import read_alignment
+from phylogfn.runs.sample.main import open_run
 
 __all__ = ["main", "tree_kl_of_run"]
 

@@ -15,7 +15,7 @@ import torch
 from gfncore.environment import Actions, Environment
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
-from gfncore.trajectories import state_log_probabilities
+from gfncore.trajectories.scoring import state_log_probabilities
 
 __all__ = ["ExactDistribution", "exact_distribution"]
 

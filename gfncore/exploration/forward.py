@@ -10,7 +10,7 @@ from gfncore.exploration.draws import draw_classes, explored
 from gfncore.exploration.moves import move_forward
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
-from gfncore.trajectories import (
+from gfncore.trajectories.scoring import (
     Trajectories,
     TrajectoryBuilder,
     draw_values,

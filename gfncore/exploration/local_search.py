@@ -27,7 +27,7 @@ from gfncore.exploration.draws import draw_classes
 from gfncore.exploration.moves import backward_log_probabilities, move_backward, move_forward
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
-from gfncore.trajectories import state_log_probabilities
+from gfncore.trajectories.scoring import state_log_probabilities
 
 __all__ = ["LocalSearch", "local_search"]
 

@@ -11,7 +11,7 @@ import torch
 from gfncore.environment import Actions, Environment, representation_keys
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
-from gfncore.trajectories import state_log_probabilities
+from gfncore.trajectories.scoring import state_log_probabilities
 
 __all__ = ["Moved", "backward_log_probabilities", "move_backward", "move_forward"]
 

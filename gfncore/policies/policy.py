@@ -70,7 +70,7 @@ class Policy(nn.Module):
     defence : float
         Share, in each choice, of the square root of the probabilities (normalised): choices that
         training took for impossible keep a chance, so that importance weights have no long tail.
-        0 when made; see `gfncore.trajectories.state_log_probabilities`.
+        0 when made; see `gfncore.trajectories.scoring.state_log_probabilities`.
     pool : Executor, optional
         Threads that share large batches (see `gfncore.policies.chunks`). Its tasks must not
         use this policy themselves.

@@ -11,9 +11,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from gfncore.citations import Reference, plain_text
-from gfncore.progress import format_duration
-from gfncore.provenance import ResourceUse
+from gfncore.program.citations import Reference, plain_text
+from gfncore.program.progress import format_duration
+from gfncore.program.provenance import ResourceUse
 from gfncore.report.line_chart import draw_line_chart
 from gfncore.report.training import is_number, read_training
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gfncore.data_command import data_app
+from gfncore.program.data_command import data_app
 
 __all__ = ["app"]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from gfncore.command_line import Flag
+from gfncore.program.command_line import Flag
 from molgen.cli import options
 from molgen.cli.options import RUN, SPACE
 
@@ -97,19 +97,19 @@ def exact(
         Say nothing but warnings and errors.
     """
     given = dict(locals())  # the options by their names, before anything else is one
-    from gfncore.progress import Progress
+    from gfncore.program.progress import Progress
 
     with Progress("molgen", quiet=quiet) as progress:
         progress.phase(f"starting in {output}")
-        from gfncore.distributed import refuse_several
-        from gfncore.output import check_output
+        from gfncore.program.output import check_output
+        from gfncore.training.distributed import refuse_several
         from molgen.settings import resolve_exact
 
         refuse_several("molgen exact")
         check_output(output, force=force)
         settings = resolve_exact(options.said(given), config)
-        from molgen.exact import run_exact
-        from molgen.smiles import silence_rdkit
+        from molgen.molecules.smiles import silence_rdkit
+        from molgen.runs.exact import run_exact
         from molgen.warm_up import warm_up
 
         silence_rdkit()

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from gfncore.command_line import Flag
-from gfncore.messages import say
+from gfncore.program.command_line import Flag
+from gfncore.program.messages import say
 
 __all__ = ["fragments"]
 
@@ -59,8 +59,8 @@ def fragments(
     """
 
     from gfncore.errors import UserError
-    from gfncore.output import write_atomic
-    from gfncore.text_numbers import parse_int
+    from gfncore.program.output import write_atomic
+    from gfncore.text.numbers import parse_int
 
     if output is not None and output.exists() and not force:
         raise UserError(f"{output} exists; give --force to replace it, or another name")
@@ -75,8 +75,8 @@ def fragments(
         raise UserError(f"{output.parent} is no directory; make it first")
     for name, value in (("--max-fragments", max_fragments), ("--min-count", min_count)):
         parse_int(str(value), 1, 10**9, place=name, error=UserError)
-    from molgen.fragmentation import METHODS, fragment_file
-    from molgen.smiles import silence_rdkit
+    from molgen.fragments.cutting import METHODS, fragment_file
+    from molgen.molecules.smiles import silence_rdkit
 
     silence_rdkit()
     found = fragment_file(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from gfncore.command_line import build_app, run_app
+from gfncore.program.command_line import build_app, run_app
 from molgen.cli.cite import cite
 from molgen.cli.data import app as data
 from molgen.cli.exact import exact
@@ -37,7 +37,7 @@ molgen workflow init molecules
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code: see :func:`gfncore.command_line.run_app`."""
+    """Run the command line and return the exit code (`gfncore.program.command_line.run_app`)."""
     commands = (sample, score, exact, rewards, fragments, data, workflow, cite)
     app = build_app("molgen", _HELP, commands)
     return run_app("molgen", app, arguments)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from gfncore.command_line import Flag
+from gfncore.program.command_line import Flag
 from molgen.cli import options
 from molgen.cli.options import RUN, SPACE
 from molgen.environments import Symmetry
@@ -133,9 +133,9 @@ def sample(
     given = dict(locals())  # the options by their names, before anything else is one
     import io
 
-    from gfncore.distributed import process_rank
-    from gfncore.interruption import resumable
-    from gfncore.progress import Progress
+    from gfncore.program.interruption import resumable
+    from gfncore.program.progress import Progress
+    from gfncore.training.distributed import process_rank
 
     leads = process_rank() == 0  # of those that torchrun started, one speaks and writes
     stream = None if leads else io.StringIO()
@@ -145,7 +145,7 @@ def sample(
     ):
         # The first words come before anything heavy is imported.
         progress.phase(f"starting in {output}")
-        from gfncore.output import check_output
+        from gfncore.program.output import check_output
         from molgen.settings import resolve_sample
 
         if leads:
@@ -153,11 +153,11 @@ def sample(
         settings = resolve_sample(options.said(given), config)
         progress.budget_seconds = settings.budget_seconds
         if settings.tensorboard:
-            from gfncore.tensorboard import require_tensorboard
+            from gfncore.program.tensorboard import require_tensorboard
 
             require_tensorboard()
-        from molgen.sampling import run_sample
-        from molgen.smiles import silence_rdkit
+        from molgen.molecules.smiles import silence_rdkit
+        from molgen.runs.sample.main import run_sample
         from molgen.warm_up import warm_up
 
         silence_rdkit()

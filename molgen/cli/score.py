@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gfncore.messages import say
+from gfncore.program.messages import say
 from molgen.cli import options
 
 if TYPE_CHECKING:
+    from molgen.molecules.smiles_file import MoleculeLine
     from molgen.scoring import ScoreTable
-    from molgen.smiles_file import MoleculeLine
 
 __all__ = ["score"]
 
@@ -61,13 +61,13 @@ def score(
     import csv
     import sys
 
-    from gfncore.configuration import MOST_THREADS, available_cores
     from gfncore.errors import UserError
-    from gfncore.text_numbers import parse_int
+    from gfncore.program.configuration import MOST_THREADS, available_cores
+    from gfncore.text.numbers import parse_int
+    from molgen.molecules.smiles import silence_rdkit
+    from molgen.molecules.smiles_file import read_smiles
     from molgen.scoring.table import column_names
     from molgen.settings import open_scoring, scoring_of_config
-    from molgen.smiles import silence_rdkit
-    from molgen.smiles_file import read_smiles
 
     silence_rdkit()
     if threads is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gfncore.workflow_command import workflow_app
+from gfncore.program.workflow_command import workflow_app
 
 __all__ = ["app"]
 

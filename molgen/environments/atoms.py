@@ -24,18 +24,18 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from gfncore import symmetry as symmetries
 from gfncore.environment import Actions, GraphBatch
 from gfncore.errors import UserError
 from gfncore.keys import key_bytes
 from gfncore.policies import HeadSpec
-from molgen.cores import core_notes, core_numbers
+from gfncore.symmetry import graphs as symmetries
 from molgen.environments import check_symmetry
 from molgen.environments.molecule_forms import MoleculeForms, Rules
-from molgen.graph import FINISHED, AtomTable, GraphStates, canonical_states, state_keys
+from molgen.fragments.cores import core_notes, core_numbers
 from molgen.kernels import atoms_graph_numba as drawing
 from molgen.kernels import atoms_numba as kernels
-from molgen.rdkit_bridge import core_of_smiles
+from molgen.molecules.graph import FINISHED, AtomTable, GraphStates, canonical_states, state_keys
+from molgen.molecules.rdkit_bridge import core_of_smiles
 
 __all__ = ["AtomEnvironment"]
 

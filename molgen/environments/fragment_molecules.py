@@ -7,12 +7,12 @@ from concurrent.futures import Executor
 import numpy as np
 
 from gfncore.keys import key_bytes, unique_keys
-from molgen.covers import Covers
-from molgen.fragment_reading import canonical_smiles
-from molgen.graph import GraphStates, state_keys, unmarked
+from molgen.fragments.covers import Covers
+from molgen.fragments.reading import canonical_smiles
+from molgen.fragments.vocabulary import Vocabulary
 from molgen.kernels.fragments_numba import JOIN
 from molgen.kernels.smiles_numba import write_smiles
-from molgen.vocabulary import Vocabulary
+from molgen.molecules.graph import GraphStates, state_keys, unmarked
 
 __all__ = ["FragmentMolecules"]
 

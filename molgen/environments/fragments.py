@@ -37,10 +37,17 @@ from gfncore.keys import unique_keys
 from gfncore.policies import HeadSpec
 from molgen.environments import check_symmetry
 from molgen.environments.fragment_molecules import FragmentMolecules
-from molgen.graph import FINISHED, MARKED, GraphStates, canonical_states, state_keys, unmarked
+from molgen.fragments.vocabulary import LARGEST, Vocabulary
 from molgen.kernels import fragments_numba as kernels
 from molgen.kernels.fragments_graph_numba import graph_arrays
-from molgen.vocabulary import LARGEST, Vocabulary
+from molgen.molecules.graph import (
+    FINISHED,
+    MARKED,
+    GraphStates,
+    canonical_states,
+    state_keys,
+    unmarked,
+)
 
 __all__ = ["FragmentEnvironment"]
 

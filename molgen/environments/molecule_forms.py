@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gfncore.keys import key_bytes
-from molgen.graph import FINISHED, AtomTable, GraphStates, canonical_states, state_keys
 from molgen.kernels import atoms_numba as kernels
-from molgen.rdkit_bridge import (
+from molgen.molecules.graph import FINISHED, AtomTable, GraphStates, canonical_states, state_keys
+from molgen.molecules.rdkit_bridge import (
     Graph,
     graph_of_smiles,
     kekule_forms,

@@ -1,10 +1,10 @@
 """Legal moves, and moves, of graphs that are built atom by atom.
 
-A batch is as in `molgen.graph.GraphStates`. Rules that do not change within an environment come
-in arrays: ``limits`` = (kinds of atom T, most atoms W, largest bond order, most rings, whether
-ring atoms may have two double bonds or a triple bond in rings), ``cap`` (largest sum of bond
-orders by colour), ``valence`` (by colour), ``core`` (bool by colour), ``allowed`` (bool by ring
-size, or empty: any ring).
+A batch is as in `molgen.molecules.graph.GraphStates`. Rules that do not change within an
+environment come in arrays: ``limits`` = (kinds of atom T, most atoms W, largest bond order, most
+rings, whether ring atoms may have two double bonds or a triple bond in rings), ``cap`` (largest sum
+of bond orders by colour), ``valence`` (by colour), ``core`` (bool by colour), ``allowed`` (bool by
+ring size, or empty: any ring).
 
 Codes of forward actions: 0 stop; 1 + u T + t an atom of kind t by a single bond at u (from the
 empty state, u = 0: the first atom); 1 + W T + u W + v, u < v, a bond more between u and v, which

@@ -1,7 +1,8 @@
 """States of the fragment environment as arrays: legal actions and steps.
 
-Layout: see `molgen.graph.GraphStates` and `molgen.vocabulary.Vocabulary`. A bond's colour is its
-order, 1..4, plus 8 where it joins two fragments; removing joins leaves the pieces.
+Layout: see `molgen.molecules.graph.GraphStates` and `molgen.fragments.vocabulary.Vocabulary`. A
+bond's colour is its order, 1..4, plus 8 where it joins two fragments; removing joins leaves the
+pieces.
 """
 
 from __future__ import annotations

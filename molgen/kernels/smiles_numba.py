@@ -17,10 +17,10 @@ def write_smiles(colour, n_nodes, edges, n_edges, orbit_open, tokens, aromatic):
     Parameters
     ----------
     colour, n_nodes, edges, n_edges : ndarray
-        See `molgen.graph.GraphStates`.
+        See `molgen.molecules.graph.GraphStates`.
     orbit_open : ndarray, shape(O,), dtype=int16
     tokens : ndarray, shape (O, k + 1, L), uint8
-        See `molgen.vocabulary.Vocabulary.tokens`.
+        See `molgen.fragments.vocabulary.Vocabulary.tokens`.
     aromatic : ndarray, shape(O,), dtype=bool
         A single bond between two aromatic atoms is written, others are not.
 

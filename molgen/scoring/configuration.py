@@ -30,13 +30,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gfncore.configuration import read_toml
 from gfncore.errors import UserError
-from gfncore.hints import did_you_mean
-from gfncore.provenance import file_sha256
+from gfncore.program.configuration import read_toml
+from gfncore.program.provenance import file_sha256
+from gfncore.text.hints import did_you_mean
 from molgen.scoring.aggregation import AGGREGATIONS
-from molgen.scoring.executors import executor_opener
-from molgen.scoring.pool import OpenExecutor
+from molgen.scoring.parallel.executors import executor_opener
+from molgen.scoring.parallel.pool import OpenExecutor
 from molgen.scoring.registry import Kind, check_parameters, find_kind, unknown_key
 from molgen.scoring.reinvent import refuse_reinvent, refuse_reinvent_file
 from molgen.scoring.transforms import Transform, make_transform

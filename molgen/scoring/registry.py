@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gfncore.errors import UserError
-from gfncore.hints import did_you_mean
+from gfncore.text.hints import did_you_mean
 
 __all__ = [
     "LONGEST",
@@ -94,7 +94,7 @@ class Kind:
         One line: what the raw value is.
     build : callable
         Takes the checked parameters (a dict). Returns a function of an RDKit molecule to a number
-        or, with `batch`, a `molgen.scoring.batch.BatchScorer`.
+        or, with `batch`, a `molgen.scoring.parallel.batch.BatchScorer`.
     parameters : tuple of Parameter
     batch : bool
         Whether the component takes lists of SMILES in the main process (a user's function or
@@ -136,7 +136,7 @@ def register(kind: Kind) -> None:
 @functools.cache
 def _load() -> None:
     for module in _MODULES:
-        importlib.import_module(f"molgen.scoring.{module}")
+        importlib.import_module(f"molgen.scoring.components.{module}")
 
 
 def kinds() -> Mapping[str, Kind]:
@@ -159,7 +159,7 @@ def find_kind(name: str, where: str) -> Kind:
     UserError
         There is none; the message names the nearest.
     """
-    from molgen.scoring.descriptors import descriptor_kind, descriptor_names
+    from molgen.scoring.components.descriptors import descriptor_kind, descriptor_names
 
     if name in kinds():
         return kinds()[name]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gfncore.configuration import read_toml
 from gfncore.errors import UserError
-from gfncore.text_input import read_bytes
+from gfncore.program.configuration import read_toml
+from gfncore.text.input import read_bytes
 
 __all__ = ["refuse_reinvent", "refuse_reinvent_file"]
 

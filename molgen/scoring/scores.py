@@ -14,22 +14,22 @@ from typing import Any
 import numpy as np
 
 from gfncore.errors import UserError
-from gfncore.hints import did_you_mean
-from gfncore.messages import say
-from gfncore.resources import data_file
+from gfncore.program.messages import say
+from gfncore.program.resources import data_file
+from gfncore.text.hints import did_you_mean
 from molgen.scoring.aggregation import combine
-from molgen.scoring.batch import BatchScores, Failure, batch_scores
 from molgen.scoring.configuration import Component, ScoringPlan, make_plan, read_scoring_file
-from molgen.scoring.pool import ChunkRunner, OpenExecutor
-from molgen.scoring.registry import kinds
-from molgen.scoring.table import ScoreTable
-from molgen.scoring.worker import (
+from molgen.scoring.parallel.batch import BatchScores, Failure, batch_scores
+from molgen.scoring.parallel.pool import ChunkRunner, OpenExecutor
+from molgen.scoring.parallel.worker import (
     PASS,
     MoleculeScore,
     canonical_chunk,
     score_batch,
     score_chunk,
 )
+from molgen.scoring.registry import kinds
+from molgen.scoring.table import ScoreTable
 
 __all__ = ["PRESET_FILES", "Scoring"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gfncore.errors import UserError
-from gfncore.hints import did_you_mean
+from gfncore.text.hints import did_you_mean
 from molgen.scoring.registry import REQUIRED, Parameter, check_parameters
 
 __all__ = ["TRANSFORMS", "Transform", "TransformKind", "make_transform"]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gfncore.command_line import Flag
+from gfncore.program.command_line import Flag
 
 __all__ = ["cite"]
 

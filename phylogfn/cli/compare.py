@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gfncore.command_line import InputFile
+from gfncore.program.command_line import InputFile
 
 __all__ = ["compare"]
 
@@ -46,15 +46,15 @@ def compare(
 
     from gfncore.errors import UserError
     from phylogfn.cli.tree_notes import show_notes
-    from phylogfn.consensus import consensus_splits
-    from phylogfn.diagnostics import (
+    from phylogfn.results.warnings import (
         asdsf,
         largest_split_difference,
         mean_robinson_foulds,
         robinson_foulds_splits,
         split_names,
     )
-    from phylogfn.tree_samples import read_tree_sample
+    from phylogfn.trees.consensus import consensus_splits
+    from phylogfn.trees.samples import read_tree_sample
 
     if not 0.0 <= minimum <= 1.0:
         raise UserError(f"--min-frequency {minimum:g} is not a frequency; give 0 to 1")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gfncore import configuration
-from gfncore.configuration import RUN_FILE, settings_toml
+from gfncore.program import configuration
+from gfncore.program.configuration import RUN_FILE, settings_toml
 from phylogfn.settings import ParsimonySettings, SampleSettings
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
 
 
 def resolve_settings(given: Mapping[str, Any], config: Path | None = None) -> SampleSettings:
-    """Return the settings of a run; see :func:`gfncore.configuration.resolve_settings`."""
+    """Return the settings of a run; see :func:`gfncore.program.configuration.resolve_settings`."""
     return configuration.resolve_settings(SampleSettings, given, config)
 
 
@@ -33,7 +33,7 @@ def resolve_parsimony_settings(
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the settings of a file; see :func:`gfncore.configuration.read_config`."""
+    """Return the settings of a file; see :func:`gfncore.program.configuration.read_config`."""
     return configuration.read_config(SampleSettings, path)
 
 
@@ -49,7 +49,7 @@ def check_alignment(settings: SampleSettings | ParsimonySettings) -> None:
     """
     path = Path(settings.alignment)
     if settings.alignment != "-" and (path.is_file() or path.is_dir() or not path.exists()):
-        from phylogfn.alignment import read_alignment
+        from phylogfn.alignments.alignment import read_alignment
 
         read_alignment(
             settings.alignment, data_type=settings.data_type, file_format=settings.format

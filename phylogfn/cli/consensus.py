@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gfncore.command_line import Flag, InputFile
+from gfncore.program.command_line import Flag, InputFile
 
 __all__ = ["consensus"]
 
@@ -39,9 +39,9 @@ def consensus(
 
     from gfncore.errors import UserError
     from phylogfn.cli.tree_notes import show_notes
-    from phylogfn.consensus import consensus_newick, consensus_nexus, consensus_tree
-    from phylogfn.posterior import tabulate_splits
-    from phylogfn.tree_samples import read_tree_sample
+    from phylogfn.results.posterior import tabulate_splits
+    from phylogfn.trees.consensus import consensus_newick, consensus_nexus, consensus_tree
+    from phylogfn.trees.samples import read_tree_sample
 
     if not trees:
         raise UserError("consensus needs a file of trees")

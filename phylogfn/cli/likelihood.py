@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from gfncore.messages import say
+from gfncore.program.messages import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from phylogfn.alignment import SitePatterns
-    from phylogfn.length_samples import TopologyEvidence
-    from phylogfn.likelihood import TreeLikelihood
+    from phylogfn.alignments.alignment import SitePatterns
+    from phylogfn.estimates.length_samples import TopologyEvidence
+    from phylogfn.likelihood.tree_likelihood import TreeLikelihood
     from phylogfn.models import ModelSpec
-    from phylogfn.tree import Tree
-    from phylogfn.tree_files import NamedTrees
+    from phylogfn.trees.files import NamedTrees
+    from phylogfn.trees.tree import Tree
 
 __all__ = ["likelihood"]
 
@@ -79,14 +79,14 @@ def likelihood(
         Trees computed at a time; the default is all cores.
     """
 
-    from gfncore.configuration import MOST_THREADS
     from gfncore.errors import UserError
-    from gfncore.text_numbers import parse_int
-    from phylogfn.alignment import compress, likelihood_notes, read_alignment
+    from gfncore.program.configuration import MOST_THREADS
+    from gfncore.text.numbers import parse_int
+    from phylogfn.alignments.alignment import compress, likelihood_notes, read_alignment
     from phylogfn.cli.tree_notes import show_notes
     from phylogfn.models import parse_model
     from phylogfn.settings import parse_branch_prior
-    from phylogfn.tree_files import read_trees
+    from phylogfn.trees.files import read_trees
 
     if threads is not None:
         parse_int(str(threads), 1, MOST_THREADS, place="--threads", error=UserError)
@@ -124,7 +124,7 @@ def likelihood(
 
 def _warn_of_tails(tails: list[float], draws: int) -> None:
     """Tell where the errors of log evidences cannot be relied on."""
-    from phylogfn.diagnostics import PARETO_K_LIMIT
+    from phylogfn.results.warnings import PARETO_K_LIMIT
 
     undefined = sum(not math.isfinite(k) and k != -math.inf for k in tails)
     heavy = [k for k in tails if math.isfinite(k) and k > PARETO_K_LIMIT]
@@ -184,7 +184,7 @@ def _with_positive_lengths(tree: Tree) -> Tree:
     """The tree with lengths of at least `SHORTEST`: at 0, data that differ have no likelihood."""
     import numpy as np
 
-    from phylogfn.tree import Tree
+    from phylogfn.trees.tree import Tree
 
     if tree.lengths is None:
         return tree
@@ -204,7 +204,7 @@ class _Row:
         optimize: bool,
         integral: _Integral | None,
     ):
-        from phylogfn.likelihood import TreeLikelihood
+        from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 
         self.spec = spec
         self.patterns = patterns
@@ -214,10 +214,10 @@ class _Row:
         self.fixed = None if spec.n_free else TreeLikelihood(patterns, spec.build())
 
     def __call__(self, tree: Tree) -> tuple[list[str], str]:
-        from phylogfn.likelihood import TreeLikelihood
-        from phylogfn.model_fit import bounds_note, fit_model
-        from phylogfn.rounding import decimals
-        from phylogfn.tree import Tree, canonical_newick
+        from phylogfn.likelihood.model_fit import bounds_note, fit_model
+        from phylogfn.likelihood.tree_likelihood import TreeLikelihood
+        from phylogfn.results.rounding import decimals
+        from phylogfn.trees.tree import Tree, canonical_newick
 
         values: list[str] = []
         note = ""
@@ -253,8 +253,8 @@ class _Integral:
     tails: list[float] = field(default_factory=list)  # Pareto k of each tree done
 
     def __call__(self, target: TreeLikelihood, tree: Tree) -> TopologyEvidence:
-        from phylogfn.evidence import CollapsedReward
-        from phylogfn.length_samples import topology_evidence
+        from phylogfn.estimates.length_samples import topology_evidence
+        from phylogfn.likelihood.collapsed import CollapsedReward
 
         reward = CollapsedReward(target, self.branch_rate, threads=1)
         found = topology_evidence(tree.parent, tree.lengths, reward, self.draws, self.seed)

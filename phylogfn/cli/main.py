@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from gfncore.command_line import build_app, run_app
+from gfncore.program.command_line import build_app, run_app
 from phylogfn.cli.cite import cite
 from phylogfn.cli.compare import compare
 from phylogfn.cli.consensus import consensus
@@ -41,7 +41,7 @@ COMMANDS = (sample, parsimony, likelihood, compare, consensus, data, workflow, c
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code: see :func:`gfncore.command_line.run_app`."""
+    """Run the command line and return the exit code (`gfncore.program.command_line.run_app`)."""
     app = build_app("phylogfn", _HELP, COMMANDS)
     return run_app("phylogfn", app, arguments)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from gfncore.command_line import Flag
+from gfncore.program.command_line import Flag
 
 __all__ = ["parsimony"]
 
@@ -116,8 +116,8 @@ def parsimony(
     quiet
         Say nothing but warnings and errors.
     """
-    from gfncore.interruption import resumable
-    from gfncore.progress import Progress
+    from gfncore.program.interruption import resumable
+    from gfncore.program.progress import Progress
 
     with (
         resumable("phylogfn parsimony", output),
@@ -125,8 +125,8 @@ def parsimony(
     ):
         # The first words come before anything heavy is imported.
         progress.phase(f"reading {alignment}" if alignment else f"starting in {output}")
-        from gfncore.distributed import refuse_several
-        from gfncore.output import check_output
+        from gfncore.program.output import check_output
+        from gfncore.training.distributed import refuse_several
         from phylogfn.cli.config import check_alignment, resolve_parsimony_settings
 
         refuse_several("phylogfn parsimony")
@@ -156,10 +156,10 @@ def parsimony(
         progress.budget_seconds = settings.budget_seconds
         check_alignment(settings)
         if settings.tensorboard:
-            from gfncore.tensorboard import require_tensorboard
+            from gfncore.program.tensorboard import require_tensorboard
 
             require_tensorboard()
-        from phylogfn.parsimony_run import run_parsimony
+        from phylogfn.runs.parsimony.main import run_parsimony
         from phylogfn.warm_up import warm_up_parsimony
 
         warm_up_parsimony(settings)

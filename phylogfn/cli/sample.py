@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from gfncore.command_line import Flag
+from gfncore.program.command_line import Flag
 
 __all__ = ["sample"]
 
@@ -127,8 +127,8 @@ def sample(
     quiet
         Say nothing but warnings and errors.
     """
-    from gfncore.interruption import resumable
-    from gfncore.progress import Progress
+    from gfncore.program.interruption import resumable
+    from gfncore.program.progress import Progress
 
     with (
         resumable("phylogfn sample", output),
@@ -136,8 +136,8 @@ def sample(
     ):
         # The first words come before anything heavy is imported.
         progress.phase(f"reading {alignment}" if alignment else f"starting in {output}")
-        from gfncore.distributed import refuse_several
-        from gfncore.output import check_output
+        from gfncore.program.output import check_output
+        from gfncore.training.distributed import refuse_several
         from phylogfn.cli.config import check_alignment, resolve_settings
 
         refuse_several("phylogfn sample")
@@ -170,10 +170,10 @@ def sample(
         progress.budget_seconds = settings.budget_seconds
         check_alignment(settings)
         if settings.tensorboard:
-            from gfncore.tensorboard import require_tensorboard
+            from gfncore.program.tensorboard import require_tensorboard
 
             require_tensorboard()
-        from phylogfn.sampling import run_sample
+        from phylogfn.runs.sample.main import run_sample
         from phylogfn.warm_up import warm_up_sampling
 
         warm_up_sampling(settings)

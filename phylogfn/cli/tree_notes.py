@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from gfncore.messages import say
+from gfncore.program.messages import say
 
 if TYPE_CHECKING:
-    from phylogfn.tree_files import NamedTrees
-    from phylogfn.tree_samples import TreeSample
+    from phylogfn.trees.files import NamedTrees
+    from phylogfn.trees.samples import TreeSample
 
 __all__ = ["show_notes"]
 

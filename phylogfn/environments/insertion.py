@@ -1,7 +1,7 @@
 """The insertion environment: taxa enter a tree in a fixed order, each into a branch of it.
 
 Every topology has exactly one trajectory, so P_F(topology) is exact and there is no backward
-policy. The order of the taxa is chosen beforehand (`phylogfn.taxon_order`).
+policy. The order of the taxa is chosen beforehand (`phylogfn.environments.taxon_order`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from gfncore.environment import Actions, GraphBatch
-from phylogfn.attachment_rates import AttachmentRates
+from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.kernels import insertion_numba as kernels
 
 __all__ = ["InsertionEnvironment", "InsertionStates"]

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from gfncore.environment import Actions, GraphBatch
-from phylogfn.forest_features import ForestFeatures
-from phylogfn.join_rates import JoinRates
+from phylogfn.environments.forest_features import ForestFeatures
+from phylogfn.environments.join_rates import JoinRates
 from phylogfn.kernels import forest_numba, merging_numba
 
 __all__ = ["ForestStates", "MergingEnvironment"]

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from phylogfn.environments.forest_features import ForestFeatures
+from phylogfn.environments.length_rates import LengthRates
 from phylogfn.environments.merging import ForestStates, MergingEnvironment
-from phylogfn.forest_features import ForestFeatures
 from phylogfn.kernels import forest_lengths_numba, merging_numba
-from phylogfn.length_rates import LengthRates
 
 __all__ = ["LengthForestStates", "MergingLengthsEnvironment"]
 

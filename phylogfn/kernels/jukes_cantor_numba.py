@@ -1,8 +1,9 @@
 """Felsenstein pruning under Jukes and Cantor's model: value, and all derivatives, of one tree.
 
 A special case of `pruning_numba` (same tiles, same symbols), bound there by memory: partials of
-tips are most of what it reads. Here a tip is a mask (`phylogfn.likelihood.DataArrays`), from which
-its message is made where it is needed: with a = exp(-beta b) and n possible states,
+tips are most of what it reads. Here a tip is a mask
+(`phylogfn.likelihood.tree_likelihood.DataArrays`), from which its message is made where it is
+needed: with a = exp(-beta b) and n possible states,
 
     message[s] = [s is possible] a + (1 - a) n / 4
 

@@ -5,8 +5,8 @@ trees whose smallest leaves are i < j is node n + j: each leaf but the smallest 
 over exactly once, so that a forest has one representation, however it was built. Nodes that do not
 exist, and roots, have parent -1. A tree of a forest is called by its smallest leaf, its *slot*.
 
-The last join makes an unrooted tree. It is drawn at leaf 0 as in `phylogfn.tree`, with the same
-rule for its nodes, which then are n + 2..2n - 1: two less, and they are the numbers of a tree.
+The last join makes an unrooted tree. It is drawn at leaf 0 as in `phylogfn.trees.tree`, with the
+same rule for its nodes, which then are n + 2..2n - 1: two less, and they are the numbers of a tree.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Entropies of restricted topologies, for `phylogfn.taxon_order`."""
+"""Entropies of restricted topologies, for `phylogfn.environments.taxon_order`."""
 
 from __future__ import annotations
 

@@ -676,7 +676,7 @@ def log_likelihood(model, data, children, root, lengths, rescale):
     Parameters
     ----------
     model, data : ModelArrays, DataArrays
-        See `phylogfn.likelihood`.
+        See `phylogfn.likelihood.tree_likelihood`.
     children : ndarray, shape (2n-2, 2), int32
     root : int
         The leaf at which the tree is drawn; it does not change the value.

@@ -1,6 +1,7 @@
 """Topologies as arrays: keys, children, prefixes of an insertion order.
 
-A topology of n taxa is an int16 array of parents (2n-2), drawn at taxon 0 as in `phylogfn.tree`.
+A topology of n taxa is an int16 array of parents (2n-2), drawn at taxon 0 as in
+`phylogfn.trees.tree`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ in all but the approximation.
 
 The lengths of the rest are found by a fixed number of Newton sweeps from where they were, so
 detailed balance holds up to the accuracy of these. The walk makes experience; what the program
-reports is weighted exactly (`phylogfn.evidence`).
+reports is weighted exactly (`phylogfn.likelihood.collapsed`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from gfncore.errors import UserError
-from gfncore.text_numbers import NumberError, parse_float
+from gfncore.text.numbers import NumberError, parse_float
 
 __all__ = ["Parameter", "Prior", "parse_prior"]
 

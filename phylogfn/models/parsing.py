@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gfncore.errors import UserError
-from gfncore.hints import nearest
-from gfncore.text_numbers import parse_float, parse_int, shortened
+from gfncore.text.hints import nearest
+from gfncore.text.numbers import parse_float, parse_int, shortened
 from phylogfn.models.dna import DNA_MODELS, GTR_PAIRS, NUCLEOTIDES
 from phylogfn.models.parameters import Parameter, Prior
 from phylogfn.models.protein import AMINO_ACIDS, PROTEIN_MODELS

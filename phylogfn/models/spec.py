@@ -19,7 +19,7 @@ __all__ = ["ModelSpec", "Patterns"]
 
 
 class Patterns(Protocol):
-    """What observed frequencies are counted from: `phylogfn.alignment.SitePatterns` fits."""
+    """Source of observed frequencies, such as `phylogfn.alignments.alignment.SitePatterns`."""
 
     @property
     def masks(self) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.molgen import druglike
 from benchmarks.molgen.sampling import Batch, n_valid, rows_of
 from benchmarks.molgen.training import PARTS, measure, row
-from molgen.sampling_run import ON_POLICY, REPLAYED
+from molgen.runs.sample.run import ON_POLICY, REPLAYED
 
 
 def test_counts_and_times_of_training_add_up() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.phylogfn.paper_measures import main, measure
-from gfncore.progress import Progress
-from phylogfn import sampling, sampling_run
+from gfncore.program.progress import Progress
+from phylogfn.runs.sample import main as sampling
+from phylogfn.runs.sample import run as sampling_run
 from phylogfn.settings import SampleSettings
 
 ROOT = Path(__file__).resolve().parents[2]

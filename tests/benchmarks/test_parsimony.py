@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.phylogfn import parsimony
 from benchmarks.phylogfn.parsimony import ABSENT, Found, Phangorn, main, search_rows, simulated
-from phylogfn.parsimony import ParsimonyScorer
-from phylogfn.tree import canonical_newick, random_topology
+from phylogfn.parsimony.scores import ParsimonyScorer
+from phylogfn.trees.tree import canonical_newick, random_topology
 
 PRIMATES = Path(__file__).parents[2] / "data" / "primates.fasta"
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.phylogfn.training import PARTS, main, measure
-from gfncore.progress import Progress
-from phylogfn import sampling, sampling_run
-from phylogfn.learning import TRAJECTORIES_A_STEP
+from gfncore.program.progress import Progress
+from phylogfn.runs.sample import main as sampling
+from phylogfn.runs.sample import run as sampling_run
 from phylogfn.settings import SampleSettings
+from phylogfn.training.curricula import TRAJECTORIES_A_STEP
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"WALK_MOST": 10, "CYCLE_ROUNDS": 1, "FEWEST_CYCLES": 1}

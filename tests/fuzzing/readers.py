@@ -53,8 +53,8 @@ def _texts(*values: str) -> Callable[[], tuple[bytes, ...]]:
 
 
 def _read_alignment(path: Path) -> None:
-    from phylogfn.alignment import compress, likelihood_notes, read_alignment
-    from phylogfn.characters import parsimony_characters
+    from phylogfn.alignments.alignment import compress, likelihood_notes, read_alignment
+    from phylogfn.alignments.characters import parsimony_characters
 
     alignment = read_alignment(path)
     assert len(alignment.names) == len(alignment.masks) == len(set(alignment.names))
@@ -83,7 +83,7 @@ def _any_of(*calls: Callable[[], object]) -> None:
 
 
 def _read_trees(path: Path) -> None:
-    from phylogfn.tree_files import read_trees
+    from phylogfn.trees.files import read_trees
 
     trees = read_trees(path, multifurcations="resolve")
     assert all(tree.n_taxa == len(trees.names) for tree, _ in trees)
@@ -91,9 +91,9 @@ def _read_trees(path: Path) -> None:
 
 
 def _read_tree_sample(path: Path) -> None:
-    from phylogfn.consensus import consensus_newick, consensus_nexus, consensus_tree
-    from phylogfn.newick import parse_newick
-    from phylogfn.tree_samples import read_tree_sample
+    from phylogfn.trees.consensus import consensus_newick, consensus_nexus, consensus_tree
+    from phylogfn.trees.newick import parse_newick
+    from phylogfn.trees.samples import read_tree_sample
 
     sample = read_tree_sample(path, burnin=0.25)
     table = sample.split_table()
@@ -125,7 +125,7 @@ def _build(spec, kind: str) -> None:
 def _patterns(kind: str):
     from tempfile import TemporaryDirectory
 
-    from phylogfn.alignment import compress, read_alignment
+    from phylogfn.alignments.alignment import compress, read_alignment
 
     nucleotides, _, protein = seeds.alignments()["fasta"]
     with TemporaryDirectory() as folder:
@@ -161,7 +161,7 @@ def _read_molecule_settings(path: Path) -> None:
 
 @cache
 def _app(program: str):
-    from gfncore.command_line import build_app
+    from gfncore.program.command_line import build_app
     from molgen.cli.exact import exact
     from molgen.cli.fragments import fragments
     from molgen.cli.sample import sample
@@ -215,7 +215,7 @@ def _read_scoring(path: Path) -> None:
 def _read_molecules(path: Path) -> None:
     from rdkit import Chem
 
-    from molgen.smiles_file import read_smiles
+    from molgen.molecules.smiles_file import read_smiles
 
     found = read_smiles(path, _ignore)
     for line in found.molecules:
@@ -229,8 +229,8 @@ def _ignore(_message: str) -> None:
 
 
 def _cut_molecules(path: Path) -> None:
-    from molgen.fragmentation import fragment_file
-    from molgen.vocabulary import Vocabulary
+    from molgen.fragments.cutting import fragment_file
+    from molgen.fragments.vocabulary import Vocabulary
 
     for method in ("rings", "brics"):
         found = fragment_file(path, method=method)
@@ -238,16 +238,16 @@ def _cut_molecules(path: Path) -> None:
 
 
 def _read_fragments(path: Path) -> None:
-    from molgen.vocabulary import Vocabulary
+    from molgen.fragments.vocabulary import Vocabulary
 
     vocabulary = Vocabulary.read(path)
     assert Vocabulary.parse(vocabulary.text()).smiles == vocabulary.smiles
 
 
 def _read_core(path: Path) -> None:
-    from gfncore.configuration import check_text
-    from molgen.graph import AtomTable
-    from molgen.rdkit_bridge import core_of_smiles
+    from gfncore.program.configuration import check_text
+    from molgen.molecules.graph import AtomTable
+    from molgen.molecules.rdkit_bridge import core_of_smiles
 
     text = _text(path)
     check_text(text, "--core")  # as all settings are
@@ -259,21 +259,21 @@ def _read_core(path: Path) -> None:
 
 @cache
 def _small_vocabulary():
-    from molgen.vocabulary import Vocabulary
+    from molgen.fragments.vocabulary import Vocabulary
 
     return Vocabulary.of(["[*]C", "[*]c1ccc([*])cc1", "[*]O[*]"])
 
 
 def _read_elements(path: Path) -> None:
-    from molgen.graph import AtomTable
+    from molgen.molecules.graph import AtomTable
 
     AtomTable.of([word.strip() for word in _text(path).split(",")])
 
 
 def _read_answer(path: Path) -> None:
     """Read the first line of an external program, as the one that scores does."""
-    from molgen.scoring.batch import ScoringFailed, numbers
-    from molgen.scoring.external import _Program
+    from molgen.scoring.components.external import _Program
+    from molgen.scoring.parallel.batch import ScoringFailed, numbers
 
     program = _Program(["program"], 1.0, 1, None, None)
     program._lines.put(path.read_bytes().split(b"\n")[0] or b"{}")
@@ -291,7 +291,7 @@ def _checkpoint() -> dict[str, bytes]:
 
     import numpy as np
 
-    from gfncore.checkpoint import save_checkpoint
+    from gfncore.training.checkpoint import save_checkpoint
 
     with TemporaryDirectory() as folder:
         save_checkpoint(
@@ -306,7 +306,7 @@ def _checkpoint_part(ending: str) -> Callable[[], tuple[bytes, ...]]:
 
 def _read_checkpoint(ending: str) -> Callable[[Path], None]:
     def read(path: Path) -> None:
-        from gfncore.checkpoint import read_checkpoint
+        from gfncore.training.checkpoint import read_checkpoint
 
         folder = path.parent / "checkpoint.d"
         folder.mkdir(exist_ok=True)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from gfncore.checkpoint import read_checkpoint, restore_trainer, save_checkpoint
 from gfncore.environment import (
     Actions,
     Conditioned,
@@ -22,10 +21,11 @@ from gfncore.evaluation import check_contract, chi_squared, exact_distribution, 
 from gfncore.exploration import backward_trajectories, sample_trajectories
 from gfncore.objectives import make_objective
 from gfncore.policies import Backbone, LogitScale, Policy
-from gfncore.replay import Replay
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
-from gfncore.training import Trainer, TrainingSettings
-from gfncore.trajectories import score_forward
+from gfncore.training.checkpoint import read_checkpoint, restore_trainer, save_checkpoint
+from gfncore.training.replay import Replay
+from gfncore.training.trainer import Trainer, TrainingSettings
+from gfncore.trajectories.scoring import score_forward
 
 EXTENSIONS = (ManyRepresentations, LearnedBackward, FlowScaled, ManyObjectives, ValuedActions)
 

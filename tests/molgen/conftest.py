@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gfncore.provenance import ResourceUse
+from gfncore.program.provenance import ResourceUse
 from molgen.citations import ALWAYS_CITED
-from molgen.library import Library
-from molgen.writers import RunFacts
+from molgen.results.files import RunFacts
+from molgen.results.library import Library
 
 SMILES = (
     "CC(=O)Oc1ccccc1C(=O)O",

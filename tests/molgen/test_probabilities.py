@@ -12,11 +12,11 @@ from gfncore.evaluation import chi_squared
 from gfncore.exploration import sample_trajectories
 from molgen.environments.atoms import AtomEnvironment
 from molgen.environments.fragments import FragmentEnvironment
-from molgen.exact import enumerate_space, policy_distribution
-from molgen.graph import AtomTable
+from molgen.fragments.vocabulary import Vocabulary
+from molgen.molecules.graph import AtomTable
 from molgen.policy import make_policy
 from molgen.probabilities import FEWEST, TRAJECTORIES, molecule_probabilities
-from molgen.vocabulary import Vocabulary
+from molgen.runs.exact import enumerate_space, policy_distribution
 
 FRAGMENTS = ["[*]c1ccc([*])cc1", "[*]CC[*]", "[*]O[*]"]  # some molecules fall apart in two ways
 

@@ -6,8 +6,8 @@ import tomllib
 
 import pytest
 
-from gfncore.configuration import settings_toml
 from gfncore.errors import UserError
+from gfncore.program.configuration import settings_toml
 from molgen.environments import SYMMETRIES
 from molgen.settings import open_scoring, resolve_exact, resolve_sample, scoring_of_config
 
@@ -246,7 +246,7 @@ def test_settings_of_a_file_that_exclude_each_other_name_the_file(tmp_path):
 
 
 def test_more_threads_than_cores_are_fewer_and_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("gfncore.configuration.available_cores", lambda: 2)
+    monkeypatch.setattr("gfncore.program.configuration.available_cores", lambda: 2)
     for asked, used in ((None, 2), (1, 1), (8, 8), (9, 8), (1024, 8)):
         settings = resolve_sample({"output": tmp_path / "out", "threads": asked})
         assert settings.n_threads == used

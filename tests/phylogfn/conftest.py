@@ -20,8 +20,8 @@ PRIMATES = (
 @pytest.fixture
 def make_posterior():
     """Return a function that makes a posterior on a few topologies, each with its own lengths."""
-    from phylogfn.posterior import Posterior
-    from phylogfn.tree import random_topology
+    from phylogfn.results.posterior import Posterior
+    from phylogfn.trees.tree import random_topology
 
     def make(names=PRIMATES, n_draws=40, n_topologies=4, seed=1, **changes):
         rng = np.random.default_rng(seed)
@@ -56,9 +56,9 @@ def make_posterior():
 @pytest.fixture
 def run_facts():
     """Return facts of a run that never was."""
-    from gfncore.provenance import ResourceUse
+    from gfncore.program.provenance import ResourceUse
     from phylogfn.citations import ALWAYS_CITED
-    from phylogfn.writers import RunFacts
+    from phylogfn.results.posterior_files import RunFacts
 
     return RunFacts(
         command="phylogfn sample primates.fasta -o out",

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from phylogfn.tree import children_from_parents
+from phylogfn.trees.tree import children_from_parents
 
 
 def plain_score(parent, masks, weights, n_states):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from Bio import AlignIO
 
-from phylogfn.alignment import compress, read_alignment
+from phylogfn.alignments.alignment import compress, read_alignment
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gfncore.multiqc import table_content
+from gfncore.program.multiqc import table_content
 
 
 def run_row(alignment, directory, seed, log_evidence, error=0.1, **more):

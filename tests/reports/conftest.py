@@ -83,12 +83,12 @@ def neighbours(parent, number, rng):
 @pytest.fixture(scope="session")
 def posterior_report(training):
     """Return a function of the number of taxa and of warnings: the report of a posterior."""
-    from gfncore.provenance import ResourceUse
+    from gfncore.program.provenance import ResourceUse
     from phylogfn.citations import ALWAYS_CITED
-    from phylogfn.posterior import Posterior
-    from phylogfn.report.page import render_report
-    from phylogfn.tree import random_topology
-    from phylogfn.writers import RunFacts, summarise
+    from phylogfn.results.posterior import Posterior
+    from phylogfn.results.posterior_files import RunFacts, summarise
+    from phylogfn.results.report.posterior_page import render_report
+    from phylogfn.trees.tree import random_topology
 
     def make(n_taxa, warnings=()):
         rng = np.random.default_rng(n_taxa)
@@ -135,12 +135,12 @@ def posterior_report(training):
 @pytest.fixture(scope="session")
 def library_report(training):
     """Return a function of nothing: the report of a library with two objectives."""
-    from gfncore.provenance import ResourceUse
+    from gfncore.program.provenance import ResourceUse
     from molgen.citations import ALWAYS_CITED
-    from molgen.diversity import find_modes
-    from molgen.library import Library
-    from molgen.report.page import render_report
-    from molgen.writers import RunFacts, summarise
+    from molgen.molecules.diversity import find_modes
+    from molgen.results.files import RunFacts, summarise
+    from molgen.results.library import Library
+    from molgen.results.report.page import render_report
 
     def make():
         rng = np.random.default_rng(1)
@@ -185,12 +185,12 @@ def library_report(training):
 @pytest.fixture(scope="session")
 def parsimony_report(training):
     """Return a function of the number of best trees: the report of a search for 20 taxa."""
-    from gfncore.provenance import ResourceUse
-    from phylogfn.parsimony_result import ParsimonyResult, TemperatureSample
-    from phylogfn.parsimony_state import SearchFacts
-    from phylogfn.parsimony_writers import ParsimonyFacts, best_splits, summarise_parsimony
-    from phylogfn.report.parsimony_page import render_parsimony_report
-    from phylogfn.tree import random_topology
+    from gfncore.program.provenance import ResourceUse
+    from phylogfn.results.parsimony import ParsimonyResult, TemperatureSample
+    from phylogfn.results.parsimony_files import ParsimonyFacts, best_splits, summarise_parsimony
+    from phylogfn.results.report.parsimony_page import render_parsimony_report
+    from phylogfn.runs.parsimony.state import SearchFacts
+    from phylogfn.trees.tree import random_topology
 
     def make(n_best):
         rng = np.random.default_rng(3)

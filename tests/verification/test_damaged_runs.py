@@ -33,11 +33,13 @@ KILLED = int(os.environ.get("KILL_CASES", "1"))
 SCRIPT = """
 import dataclasses, json, sys
 import phylogfn.cli.main, molgen.cli.main
-from phylogfn import parsimony_run, sampling, sampling_run
-import molgen.sampling, molgen.sampling_run
+from phylogfn.runs.parsimony import main as parsimony_run
+from phylogfn.runs.sample import main as sampling
+from phylogfn.runs.sample import run as sampling_run
+import molgen.runs.sample.main, molgen.runs.sample.run
 sampling.CHECKPOINT_SECONDS = parsimony_run.CHECKPOINT_SECONDS = 0.0
-molgen.sampling_run.CHECKPOINT_SECONDS = 0.0
-molgen.sampling.BLOCK, molgen.sampling.FEWEST_STEPS = 5, 20
+molgen.runs.sample.run.CHECKPOINT_SECONDS = 0.0
+molgen.runs.sample.main.BLOCK, molgen.runs.sample.main.FEWEST_STEPS = 5, 20
 sampling.WALK_MOST = 20
 short = {"cycle_steps": 20, "pilot": 200, "most_draws": 1000}
 sampling_run.COLLAPSED = dataclasses.replace(sampling_run.COLLAPSED, **short)

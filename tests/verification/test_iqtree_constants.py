@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phylogfn.alignment import compress, read_alignment
-from phylogfn.likelihood import TreeLikelihood
+from phylogfn.alignments.alignment import compress, read_alignment
+from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
-from phylogfn.tree import Tree
+from phylogfn.trees.tree import Tree
 
 _file = importlib.util.spec_from_file_location(
     "plain_likelihood", Path(__file__).parents[1] / "phylogfn" / "plain_likelihood.py"

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from gfncore.provenance import file_sha256
+from gfncore.program.provenance import file_sha256
 
 __all__ = ["import_file", "search_last"]
 

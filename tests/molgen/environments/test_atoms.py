@@ -13,7 +13,7 @@ from gfncore.evaluation.contract import check_contract
 from gfncore.keys import key_bytes, unique_keys
 from gfncore.policies import Backbone, Policy
 from molgen.environments.atoms import AtomEnvironment
-from molgen.graph import FINISHED, AtomTable, GraphStates, canonical_states, state_keys
+from molgen.molecules.graph import FINISHED, AtomTable, GraphStates, canonical_states, state_keys
 from tests.molgen import independent_enumeration as independent
 
 CNO = AtomTable.of(["C", "N", "O"])

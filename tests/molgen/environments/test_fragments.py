@@ -10,18 +10,18 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import QED
 
-from gfncore import symmetry
 from gfncore.environment import FlowScaled
 from gfncore.errors import UserError
 from gfncore.evaluation.contract import check_contract
 from gfncore.keys import key_bytes, unique_keys
 from gfncore.policies import Backbone, Policy
-from gfncore.trajectories import state_log_probabilities
+from gfncore.symmetry import graphs as symmetry
+from gfncore.trajectories.scoring import state_log_probabilities
 from molgen.environments.fragments import FragmentEnvironment
-from molgen.graph import GraphStates, state_keys
+from molgen.fragments.vocabulary import Vocabulary
 from molgen.kernels.fragments_numba import piece_counts
+from molgen.molecules.graph import GraphStates, state_keys
 from molgen.policy import make_policy
-from molgen.vocabulary import Vocabulary
 
 # symmetric fragments, and molecules that fall into them in several ways (ethane: CC, or C and C)
 SMALL = ["[*]c1ccc([*])cc1", "[*]C1CCCCC1", "[*]C([*])[*]", "[*]CC[*]", "[*]O[*]"]

@@ -9,8 +9,8 @@ from rdkit import Chem, RDConfig
 from rdkit.Chem import QED, Descriptors
 
 from molgen.scoring import Scoring
-from molgen.scoring.descriptors import sa_score
-from molgen.scoring.qed import qed
+from molgen.scoring.components.descriptors import sa_score
+from molgen.scoring.components.qed import qed
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from gfncore.errors import UserError
-from gfncore.resources import resource_directory
+from gfncore.program.resources import resource_directory
 from molgen.scoring import Scoring, describe_rewards
 from molgen.scoring.aggregation import AGGREGATIONS
 from molgen.scoring.registry import kinds

@@ -7,10 +7,10 @@ import pytest
 
 from gfncore.evaluation import check_contract, exact_distribution
 from phylogfn.environments.insertion import InsertionEnvironment
+from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels import insertion_numba as kernels
 from phylogfn.kernels.topology_numba import topology_keys
-from phylogfn.topologies import taxon_codes
-from phylogfn.tree import Tree, random_topology, splits
+from phylogfn.trees.tree import Tree, random_topology, splits
 
 
 def make(n_taxa, seed=1, log_reward=None):

@@ -10,17 +10,17 @@ import torch
 
 from gfncore.evaluation import check_contract, chi_squared, exact_distribution
 from gfncore.exploration import backward_trajectories, local_search
-from gfncore.trajectories import score_backward
-from phylogfn.alignment import SitePatterns
-from phylogfn.backward_learning import make_backward_policy
+from gfncore.trajectories.scoring import score_backward
+from phylogfn.alignments.alignment import SitePatterns
+from phylogfn.environments.forest_features import ForestFeatures
+from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging import ForestStates, MergingEnvironment
-from phylogfn.forest_features import ForestFeatures
-from phylogfn.join_rates import JoinRates
+from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels import forest_numba, merging_numba
 from phylogfn.kernels.topology_numba import topology_keys
-from phylogfn.learning import make_policy
-from phylogfn.topologies import taxon_codes
-from phylogfn.tree import Tree, random_topology, splits
+from phylogfn.training.backward import make_backward_policy
+from phylogfn.training.curricula import make_policy
+from phylogfn.trees.tree import Tree, random_topology, splits
 
 
 def random_patterns(n_taxa, n_patterns=30, seed=3):

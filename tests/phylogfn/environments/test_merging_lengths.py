@@ -14,18 +14,18 @@ from gfncore.evaluation import log_partition
 from gfncore.evaluation.object_probability import draw_objects, trajectory_log_ratios
 from gfncore.exploration import backward_trajectories, local_search, sample_trajectories
 from gfncore.policies import ValueSpec
-from gfncore.trajectories import score_backward, score_forward
-from phylogfn.alignment import SitePatterns
-from phylogfn.backward_learning import make_backward_policy
+from gfncore.trajectories.scoring import score_backward, score_forward
+from phylogfn.alignments.alignment import SitePatterns
+from phylogfn.environments.forest_features import ForestFeatures
+from phylogfn.environments.length_rates import LengthRates
 from phylogfn.environments.merging_lengths import LengthForestStates, MergingLengthsEnvironment
-from phylogfn.forest_features import ForestFeatures
+from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels import merging_numba
 from phylogfn.kernels.forest_lengths_numba import FEATURES
 from phylogfn.kernels.topology_numba import topology_keys
-from phylogfn.learning import make_policy
-from phylogfn.length_rates import LengthRates
-from phylogfn.topologies import taxon_codes
-from phylogfn.tree import Tree, node_splits, random_topology
+from phylogfn.training.backward import make_backward_policy
+from phylogfn.training.curricula import make_policy
+from phylogfn.trees.tree import Tree, node_splits, random_topology
 
 FREQUENCIES = np.array([0.1, 0.2, 0.3, 0.4])
 BETA = 1.3

@@ -15,11 +15,11 @@ from scipy import stats
 from scipy.optimize import minimize
 from scipy.special import logsumexp, roots_jacobi
 
+from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels import collapse_numba as kernels
 from phylogfn.kernels import pruning_numba
 from phylogfn.kernels.topology_numba import children_batch
-from phylogfn.topologies import taxon_codes
-from phylogfn.tree import Tree, splits
+from phylogfn.trees.tree import Tree, splits
 
 RATE = 10.0
 

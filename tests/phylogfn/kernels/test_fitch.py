@@ -10,8 +10,8 @@ import pytest
 
 from phylogfn.kernels.fitch_numba import insertion_costs, join, meeting_cost, scores
 from phylogfn.kernels.pruning_numba import postorder
-from phylogfn.parsimony import Workspace, addition_tree, pack
-from phylogfn.tree import Tree, children_from_parents, random_topology, robinson_foulds
+from phylogfn.parsimony.scores import Workspace, addition_tree, pack
+from phylogfn.trees.tree import Tree, children_from_parents, random_topology, robinson_foulds
 
 _file = importlib.util.spec_from_file_location(
     "plain_parsimony", Path(__file__).parents[1] / "plain_parsimony.py"

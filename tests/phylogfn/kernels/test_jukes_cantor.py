@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from phylogfn.alignment import SitePatterns
+from phylogfn.alignments.alignment import SitePatterns
 from phylogfn.kernels.tiles import T
-from phylogfn.likelihood import TreeLikelihood
+from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import SubstitutionModel
-from phylogfn.tree import random_topology
-from phylogfn.tree_building import tree_from_edges
+from phylogfn.trees.building import tree_from_edges
+from phylogfn.trees.tree import random_topology
 
 MODEL = SubstitutionModel("JC69", np.full(4, 0.25), 1.0 - np.eye(4), np.ones(1), np.ones(1))
 

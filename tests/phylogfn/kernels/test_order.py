@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from phylogfn.taxon_order import MAX_TREES, taxon_order
-from phylogfn.topologies import taxon_codes
-from phylogfn.tree import Tree, node_splits, random_topology
+from phylogfn.environments.taxon_order import MAX_TREES, taxon_order
+from phylogfn.exploration.topologies import taxon_codes
+from phylogfn.trees.tree import Tree, node_splits, random_topology
 
 
 def restricted(tree, taxa):

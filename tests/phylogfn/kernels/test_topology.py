@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels.topology_numba import children_batch, topology_keys
-from phylogfn.topologies import taxon_codes
-from phylogfn.tree import Tree, children_from_parents, random_topology, splits
+from phylogfn.trees.tree import Tree, children_from_parents, random_topology, splits
 
 
 def renumbered(parent, rng):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from phylogfn.alphabet import PROTEIN
+from phylogfn.alignments.alphabet import PROTEIN
+from phylogfn.exploration.topologies import TopologyTable, taxon_codes
 from phylogfn.kernels import pruning_numba
 from phylogfn.kernels.topology_numba import children_batch, topology_keys
 from phylogfn.kernels.walk_numba import reroot, walk
-from phylogfn.topologies import TopologyTable, taxon_codes
-from phylogfn.tree import random_topology
+from phylogfn.trees.tree import random_topology
 
 
 def split_lengths(children, lengths, top):

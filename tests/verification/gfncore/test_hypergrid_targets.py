@@ -19,8 +19,8 @@ from gfncore.evaluation import (
 from gfncore.exploration import sample_trajectories
 from gfncore.objectives import make_objective
 from gfncore.policies import Backbone, Policy
-from gfncore.training import Trainer, TrainingSettings
-from gfncore.trajectories import score_backward
+from gfncore.training.trainer import Trainer, TrainingSettings
+from gfncore.trajectories.scoring import score_backward
 
 pytestmark = pytest.mark.verification
 

@@ -14,11 +14,11 @@ from gfncore.exploration import sample_trajectories
 from gfncore.objectives import make_objective
 from gfncore.policies import Backbone, Policy
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
-from gfncore.training import Trainer, TrainingSettings
+from gfncore.training.trainer import Trainer, TrainingSettings
 from phylogfn.environments.insertion import InsertionEnvironment
+from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels.topology_numba import topology_keys
-from phylogfn.topologies import taxon_codes
-from phylogfn.tree import Tree, splits
+from phylogfn.trees.tree import Tree, splits
 
 pytestmark = pytest.mark.verification
 

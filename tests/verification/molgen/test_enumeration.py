@@ -9,7 +9,7 @@ import pytest
 
 from gfncore.keys import unique_keys
 from molgen.environments.atoms import AtomEnvironment
-from molgen.graph import AtomTable, GraphStates
+from molgen.molecules.graph import AtomTable, GraphStates
 from molgen.settings import SampleSettings
 from tests.molgen import independent_enumeration as independent
 

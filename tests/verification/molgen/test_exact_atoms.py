@@ -9,14 +9,14 @@ from rdkit.Chem import QED
 from gfncore.evaluation import total_variation
 from molgen.environments import SYMMETRIES
 from molgen.environments.atoms import AtomEnvironment
-from molgen.exact import (
+from molgen.molecules.graph import AtomTable
+from molgen.runs.exact import (
     Recipe,
     compare,
     enumerate_space,
     ideal_distribution,
     train_policy,
 )
-from molgen.graph import AtomTable
 
 pytestmark = pytest.mark.verification
 

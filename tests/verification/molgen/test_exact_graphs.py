@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.molgen.graph_space import clique_counts, graph_environment, graph_names
-from molgen.exact import enumerate_space
+from molgen.runs.exact import enumerate_space
 
 pytestmark = pytest.mark.verification
 

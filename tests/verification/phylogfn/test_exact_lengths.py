@@ -15,14 +15,14 @@ from scipy.special import logsumexp
 
 from gfncore.evaluation import total_variation
 from gfncore.policies import ValueSpec
-from phylogfn.backward_learning import make_backward_policy
+from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
-from phylogfn.forest_features import ForestFeatures
+from phylogfn.estimates.with_lengths import divergence, draw_trees, estimate_trees, shares
+from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.kernels.forest_lengths_numba import FEATURES
-from phylogfn.learning import make_policy, make_trainer
-from phylogfn.length_estimate import divergence, draw_trees, estimate_trees, shares
-from phylogfn.length_learning import LengthsCurriculum
-from phylogfn.topologies import TopologyTable
+from phylogfn.training.backward import make_backward_policy
+from phylogfn.training.curricula import make_policy, make_trainer
+from phylogfn.training.lengths_curriculum import LengthsCurriculum
 
 pytestmark = pytest.mark.verification
 

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from gfncore.evaluation import chi_squared, exact_distribution, total_variation
-from gfncore.progress import Progress
+from gfncore.program.progress import Progress
 from gfncore.tempering import TemperedEnvironment
+from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels.topology_numba import topology_keys
 from phylogfn.settings import ParsimonySettings
-from phylogfn.topologies import taxon_codes
 
 pytestmark = pytest.mark.verification
 
@@ -54,7 +54,8 @@ def write_part(path, alignment):
 def test_sampler_is_the_enumerated_distribution(
     primates, all_topologies, tmp_path, monkeypatch, taxa, sites, seed, kind
 ):
-    from phylogfn import parsimony_answer, parsimony_run
+    from phylogfn.runs.parsimony import answer as parsimony_answer
+    from phylogfn.runs.parsimony import main as parsimony_run
 
     write_part(tmp_path / "part.fasta", primates(taxa, sites))
     kept = []

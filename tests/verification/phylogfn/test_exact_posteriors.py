@@ -13,16 +13,16 @@ import torch
 from scipy.special import logsumexp
 
 from gfncore.evaluation import chi_squared, exact_distribution, total_variation
+from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.environments.merging import MergingEnvironment
-from phylogfn.estimate import draw, estimate
-from phylogfn.forest_features import ForestFeatures
-from phylogfn.learning import make_curriculum, make_policy, make_trainer
-from phylogfn.sampling import LAST_RATE, SETTLE_FROM, TRAIN_SHARE
-from phylogfn.search import N_REPLICAS, Walkers
-from phylogfn.starting_trees import overdispersed_starts
-from phylogfn.taxon_order import taxon_order
-from phylogfn.topologies import TopologyTable, taxon_codes
+from phylogfn.environments.taxon_order import taxon_order
+from phylogfn.estimates.collapsed import draw, estimate
+from phylogfn.exploration.starting_trees import overdispersed_starts
+from phylogfn.exploration.topologies import TopologyTable, taxon_codes
+from phylogfn.exploration.walks import N_REPLICAS, Walkers
+from phylogfn.runs.sample.main import LAST_RATE, SETTLE_FROM, TRAIN_SHARE
+from phylogfn.training.curricula import make_curriculum, make_policy, make_trainer
 
 pytestmark = pytest.mark.verification
 

@@ -15,7 +15,6 @@ import pytest
 import torch
 from scipy.special import logsumexp
 
-from gfncore.averaging import AveragedPolicy
 from gfncore.evaluation import exact_distribution, total_variation
 from gfncore.evaluation.object_probability import (
     log_object_probabilities,
@@ -23,13 +22,14 @@ from gfncore.evaluation.object_probability import (
 )
 from gfncore.exploration import backward_trajectories
 from gfncore.objectives import make_objective
-from gfncore.training import Trainer, TrainingSettings
-from phylogfn.backward_learning import make_backward_policy
+from gfncore.training.averaging import AveragedPolicy
+from gfncore.training.trainer import Trainer, TrainingSettings
+from phylogfn.environments.forest_features import ForestFeatures
+from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging import MergingEnvironment
-from phylogfn.forest_features import ForestFeatures
-from phylogfn.join_rates import JoinRates
-from phylogfn.learning import make_policy
-from phylogfn.topologies import TopologyTable
+from phylogfn.exploration.topologies import TopologyTable
+from phylogfn.training.backward import make_backward_policy
+from phylogfn.training.curricula import make_policy
 
 pytestmark = [pytest.mark.verification, pytest.mark.long]
 

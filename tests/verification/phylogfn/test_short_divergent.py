@@ -15,8 +15,8 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import gamma
 
-from phylogfn.length_samples import TopologyMasses, draw_branch_lengths
-from phylogfn.topologies import TopologyTable
+from phylogfn.estimates.length_samples import TopologyMasses, draw_branch_lengths
+from phylogfn.exploration.topologies import TopologyTable
 
 pytestmark = pytest.mark.verification
 
@@ -134,7 +134,7 @@ HKY = (2.0, (0.3, 0.2, 0.2, 0.3), 0.5)
 def test_evidence_is_within_its_stated_error_of_brute_force(
     tmp_path, make_reward, all_topologies, n_taxa, n_sites, mean_length, rate, model
 ):
-    from phylogfn.alignment import read_alignment
+    from phylogfn.alignments.alignment import read_alignment
 
     sequences = simulated(n_taxa, n_sites, mean_length, seed=n_taxa + n_sites)
     path = tmp_path / "x.fasta"

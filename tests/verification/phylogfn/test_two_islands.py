@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from gfncore.progress import Progress
-from phylogfn.alignment import read_alignment
+from gfncore.program.progress import Progress
+from phylogfn.alignments.alignment import read_alignment
 from phylogfn.settings import SampleSettings
-from phylogfn.tree import relabel, robinson_foulds
-from phylogfn.tree_files import read_trees
+from phylogfn.trees.files import read_trees
+from phylogfn.trees.tree import relabel, robinson_foulds
 
 pytestmark = [pytest.mark.verification, pytest.mark.long]
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.verification, pytest.mark.long]
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize(("n_taxa", "simulated"), [(12, 1), (16, 1), (24, 24), (32, 32)])
 def test_both_islands_or_a_warning(two_islands, tmp_path, n_taxa, simulated, seed):
-    from phylogfn.sampling import run_sample
+    from phylogfn.runs.sample.main import run_sample
 
     text, exchange = two_islands(n_taxa, simulated)
     (tmp_path / "islands.fasta").write_text(text)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from gfncore.multiqc import table_content
+from gfncore.program.multiqc import table_content
 
 PARENT = {
     "parent_id": "molgen",

@@ -11,12 +11,12 @@ import snakemake as engine
 from markupsafe import Markup
 from rdkit import Chem
 
-from gfncore.progress import format_duration
-from gfncore.provenance import software_version
+from gfncore.program.progress import format_duration
+from gfncore.program.provenance import software_version
 from gfncore.report.histogram import draw_histogram
 from gfncore.report.page import citation_rows, in_both_sizes, render_page, signed
 from molgen.citations import ALWAYS_CITED, references
-from molgen.report.drawing import draw_molecule
+from molgen.results.report.drawing import draw_molecule
 
 MOST_DRAWING_BYTES = 2_000_000  # so that the page stays small enough to send
 DRAWN = 12  # molecules of each library

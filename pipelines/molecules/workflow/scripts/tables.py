@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from gfncore.weighted_mean import weighted_mean
+from gfncore.evaluation.weighted_mean import weighted_mean
 
 FIGURES = (
     "log_partition",

@@ -9,15 +9,15 @@ import pandas as pd
 import snakemake as engine
 from markupsafe import Markup
 
-from gfncore.progress import format_duration
-from gfncore.provenance import software_version
+from gfncore.program.progress import format_duration
+from gfncore.program.provenance import software_version
 from gfncore.report.page import citation_rows, render_page, signed
-from phylogfn import report
 from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_model, references
-from phylogfn.consensus import ConsensusTree
-from phylogfn.diagnostics import PARETO_K_LIMIT, weights_matter
-from phylogfn.newick import parse_newick
-from phylogfn.report.tree_figure import draw_tree
+from phylogfn.results import report
+from phylogfn.results.report.tree_figure import draw_tree
+from phylogfn.results.warnings import PARETO_K_LIMIT, weights_matter
+from phylogfn.trees.consensus import ConsensusTree
+from phylogfn.trees.newick import parse_newick
 
 WIDTHS = (("wide", 940), ("narrow", 350))
 MOST_TREE_BYTES = 2_000_000  # of drawings, so that the page stays small enough to send

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from gfncore.weighted_mean import WeightedMean, weighted_mean
+from gfncore.evaluation.weighted_mean import WeightedMean, weighted_mean
 
 FIGURES = (
     "n_taxa",

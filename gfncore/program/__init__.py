@@ -1,0 +1,1 @@
+"""The shell that both programs share: settings, output, progress, provenance."""

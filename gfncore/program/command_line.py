@@ -1,0 +1,197 @@
+"""What the command lines share: how they start, end and fail.
+
+Importing this module imports nothing heavy; the modules of commands import what they need when
+they are called.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter, Token, convert
+
+from gfncore.compiled_code import COMPILING, compilation_told
+from gfncore.errors import UserError, one_line
+from gfncore.program.clock import command_of_process
+from gfncore.program.interruption import Terminated, signals_interrupt
+from gfncore.program.messages import say
+from gfncore.program.output import absolute_path
+from gfncore.text.hints import without_far_hints
+from gfncore.text.numbers import parse_float, parse_int
+
+__all__ = ["Flag", "InputFile", "build_app", "run_app"]
+
+# PyTorch's words, on the processor and on a GPU
+_OUT_OF_MEMORY = re.compile(r"not enough memory|out of memory", re.IGNORECASE)
+
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+"""An option without a value, off unless given."""
+
+
+def _no_option(kind: Any, path: Path) -> None:
+    """Refuse a misspelt option among files, which the parser then no longer does."""
+    if path.name.startswith("-") and path.name != "-" and not path.exists():
+        raise UserError(f"Unknown option: {path}; ./{path} would be a file")
+
+
+InputFile = Annotated[Path, Parameter(allow_leading_hyphen=True, validator=_no_option)]
+"""One of several input files; ``-`` is standard input."""
+
+
+def build_app(program: str, help: str, commands: Iterable[Callable[..., Any] | App]) -> App:
+    """Return an application of subcommands.
+
+    Parameters
+    ----------
+    program : str
+        Its name.
+    help : str
+        What it does, with examples, as Markdown.
+    commands : iterable of callables or applications
+        The subcommands, in the order of the help.
+    """
+
+    def version() -> str:
+        from gfncore.program.provenance import software_version
+
+        return f"{program} {software_version()}"
+
+    app = App(
+        name=program,
+        help=help,
+        help_format="markdown",
+        version=version,
+        version_flags=["--version"],
+        suppress_keyboard_interrupt=False,
+        # a word is what it says: a file may be called [1].nwk, and is not a list in JSON
+        default_parameter=Parameter(converter=_convert, json_list=False, json_dict=False),
+    )
+    for command in commands:
+        app.command(command)
+    return app
+
+
+def _convert(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Convert the words of an option; numbers by the one door for numbers from text."""
+    if kind not in (int, float) or len(tokens) != 1:
+        return convert(kind, tokens)
+    place = tokens[0].keyword or "the argument"
+    parse = parse_int if kind is int else parse_float
+    return parse(tokens[0].value, place=place, error=UserError)
+
+
+def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return the exit code, which the console script exits with.
+
+    Parameters
+    ----------
+    program : str
+        Its name, which stands at the head of messages.
+    app : App
+        What to run.
+    arguments : sequence of str, optional
+        Default: those of this process.
+
+    Returns
+    -------
+    code : int
+        0 on success, or what the command returned; 2 for a wrong input or usage, said in one line
+        on standard error, or when disk or memory do not suffice; 130 when interrupted, 143 by
+        SIGTERM, 129 by SIGHUP.
+    """
+    _prepare_streams()
+    # called as a function, a command begins with the call
+    began = command_of_process() if arguments is None else nullcontext()
+    told: list[bool] = []
+
+    def tell(begins: bool) -> None:
+        if begins and not told:
+            print(f"{program}: {COMPILING}", file=sys.stderr)
+            told.append(True)
+
+    try:
+        absolute_path(Path())  # libraries fail in a directory that is gone
+        with signals_interrupt(), began, compilation_told(tell):
+            result: Any = app(
+                None if arguments is None else list(arguments),
+                exit_on_error=False,
+                print_error=False,
+                result_action="return_value",
+            )
+        sys.stdout.flush()
+    except CycloptsError as error:
+        error.verbose = False
+        return _fail(program, without_far_hints(" ".join(str(error).split())))
+    except UserError as error:
+        return _fail(program, str(error))
+    except KeyboardInterrupt as stop:
+        return _interrupted(program, stop)
+    except BrokenPipeError:
+        # The reader of our output, such as `head`, has had enough; Python would complain again
+        # when it flushes at exit (https://docs.python.org/3/library/signal.html#note-on-sigpipe).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:  # a full disk, a directory without permission
+        cause = error.__context__
+        if isinstance(cause, Terminated):  # the terminal was closed: the last words had no reader
+            return _interrupted(program, cause)
+        named = isinstance(error.filename, str | bytes) and error.filename
+        _drop_output()
+        place = f"{os.fsdecode(error.filename)}: " if named else ""
+        return _fail(program, f"{place}{error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(str(error)):
+            raise
+        return _fail(program, _out_of_memory(str(error)))
+    return result if isinstance(result, int) else 0
+
+
+def _prepare_streams() -> None:
+    """Make standard streams that take every name and every text, where they are closed or narrow.
+
+    Results are UTF-8 whatever the locale; names of files that are not come out as they went in.
+    A closed descriptor is opened on ``/dev/null``, so that no file of the run gets its number.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free: this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+def _drop_output() -> None:
+    """Let go of results that a full disk does not take: Python would try again at exit."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _out_of_memory(text: str) -> str:
+    reason = f" ({' '.join(text.split())[:200]})" if text else ""
+    return (
+        f"not enough memory{reason}; use a smaller input or smaller settings, or a larger machine"
+    )
+
+
+def _interrupted(program: str, stop: KeyboardInterrupt) -> int:
+    how = "".join(f"; to go on: {note}" for note in getattr(stop, "__notes__", ()))
+    say(f"{program}: interrupted{how}")
+    return 128 + stop.number if isinstance(stop, Terminated) else 130
+
+
+def _fail(program: str, message: str) -> int:
+    say(f"{program}: error: {one_line(message)}")
+    return 2

@@ -1,0 +1,402 @@
+"""Settings from the command line over a configuration file over defaults.
+
+The file is TOML with one key a setting, named as on the command line (``branch_prior`` or
+``branch-prior``). A key that is not known is an error that names its neighbour. A program derives
+the settings of its commands from :class:`RunSettings`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+)
+
+from gfncore.errors import UserError
+from gfncore.program.durations import parse_duration
+from gfncore.program.output import RUN_HEAD, absolute_path, check_inputs
+from gfncore.program.toml_text import toml_text
+from gfncore.text.hints import did_you_mean
+from gfncore.text.input import read_bytes
+from gfncore.text.numbers import check_int, shortened
+
+__all__ = [
+    "RUN_FILE",
+    "Budget",
+    "Count",
+    "Device",
+    "RunSettings",
+    "Seed",
+    "Threads",
+    "available_cores",
+    "check_text",
+    "read_config",
+    "read_toml",
+    "resolve_settings",
+    "settings_toml",
+]
+
+RUN_FILE = "run.toml"
+"""Where a run leaves its settings, in its output directory."""
+MOST_SAMPLES = 1_000_000
+MOST_THREADS = 1024
+THREADS_A_CORE = 4  # more take memory, and no less time
+_TOML_LIMIT = 4 * 2**20  # bytes
+_TOML_DEPTH = 50
+
+
+def _check_budget(value: Any) -> str:
+    text = str(value) if isinstance(value, int | float) else value
+    if not isinstance(text, str):
+        raise ValueError("write 30s, 5m or 1h")
+    parse_duration(text)
+    return text
+
+
+def _integer(low: int, high: int) -> BeforeValidator:
+    """A check of an integer setting."""
+    return BeforeValidator(lambda value: check_int(value, low, high))
+
+
+def _threads(value: Any) -> int | None:
+    return None if value is None else check_int(value, 1, MOST_THREADS)
+
+
+Budget = Annotated[str, BeforeValidator(_check_budget)]
+"""Wall-clock time such as ``5m``; a bare number is seconds."""
+Count = Annotated[int, _integer(1, MOST_SAMPLES)]
+"""A number of samples, one or more."""
+Seed = Annotated[int, _integer(0, 2**63 - 1)]
+"""Seed of all random numbers."""
+Device = Literal["auto", "cpu", "cuda"]
+"""Where a network runs; ``auto`` for CUDA where there is some."""
+Threads = Annotated[int | None, BeforeValidator(_threads)]
+"""Threads; None for all the cores that this process may use."""
+
+
+class RunSettings(BaseModel):
+    """What the settings of all commands that make a run have in common.
+
+    A derived class declares the fields, of which ``output``, ``budget``, ``threads``, ``resume``,
+    ``force`` and ``quiet`` mean the same everywhere.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    COMMAND: ClassVar[str] = ""
+    """The command, such as ``phylogfn sample``."""
+    NOT_CONFIGURED: ClassVar[tuple[str, ...]] = ("output", "resume", "force", "quiet")
+    """Settings of one call, which a configuration file does not hold."""
+    CONTINUABLE: ClassVar[tuple[str, ...]] = (
+        "budget",
+        "samples",
+        "threads",
+        "device",
+        "tensorboard",
+        "quiet",
+        "output",
+        "resume",
+        "force",
+    )
+    """Settings that may change when a run is resumed."""
+    PLACES: ClassVar[tuple[str, ...]] = ("alignment", "fragments", "scoring_directory")
+    """Settings that say where an input lies."""
+    POSITIONAL: ClassVar[Mapping[str, str]] = {}
+    """Settings that the command line takes by place, with the word for them."""
+    EXCLUSIVE: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Groups of settings of which one on the command line stands for those of the file."""
+    MISSING: ClassVar[Mapping[str, str]] = {}
+    """What to say when a setting without a default is not given."""
+
+    if TYPE_CHECKING:  # declared by the derived classes, in the order of their run.toml
+        output: Path
+        budget: str
+        threads: int | None
+        tensorboard: bool
+
+    @property
+    def budget_seconds(self) -> float:
+        """The budget in seconds."""
+        return parse_duration(self.budget)
+
+    @property
+    def n_threads(self) -> int:
+        """Number of threads, resolved: at most `THREADS_A_CORE` for each core."""
+        cores = available_cores()
+        return cores if self.threads is None else min(self.threads, THREADS_A_CORE * cores)
+
+    @property
+    def threads_note(self) -> str | None:
+        """What to tell where fewer threads are used than asked for."""
+        if self.threads is None or self.threads == self.n_threads:
+            return None
+        cores = available_cores()
+        return (
+            f"--threads {self.threads}: {self.n_threads} are used, as this process may use "
+            f"{cores} core{'' if cores == 1 else 's'}"
+        )
+
+    @property
+    def tensorboard_directory(self) -> Path | None:
+        """Where the figures of training go for TensorBoard; None where they are not asked for."""
+        return self.output / "tensorboard" if self.tensorboard else None
+
+    @classmethod
+    def result_names(cls) -> tuple[str, ...]:
+        """Return the names that may appear in the output directory."""
+        return ()
+
+    def input_paths(self) -> tuple[Path, ...]:
+        """Return what may be files that the run reads."""
+        return ()
+
+    def origin(self) -> dict[str, Any]:
+        """Return what a checkpoint of the run records of it: command, version, lasting settings.
+
+        Where inputs lie may change; their content has checksums of its own.
+        """
+        from gfncore.program.provenance import software_version
+
+        left_out = {*self.CONTINUABLE, *self.PLACES}
+        lasting = {k: v for k, v in self.configured().items() if k not in left_out}
+        return {"command": self.COMMAND, "version": software_version(), "settings": lasting}
+
+    def configured(self) -> dict[str, Any]:
+        """Return the settings that ``run.toml`` holds, None left out."""
+        values = self.model_dump(mode="json", exclude=set(self.NOT_CONFIGURED))
+        return {key: value for key, value in values.items() if value is not None}
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+Kind = TypeVar("Kind", bound=RunSettings)
+
+
+def resolve_settings(
+    kind: type[Kind], given: Mapping[str, Any], config: Path | None = None
+) -> Kind:
+    """Return the settings of a run.
+
+    Parameters
+    ----------
+    kind : type
+        The settings to make.
+    given : mapping of str to object
+        What the command line says; None where it says nothing.
+    config : Path, optional
+        The configuration file. When a run is resumed, its own ``run.toml`` is read too, and only
+        the settings of :attr:`RunSettings.CONTINUABLE` may differ from it.
+
+    Raises
+    ------
+    UserError
+        A value or a key is wrong; the message says where it came from.
+    """
+    said = {key: value for key, value in given.items() if value is not None}
+    filed = read_config(kind, config) if config is not None else {}
+    for group in kind.EXCLUSIVE:
+        if any(key in said for key in group):
+            filed = {key: value for key, value in filed.items() if key not in group}
+    origin = dict.fromkeys(filed, str(config))
+    values = {**filed, **said}
+    origin.update((key, _option(kind, key)) for key in said)
+    if values.get("resume"):
+        earlier_path = Path(values["output"]) / RUN_FILE
+        if earlier_path.is_file():
+            earlier = read_config(kind, earlier_path)
+            _check_unchanged(kind, values, earlier, earlier_path)
+            values = {**earlier, **values}
+            origin = {**dict.fromkeys(earlier, str(earlier_path)), **origin}
+    for key, message in kind.MISSING.items():
+        if key not in values:
+            raise UserError(message)
+    for key, value in values.items():
+        _check_given(kind, key, value, origin)
+    if "output" in values:  # results stay together where a score changes the directory
+        values["output"] = absolute_path(Path(values["output"]))
+    try:
+        settings = kind(**values)
+    except ValidationError as error:
+        raise UserError(_one_line(kind, error, origin)) from None
+    read = [*settings.input_paths(), *([] if config is None else [config])]
+    check_inputs(settings.output, read, kind.result_names())
+    return settings
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds.
+
+    Raises
+    ------
+    UserError
+        It cannot be read, or is no TOML.
+    """
+    check_text(str(path), "--config")
+    data = read_bytes(path, limit=_TOML_LIMIT)
+    try:
+        values = tomllib.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not a text file in UTF-8; give a TOML file") from None
+    except tomllib.TOMLDecodeError as problem:
+        raise UserError(f"{path}: is not valid TOML: {problem}") from None
+    except RecursionError:
+        raise _too_deep(path) from None
+    except ValueError:  # of `int`, for thousands of digits
+        raise UserError(
+            f"{path}: has a number of thousands of digits; integers have at most 64 bits"
+        ) from None
+    _check_values(values, path)
+    return values
+
+
+def _check_values(values: dict[str, Any], path: Path) -> None:
+    """Refuse what no setting means and what breaks later: integers over 64 bits, deep nesting."""
+    level: list[Any] = [values]
+    for _ in range(_TOML_DEPTH):
+        inner: list[Any] = []
+        for entry in level:
+            if isinstance(entry, dict):
+                inner += entry.values()
+            elif isinstance(entry, list):
+                inner += entry
+            elif isinstance(entry, int) and not -(2**63) <= entry < 2**63:
+                raise UserError(
+                    f"{path}: has an integer of {entry.bit_length()} bits; they have at most 64"
+                )
+        if not inner:
+            return
+        level = inner
+    raise _too_deep(path)
+
+
+def _too_deep(path: Path) -> UserError:
+    return UserError(
+        f"{path}: is nested more than {_TOML_DEPTH} levels deep; no setting needs more than 5"
+    )
+
+
+def read_config(kind: type[RunSettings], path: Path) -> dict[str, Any]:
+    """Return the settings that a configuration file holds.
+
+    Raises
+    ------
+    UserError
+        It cannot be read, is no TOML, or has a key that is not known.
+    """
+    known = [name for name in kind.model_fields if name not in kind.NOT_CONFIGURED]
+    settings = {}
+    for key, value in read_toml(path).items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise UserError(f"{path}: unknown key '{key}'{_neighbour(name, known)}")
+        settings[name] = value
+    return settings
+
+
+def settings_toml(settings: RunSettings) -> str:
+    """Return the resolved settings as the text of ``run.toml``."""
+    head = f"{RUN_HEAD} To repeat it: {settings.COMMAND} --config run.toml -o OUT\n"
+    return head + toml_text(settings.configured())
+
+
+def _check_unchanged(
+    kind: type[RunSettings], values: dict[str, Any], earlier: dict[str, Any], path: Path
+) -> None:
+    defaults = {name: field.default for name, field in kind.model_fields.items()}
+    for key, value in values.items():
+        before = earlier.get(key, defaults.get(key))
+        if key in kind.CONTINUABLE:
+            continue
+        if _as_read(kind, key, value) != _as_read(kind, key, before):
+            raise UserError(
+                f"{_option(kind, key)} {value} differs from the run to resume ({path}: "
+                f"{before!r}); leave it out, or start a new run in another directory"
+            )
+
+
+def _as_read(kind: type[RunSettings], key: str, value: Any) -> Any:
+    """A value as its field has it: ``C,N`` and ``["C", "N"]`` are the same."""
+    try:
+        return TypeAdapter(get_type_hints(kind, include_extras=True)[key]).validate_python(value)
+    except ValidationError:  # told when the settings are made
+        return value
+
+
+def _check_given(kind: type[RunSettings], key: str, value: Any, origin: Mapping[str, str]) -> None:
+    """Refuse text that no file or terminal takes, and truth values where numbers are expected."""
+    place = _place(kind, key, origin)
+    if isinstance(value, str | Path):
+        check_text(str(value), place)
+    annotation = str(kind.model_fields[key].annotation) if key in kind.model_fields else "bool"
+    if isinstance(value, bool) and "bool" not in annotation:
+        raise UserError(f"{place}: {str(value).lower()} is a truth value; give a number or a text")
+
+
+def check_text(text: str, place: str) -> None:
+    """Refuse a text, such as the name of a file, that cannot be written as UTF-8 or has a NUL.
+
+    Parameters
+    ----------
+    text : str
+    place : str
+        The option or the file and key that it comes from.
+
+    Raises
+    ------
+    UserError
+        It is such a text.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{place}: the name {shortened(text, 200)} is not valid UTF-8, so no report could "
+            "name it; rename the file or directory"
+        ) from None
+    if "\0" in text:
+        raise UserError(f"{place}: {shortened(text, 200)} contains a NUL character; remove it")
+
+
+def _one_line(kind: type[RunSettings], error: ValidationError, origin: Mapping[str, str]) -> str:
+    problem = error.errors()[0]
+    key = str(problem["loc"][0]) if problem["loc"] else "settings"
+    message = problem["msg"].removeprefix("Value error, ")
+    found = shortened(repr(problem["input"]), 80)
+    if problem["type"] == "literal_error":
+        message = f"{found} is not offered; {message.removeprefix('Input should be ')}"
+        message = message.replace("; ", "; choose ")
+    elif problem["type"] != "value_error":
+        message = f"{found} will not do: {message[0].lower()}{message[1:]}"
+    if not problem["loc"]:  # a check of several settings together names them itself
+        named = [key for key in origin if key in message or _option(kind, key) in message]
+        files = dict.fromkeys(origin[key] for key in named if origin[key] != _option(kind, key))
+        return ": ".join([*files, message])
+    return f"{_place(kind, key, origin)}: {message}"
+
+
+def _place(kind: type[RunSettings], key: str, origin: Mapping[str, str]) -> str:
+    where = origin.get(key, "")
+    label = _option(kind, key)
+    return label if where in ("", label) else f"{where}: {key}"
+
+
+def _option(kind: type[RunSettings], key: str) -> str:
+    return kind.POSITIONAL.get(key) or f"--{key.replace('_', '-')}"
+
+
+def _neighbour(name: str, known: list[str]) -> str:
+    return did_you_mean(name, known) or f" (there are: {', '.join(known)})"

@@ -1,0 +1,1 @@
+"""Numbers, names and bytes read from the text that users write."""

@@ -1,0 +1,1 @@
+"""Trajectories through an environment, and their probabilities."""

@@ -1,0 +1,1 @@
+"""Fragments: reading, cutting, and covering molecules with them."""

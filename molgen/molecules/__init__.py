@@ -1,0 +1,1 @@
+"""Molecular graphs, and the files of molecules."""

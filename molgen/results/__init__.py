@@ -1,0 +1,1 @@
+"""The library of molecules, and how it is written."""

@@ -1,0 +1,338 @@
+"""The files that ``molgen sample`` writes.
+
+Times, memory and the command line stand in ``summary.json``, ``provenance.json`` and the report
+alone: every other file is the same, byte for byte, whenever settings and seed are the same.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rdkit import Chem
+from rdkit.Chem import rdDepictor
+
+from gfncore.evaluation.pareto import non_dominated
+from gfncore.program.output import json_text, staged_output, write_atomic
+from gfncore.program.provenance import Provenance, ResourceUse, software_version
+from molgen.molecules.diversity import MODE_SCORE, Modes, find_modes, internal_diversity
+from molgen.results.library import Library
+from molgen.scoring.table import column_names, free_name, score_text
+
+__all__ = [
+    "RunFacts",
+    "failure_warning",
+    "front_rows",
+    "library_sdf",
+    "library_smi",
+    "library_table",
+    "pareto_table",
+    "summarise",
+    "write_results",
+]
+
+_REASONS = 5  # of failures, that a warning names
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the files say of a run beside its library.
+
+    Parameters
+    ----------
+    command : str
+        The command line.
+    seed : int
+        Seed of all random numbers.
+    score : str
+        The score in a few words.
+    environment, symmetry, objective : str
+        How molecules were built, how symmetric ones were dealt with, what training made small.
+    n_samples : int
+        Molecules drawn from the trained sampler.
+    oracle_calls : int
+        Molecules scored.
+    use : ResourceUse
+        Time and memory used.
+    validity : float
+        Share of all draws that RDKit reads and sanitises.
+    log_partition, log_partition_se : float
+        Log of the sum of the reward over all molecules, and its standard error; nan when unknown.
+    ess : float
+        Effective number of the draws; nan when unknown.
+    reward_exponent : float
+        Power of the score that probabilities are proportional to.
+    order_temperature : float, optional
+        Of order-preserving training; None for other objectives.
+    failures : mapping of str to int
+        Scores that could not be computed, by reason.
+    failure_examples : mapping of str to str
+        For each reason one molecule and the message of its failure.
+    best_scored : tuple of (str, float)
+        The best molecules of all that were scored, in the library or not, with their scores.
+    methods : tuple of str
+        Keys of :mod:`molgen.citations` for what the run used.
+    budget_seconds : float, optional
+        The time that was allowed.
+    mode_score : float
+        Least score of what counts as a mode.
+    warnings : tuple of str
+        What the user should know before trusting the result.
+    extra : dict
+        Further figures.
+    """
+
+    command: str
+    seed: int
+    score: str
+    environment: str
+    symmetry: str
+    objective: str
+    n_samples: int
+    oracle_calls: int
+    use: ResourceUse
+    validity: float
+    log_partition: float = math.nan
+    log_partition_se: float = math.nan
+    ess: float = math.nan
+    reward_exponent: float = 1.0
+    order_temperature: float | None = None
+    failures: Mapping[str, int] = field(default_factory=dict)
+    failure_examples: Mapping[str, str] = field(default_factory=dict)
+    best_scored: tuple[tuple[str, float], ...] = ()
+    methods: tuple[str, ...] = ()
+    budget_seconds: float | None = None
+    mode_score: float = MODE_SCORE
+    warnings: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def write_results(
+    output: Path,
+    library: Library,
+    facts: RunFacts,
+    *,
+    provenance: Provenance | None = None,
+    scored: Callable[[Path], None] | None = None,
+) -> dict[str, Any]:
+    """Write all result files of a run to ``output``, ``summary.json`` last.
+
+    ``run.toml``, ``train.jsonl`` and ``checkpoint/`` are written by the run itself, as it goes;
+    the report shows ``train.jsonl`` if it is there.
+
+    Parameters
+    ----------
+    output : Path
+        The output directory.
+    library : Library
+        The answer.
+    facts : RunFacts
+        What else the files say.
+    provenance : Provenance, optional
+        Written to ``provenance.json``.
+    scored : callable, optional
+        Writes ``scored.csv`` to the path that it is given.
+
+    Returns
+    -------
+    summary : dict
+        What ``summary.json`` holds.
+    """
+    from molgen.results.report.page import render_report
+
+    modes = find_modes(library.fingerprints, library.reward, least_score=facts.mode_score)
+    summary = summarise(library, facts, modes)
+    report = render_report(library, summary, facts, modes, training=output / "train.jsonl")
+    files = {
+        "library.csv": library_table(library),
+        "library.smi": library_smi(library),
+        "library.sdf": library_sdf(library),
+        "report.html": report,
+        "summary.json": json_text(summary),
+    }
+    if library.n_objectives > 1:
+        files["pareto.csv"] = pareto_table(library)
+    if provenance is not None:
+        files["provenance.json"] = json_text(provenance.as_dict())
+    with staged_output(output, last="summary.json") as staging:
+        for name, text in files.items():
+            write_atomic(staging / name, text)
+        if scored is not None:
+            scored(staging / "scored.csv")
+    return summary
+
+
+def summarise(library: Library, facts: RunFacts, modes: Modes | None = None) -> dict[str, Any]:
+    """Return what ``summary.json`` holds; ``modes`` if they have been found already."""
+    if modes is None:
+        modes = find_modes(library.fingerprints, library.reward, least_score=facts.mode_score)
+    front = {"n_pareto": len(front_rows(library))} if library.n_objectives > 1 else {}
+    return {
+        "software": "molgen",
+        "version": software_version(),
+        "command": facts.command,
+        "seed": facts.seed,
+        "score": facts.score,
+        "environment": facts.environment,
+        "symmetry": facts.symmetry,
+        "objective": facts.objective,
+        "reward_exponent": float(facts.reward_exponent),
+        "order_temperature": facts.order_temperature,
+        "log_partition": float(facts.log_partition),
+        "log_partition_se": float(facts.log_partition_se),
+        "ess": float(facts.ess),
+        "n_samples": int(facts.n_samples),
+        "n_unique": len(library),
+        "n_scaffolds": len(library.scaffold_counts()),
+        "n_modes": len(modes),
+        "mode_score": float(facts.mode_score),
+        **front,
+        "validity": facts.validity,
+        "mean_score": library.top_mean(len(library)),
+        "top10_mean": library.top_mean(10),
+        "top100_mean": library.top_mean(100),
+        "internal_diversity": internal_diversity(library.fingerprints),
+        "oracle_calls": int(facts.oracle_calls),
+        "oracle_failures": {str(key): int(value) for key, value in facts.failures.items()},
+        "oracle_failure_examples": dict(facts.failure_examples),
+        "best_scored": [
+            {"smiles": smiles, "score": float(score)} for smiles, score in facts.best_scored
+        ],
+        "wall_seconds": round(facts.use.wall_seconds, 3),
+        "compile_seconds": round(facts.use.compile_seconds, 3),
+        "cpu_seconds": round(facts.use.cpu_seconds, 3),
+        "peak_memory_bytes": int(facts.use.peak_memory_bytes),
+        "warnings": _warnings(facts),
+        "extra": dict(facts.extra),
+    }
+
+
+def library_table(library: Library) -> str:
+    """Return the library as CSV, best first.
+
+    Columns: smiles, reward, one per component, log_probability and its standard error, scaffold,
+    count, and the library's labels, such as R1. What is not known is empty.
+    """
+    return _csv(library, np.arange(len(library)), {})
+
+
+def pareto_table(library: Library) -> str:
+    """Return the molecules that no other of the library surpasses in all objectives, as CSV.
+
+    The columns are those of the library, the objectives after the reward: what is to be large, so
+    the transformed values. One that is named as a component is ``NAME_objective``, as ``NAME`` has
+    the component's own value.
+    """
+    objectives = {
+        name: library.objectives[:, column] for column, name in enumerate(library.objective_names)
+    }
+    return _csv(library, front_rows(library), objectives)
+
+
+def front_rows(library: Library) -> np.ndarray:
+    """Return the rows of the molecules that no other surpasses, shape(m,), best score first."""
+    known = np.flatnonzero(np.isfinite(library.objectives).all(axis=1))
+    if len(known) == 0:
+        return known
+    return known[non_dominated(library.objectives[known])]
+
+
+def library_smi(library: Library) -> str:
+    """Return SMILES and score, one molecule a line, a tab between."""
+    return "".join(
+        f"{smiles}\t{score_text(reward)}\n"
+        for smiles, reward in zip(library.smiles, library.reward.tolist(), strict=True)
+    )
+
+
+def library_sdf(library: Library) -> str:
+    """Return the library as SD file with flat coordinates and the columns as properties.
+
+    A SMILES that RDKit does not read is left out.
+    """
+    stream = io.StringIO()
+    writer = Chem.SDWriter(stream)
+    for row, molecule in enumerate(library.molecules):
+        if molecule is None:
+            continue
+        drawn = Chem.Mol(molecule)
+        rdDepictor.Compute2DCoords(drawn, canonOrient=True)
+        drawn.SetProp("_Name", f"molgen-{row + 1}")
+        for name, value in _cells(library, row, {}).items():
+            if value:
+                drawn.SetProp(_property_name(name), value)
+        writer.write(drawn)
+    writer.close()
+    return stream.getvalue()
+
+
+def _property_name(column: str) -> str:
+    """Return a column's name as SD files have it: no angle brackets, and no name of RDKit's own."""
+    plain = column.translate({ord("<"): "(", ord(">"): ")"})
+    return f"component{plain}" if plain.startswith("_") else plain
+
+
+def _csv(library: Library, rows: np.ndarray, objectives: Mapping[str, np.ndarray]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(_names(library, objectives))
+    for row in rows.tolist():
+        writer.writerow(_cells(library, row, objectives).values())
+    return stream.getvalue()
+
+
+def _names(library: Library, objectives: Mapping[str, np.ndarray]) -> list[str]:
+    components, more = column_names(list(library.components), list(objectives))
+    tail = ["log_probability", "log_probability_se", "scaffold", "count"]
+    names = ["smiles", "reward", *more, *components, *tail]
+    taken = set(names)
+    labels = [f"{name}_group" if name in taken else name for name in library.labels]
+    return [*names, *(free_name(name, taken) for name in labels)]
+
+
+def _cells(library: Library, row: int, objectives: Mapping[str, np.ndarray]) -> dict[str, str]:
+    values = [
+        library.smiles[row],
+        score_text(library.reward[row]),
+        *(score_text(column[row]) for column in objectives.values()),
+        *(score_text(column[row]) for column in library.components.values()),
+        score_text(library.log_probability[row]),
+        score_text(library.log_probability_se[row]),
+        library.scaffold[row],
+        str(library.count[row]),
+        *(column[row] for column in library.labels.values()),
+    ]
+    return dict(zip(_names(library, objectives), values, strict=True))
+
+
+def _warnings(facts: RunFacts) -> list[str]:
+    """Return the warnings of the run, and one on scores that failed."""
+    warnings = list(facts.warnings)
+    if any(facts.failures.values()):
+        warnings.append(failure_warning(facts.failures, facts.failure_examples, facts.oracle_calls))
+    if facts.symmetry == "none":
+        warnings.append(
+            "symmetry was not corrected for, on request: molecules are not drawn in proportion to "
+            "their score"
+        )
+    return warnings
+
+
+def failure_warning(failures: Mapping[str, int], examples: Mapping[str, str], calls: int) -> str:
+    """Return the sentence on scores that failed, with an example of each of the first reasons."""
+    told = []
+    for reason, count in list(failures.items())[:_REASONS]:
+        example = f", for example {examples[reason]}" if examples.get(reason) else ""
+        told.append(f"{reason}: {count:,}{example}")
+    more = len(failures) - _REASONS
+    reasons = "; ".join(told) + (f"; and {more} other reasons" if more > 0 else "")
+    return (
+        f"the score of {sum(failures.values()):,} of {calls:,} molecules could not be computed "
+        f"({reasons}); they are not in the library"
+    )

@@ -1,0 +1,327 @@
+"""The report of a run: one HTML file, nothing fetched from elsewhere."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from rdkit import Chem
+
+from gfncore.report.page import (
+    citation_rows,
+    curve_drawings,
+    extra_rows,
+    render_page,
+    resource_rows,
+    signed,
+)
+from molgen.citations import references
+from molgen.molecules.diversity import MODE_SIMILARITY, Modes, find_modes
+from molgen.results.files import RunFacts, front_rows
+from molgen.results.library import Library
+from molgen.results.report.charts import draw_agreement, draw_distributions, draw_fronts
+from molgen.results.report.drawing import draw_molecule
+
+__all__ = ["render_report"]
+
+_DRAWN = 24  # molecules in the grid
+_GRID_FROM = 1000  # best molecules from which they are taken
+_SCAFFOLDS_SHOWN = 10
+_FRONT_SHOWN = 8
+_BEST_SHOWN = 4
+_FEWEST_EFFECTIVE_DRAWS = 100
+_LARGEST_ERROR = 0.1
+_CURVES = {
+    "best_score": "best score so far",
+    "n_modes": "modes among the 1,000 best scored so far",
+    "log_partition": "ln partition function (nats)",
+    "ess": "effective sample size (draws)",
+    "oracle_calls": "molecules scored",
+    "mean_log_reward": "mean ln reward of molecules drawn (nats)",
+    "log_z": "ln partition function, learned (nats)",
+    "loss": "training loss",
+    "trajectories_per_second": "trajectories learned from per second",
+    "steps_per_second": "training steps per second",
+}
+_OBJECTIVE_WORDS = {
+    "trajectory_balance": "trajectory balance",
+    "log_variance": "log-variance",
+    "order_preserving": "order-preserving",
+}
+_SYMMETRY_WORDS = {
+    "merged": "equivalent actions merged",
+    "reward_scaling": "corrected by scaling the reward",
+    "flow_scaling": "corrected by scaling the flow",
+    "none": "not corrected for",
+}
+
+
+def render_report(
+    library: Library,
+    summary: dict[str, Any],
+    facts: RunFacts,
+    modes: Modes,
+    *,
+    training: Path | None = None,
+) -> str:
+    """Return the report as HTML text.
+
+    Parameters
+    ----------
+    library : Library
+        The answer.
+    summary : dict
+        What ``summary.json`` holds; its warnings are shown first.
+    facts : RunFacts
+        What else is known of the run.
+    modes : Modes
+        The modes of the library.
+    training : Path, optional
+        ``train.jsonl``; the report does without if it is missing.
+    """
+    proportional = facts.objective != "order_preserving"
+    values = {
+        "program": "molgen",
+        "s": summary,
+        "name": facts.score,
+        "cards": _cards(summary, proportional),
+        "warnings": summary["warnings"],
+        "grid": _grid(library),
+        "best_scored": _best_scored_rows(library, facts),
+        "similarity": MODE_SIMILARITY,
+        "modes": _mode_rows(library, modes),
+        "scaffolds": _scaffold_rows(library),
+        "acyclic": sum(not scaffold for scaffold in library.scaffold),
+        "distributions": draw_distributions(library),
+        "agreement": draw_agreement(library, facts.log_partition) if proportional else [],
+        "fronts": draw_fronts(library),
+        "front": _front_table(library),
+        "objective_names": library.objective_names,
+        "checks": _checks(library, summary, facts, proportional),
+        "proportional": proportional,
+        "exponent": f"{facts.reward_exponent:g}",
+        "curves": curve_drawings(training, _CURVES),
+        "run": _run_rows(summary, facts),
+        "extra": extra_rows(summary["extra"]),
+        "citations": citation_rows(references(facts.methods).values()),
+    }
+    return render_page(Path(__file__).with_name("library.html.jinja"), values)
+
+
+def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
+    cards = [
+        ("Molecules", f"{summary['n_unique']:,}", f"distinct; {summary['n_samples']:,} drawn"),
+        (
+            "Ten best",
+            _number(summary["top10_mean"]),
+            f"mean of all {_number(summary['mean_score'])}",
+        ),
+        (
+            "Diversity",
+            _number(summary["internal_diversity"], 2),
+            f"{summary['n_scaffolds']:,} scaffolds",
+        ),
+        ("Modes", f"{summary['n_modes']:,}", f"of score {summary['mode_score']:g} or more"),
+        (
+            "Scored",
+            f"{summary['oracle_calls']:,}",
+            f"{sum(summary['oracle_failures'].values()):,} without result",
+        ),
+        ("Valid", _percent(summary["validity"]), "of the molecules drawn"),
+    ]
+    if proportional:
+        se = summary["log_partition_se"]
+        error = f"\u00b1 {se:.3f} (standard error)" if math.isfinite(se) else "error not known"
+        ess = summary["ess"]
+        cards += [
+            ("ln partition function", signed(summary["log_partition"], 2), error),
+            (
+                "Effective draws",
+                f"{ess:,.0f}" if math.isfinite(ess) else "n/a",
+                f"of {summary['n_samples']:,}",
+            ),
+        ]
+    return [{"label": label, "value": value, "note": note} for label, value, note in cards]
+
+
+def _grid(library: Library) -> list[dict[str, Any]]:
+    """Return the best molecules that differ from one another."""
+    best = slice(0, _GRID_FROM)
+    groups = find_modes(library.fingerprints[best], library.reward[best], least_score=-math.inf)
+    return [_drawn(library, row) for row in groups.leaders[:_DRAWN].tolist()]
+
+
+def _best_scored_rows(library: Library, facts: RunFacts) -> list[dict[str, Any]]:
+    """Return the best molecules of all that were scored, drawn."""
+    there = set(library.smiles)
+    rows = []
+    for smiles, score in facts.best_scored[:_BEST_SHOWN]:
+        label = f"Molecule {smiles}, score {_number(score)}"
+        drawing = draw_molecule(Chem.MolFromSmiles(smiles), label)
+        rows.append(
+            {
+                "svg": Markup(drawing),
+                "smiles": smiles,
+                "score": _number(score),
+                "in_library": smiles in there,
+            }
+        )
+    return rows
+
+
+def _drawn(library: Library, row: int) -> dict[str, Any]:
+    smiles = library.smiles[row]
+    score = _number(float(library.reward[row]))
+    label = f"Molecule {smiles}, score {score}"
+    return {
+        "svg": Markup(draw_molecule(library.molecules[row], label)),
+        "smiles": smiles,
+        "score": score,
+        "log_probability": signed(float(library.log_probability[row]), 2),
+    }
+
+
+def _mode_rows(library: Library, modes: Modes) -> dict[str, Any]:
+    total = int(modes.members.sum()) if len(modes) else 0
+    return {
+        "n": len(modes),
+        "molecules": total,
+        "largest": int(modes.members.max()) if len(modes) else 0,
+        "share": _percent(total / len(library)) if len(library) else "n/a",
+    }
+
+
+def _scaffold_rows(library: Library) -> list[dict[str, Any]]:
+    best: dict[str, float] = {}
+    for scaffold, reward in zip(library.scaffold, library.reward.tolist(), strict=True):
+        best.setdefault(scaffold, reward)  # the library is sorted, best first
+    rows = []
+    for smiles, count in list(library.scaffold_counts().items())[:_SCAFFOLDS_SHOWN]:
+        drawing = draw_molecule(
+            Chem.MolFromSmiles(smiles), f"Scaffold {smiles}", width=170, height=96
+        )
+        rows.append(
+            {
+                "svg": Markup(drawing),
+                "smiles": smiles,
+                "count": count,
+                "best": _number(best[smiles]),
+            }
+        )
+    return rows
+
+
+def _front_table(library: Library) -> list[dict[str, Any]]:
+    if library.n_objectives < 2:
+        return []
+    rows = front_rows(library)
+    order = np.argsort(-library.objectives[rows, 0], kind="stable")
+    shown = rows[order][np.unique(np.linspace(0, len(rows) - 1, _FRONT_SHOWN).astype(int))]
+    return [
+        _drawn(library, row)
+        | {"values": [_number(float(value)) for value in library.objectives[row]]}
+        for row in shown.tolist()
+    ]
+
+
+def _checks(
+    library: Library, summary: dict[str, Any], facts: RunFacts, proportional: bool
+) -> list[dict[str, Any]]:
+    failed = sum(facts.failures.values())
+    checks = [
+        {
+            "good": summary["validity"] == 1.0,
+            "name": "Valid molecules",
+            "value": _percent(summary["validity"]),
+            "meaning": "Share of the molecules drawn that RDKit reads and sanitises.",
+        },
+        {
+            "good": failed == 0,
+            "name": "Scores that failed",
+            "value": f"{failed:,} of {facts.oracle_calls:,}",
+            "meaning": "Molecules whose score could not be computed are left out of the library; "
+            "training takes their score for zero." + _examples(facts),
+        },
+    ]
+    floored = facts.extra.get("molecules_at_the_reward_floor", 0)
+    if floored:
+        checks.append(
+            {
+                "good": floored < 0.5 * facts.oracle_calls,
+                "name": "Scores of zero",
+                "value": f"{floored:,} of {facts.oracle_calls:,}",
+                "meaning": "Molecules whose score is zero or failed have no share in the target; "
+                "where most are, training learns little.",
+            }
+        )
+    if not proportional:
+        return checks
+    ess, se = summary["ess"], summary["log_partition_se"]
+    share = ess / facts.n_samples if facts.n_samples else math.nan
+    checks += [
+        {
+            "good": ess >= _FEWEST_EFFECTIVE_DRAWS,
+            "name": "Effective draws",
+            "value": f"{ess:,.0f} ({_percent(share)})" if math.isfinite(ess) else "not known",
+            "meaning": "The molecules drawn are worth this many independent draws from the "
+            "distribution asked for.",
+        },
+        {
+            "good": se <= _LARGEST_ERROR,
+            "name": "Error of the ln partition function",
+            "value": f"{se:.3f}" if math.isfinite(se) else "not known",
+            "meaning": "How well the sum of the reward over all molecules that can be built is "
+            "known.",
+        },
+    ]
+    known = np.isfinite(library.log_probability + library.log_reward)
+    if known.sum() > 2:
+        rest = library.log_probability[known] - library.log_reward[known]
+        spread = float(np.std(rest))
+        checks.append(
+            {
+                "good": spread <= 1.0,
+                "name": "Probability against reward",
+                "value": f"\u00b1 {spread:.2f} nats",
+                "meaning": "By how much ln probability and ln reward differ from one molecule "
+                "to the next, beside a constant; 0 for a perfect sampler.",
+            }
+        )
+    return checks
+
+
+def _examples(facts: RunFacts) -> str:
+    """Return one message of each reason for which scores failed."""
+    told = [f"{reason}, for example {text}" for reason, text in facts.failure_examples.items()]
+    return f" {'; '.join(told[:5])}." if told else ""
+
+
+def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]:
+    if facts.order_temperature is not None:  # only the order counts, which no power changes
+        how = f", by order, at temperature {facts.order_temperature:g}"
+    else:
+        how = "" if facts.reward_exponent == 1 else f", to the power {facts.reward_exponent:g}"
+    return [
+        ("Score", f"{facts.score}{how}"),
+        ("Built from", facts.environment),
+        ("Symmetry", _SYMMETRY_WORDS.get(facts.symmetry, facts.symmetry)),
+        ("Objective of training", _OBJECTIVE_WORDS.get(facts.objective, facts.objective)),
+        ("Molecules scored", f"{facts.oracle_calls:,}"),
+        *resource_rows(facts.use, facts.budget_seconds),
+        ("Seed", str(facts.seed)),
+        ("Program", f"molgen {summary['version']}"),
+        ("Command", facts.command),
+    ]
+
+
+def _number(value: float, decimals: int = 3) -> str:
+    return signed(value, decimals)
+
+
+def _percent(share: float) -> str:
+    if not math.isfinite(share):
+        return "n/a"
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + "\u00a0%"

@@ -1,0 +1,253 @@
+"""What the training and the answer of ``molgen sample`` have in common: the run and its state."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gfncore.errors import UserError
+from gfncore.objectives import make_objective
+from gfncore.program.devices import choose_device
+from gfncore.program.provenance import file_sha256
+from gfncore.training.checkpoint import Checkpoint, restore_trainer, save_checkpoint
+from gfncore.training.replay import Replay
+from gfncore.training.trainer import Trainer, TrainingSettings
+from molgen.environments.making import make_environment
+from molgen.policy import make_policy
+from molgen.reward import Reward
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from gfncore.program.progress import Progress
+    from gfncore.training.distributed import Processes
+    from molgen.settings import SampleSettings
+
+__all__ = ["ON_POLICY", "REPLAYED", "RunState", "SampleRun"]
+
+ON_POLICY = 64  # trajectories a step
+REPLAYED = 64
+LEARNING_RATE = 2e-3  # of Muon
+LOG_Z_LEARNING_RATE = 0.3
+EPSILON = 0.02  # share of uniform choices in the training draws
+AVERAGE_DECAY = 0.99
+CLIP_NORM = 5.0
+REPLAY_CAPACITY = 20_000
+CHECKPOINT_SECONDS = 30.0
+CALLS_KEPT = 2.0  # calls a molecule of the library that training leaves for the draws
+SEEDS = {"policy": 1, "training": 2, "pilot": 3, "draws": 4, "probabilities": 5}
+
+
+@dataclass
+class RunState:
+    """Where a run stands.
+
+    Attributes
+    ----------
+    blocks : int
+        Blocks of training done.
+    in_block : int
+        Steps done of the block that has been begun.
+    accurate : bool
+        The last pilot met the accuracy aimed for.
+    ess_share : float
+        Effective share of the last pilot's draws; NaN before the first.
+    warnings : list of str
+        Those that hold whatever comes.
+    """
+
+    blocks: int = 0
+    in_block: int = 0
+    accurate: bool = False
+    ess_share: float = math.nan
+    warnings: list[str] = field(default_factory=list)
+
+
+class SampleRun:
+    """One run: the settings, the score, the environment, the trainer.
+
+    Parameters
+    ----------
+    settings : SampleSettings
+    progress : Progress
+    pool : ThreadPoolExecutor
+        Of the network's threads.
+    processes : Processes, optional
+        Where torchrun started several.
+
+    Raises
+    ------
+    UserError
+        The score, the fragments, the core or the device will not do.
+    """
+
+    def __init__(
+        self,
+        settings: SampleSettings,
+        progress: Progress,
+        pool: ThreadPoolExecutor,
+        processes: Processes | None = None,
+    ) -> None:
+        if processes is not None and not settings.proportional:
+            raise UserError(
+                "--objective order_preserving works in one process; start it without torchrun"
+            )
+        self.settings, self.progress = settings, progress
+        self.processes = processes
+        self.n_processes = 1 if processes is None else processes.size
+        self.clock = progress.clock
+        self.state = RunState()
+        self.passing: list[str] = []  # warnings that more time or calls may make untrue
+        self._saved = time.monotonic()
+        if settings.threads_note:
+            self.warn(settings.threads_note, passing=True)
+        self.device = choose_device(settings.device)
+        self.checkpoint = Path(settings.output) / "checkpoint"
+        self.scoring = settings.open_scoring(workers=settings.n_threads, warn=self.warn)
+        self.reward = Reward(self.scoring, settings.reward_exponent)
+        self.environment = make_environment(
+            settings, self.reward, settings.symmetry, self._show_reading
+        )
+        for note in self.environment.notes:
+            self.warn(note)
+        path = settings.fragments  # empty where the user gives none; as read, were it edited later
+        self.fragments_checksum = "" if path is None else file_sha256(Path(path))
+        self.reward.environment = self.environment
+        # an attribute of this one environment: see `gfncore.environment.ManyObjectives`
+        self.environment.objectives = self.reward.objectives
+        self.merged = self.environment.with_symmetry("merged")
+        self.pool = pool
+        self.trainer = self._new_trainer()
+        if self.scoring.n_objectives > 1 and settings.proportional:
+            self.warn(
+                f"{self.scoring.n_objectives} objectives, but --objective {settings.objective} "
+                "reads their mean alone; order_preserving looks for the Pareto front"
+            )
+
+    def _new_trainer(self) -> Trainer:
+        settings = TrainingSettings(
+            steps=10**9,  # the run decides when it is enough
+            on_policy=ON_POLICY,
+            replay=REPLAYED,
+            epsilon=EPSILON,
+            optimiser="muon",
+            learning_rate=LEARNING_RATE,
+            log_z_learning_rate=LOG_Z_LEARNING_RATE,
+            clip_norm=CLIP_NORM,
+            average_decay=AVERAGE_DECAY,
+        )
+        seed = int(self.rng("policy").integers(2**31))
+        policy = make_policy(self.environment, seed=seed, device=self.device)
+        objective = make_objective(
+            self.settings.objective,
+            loss_shape="pseudo_huber",
+            order_temperature=self.settings.order_temperature or 1.0,
+        )
+        trainer = Trainer(
+            self.environment,
+            policy,
+            objective,
+            settings,
+            self.rng("training"),
+            replay=Replay(self.environment, REPLAY_CAPACITY),
+            processes=self.processes,
+        )
+        if self.settings.n_threads > 1:
+            policy.pool = trainer.averaged.policy.pool = self.pool
+        return trainer
+
+    def _show_reading(self, done: int, total: int) -> None:
+        """Show how many lines of the file of fragments are read; end with the budget."""
+        self.progress.update(detail=f"reading fragments, line {done:,} of {total:,}")
+        if self.seconds() > self.settings.budget_seconds:
+            raise UserError(
+                f"--budget {self.settings.budget}: used up while fragments were read (line "
+                f"{done:,} of {total:,}); give a longer budget, or fewer fragments"
+            )
+
+    @property
+    def calls_a_step(self) -> int:
+        """Molecules that a step of training may ask to be scored."""
+        return ON_POLICY * self.n_processes
+
+    @property
+    def calls_left(self) -> int:
+        """Scores that training may still ask for: some are left for the draws of the library."""
+        settings = self.settings
+        kept = min(math.ceil(CALLS_KEPT * settings.samples), settings.oracle_calls // 2)
+        return settings.oracle_calls - kept - self.scoring.calls
+
+    def warn(self, message: str, *, passing: bool = False) -> None:
+        """Tell the user now, and in the summary; what is passing is not kept in checkpoints."""
+        (self.passing if passing else self.state.warnings).append(message)
+        self.progress.warn(message)
+
+    def rng(self, purpose: str, *more: int) -> np.random.Generator:
+        """A generator of its own for each purpose."""
+        return np.random.default_rng([self.settings.seed, SEEDS[purpose], *more])
+
+    def seconds(self) -> float:
+        """Seconds of the budget that the run has used, earlier sessions included."""
+        return self.clock.seconds()
+
+    def left(self, share: float) -> float:
+        """Seconds, 0 or more, until a share of the budget is used up."""
+        return max(0.0, share * self.settings.budget_seconds - self.seconds())
+
+    def past(self, share: float) -> bool:
+        """Whether a share of the budget is used up."""
+        return self.seconds() > share * self.settings.budget_seconds
+
+    def seconds_a_draw(self) -> float:
+        """Seconds that a trajectory of the training took to be drawn and scored; 0 before any."""
+        trained = self.trainer.step_number * ON_POLICY
+        by_part = self.trainer.seconds_by_part
+        return (by_part["sampling"] + by_part["reward"]) / trained if trained else 0.0
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        arrays, scored = self.scoring.cache_state()
+        extra = {
+            "blocks": self.state.blocks,
+            "in_block": self.state.in_block,
+            "spent": self.clock.spent(),
+            "accurate": self.state.accurate,
+            "ess_share": self.state.ess_share,
+            "warnings": self.state.warnings,
+            "floored": sorted(self.reward.floored),
+            "buried": sorted(self.reward.buried),
+            "scoring": scored,
+            "fragments": self.fragments_checksum,
+        }
+        save_checkpoint(self.checkpoint, self.trainer, extra, arrays, self.settings.origin())
+        self._saved = time.monotonic()
+
+    def save_if_due(self) -> None:
+        """Write a checkpoint if the last one is `CHECKPOINT_SECONDS` old."""
+        if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+            self.save()
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Go on from a checkpoint."""
+        extra = saved.extra
+        if extra["fragments"] != self.fragments_checksum:
+            raise UserError(
+                f"{self.settings.fragments} is not the file of fragments that the run in "
+                f"{self.settings.output} began with: put that one back, or start a new run"
+            )
+        self.scoring.restore(saved.arrays, extra["scoring"])
+        restore_trainer(saved, self.trainer)
+        state = self.state
+        state.blocks, state.in_block = extra["blocks"], extra["in_block"]
+        self.clock.resume(extra["spent"])
+        state.accurate, state.ess_share = extra["accurate"], extra["ess_share"]
+        state.warnings = list(dict.fromkeys([*extra["warnings"], *state.warnings]))
+        # failures that are tried again are known no more
+        self.reward.floored = {name for name in extra["floored"] if self.scoring.is_known(name)}
+        self.reward.buried = set(extra.get("buried", ()))
+        self.reward.best = float(self.scoring.best(1)[1].max(initial=0.0))

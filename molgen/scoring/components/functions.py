@@ -1,0 +1,229 @@
+"""A user's own Python function as a component: ``module:function``, or ``file.py:function``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TextIO
+
+from molgen.scoring.components.external import ExternalScorer, server_command
+from molgen.scoring.parallel.batch import (
+    BatchScores,
+    Failure,
+    ScoringFailed,
+    numbers,
+    score_batches,
+)
+from molgen.scoring.registry import LONGEST, Kind, Parameter, register
+from molgen.scoring.user_files import import_file, search_last
+
+__all__ = ["FunctionScorer", "find_function", "prints_to_stderr", "undisturbed"]
+
+_START_LIMIT = 120.0  # seconds for a process of its own to import the user's module
+_LOCK = threading.Lock()  # over the two below
+_printing = 0  # how many calls now send to stderr what they print
+_stdout: TextIO = sys.stdout  # what the first of them found in its place
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let a user's code neither print on standard output nor leave another current directory.
+
+    What this process writes later would otherwise get into the directory that it moved to.
+    """
+    try:
+        before = os.getcwd()
+    except OSError:  # it was deleted
+        before = None
+    try:
+        with prints_to_stderr():
+            yield
+    finally:
+        if before is not None:
+            with suppress(OSError):
+                os.chdir(before)
+
+
+@contextmanager
+def prints_to_stderr() -> Iterator[None]:
+    """Send to stderr what Python code prints; several threads may do so at once.
+
+    So it does not get into a table on standard output. ``sys.stdout`` is another for the whole
+    process, from the first of the calls that overlap to the last. What has kept the stream from
+    before, libraries in C and other programs still reach standard output.
+    """
+    global _printing, _stdout
+    with _LOCK:
+        if not _printing:
+            _stdout, sys.stdout = sys.stdout, sys.stderr
+        _printing += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _printing -= 1
+            if not _printing:
+                sys.stdout = _stdout
+
+
+def find_function(name: str, directory: Path | None = None) -> Callable[[list[str]], Any]:
+    """Return the function that ``module:function`` or ``path/file.py:function`` names.
+
+    What it prints on import goes to stderr, and a directory that it changes to is left again.
+
+    Parameters
+    ----------
+    name : str
+    directory : Path, optional
+        Where the file or module is looked for first: the directory of the scoring file. The
+        current directory comes next, then all that is installed. What it imports in its turn
+        is looked for there last.
+
+    Raises
+    ------
+    ValueError
+        It is not of that form, cannot be imported, or is no function; the message says which.
+    """
+    module_name, attribute = _parts(name)
+    module = _module(module_name, directory)
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        offered = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
+        raise ValueError(
+            f"'{module_name}' has no function '{attribute}' "
+            f"(it has: {', '.join(offered) or 'none'})"
+        )
+    return function
+
+
+def _parts(name: str) -> tuple[str, str]:
+    module_name, colon, attribute = name.rpartition(":")
+    if not colon or not module_name or not attribute:
+        raise ValueError(f"'{name}' names no function; write it as module:function")
+    return module_name, attribute
+
+
+def _module(name: str, directory: Path | None) -> ModuleType:
+    """The module of a name, or of a file."""
+    places = [directory or Path(), Path()]
+    if name.endswith(".py"):
+        path = _file(name, places)
+    else:  # the file that the name means, whatever installed module is called like it
+        beside = (place / f"{name}.py" for place in places)
+        path = next((file for file in beside if file.is_file()), None)
+    try:
+        with undisturbed():
+            if path is not None:
+                return import_file(path)
+            search_last(places)
+            module = importlib.import_module(name)
+            _check_not_hidden(name, module, places)
+            return module
+    except (Exception, SystemExit) as problem:  # whatever the user's module does on import
+        told = " ".join(f"{type(problem).__name__}: {problem}".split())
+        raise ValueError(f"'{name}' cannot be imported ({told[:300]})") from None
+
+
+def _check_not_hidden(name: str, module: ModuleType, places: Sequence[Path]) -> None:
+    """Refuse an installed module where a package beside the scoring file has its name."""
+    top = name.partition(".")[0]
+    found = Path(getattr(module, "__file__", None) or "").resolve()
+    beside = [place.resolve() for place in places if (place / top / "__init__.py").is_file()]
+    if beside and not any(found.is_relative_to(place / top) for place in beside):
+        raise ImportError(f"the installed module {found} has the same name; rename yours")
+
+
+def _file(name: str, places: Sequence[Path]) -> Path:
+    for place in places:
+        if (place / name).is_file():
+            return place / name
+    raise ValueError(
+        f"there is no file '{name}' in {' or '.join(str(p.resolve()) for p in places)}"
+    )
+
+
+class FunctionScorer:
+    """Calls a Python function in this process; what it prints goes to stderr.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a list of canonical SMILES, returns as many numbers (None or NaN where it has none).
+    size : int
+        Molecules of one call.
+    """
+
+    def __init__(self, function: Callable[[list[str]], Any], size: int) -> None:
+        self._function = function
+        self._size = size
+
+    def score(self, smiles: Sequence[str]) -> BatchScores:
+        """Return the raw values; an exception of the function is a failure of its molecules."""
+        return score_batches(smiles, self._size, self._call)
+
+    def _call(self, batch: list[str]) -> list[float]:
+        try:
+            with undisturbed():
+                # numbers() may run the user's code, too, where it returns an iterator
+                return numbers(self._function(list(batch)), len(batch))
+        except ScoringFailed:
+            raise
+        except (Exception, SystemExit) as problem:  # the user's code
+            name = type(problem).__name__
+            raise ScoringFailed(Failure(f"raised {name}", str(problem)[:500])) from None
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def _build(parameters: dict[str, Any]) -> Any:
+    function, directory = parameters["function"], parameters.get("directory")
+    size, limit = parameters["batch_size"], parameters["time_limit"]
+    if callable(function):
+        if limit is not None:
+            raise ValueError("'time_limit' needs 'function' as a text 'module:function'")
+        return FunctionScorer(function, size)
+    if limit is None:
+        return FunctionScorer(find_function(function, directory), size)
+    command = server_command("function_server", function, *([str(directory)] if directory else []))
+    find_function(function, directory)  # a name that is wrong is told at once
+    return ExternalScorer(command, size, limit, start_limit=_START_LIMIT)
+
+
+def _files(parameters: dict[str, Any]) -> dict[str, Path]:
+    """The file behind a function that is named; what that imports is not looked at."""
+    if callable(parameters["function"]):
+        return {}
+    name, _ = _parts(parameters["function"])
+    file = getattr(_module(name, parameters["directory"]), "__file__", None)
+    return {name: Path(file)} if file else {}
+
+
+register(
+    Kind(
+        "function",
+        "Your own",
+        "a Python function: takes a list of SMILES, returns as many numbers",
+        _build,
+        (
+            Parameter("function", "function", "where it is: module:function or file.py:function"),
+            Parameter("batch_size", "integer", "most molecules of one call", 256, minimum=1),
+            Parameter(
+                "time_limit",
+                "number",
+                "seconds for one call; the function then runs in a process of its own",
+                None,
+                minimum=0.01,
+                maximum=LONGEST,
+            ),
+        ),
+        batch=True,
+        files=_files,
+    )
+)

@@ -1,0 +1,1 @@
+"""Scoring of batches of molecules in worker processes and clusters."""

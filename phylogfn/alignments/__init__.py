@@ -1,0 +1,1 @@
+"""Alignment files, and the site patterns and characters made from them."""

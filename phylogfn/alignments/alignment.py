@@ -1,0 +1,310 @@
+"""Alignments: read, checked, and compressed into site patterns."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phylogfn.alignments.alphabet import ALPHABETS, Alphabet, detect_alphabet, standard_alphabet
+from phylogfn.alignments.checks import (
+    alignment_notes,
+    check_characters,
+    check_selection,
+    check_shape,
+    doubtful_type,
+    one_data_type,
+    plain_names,
+)
+from phylogfn.alignments.formats import FORMATS, RawAlignment, parse_alignment
+from phylogfn.alignments.nexus.assumptions import Assumptions
+from phylogfn.alignments.nexus.statements import carry_out
+from phylogfn.errors import AlignmentError
+from phylogfn.text.text_files import read_text, source_name
+
+__all__ = [
+    "FORMATS",
+    "Alignment",
+    "AlignmentError",
+    "SitePatterns",
+    "compress",
+    "distinct_columns",
+    "likelihood_notes",
+    "read_alignment",
+    "variable_sites",
+]
+
+SITES_TO_JUDGE = 30  # where none is constant, fewer than 10 % of sites are (95 % confidence)
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """A checked alignment.
+
+    Parameters
+    ----------
+    names : tuple of str, length n
+        The taxa, exactly as in the file.
+    alphabet : Alphabet
+        DNA, RNA, protein or standard.
+    masks : ndarray, shape(n, n_sites), dtype=uint32
+        The states possible: bit i is set for state i; gaps and missing data have all bits set.
+    source : str
+        What messages call the input.
+    notes : tuple of str
+        What a user should know though nothing is wrong, each one line.
+    gaps : ndarray, shape(n, n_sites), dtype=bool, optional
+        Which cells are or may be gaps, not other missing data; None: no cell is known to be one.
+    assumptions : Assumptions, optional
+        Weights and types of characters, which count in parsimony.
+    beside_gaps : ndarray, shape(n, n_sites), dtype=uint32, optional
+        The states that a cell may have in place of its gap, as in ``{A-}``; None: there are none.
+    headers : tuple of str
+        Other names of the taxa, for matching trees: whole FASTA headers; empty: there are none.
+    columns : ndarray, shape(n_sites,), dtype=int64, optional
+        The places in the file, from 0, of the columns; None: none was left out.
+    n_excluded : int
+        How many columns of the file were left out, as it says.
+    """
+
+    names: tuple[str, ...]
+    alphabet: Alphabet
+    masks: NDArray[np.uint32]
+    source: str
+    notes: tuple[str, ...] = ()
+    gaps: NDArray[np.bool_] | None = None
+    assumptions: Assumptions | None = None
+    beside_gaps: NDArray[np.uint32] | None = None
+    headers: tuple[str, ...] = ()
+    columns: NDArray[np.int64] | None = None
+    n_excluded: int = 0
+
+    def column_number(self, column: int) -> int:
+        """Return the place in the file, from 1, of a column."""
+        return column + 1 if self.columns is None else int(self.columns[column]) + 1
+
+    @property
+    def n_taxa(self) -> int:
+        """The number of sequences."""
+        return self.masks.shape[0]
+
+    @property
+    def n_sites(self) -> int:
+        """The number of columns."""
+        return self.masks.shape[1]
+
+    def sha256(self) -> str:
+        """Return a checksum, hexadecimal, of all that a run reads of it, not of how it was written.
+
+        Two files in different formats with the same names and characters have the same one.
+        """
+        digest = hashlib.sha256(repr((self.names, self.alphabet.states, self.masks.shape)).encode())
+        digest.update(self.masks.tobytes())
+        said = self.assumptions or Assumptions()
+        for part in (self.gaps, said.weights, said.ordered, self.beside_gaps):
+            digest.update(b"-" if part is None else part.tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class SitePatterns:
+    """The different columns of an alignment, in the order in which they first occur.
+
+    Parameters
+    ----------
+    masks : ndarray, shape(n_taxa, n_patterns), dtype=uint32
+        The columns, as in `Alignment.masks`.
+    weights : ndarray, shape(n_patterns,), dtype=float64
+        How many sites show each.
+    site_to_pattern : ndarray, shape(n_sites,), dtype=int32
+        The pattern of each site.
+    n_states : int
+        The number of states of the alphabet.
+    """
+
+    masks: NDArray[np.uint32]
+    weights: NDArray[np.float64]
+    site_to_pattern: NDArray[np.int32]
+    n_states: int
+
+    @property
+    def n_taxa(self) -> int:
+        """The number of sequences."""
+        return self.masks.shape[0]
+
+    @property
+    def n_patterns(self) -> int:
+        """The number of different columns."""
+        return self.masks.shape[1]
+
+    def tip_partials(self) -> NDArray[np.float64]:
+        """Return the likelihoods at the leaves, 0 or 1, shape(n_taxa, n_states, n_patterns)."""
+        bits = np.arange(self.n_states, dtype=np.uint32)[None, :, None]
+        return ((self.masks[:, None, :] >> bits) & 1).astype(np.float64)
+
+
+def compress(alignment: Alignment) -> SitePatterns:
+    """Return the site patterns of an alignment."""
+    masks, site_to_pattern = distinct_columns(alignment.masks)
+    return SitePatterns(
+        masks=masks,
+        weights=np.bincount(site_to_pattern, minlength=masks.shape[1]).astype(np.float64),
+        site_to_pattern=site_to_pattern,
+        n_states=alignment.alphabet.n_states,
+    )
+
+
+def distinct_columns(
+    masks: NDArray[np.uint32],
+) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
+    """Return the different columns, in the order in which they first occur, and where each is.
+
+    Parameters
+    ----------
+    masks : ndarray, shape(n, n_sites), dtype=uint32
+
+    Returns
+    -------
+    distinct : ndarray, shape(n, n_distinct), dtype=uint32
+    places : ndarray, shape(n_sites,), dtype=int32
+        The place of each column among them.
+    """
+    columns = np.ascontiguousarray(masks.T)
+    rows = columns.view(np.dtype((np.void, columns.itemsize * columns.shape[1]))).ravel()
+    _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return np.ascontiguousarray(masks[:, first[order]]), rank[inverse.ravel()]
+
+
+def variable_sites(masks: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Return which sites vary for certain, bool (n_sites,).
+
+    A site varies when no one state is possible in all taxa, so that ambiguous characters and
+    missing data alone make no site variable.
+    """
+    return np.bitwise_and.reduce(masks, axis=0) == 0
+
+
+def read_alignment(
+    path: str | os.PathLike[str],
+    *,
+    data_type: str | None = None,
+    file_format: str | None = None,
+) -> Alignment:
+    """Read and check an alignment.
+
+    Parameters
+    ----------
+    path : path-like
+        A FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm file, plain or gzipped; ``-`` is standard
+        input.
+    data_type : {"dna", "rna", "protein", "standard"}, optional
+        The kind of data; as the file declares, else found out from the characters.
+    file_format : one of `FORMATS`, optional
+        The format; found out from the content.
+
+    Raises
+    ------
+    AlignmentError
+        One line that says what is wrong, where, and what would do.
+    """
+    source = source_name(path)
+    if data_type is not None and data_type not in ALPHABETS:
+        raise AlignmentError(f"data type {data_type!r} is unknown; choose {', '.join(ALPHABETS)}")
+    notes: list[str] = []
+    text = read_text(path, AlignmentError, notes)
+    raw = plain_names(parse_alignment(text, source, file_format))
+    check_shape(raw, source)
+    raw, unread = one_data_type(raw, data_type, source)
+    declared = data_type or raw.data_type
+    alphabet = ALPHABETS[declared] if declared else detect_alphabet(raw.sequences)
+    if alphabet.name == "standard" and raw.symbols:
+        alphabet = standard_alphabet(raw.symbols)
+    codes = _codes(raw)
+    masks, gaps, beside_gaps = _encode(raw, codes, alphabet)
+    notes += raw.notes
+    taxa, kept, assumptions = np.ones(len(raw.names), bool), ~unread, None
+    if raw.statements is not None:
+        selection = carry_out(raw.statements, raw.names, masks, gaps)
+        taxa, kept = ~selection.deleted, kept & ~selection.excluded
+        assumptions = selection.assumptions and selection.assumptions.of_columns(kept)
+        if raw.parts and alphabet.name != "standard":  # types are those of the standard part
+            assumptions = assumptions and replace(assumptions, ordered=None).of_columns(
+                np.ones(int(kept.sum()), bool)
+            )
+        notes += selection.notes
+    check_selection(raw, taxa, kept, source)
+    check_characters(raw, masks, taxa, kept, alphabet, source, chosen=declared is not None)
+    if not (taxa.all() and kept.all()):
+        used = np.ix_(taxa, kept)
+        codes, masks, gaps = codes[used], masks[used], gaps[used]
+        beside_gaps = None if beside_gaps is None else beside_gaps[used]
+    names = tuple(name for name, used in zip(raw.names, taxa, strict=True) if used)
+    notes += alignment_notes(raw, names, alphabet, codes, masks)
+    if declared is None:
+        notes += doubtful_type(raw, alphabet)
+    return Alignment(
+        names,
+        alphabet,
+        masks,
+        source,
+        tuple(notes),
+        gaps,
+        assumptions,
+        beside_gaps,
+        tuple(h for h, used in zip(raw.headers, taxa, strict=False) if used),
+        None if kept.all() else np.flatnonzero(kept),
+        int((~kept).sum()),
+    )
+
+
+def likelihood_notes(alignment: Alignment) -> list[str]:
+    """Return what a user of a likelihood should know of an alignment, each one line."""
+    notes = []
+    if alignment.assumptions is not None:
+        notes.append("weights and types of characters, which the file has, count in parsimony only")
+    varies = variable_sites(alignment.masks)
+    if not varies.any():
+        notes.append(
+            f"none of the {alignment.n_sites} sites varies among the {alignment.n_taxa} taxa: the "
+            "data say nothing about the topology, and its posterior is the uniform prior or nearly"
+        )
+    elif (
+        alignment.alphabet.name != "standard"
+        and alignment.n_sites >= SITES_TO_JUDGE
+        and varies.all()
+    ):
+        notes.append(
+            "no constant column: looks like SNP data; branch lengths and evidence are biased "
+            f"(each of the {alignment.n_sites} columns varies)"
+        )
+    return notes
+
+
+def _codes(raw: RawAlignment) -> NDArray[np.uint32]:
+    """Return the code points of the characters."""
+    encoded = (sequence.encode("utf-32-le", "surrogatepass") for sequence in raw.sequences)
+    return np.array([np.frombuffer(row, np.uint32) for row in encoded])
+
+
+def _encode(
+    raw: RawAlignment, codes: NDArray[np.uint32], alphabet: Alphabet
+) -> tuple[NDArray[np.uint32], NDArray[np.bool_], NDArray[np.uint32] | None]:
+    """Return the states possible (0: no character), which cells may be gaps, and states beside."""
+    masks = np.where(codes < 128, alphabet.masks[np.minimum(codes, 127)], np.uint32(0))
+    gaps = codes == ord("-")
+    beside = None
+    for character, states in raw.state_sets.items():
+        cells = codes == ord(character)
+        masks[cells] = alphabet.mask(states)
+        if "-" in states:
+            gaps |= cells
+        if "-" in states and states != "-":
+            beside = np.zeros_like(masks) if beside is None else beside
+            beside[cells] = alphabet.mask(states.replace("-", ""))
+    return masks, gaps, beside

@@ -1,0 +1,258 @@
+"""Characters for parsimony: what is left of an alignment when all that is the same on every tree
+has been taken out.
+
+The score of a tree is ``constant_steps`` plus the weighted steps (Fitch, Syst. Zool. 20:406, 1971)
+of unordered characters. These come about as follows.
+
+* A set of states, such as ``{01}``, ``(01)``, ``R``, ``?`` or ``N``, is uncertainty: the tip has
+  the one of these states that costs least. With ``gaps="state"`` a gap is one more state, and
+  ``?`` and ``N`` are any state but the gap, and ``{0-}`` is 0 or the gap.
+* An ordered character of m states (Wagner: Farris, Syst. Zool. 19:83, 1970) becomes m - 1
+  characters of two states, the j-th of which says whether the state is above the j-th. Their steps
+  add up to those of the ordered character where every set is an interval, so a set is read as all
+  states from its lowest to its highest: ``{02}`` as ``{012}``.
+* A tip that can have every state says nothing. A state is taken out where all other tips that can
+  have it can have one other state too, which does as well. A tip with a state that it alone has
+  costs one step on every tree and says nothing else. A column all tips of which can then share a
+  state costs no further step; all others are kept. For columns of single states and missing data,
+  those kept are exactly the parsimony-informative ones.
+* States are numbered anew in each column, which changes no step, and equal columns become one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfncore.errors import UserError
+from phylogfn.alignments.alignment import Alignment, distinct_columns
+from phylogfn.alignments.alphabet import MAX_STATES
+from phylogfn.alignments.nexus.assumptions import Assumptions
+from phylogfn.errors import AlignmentError
+
+__all__ = ["Characters", "parsimony_characters"]
+
+Columns = NDArray[np.uint32]  # (n_taxa, columns), a set of states in each cell
+
+
+@dataclass(frozen=True, eq=False)
+class Characters:
+    """The parsimony-informative characters of an alignment, all unordered and all different.
+
+    There may be none: then all trees have the same score.
+
+    Parameters
+    ----------
+    masks : ndarray, shape(n_taxa, n_characters), dtype=uint32
+        The states possible: bit i is set for state i; all `n_states` bits where a tip says nothing.
+    weights : ndarray, shape(n_characters,), dtype=float64
+        What a step costs, > 0; the sum over the columns that are equal.
+    n_states : int
+        The largest number of states of a character, 2 to 32.
+    constant_steps : float
+        What every tree costs besides, for the columns and parts of columns left out.
+    n_sites, n_informative, n_ordered, n_excluded : int
+        Columns of the alignment; those of which something is in `masks`; those that are ordered;
+        those left out because the file excludes them or gives them weight 0. The second and third
+        count no column that is left out.
+    notes : tuple of str
+        What a user should know though nothing is wrong, each one line.
+    """
+
+    masks: Columns
+    weights: NDArray[np.float64]
+    n_states: int
+    constant_steps: float
+    n_sites: int
+    n_informative: int
+    n_ordered: int
+    n_excluded: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_taxa(self) -> int:
+        """The number of tips."""
+        return self.masks.shape[0]
+
+    @property
+    def n_characters(self) -> int:
+        """The number of different characters."""
+        return self.masks.shape[1]
+
+
+def parsimony_characters(
+    alignment: Alignment, gaps: Literal["missing", "state"] = "missing"
+) -> Characters:
+    """Return the characters that parsimony compares trees by.
+
+    Parameters
+    ----------
+    alignment : Alignment
+        DNA, RNA, protein or standard data, with the weights, types and exclusions that its file
+        states.
+    gaps : {"missing", "state"}
+        Whether a gap is missing data or a state of its own.
+
+    Raises
+    ------
+    UserError
+        When the file's assumptions cannot be used.
+    """
+    if gaps not in ("missing", "state"):
+        raise UserError(f"gaps {gaps!r} is unknown; choose missing or state")
+    n_sites = alignment.n_sites
+    given = alignment.assumptions or Assumptions()
+    if given.problem:
+        raise AlignmentError(given.problem)
+    weights = np.ones(n_sites) if given.weights is None else given.weights
+    ordered = np.zeros(n_sites, bool) if given.ordered is None else given.ordered
+    used = weights > 0
+    _check_ordered(alignment, used & ordered, gaps)
+
+    loose, strict = np.flatnonzero(used & ~ordered), np.flatnonzero(used & ordered)
+    binary, n_widened = _binary(alignment.masks[:, strict], alignment.alphabet.n_states)
+    columns = np.concatenate([_unordered(alignment, gaps)[:, loose], binary], axis=1)
+    sites = np.concatenate([loose, np.repeat(strict, alignment.alphabet.n_states - 1)])
+    reduced, steps = _reduced(columns)
+    # A column all tips of which can share a state costs nothing more.
+    kept = np.bitwise_and.reduce(reduced, axis=0) == 0
+    constant = float(steps @ weights[sites])
+    notes: tuple[str, ...] = ()
+    if not kept.any():
+        notes += (
+            f"none of the {used.sum()} characters used is informative for parsimony, so every tree "
+            f"has the score {constant:g} and all trees are equally probable",
+        )
+    masks, n_states = _renumbered(reduced[:, kept])
+    masks, places = distinct_columns(masks)
+    if n_widened:
+        notes += (
+            f"{n_widened} sets of ordered characters leave out states between their lowest and "
+            "highest, which are read as possible too",
+        )
+    return Characters(
+        masks=masks,
+        weights=np.bincount(places, weights[sites[kept]]).astype(np.float64),
+        n_states=n_states,
+        constant_steps=constant,
+        n_sites=n_sites + alignment.n_excluded,
+        n_informative=len(np.unique(sites[kept])),
+        n_ordered=len(strict),
+        n_excluded=alignment.n_excluded + int(n_sites - used.sum()),
+        notes=notes,
+    )
+
+
+def _check_ordered(alignment: Alignment, ordered: NDArray[np.bool_], gaps: str) -> None:
+    if not ordered.any():
+        return
+    if alignment.alphabet.name != "standard":
+        number = alignment.column_number(int(np.argmax(ordered)))
+        raise AlignmentError(
+            f"{alignment.source}: character {number} is ordered, but the states of "
+            f"{alignment.alphabet.label} data have no order; make it unordered"
+        )
+    if gaps == "state" and alignment.gaps is not None:
+        wrong = ordered & alignment.gaps.any(axis=0)
+        if wrong.any():
+            number = alignment.column_number(int(np.argmax(wrong)))
+            raise AlignmentError(
+                f"{alignment.source}: character {number} is ordered and has gaps, "
+                "which have no place in the order of its states; write them as '?', make it "
+                "unordered, or take gaps as missing"
+            )
+
+
+def _unordered(alignment: Alignment, gaps: str) -> Columns:
+    if gaps == "missing" or alignment.gaps is None:
+        return alignment.masks
+    gap_state = alignment.alphabet.n_states
+    if gap_state >= MAX_STATES:
+        raise AlignmentError(
+            f"{alignment.source}: has {gap_state} states, so that there is no place for the gap as "
+            f"one more (at most {MAX_STATES}); take gaps as missing"
+        )
+    beside = np.uint32(0) if alignment.beside_gaps is None else alignment.beside_gaps
+    return np.where(alignment.gaps, np.uint32(1 << gap_state) | beside, alignment.masks)
+
+
+def _binary(masks: Columns, n_states: int) -> tuple[Columns, int]:
+    """Return the two-state characters of ordered ones, and how many sets were no intervals.
+
+    Those of one ordered character stand together, (n_taxa, n_ordered * (n_states - 1)).
+    """
+    above = np.arange(n_states - 1, dtype=np.uint32)
+    low = (masks[:, :, None] & ((np.uint32(2) << above) - np.uint32(1))) != 0  # at most state j
+    high = (masks[:, :, None] >> (above + np.uint32(1))) != 0  # above state j
+    lowest = masks & (~masks + np.uint32(1))
+    filled = masks + lowest  # of an interval, one bit is left
+    n_widened = int(((filled & masks) != 0).sum())
+    cells = low.astype(np.uint32) | (high.astype(np.uint32) << np.uint32(1))
+    return cells.reshape(len(masks), -1), n_widened
+
+
+def _reduced(columns: Columns) -> tuple[Columns, NDArray[np.int64]]:
+    """Take out what costs the same on every tree; return the rest and the steps taken out."""
+    masks = columns.copy()
+    steps = np.zeros(masks.shape[1], np.int64)
+    kept = np.bitwise_or.reduce(masks, axis=0)
+    while True:
+        silent = (masks & kept) == kept  # can have any state
+        masks = _without_dominated(np.where(silent, np.uint32(0), masks))
+        seen = _seen_twice(masks)
+        rest = masks & seen
+        alone = ~silent & (rest == 0)
+        n_alone = alone.sum(axis=0)
+        # Where no other tip says anything, the last of those alone costs no step.
+        steps += n_alone - ((n_alone > 0) & (seen == 0))
+        masks = np.where(silent | alone, seen, rest)
+        if np.array_equal(seen, kept):
+            # Columns in which nothing is left: any one state for all.
+            return np.where(kept == 0, np.uint32(1), masks), steps
+        kept = seen
+
+
+def _without_dominated(masks: Columns) -> Columns:
+    """Take out each state whose tips can all have one other state."""
+    masks = masks.copy()
+    for bit in range(int(masks.max(initial=0)).bit_length()):
+        state = np.uint32(1 << bit)
+        has = (masks & state) != 0
+        shared = np.bitwise_and.reduce(masks, axis=0, where=has)
+        masks[has & ((shared & ~state) != 0)] &= ~state
+    return masks
+
+
+def _seen_twice(masks: Columns) -> NDArray[np.uint32]:
+    once = np.zeros(masks.shape[1], np.uint32)
+    twice = np.zeros(masks.shape[1], np.uint32)
+    for row in masks:
+        twice |= once & row
+        once |= row
+    return twice
+
+
+def _renumbered(masks: Columns) -> tuple[Columns, int]:
+    """Number the states of each column by the tip that has them first, so that equals are equal.
+
+    Returns the columns and the largest number of states; silent tips get all of that number.
+    """
+    n_taxa, n_columns = masks.shape
+    kept = np.bitwise_or.reduce(masks, axis=0)
+    silent = masks == kept
+    telling = np.where(silent, np.uint32(0), masks)
+    bits = np.arange(int(kept.max(initial=0)).bit_length(), dtype=np.uint32)
+    first = np.full((n_columns, len(bits)), n_taxa)
+    for bit in bits:
+        has = (telling >> bit) & np.uint32(1)
+        first[:, bit] = np.where(has.any(axis=0), has.argmax(axis=0), n_taxa)
+    rank = np.argsort(np.argsort(first, axis=1, kind="stable"), axis=1).astype(np.uint32)
+    out = np.zeros_like(masks)
+    for bit in bits:
+        out |= ((telling >> bit) & np.uint32(1)) << rank[:, bit]
+    n_states = max(2, int((first < n_taxa).sum(axis=1).max(initial=0)))
+    everything = np.uint32((1 << n_states) - 1)
+    return np.where(silent, everything, out), n_states

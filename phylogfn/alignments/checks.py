@@ -1,0 +1,233 @@
+"""Checks of an alignment as its file has it, and what a user should know of it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phylogfn.alignments.alphabet import ALPHABETS, Alphabet
+from phylogfn.alignments.formats import RawAlignment
+from phylogfn.errors import AlignmentError, quoted_list
+
+__all__ = [
+    "alignment_notes",
+    "check_characters",
+    "check_selection",
+    "check_shape",
+    "doubtful_type",
+    "one_data_type",
+    "plain_names",
+]
+
+_LINE_ENDS_AND_TABS = "[\t\v\f\x85\u2028\u2029]"
+
+
+def plain_names(raw: RawAlignment) -> RawAlignment:
+    """Write tabs and line ends in names as blanks: tables of results are separated by these."""
+    names = [
+        " ".join(name.split()) if re.search(_LINE_ENDS_AND_TABS, name) else name
+        for name in raw.names
+    ]
+    if names == raw.names:
+        return raw
+    note = "tabs in names were replaced by blanks"
+    return replace(raw, names=names, notes=(*raw.notes, note))
+
+
+def check_shape(raw: RawAlignment, source: str) -> None:
+    """Refuse names that are missing or not unique, fewer than 4 taxa, and unequal lengths."""
+    for number, name in enumerate(raw.names, 1):
+        if not name.strip():
+            raise AlignmentError(f"{source}: sequence {number} has no name; give it one")
+    twice = [name for name, count in Counter(raw.names).items() if count > 1]
+    if twice:
+        places = [str(i) for i, name in enumerate(raw.names, 1) if name == twice[0]]
+        more = f" (and {len(twice) - 1} more names)" if len(twice) > 1 else ""
+        raise AlignmentError(
+            f"{source}: taxon {twice[0]!r} occurs {len(places)} times, as sequences "
+            f"{', '.join(places[:5])}{more}; give each its own name"
+        )
+    if len(raw.names) < 4:
+        raise AlignmentError(
+            f"{source}: has {len(raw.names)} taxa ({quoted_list(raw.names)}); "
+            "an unrooted tree needs at least 4"
+        )
+    spellings: dict[str, str] = {}
+    for name in raw.names:
+        other = spellings.setdefault(unicodedata.normalize("NFC", name), name)
+        if other != name:
+            raise AlignmentError(
+                f"{source}: two taxa have the name {name!r}, in two Unicode spellings (NFC and "
+                "NFD); give each its own name"
+            )
+    lengths = [len(sequence) for sequence in raw.sequences]
+    usual, _ = Counter(lengths).most_common(1)[0]
+    odd = [i for i, length in enumerate(lengths) if length != usual]
+    if odd:
+        other = raw.names[lengths.index(usual)]
+        more = f" (and {len(odd) - 1} more taxa differ)" if len(odd) > 1 else ""
+        raise AlignmentError(
+            f"{source}: taxon {raw.names[odd[0]]!r} has {lengths[odd[0]]} columns, but "
+            f"{other!r} has {usual}{more}; all sequences of an alignment have one length, so "
+            "align them first"
+        )
+    if usual == 0:
+        raise AlignmentError(f"{source}: the sequences are empty; an alignment needs sites")
+
+
+def one_data_type(
+    raw: RawAlignment, data_type: str | None, source: str
+) -> tuple[RawAlignment, NDArray[np.bool_]]:
+    """Choose one data type of a mixed matrix; return which columns are not of it, bool (n_sites,).
+
+    It is the one asked for, else the first that a substitution model is for, else the first.
+    """
+    unread = np.zeros(len(raw.sequences[0]), bool)
+    if not raw.parts:
+        return raw, unread
+    kinds = list(dict.fromkeys(kind for kind, _ in raw.parts))
+    known = [kind for kind in kinds if kind in ALPHABETS]
+    if not known:
+        raise AlignmentError(
+            f"{source}: datatype=mixed({', '.join(kinds)}): none of these is supported; "
+            "DNA, RNA, protein and standard data are"
+        )
+    chosen = data_type or next((kind for kind in known if kind != "standard"), known[0])
+    if chosen not in kinds:
+        raise AlignmentError(
+            f"{source}: datatype=mixed has no {ALPHABETS[chosen].label} characters; choose "
+            f"--data-type {' or '.join(known)}"
+        )
+    notes = []
+    for kind in kinds:
+        if kind == chosen:
+            continue
+        columns = [column for other, listed in raw.parts for column in listed if other == kind]
+        unread[columns] = True
+        cure = f"--data-type {kind} reads them" if kind in known else "not supported"
+        notes.append(
+            f"datatype=mixed: {len(columns)} {kind} characters are not read, as one run takes one "
+            f"type of data ({cure}, or put them in a file of their own)"
+        )
+    return replace(raw, data_type=chosen, notes=(*raw.notes, *notes)), unread
+
+
+def check_selection(
+    raw: RawAlignment, taxa: NDArray[np.bool_], kept: NDArray[np.bool_], source: str
+) -> None:
+    """Refuse an alignment of which too few taxa, or no columns, are left."""
+    if taxa.sum() < 4:
+        left = [name for name, used in zip(raw.names, taxa, strict=True) if used]
+        raise AlignmentError(
+            f"{source}: has {len(left)} taxa ({quoted_list(left)}) after the {(~taxa).sum()} that "
+            "it deletes; an unrooted tree needs at least 4"
+        )
+    if not kept.any():
+        raise AlignmentError(
+            f"{source}: all {len(kept)} characters are excluded by the file; include some"
+        )
+
+
+def check_characters(
+    raw: RawAlignment,
+    masks: NDArray[np.uint32],
+    taxa: NDArray[np.bool_],
+    kept: NDArray[np.bool_],
+    alphabet: Alphabet,
+    source: str,
+    chosen: bool,
+) -> None:
+    """Refuse characters that are not of the alphabet, where they are used."""
+    unknown = (masks == 0) & taxa[:, None] & kept
+    if unknown.any():
+        row, column = (int(i) for i in np.argwhere(unknown)[0])
+        character = raw.sequences[row][column]
+        shown = "{" + raw.state_sets[character] + "}" if character in raw.state_sets else character
+        more = f" (and {unknown.sum() - 1} more such characters)" if unknown.sum() > 1 else ""
+        why = "" if chosen else " (found out from the letters; --data-type sets it)"
+        cure = "write gaps as '-' and unknown states as '?'" if shown in ".~ " else "correct it"
+        states = f" (states {alphabet.states})" if alphabet.name == "standard" else ""
+        raise AlignmentError(
+            f"{source}: taxon {raw.names[row]!r}, column {column + 1}: {shown!r} is not a "
+            f"{alphabet.label} character{states}{more}; {cure}, or choose another data type{why}"
+        )
+
+
+def alignment_notes(
+    raw: RawAlignment,
+    names: Sequence[str],
+    alphabet: Alphabet,
+    codes: NDArray[np.uint32],
+    masks: NDArray[np.uint32],
+) -> list[str]:
+    """Return what a user should know of the characters, of those taxa and columns that are used."""
+    notes = []
+    empty = (masks == alphabet.missing).all(axis=1)
+    if empty.any():
+        blank = [name for name, none in zip(names, empty, strict=True) if none]
+        notes.append(
+            f"{len(blank)} taxa have no data at all, so their place in the tree is anybody's "
+            f"guess: {quoted_list(blank)}"
+        )
+    groups: dict[bytes, list[str]] = {}
+    for name, row, none in zip(names, masks, empty, strict=True):
+        if not none:
+            groups.setdefault(row.tobytes(), []).append(name)
+    same = [group for group in groups.values() if len(group) > 1]
+    if same:
+        shown = "; ".join(quoted_list(group) for group in same[:3])
+        more = f"; and {len(same) - 3} more groups" if len(same) > 3 else ""
+        notes.append(f"identical sequences, all kept as taxa of their own: {shown}{more}")
+    blank = int((masks == alphabet.missing).all(axis=0).sum())
+    if blank:
+        notes.append(f"{blank} of {masks.shape[1]} sites have no data in any taxon")
+    mixed = [ord(c) for c, states in raw.state_sets.items() if "-" in states and states != "-"]
+    count = int(np.isin(codes, mixed).sum()) if mixed else 0
+    if count:
+        notes.append(
+            f"{count} sets that hold a gap, such as {{A-}}, read as missing unless gaps are a state"
+        )
+    if alphabet.name in ("dna", "rna"):
+        notes += _notes_on_bases(raw, names)
+    if alphabet.name == "protein":
+        odd = int(np.isin(codes, [ord(c) for c in "UuOo*"]).sum())
+        if odd:
+            notes.append(f"{odd} characters U, O or * (20-state models lack them) read as missing")
+    return notes
+
+
+def doubtful_type(raw: RawAlignment, alphabet: Alphabet) -> list[str]:
+    """Tell of nucleotides, found out from the letters, most of which are ambiguity codes."""
+    if alphabet.name not in ("dna", "rna"):
+        return []
+    text = "".join(raw.sequences).upper()
+    bases = sum(map(text.count, "ACGTU"))
+    codes = sum(map(text.count, "RYSWKMBDHV"))
+    if codes <= bases:
+        return []
+    share = codes / (bases + codes)
+    return [
+        f"read as {alphabet.label}, found from the letters, though {share:.0%} of "
+        "them are ambiguity codes such as R; if these are amino acids, give --data-type protein"
+    ]
+
+
+def _notes_on_bases(raw: RawAlignment, names: Sequence[str]) -> list[str]:
+    """Tell of both T and U in one sequence."""
+    used = set(names)
+    odd = [
+        name
+        for name, row in zip(raw.names, raw.sequences, strict=True)
+        if name in used and ("U" in row or "u" in row) and ("T" in row or "t" in row)
+    ]
+    return (
+        [f"{len(odd)} sequences have both T and U, read as one base: {quoted_list(odd)}"]
+        if odd
+        else []
+    )

@@ -1,0 +1,1 @@
+"""Alignments in NEXUS files, and the commands that change them."""

@@ -1,0 +1,35 @@
+"""The order in which taxa enter the tree: the first ones should be the certain ones.
+
+Every order gives the same distribution over whole trees, but not the same number of distinct
+partial trees, and that number is what a policy must learn. So from a sample of trees the order is
+built backward: the taxon is put last whose removal leaves the distribution of the rest with the
+least entropy, then the one before it, and so on. Taxa that wander enter last, when all that they
+could attach to is there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from phylogfn.kernels.order_numba import entropy_order
+
+__all__ = ["taxon_order"]
+
+MAX_TREES = 400  # of the highest weight; more do not change the order by much
+
+
+def taxon_order(trees: np.ndarray, weights: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Order of taxa (n,), int64, most certain first.
+
+    Parameters
+    ----------
+    trees : ndarray, shape (M, 2n-2), int16
+        Distinct topologies, parents drawn at taxon 0.
+    weights : ndarray, shape (M,), float64
+        Their probabilities, up to a factor.
+    codes : ndarray, shape (n, 2), uint64
+        From `phylogfn.exploration.topologies.taxon_codes`.
+    """
+    best = np.argsort(-weights, kind="stable")[:MAX_TREES]
+    share = weights[best] / weights[best].sum()
+    return entropy_order(np.ascontiguousarray(trees[best], np.int16), share, codes)

@@ -1,0 +1,1 @@
+"""From draws to the evidence and the posterior."""

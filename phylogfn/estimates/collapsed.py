@@ -1,0 +1,190 @@
+"""From a trained policy to the answer: evidence with its error, and draws from the posterior.
+
+Let C be the topologies known before the draws, R their closed forms, q the policy. Then
+
+    Z_closed = sum_{C} R + E_q[1{not in C} R / q].
+
+`phylogfn.estimates.length_samples` corrects the closed form by importance draws of branch lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from gfncore.evaluation import effective_sample_size, log_partition_with_known, pareto_k
+from gfncore.evaluation.object_probability import draw_objects
+from phylogfn.trees.tree import random_topology
+
+if TYPE_CHECKING:
+    from gfncore.policies import Policy
+    from phylogfn.exploration.topologies import TopologyTable
+    from phylogfn.likelihood.collapsed import CollapsedReward
+    from phylogfn.training.curricula import TreeEnvironment
+
+__all__ = [
+    "Drawn",
+    "Estimate",
+    "batch_size",
+    "draw",
+    "draw_from_prior",
+    "estimate",
+    "in_waves",
+]
+
+PATHS = 8  # histories that the probability of a topology is averaged over, where it has many
+BATCH = 500  # trajectories that one thread draws at a time
+EASY_TAXA = 50  # up to which a batch has so many
+FEWEST_IN_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Topologies drawn by a policy.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (N,), int64
+        Their rows in the table.
+    log_q : ndarray, shape (N,), float64
+        Exact, or an estimate whose weights are unbiased (`gfncore.evaluation.object_probability`).
+    """
+
+    rows: np.ndarray
+    log_q: np.ndarray
+
+    @staticmethod
+    def concat(parts: list[Drawn]) -> Drawn:
+        """One out of several."""
+        return Drawn(
+            np.concatenate([part.rows for part in parts]),
+            np.concatenate([part.log_q for part in parts]),
+        )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Evidence with the closed form as reward.
+
+    Attributes
+    ----------
+    log_z, standard_error : float
+        Prior of topologies included; error in nats.
+    ess : float
+        Effective number of the draws, as importance draws of the whole posterior.
+    pareto_k : float
+    log_weights : ndarray, shape (N,)
+        log R/q of the draws.
+    known_share : float
+        Share of the evidence that is in C.
+    """
+
+    log_z: float
+    standard_error: float
+    ess: float
+    pareto_k: float
+    log_weights: np.ndarray
+    known_share: float
+
+
+def draw(
+    environment: TreeEnvironment,
+    policy: Policy,
+    reward: CollapsedReward,
+    table: TopologyTable,
+    n: int,
+    generator: np.random.Generator,
+    backward_policy: Policy | None = None,
+    until: Callable[[], bool] | None = None,
+) -> Drawn:
+    """Draw n topologies; those that are new are evaluated and put into the table.
+
+    Where a topology has many histories, its probability is an average over `PATHS` of them, the one
+    that was drawn among them, by the backward policy; without one, the uniform. ``until`` is asked
+    now and then, and ends the draws where it says so; the first few are made in any case.
+    """
+
+    def one(size: int, own: np.random.Generator) -> tuple[Any, np.ndarray]:
+        return draw_objects(environment, policy, size, PATHS, own, backward_policy)
+
+    rows: list[np.ndarray] = []
+    log_q: list[np.ndarray] = []
+    for drawn in in_waves(one, n, batch_size(BATCH, environment.n_taxa), generator, reward, until):
+        trees = np.concatenate([environment.trees(terminals) for terminals, _ in drawn])
+        found = reward.look_up(table, trees, until)
+        rows.append(found)
+        log_q.append(np.concatenate([part for _, part in drawn])[: len(found)])
+        table.log_q[found] = log_q[-1]
+        table.n_draws += len(found)
+    return Drawn(np.concatenate(rows), np.concatenate(log_q))
+
+
+def draw_from_prior(
+    reward: CollapsedReward,
+    table: TopologyTable,
+    n: int,
+    generator: np.random.Generator,
+    until: Callable[[], bool] | None = None,
+) -> Drawn:
+    """Draw n topologies uniformly, as `draw` does by a policy."""
+    rows: list[np.ndarray] = []
+    for start in range(0, n, BATCH):
+        if start and until is not None and until():
+            break
+        trees = [
+            random_topology(table.n_taxa, generator).parent for _ in range(min(BATCH, n - start))
+        ]
+        rows.append(reward.look_up(table, np.stack(trees).astype(np.int16), until))
+    found = np.concatenate(rows)
+    table.log_q[found] = reward.log_topology_prior
+    table.n_draws += len(found)
+    return Drawn(found, np.full(len(found), reward.log_topology_prior))
+
+
+def batch_size(most: int, n_taxa: int) -> int:
+    """Trajectories that one thread draws at a time: fewer of many taxa, which take longer."""
+    return max(FEWEST_IN_BATCH, min(most, round(most * (EASY_TAXA / n_taxa) ** 2)))
+
+
+def in_waves(
+    task: Callable[[int, np.random.Generator], Any],
+    n: int,
+    batch: int,
+    generator: np.random.Generator,
+    reward: CollapsedReward,
+    until: Callable[[], bool] | None,
+) -> Iterator[list[Any]]:
+    """Yield the results of ``task(size, generator)`` for batches of n draws.
+
+    As many at a time as there are threads; what is drawn does not depend on their number.
+    ``until`` is asked after each.
+    """
+    sizes = [min(batch, n - start) for start in range(0, n, batch)]
+    generators = generator.spawn(len(sizes))
+    for start in range(0, len(sizes), reward.threads):
+        if start and until is not None and until():
+            return
+        part = slice(start, start + reward.threads)
+        yield list(reward.pool.map(task, sizes[part], generators[part]))
+
+
+def estimate(
+    drawn: Drawn, table: TopologyTable, n_known: int, log_topology_prior: float
+) -> Estimate:
+    """Evidence from draws; C is the first ``n_known`` rows of the table."""
+    log_reward = table.log_evidence + log_topology_prior
+    log_weights = log_reward[drawn.rows] - drawn.log_q
+    known = drawn.rows < n_known
+    log_z, error = log_partition_with_known(log_weights, known, log_reward[:n_known])
+    return Estimate(
+        log_z,
+        error,
+        effective_sample_size(log_weights),
+        pareto_k(log_weights),
+        log_weights,
+        float(np.exp(logsumexp(log_reward[:n_known]) - log_z)),
+    )

@@ -1,0 +1,579 @@
+"""Importance draws of branch lengths over the topologies of a posterior.
+
+With closed forms R_i of the topologies and masses m_i that estimate them (R_i where a topology was
+known before the draws, else the mean importance weight),
+
+    Z = sum_i m_i r_i,    r_i = E_b[p(Y, b | i) / (q_i(b) R_i)],
+
+where r_i corrects the closed form. Draws are spent by distinct topology: those of large mass are
+all drawn for, half of the draws by mass and half evenly, and of the rest a systematic sample
+represents the others (stratified sampling). So Z has an error that is measured, and each topology
+has a correction of its own, or, where it was not drawn for, that of those like it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import logsumexp
+
+from gfncore.evaluation import effective_sample_size, log_partition, pareto_k
+from phylogfn.estimates.length_proposals import LengthProposal
+
+if TYPE_CHECKING:
+    from phylogfn.estimates.collapsed import Drawn, Estimate
+    from phylogfn.exploration.topologies import TopologyTable
+    from phylogfn.likelihood.collapsed import Collapsed, CollapsedReward
+
+__all__ = [
+    "Corrections",
+    "LengthSamples",
+    "TopologyEvidence",
+    "TopologyMasses",
+    "draw_branch_lengths",
+    "mean_correction",
+    "probability_errors",
+    "topology_evidence",
+]
+
+BLOCK = 32  # draws of a topology that are made together
+CHUNK = 64  # blocks whose lengths are held at a time
+FEWEST_POINTS = 1000  # blocks of the first design
+SMALLEST_POINTS = 4  # of a design that time cuts short
+MOST_DRAWS = 1_000_000
+FEWEST_OF_REST = 20  # topologies that represent those of small mass
+NEGLIGIBLE = 1e-9  # share of the mass
+PILOT_TOPOLOGIES, PILOT_DRAWS = 8, 96
+PILOT_SHARE = 0.2  # of the time, for the pilot
+FEWEST_PILOT_DRAWS = 64  # that a proposal is fitted to
+TIMED_DRAWS = 4
+WORTH_IT = 1.2  # factor on the number of blocks that a second design must have
+HEAVY_TAIL = 0.5  # Pareto k above which the variance of the weights is infinite
+MORE_IF_HEAVY = 8.0  # factor on the number of draws then
+SAFETY = 0.7  # share of the time that is planned for: the cost of a draw varies
+POOLED = 200.0  # draws that the pooled variance of weights counts for, beside a topology's own
+# what is thought of the spread of corrections between topologies before any are seen
+PRIOR_SPREAD, PRIOR_COUNT, SMALLEST_SPREAD = 0.3, 3.0, 0.02
+MOST_PICKS = 32  # draws of a block that can be posterior samples
+
+
+@dataclass(frozen=True)
+class TopologyMasses:
+    """Distinct topologies and what share of the evidence each stands for, by the closed form.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (T,), int64
+        Rows of the table.
+    shares : ndarray, shape (T,), float64
+        Sum 1.
+    """
+
+    rows: np.ndarray
+    shares: np.ndarray
+
+    @classmethod
+    def from_draws(
+        cls,
+        drawn: Drawn,
+        result: Estimate,
+        table: TopologyTable,
+        n_known: int,
+        log_topology_prior: float,
+    ) -> TopologyMasses:
+        """Return the masses that `phylogfn.estimates.collapsed.estimate` sums up.
+
+        The first ``n_known`` rows of the table have their closed form; others the mean weight of
+        the draws that met them.
+        """
+        outside = drawn.rows >= n_known
+        others, inverse = np.unique(drawn.rows[outside], return_inverse=True)
+        log_weights = result.log_weights[outside] - math.log(len(drawn.rows))
+        log_known = table.log_evidence[:n_known] + log_topology_prior
+        top = max(np.max(log_known, initial=-np.inf), np.max(log_weights, initial=-np.inf))
+        mass = np.concatenate(
+            [
+                np.exp(log_known - top),
+                np.bincount(inverse, np.exp(log_weights - top), minlength=len(others)),
+            ]
+        )
+        return cls(np.concatenate([np.arange(n_known), others]), mass / mass.sum())
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """Log of r_i, what the closed form of each topology is to be multiplied by.
+
+    Attributes
+    ----------
+    log_ratios, variances : ndarray, shape (size of the table,), float64
+        With the relative variance of each ratio.
+    drawn_for : ndarray, shape (size of the table,), bool
+        Topologies that draws of their own entered; the others have the mean of those like them.
+    """
+
+    log_ratios: np.ndarray
+    variances: np.ndarray
+    drawn_for: np.ndarray
+
+
+@dataclass(frozen=True)
+class LengthSamples:
+    """Joint draws of topology and branch lengths, and the correction of the closed form.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (S,), int64
+    lengths : ndarray, shape (S, 2n-2)
+    log_likelihoods : ndarray, shape (S,)
+    log_correction, standard_error : float
+        Of the log evidence.
+    corrections : Corrections
+    ess, pareto_k : float
+        Of the weights of all draws together, the masses of their topologies included.
+    n_draws : int
+    wanted_draws : int
+        That the standard error aimed for calls for; larger where time allowed fewer.
+    """
+
+    rows: np.ndarray
+    lengths: np.ndarray
+    log_likelihoods: np.ndarray
+    log_correction: float
+    standard_error: float
+    corrections: Corrections
+    ess: float
+    pareto_k: float
+    n_draws: int
+    wanted_draws: int
+
+
+@dataclass(frozen=True)
+class _Design:
+    """Which topologies are drawn for.
+
+    Attributes
+    ----------
+    index : ndarray, shape (D,)
+        Of the masses.
+    coefficients : ndarray, shape (D,)
+        Of their ratios in the estimate; sum 1.
+    blocks : ndarray, shape (D,)
+        Of draws for each.
+    n_certain : int
+        The first of them stand for themselves alone, the others for all that are left.
+    """
+
+    index: np.ndarray
+    coefficients: np.ndarray
+    blocks: np.ndarray
+    n_certain: int
+
+    @classmethod
+    def of_size(cls, shares: np.ndarray, points: int, rng: np.random.Generator) -> _Design:
+        """Return a design of about ``points`` blocks."""
+        certain = shares * points >= 1.0
+        of_rest = shares[~certain].sum()
+        n = max(math.ceil(points * of_rest), min(FEWEST_OF_REST, points // 2), 2)
+        if of_rest <= NEGLIGIBLE:
+            n = 0
+        elif n >= np.count_nonzero(~certain):  # no need to choose
+            certain[:] = True
+            n = 0
+        own, rest = np.flatnonzero(certain), np.flatnonzero(~certain)
+        coefficients = shares[own]
+        even = 0.5 * points * coefficients.sum() / max(len(own), 1)
+        blocks = np.ceil(0.5 * points * coefficients + even).astype(np.int64)
+        if n == 0:
+            return cls(own, coefficients / coefficients.sum(), blocks, len(own))
+        at = (rng.random() + np.arange(n)) / n * of_rest
+        found = np.minimum(np.searchsorted(np.cumsum(shares[rest]), at), len(rest) - 1)
+        picked, counts = np.unique(rest[found], return_counts=True)
+        return cls(
+            np.concatenate([own, picked]),
+            np.concatenate([coefficients, of_rest * counts / n]),
+            np.concatenate([blocks, counts]),
+            len(own),
+        )
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """The draws of a design, block by block.
+
+    Attributes
+    ----------
+    owner : ndarray, shape (K,)
+        Position of its topology in the design; ascending.
+    log_weights : ndarray, shape (K, BLOCK)
+        Over the closed form of the topology.
+    lengths : ndarray, shape (K, P, 2n-2)
+        Of P draws of each block, chosen by weight.
+    log_likelihoods : ndarray, shape (K, P)
+        Of the same draws.
+    """
+
+    owner: np.ndarray
+    log_weights: np.ndarray
+    lengths: np.ndarray
+    log_likelihoods: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Pilot:
+    """What pilot draws say: the proposal to draw from, and what a block of draws costs."""
+
+    proposal: LengthProposal
+    seconds: float
+
+    @classmethod
+    def run(
+        cls,
+        masses: TopologyMasses,
+        table: TopologyTable,
+        reward: CollapsedReward,
+        rng: np.random.Generator,
+        seconds: float,
+        clock: Callable[[], float],
+    ) -> _Pilot:
+        """Draw for a few topologies, chosen by mass, in about ``seconds`` at most."""
+        points = (rng.random() + np.arange(PILOT_TOPOLOGIES)) / PILOT_TOPOLOGIES
+        at = np.minimum(np.searchsorted(np.cumsum(masses.shares), points), len(masses.rows) - 1)
+        rows = masses.rows[np.unique(at)]
+        seed = int(rng.integers(2**31))
+        n_branches = table.parents.shape[1] - 1
+        start = LengthProposal.pilot(n_branches)
+
+        def fit_of(some: np.ndarray) -> Collapsed:
+            return reward.closed_form(table.parents[some], table.lengths[some])
+
+        # one topology tells the costs; its first draw is not timed, as it may load the kernel
+        reward.draw_lengths(table.parents[rows[:1]], fit_of(rows[:1]), 1, seed)
+        began = clock()
+        fit = fit_of(rows[:1])
+        fitted = clock()
+        reward.draw_lengths(table.parents[rows[:1]], fit, TIMED_DRAWS, seed)
+        per_draw = (clock() - fitted) / TIMED_DRAWS
+        cost = fitted - began + BLOCK * per_draw
+
+        n_rows = int(min(len(rows), 0.5 * seconds / max(fitted - began, 1e-9)))
+        n_draws = int(min(PILOT_DRAWS * PILOT_TOPOLOGIES, 0.5 * seconds / max(per_draw, 1e-9)))
+        if n_rows == 0 or n_draws < FEWEST_PILOT_DRAWS:
+            return cls(LengthProposal.default(n_branches), cost)
+        rows = rows[:n_rows]
+        fit = fit_of(rows)
+        draws = reward.draw_lengths(
+            table.parents[rows], fit, max(n_draws // n_rows, 2), seed, start
+        )
+        return cls(start.fitted(draws, fit, reward.branch_rate), cost)
+
+
+@dataclass(frozen=True)
+class TopologyEvidence:
+    """Log evidence of one topology, by importance draws of its branch lengths.
+
+    Attributes
+    ----------
+    log_evidence, standard_error : float
+        Nats, without the prior of the topology.
+    pareto_k : float
+    """
+
+    log_evidence: float
+    standard_error: float
+    pareto_k: float
+
+
+def topology_evidence(
+    parents: np.ndarray,
+    lengths: np.ndarray | None,
+    reward: CollapsedReward,
+    n_draws: int,
+    seed: int,
+) -> TopologyEvidence:
+    """Integrate over the branch lengths of one topology.
+
+    Parameters
+    ----------
+    parents : ndarray, shape (2n-2,)
+    lengths : ndarray, shape (2n-2,), optional
+        Near the mode, if known.
+    reward : CollapsedReward
+    n_draws : int
+        Two or more; pilot draws, that the proposal is fitted to, come on top.
+    seed : int
+    """
+    trees = parents[None, :]
+    fit = reward.closed_form(trees, None if lengths is None else lengths[None, :])
+    start = LengthProposal.pilot(len(parents) - 1)
+    pilot_seed, seed = np.random.default_rng(seed).integers(2**31, size=2).tolist()
+    n_pilot = PILOT_DRAWS * PILOT_TOPOLOGIES
+    pilot = reward.draw_lengths(trees, fit, n_pilot, pilot_seed, start)
+    proposal = start.fitted(pilot, fit, reward.branch_rate)
+    log_weights = reward.draw_lengths(trees, fit, n_draws, seed, proposal).log_weights[0]
+    log_evidence, error = log_partition(log_weights)
+    return TopologyEvidence(log_evidence, error, pareto_k(log_weights))
+
+
+def mean_correction(
+    rows: np.ndarray, table: TopologyTable, reward: CollapsedReward, rng: np.random.Generator
+) -> float:
+    """Return a first estimate of the log correction, from a block of draws for each of some rows.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (B,)
+        Drawn by the closed form, repeats allowed.
+    table : TopologyTable
+    reward : CollapsedReward
+    rng : numpy.random.Generator
+    """
+    distinct, counts = np.unique(rows, return_counts=True)
+    fit = reward.closed_form(table.parents[distinct], table.lengths[distinct])
+    seed = int(rng.integers(2**31))
+    log_w = reward.draw_lengths(table.parents[distinct], fit, BLOCK, seed).log_weights
+    log_ratio = np.asarray(logsumexp(log_w, axis=1)) - table.log_evidence[distinct]
+    return float(np.log(np.exp(log_ratio) @ counts / len(rows) / BLOCK))
+
+
+def draw_branch_lengths(
+    masses: TopologyMasses,
+    table: TopologyTable,
+    reward: CollapsedReward,
+    n_samples: int,
+    rng: np.random.Generator,
+    aim: float,
+    seconds: float = math.inf,
+    tell: Callable[[float, str], None] = lambda done, text: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> LengthSamples:
+    """Draw branch lengths, correct the closed form, and resample trees with their lengths.
+
+    Parameters
+    ----------
+    masses : TopologyMasses
+    table : TopologyTable
+    reward : CollapsedReward
+    n_samples : int
+        S, of trees with lengths, equally weighted.
+    rng : numpy.random.Generator
+    aim : float
+        Standard error of the log correction, nats, that further draws are made for.
+    seconds : float
+        Time that this may take. The cost of a block of draws is measured first, and the number of
+        blocks is chosen to fit; where nothing is cut, it is that of the seed.
+    tell : callable
+        Given the share of the draws that is done and a few words, now and then.
+    clock : callable
+        Time in seconds, by which ``seconds`` is counted.
+    """
+    end = clock() + seconds
+    limit = MOST_DRAWS // BLOCK
+
+    def fitting(cost: float) -> int:
+        points = SAFETY * (end - clock()) / max(cost, 1e-9)
+        return int(max(min(points, limit), SMALLEST_POINTS))
+
+    def carry_out(points: int) -> tuple[LengthSamples, float]:
+        began = clock()
+        design = _Design.of_size(masses.shares, points, rng)
+        blocks = _draw(design, masses, table, reward, pilot.proposal, n_samples, rng, tell)
+        result = _answer(blocks, design, masses, table, n_samples, rng)
+        return result, (clock() - began) / points
+
+    tell(0.0, "pilot draws")
+    pilot = _Pilot.run(masses, table, reward, rng, PILOT_SHARE * seconds, clock)
+    wanted = min(max(FEWEST_POINTS, n_samples), limit)
+    points = min(wanted, fitting(pilot.seconds))
+    result, cost = carry_out(points)
+    more = (result.standard_error / aim) ** 2
+    if result.pareto_k > HEAVY_TAIL:
+        more = max(more, 1.0) * MORE_IF_HEAVY
+    wanted = max(wanted, min(math.ceil(points * more), limit))
+    affordable = min(wanted, fitting(cost))
+    if affordable > WORTH_IT * points:
+        points = affordable
+        result, _ = carry_out(points)
+    if points * WORTH_IT < wanted:
+        result = replace(result, wanted_draws=wanted * BLOCK)
+    return result
+
+
+def _draw(
+    design: _Design,
+    masses: TopologyMasses,
+    table: TopologyTable,
+    reward: CollapsedReward,
+    proposal: LengthProposal,
+    n_samples: int,
+    rng: np.random.Generator,
+    tell: Callable[[float, str], None],
+) -> _Blocks:
+    """Draw all blocks of a design."""
+    rows = masses.rows[design.index]
+    owner = np.repeat(np.arange(len(rows)), design.blocks)
+    n_picks = min(MOST_PICKS, math.ceil(3 * n_samples / len(owner)) + 2)
+    log_weights = np.empty((len(owner), BLOCK))
+    lengths = np.empty((len(owner), n_picks, table.parents.shape[1]))
+    log_likelihoods = np.empty((len(owner), n_picks))
+    for start in range(0, len(owner), CHUNK):
+        part = slice(start, start + CHUNK)
+        distinct, inverse = np.unique(owner[part], return_inverse=True)
+        own = rows[distinct]
+        fit = reward.closed_form(table.parents[own], table.lengths[own])
+        draws = reward.draw_lengths(
+            table.parents[own[inverse]],
+            fit.take(inverse),
+            BLOCK,
+            int(rng.integers(2**31)),
+            proposal,
+        )
+        log_w = draws.log_weights
+        log_weights[part] = log_w - table.log_evidence[own[inverse]][:, None]
+        cumulative = np.cumsum(np.exp(log_w - log_w.max(axis=1, keepdims=True)), axis=1)
+        targets = rng.random((len(log_w), n_picks)) * cumulative[:, -1:]
+        picks = (cumulative[:, None, :] < targets[:, :, None]).sum(axis=2)
+        picks = np.minimum(picks, BLOCK - 1)
+        lengths[part] = np.take_along_axis(draws.lengths, picks[:, :, None], axis=1)
+        log_likelihoods[part] = np.take_along_axis(draws.log_likelihoods, picks, axis=1)
+        done = min(start + CHUNK, len(owner))
+        tell(done / len(owner), f"{done * BLOCK:,} of {len(owner) * BLOCK:,} draws")
+    return _Blocks(owner, log_weights, lengths, log_likelihoods)
+
+
+def _answer(
+    blocks: _Blocks,
+    design: _Design,
+    masses: TopologyMasses,
+    table: TopologyTable,
+    n_samples: int,
+    rng: np.random.Generator,
+) -> LengthSamples:
+    """Return what the draws of a design say."""
+    coefficients, owner = design.coefficients, blocks.owner
+    n_draws = design.blocks * BLOCK
+    top = blocks.log_weights.max()
+    weights = np.exp(blocks.log_weights - top)
+    by_block = weights.sum(axis=1)
+    sums = np.bincount(owner, by_block)
+    squares = np.bincount(owner, (weights**2).sum(axis=1))
+    means = sums / n_draws
+    variances = np.maximum(squares / n_draws - means**2, 0.0) * n_draws / (n_draws - 1)
+    ratio = float(coefficients @ means)
+
+    certain = np.arange(len(coefficients)) < design.n_certain
+    variance = float((coefficients**2 * variances / n_draws)[certain].sum())
+    rest = by_block[owner >= design.n_certain] / BLOCK / ratio
+    of_rest = coefficients[~certain].sum()
+    rest_variance = float(rest.var(ddof=1)) / len(rest) if len(rest) > 1 else 0.0
+    variance = variance / ratio**2 + of_rest**2 * rest_variance
+
+    relative, errors = _shrunken(
+        means / ratio, variances / ratio**2, n_draws, coefficients, certain
+    )
+    spread = _spread(means / ratio, errors.raw)
+    others = float(rest.mean()) if len(rest) else 1.0
+    log_ratios = np.full(len(table), top + math.log(ratio * others))
+    relative_variances = np.full(len(table), (spread + rest_variance) / others**2)
+    drawn_for = np.zeros(len(table), bool)
+    rows = masses.rows[design.index]
+    log_ratios[rows] = top + np.log(ratio * relative)
+    relative_variances[rows] = errors.shrunken / relative**2
+    drawn_for[rows] = True
+
+    log_all = np.log(coefficients / n_draws)[owner][:, None] + blocks.log_weights
+    log_all = log_all.ravel()
+
+    share = (coefficients * relative / sums)[owner] * by_block
+    cumulative = np.cumsum(share)
+    points = (rng.random() + np.arange(n_samples)) / n_samples * cumulative[-1]
+    chosen = np.minimum(np.searchsorted(cumulative, points), len(owner) - 1)
+    turn = np.arange(n_samples) - np.searchsorted(chosen, chosen)  # which of its block's picks
+    turn %= blocks.lengths.shape[1]
+    mixed = rng.permutation(n_samples)
+    chosen, turn = chosen[mixed], turn[mixed]
+    return LengthSamples(
+        rows[owner[chosen]],
+        blocks.lengths[chosen, turn],
+        blocks.log_likelihoods[chosen, turn],
+        float(top + math.log(ratio)),
+        math.sqrt(variance),
+        Corrections(log_ratios, relative_variances, drawn_for),
+        effective_sample_size(log_all),
+        pareto_k(log_all),
+        log_all.size,
+        log_all.size,
+    )
+
+
+def probability_errors(
+    probabilities: np.ndarray, variances: np.ndarray, total_variance: float
+) -> np.ndarray:
+    """Return standard errors (T,) of probabilities p = x / (x + y) of topologies.
+
+    Parameters
+    ----------
+    probabilities, variances : ndarray, shape (T,)
+        With the relative variance of each x.
+    total_variance : float
+        Relative variance of x + y; x and y are independent.
+    """
+    p = probabilities
+    own = p**2 * variances
+    others = np.maximum(total_variance - own, 0.0)
+    return np.sqrt((1.0 - p) ** 2 * own + p**2 * others)
+
+
+@dataclass(frozen=True)
+class _Variances:
+    """Relative variances of ratios, shape (D,): of a topology's own draws, and after shrinkage."""
+
+    raw: np.ndarray
+    shrunken: np.ndarray
+
+
+def _spread(ratios: np.ndarray, variances: np.ndarray) -> float:
+    """Variance of the true ratios between topologies, from estimates with errors."""
+    excess = float(((ratios - 1.0) ** 2 - variances).sum()) + PRIOR_COUNT * PRIOR_SPREAD**2
+    return max(excess / (PRIOR_COUNT + len(ratios)), SMALLEST_SPREAD**2)
+
+
+def _shrunken(
+    ratios: np.ndarray,
+    variances: np.ndarray,
+    n_draws: np.ndarray,
+    coefficients: np.ndarray,
+    certain: np.ndarray,
+) -> tuple[np.ndarray, _Variances]:
+    """Ratios of the topologies, each drawn towards the mean by its error (empirical Bayes).
+
+    A topology has few draws where there are many of them, while ratios hardly differ: then the
+    mean of all is the better estimate. The weighted mean of the ratios stays 1.
+
+    Parameters
+    ----------
+    ratios : ndarray, shape (D,)
+        Over their weighted mean.
+    variances : ndarray, shape (D,)
+        Of one draw.
+    n_draws, coefficients : ndarray, shape (D,)
+    certain : ndarray, shape (D,), bool
+        Topologies that stand for themselves; the others are drawn towards a mean of their own.
+    """
+    pooled = float(coefficients @ variances)
+    raw = ((n_draws - 1) * variances + POOLED * pooled) / (n_draws - 1 + POOLED) / n_draws
+    between = _spread(ratios, raw)
+    keep = between / (between + raw)
+    centre = np.empty(len(ratios))
+    for group in (certain, ~certain):
+        weight = coefficients[group]
+        if weight.sum() > 0.0:
+            centre[group] = weight @ ratios[group] / weight.sum()
+    shrunken = np.maximum(centre + keep * (ratios - centre), 1e-300)
+    shrunken /= coefficients @ shrunken
+    return shrunken, _Variances(raw, keep * raw)

@@ -1,0 +1,1 @@
+"""Candidate topologies collected before training."""

@@ -1,0 +1,144 @@
+"""Starting trees: stepwise-addition parsimony, neighbour joining, random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from phylogfn.parsimony.scores import Workspace, addition_tree, pack
+from phylogfn.trees.tree import random_topology
+
+if TYPE_CHECKING:
+    from phylogfn.alignments.alignment import SitePatterns
+
+__all__ = [
+    "StartingTrees",
+    "neighbour_joining",
+    "overdispersed_starts",
+    "parsimony_tree",
+    "pattern_distances",
+]
+
+RANDOM_SHARE = 0.25  # of starting trees
+
+
+class StartingTrees:
+    """Starting trees of an alignment, drawn one after another.
+
+    Parameters
+    ----------
+    patterns : SitePatterns
+    """
+
+    def __init__(self, patterns: SitePatterns):
+        self._n_taxa = patterns.masks.shape[0]
+        weights = np.asarray(patterns.weights, float)
+        self._packed = pack(patterns.masks, weights, patterns.n_states)
+        self._workspace = Workspace(self._packed)
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw a random tree or a parsimony tree; return its parents, shape (2n-2,), int16."""
+        if rng.random() < RANDOM_SHARE:
+            return random_topology(self._n_taxa, rng).parent.astype(np.int16)
+        return self.parsimony_tree(rng)
+
+    def parsimony_tree(self, rng: np.random.Generator) -> np.ndarray:
+        """Build a tree by stepwise addition, taxa in random order; return its parents."""
+        return addition_tree(self._packed, self._workspace, rng)
+
+
+def parsimony_tree(patterns: SitePatterns, rng: np.random.Generator) -> np.ndarray:
+    """Parents (2n-2,), int16, of a stepwise-addition parsimony tree, taxa in random order."""
+    return StartingTrees(patterns).parsimony_tree(rng)
+
+
+def pattern_distances(patterns: SitePatterns) -> np.ndarray:
+    """Pairwise distances (n, n): Poisson-corrected share of sites whose state sets do not meet.
+
+    Sites at which either taxon has no information are left out; pairs without a common site get
+    the largest distance of the others.
+    """
+    masks = np.asarray(patterns.masks, np.uint32)
+    k = patterns.n_states
+    missing = masks == np.uint32(2**k - 1)
+    weights = np.asarray(patterns.weights, float)
+    n = len(masks)
+    distances = np.zeros((n, n))
+    for i in range(n):
+        known = ~missing[i] & ~missing  # n x P
+        differ = (masks[i] & masks) == 0
+        total = known @ weights
+        with np.errstate(invalid="ignore"):
+            share = (known & differ) @ weights / total
+        saturation = (k - 1) / k
+        share = np.minimum(share, 0.95 * saturation)
+        distances[i] = -saturation * np.log1p(-share / saturation)
+    largest = np.nanmax(distances, initial=0.0)
+    distances = np.where(np.isnan(distances), largest, distances)
+    np.fill_diagonal(distances, 0.0)
+    return distances
+
+
+def neighbour_joining(distances: np.ndarray) -> np.ndarray:
+    """Neighbour joining (Saitou & Nei 1987): parents (2n-2,), int16, drawn at taxon 0."""
+    n = len(distances)
+    links: list[tuple[int, int]] = []
+    active = list(range(n))
+    d = np.zeros((2 * n - 2, 2 * n - 2))
+    d[:n, :n] = distances
+    node = n
+    while len(active) > 3:
+        index = np.array(active)
+        sub = d[np.ix_(index, index)]
+        total = sub.sum(axis=1)
+        q = (len(active) - 2) * sub - total[:, None] - total[None, :]
+        np.fill_diagonal(q, np.inf)
+        i, j = np.unravel_index(np.argmin(q), q.shape)
+        a, b = active[int(i)], active[int(j)]
+        links += [(a, node), (b, node)]
+        d[node, index] = d[index, node] = 0.5 * (d[a, index] + d[b, index] - d[a, b])
+        active = [x for x in active if x not in (a, b)] + [node]
+        node += 1
+    links += [(x, node) for x in active]
+    neighbours: dict[int, list[int]] = {}
+    for a, b in links:
+        neighbours.setdefault(a, []).append(b)
+        neighbours.setdefault(b, []).append(a)
+    parent = np.full(2 * n - 2, -1, np.int16)
+    stack = [0]
+    while stack:
+        v = stack.pop()
+        for x in neighbours[v]:
+            if x != parent[v]:
+                parent[x] = v
+                stack.append(x)
+    return parent
+
+
+def overdispersed_starts(
+    patterns: SitePatterns,
+    n_starts: int,
+    rng: np.random.Generator,
+    until: Callable[[], bool] | None = None,
+) -> np.ndarray:
+    """Starting topologies, shape (n_starts, 2n-2), int16, from unlike sources.
+
+    The first is neighbour joining, every fourth is random, the rest are parsimony trees. From where
+    ``until``, asked after each, says so, they are those built so far once more.
+    """
+    n = patterns.masks.shape[0]
+    source = StartingTrees(patterns)
+    starts = []
+    for i in range(n_starts):
+        if starts and until is not None and until():
+            starts += [starts[k % i] for k in range(n_starts - i)]
+            break
+        if i == 0:
+            starts.append(neighbour_joining(pattern_distances(patterns)))
+        elif i % 4 == 3:
+            starts.append(random_topology(n, rng).parent.astype(np.int16))
+        else:
+            starts.append(source.parsimony_tree(rng))
+    return np.stack(starts)

@@ -1,0 +1,394 @@
+"""Maximum-likelihood values of a model's free parameters and of the branch lengths of one tree.
+
+After a few Newton steps on the lengths alone, both are moved together by L-BFGS-B in unconstrained
+coordinates: theta as the model's spec defines it, and the logarithms of the lengths, each divided
+by the square root of its own curvature, so that all ask for steps of one size. Moving the two in
+turn is slow where they depend on one another (gamma shape, invariant sites and tree length).
+Derivatives by length come from one pass of the kernel; those by theta, which is short, from
+central differences.
+
+With gamma rates or invariant sites the likelihood can have several maxima: sites without change are
+explained by slow categories as well as by a share that cannot change. So, from a first fit, the
+likelihood is computed on a grid of these parameters, and each maximum of the grid is a further
+start; the best two points after some iterations are followed to the end.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+
+from phylogfn.likelihood.tree_likelihood import TreeLikelihood
+from phylogfn.trees.tree import Tree
+
+if TYPE_CHECKING:
+    from phylogfn.alignments.alignment import SitePatterns
+    from phylogfn.models import ModelSpec, SubstitutionModel
+
+__all__ = ["ModelFit", "bounds_note", "fit_model", "parameters_at_bounds"]
+
+SHORTEST, LONGEST = 1e-8, 20.0  # expected substitutions per site
+THETA_STEP = 3e-4
+START_LENGTH = 0.05
+FIRST_ITERATIONS = 15
+NEWTON_SWEEPS = 8
+FOLLOWED = 2  # points that are followed to the end
+AT_BOUND = 1.01  # factor from the end of its range within which a parameter is at it
+NOTHING = 1e-4  # share, frequency or relative exchangeability that is as good as 0
+LARGEST_SHAPE = 100.0  # of the gamma distribution, above which rates are as good as equal
+# grid of the gamma shape, and of invariant sites as a share of the sites that may be invariant
+SHAPES = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 3.0, 10.0)
+INVARIANT_SHARES = (0.001, 0.1, 0.3, 0.5, 0.7, 0.85, 0.95)
+GRID_SWEEPS = 3  # Newton steps on the lengths at each of its points
+MAXIMA = 3  # of the grid, that are starts
+NEARLY_FLAT, FLAT = 0.1, 2e-3  # nats that a bound may cost before and after other parameters follow
+
+
+class ModelFit(NamedTuple):
+    """What `fit_model` found.
+
+    Attributes
+    ----------
+    model : SubstitutionModel
+        The model at `theta`.
+    lengths : ndarray, shape(2n-2,), dtype=float64
+        Branch lengths, expected substitutions per site; entry 0 is 0.
+    theta : ndarray, shape(n_free,), dtype=float64
+        Unconstrained free parameters; `spec.describe(theta)` names their natural values.
+    """
+
+    model: SubstitutionModel
+    lengths: np.ndarray
+    theta: np.ndarray
+
+
+def fit_model(
+    spec: ModelSpec,
+    patterns: SitePatterns,
+    tree: Tree,
+    *,
+    theta: np.ndarray | None = None,
+    branch_rate: float | None = None,
+    with_prior: bool = False,
+    max_iterations: int = 500,
+    until: Callable[[], bool] | None = None,
+) -> ModelFit:
+    """Maximise the likelihood over the free parameters and the branch lengths of a tree.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model; empirical frequencies are counted in `patterns`.
+    patterns : SitePatterns
+        The data.
+    tree : Tree
+        Its topology is kept; its lengths, where it has any, are the start.
+    theta : ndarray, shape(n_free,), dtype=float64, optional
+        The only start of the free parameters. None: several, where there may be several maxima.
+    branch_rate : float, optional
+        Rate of an exponential prior on each length; then the mode in log length is sought.
+    with_prior : bool, default False
+        Add the prior of theta (Jacobian included), so that the mode in theta is sought.
+    max_iterations : int
+        Limit of L-BFGS-B iterations.
+    until : callable, optional
+        Asked after each evaluation of the likelihood; where it says so, the best values so far are
+        returned.
+
+    Returns
+    -------
+    model : SubstitutionModel
+        The model at the optimum.
+    lengths : ndarray, shape(2n-2,), dtype=float64
+        Expected substitutions per site.
+    theta : ndarray, shape(n_free,), dtype=float64
+        Unconstrained values of the free parameters.
+    """
+    spec = spec.resolve(patterns)
+    several = theta is None
+    theta = spec.start(patterns) if theta is None else np.array(theta, dtype=float)
+    theta = np.clip(theta, *np.array(spec.bounds).T) if spec.n_free else theta
+    target = _Target(spec, patterns, tree, branch_rate, with_prior, until)
+    lengths = _newton_lengths(target, theta, _start_lengths(tree))
+    points = [_maximise(target, theta, lengths, FIRST_ITERATIONS)]
+    if several:
+        for start in _other_starts(target, points[0]):
+            if target.is_late():
+                break
+            points.append(_maximise(target, start.theta, start.lengths, FIRST_ITERATIONS))
+    points.sort(key=lambda point: -point.value)
+    best = points[0]
+    for point in points[:FOLLOWED]:
+        if target.is_late():
+            break
+        # scaled anew by the curvatures near the maximum
+        end = _maximise(target, point.theta, point.lengths, max_iterations)
+        best = max(best, end, key=lambda point: point.value)
+    best = _at_flat_bounds(target, best)
+    return ModelFit(spec.build(best.theta), best.lengths, best.theta)
+
+
+def parameters_at_bounds(spec: ModelSpec, theta: np.ndarray) -> dict[str, float]:
+    """Return the free parameters that a fit has driven to an end of their range.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    theta : ndarray, shape (n_free,), float64
+        Unconstrained free parameters.
+
+    Returns
+    -------
+    values : dict of str to float
+        Natural values by name, as `ModelSpec.describe` has them. The likelihood is flat near most
+        ends, so that fits stop short of them: a value counts from `NOTHING` or `LARGEST_SHAPE` on.
+
+    Examples
+    --------
+    >>> from phylogfn.models import parse_model
+    >>> spec = parse_model("JC69+G4", "dna")
+    >>> {name: round(value, 2) for name, value in parameters_at_bounds(spec, [-3.9]).items()}
+    {'alpha': 0.02}
+    """
+    described = iter(spec.describe(np.asarray(theta, dtype=float)).items())
+    found: dict[str, float] = {}
+    for parameter in spec.parameters:
+        low, high = np.exp(parameter.bounds[0]), np.exp(parameter.bounds[1])
+        for _ in parameter.labels:
+            name, value = next(described)
+            if parameter.kind == "positive":
+                largest = LARGEST_SHAPE if parameter.name == "gamma_shape" else high / AT_BOUND
+                ended = value < low * AT_BOUND or value > largest
+            else:
+                ended = not NOTHING < value < 1.0 - NOTHING
+            if ended:
+                found[name] = value
+    return found
+
+
+def bounds_note(spec: ModelSpec, theta: np.ndarray) -> str:
+    """Return what to tell the user of parameters at an end of their range; empty if none is."""
+    ended = parameters_at_bounds(spec, theta)
+    if not ended:
+        return ""
+    values = ", ".join(f"{name} = {value:.3g}" for name, value in ended.items())
+    return (
+        f"{spec.name}: the fit ended at a bound of {values}; the maximum lies at or beyond it, and "
+        "a simpler model may do"
+    )
+
+
+class _OutOfTime(Exception):
+    """The time for the fit is up."""
+
+
+class _Target:
+    """The function to maximise and its gradient in (theta, log length)."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        patterns: SitePatterns,
+        tree: Tree,
+        branch_rate: float | None,
+        with_prior: bool,
+        until: Callable[[], bool] | None = None,
+    ):
+        self.until = until
+        self.spec = spec
+        self.patterns = patterns
+        self.tree = tree
+        self.branch_rate = branch_rate
+        self.with_prior = with_prior
+
+    def is_late(self) -> bool:
+        """Whether the time for the fit is up."""
+        return self.until is not None and self.until()
+
+    def _at(self, theta: np.ndarray) -> TreeLikelihood:
+        return TreeLikelihood(self.patterns, self.spec.build(theta))
+
+    def _theta_value(self, theta: np.ndarray, tree: Tree) -> float:
+        prior = self.spec.log_prior(theta) if self.with_prior else 0.0
+        return self._at(theta).log_likelihood(tree) + prior
+
+    def by_lengths(
+        self, theta: np.ndarray, lengths: np.ndarray
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """Value, and first and second derivative by the log lengths (2n-3,)."""
+        tree = Tree(self.tree.parent, self.tree.children, lengths)
+        value, first, second = self._at(theta).derivatives(tree)
+        inner = lengths[1:]
+        slope = inner * first[1:]
+        curvature = slope + inner**2 * second[1:]
+        if self.branch_rate is not None:
+            value += float(np.sum(np.log(self.branch_rate * inner) - self.branch_rate * inner))
+            slope += 1.0 - self.branch_rate * inner
+            curvature -= self.branch_rate * inner
+        if self.with_prior:
+            value += self.spec.log_prior(theta)
+        return float(value), slope, curvature
+
+    def by_theta(self, theta: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First and second derivative by each component of theta, by central differences."""
+        tree = Tree(self.tree.parent, self.tree.children, lengths)
+        here = self._theta_value(theta, tree) if theta.size else 0.0
+        first, second = np.empty(theta.size), np.empty(theta.size)
+        for i in range(theta.size):
+            step = np.zeros(theta.size)
+            step[i] = THETA_STEP
+            above = self._theta_value(theta + step, tree)
+            below = self._theta_value(theta - step, tree)
+            first[i] = (above - below) / (2.0 * THETA_STEP)
+            second[i] = (above - 2.0 * here + below) / THETA_STEP**2
+        return first, second
+
+
+def _start_lengths(tree: Tree) -> np.ndarray:
+    n_nodes = tree.parent.size
+    lengths = np.full(n_nodes, START_LENGTH)
+    if tree.lengths is not None:
+        given = np.asarray(tree.lengths, dtype=float)
+        # From a length of zero the logarithm would never come back.
+        lengths = np.where(np.isfinite(given), np.clip(given, 1e-4, LONGEST), START_LENGTH)
+    lengths[0] = 0.0
+    return lengths
+
+
+def _newton_lengths(
+    target: _Target, theta: np.ndarray, lengths: np.ndarray, sweeps: int = NEWTON_SWEEPS
+) -> np.ndarray:
+    """A few damped Newton steps on all log lengths at once; the best lengths seen are returned."""
+    best, best_lengths = -np.inf, lengths
+    for _ in range(sweeps):
+        value, slope, curvature = target.by_lengths(theta, lengths)
+        if value <= best or (best > -np.inf and target.is_late()):
+            break
+        best, best_lengths = value, lengths
+        step = np.clip(slope / np.maximum(-curvature, 0.3), -1.5, 1.5)
+        lengths = lengths.copy()
+        lengths[1:] = np.clip(lengths[1:] * np.exp(step), 1e-6, LONGEST)
+    return best_lengths
+
+
+class _Point(NamedTuple):
+    """A point of the target, and the target there."""
+
+    theta: np.ndarray
+    lengths: np.ndarray
+    value: float
+
+
+def _maximise(
+    target: _Target, theta: np.ndarray, lengths: np.ndarray, max_iterations: int
+) -> _Point:
+    """L-BFGS-B from a point, coordinates scaled by the curvatures there."""
+    n_free = theta.size
+    curvatures = [target.by_theta(theta, lengths)[1], target.by_lengths(theta, lengths)[2]]
+    scale = 1.0 / np.sqrt(np.maximum(-np.concatenate(curvatures), 1.0))
+
+    def unpack(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        natural = x * scale
+        moved = np.zeros(lengths.size)
+        moved[1:] = np.clip(np.exp(natural[n_free:]), SHORTEST, LONGEST)
+        return natural[:n_free], moved
+
+    best, best_point = -np.inf, (theta, lengths)
+
+    def negative(x: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal best, best_point
+        point = unpack(x)
+        value, slope, _ = target.by_lengths(*point)
+        if value > best:
+            best, best_point = value, point
+        if target.is_late():
+            raise _OutOfTime
+        return -value, -np.concatenate([target.by_theta(*point)[0], slope]) * scale
+
+    bounds = target.spec.bounds + [(np.log(SHORTEST), np.log(LONGEST))] * (lengths.size - 1)
+    lower, upper = np.array(bounds).T / scale
+    try:
+        result = minimize(
+            negative,
+            np.clip(np.concatenate([theta, np.log(lengths[1:])]) / scale, lower, upper),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=list(zip(lower, upper, strict=True)),
+            options={"maxiter": max_iterations, "ftol": 1e-10, "gtol": 1e-3, "maxcor": 30},
+        )
+    except _OutOfTime:
+        return _Point(*best_point, best)
+    return _Point(*unpack(result.x), -float(result.fun))
+
+
+def _other_starts(target: _Target, first: _Point) -> list[_Point]:
+    """Return the maxima of the likelihood on a grid of gamma shape and invariant sites, best first.
+
+    The other parameters are those of ``first``; empty if neither of the two is free.
+    """
+    axes, places, position = [], [], 0
+    for parameter in target.spec.parameters:
+        values: np.ndarray | None = None
+        if parameter.name == "gamma_shape":
+            values = np.array(SHAPES)
+        elif parameter.name == "invariant":
+            values = np.array(INVARIANT_SHARES) * _constant_share(target.patterns)
+        if values is not None:
+            axes.append([float(parameter.to_unconstrained(np.array([x]))[0]) for x in values])
+            places.append(position)
+        position += parameter.n_free
+    if not axes:
+        return []
+    sizes = tuple(len(axis) for axis in axes)
+    found = np.full(sizes, -np.inf)
+    points: dict[tuple[int, ...], _Point] = {}
+    lengths = first.lengths
+    for index in np.ndindex(sizes):
+        if points and target.is_late():
+            return []
+        # there and back, so that each point has a neighbour's lengths
+        at = (*index[:-1], sizes[-1] - 1 - index[-1] if sum(index[:-1]) % 2 else index[-1])
+        theta = first.theta.copy()
+        theta[places] = [axis[i] for axis, i in zip(axes, at, strict=True)]
+        theta = np.clip(theta, *np.array(target.spec.bounds).T)
+        lengths = _newton_lengths(target, theta, lengths, GRID_SWEEPS)
+        found[at] = target.by_lengths(theta, lengths)[0]
+        points[at] = _Point(theta, lengths, float(found[at]))
+    padded = np.pad(found, 1, constant_values=-np.inf)
+    around = [
+        padded[tuple(slice(1 + s, 1 + s + n) for s, n in zip(shift, sizes, strict=True))]
+        for shift in itertools.product((-1, 0, 1), repeat=len(sizes))
+    ]
+    maxima = np.argwhere(found >= np.max(around, axis=0))
+    starts = [points[tuple(int(i) for i in at)] for at in maxima]
+    return sorted(starts, key=lambda point: -point.value)[:MAXIMA]
+
+
+def _at_flat_bounds(target: _Target, best: _Point) -> _Point:
+    """Move invariant sites to 0 and the gamma shape to its upper end where that costs nothing.
+
+    The likelihood is flat there, so that the maximisation stops on the way.
+    """
+    position = 0
+    for parameter in target.spec.parameters:
+        end = {"invariant": parameter.bounds[0], "gamma_shape": parameter.bounds[1]}
+        if parameter.name in end and not target.is_late():
+            theta = best.theta.copy()
+            theta[position] = end[parameter.name]
+            lengths = _newton_lengths(target, theta, best.lengths, GRID_SWEEPS)
+            if target.by_lengths(theta, lengths)[0] > best.value - NEARLY_FLAT:
+                moved = _maximise(target, theta, lengths, FIRST_ITERATIONS)
+                best = moved if moved.value > best.value - FLAT else best
+        position += parameter.n_free
+    return best
+
+
+def _constant_share(patterns: SitePatterns) -> float:
+    """Return the share of sites at which all taxa may have one state."""
+    common = np.bitwise_and.reduce(np.asarray(patterns.masks, np.uint32), axis=0)
+    weights = np.asarray(patterns.weights, float)
+    return max(float(weights[common != 0].sum() / weights.sum()), 1e-3)

@@ -1,0 +1,1 @@
+"""The parsimony criterion: scores, search, and the table of trees found."""

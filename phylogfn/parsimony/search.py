@@ -1,0 +1,376 @@
+"""Search for the most parsimonious trees, and for all that are nearly as short.
+
+Independent runs of the parsimony ratchet (Nixon 1999), each from a stepwise-addition tree of its
+own, find the best score; it is trusted once several runs have ended there. From the trees they
+found, all trees within an excess of the best are then collected breadth first: the neighbours of a
+tree are all that cutting one branch and joining the parts anew makes of it (TBR; Swofford & Olsen
+1990), which holds the neighbours by pruning and regrafting a subtree (SPR). In large trees, cuts
+into two large parts are joined by SPR alone.
+
+What is decided depends on counts alone, and on the seed, not on the number of threads; only the
+budget of seconds ends a search by the clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from phylogfn.kernels import parsimony_walk_numba as kernels
+from phylogfn.kernels.topology_numba import children_batch
+from phylogfn.parsimony.scores import ParsimonyScorer, addition_tree
+from phylogfn.parsimony.table import ParsimonyTable
+
+__all__ = ["SearchProgress", "SearchResult", "search"]
+
+RUNS = 6  # ratchet runs that are made side by side, whatever the number of threads
+MOST_RUNS = 40  # where few runs end at the same score, no more are made
+STALL = 20  # rounds of a run without a better tree that end it
+ROUNDS = 5  # rounds between looks at the clock
+MOST_PAIRS = 2**12  # cuts with more pairs of branches are made good by SPR alone: n > 65
+EXPANDED = 32  # trees whose neighbours are looked for together
+WAVE = 4  # of these for each thread, between looks at the clock
+FIRST_MOVES = 2**14  # room for the neighbours of one tree; eight times as much while it does not do
+MOST_MOVES = 2**17
+
+
+@dataclass(frozen=True)
+class SearchProgress:
+    """Where a search stands.
+
+    Attributes
+    ----------
+    stage : str
+        "ratchet", "best trees" or "near-optimal trees".
+    best_score : float
+    runs, hits : int
+        Ratchet runs finished, and those that ended at the best score.
+    n_trees : int
+        Distinct trees within the excess.
+    n_expanded : int
+        Those whose neighbours have been looked at in this stage.
+    seconds : float
+        Since the search began.
+    """
+
+    stage: str
+    best_score: float
+    runs: int
+    hits: int
+    n_trees: int
+    n_expanded: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes
+    ----------
+    best_score : float
+    runs, hits : int
+        Ratchet runs made, and those that ended at the best score.
+    table : ParsimonyTable
+        Distinct trees with a score within the excess of the best, best first.
+    all_best : bool
+        The table holds every best tree that neighbours of best trees lead to.
+    all_near : bool
+        It holds every tree within the excess that neighbours within the excess lead to.
+    capped : bool
+        More trees were there than the cap let in.
+    out_of_time : bool
+        The budget ended the search, or the runs of the ratchet.
+    """
+
+    best_score: float
+    runs: int
+    hits: int
+    table: ParsimonyTable
+    all_best: bool
+    all_near: bool
+    capped: bool
+    out_of_time: bool
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run of the ratchet: the trees its rounds ended at, scores with constant steps."""
+
+    parents: np.ndarray
+    scores: np.ndarray
+    n_costs: int
+
+
+@dataclass(frozen=True)
+class _Near:
+    """Neighbours of one tree: moves, scores of what they make, keys; whether these are all."""
+
+    moves: np.ndarray
+    scores: np.ndarray
+    keys: np.ndarray
+    complete: bool
+    n_costs: int
+
+
+class _Search:
+    def __init__(
+        self,
+        scorer: ParsimonyScorer,
+        excess: float,
+        cap: int,
+        seconds: float,
+        progress: Callable[[SearchProgress], None] | None,
+    ):
+        self.scorer = scorer
+        self.excess = excess
+        self.cap = cap
+        self.start = time.monotonic()
+        self.seconds = seconds
+        self.progress = progress
+        self.table = ParsimonyTable(scorer.n_taxa)
+        self.best = np.inf
+        self.ends: list[float] = []  # best scores of the runs
+        self.hurried = False
+
+    @property
+    def hits(self) -> int:
+        return sum(score <= self.best + self.scorer.tolerance for score in self.ends)
+
+    def late(self, share: float = 1.0) -> bool:
+        """Whether this share of the seconds is used up."""
+        return time.monotonic() - self.start > share * self.seconds
+
+    def report(self, stage: str, n_expanded: int) -> None:
+        if self.progress is not None:
+            seconds = time.monotonic() - self.start
+            n_trees = len(self.table)
+            self.progress(
+                SearchProgress(
+                    stage, self.best, len(self.ends), self.hits, n_trees, n_expanded, seconds
+                )
+            )
+
+    def add(self, parents: np.ndarray, scores: np.ndarray) -> bool:
+        """Keep trees within the excess; return whether the best score became better."""
+        if len(scores) == 0:
+            return False
+        better = bool(scores.min() < self.best - self.scorer.tolerance)
+        if better:
+            self.best = float(scores.min())
+            self.table = self.table.within(self.limit(self.excess))
+        near = np.flatnonzero(scores <= self.limit(self.excess))
+        for i in near[np.argsort(scores[near], kind="stable")]:
+            if len(self.table) < self.cap:
+                self.table.add(parents[i : i + 1], scores[i : i + 1])
+        return better
+
+    def sorted_table(self) -> ParsimonyTable:
+        """The trees, best first, each scored once more as a whole."""
+        scores = self.scorer.scores(self.table.parents)
+        order = np.argsort(scores, kind="stable")
+        table = ParsimonyTable(self.table.n_taxa)
+        table.add(self.table.parents[order], scores[order])
+        return table
+
+    def limit(self, excess: float) -> float:
+        return self.best + excess + self.scorer.tolerance
+
+    def ratchet_run(self, seed: np.random.SeedSequence, share: float) -> _Run:
+        scorer = self.scorer
+        space, packed = scorer.workspace(), scorer.packed
+        rng = np.random.default_rng(seed)
+        parent = addition_tree(packed, space, rng).astype(np.int32)
+        children = children_batch(parent[None])[0]
+        score, stalled, n_costs = np.inf, 0, 0
+        trees, steps = [], []
+        while stalled < STALL and not (trees and self.late(share)):
+            kept = np.empty((ROUNDS, parent.size), np.int16)
+            scores = np.empty(ROUNDS)
+            n_costs += kernels.ratchet(
+                parent,
+                children,
+                score,
+                int(rng.integers(2**31)),
+                scorer.tolerance,
+                MOST_PAIRS,
+                packed.leaves,
+                space.down,
+                space.up,
+                space.edge,
+                packed.tiles,
+                kept,
+                scores,
+            )
+            for value in scores:
+                stalled = 0 if value < score - scorer.tolerance else stalled + 1
+                score = min(score, float(value))
+            trees.append(kept)
+            steps.append(scores + scorer.constant)
+        return _Run(np.concatenate(trees), np.concatenate(steps), n_costs)
+
+    def find_best(self, seeds: np.random.SeedSequence, hits: int) -> None:
+        """Make ratchet runs until ``hits`` of them ended at the best score."""
+        share = 0.5  # of the time: the rest is for the trees around
+        while self.hits < hits and len(self.ends) < MOST_RUNS:
+            if self.ends and self.late(share):
+                self.hurried = True
+                return
+            runs = self.scorer.pool.map(
+                lambda seed: self.ratchet_run(seed, share), seeds.spawn(RUNS)
+            )
+            for run in runs:
+                self.scorer.n_scores += run.n_costs
+                self.ends.append(float(run.scores.min()))
+                self.add(run.parents, run.scores)
+                self.report("ratchet", 0)
+
+    def neighbours(self, row: int, limit: float) -> _Near:
+        """Trees that are one move from a row of the table and score ``limit`` or less."""
+        scorer = self.scorer
+        space, tiles = scorer.workspace(), scorer.packed.tiles
+        parent = self.table.parents[row].astype(np.int32)
+        children = children_batch(parent[None])[0]
+        score = float(self.table.scores[row])
+        size, n_costs = FIRST_MOVES, 0
+        while True:
+            moves, changes = np.empty((size, 3), np.int16), np.empty(size)
+            found, costs = kernels.near_moves(
+                parent,
+                children,
+                limit - score,
+                MOST_PAIRS,
+                space.down,
+                space.up,
+                space.edge,
+                tiles,
+                moves,
+                changes,
+            )
+            n_costs += costs
+            if found <= size or size >= MOST_MOVES:
+                break
+            size *= 8
+        moves, changes = moves[:found], changes[:found]
+        keys = np.empty((len(moves), 2), np.uint64)
+        kernels.move_keys(parent, children, moves, self.table.codes, keys)
+        return _Near(moves, score + changes, keys, found <= size, n_costs)
+
+    def expanded(self, rows: list[int], limit: float) -> Iterator[tuple[int, _Near]]:
+        """Yield rows with their `neighbours`, in order, until the time is up."""
+        together = WAVE * self.scorer.threads
+        for start in range(0, len(rows), together):
+            if start and self.late():
+                return
+            part = rows[start : start + together]
+            near = self.scorer.pool.map(lambda row: self.neighbours(row, limit), part)
+            yield from zip(part, list(near), strict=True)
+
+    def explore(self, excess: float) -> str:
+        """Collect trees within ``excess`` of the best.
+
+        Returns "done", "better" (a better tree was met: begin again), "cap" or "time".
+        """
+        stage = "near-optimal trees" if excess > 0 else "best trees"
+        done, complete = 0, True
+        next_row = 0
+        while True:
+            limit = self.limit(excess)
+            rows = []
+            while next_row < len(self.table) and len(rows) < EXPANDED:
+                if self.table.scores[next_row] <= limit:
+                    rows.append(next_row)
+                next_row += 1
+            if not rows:
+                return "done" if complete else "cap"
+            if self.late():
+                return "time"
+            before = done
+            for row, near in self.expanded(rows, limit):
+                self.scorer.n_scores += near.n_costs
+                complete &= near.complete
+                new = self.table.unknown(near.keys)
+                room = self.cap - len(self.table)
+                best_first = new[np.argsort(near.scores[new], kind="stable")]
+                parents = np.empty((min(room, len(new)), self.table.parents.shape[1]), np.int16)
+                taken = best_first[: len(parents)]
+                parent = self.table.parents[row].astype(np.int32)
+                children = children_batch(parent[None])[0]
+                kernels.moved_trees(parent, children, near.moves[taken], parents)
+                if self.add(parents, near.scores[taken]):
+                    return "better"
+                if len(new) > room:
+                    return "cap"
+                done += 1
+            self.report(stage, done)
+            if done - before < len(rows):
+                return "time"
+
+
+def search(
+    scorer: ParsimonyScorer,
+    seed: int,
+    *,
+    excess: float = 0.0,
+    cap: int = 100_000,
+    hits: int = 5,
+    seconds: float = np.inf,
+    progress: Callable[[SearchProgress], None] | None = None,
+) -> SearchResult:
+    """Find the most parsimonious trees and those within ``excess`` steps of them.
+
+    Parameters
+    ----------
+    scorer : ParsimonyScorer
+        Of three taxa or more.
+    seed : int
+    excess : float
+        Weighted steps, 0 or more.
+    cap : int
+        Most trees that are kept, 4n - 4 bytes each.
+    hits : int
+        Independent runs of the ratchet that must end at the best score before it is trusted;
+        `MOST_RUNS` are made at most.
+    seconds : float
+        Budget. At least one round of each of the first `RUNS` runs is made.
+    progress : callable, optional
+        Called now and then.
+
+    Raises
+    ------
+    ValueError
+        When ``excess``, ``cap`` or ``hits`` are out of range.
+    """
+    if not 0 <= excess < np.inf:
+        raise ValueError(f"excess is {excess}, and must be 0 or more")
+    if cap < 1 or hits < 1:
+        raise ValueError(f"cap and hits must be 1 or more, and are {cap} and {hits}")
+    work = _Search(scorer, excess, cap, seconds, progress)
+    seeds = np.random.SeedSequence(seed)
+    stages = [0.0] if excess == 0 else [0.0, excess]
+    done: list[str] = []
+    while len(done) < len(stages):
+        if not done:
+            work.find_best(seeds, hits)
+        outcome = work.explore(stages[len(done)])
+        if outcome == "better":
+            done = []
+        elif outcome == "done":
+            done.append(outcome)
+        else:
+            break
+    else:
+        outcome = "done"
+    return SearchResult(
+        best_score=work.best,
+        runs=len(work.ends),
+        hits=work.hits,
+        table=work.sorted_table(),
+        all_best=len(done) > 0,
+        all_near=len(done) == len(stages),
+        capped=outcome == "cap",
+        out_of_time=outcome == "time" or work.hurried,
+    )

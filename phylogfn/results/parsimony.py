@@ -1,0 +1,202 @@
+"""The answer of ``phylogfn parsimony``: trees with their scores, and samples at temperatures.
+
+A tree of score s has at temperature T, in steps, the probability exp((best - s) / T) / Z(T).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from phylogfn.results.warnings import (
+    LARGEST_DIVERGENCE,
+    NEARLY_ALL,
+    PARETO_K_LIMIT,
+    weights_matter,
+)
+from phylogfn.runs.parsimony.state import SearchFacts
+
+__all__ = ["ParsimonyResult", "TemperatureSample", "parsimony_warnings"]
+
+FEWEST_HITS = 2  # runs of the ratchet that should end at the best score
+FEWEST_EFFECTIVE = 100.0
+LARGEST_ERROR = 0.1  # of log Z, nats
+
+
+@dataclass(frozen=True, eq=False)
+class TemperatureSample:
+    """A sample of trees at one temperature.
+
+    Attributes
+    ----------
+    temperature : float
+        Steps.
+    trained : bool
+        Drawn by the trained sampler; else from the known trees alone, by their weights.
+    log_partition, standard_error : float
+        log Z(T), nats; of the known trees alone where the sampler was not trained.
+    ess, pareto_k : float
+        Of the importance weights of the proposals; NaN where there were none.
+    n_proposals : int
+        Draws of the sampler that were weighed.
+    known_share : float
+        Share of Z(T) that trees hold which were known before these draws.
+    mean_score, optimal_share : float
+        Of the trees at this temperature, estimated from all weights.
+    sampler_mean_score, sampler_optimal_share : float
+        Of the draws of the sampler as they came, without weights; NaN where there were none.
+    divergence : float
+        Mean of log p - log q over the known trees, nats; p is normalised over all trees.
+    counts : ndarray, shape (M,), int64
+        How often each tree of the result is in the sample.
+    probabilities : ndarray, shape (M,), float64
+    """
+
+    temperature: float
+    trained: bool
+    log_partition: float
+    standard_error: float
+    ess: float
+    pareto_k: float
+    n_proposals: int
+    known_share: float
+    mean_score: float
+    optimal_share: float
+    sampler_mean_score: float
+    sampler_optimal_share: float
+    divergence: float
+    counts: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def n_samples(self) -> int:
+        """Trees of the sample."""
+        return int(self.counts.sum())
+
+    @property
+    def n_distinct(self) -> int:
+        """Different ones among them."""
+        return int((self.counts > 0).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class ParsimonyResult:
+    """Trees, best first, and samples of them.
+
+    Attributes
+    ----------
+    names : tuple of str
+    parents : ndarray, shape (M, 2n-2), int16
+        Distinct topologies.
+    scores : ndarray, shape (M,), float64
+        Weighted steps.
+    n_best : int
+        The first so many have the best score.
+    samples : tuple of TemperatureSample
+        By ascending temperature.
+    search : SearchFacts
+    excess : float
+        Steps above the best within which the search collected trees.
+    warnings : tuple of str
+    extra : dict
+    """
+
+    names: tuple[str, ...]
+    parents: np.ndarray
+    scores: np.ndarray
+    n_best: int
+    samples: tuple[TemperatureSample, ...]
+    search: SearchFacts
+    excess: float
+    warnings: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def best_score(self) -> float:
+        """The lowest score found."""
+        return float(self.scores[0])
+
+    @property
+    def n_taxa(self) -> int:
+        """The number of taxa."""
+        return len(self.names)
+
+
+def parsimony_warnings(result: ParsimonyResult) -> tuple[str, ...]:
+    """Return what a user must know before trusting a result, in plain words."""
+    found = list(result.warnings)
+    search = result.search
+    if result.best_score < search.best_score:
+        found.append(
+            f"The sampler met a tree of {result.best_score:g} steps, shorter than the best of the "
+            f"search ({search.best_score:g}): the search was too short. Run again with a larger "
+            "--budget or another --seed."
+        )
+    elif search.hits < FEWEST_HITS:
+        found.append(
+            f"Only {search.hits} of {search.runs} independent searches ended at the best score "
+            f"({search.best_score:g}): shorter trees may exist. Run again with a larger --budget "
+            "or another --seed."
+        )
+    if not search.all_best:
+        found.append(
+            f"More trees may have the best score than the {result.n_best} found: "
+            + _why(search)
+            + ". Consensus trees are of those found."
+        )
+    elif not search.all_near and result.excess > 0:
+        found.append(
+            f"Not all trees within {result.excess:g} steps of the best were collected: "
+            + _why(search)
+            + ". All best trees that the search reaches are there."
+        )
+    for sample in result.samples:
+        found += _sample_warnings(sample)
+    return tuple(dict.fromkeys(found))
+
+
+def _why(search: SearchFacts) -> str:
+    if search.capped:
+        return f"the search stopped collecting at {search.n_trees:,} trees"
+    return "the time for the search ran out"
+
+
+def _sample_warnings(sample: TemperatureSample) -> list[str]:
+    at = f"At temperature {sample.temperature:g}"
+    if not sample.trained:
+        return [
+            f"{at} the sample holds only trees that the search had found, by their weights: no "
+            "sampler was trained. Trees with more steps are missing from it, and log Z is a lower "
+            "bound."
+        ]
+    found = []
+    certain = sample.known_share > NEARLY_ALL  # hardly anything hangs on the weights
+    judged = weights_matter(sample.ess, sample.n_proposals, sample.known_share)
+    if judged and not sample.pareto_k <= PARETO_K_LIMIT:
+        k = f"{sample.pareto_k:.2f}" if math.isfinite(sample.pareto_k) else "not defined"
+        found.append(
+            f"{at} a few draws dominate the weights (Pareto k = {k}, should be below "
+            f"{PARETO_K_LIMIT}): do not trust log Z, its error and the probabilities there. Run "
+            "again with a larger --budget, or ask for a lower --temperature."
+        )
+    elif not sample.ess >= FEWEST_EFFECTIVE and not certain:
+        found.append(
+            f"{at} the sample is worth only {sample.ess:.0f} independent trees (should be at "
+            f"least {FEWEST_EFFECTIVE:.0f}). Run again with a larger --budget."
+        )
+    if sample.divergence > LARGEST_DIVERGENCE and not certain:
+        found.append(
+            f"{at} the sampler has lost some of the trees that are known: it gives them too little "
+            f"probability (divergence {sample.divergence:.1f} nats, should be below "
+            f"{LARGEST_DIVERGENCE:g}). They are counted all the same, but others like them may be "
+            "missing. Run again with a larger --budget."
+        )
+    if not sample.standard_error <= LARGEST_ERROR:
+        found.append(
+            f"{at} log Z is uncertain (standard error {sample.standard_error:.2f} nats), and so "
+            "are the probabilities of the trees."
+        )
+    return found

@@ -1,0 +1,192 @@
+"""The files that ``phylogfn parsimony`` writes.
+
+Times, memory and the command line stand in ``summary.json``, ``provenance.json`` and the report
+alone: every other file is the same, byte for byte, whenever settings and seed are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gfncore.program.output import json_text, staged_output, write_atomic
+from gfncore.program.provenance import Provenance, ResourceUse, software_version
+from phylogfn.alignments.characters import Characters
+from phylogfn.results.parsimony import ParsimonyResult, TemperatureSample, parsimony_warnings
+from phylogfn.results.posterior import SplitTable, split_supports
+from phylogfn.results.posterior_files import numbered_newicks, with_names
+from phylogfn.trees.consensus import consensus_newick, consensus_tree
+
+__all__ = [
+    "ParsimonyFacts",
+    "best_splits",
+    "summarise_parsimony",
+    "trees_table",
+    "write_parsimony",
+]
+
+
+@dataclass(frozen=True)
+class ParsimonyFacts:
+    """What the files say of a run beside its result.
+
+    Attributes
+    ----------
+    command : str
+        The command line.
+    seed : int
+    alignment : str
+        Its name as the user gave it.
+    data_type : str
+        Kind of data, in words.
+    gaps, environment : str
+        As in the settings.
+    characters : Characters
+    n_scores : int
+        Trees, and places for a subtree, scored.
+    use : ResourceUse
+    methods : tuple of str
+        Keys of :mod:`phylogfn.citations` for what the run used.
+    budget_seconds : float
+    """
+
+    command: str
+    seed: int
+    alignment: str
+    data_type: str
+    gaps: str
+    environment: str
+    characters: Characters
+    n_scores: int
+    use: ResourceUse
+    methods: tuple[str, ...]
+    budget_seconds: float
+
+
+def write_parsimony(
+    output: Path,
+    result: ParsimonyResult,
+    facts: ParsimonyFacts,
+    *,
+    provenance: Provenance | None = None,
+) -> dict[str, Any]:
+    """Write all result files of a run to ``output``, ``summary.json`` last; return the summary.
+
+    ``run.toml``, ``train.jsonl`` and ``checkpoint/`` are written by the run itself, as it goes;
+    the report shows ``train.jsonl`` if it is there.
+    """
+    from phylogfn.results.report.parsimony_page import render_parsimony_report
+
+    summary = summarise_parsimony(result, facts)
+    numbered = numbered_newicks(result.parents.astype(np.int32))
+    newicks = [with_names(newick, result.names) for newick in numbered]
+    table = best_splits(result)
+    majority, strict = consensus_tree(table), consensus_tree(table, strict=True)
+    with staged_output(output, last="summary.json") as staging:
+        files = {
+            "best_trees.nwk": "".join(newick + "\n" for newick in newicks[: result.n_best]),
+            "trees.tsv": trees_table(result, newicks),
+            "consensus.nwk": consensus_newick(majority, result.names) + "\n",
+            "consensus.strict.nwk": consensus_newick(strict, result.names) + "\n",
+            "report.html": render_parsimony_report(
+                result,
+                summary,
+                facts,
+                newicks=newicks,
+                table=table,
+                training=output / "train.jsonl",
+            ),
+            "summary.json": json_text(summary),
+        }
+        if provenance is not None:
+            files["provenance.json"] = json_text(provenance.as_dict())
+        for name, text in files.items():
+            write_atomic(staging / name, text)
+    return summary
+
+
+def best_splits(result: ParsimonyResult) -> SplitTable:
+    """Return the supports of splits among the best trees."""
+    supports = split_supports(result.parents[: result.n_best].astype(np.int32))
+    return SplitTable(result.names, supports, {}, {})
+
+
+def summarise_parsimony(result: ParsimonyResult, facts: ParsimonyFacts) -> dict[str, Any]:
+    """Return what ``summary.json`` holds."""
+    characters, search = facts.characters, result.search
+    return {
+        "software": "phylogfn",
+        "version": software_version(),
+        "command": facts.command,
+        "seed": facts.seed,
+        "alignment": facts.alignment,
+        "data_type": facts.data_type,
+        "n_taxa": result.n_taxa,
+        "n_sites": characters.n_sites,
+        "n_informative": characters.n_informative,
+        "n_ordered": characters.n_ordered,
+        "n_excluded": characters.n_excluded,
+        "gaps": facts.gaps,
+        "environment": facts.environment,
+        "best_score": _number(result.best_score),
+        "n_best_trees": result.n_best,
+        "all_best_trees": search.all_best and result.best_score >= search.best_score,
+        "excess": _number(result.excess),
+        "n_trees": len(result.scores),
+        "temperatures": [_summarise_sample(sample) for sample in result.samples],
+        "scores_computed": facts.n_scores,
+        "wall_seconds": round(facts.use.wall_seconds, 3),
+        "compile_seconds": round(facts.use.compile_seconds, 3),
+        "cpu_seconds": round(facts.use.cpu_seconds, 3),
+        "peak_memory_bytes": int(facts.use.peak_memory_bytes),
+        "warnings": list(parsimony_warnings(result)),
+        "methods": list(facts.methods),
+        "extra": dict(result.extra),
+    }
+
+
+def _summarise_sample(sample: TemperatureSample) -> dict[str, Any]:
+    return {
+        "temperature": sample.temperature,
+        "trained": sample.trained,
+        "log_partition": sample.log_partition,
+        "log_partition_se": sample.standard_error,
+        "ess": sample.ess,
+        "pareto_k": sample.pareto_k,
+        "n_proposals": sample.n_proposals,
+        "n_samples": sample.n_samples,
+        "n_distinct": sample.n_distinct,
+        "mean_score": sample.mean_score,
+        "optimal_share": sample.optimal_share,
+        "known_share": sample.known_share,
+        "sampler_mean_score": sample.sampler_mean_score,
+        "sampler_optimal_share": sample.sampler_optimal_share,
+        "kl_known_to_sampler": sample.divergence,
+    }
+
+
+def trees_table(result: ParsimonyResult, newicks: Sequence[str]) -> str:
+    """Return the trees as tab-separated text, best first.
+
+    ``drawn_T1`` counts a tree in the sample at temperature 1, and ``probability_T1`` is its
+    probability there.
+    """
+    head = ["score", "optimal"]
+    for sample in result.samples:
+        head += [f"drawn_T{sample.temperature:g}", f"probability_T{sample.temperature:g}"]
+    lines = ["\t".join([*head, "newick"])]
+    for row, newick in enumerate(newicks):
+        cells = [f"{result.scores[row]:.12g}", "yes" if row < result.n_best else "no"]
+        for sample in result.samples:
+            cells += [str(int(sample.counts[row])), f"{sample.probabilities[row]:.6g}"]
+        lines.append("\t".join([*cells, newick]))
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> int | float:
+    """A whole number as an int: scores are counts of steps unless weights are fractions."""
+    return int(value) if value == int(value) else value

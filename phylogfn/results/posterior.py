@@ -1,0 +1,262 @@
+"""The answer of a run: draws from the posterior, the posterior over topologies, the evidence.
+
+Splits are integers: bit i is set when taxon i lies on the side without taxon 0 (see
+:mod:`phylogfn.trees.tree`). Branch lengths are expected substitutions per site; log quantities are
+in nats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phylogfn.trees.tree import Tree, node_splits, splits
+
+__all__ = ["Posterior", "SplitTable", "split_supports", "split_table", "tabulate_splits"]
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """A posterior over unrooted phylogenetic trees of n taxa.
+
+    Parameters
+    ----------
+    names : tuple of str, length n
+        The taxa, exactly as in the input and in its order.
+    draw_parents : ndarray, shape(S, 2n-2), dtype=int32
+        Topologies of S equally weighted draws.
+    draw_lengths : ndarray, shape(S, 2n-2), dtype=float64
+        Their branch lengths.
+    draw_log_likelihoods, draw_log_priors : ndarray, shape(S,), dtype=float64
+        Their log likelihoods and log prior densities.
+    topology_parents : ndarray, shape(T, 2n-2), dtype=int32
+        The topologies known, best first.
+    topology_probabilities : ndarray, shape(T,), dtype=float64
+        Their posterior probabilities.
+    topology_log_evidences : ndarray, shape(T,), dtype=float64
+        log p(data, topology): likelihood and prior with the branch lengths integrated out.
+    log_evidence, log_evidence_se : float
+        log p(data) and its standard error; infinite if the error cannot be estimated.
+    ess : float
+        Effective number of the weighted proposals.
+    n_proposals : int
+        Number of weighted proposals.
+    pareto_k : float
+        Shape of the tail of the importance weights, of proposals and of branch lengths.
+    warnings : tuple of str
+        What the user must know, in plain words.
+    extra : dict
+        More entries for the summary.
+    topology_errors : ndarray, shape(T,), dtype=float64, optional
+        Standard errors of the probabilities; None if they are not known.
+    """
+
+    names: tuple[str, ...]
+    draw_parents: NDArray[np.int32]
+    draw_lengths: NDArray[np.float64]
+    draw_log_likelihoods: NDArray[np.float64]
+    draw_log_priors: NDArray[np.float64]
+    topology_parents: NDArray[np.int32]
+    topology_probabilities: NDArray[np.float64]
+    topology_log_evidences: NDArray[np.float64]
+    log_evidence: float
+    log_evidence_se: float
+    ess: float
+    n_proposals: int
+    pareto_k: float
+    warnings: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+    topology_errors: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        n_nodes = 2 * len(self.names) - 2
+        n_draws, n_topologies = len(self.draw_parents), len(self.topology_parents)
+        expected = {
+            "draw_parents": (n_draws, n_nodes),
+            "draw_lengths": (n_draws, n_nodes),
+            "draw_log_likelihoods": (n_draws,),
+            "draw_log_priors": (n_draws,),
+            "topology_parents": (n_topologies, n_nodes),
+            "topology_probabilities": (n_topologies,),
+            "topology_log_evidences": (n_topologies,),
+        }
+        if self.topology_errors is not None:
+            expected["topology_errors"] = (n_topologies,)
+        for name, shape in expected.items():
+            found = np.shape(getattr(self, name))
+            if found != shape:
+                raise ValueError(f"{name} has shape {found}, but {shape} was expected")
+
+    @property
+    def n_taxa(self) -> int:
+        """The number of taxa, n."""
+        return len(self.names)
+
+    @property
+    def n_draws(self) -> int:
+        """The number of draws, S."""
+        return len(self.draw_parents)
+
+    @property
+    def n_topologies(self) -> int:
+        """The number of topologies listed, T."""
+        return len(self.topology_parents)
+
+    def draw(self, index: int) -> Tree:
+        """Return one draw as a tree with branch lengths."""
+        return Tree.from_parents(self.draw_parents[index], self.draw_lengths[index])
+
+    def topology(self, index: int) -> Tree:
+        """Return one of the topologies listed, 0 the best, without lengths."""
+        return Tree.from_parents(self.topology_parents[index])
+
+    def support_error(self) -> float:
+        """Return an upper bound of the standard errors of clade probabilities; NaN if not known.
+
+        Errors of the topologies listed, and the sampling errors of what is estimated by draws: the
+        probability of topologies that are not summed, and of those that are not listed.
+        """
+        if self.topology_errors is None:
+            return math.nan
+        listed = float((self.topology_errors**2).sum())
+        unknown = 1.0 - float(self.extra.get("known_share", 0.0))
+        rest = max(1.0 - float(self.topology_probabilities.sum()), 0.0)
+        drawn = 0.25 * unknown**2 / max(self.ess, 1.0) + 0.25 * rest / max(self.n_draws, 1)
+        return min(math.sqrt(listed + drawn), 0.5)
+
+    def tree_lengths(self) -> NDArray[np.float64]:
+        """Return the sum of branch lengths of each draw, shape(S,)."""
+        return self.draw_lengths[:, 1:].sum(axis=1)
+
+
+@dataclass(frozen=True)
+class SplitTable:
+    """Supports and branch lengths of the splits of a weighted set of trees.
+
+    Parameters
+    ----------
+    names : tuple of str
+        The taxa; bit i of a split is taxon i.
+    supports : mapping of int to float
+        Share of the trees (by weight) that hold each non-trivial split.
+    mean_lengths, sd_lengths : mapping of int to float
+        Mean and standard deviation of the length of the branch, over the trees that hold it;
+        branches to the leaves included. Empty when the trees have no lengths.
+    """
+
+    names: tuple[str, ...]
+    supports: Mapping[int, float]
+    mean_lengths: Mapping[int, float]
+    sd_lengths: Mapping[int, float]
+
+    @property
+    def n_taxa(self) -> int:
+        """The number of taxa."""
+        return len(self.names)
+
+
+def tabulate_splits(
+    names: tuple[str, ...],
+    trees: Iterable[tuple[float, Mapping[int, float | None]]],
+) -> SplitTable:
+    """Return the table of a weighted set of trees.
+
+    Parameters
+    ----------
+    names : tuple of str, length n
+        The taxa.
+    trees : iterable of (weight, branches)
+        ``branches`` maps each split of a tree, those of the leaves included, to the length of
+        the branch, or to None.
+    """
+    n = len(names)
+    weights: dict[int, float] = {}
+    sums: dict[int, list[float]] = {}
+    total = 0.0
+    for weight, branches in trees:
+        total += weight
+        for split, length in branches.items():
+            weights[split] = weights.get(split, 0.0) + weight
+            if length is not None:
+                entry = sums.setdefault(split, [0.0, 0.0, 0.0])
+                entry[0] += weight
+                entry[1] += weight * length
+                entry[2] += weight * length * length
+    if total <= 0:
+        raise ValueError("no trees, or no weight on any of them")
+    means = {split: s[1] / s[0] for split, s in sums.items() if s[0] > 0}
+    deviations = {
+        split: max(sums[split][2] / sums[split][0] - mean * mean, 0.0) ** 0.5
+        for split, mean in means.items()
+    }
+    supports = {
+        split: min(weight / total, 1.0)
+        for split, weight in weights.items()
+        if 2 <= split.bit_count() <= n - 2
+    }
+    return SplitTable(names, supports, means, deviations)
+
+
+def split_supports(
+    parents: NDArray[np.int32], weights: NDArray[np.float64] | None = None
+) -> dict[int, float]:
+    """Return the support of each non-trivial split among weighted topologies.
+
+    Parameters
+    ----------
+    parents : ndarray, shape(T, 2n-2), dtype=int32
+        The topologies.
+    weights : ndarray, shape(T,), dtype=float64, optional
+        Their weights; need not sum to one. Default: equal.
+    """
+    unique: dict[bytes, float] = {}
+    first: dict[bytes, int] = {}
+    shares = np.full(len(parents), 1.0) if weights is None else np.asarray(weights, float)
+    for index, row in enumerate(parents):
+        key = row.tobytes()
+        first.setdefault(key, index)
+        unique[key] = unique.get(key, 0.0) + float(shares[index])
+    total = sum(unique.values())
+    if not total > 0:
+        raise ValueError("no topologies, or no weight on any of them")
+    supports: dict[int, float] = {}
+    for key, weight in unique.items():
+        for split in splits(Tree.from_parents(parents[first[key]])):
+            supports[split] = supports.get(split, 0.0) + weight / total
+    return {split: min(support, 1.0) for split, support in supports.items()}
+
+
+def split_table(posterior: Posterior) -> SplitTable:
+    """Return split supports and branch lengths of a posterior.
+
+    Supports come from the probabilities of the topologies listed, which have less noise than counts
+    of draws; what probability these leave goes to the draws of other topologies, if there are any.
+    Lengths come from the draws. Without a list of topologies, both come from the draws.
+    """
+    drawn = tabulate_splits(posterior.names, _draw_branches(posterior))
+    if posterior.n_topologies == 0 or not posterior.topology_probabilities.sum() > 0:
+        return drawn
+    supports = split_supports(posterior.topology_parents, posterior.topology_probabilities)
+    rest = 1.0 - float(posterior.topology_probabilities.sum())
+    known = {row.tobytes() for row in posterior.topology_parents}
+    others = [i for i, row in enumerate(posterior.draw_parents) if row.tobytes() not in known]
+    if rest > 0.0 and others:
+        supports = {split: (1.0 - rest) * support for split, support in supports.items()}
+        for split, support in split_supports(posterior.draw_parents[others]).items():
+            supports[split] = supports.get(split, 0.0) + rest * support
+    return SplitTable(posterior.names, supports, drawn.mean_lengths, drawn.sd_lengths)
+
+
+def _draw_branches(posterior: Posterior) -> Iterable[tuple[float, dict[int, float | None]]]:
+    known: dict[bytes, list[int]] = {}
+    for row, lengths in zip(posterior.draw_parents, posterior.draw_lengths.tolist(), strict=True):
+        key = row.tobytes()
+        masks = known.get(key)
+        if masks is None:
+            masks = known[key] = node_splits(Tree.from_parents(row))
+        yield 1.0, dict(zip(masks[1:], lengths[1:], strict=True))

@@ -1,0 +1,360 @@
+"""The files that ``phylogfn sample`` writes.
+
+Times, memory and the command line stand in ``summary.json``, ``provenance.json`` and the report
+alone: every other file is the same, byte for byte, whenever settings and seed are the same.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfncore.program.output import json_text, staged_output, write_atomic
+from gfncore.program.provenance import Provenance, ResourceUse, software_version
+from phylogfn.results.posterior import Posterior, split_table
+from phylogfn.results.rounding import decimals, rounded, significant
+from phylogfn.results.warnings import failure, posterior_warnings, verdict
+from phylogfn.text.quoting import newick_labels, nexus_labels
+from phylogfn.trees.consensus import (
+    consensus_newick,
+    consensus_nexus,
+    consensus_tree,
+    rounded_supports,
+    without_supports,
+)
+from phylogfn.trees.tree import Tree, canonical_newick
+
+__all__ = [
+    "RunFacts",
+    "mrbayes_parameters",
+    "mrbayes_tree_probabilities",
+    "mrbayes_trees",
+    "newick_with_warning",
+    "nexus_with_warning",
+    "numbered_newicks",
+    "rounded_probabilities",
+    "split_runs",
+    "summarise",
+    "topologies_table",
+    "with_names",
+    "write_results",
+]
+
+_TAXON_NUMBER = re.compile(r"(?<=[(,])[0-9]+")
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the files say of a run beside its posterior.
+
+    Parameters
+    ----------
+    command : str
+        The command line.
+    seed : int
+        Seed of all random numbers.
+    alignment : str
+        Name of the alignment as the user gave it.
+    n_sites, n_patterns : int
+        Columns of the alignment, and distinct columns among them.
+    model : str
+        Substitution model, with values of its parameters where they were set or estimated.
+    branch_prior : str
+        Prior on branch lengths.
+    likelihood_evaluations : int
+        How often a full likelihood was computed.
+    use : ResourceUse
+        Time and memory used.
+    methods : tuple of str
+        Keys of :mod:`phylogfn.citations` for what the run used.
+    budget_seconds : float, optional
+        The time that was allowed.
+    """
+
+    command: str
+    seed: int
+    alignment: str
+    n_sites: int
+    n_patterns: int
+    model: str
+    branch_prior: str
+    likelihood_evaluations: int
+    use: ResourceUse
+    methods: tuple[str, ...] = ()
+    budget_seconds: float | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def write_results(
+    output: Path,
+    posterior: Posterior,
+    facts: RunFacts,
+    *,
+    rng: np.random.Generator,
+    provenance: Provenance | None = None,
+) -> dict[str, Any]:
+    """Write all result files of a run to ``output``, ``summary.json`` last.
+
+    ``run.toml``, ``train.jsonl`` and ``checkpoint/`` are written by the run itself, as it goes;
+    the report shows ``train.jsonl`` if it is there.
+
+    Parameters
+    ----------
+    output : Path
+        The output directory.
+    posterior : Posterior
+        The answer.
+    facts : RunFacts
+        What else the files say.
+    rng : numpy.random.Generator
+        Deals the draws out to the two runs of the MrBayes files.
+    provenance : Provenance, optional
+        Written to ``provenance.json``.
+
+    Returns
+    -------
+    summary : dict
+        What ``summary.json`` holds.
+    """
+    from phylogfn.results.report.posterior_page import render_report
+
+    table = split_table(posterior)
+    failed = failure(posterior)
+    consensus = consensus_tree(table)
+    if failed is not None:
+        consensus = without_supports(consensus)
+    elif math.isfinite(error := posterior.support_error()):
+        consensus = rounded_supports(consensus, max(decimals(error), 2))
+    summary = summarise(posterior, facts)
+    draws = numbered_newicks(posterior.draw_parents, posterior.draw_lengths)
+    topologies = numbered_newicks(posterior.topology_parents)
+    with staged_output(output, last="summary.json") as staging:
+        files = {
+            "trees.nwk": "".join(
+                newick_with_warning(with_names(draw, posterior.names), failed) + "\n"
+                for draw in draws
+            ),
+            "topologies.tsv": topologies_table(posterior, topologies),
+            "consensus.nwk": newick_with_warning(
+                consensus_newick(consensus, posterior.names), failed
+            )
+            + "\n",
+            "consensus.con.tre": nexus_with_warning(
+                consensus_nexus(consensus, posterior.names), failed
+            ),
+            "posterior.trprobs": nexus_with_warning(
+                mrbayes_tree_probabilities(posterior, topologies), failed
+            ),
+            "report.html": render_report(
+                posterior, summary, facts, table=table, training=output / "train.jsonl"
+            ),
+            "summary.json": json_text(summary),
+        }
+        for number, run in enumerate(split_runs(posterior.n_draws, rng), 1):
+            files[f"posterior.run{number}.t"] = nexus_with_warning(
+                mrbayes_trees(posterior.names, [draws[index] for index in run]), failed
+            )
+            files[f"posterior.run{number}.p"] = mrbayes_parameters(posterior, run)
+        if provenance is not None:
+            files["provenance.json"] = json_text(provenance.as_dict())
+        for name, text in files.items():
+            write_atomic(staging / name, text)
+    return summary
+
+
+def summarise(posterior: Posterior, facts: RunFacts) -> dict[str, Any]:
+    """Return what ``summary.json`` holds; the log evidence has one digit more than its error."""
+    se = float(posterior.log_evidence_se)
+    return {
+        "software": "phylogfn",
+        "version": software_version(),
+        "command": facts.command,
+        "seed": facts.seed,
+        "alignment": facts.alignment,
+        "n_taxa": posterior.n_taxa,
+        "n_sites": facts.n_sites,
+        "n_patterns": facts.n_patterns,
+        "model": facts.model,
+        "branch_prior": facts.branch_prior,
+        "verdict": verdict(posterior),
+        "log_evidence": round(posterior.log_evidence, decimals(se) + 1 if se > 0.0 else 12),
+        "log_evidence_se": significant(se),
+        "ess": float(posterior.ess),
+        "pareto_k": float(posterior.pareto_k),
+        "n_samples": posterior.n_draws,
+        "n_proposals": int(posterior.n_proposals),
+        "n_topologies": posterior.n_topologies,
+        "likelihood_evaluations": int(facts.likelihood_evaluations),
+        "wall_seconds": round(facts.use.wall_seconds, 3),
+        "compile_seconds": round(facts.use.compile_seconds, 3),
+        "cpu_seconds": round(facts.use.cpu_seconds, 3),
+        "peak_memory_bytes": int(facts.use.peak_memory_bytes),
+        "warnings": list(posterior_warnings(posterior)),
+        "extra": {**posterior.extra, **facts.extra},
+    }
+
+
+def numbered_newicks(
+    parents: NDArray[np.int32], lengths: NDArray[np.float64] | None = None
+) -> list[str]:
+    """Return canonical Newick of each tree, taxa called by their numbers from 1.
+
+    Parameters
+    ----------
+    parents : ndarray, shape(S, 2n-2), dtype=int32
+        The trees.
+    lengths : ndarray, shape(S, 2n-2), dtype=float64, optional
+        Their branch lengths.
+    """
+    numbers = tuple(str(number) for number in range(1, parents.shape[1] // 2 + 2))
+    rows = [None] * len(parents) if lengths is None else lengths
+    return [
+        canonical_newick(Tree.from_parents(parent, row), numbers)
+        for parent, row in zip(parents, rows, strict=True)
+    ]
+
+
+def with_names(newick: str, names: tuple[str, ...]) -> str:
+    """Return a numbered Newick with the names of the taxa in the place of their numbers."""
+    labels = newick_labels(names)
+    return _TAXON_NUMBER.sub(lambda match: labels[int(match[0]) - 1], newick)
+
+
+def topologies_table(posterior: Posterior, newicks: Sequence[str]) -> str:
+    """Return the posterior over topologies as tab-separated text, best first.
+
+    Numbers have the digits that their standard errors support. ``newicks`` are those of the
+    topologies, numbered.
+    """
+    lines = ["rank\tprobability\tprobability_se\tcumulative\tlog_evidence\tnewick"]
+    shown = rounded_probabilities(posterior)
+    log_errors = _log_evidence_errors(posterior)
+    for index, newick in enumerate(newicks):
+        log_evidence = posterior.topology_log_evidences[index]
+        lines.append(
+            f"{index + 1}\t{shown[index].probability}\t{shown[index].error}"
+            f"\t{shown[index].cumulative}\t{log_evidence:.{decimals(log_errors[index], 6)}f}"
+            f"\t{with_names(newick, posterior.names)}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class RoundedProbability:
+    """A probability, its standard error and the probability so far, as text."""
+
+    probability: str
+    error: str
+    cumulative: str
+
+
+def rounded_probabilities(posterior: Posterior) -> list[RoundedProbability]:
+    """Return the probabilities of the topologies with the digits that their errors support."""
+    cumulative = np.cumsum(posterior.topology_probabilities).tolist()
+    if posterior.topology_errors is None:
+        return [
+            RoundedProbability(f"{p:.10g}", "NA", f"{so_far:.10g}")
+            for p, so_far in zip(posterior.topology_probabilities, cumulative, strict=True)
+        ]
+    shown = []
+    largest = 0.0  # error so far: a sum is not known better than its terms
+    for p, error, so_far in zip(
+        posterior.topology_probabilities.tolist(),
+        posterior.topology_errors.tolist(),
+        cumulative,
+        strict=True,
+    ):
+        largest = max(largest, error) if math.isfinite(error) else math.nan
+        text = "NA" if not math.isfinite(error) else f"{error:.2g}"
+        shown.append(RoundedProbability(rounded(p, error), text, rounded(so_far, largest)))
+    return shown
+
+
+def _log_evidence_errors(posterior: Posterior) -> NDArray[np.float64]:
+    """Return standard errors of the log evidences of the topologies; 0 where they are not known."""
+    if posterior.topology_errors is None:
+        return np.zeros(posterior.n_topologies)
+    p = posterior.topology_probabilities
+    relative = np.divide(posterior.topology_errors, p, out=np.full(len(p), np.inf), where=p > 0.0)
+    return np.hypot(relative, posterior.log_evidence_se)
+
+
+def newick_with_warning(newick: str, warning: str | None) -> str:
+    """Return a Newick tree with a warning as a comment of its root.
+
+    The comment has the form of the New Hampshire X format, ``[&&NHX:warning=...]``, and stands
+    before the semicolon: a comment of another form, or elsewhere, makes some readers fail.
+    """
+    if warning is None:
+        return newick
+    plain = re.sub(r"[\[\]:;=,()&']+", "", warning)
+    return f"{newick.removesuffix(';')}[&&NHX:warning={plain}];"
+
+
+def nexus_with_warning(text: str, warning: str | None) -> str:
+    """Return NEXUS text with a warning as a comment on its second line."""
+    if warning is None:
+        return text
+    head, rest = text.split("\n", 1)
+    return f"{head}\n[Warning: {warning}]\n{rest}"
+
+
+def split_runs(n_draws: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    """Deal draws out at random to two runs of equal size; of an odd number one is left out."""
+    order = rng.permutation(n_draws).tolist()
+    half = n_draws // 2
+    return order[:half], order[half : 2 * half]
+
+
+def mrbayes_trees(names: tuple[str, ...], newicks: Sequence[str]) -> str:
+    """Return numbered trees as MrBayes writes its ``.run1.t`` (NEXUS with a translate table)."""
+    body = [f"   tree gen.{number} = [&U] {newick}" for number, newick in enumerate(newicks)]
+    head = ["#NEXUS", f"[ID: {_identifier(body)}]", "[Param: tree]", "begin trees;"]
+    return "\n".join([*head, *_translate(names), *body, "end;"]) + "\n"
+
+
+def mrbayes_parameters(posterior: Posterior, draws: Sequence[int]) -> str:
+    """Return the parameters of draws as MrBayes writes its ``.run1.p``.
+
+    LnL is the log likelihood, LnPr the log prior density, TL the sum of branch lengths.
+    """
+    lengths = posterior.tree_lengths()
+    body = [
+        f"{generation}\t{posterior.draw_log_likelihoods[draw]:.6e}"
+        f"\t{posterior.draw_log_priors[draw]:.6e}\t{lengths[draw]:.6e}"
+        for generation, draw in enumerate(draws)
+    ]
+    return "\n".join([f"[ID: {_identifier(body)}]", "Gen\tLnL\tLnPr\tTL", *body]) + "\n"
+
+
+def mrbayes_tree_probabilities(posterior: Posterior, newicks: Sequence[str]) -> str:
+    """Return the posterior over topologies as MrBayes writes its ``.trprobs``.
+
+    ``p`` is the probability of a tree and ``P`` that of all trees so far; ``newicks`` are those
+    of the topologies, numbered.
+    """
+    body = [
+        f"   tree tree_{index + 1} [p = {shown.probability}, P = {shown.cumulative}]"
+        f" = [&W {shown.probability}] {newicks[index]}"
+        for index, shown in enumerate(rounded_probabilities(posterior))
+    ]
+    head = ["#NEXUS", "begin trees;"]
+    return "\n".join([*head, *_translate(posterior.names), *body, "end;"]) + "\n"
+
+
+def _translate(names: tuple[str, ...]) -> list[str]:
+    labels = [f"      {number} {label}" for number, label in enumerate(nexus_labels(names), 1)]
+    return ["   translate", *(f"{label}," for label in labels[:-1]), f"{labels[-1]};"]
+
+
+def _identifier(lines: list[str]) -> str:
+    """Return ten digits made from the content, where MrBayes writes a random identifier."""
+    return f"{zlib.crc32(''.join(lines).encode()):010d}"

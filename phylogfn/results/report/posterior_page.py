@@ -1,0 +1,294 @@
+"""The report of a run: one HTML file, nothing fetched from elsewhere."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gfncore.report.page import (
+    citation_rows,
+    curve_drawings,
+    extra_rows,
+    percentage,
+    render_page,
+    resource_rows,
+    signed,
+)
+from phylogfn.citations import references
+from phylogfn.results.posterior import Posterior, SplitTable, split_table
+from phylogfn.results.posterior_files import RunFacts
+from phylogfn.results.report.tree_figure import support_class, tree_in_both_sizes
+from phylogfn.results.rounding import decimals
+from phylogfn.results.warnings import (
+    FEWEST_EFFECTIVE_DRAWS,
+    LARGEST_DIVERGENCE,
+    LARGEST_STANDARD_ERROR,
+    NEARLY_ALL,
+    PARETO_K_LIMIT,
+    failure,
+    robinson_foulds_splits,
+    split_names,
+    weights_matter,
+)
+from phylogfn.trees.consensus import consensus_tree, without_supports
+from phylogfn.trees.tree import canonical_newick, splits
+
+__all__ = ["render_report"]
+
+_TOPOLOGIES_SHOWN = 10
+_CLADES_SHOWN = 10
+_CURVES = {
+    "log_evidence": "log evidence (nats)",
+    "ess": "effective sample size (draws)",
+    "kl_known_to_sampler": "KL, known topologies to sampler (nats)",
+    "random_trees_correlation": "correlation over random trees",
+    "kl_posterior_to_sampler": "KL, posterior to sampler of trees with lengths (nats)",
+    "topologies": "topologies evaluated",
+    "loss": "training loss, whole trees",
+    "state_loss": "training loss, known topologies (nats)",
+    "trajectories_per_second": "trajectories learned from per second",
+    "steps_per_second": "training steps per second",
+}
+
+
+def render_report(
+    posterior: Posterior,
+    summary: dict[str, Any],
+    facts: RunFacts,
+    *,
+    table: SplitTable | None = None,
+    training: Path | None = None,
+) -> str:
+    """Return the report as HTML text.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        The answer.
+    summary : dict
+        What ``summary.json`` holds; its warnings are shown first.
+    facts : RunFacts
+        What else is known of the run.
+    table : SplitTable, optional
+        Supports and lengths of the splits, if they are there already.
+    training : Path, optional
+        ``train.jsonl``; the report does without if it is missing.
+    """
+    table = split_table(posterior) if table is None else table
+    root = consensus_tree(table)
+    failed = failure(posterior) is not None
+    if failed:
+        root = without_supports(root)
+    description = (
+        f"Majority-rule consensus tree of {posterior.n_taxa} taxa with clade probabilities"
+    )
+    values = {
+        "program": "phylogfn",
+        "s": summary,
+        "name": Path(facts.alignment).name if facts.alignment != "-" else "standard input",
+        "cards": _cards(posterior),
+        "warnings": summary["warnings"],
+        "tree": tree_in_both_sizes(root, posterior.names, title=description),
+        "topologies": _topologies(posterior),
+        "credible": _credible_sets(posterior),
+        "clades": [] if failed else _uncertain_clades(table),
+        "failed": failed,
+        "checks": _checks(posterior),
+        "curves": curve_drawings(training, _CURVES),
+        "run": _run_rows(summary, facts),
+        "extra": extra_rows(summary["extra"]),
+        "citations": citation_rows(references(facts.methods).values()),
+    }
+    return render_page(Path(__file__).with_name("posterior.html.jinja"), values)
+
+
+def _cards(posterior: Posterior) -> list[dict[str, str]]:
+    best, error = math.nan, math.nan
+    if posterior.n_topologies:
+        best = float(posterior.topology_probabilities[0])
+        error = _topology_errors(posterior)[0]
+    sets = _credible_sets(posterior)
+    k = posterior.pareto_k
+    return [
+        {
+            "label": "Log evidence",
+            "value": signed(posterior.log_evidence, 2),
+            "note": f"\u00b1 {posterior.log_evidence_se:.3f} nats (standard error)"
+            if math.isfinite(posterior.log_evidence_se)
+            else "its standard error is not known",
+        },
+        {
+            "label": "Best topology",
+            "value": f"{100 * best:.1f}\u00a0%",
+            "note": (f"\u00b1 {_points(error)}\u00a0% " if math.isfinite(error) else "")
+            + f"of the probability; 95\u00a0% needs {sets[1][1]}",
+        },
+        {
+            "label": "Effective sample size",
+            "value": f"{posterior.ess:,.0f}",
+            "note": f"of {posterior.n_proposals:,} weighted draws",
+        },
+        {
+            "label": "Pareto k\u0302",
+            "value": f"{k:.2f}".replace("-", "\u2212") if math.isfinite(k) else "n/a",
+            "note": f"reliable below {PARETO_K_LIMIT}",
+        },
+    ]
+
+
+def _topology_errors(posterior: Posterior) -> list[float]:
+    """Return standard errors of probabilities; NaN where they are not known."""
+    if posterior.topology_errors is None:
+        return [math.nan] * posterior.n_topologies
+    return posterior.topology_errors.tolist()
+
+
+def _points(error: float) -> str:
+    """Return a standard error in percentage points, two digits."""
+    return f"{100 * error:.{min(decimals(100 * error), 4)}f}"
+
+
+def _percentage(share: float, error: float) -> str:
+    """Return a probability in per cent with the decimals that its error supports, at most two."""
+    if not math.isfinite(error) or decimals(100 * error) >= 2 or share < 0.00005:
+        return percentage(share)
+    return f"{100 * share:.{decimals(100 * error)}f}\u00a0%"
+
+
+def _topologies(posterior: Posterior) -> list[dict[str, Any]]:
+    cumulative = np.cumsum(posterior.topology_probabilities)
+    errors = _topology_errors(posterior)
+    shown = range(min(_TOPOLOGIES_SHOWN, posterior.n_topologies))
+    held = [splits(posterior.topology(index)) for index in shown]
+    return [
+        {
+            "rank": index + 1,
+            "percent": 100 * float(posterior.topology_probabilities[index]),
+            "shown": _percentage(float(posterior.topology_probabilities[index]), errors[index]),
+            "error": f"{_points(errors[index])}\u00a0%" if math.isfinite(errors[index]) else "n/a",
+            "cumulative": f"{100 * cumulative[index]:.1f}\u00a0%",
+            "log_evidence": signed(float(posterior.topology_log_evidences[index]), 2),
+            "distance": robinson_foulds_splits(held[0], held[index]),
+            "newick": canonical_newick(posterior.topology(index), posterior.names, lengths=False),
+        }
+        for index in shown
+    ]
+
+
+def _credible_sets(posterior: Posterior) -> list[tuple[str, str]]:
+    """Return the share of the probability and the fewest topologies that hold it, in words."""
+    cumulative = np.cumsum(posterior.topology_probabilities)
+    sets = []
+    for share in (0.50, 0.95, 0.99):
+        reached = np.flatnonzero(cumulative >= share - 1e-12)
+        if len(reached) == 0:
+            size = f"more than {posterior.n_topologies:,} topologies"
+        elif reached[0] == 0:
+            size = "1 topology"
+        else:
+            size = f"{reached[0] + 1:,} topologies"
+        sets.append((f"{100 * share:.0f}\u00a0%", size))
+    return sets
+
+
+def _uncertain_clades(table: SplitTable) -> list[dict[str, str]]:
+    """Return the splits about which the data say least, most open question first."""
+    open_questions = sorted(
+        ((split, support) for split, support in table.supports.items() if 0.05 < support < 0.945),
+        key=lambda item: (abs(item[1] - 0.5), item[0]),
+    )
+    return [
+        {
+            "support": f"{support:.2f}",
+            "kind": support_class(support) if support > 0.5 else "s0",
+            "names": split_names(split, table.names, limit=4),
+        }
+        for split, support in open_questions[:_CLADES_SHOWN]
+    ]
+
+
+def _checks(posterior: Posterior) -> list[dict[str, Any]]:
+    share = posterior.ess / posterior.n_proposals if posterior.n_proposals else math.nan
+    se = posterior.log_evidence_se
+    k = posterior.extra.get("topology_pareto_k", posterior.pareto_k)
+    known = posterior.extra.get("known_share", 0.0)
+    certain = known > NEARLY_ALL
+    error = 0.5 / math.sqrt(max(posterior.ess, 1.0))
+    checks = [
+        {
+            "good": se <= LARGEST_STANDARD_ERROR,
+            "name": "Error of the log evidence",
+            "value": f"{se:.3f} nats" if math.isfinite(se) else "not known",
+            "meaning": "Two models are told apart when their log evidences differ by several "
+            "times this error; a difference of 3 nats is strong evidence.",
+        },
+        {
+            "good": posterior.ess >= FEWEST_EFFECTIVE_DRAWS or certain,
+            "name": "Effective sample size",
+            "value": f"{posterior.ess:,.0f} ({100 * share:.0f} % of draws)",
+            "meaning": "The weighted draws are worth this many independent draws from the "
+            "posterior. "
+            + (
+                "Clade probabilities hardly hang on them: they are summed over topologies."
+                if certain
+                else f"Clade probabilities err by at most about {error:.3f}."
+            ),
+        },
+        {
+            "good": k <= PARETO_K_LIMIT
+            or not weights_matter(posterior.ess, posterior.n_proposals, known),
+            "name": "Tail of the weights (Pareto k\u0302)",
+            "value": f"{k:.2f}".replace("-", "\u2212") if math.isfinite(k) else "not defined",
+            "meaning": "Below 0.7 the errors stated can be believed; above it, a few draws "
+            "dominate and trees may have been missed, unless half of the draws are effective or "
+            "nearly all evidence is summed.",
+        },
+    ]
+    of_lengths = posterior.extra.get("branch_length_pareto_k")
+    if of_lengths is not None:
+        n_draws, effective = (posterior.extra[f"branch_length_{x}"] for x in ("draws", "ess"))
+        checks.append(
+            {
+                "good": not of_lengths > PARETO_K_LIMIT,
+                "name": "Tail of the weights of branch lengths (Pareto k\u0302)",
+                "value": f"{of_lengths:.2f}".replace("-", "\u2212")
+                if math.isfinite(of_lengths)
+                else "not defined",
+                "meaning": "Of the draws that correct the closed form of the integral over branch "
+                f"lengths, all together: {n_draws:,}, of which {effective:,.0f} are effective. "
+                "Above 0.7 the evidence is more likely too low than too high.",
+            }
+        )
+    lost = posterior.extra.get("kl_known_to_sampler")
+    if lost is not None:
+        checks.append(
+            {
+                "good": lost <= LARGEST_DIVERGENCE or certain,
+                "name": "Known topologies in the sampler",
+                "value": f"{signed(lost, 2)} nats",
+                "meaning": "By how much the sampler gives too little probability to the topologies "
+                "that the search found (KL). They are counted all the same; where it is large, "
+                "others like them may be missing.",
+            }
+        )
+    return checks
+
+
+def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]:
+    return [
+        (
+            "Alignment",
+            f"{facts.alignment}: {summary['n_taxa']} taxa, {facts.n_sites:,} sites, "
+            f"{facts.n_patterns:,} distinct site patterns",
+        ),
+        ("Model", f"{facts.model}, branch lengths {facts.branch_prior}"),
+        ("Posterior draws", f"{summary['n_samples']:,} trees"),
+        *resource_rows(facts.use, facts.budget_seconds),
+        ("Likelihood evaluations", f"{facts.likelihood_evaluations:,}"),
+        ("Seed", str(facts.seed)),
+        ("Program", f"phylogfn {summary['version']}"),
+        ("Command", facts.command),
+    ]

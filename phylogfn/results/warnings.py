@@ -1,0 +1,299 @@
+"""Is the answer to be trusted, and do two sets of trees agree? Figures and plain words.
+
+The average standard deviation of split frequencies (ASDSF) is that of MrBayes (Lakner et al.,
+Syst. Biol. 57:86, 2008): the mean, over the splits of frequency 0.10 or more in some run, of the
+sample standard deviation of the frequency across runs. The Pareto shape k of the importance
+weights is that of Vehtari et al., J. Mach. Learn. Res. 25:72 (2024): above 0.7, averages over the
+weights cannot be trusted.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+from phylogfn.results.posterior import Posterior
+
+__all__ = [
+    "ENOUGH_MASS",
+    "FEWEST_EFFECTIVE_DRAWS",
+    "FEWEST_HITS",
+    "HARDLY_ANY_DRAWS",
+    "LARGEST_ASDSF",
+    "LARGEST_DIVERGENCE",
+    "LARGEST_SPLIT_DIFFERENCE",
+    "LARGEST_STANDARD_ERROR",
+    "LARGEST_TREE_DIVERGENCE",
+    "NEARLY_ALL",
+    "PARETO_K_LIMIT",
+    "SplitDifference",
+    "asdsf",
+    "disagreement_warning",
+    "failure",
+    "largest_split_difference",
+    "mean_robinson_foulds",
+    "posterior_warnings",
+    "weights_matter",
+    "robinson_foulds_splits",
+    "split_names",
+    "verdict",
+]
+
+PARETO_K_LIMIT = 0.7
+FEWEST_EFFECTIVE_DRAWS = 100.0
+HARDLY_ANY_DRAWS = 10.0  # effective, below which a run has failed
+LARGEST_STANDARD_ERROR = 0.5
+LARGEST_DIVERGENCE = 1.0  # from what is known to the sampler, nats
+# the same of trees with their lengths, a few hundredths of a nat for each length included
+LARGEST_TREE_DIVERGENCE = 5.0
+# of two independent searches that agree: share of the known mass that each found, or else average
+# standard deviation and largest difference of split frequencies
+ENOUGH_MASS = 0.95
+LARGEST_ASDSF = 0.05
+LARGEST_SPLIT_DIFFERENCE = 0.25
+FEWEST_HITS = 3  # walks from independent starts that reach the best topology
+NEARLY_ALL = 0.99  # share of the whole that is known, above which the sampler hardly matters
+
+
+@dataclass(frozen=True)
+class SplitDifference:
+    """The split whose frequency differs most between runs."""
+
+    split: int
+    lowest: float
+    highest: float
+
+    @property
+    def difference(self) -> float:
+        """The highest frequency less the lowest."""
+        return self.highest - self.lowest
+
+
+def asdsf(runs: Sequence[Mapping[int, float]], minimum: float = 0.10) -> float:
+    """Return the average standard deviation of split frequencies.
+
+    Parameters
+    ----------
+    runs : sequence of mapping of int to float, two or more
+        Split frequencies of each run.
+    minimum : float
+        A split counts when its frequency is at least this in some run.
+
+    Returns
+    -------
+    asdsf : float
+        NaN when no split is that frequent: then nothing was compared.
+    """
+    if len(runs) < 2:
+        raise ValueError("the deviation between runs needs two runs or more")
+    counted = sorted({split for run in runs for split, f in run.items() if f >= minimum})
+    if not counted:
+        return math.nan
+    return statistics.fmean(
+        statistics.stdev([run.get(split, 0.0) for run in runs]) for split in counted
+    )
+
+
+def largest_split_difference(runs: Sequence[Mapping[int, float]]) -> SplitDifference | None:
+    """Return the split whose frequency differs most between runs; None when there are no splits."""
+    candidates = [
+        SplitDifference(
+            split,
+            min(run.get(split, 0.0) for run in runs),
+            max(run.get(split, 0.0) for run in runs),
+        )
+        for split in sorted({split for run in runs for split in run})
+    ]
+    return max(candidates, key=lambda d: (d.difference, -d.split), default=None)
+
+
+def robinson_foulds_splits(first: Set[int], second: Set[int]) -> int:
+    """Return the number of splits found in one of two trees alone (Robinson & Foulds 1981)."""
+    return len(first ^ second)
+
+
+def mean_robinson_foulds(first: Mapping[int, float], second: Mapping[int, float]) -> float:
+    """Return the expected RF distance between a tree of one run and a tree of the other.
+
+    Parameters
+    ----------
+    first, second : mapping of int to float
+        Split frequencies. The trees of the two runs are drawn independently: each split adds
+        p(1-q) + q(1-p).
+    """
+    everywhere = set(first) | set(second)
+    pairs = ((first.get(split, 0.0), second.get(split, 0.0)) for split in sorted(everywhere))
+    return math.fsum(p * (1 - q) + q * (1 - p) for p, q in pairs)
+
+
+def split_names(split: int, names: Sequence[str], limit: int = 6) -> str:
+    """Return a split in words: the taxa of its smaller side, shortened to ``limit`` of them."""
+    n = len(names)
+    inside = [names[i] for i in range(n) if split >> i & 1]
+    if 2 * len(inside) > n:
+        inside = [names[i] for i in range(n) if not split >> i & 1]
+    shown = ", ".join(inside[:limit])
+    more = len(inside) - limit
+    return f"{{{shown}, and {more} more}}" if more > 0 else f"{{{shown}}}"
+
+
+def weights_matter(ess: float, n_proposals: float, known_share: float = 0.0) -> bool:
+    """Return whether a few weights could spoil the answer, so that their tail is to be judged.
+
+    With half of the draws effective no few weights can dominate, whatever the shape of the tail;
+    and hardly anything hangs on them where nearly all of the evidence is summed.
+
+    Parameters
+    ----------
+    ess, n_proposals : float
+        Effective number of the draws, and their number.
+    known_share : float
+        Share of the evidence that was summed topology by topology.
+    """
+    return not (ess >= 0.5 * n_proposals or known_share > NEARLY_ALL)
+
+
+def disagreement_warning(figures: Mapping[str, float]) -> str:
+    """Return the warning of two independent searches that disagree.
+
+    Parameters
+    ----------
+    figures : mapping of str to float
+        As `phylogfn.exploration.agreement.SearchAgreement.as_dict` names them.
+    """
+    return (
+        "Two independent searches disagree: of the posterior mass of all topologies known, one "
+        f"found {figures['search_share_1']:.1%}, the other {figures['search_share_2']:.1%} (each "
+        f"should find {ENOUGH_MASS:.0%}), and the frequencies of their splits differ by up to "
+        f"{figures['search_split_difference']:.2f} (average standard deviation "
+        f"{figures['search_asdsf']:.3f}, should be below {LARGEST_ASDSF:g}). Groups of trees may "
+        "be missing, which no stated error covers. Run again with a larger --budget."
+    )
+
+
+def failure(posterior: Posterior) -> str | None:
+    """Return why a run has failed, in a sentence, or None.
+
+    A run has failed when hardly any of its draws are effective: neither probabilities nor standard
+    errors can then be estimated. `phylogfn sample` writes its files with this warning, no supports,
+    no standard error of the evidence, and ends with exit code 3.
+    """
+    if not math.isfinite(posterior.log_evidence):
+        return "The run has failed: the log evidence is not a finite number."
+    known = posterior.extra.get("known_share", 0.0)
+    lost = posterior.extra.get("kl_known_to_sampler", math.inf)
+    covered = known > NEARLY_ALL and lost <= LARGEST_DIVERGENCE
+    if not covered and not posterior.ess >= HARDLY_ANY_DRAWS:
+        return (
+            f"The run has failed: the effective sample size is {posterior.ess:.1f} of "
+            f"{posterior.n_proposals} draws. Trees and clade probabilities are not a sample of the "
+            "posterior, and the standard error of the log evidence cannot be estimated. Run again "
+            "with a larger --budget."
+        )
+    lengths = posterior.extra.get("branch_length_ess", math.inf)
+    if not lengths >= HARDLY_ANY_DRAWS:
+        return (
+            f"The run has failed: the effective sample size of the branch lengths is "
+            f"{lengths:.1f} of {posterior.extra['branch_length_draws']} draws. Branch lengths and "
+            "topology probabilities are not a sample of the posterior, and the standard error of "
+            "the log evidence cannot be estimated. Run again with a larger --budget."
+        )
+    return None
+
+
+def verdict(posterior: Posterior) -> str:
+    """Return ``failed`` (see `failure`), ``doubtful`` (a figure is beyond its limit) or ``passed``.
+
+    What the run itself reported, such as the end of its budget, is no reason for doubt.
+    """
+    if failure(posterior) is not None:
+        return "failed"
+    return "doubtful" if posterior_warnings(replace(posterior, warnings=())) else "passed"
+
+
+def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
+    """Return what a user must know before trusting a posterior, in plain words.
+
+    Those that the run itself gave come first; nothing is said twice.
+    """
+    found = list(posterior.warnings)
+    failed = failure(posterior)
+    if failed is not None:
+        return tuple(dict.fromkeys([failed, *found]))
+    if posterior.extra.get("searches_agree") is False:
+        found.append(disagreement_warning(posterior.extra))
+    hits = posterior.extra.get("scout_hits", FEWEST_HITS)
+    shares = [posterior.extra.get(f"search_share_{i}", 0.0) for i in (1, 2)]
+    # of wider posteriors the best topology is too small a part to be met
+    if hits < FEWEST_HITS and min(shares) >= ENOUGH_MASS:
+        found.append(
+            f"Only {hits} of {posterior.extra['scouts']} walks from independent starting trees "
+            f"reached the best topology (should be at least {FEWEST_HITS}): better groups of trees "
+            "may exist, which no stated error covers. Run again with a larger --budget."
+        )
+    ess, se = posterior.ess, posterior.log_evidence_se
+    k = posterior.extra.get("topology_pareto_k", posterior.pareto_k)
+    known = posterior.extra.get("known_share", 0.0)
+    judged = weights_matter(ess, posterior.n_proposals, known)
+    of_lengths = posterior.extra.get("branch_length_pareto_k", -math.inf)
+    if of_lengths > PARETO_K_LIMIT:
+        found.append(
+            f"Do not trust the stated errors: a few draws dominate the importance weights of "
+            f"branch lengths (Pareto k = {of_lengths:.2f}, should be below {PARETO_K_LIMIT}). The "
+            "log evidence is more likely too low than too high. Run again with a larger --budget, "
+            "and compare seeds."
+        )
+    if math.isnan(k) and judged:
+        found.append(
+            "The tail of the importance weights could not be judged (Pareto k is not defined): "
+            "there were too few different weights. Treat the stated errors as lower bounds."
+        )
+    elif k > PARETO_K_LIMIT and judged:
+        found.append(
+            f"Do not trust the stated errors: a few draws dominate the importance weights "
+            f"(Pareto k = {k:.2f}, should be below {PARETO_K_LIMIT}). The sampler has not learned "
+            "the whole posterior; run again with a larger --budget."
+        )
+    certain = known > NEARLY_ALL  # probabilities are sums, and the draws written follow these
+    effective = min(
+        math.inf if certain else ess, posterior.extra.get("branch_length_ess", math.inf)
+    )
+    if not effective >= FEWEST_EFFECTIVE_DRAWS:
+        found.append(
+            f"The effective sample size is low ({effective:.0f}, should be at least "
+            f"{FEWEST_EFFECTIVE_DRAWS:.0f}): clade probabilities are rough. Run again with a "
+            "larger --budget."
+        )
+    elif posterior.n_draws > 2 * effective:
+        found.append(
+            f"The {posterior.n_draws} draws written hold about as much information as "
+            f"{effective:.0f} "
+            "independent ones; ask for fewer --samples or give a larger --budget."
+        )
+    lost = posterior.extra.get("kl_known_to_sampler", math.nan)
+    lost_error = posterior.extra.get("kl_known_to_sampler_se", 0.0)
+    if lost - 2.0 * lost_error > LARGEST_DIVERGENCE and not certain:
+        found.append(
+            f"The sampler has lost some of the topologies that the search found: it gives them too "
+            f"little probability (divergence {lost:.1f} nats, should be below "
+            f"{LARGEST_DIVERGENCE:g}). "
+            "They are counted all the same, but others like them may be missing, which no stated "
+            "error tells. Run again with a larger --budget."
+        )
+    missed = posterior.extra.get("kl_posterior_to_sampler", math.nan)
+    missed_error = posterior.extra.get("kl_posterior_to_sampler_se", 0.0)
+    if missed - 2.0 * missed_error > LARGEST_TREE_DIVERGENCE:
+        found.append(
+            f"The sampler gives too little density to trees with lengths of the topologies that "
+            f"the search found (KL = {missed:.1f} nats, should be below "
+            f"{LARGEST_TREE_DIVERGENCE:g}): the evidence may be too low by more than the error "
+            "stated. Run again with a larger --budget."
+        )
+    if not se <= LARGEST_STANDARD_ERROR:
+        found.append(
+            f"The log evidence is uncertain (standard error {se:.2f} nats): models whose log "
+            "evidences differ by less than a few times that cannot be told apart."
+        )
+    return tuple(dict.fromkeys(found))

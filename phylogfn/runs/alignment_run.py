@@ -1,0 +1,122 @@
+"""What all runs on an alignment have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from gfncore.errors import UserError
+from gfncore.program.devices import choose_device
+from gfncore.program.provenance import Provenance, ResourceUse, record_provenance
+from phylogfn.alignments.alignment import read_alignment
+
+if TYPE_CHECKING:
+    from gfncore.program.progress import Progress
+
+__all__ = ["MOST_TAXA", "AlignmentRun"]
+
+MOST_TAXA = 16_383
+"""Maximum number of taxa: nodes of trees that are kept, up to 2n, are numbered by 16 bits."""
+
+
+class AlignmentRun:
+    """The settings, the alignment, and what the user was told.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        Of a command that takes an alignment.
+    progress : Progress
+
+    Raises
+    ------
+    UserError
+        The alignment or the device will not do.
+    """
+
+    SEEDS: ClassVar[Mapping[str, int]] = {}
+    """A number for each purpose of random numbers."""
+
+    def __init__(self, settings: Any, progress: Progress):
+        self.settings = settings
+        self.progress = progress
+        self.clock = progress.clock
+        self.warnings: list[str] = []
+        if settings.threads_note:
+            self.warn(settings.threads_note)
+        self.device = choose_device(settings.device)
+        self.alignment = read_alignment(
+            settings.alignment, data_type=settings.data_type, file_format=settings.format
+        )
+        if self.alignment.n_taxa > MOST_TAXA:
+            raise UserError(
+                f"{self.alignment.source}: {self.alignment.n_taxa:,} taxa are too many; the "
+                f"maximum is {MOST_TAXA:,}: remove some"
+            )
+        self.checkpoint = Path(settings.output) / "checkpoint"
+        self.checksum = self.alignment.sha256()
+
+    def check_same_alignment(self, checksum: str) -> None:
+        """Refuse to go on with another alignment than the run began with.
+
+        Parameters
+        ----------
+        checksum : str
+            `Alignment.sha256` of it then.
+
+        Raises
+        ------
+        UserError
+            Its names or characters have changed.
+        """
+        if checksum != self.checksum:
+            raise UserError(
+                f"{self.alignment.source} has not the alignment that the run in "
+                f"{self.settings.output} began with: put that one back, or start a new run"
+            )
+
+    def warn(self, message: str) -> None:
+        """Tell the user now, and in the summary."""
+        self.warnings.append(message)
+        self.progress.warn(message)
+
+    def warn_of_clock(self, phase: str) -> None:
+        """Warn, once, that the clock shortened a phase, on which the results then depend."""
+        message = (
+            f"the budget of {self.settings.budget} cut {phase} short: with the same seed, files "
+            "may differ between machines"
+        )
+        if message not in self.warnings:
+            self.warn(message)
+
+    def rng(self, purpose: str, *more: int) -> np.random.Generator:
+        """A generator of its own for each purpose."""
+        return np.random.default_rng([self.settings.seed, self.SEEDS[purpose], *more])
+
+    def provenance(self, use: ResourceUse) -> Provenance:
+        """Where the results come from."""
+        settings = self.settings
+        return record_provenance(
+            "phylogfn",
+            parameters=settings.configured(),
+            seed=settings.seed,
+            threads=settings.n_threads,
+            device=self.device,
+            inputs=(settings.alignment,),
+            use=use,
+        )
+
+    def seconds(self, state: object = None) -> float:
+        """Seconds of the budget that the run has used, earlier sessions included."""
+        return self.clock.seconds()
+
+    def left(self, share: float, state: object = None) -> float:
+        """Seconds, 0 or more, until a share of the budget is used up."""
+        return max(0.0, share * self.settings.budget_seconds - self.seconds(state))
+
+    def past(self, share: float, state: object = None) -> bool:
+        """Whether a share of the budget is used up."""
+        return self.seconds(state) > share * self.settings.budget_seconds

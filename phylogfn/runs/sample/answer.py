@@ -1,0 +1,327 @@
+"""From a trained run of ``phylogfn sample`` to its answer and its files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from gfncore.program.provenance import command_line
+from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_model
+from phylogfn.estimates.collapsed import BATCH
+from phylogfn.estimates.length_samples import (
+    TopologyMasses,
+    draw_branch_lengths,
+    probability_errors,
+)
+from phylogfn.estimates.with_lengths import DrawnTrees
+from phylogfn.likelihood.model_fit import bounds_note
+from phylogfn.results.posterior import Posterior
+from phylogfn.results.posterior_files import RunFacts, write_results
+from phylogfn.results.warnings import failure
+from phylogfn.runs.sample.length_answer import lengths_posterior
+from phylogfn.runs.sample.run import (
+    draw_from_sampler,
+    estimate_evidence,
+    of_the_known,
+    of_the_searches,
+    random_trees_of,
+)
+
+if TYPE_CHECKING:
+    from phylogfn.estimates.collapsed import Drawn, Estimate
+    from phylogfn.estimates.length_samples import LengthSamples
+    from phylogfn.runs.sample.run import SampleRun
+    from phylogfn.runs.sample.state import RunState
+    from phylogfn.training.curricula import TreeEnvironment
+
+__all__ = ["finish"]
+
+TEMPERATURES = (1.0, 1.15, 1.3, 1.5)  # of the trained sampler, tried in this order
+SHARP_ENOUGH = 0.5  # effective share at which no further one is tried
+FEWEST_DRAWS = 2000
+FEWEST_IN_HASTE = 64  # where the time for draws is up
+# shares of the budget, after which a phase ends
+SOFTEN_SHARE = 0.88  # the search for a temperature
+DRAWS_SHARE = 0.98  # draws
+WRITING_SHARE = 0.03  # of the budget, left for the files when branch lengths are drawn
+LENGTHS_SHARE = 0.08  # of a budget that is used up, which draws of branch lengths may take
+FAILED = 3  # exit code of a run with hardly any effective draws
+LISTED = 20000  # topologies in the table of results, at most
+
+
+def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> int:
+    """Draw, estimate the evidence and write all files; return the exit code.
+
+    The sampler is softened first where that gives better draws. The exit code is 0, or `FAILED`
+    when hardly any draws are effective (`phylogfn.results.warnings.failure`).
+    """
+    run.progress.phase("drawing from the sampler")
+    settings, table, reward = run.settings, state.table, state.walkers.reward
+    prior = reward.log_topology_prior
+    rng = run.rng("draws")
+    _soften(run, state, environment)
+    n_known = len(table)
+
+    def late() -> bool:
+        return run.past(DRAWS_SHARE, state)
+
+    began = run.seconds(state)
+    first = FEWEST_IN_HASTE if late() else FEWEST_DRAWS
+    drawn = draw_from_sampler(state, environment, first, rng, late)
+    n_drawn = len(drawn.rows)
+    speed = n_drawn / max(run.seconds(state) - began, 1e-3)
+    found = estimate_evidence(state, drawn, n_known)
+    # more draws where they are needed; their number is set by the first ones
+    aims = run.aims
+    short = (found.standard_error / aims.standard_error) ** 2
+    wanted = max(FEWEST_DRAWS, math.ceil(n_drawn * short / BATCH) * BATCH)
+    wanted = min(wanted, aims.most_draws)
+    more = min(wanted - n_drawn, int(speed * run.left(DRAWS_SHARE, state)))
+    if more > 0 and n_drawn >= FEWEST_DRAWS:
+        run.progress.update(detail=f"{more + n_drawn} draws")
+        extra = draw_from_sampler(state, environment, more, rng, late)
+        drawn = type(drawn).concat([drawn, extra])
+        found = estimate_evidence(state, drawn, n_known)
+    if len(drawn.rows) < wanted:
+        run.warn(
+            f"the budget of {settings.budget} allowed {len(drawn.rows):,} draws of the {wanted:,} "
+            "that the error calls for"
+        )
+    if isinstance(drawn, DrawnTrees):
+        return _write(run, state, _posterior_with_lengths(run, state, drawn, found))
+    masses = TopologyMasses.from_draws(drawn, found, table, n_known, prior)
+    lengths = _draw_lengths(run, state, masses)
+    posterior = _posterior(run, state, drawn, found, lengths)
+    random_trees = random_trees_of(run, state, environment)
+    if random_trees is not None:
+        assert state.trainer is not None
+        ranked = random_trees.judge(state.trainer.averaged.policy, state.steps)
+        posterior.extra["random_trees_correlation"] = ranked
+    return _write(run, state, posterior)
+
+
+def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> LengthSamples:
+    """Draw branch lengths in the time that is left."""
+    settings = run.settings
+    run.progress.phase("drawing branch lengths")
+    left = settings.budget_seconds - run.seconds(state)
+    seconds = max(
+        left - WRITING_SHARE * settings.budget_seconds, LENGTHS_SHARE * settings.budget_seconds
+    )
+    lengths = draw_branch_lengths(
+        masses,
+        state.table,
+        state.walkers.reward,
+        settings.samples,
+        run.rng("draws", 2),
+        run.aims.standard_error,
+        seconds,
+        lambda done, text: run.progress.update(done=done, detail=text),
+        lambda: run.seconds(state),
+    )
+    if lengths.wanted_draws > lengths.n_draws:
+        run.warn(
+            f"the budget of {settings.budget} allowed {lengths.n_draws:,} of the "
+            f"{lengths.wanted_draws:,} draws of branch lengths that the error aimed for calls for"
+        )
+    return lengths
+
+
+def _write(run: SampleRun, state: RunState, posterior: Posterior) -> int:
+    """Write all files; return the exit code."""
+    settings, reward = run.settings, state.walkers.reward
+    failed = failure(posterior)
+    if failed is not None:  # an error that few weights state is always too small
+        posterior = replace(
+            posterior,
+            log_evidence_se=math.inf,
+            topology_errors=np.full(posterior.n_topologies, math.nan),
+        )
+    run.progress.phase("writing files")
+    use = run.clock.usage()
+    facts = RunFacts(
+        command=command_line(),
+        seed=settings.seed,
+        alignment=settings.alignment,
+        n_sites=run.alignment.n_sites,
+        n_patterns=run.patterns.n_patterns,
+        model=_model_text(run, state),
+        branch_prior=settings.branch_prior,
+        likelihood_evaluations=reward.evaluations,
+        use=use,
+        methods=(
+            *ALWAYS_CITED,
+            *methods_of_environment(settings.environment, settings.branch_lengths),
+            *methods_of_model(settings.model),
+        ),
+        budget_seconds=settings.budget_seconds,
+    )
+    summary = write_results(
+        settings.output, posterior, facts, rng=run.rng("files"), provenance=run.provenance(use)
+    )
+    for warning in summary["warnings"]:
+        run.progress.warn(warning)
+    run.progress.update(
+        done=1.0,
+        log_evidence=posterior.log_evidence,
+        se=posterior.log_evidence_se,
+        ess=posterior.ess,
+        detail=f"{posterior.n_topologies} topologies listed",
+    )
+    return 0 if failed is None else FAILED
+
+
+def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> None:
+    """Set the temperature of the sampler that gives most effective draws, by draws of its own."""
+    assert state.trainer is not None
+    policy = state.trainer.averaged.policy
+    table = state.table
+    best = 0.0
+    chosen = 1.0
+    for i, temperature in enumerate(TEMPERATURES):
+        if run.past(SOFTEN_SHARE, state):
+            run.warn(
+                f"the budget of {run.settings.budget} ended before softer samplers than that of "
+                f"temperature {TEMPERATURES[max(i - 1, 0)]:g} were tried"
+            )
+            break
+        policy.temperature = temperature
+        n_known = len(table)
+        rng = run.rng("temperature", i)
+        drawn = draw_from_sampler(
+            state, environment, run.aims.pilot, rng, lambda: run.past(SOFTEN_SHARE, state)
+        )
+        share = estimate_evidence(state, drawn, n_known).ess / len(drawn.rows)
+        if share > best:
+            best, chosen = share, temperature
+        if share > SHARP_ENOUGH:
+            break
+    policy.temperature = chosen
+
+
+def _model_text(run: SampleRun, state: RunState) -> str:
+    values = run.spec.describe(state.theta)
+    if not values:
+        return run.spec.name
+    return run.spec.name + " (" + ", ".join(f"{k}={v:.5g}" for k, v in values.items()) + ")"
+
+
+def _posterior(
+    run: SampleRun, state: RunState, drawn: Drawn, found: Estimate, lengths: LengthSamples
+) -> Posterior:
+    """The answer with what the user should know of it."""
+    table, walkers = state.table, state.walkers
+    prior = walkers.reward.log_topology_prior
+    corrections = lengths.corrections
+    log_mass = table.log_evidence + prior + corrections.log_ratios
+    log_z = found.log_z + lengths.log_correction
+    # topologies that the draws found may weigh more together than their number suggested
+    log_total = max(log_z, float(logsumexp(log_mass)))
+    best = np.argsort(-log_mass, kind="stable")[:LISTED]
+    probabilities = np.exp(log_mass[best] - log_total)
+    listed = probabilities > 1e-12
+    best, probabilities = best[listed], probabilities[listed]
+    relative_error = math.hypot(found.standard_error, lengths.standard_error)
+    drawn_for = float(probabilities[corrections.drawn_for[best]].sum())
+    _warn_of_parameters(run, state)
+    return Posterior(
+        names=run.alignment.names,
+        draw_parents=table.parents[lengths.rows].astype(np.int32),
+        draw_lengths=lengths.lengths,
+        draw_log_likelihoods=lengths.log_likelihoods,
+        draw_log_priors=walkers.reward.log_priors(lengths.lengths),
+        topology_parents=table.parents[best].astype(np.int32),
+        topology_probabilities=probabilities,
+        topology_log_evidences=log_mass[best],
+        log_evidence=log_z,
+        log_evidence_se=relative_error,
+        ess=found.ess,
+        n_proposals=len(drawn.rows),
+        pareto_k=_worse(found.pareto_k, lengths.pareto_k),
+        topology_errors=probability_errors(
+            probabilities, corrections.variances[best], relative_error**2
+        ),
+        warnings=tuple(run.warnings),
+        extra={
+            **_extra(run, state, drawn, found),
+            "log_evidence_closed_form": found.log_z,
+            "closed_form_se": found.standard_error,
+            "branch_length_correction": lengths.log_correction,
+            "branch_length_correction_se": lengths.standard_error,
+            "branch_length_draws": lengths.n_draws,
+            "branch_length_ess": lengths.ess,
+            "branch_length_draws_effective_share": lengths.ess / lengths.n_draws,
+            "branch_length_pareto_k": lengths.pareto_k,
+            "topology_pareto_k": found.pareto_k,
+            "probability_with_own_correction": drawn_for,
+            "listed_probability": float(probabilities.sum()),
+        },
+    )
+
+
+def _worse(first: float, second: float) -> float:
+    """The larger Pareto k, NaN (not defined) left out where the other is defined."""
+    defined = [k for k in (first, second) if not math.isnan(k)]
+    return max(defined, default=math.nan)
+
+
+def _posterior_with_lengths(
+    run: SampleRun, state: RunState, drawn: DrawnTrees, found: Estimate
+) -> Posterior:
+    """The answer where trees were drawn with their lengths."""
+    _warn_of_parameters(run, state)
+    posterior = lengths_posterior(
+        run.alignment.names,
+        drawn,
+        found,
+        state.walkers.reward,
+        state.table,
+        run.settings.samples,
+        LISTED,
+        run.rng("draws", 1),
+    )
+    extra = {
+        **_extra(run, state, drawn, found),
+        # the weights are those of topologies and lengths together
+        "branch_length_draws": len(drawn.rows),
+        "branch_length_ess": found.ess,
+        "branch_length_pareto_k": found.pareto_k,
+        "topology_pareto_k": -math.inf,
+    }
+    return replace(posterior, warnings=tuple(run.warnings), extra=extra)
+
+
+def _warn_of_parameters(run: SampleRun, state: RunState) -> None:
+    if run.spec.n_free:
+        run.warn(
+            f"the parameters of {run.spec.name} were set to their maximum on the best starting "
+            "tree and held there: the evidence is conditional on them"
+        )
+    note = bounds_note(run.spec, state.theta)
+    if note:
+        run.warn(note)
+
+
+def _extra(run: SampleRun, state: RunState, drawn: Drawn, found: Estimate) -> dict[str, Any]:
+    """What all ways to an answer say of the run in the summary."""
+    trainer = state.trainer
+    assert trainer is not None
+    return {
+        "environment": run.settings.environment,
+        "branch_lengths": run.settings.branch_lengths,
+        "effective_share_of_draws": found.ess / len(drawn.rows),
+        **of_the_known(run, state, found),
+        **of_the_searches(state),
+        "sampler_temperature": trainer.averaged.policy.temperature,
+        "walk_steps": state.walkers.steps,
+        "topologies_evaluated": len(state.table),
+        "training_steps": state.steps,
+        "training_cycles": state.cycles,
+        "training_seconds_by_part": {
+            part: round(seconds, 3) for part, seconds in trainer.seconds_by_part.items()
+        },
+    }

@@ -1,0 +1,234 @@
+"""What the training and the answer of ``phylogfn sample`` have in common: the run and its draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gfncore.errors import UserError
+from gfncore.program.progress import format_duration
+from phylogfn.alignments.alignment import compress, likelihood_notes, variable_sites
+from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
+from phylogfn.estimates.collapsed import Drawn, Estimate, draw, draw_from_prior, estimate
+from phylogfn.estimates.with_lengths import DrawnTrees, draw_trees, estimate_trees
+from phylogfn.likelihood.collapsed import CollapsedReward
+from phylogfn.likelihood.tree_likelihood import TreeLikelihood
+from phylogfn.models import parse_model
+from phylogfn.runs.alignment_run import AlignmentRun
+from phylogfn.settings import SampleSettings
+from phylogfn.training.random_trees import RandomTrees
+from phylogfn.trees.tree import Tree, random_topology
+
+if TYPE_CHECKING:
+    from gfncore.program.progress import Progress
+    from phylogfn.runs.sample.state import RunState
+    from phylogfn.training.curricula import TreeEnvironment
+
+__all__ = [
+    "COLLAPSED",
+    "WITH_LENGTHS",
+    "Aims",
+    "SampleRun",
+    "draw_from_sampler",
+    "estimate_evidence",
+    "of_the_known",
+    "of_the_searches",
+    "random_trees_of",
+]
+
+
+@dataclass(frozen=True)
+class Aims:
+    """How a sampler is trained and judged, and when it is good enough.
+
+    Attributes
+    ----------
+    cycle_steps : int
+        Steps of training in a cycle.
+    pilot : int
+        Draws that judge a cycle.
+    most_draws : int
+        That the answer is computed from.
+    standard_error : float
+        Of log evidence, nats, with the most draws, at which training ends.
+    effective_share : float
+        Of the pilot's draws, at which training ends.
+    missed : float
+        Divergence from the known topologies to the sampler, nats, at which training ends.
+    """
+
+    cycle_steps: int
+    pilot: int
+    most_draws: int
+    standard_error: float
+    effective_share: float
+    missed: float
+
+
+COLLAPSED = Aims(60, 2000, 20_000, standard_error=0.008, effective_share=0.5, missed=0.1)
+# trees drawn with their lengths, whose weights vary more and cost more
+WITH_LENGTHS = Aims(120, 500, 8000, standard_error=0.03, effective_share=0.3, missed=1.0)
+MEASURED_LENGTH = 0.05  # of the branches of the tree that the cost of a likelihood is measured on
+MEASURED = 25  # likelihoods timed at the start, at most
+MEASURED_SECONDS = 0.25  # after which no further one is timed
+LEAST_EVALUATIONS = 600  # of the likelihood, of the smallest part of every phase together
+LEAST_SECONDS = 2.0  # that these parts take where a likelihood costs nothing
+SEEDS = {
+    "starts": 1,
+    "walk": 2,
+    "policy": 3,
+    "training": 4,
+    "pilot": 5,
+    "draws": 6,
+    "files": 7,
+    "temperature": 8,
+    "features": 9,
+    "lengths": 10,
+    "random trees": 11,
+    "searches": 12,
+}
+
+
+class SampleRun(AlignmentRun):
+    """One run: the settings, the data, and what the user was told.
+
+    Parameters
+    ----------
+    settings : SampleSettings
+    progress : Progress
+
+    Raises
+    ------
+    UserError
+        The alignment, the model, the device or the settings together will not do.
+    """
+
+    SEEDS = SEEDS
+    settings: SampleSettings
+
+    def __init__(self, settings: SampleSettings, progress: Progress):
+        if settings.backward_policy == "learned" and settings.environment != "merging":
+            raise UserError(
+                "--backward-policy learned: only with --environment merging; by insertion a "
+                "topology has one history, and there is nothing to choose on the way back"
+            )
+        if settings.branch_lengths != "collapsed" and settings.environment != "merging":
+            raise UserError(
+                f"--branch-lengths {settings.branch_lengths}: only with --environment merging; by "
+                "insertion the length of a branch changes whenever a taxon comes to stand on it"
+            )
+        standard = type(settings).model_fields["length_bins"].default
+        if settings.branch_lengths != "bins" and settings.length_bins != standard:
+            raise UserError("--length-bins: only with --branch-lengths bins")
+        if settings.random_trees and settings.branch_lengths != "collapsed":
+            raise UserError("--random-trees: only with branch lengths integrated out")
+        super().__init__(settings, progress)
+        self.with_lengths = settings.branch_lengths != "collapsed"
+        self.spec = parse_model(settings.model, self.alignment.alphabet.name)
+        self.patterns = compress(self.alignment)
+        self.spec = self.spec.resolve(self.patterns)
+        for note in (*self.alignment.notes, *likelihood_notes(self.alignment)):
+            self.warn(note)
+        # the posterior is so near to the prior that its draws are better than those of a sampler
+        says_nothing = not variable_sites(self.alignment.masks).any()
+        self.draws_from_prior = says_nothing and not self.with_lengths
+        self._seconds_an_evaluation: float | None = None
+
+    def reward(self, theta: np.ndarray) -> CollapsedReward:
+        """The collapsed reward at some values of the free parameters."""
+        likelihood = TreeLikelihood(self.patterns, self.spec.build(theta))
+        return CollapsedReward(likelihood, self.settings.branch_rate, self.settings.n_threads)
+
+    def seconds_an_evaluation(self, reward: CollapsedReward) -> float:
+        """Seconds that a likelihood of a tree with derivatives takes a thread; measured once."""
+        if self._seconds_an_evaluation is None:
+            tree = random_topology(self.alignment.n_taxa, np.random.default_rng(0))
+            tree = Tree(tree.parent, tree.children, np.full(tree.parent.size, MEASURED_LENGTH))
+            taken: list[float] = []
+            reward.likelihood.derivatives(tree)  # the first call loads what was compiled
+            while len(taken) < MEASURED and sum(taken) < MEASURED_SECONDS:
+                began = self.clock.seconds()
+                reward.likelihood.derivatives(tree)
+                taken.append(self.clock.seconds() - began)
+            # the median, as other programs may interrupt one of them for long
+            self._seconds_an_evaluation = float(np.median(taken))
+        return self._seconds_an_evaluation
+
+    def check_budget(self, reward: CollapsedReward) -> None:
+        """Warn at the start where not even the smallest part of each phase fits into the budget."""
+        cost = self.seconds_an_evaluation(reward) * LEAST_EVALUATIONS / self.settings.n_threads
+        least = self.seconds() + LEAST_SECONDS + cost
+        if least > self.settings.budget_seconds:
+            self.warn(
+                f"the budget of {self.settings.budget} is too small for {self.alignment.n_taxa} "
+                f"taxa and {self.patterns.n_patterns:,} patterns by {self.spec.name}: the run will "
+                f"take about {format_duration(least)} even with the least search and training; "
+                "give several times as much with --budget"
+            )
+
+    @property
+    def aims(self) -> Aims:
+        """How the sampler of these settings is trained and judged."""
+        return WITH_LENGTHS if self.with_lengths else COLLAPSED
+
+
+def draw_from_sampler(
+    state: RunState,
+    environment: TreeEnvironment,
+    n: int,
+    generator: np.random.Generator,
+    until: Callable[[], bool] | None = None,
+) -> Drawn:
+    """Draws of the trained sampler, as it is averaged; fewer than n where ``until`` ends them."""
+    trainer = state.trainer
+    assert trainer is not None
+    policy, reward = trainer.averaged.policy, state.walkers.reward
+    if state.draws_from_prior:
+        return draw_from_prior(reward, state.table, n, generator, until)
+    backward = trainer.backward_policy
+    if isinstance(environment, MergingLengthsEnvironment):
+        return draw_trees(environment, policy, reward, state.table, n, generator, backward, until)
+    return draw(environment, policy, reward, state.table, n, generator, backward, until)
+
+
+def estimate_evidence(state: RunState, drawn: Drawn, n_known: int) -> Estimate:
+    """The evidence that draws give; known topologies are the first of the table."""
+    if isinstance(drawn, DrawnTrees):
+        return estimate_trees(drawn, n_known)
+    return estimate(drawn, state.table, n_known, state.walkers.reward.log_topology_prior)
+
+
+def random_trees_of(
+    run: SampleRun, state: RunState, environment: TreeEnvironment
+) -> RandomTrees | None:
+    """Random trees, where the sampler is to learn from them."""
+    if not run.settings.random_trees:
+        return None
+    seed = int(run.rng("random trees").integers(2**31))
+    return RandomTrees(environment, state.walkers.reward, seed)
+
+
+def of_the_known(run: SampleRun, state: RunState, found: Estimate) -> dict[str, float]:
+    """How the known topologies stand to the answer: summed, or a yardstick alone."""
+    if run.with_lengths:
+        return {
+            "share_of_known_topologies": found.known_share,
+            "kl_posterior_to_sampler": state.missed,
+            "kl_posterior_to_sampler_se": state.missed_error,
+        }
+    return {
+        "known_share": found.known_share,
+        "kl_known_to_sampler": state.missed,
+        "kl_known_to_sampler_se": state.missed_error,
+    }
+
+
+def of_the_searches(state: RunState) -> dict[str, float | bool]:
+    """How far the two independent searches agree; empty before they were compared."""
+    if state.agreement is None:
+        return {}
+    hits = state.walkers.hits(float(state.table.log_evidence.max()))
+    return state.agreement.as_dict() | {"scouts": len(state.walkers.ends), "scout_hits": hits}

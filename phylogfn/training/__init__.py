@@ -1,0 +1,1 @@
+"""How a sampler of trees is trained."""

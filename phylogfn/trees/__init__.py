@@ -1,0 +1,1 @@
+"""Array trees, the files they are read from, and sets of them."""

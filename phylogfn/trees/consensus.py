@@ -1,0 +1,199 @@
+"""Consensus trees: majority rule and strict, with clade probabilities and mean branch lengths.
+
+Majority rule after Margush & McMorris, Bull. Math. Biol. 43:239 (1981): the splits found in more
+than half of the trees are compatible, and so form one tree, which may have polytomies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from phylogfn.results.posterior import SplitTable
+from phylogfn.text.quoting import newick_labels, nexus_labels
+
+__all__ = [
+    "ConsensusTree",
+    "consensus_newick",
+    "consensus_nexus",
+    "consensus_splits",
+    "consensus_tree",
+    "rounded_supports",
+    "without_supports",
+]
+
+ROUNDING = 1e-9  # a sum of shares that is 0.5 may come out larger than that by less
+
+
+@dataclass(frozen=True)
+class ConsensusTree:
+    """A tree of any degree, as parallel tuples with one entry a node.
+
+    Node 0 is the base. Nodes come in the order in which a pen would draw them: each before its
+    children, and all that is below a node before its next sister.
+
+    Parameters
+    ----------
+    parent : tuple of int
+        The node above each node, -1 for the base.
+    taxon : tuple of int or None
+        The number of the taxon, for leaves.
+    lengths : tuple of float or None
+        The branch above each node, in expected substitutions per site; None if not known.
+    length_sds : tuple of float or None
+        Standard deviations of these in the posterior.
+    supports : tuple of float or None
+        Share of the trees that hold the split of the branch above; None for leaves and the base.
+    """
+
+    parent: tuple[int, ...]
+    taxon: tuple[int | None, ...]
+    lengths: tuple[float | None, ...]
+    length_sds: tuple[float | None, ...]
+    supports: tuple[float | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+    def children(self) -> list[list[int]]:
+        """Return the children of each node, in the order drawn."""
+        below: list[list[int]] = [[] for _ in self.parent]
+        for node, above in enumerate(self.parent[1:], 1):
+            below[above].append(node)
+        return below
+
+
+def consensus_splits(table: SplitTable, *, strict: bool = False) -> dict[int, float]:
+    """Return the splits of the consensus with their supports, most inclusive first.
+
+    Parameters
+    ----------
+    table : SplitTable
+        Supports of all splits.
+    strict : bool
+        Splits found in all trees alone, not those in more than half; both to within rounding.
+    """
+    kept = {
+        split: support
+        for split, support in table.supports.items()
+        if (support >= 1.0 - ROUNDING if strict else support > 0.5 + ROUNDING)
+    }
+    return dict(sorted(kept.items(), key=lambda item: (-item[0].bit_count(), item[0])))
+
+
+def consensus_tree(table: SplitTable, *, strict: bool = False) -> ConsensusTree:
+    """Return the consensus tree, unrooted: its base is the neighbour of taxon 0.
+
+    Children are in the order of their smallest taxon; see :func:`consensus_splits`.
+    """
+    n = table.n_taxa
+    supports = consensus_splits(table, strict=strict)
+    everything = (1 << n) - 2
+    # From small to large: the largest sets so far are disjoint, and known by their lowest taxon.
+    largest = {1 << taxon: 1 << taxon for taxon in range(1, n)}
+    below: dict[int, list[int]] = {}
+    for split in [*reversed(supports), everything]:
+        below[split] = []
+        rest = split
+        while rest:
+            part = largest.pop(_lowest(rest))
+            below[split].append(part)  # in the order of their lowest taxa
+            rest ^= part
+        largest[_lowest(split)] = split
+    parent, order = [-1, 0], [everything, everything]
+    stack = [(0, split) for split in reversed(below[everything])]
+    while stack:
+        above, split = stack.pop()
+        here = len(parent)
+        parent.append(above)
+        order.append(split)
+        stack.extend((here, child) for child in reversed(below.get(split, ())))
+    leaf = [None, 0, *(s.bit_length() - 1 if s.bit_count() == 1 else None for s in order[2:])]
+    return ConsensusTree(
+        parent=tuple(parent),
+        taxon=tuple(leaf),
+        # The branch of taxon 0 is that of all other taxa.
+        lengths=(None, *(table.mean_lengths.get(split) for split in order[1:])),
+        length_sds=(None, *(table.sd_lengths.get(split) for split in order[1:])),
+        supports=(None, None, *(supports.get(split) for split in order[2:])),
+    )
+
+
+def rounded_supports(tree: ConsensusTree, decimals: int) -> ConsensusTree:
+    """Return the tree with its supports rounded."""
+    supports = (None if s is None else round(s, decimals) for s in tree.supports)
+    return replace(tree, supports=tuple(supports))
+
+
+def without_supports(tree: ConsensusTree) -> ConsensusTree:
+    """Return the tree without its supports."""
+    return replace(tree, supports=(None,) * len(tree))
+
+
+def consensus_newick(tree: ConsensusTree, names: Sequence[str]) -> str:
+    """Return plain Newick text: clade probabilities as labels of the nodes, and lengths."""
+    labels = newick_labels(names)
+
+    def end(node: int) -> str:
+        support, length = tree.supports[node], tree.lengths[node]
+        label = "" if support is None else f"{support:.6g}"
+        return label if length is None else f"{label}:{length:.8g}"
+
+    return _newick(tree, labels, end)
+
+
+def consensus_nexus(tree: ConsensusTree, names: Sequence[str], *, strict: bool = False) -> str:
+    """Return a NEXUS file that FigTree shows with clade probabilities (``prob``).
+
+    The layout is that of MrBayes' ``.con.tre``: annotations ``[&key=value]`` stand behind the
+    node, before the length of its branch.
+    """
+
+    def end(node: int) -> str:
+        if node == 0:
+            return ""
+        support, length, deviation = tree.supports[node], tree.lengths[node], tree.length_sds[node]
+        if support is None and tree.taxon[node] is not None:
+            support = 1.0
+        entries = []
+        if support is not None:
+            entries = [f"prob={support:.6g}", f"prob_percent={100 * support:.0f}"]
+        if length is not None and deviation is not None:
+            entries += [f"length_mean={length:.8g}", f"length_sd={deviation:.8g}"]
+        annotation = f"[&{','.join(entries)}]" if entries else ""
+        return annotation + ("" if length is None else f":{length:.8g}")
+
+    newick = _newick(tree, [str(number) for number in range(1, len(names) + 1)], end)
+    labels = nexus_labels(names)
+    kind = "strict" if strict else "50_majrule"
+    lines = ["#NEXUS", "begin taxa;", f"\tdimensions ntax={len(names)};", "\ttaxlabels"]
+    lines += [f"\t\t{label}" for label in labels]
+    lines += ["\t\t;", "end;", "begin trees;", "\ttranslate"]
+    lines += [f"\t\t{number}\t{label}," for number, label in enumerate(labels, 1)]
+    lines[-1] = lines[-1].removesuffix(",")
+    lines += ["\t\t;", f"   tree con_{kind} = [&U] {newick}", "end;"]
+    return "\n".join(lines) + "\n"
+
+
+def _newick(tree: ConsensusTree, labels: Sequence[str], end: Callable[[int], str]) -> str:
+    children = tree.children()
+    parts: list[str] = []
+    stack: list[tuple[int, bool]] = [(0, False)]  # nodes, and whether their subtrees are written
+    while stack:
+        node, written = stack.pop()
+        taxon = tree.taxon[node]
+        if parts and not written and parts[-1] != "(":
+            parts.append(",")
+        if taxon is not None:
+            parts.append(labels[taxon] + end(node))
+        elif written:
+            parts.append(")" + end(node))
+        else:
+            parts.append("(")
+            stack.append((node, True))
+            stack.extend((child, False) for child in reversed(children[node]))
+    return "".join(parts) + ";"
+
+
+def _lowest(split: int) -> int:
+    return split & -split

@@ -1,0 +1,435 @@
+"""``phylogfn sample`` from an alignment to its files: right, repeatable, resumable.
+
+The constants of a run are made small, so that one takes a second or two; what they are does not
+matter to what is tested.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from gfncore.errors import UserError
+from gfncore.program.output import locked_output
+from gfncore.program.progress import Progress
+from phylogfn.cli.main import main
+from phylogfn.settings import SampleSettings
+from phylogfn.trees.newick import parse_newick
+
+ROOT = Path(__file__).resolve().parents[4]
+
+SMALL = {
+    "WALK_MOST": 20,
+    "CYCLE_ROUNDS": 2,
+    "OWN_DRAWS_EVERY": 4,
+    "LENGTHS_JUDGED": 30,
+    "CHECKPOINT_SECONDS": 0.0,
+}
+FEWEST_DRAWS = 500
+SHORT = {
+    "cycle_steps": 20,
+    "pilot": 200,
+    "most_draws": 1000,
+}  # of the aims, with and without lengths
+GOOD = ">a\nACGT\n>b\nACGA\n>c\nACGG\n>d\nACGA\n"
+# what says how long something took, or when
+TIMED = {"summary.json", "provenance.json", "report.html", "train.jsonl", "checkpoint"}
+
+
+class Interrupted(Progress):
+    """Ends the process, or this thread, at one of its updates."""
+
+    def __init__(self, at, kill=False):
+        super().__init__("phylogfn", quiet=True)
+        self.left = at
+        self.kill = kill
+
+    def update(self, **figures):
+        self.left -= 1
+        if self.left < 0:
+            if self.kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise KeyboardInterrupt
+        super().update(**figures)
+
+
+def run_small(alignment, output, progress=None, **settings):
+    """One run with small constants; the number of updates of its progress."""
+    from phylogfn.runs.sample import answer as sampling_answer
+    from phylogfn.runs.sample import main as sampling
+    from phylogfn.runs.sample import run as sampling_run
+
+    class Counting(Progress):
+        updates = 0
+
+        def update(self, **figures):
+            self.updates += 1
+            super().update(**figures)
+
+    progress = progress or Counting("phylogfn", quiet=True)
+    given = {"samples": 60, "budget": "10m", "seed": 3, "threads": 1, "quiet": True}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SMALL.items():
+            patch.setattr(sampling, name, value)
+        patch.setattr(sampling_answer, "FEWEST_DRAWS", FEWEST_DRAWS)
+        for name in ("COLLAPSED", "WITH_LENGTHS"):
+            patch.setattr(sampling_run, name, replace(getattr(sampling_run, name), **SHORT))
+        with progress:
+            sampling.run_sample(
+                SampleSettings(alignment=str(alignment), output=output, **given | settings),
+                progress,
+            )
+    return getattr(progress, "updates", 0)
+
+
+def write_fasta(path, taxa, sites):
+    """Some taxa and sites of the primates."""
+    records = (ROOT / "data" / "primates.fasta").read_text().split(">")[1:]
+    with path.open("w") as file:
+        for i in taxa:
+            name, _, body = records[i].partition("\n")
+            file.write(f">{name}\n{''.join(body.split())[:sites]}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Alignment, output and number of updates of one uninterrupted run of six taxa."""
+    folder = tmp_path_factory.mktemp("sampling")
+    alignment = write_fasta(folder / "six.fasta", [0, 1, 2, 5, 7, 11], 150)
+    updates = run_small(alignment, folder / "out")
+    return alignment, folder / "out", updates
+
+
+def contents(output):
+    """The files that a seed determines."""
+    return {path.name: path.read_bytes() for path in output.iterdir() if path.name not in TIMED}
+
+
+def test_all_files_are_there(finished):
+    _, output, _ = finished
+    from phylogfn.output_names import OUTPUT_NAMES
+
+    assert {path.name for path in output.iterdir()} == set(OUTPUT_NAMES) - {"tensorboard"}
+    trees = list(parse_newick((output / "trees.nwk").read_text(), "trees.nwk"))
+    assert len(trees) == 60
+    lines = (output / "train.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines]
+    assert steps == sorted(steps) and steps[-1] >= 3 * SHORT["cycle_steps"]
+
+
+def test_summary_states_the_enumerated_evidence(finished, primates, make_reward, all_topologies):
+    _, output, _ = finished
+    summary = json.loads((output / "summary.json").read_text())
+    reward, every = make_reward(primates([0, 1, 2, 5, 7, 11], 150)), all_topologies(6)
+    draws = reward.draw_lengths(every, reward.closed_form(every), 2000, seed=1)
+    log_r = logsumexp(draws.log_weights, axis=1) - np.log(2000)
+    exact = logsumexp(log_r) + reward.log_topology_prior
+    share = np.exp(log_r - logsumexp(log_r))
+    relative = np.exp(draws.log_weights - log_r[:, None])
+    exact_error = np.sqrt((share**2 * relative.var(axis=1) / 2000).sum())
+    error = np.hypot(summary["log_evidence_se"], exact_error)
+    assert error < 0.05
+    assert summary["log_evidence"] == pytest.approx(exact, abs=4 * error)
+    assert summary["extra"]["known_share"] > 0.9
+    assert summary["extra"]["sampler_temperature"] == 1.0
+    assert 0 < summary["ess"] <= summary["n_proposals"]
+    assert summary["likelihood_evaluations"] > 1000
+    # the table of topologies is the enumerated posterior
+    rows = (output / "topologies.tsv").read_text().splitlines()
+    head = rows[0].split("\t")
+    found = np.array([float(row.split("\t")[head.index("probability")]) for row in rows[1:]])
+    expected = np.sort(share)[::-1][: len(found)]
+    assert np.abs(found - expected).sum() < 0.02
+
+
+def test_the_same_seed_gives_the_same_files(finished, tmp_path):
+    alignment, output, _ = finished
+    run_small(alignment, tmp_path / "again")
+    first, second = contents(output), contents(tmp_path / "again")
+    assert first.keys() == second.keys()
+    first.pop("run.toml"), second.pop("run.toml")
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_threads_do_not_change_the_files_and_seeds_do(finished, tmp_path):
+    alignment, output, _ = finished
+    run_small(alignment, tmp_path / "two", threads=2)
+    first, second = contents(output), contents(tmp_path / "two")
+    first.pop("run.toml"), second.pop("run.toml")
+    assert [name for name in first if first[name] != second[name]] == []
+    run_small(alignment, tmp_path / "other", seed=4)
+    assert contents(tmp_path / "other")["trees.nwk"] != first["trees.nwk"]
+
+
+def untimed(path):
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if "seconds" not in k} for line in lines]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.35, 0.7, 0.99])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(finished, tmp_path, share):
+    alignment, output, updates = finished
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run_small(alignment, out, Interrupted(int(share * (updates - 1))))
+    assert not (out / "summary.json").exists()
+    run_small(alignment, out, resume=True)
+    first, second = contents(output), contents(out)
+    first.pop("run.toml"), second.pop("run.toml")
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+    assert untimed(out / "train.jsonl") == untimed(output / "train.jsonl")
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_been(finished, tmp_path):
+    alignment, output, updates = finished
+    out = tmp_path / "out"
+    code = (
+        "import importlib.util, sys\n"
+        "spec = importlib.util.spec_from_file_location('runs', sys.argv[1])\n"
+        "runs = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(runs)\n"
+        "from pathlib import Path\n"
+        "progress = runs.Interrupted(int(sys.argv[4]), kill=True)\n"
+        "runs.run_small(sys.argv[2], Path(sys.argv[3]), progress, threads=2)\n"
+    )
+    arguments = [__file__, str(alignment), str(out), str(updates // 2)]
+    result = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, check=False)
+    assert result.returncode == -signal.SIGKILL
+    assert (out / "checkpoint" / "checkpoint.json").exists()
+    run_small(alignment, out, resume=True)
+    first, second = contents(output), contents(out)
+    first.pop("run.toml"), second.pop("run.toml")
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+@pytest.mark.parametrize(
+    ("lengths", "backward"),
+    [
+        ("collapsed", "learned"),
+        ("lognormal", "uniform"),
+        pytest.param("collapsed", "uniform", marks=[pytest.mark.verification, pytest.mark.long]),
+        pytest.param("lognormal", "learned", marks=[pytest.mark.verification, pytest.mark.long]),
+        pytest.param("bins", "learned", marks=[pytest.mark.verification, pytest.mark.long]),
+        pytest.param("bins", "uniform", marks=[pytest.mark.verification, pytest.mark.long]),
+    ],
+)
+def test_merging_finds_the_same_evidence_and_goes_on(finished, tmp_path, lengths, backward):
+    alignment, output, _ = finished
+    given = {"environment": "merging", "branch_lengths": lengths, "backward_policy": backward}
+    updates = run_small(alignment, tmp_path / "whole", **given)
+    whole = json.loads((tmp_path / "whole" / "summary.json").read_text())
+    other = json.loads((output / "summary.json").read_text())
+    error = np.hypot(whole["log_evidence_se"], other["log_evidence_se"])
+    assert whole["log_evidence"] == pytest.approx(other["log_evidence"], abs=4 * error)
+    assert whole["ess"] > 50
+    assert whole["extra"]["branch_lengths"] == lengths
+    with (tmp_path / "whole" / "posterior.run1.p").open() as file:
+        head, *rows = [line.split() for line in file][1:]
+    assert head[1:] == ["LnL", "LnPr", "TL"] and np.isfinite(np.array(rows, float)).all()
+    with pytest.raises(KeyboardInterrupt):
+        run_small(alignment, tmp_path / "part", Interrupted(updates // 2), **given)
+    run_small(alignment, tmp_path / "part", resume=True, threads=2, **given)
+    first, second = contents(tmp_path / "whole"), contents(tmp_path / "part")
+    first.pop("run.toml"), second.pop("run.toml")
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_free_parameters_and_a_small_budget(tmp_path):
+    alignment = write_fasta(tmp_path / "five.fasta", [0, 2, 5, 7, 11], 200)
+    run_small(alignment, tmp_path / "out", model="HKY85+G4", budget="1s")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert any("maximum" in warning for warning in summary["warnings"])
+    assert summary["model"].startswith("HKY85+G4 (") and "kappa=" in summary["model"]
+
+
+def test_a_budget_that_ends_before_the_burn_in_gives_results(tmp_path, monkeypatch):
+    from phylogfn.runs.sample import answer as sampling_answer
+    from phylogfn.runs.sample.run import SampleRun
+
+    alignment = write_fasta(tmp_path / "seven.fasta", range(7), 200)
+    monkeypatch.setattr(SampleRun, "seconds", lambda run, state=None: 2.0)
+    monkeypatch.setattr(sampling_answer, "SHARP_ENOUGH", 2.0)
+    run_small(alignment, tmp_path / "out", budget="1s")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    for words in (
+        "ended the first walk, which still came from its starting trees",
+        "ended the training",
+        "ended before softer samplers than that of temperature 1 were tried",
+    ):
+        assert any(words in text for text in summary["warnings"]), words
+    assert 8 <= summary["n_proposals"] <= FEWEST_DRAWS and summary["ess"] > 0
+
+
+def test_another_alignment_under_the_same_name_is_refused(finished, tmp_path):
+    alignment = shutil.copy(finished[0], tmp_path / "five.fasta")
+    shutil.copytree(finished[1], tmp_path / "out")
+    text = alignment.read_text()
+    alignment.write_text(text.replace("A", "C", 1))
+    with pytest.raises(UserError, match="has not the alignment that the run in .* began with"):
+        run_small(alignment, tmp_path / "out", resume=True)
+    alignment.write_text(text)
+    run_small(alignment, tmp_path / "out", resume=True)
+
+
+def test_two_runs_in_one_directory_are_refused(finished, tmp_path):
+    with locked_output(tmp_path / "out"), pytest.raises(UserError, match="in use by another run"):
+        run_small(finished[0], tmp_path / "out")
+
+
+def test_more_time_goes_on_from_where_the_budget_ended(tmp_path, monkeypatch):
+    from phylogfn.runs.sample import main as sampling
+    from phylogfn.runs.sample.run import SampleRun
+    from phylogfn.runs.sample.state import read_state
+
+    alignment = write_fasta(tmp_path / "seven.fasta", range(7), 200)
+    # never accurate enough; a cycle takes a second; no checkpoint but the last
+    monkeypatch.setitem(SHORT, "effective_share", 2.0)
+    monkeypatch.setattr(sampling, "TRAIN_SHARE", 0.99)
+    monkeypatch.setattr(
+        SampleRun, "seconds", lambda run, state=None: float(state.cycles if state else 0)
+    )
+    monkeypatch.setitem(SMALL, "CHECKPOINT_SECONDS", 1e9)
+    # the length of blocks goes by the true cost of a step, and the budget here by cycles
+    monkeypatch.setitem(SMALL, "ROUND_SHARE", 1e9)
+    part, whole = tmp_path / "part", tmp_path / "whole"
+    for out, budget, resume, cycles in (
+        (part, "3s", False, 3),
+        (part, "6s", True, 6),
+        (whole, "6s", False, 6),
+    ):
+        run_small(alignment, out, budget=budget, resume=resume)
+        summary = json.loads((out / "summary.json").read_text())
+        assert any(f"budget of {budget}" in warning for warning in summary["warnings"])
+        assert f'budget = "{budget}"' in (out / "run.toml").read_text()
+        saved = read_state(out / "checkpoint")
+        assert saved is not None
+        assert saved.extra["cycles"] == summary["extra"]["training_cycles"] == cycles
+    assert contents(part)["trees.nwk"] == contents(whole)["trees.nwk"]
+    assert contents(part)["topologies.tsv"] == contents(whole)["topologies.tsv"]
+
+
+def test_a_cycle_longer_than_the_budget_is_cut_short(tmp_path, monkeypatch):
+    from phylogfn.runs.sample import main as sampling
+    from phylogfn.runs.sample.run import SampleRun
+
+    alignment = write_fasta(tmp_path / "seven.fasta", range(7), 200)
+    # a step takes a second, and a cycle the whole day
+    monkeypatch.setitem(SHORT, "cycle_steps", 100_000)
+    monkeypatch.setattr(sampling, "TRAIN_SHARE", 0.99)
+    monkeypatch.setattr(
+        SampleRun, "seconds", lambda run, state=None: float(state.steps if state else 0)
+    )
+    run_small(alignment, tmp_path / "out", budget="30s")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["extra"]["training_steps"] == 30
+    assert any("budget of 30s ended the training" in text for text in summary["warnings"])
+
+
+@pytest.mark.verification
+@pytest.mark.long
+def test_a_posterior_of_which_little_is_known_ends_without_a_false_warning(tmp_path, monkeypatch):
+    alignment = write_fasta(tmp_path / "twelve.fasta", [0, 1, 2], 300)
+    last = alignment.read_text().rpartition("\n>")[2].partition("\n")[2]
+    with alignment.open("a") as file:
+        for copy in range(9):  # (2 * 9 - 3)!! ways to place them, all about equal
+            file.write(f">copy{copy}\n{last}")
+    # of the aims, that the known topologies are not lost alone decides
+    monkeypatch.setitem(SHORT, "effective_share", 0.0)
+    monkeypatch.setitem(SHORT, "standard_error", 9.0)
+    run_small(alignment, tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["extra"]["known_share"] < 0.05  # -log: 3 nats and more
+    assert summary["extra"]["kl_known_to_sampler"] < 1.0
+    assert summary["extra"]["training_cycles"] < 8
+    assert not any("lost" in text or "budget of" in text for text in summary["warnings"])
+
+
+def test_four_taxa_and_identical_sequences(tmp_path):
+    alignment = tmp_path / "x.fasta"
+    alignment.write_text(">a\nACGTACGT\n>b b\nACGTACGT\n>c\nACGTACGA\n>'d'\nNNNNNNNN\n")
+    run_small(alignment, tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert np.isfinite(summary["log_evidence"])
+
+
+@pytest.mark.parametrize(("sites", "log_evidence"), [("ACGTAC", None), ("-----", 0.0)])
+def test_data_that_say_nothing_give_the_prior(tmp_path, sites, log_evidence):
+    alignment = tmp_path / "x.fasta"
+    alignment.write_text("".join(f">{name}\n{sites}\n" for name in "abcdef"))
+    run_small(alignment, tmp_path / "out", samples=105)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert any("the data say nothing about the topology" in text for text in summary["warnings"])
+    assert summary["ess"] > 0.99 * summary["n_proposals"]
+    assert summary["extra"]["training_steps"] == 0
+    if log_evidence is not None:
+        assert summary["log_evidence"] == pytest.approx(log_evidence, abs=0.05)
+    rows = (tmp_path / "out" / "topologies.tsv").read_text().splitlines()[1:]
+    probabilities, errors = np.array([row.split("\t")[1:3] for row in rows], float).T
+    assert len(rows) == 105
+    z = (probabilities - 1 / 105) / errors  # the stated errors are right
+    assert np.abs(z).max() < 4 and np.sqrt(np.mean(z**2)) < 1.5
+    assert errors.max() < 0.03 / 105
+    before = contents(tmp_path / "out")
+    run_small(alignment, tmp_path / "out", samples=105, resume=True)
+    assert contents(tmp_path / "out")["trees.nwk"] == before["trees.nwk"]
+
+
+def command(*arguments, stdin=None):
+    return subprocess.run(
+        [sys.executable, "-m", "phylogfn.cli.main", "sample", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        input=stdin,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        (None, [], "no such file"),
+        ("", [], "empty"),
+        (">a\nACGT\n>b\nACGT\n>c\nACG\n>d\nACGT\n", [], "c"),
+        (">a\nACGT\n>b\nACJT\n>c\nACGT\n>d\nACGT\n", ["--data-type", "dna"], "J"),
+        (">a\nACGT\n>a\nACGT\n>c\nACGT\n>d\nACGT\n", [], "a"),
+        (">a\nACGT\n>b\nACGT\n>c\nACGT\n", [], "at least 4"),
+        (GOOD, ["--model", "HKY58"], "HKY58"),
+        (GOOD, ["--model", "LG"], "LG"),
+        (GOOD, ["--backward-policy", "learned"], "--environment merging"),
+        (GOOD, ["--branch-lengths", "bins"], "--environment merging"),
+        (GOOD, ["--length-bins", "8:0.01:1"], "--branch-lengths bins"),
+        (GOOD, ["--branch-lengths", "bins", "--length-bins", "8:1:0.01"], "8:1:0.01"),
+    ],
+)
+def test_malformed_input_is_one_line_and_code_2(tmp_path, text, options, words, capsys):
+    path = tmp_path / "x.fasta"
+    if text is not None:
+        path.write_text(text)
+    out = tmp_path / "out"
+    assert main(["sample", str(path), "-o", str(out), "--budget", "5s", *options]) == 2
+    captured = capsys.readouterr()
+    errors = [line for line in captured.err.splitlines() if "error" in line]
+    assert len(errors) == 1 and errors[0].startswith("phylogfn: error: ")
+    assert words in errors[0]
+    assert "Traceback" not in captured.err and captured.out == ""
+    assert not (out / "summary.json").exists()
+
+
+def test_malformed_input_from_the_shell(tmp_path):
+    result = command("-", "-o", str(tmp_path / "out"), stdin=">a\nACGT\n>b\nAC\n")
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("phylogfn: error: ")
