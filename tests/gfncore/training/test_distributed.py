@@ -23,7 +23,7 @@ from gfncore.training.trainer import Trainer, TrainingSettings
 from gfncore.trajectories.scoring import ScoredTrajectories
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parents[2]
 STEPS = 3
 OBJECTIVES = ("trajectory_balance", "log_variance")
 

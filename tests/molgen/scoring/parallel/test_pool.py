@@ -153,7 +153,7 @@ def test_an_exception_in_one_molecule_is_its_failure(monkeypatch):
 
 
 def test_each_molecule_is_read_once_for_all_components(monkeypatch):
-    from molgen.scoring import worker
+    from molgen.scoring.parallel import worker
 
     read = []
 
