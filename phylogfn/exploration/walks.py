@@ -32,6 +32,7 @@ __all__ = ["BLOCK", "N_REPLICAS", "N_SEARCHES", "RUNGS", "SCOUTS", "Block", "Rep
 
 N_SEARCHES = 2
 RUNGS = (1.0, 1.0, 1.3, 1.8)  # temperatures of one search
+COLD = RUNGS.count(1.0)  # rungs of temperature 1, the first ones
 SCOUTS = 2  # of one search
 N_REPLICAS = N_SEARCHES * (len(RUNGS) + SCOUTS)
 BLOCK = 40  # steps between exchanges
@@ -41,6 +42,8 @@ COOLING = (10.0, 5.0, 2.5)  # temperatures of a scout before it climbs
 COOLING_STEPS = 5.0  # at each of them, times the number of taxa
 NEAR = 2.0  # nats below the best topology at which a scout has reached it
 PATIENCE = 2.0  # steps without a rise after which a scout begins anew, times the number of taxa
+CLOSE = 10.0  # nats below the ladder at which a scout may be a few moves from another island's top
+PATIENCE_CLOSE = 20.0  # of such a scout, in place of `PATIENCE`
 
 
 @dataclass
@@ -282,10 +285,10 @@ class Walkers:
             scout.highest, scout.idle = scout.log_evidence, 0
         else:
             scout.idle += self.block
-        if scout.idle < PATIENCE * self.reward.likelihood.n_taxa:
+        if scout.idle < self._patience(scout, first) * self.reward.likelihood.n_taxa:
             return []
         self.ends.append(scout.highest)
-        rung = first + int(self.rng.integers(RUNGS.count(1.0)))
+        rung = first + int(self.rng.integers(COLD))
         if np.log(self.rng.random()) < scout.log_evidence - self.replicas[rung].log_evidence:
             self.replicas[rung] = scout
         start = self._starting_trees.draw(self.rng)[None]
@@ -294,6 +297,16 @@ class Walkers:
         self.replicas[place] = new
         evidence, visited = np.array([new.log_evidence]), np.zeros(1, np.int32)
         return [Block(new, place, start, new.lengths[None].copy(), evidence, visited, evaluations)]
+
+    def _patience(self, scout: Replica, first: int) -> float:
+        """Return the steps, times the number of taxa, that a scout may go on without a rise.
+
+        A scout that stopped a few nats below the ladder is given more of them: where it stands may
+        be the flank of an island that the ladder has not reached, and one regraft from its top.
+        """
+        ladder = max(replica.log_evidence for replica in self.replicas[first : first + COLD])
+        below = ladder - scout.highest
+        return PATIENCE_CLOSE if NEAR < below < CLOSE else PATIENCE
 
     def absorb(self, blocks: Sequence[Block], table: TopologyTable, count_visits: bool) -> None:
         """Put what was walked into the table, in order; count the ladders' visits at temperature 1.

@@ -132,7 +132,8 @@ def test_without_any_workers_it_goes_on_in_the_main_process():
 
 
 def test_an_exception_in_one_molecule_is_its_failure(monkeypatch):
-    from molgen.scoring import registry, worker
+    from molgen.scoring import registry
+    from molgen.scoring.parallel import worker
 
     def fragile(mol):
         if mol.GetNumAtoms() == 2:
