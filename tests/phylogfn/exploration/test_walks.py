@@ -12,11 +12,13 @@ from phylogfn.exploration.starting_trees import overdispersed_starts
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.exploration.walks import (
     BLOCK,
+    CLOSE,
     EVALUATIONS_A_STEP,
     N_REPLICAS,
     N_SEARCHES,
     NEAR,
     PATIENCE,
+    PATIENCE_CLOSE,
     RUNGS,
     SCOUTS,
     Walkers,
@@ -139,6 +141,25 @@ def test_searches_share_nothing(start):
             others = table.searches[: len(before)] != before
             assert (table.searches[: len(before)][others] == before[others] | 1 << search).all()
     assert set(np.unique(table.searches)) == {1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("below", "patience"),
+    [
+        (0.0, PATIENCE),
+        (NEAR - 0.1, PATIENCE),
+        (NEAR + 0.1, PATIENCE_CLOSE),
+        (CLOSE + 0.1, PATIENCE),
+    ],
+)
+def test_scouts_that_stop_a_little_below_the_ladder_go_on_for_longer(start, below, patience):
+    walkers, _ = start()
+    for search in range(N_SEARCHES):
+        first = search * (len(RUNGS) + SCOUTS)
+        scout = walkers.replicas[first + len(RUNGS)]
+        ladder = max(replica.log_evidence for replica in walkers.replicas[first : first + 2])
+        scout.highest = ladder - below
+        assert walkers._patience(scout, first) == patience
 
 
 def test_scouts_begin_anew_once_they_no_longer_rise(start):

@@ -131,7 +131,7 @@ def test_searches_that_hardly_reached_the_best_topology_make_a_run_doubtful(make
     (warning,) = posterior_warnings(make_posterior(extra=few))
     assert "Only 1 of 9 walks from independent starting trees" in warning
     assert verdict(make_posterior(extra=few)) == "doubtful"
-    for extra in (few | {"scout_hits": 3}, few | {"search_share_2": 0.3}):
+    for extra in (few | {"scout_hits": 8}, few | {"search_share_2": 0.3}):
         assert posterior_warnings(make_posterior(extra=extra)) == ()
 
 
