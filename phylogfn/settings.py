@@ -13,11 +13,20 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, field_validator
 
+from gfncore.program import configuration
 from gfncore.program.configuration import Budget, Count, Device, RunSettings, Seed, Threads
 from gfncore.text.numbers import NumberError, parse_float, parse_int, shortened
 from phylogfn.output_names import OUTPUT_NAMES, PARSIMONY_OUTPUT_NAMES
 
-__all__ = ["ParsimonySettings", "SampleSettings", "parse_branch_prior", "parse_length_bins"]
+__all__ = [
+    "ParsimonySettings",
+    "SampleSettings",
+    "parse_branch_prior",
+    "parse_length_bins",
+    "read_config",
+    "resolve_parsimony_settings",
+    "resolve_settings",
+]
 
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures, steps
 MOST_BINS = 4096
@@ -227,3 +236,20 @@ class ParsimonySettings(RunSettings):
     def input_paths(self) -> tuple[Path, ...]:
         """Return what may be files that the run reads."""
         return (Path(self.alignment),)
+
+
+def resolve_settings(given: Mapping[str, Any], config: Path | None = None) -> SampleSettings:
+    """Return the settings of a run; see :func:`gfncore.program.configuration.resolve_settings`."""
+    return configuration.resolve_settings(SampleSettings, given, config)
+
+
+def resolve_parsimony_settings(
+    given: Mapping[str, Any], config: Path | None = None
+) -> ParsimonySettings:
+    """Return the settings of a run of ``phylogfn parsimony``; see :func:`resolve_settings`."""
+    return configuration.resolve_settings(ParsimonySettings, given, config)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the settings of a file; see :func:`gfncore.program.configuration.read_config`."""
+    return configuration.read_config(SampleSettings, path)

@@ -127,7 +127,8 @@ def parsimony(
         progress.phase(f"reading {alignment}" if alignment else f"starting in {output}")
         from gfncore.program.output import check_output
         from gfncore.training.distributed import refuse_several
-        from phylogfn.cli.config import check_alignment, resolve_parsimony_settings
+        from phylogfn.cli.options import check_alignment
+        from phylogfn.settings import resolve_parsimony_settings
 
         refuse_several("phylogfn parsimony")
         check_output(output, force=force, resume=resume)

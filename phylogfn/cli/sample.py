@@ -138,7 +138,8 @@ def sample(
         progress.phase(f"reading {alignment}" if alignment else f"starting in {output}")
         from gfncore.program.output import check_output
         from gfncore.training.distributed import refuse_several
-        from phylogfn.cli.config import check_alignment, resolve_settings
+        from phylogfn.cli.options import check_alignment
+        from phylogfn.settings import resolve_settings
 
         refuse_several("phylogfn sample")
         check_output(output, force=force, resume=resume)

@@ -141,13 +141,14 @@ def _read_prior(path: Path) -> None:
 
 
 def _read_sample_settings(path: Path) -> None:
-    from phylogfn.cli.config import resolve_settings, settings_toml
+    from gfncore.program.configuration import settings_toml
+    from phylogfn.settings import resolve_settings
 
     settings_toml(resolve_settings({"alignment": "a.fasta", "output": Path("out")}, path))
 
 
 def _read_parsimony_settings(path: Path) -> None:
-    from phylogfn.cli.config import resolve_parsimony_settings
+    from phylogfn.settings import resolve_parsimony_settings
 
     resolve_parsimony_settings({"alignment": "a.fasta", "output": Path("out")}, path)
 
@@ -178,7 +179,7 @@ def _read_options(path: Path) -> None:
     from cyclopts import CycloptsError
 
     from molgen.settings import resolve_exact, resolve_sample
-    from phylogfn.cli.config import resolve_parsimony_settings, resolve_settings
+    from phylogfn.settings import resolve_parsimony_settings, resolve_settings
 
     program, *words = [word for word in _text(path).split("\n") if "\0" not in word] or [""]
     app = _app("molgen" if program == "molgen" else "phylogfn")

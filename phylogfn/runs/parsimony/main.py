@@ -17,13 +17,13 @@ import torch
 
 from gfncore.errors import UserError
 from gfncore.objectives import TrajectoryBalance
+from gfncore.program.configuration import settings_toml
 from gfncore.program.metrics import MetricsWriter
 from gfncore.program.output import clear_leftovers, clear_output, locked_output, write_atomic
 from gfncore.tempering import TemperatureRange
 from gfncore.training.checkpoint import read_checkpoint, restore_trainer
 from phylogfn.alignments.alignment import SitePatterns
 from phylogfn.alignments.characters import parsimony_characters
-from phylogfn.cli.config import settings_toml
 from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.insertion import InsertionEnvironment

@@ -22,10 +22,10 @@ from gfncore.errors import UserError
 from gfncore.evaluation import draw_by_weight, known_divergence
 from gfncore.evaluation.object_probability import log_object_probabilities
 from gfncore.policies import ValueSpec
+from gfncore.program.configuration import settings_toml
 from gfncore.program.metrics import MetricsWriter
 from gfncore.program.output import clear_leftovers, clear_output, locked_output, write_atomic
 from gfncore.training.checkpoint import restore_trainer
-from phylogfn.cli.config import resolve_settings, settings_toml
 from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.insertion import InsertionEnvironment
@@ -55,7 +55,7 @@ from phylogfn.runs.sample.run import (
 )
 from phylogfn.runs.sample.state import RunState, read_state
 from phylogfn.runs.stored_arrays import check_parameters
-from phylogfn.settings import SampleSettings, parse_length_bins
+from phylogfn.settings import SampleSettings, parse_length_bins, resolve_settings
 from phylogfn.training.backward import make_backward_policy
 from phylogfn.training.curricula import (
     Curriculum,

@@ -7,8 +7,8 @@ import tomllib
 import pytest
 
 from gfncore.errors import UserError
-from phylogfn.cli.config import read_config, resolve_settings, settings_toml
-from phylogfn.settings import parse_branch_prior
+from gfncore.program.configuration import settings_toml
+from phylogfn.settings import parse_branch_prior, read_config, resolve_settings
 
 
 @pytest.fixture
