@@ -46,7 +46,7 @@ def compare(
 
     from gfncore.errors import UserError
     from phylogfn.cli.tree_notes import show_notes
-    from phylogfn.results.warnings import (
+    from phylogfn.trees.comparison import (
         asdsf,
         largest_split_difference,
         mean_robinson_foulds,

@@ -39,9 +39,9 @@ def consensus(
 
     from gfncore.errors import UserError
     from phylogfn.cli.tree_notes import show_notes
-    from phylogfn.results.posterior import tabulate_splits
     from phylogfn.trees.consensus import consensus_newick, consensus_nexus, consensus_tree
     from phylogfn.trees.samples import read_tree_sample
+    from phylogfn.trees.splits import tabulate_splits
 
     if not trees:
         raise UserError("consensus needs a file of trees")

@@ -28,7 +28,7 @@ def taxon_order(trees: np.ndarray, weights: np.ndarray, codes: np.ndarray) -> np
     weights : ndarray, shape (M,), float64
         Their probabilities, up to a factor.
     codes : ndarray, shape (n, 2), uint64
-        From `phylogfn.exploration.topologies.taxon_codes`.
+        From `phylogfn.trees.keys.taxon_codes`.
     """
     best = np.argsort(-weights, kind="stable")[:MAX_TREES]
     share = weights[best] / weights[best].sum()

@@ -16,7 +16,7 @@ from scipy.special import logsumexp
 
 from gfncore.evaluation import draw_by_weight
 from phylogfn.exploration.walks import N_SEARCHES
-from phylogfn.results.warnings import (
+from phylogfn.trees.comparison import (
     ENOUGH_MASS,
     LARGEST_ASDSF,
     LARGEST_SPLIT_DIFFERENCE,

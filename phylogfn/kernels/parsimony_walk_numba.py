@@ -422,7 +422,7 @@ def move_keys(parent, children, moves, codes, keys):
     moves : ndarray, shape (M, 3), int16
         As `near_moves` fills them.
     codes : ndarray, shape (n, 2), uint64
-        See `phylogfn.exploration.topologies.taxon_codes`.
+        See `phylogfn.trees.keys.taxon_codes`.
     keys : ndarray, shape (M, 2), uint64
         Those of `phylogfn.kernels.topology_numba.topology_keys`.
     """

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from phylogfn.kernels.topology_numba import children_batch
 from phylogfn.parsimony.scores import ParsimonyScorer, addition_tree
 from phylogfn.parsimony.table import ParsimonyTable
 
-__all__ = ["SearchProgress", "SearchResult", "search"]
+__all__ = ["SearchFacts", "SearchProgress", "SearchResult", "search"]
 
 RUNS = 6  # ratchet runs that are made side by side, whatever the number of threads
 MOST_RUNS = 40  # where few runs end at the same score, no more are made
@@ -94,6 +95,38 @@ class SearchResult:
     all_near: bool
     capped: bool
     out_of_time: bool
+
+
+@dataclass(frozen=True)
+class SearchFacts:
+    """A `SearchResult` without its trees.
+
+    Attributes
+    ----------
+    best_score, runs, hits, all_best, all_near, capped, out_of_time
+        See `SearchResult`.
+    n_trees : int
+        Trees that the search found.
+    """
+
+    best_score: float
+    runs: int
+    hits: int
+    all_best: bool
+    all_near: bool
+    capped: bool
+    out_of_time: bool
+    n_trees: int
+
+    @classmethod
+    def of(cls, result: SearchResult) -> SearchFacts:
+        """The facts of a result."""
+        names = [field.name for field in fields(cls) if field.name != "n_trees"]
+        return cls(**{name: getattr(result, name) for name in names}, n_trees=len(result.table))
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON takes them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels.topology_numba import topology_keys
+from phylogfn.trees.keys import taxon_codes
 
 __all__ = ["ParsimonyTable"]
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from phylogfn.parsimony.search import SearchFacts
 from phylogfn.results.warnings import (
     LARGEST_DIVERGENCE,
     NEARLY_ALL,
     PARETO_K_LIMIT,
     weights_matter,
 )
-from phylogfn.runs.parsimony.state import SearchFacts
 
 __all__ = ["ParsimonyResult", "TemperatureSample", "parsimony_warnings"]
 

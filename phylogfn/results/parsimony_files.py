@@ -17,9 +17,9 @@ from gfncore.program.output import json_text, staged_output, write_atomic
 from gfncore.program.provenance import Provenance, ResourceUse, software_version
 from phylogfn.alignments.characters import Characters
 from phylogfn.results.parsimony import ParsimonyResult, TemperatureSample, parsimony_warnings
-from phylogfn.results.posterior import SplitTable, split_supports
 from phylogfn.results.posterior_files import numbered_newicks, with_names
 from phylogfn.trees.consensus import consensus_newick, consensus_tree
+from phylogfn.trees.splits import SplitTable, split_supports
 
 __all__ = [
     "ParsimonyFacts",

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from phylogfn.results.posterior import SplitTable
 from phylogfn.text.quoting import newick_labels, nexus_labels
+from phylogfn.trees.splits import SplitTable
 
 __all__ = [
     "ConsensusTree",

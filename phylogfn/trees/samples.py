@@ -15,10 +15,10 @@ from pathlib import Path
 from gfncore.errors import UserError
 from gfncore.text.numbers import parse_float
 from phylogfn.errors import TreeFileError, shown
-from phylogfn.results.posterior import SplitTable, tabulate_splits
 from phylogfn.text.text_files import read_text, source_name
 from phylogfn.trees.files import parse_tree_text, reading_notes, taxon_index
 from phylogfn.trees.newick import ParsedTree, parse_newick
+from phylogfn.trees.splits import SplitTable, tabulate_splits
 
 __all__ = ["TreeSample", "read_tree_sample"]
 

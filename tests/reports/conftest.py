@@ -186,10 +186,10 @@ def library_report(training):
 def parsimony_report(training):
     """Return a function of the number of best trees: the report of a search for 20 taxa."""
     from gfncore.program.provenance import ResourceUse
+    from phylogfn.parsimony.search import SearchFacts
     from phylogfn.results.parsimony import ParsimonyResult, TemperatureSample
     from phylogfn.results.parsimony_files import ParsimonyFacts, best_splits, summarise_parsimony
     from phylogfn.results.report.parsimony_page import render_parsimony_report
-    from phylogfn.runs.parsimony.state import SearchFacts
     from phylogfn.trees.tree import random_topology
 
     def make(n_best):

@@ -24,16 +24,11 @@ from gfncore.report.page import (
 from phylogfn.citations import references
 from phylogfn.results.parsimony import FEWEST_HITS, ParsimonyResult, TemperatureSample
 from phylogfn.results.parsimony_files import ParsimonyFacts
-from phylogfn.results.posterior import SplitTable
 from phylogfn.results.report.tree_figure import tree_in_both_sizes
-from phylogfn.results.warnings import (
-    LARGEST_DIVERGENCE,
-    NEARLY_ALL,
-    PARETO_K_LIMIT,
-    robinson_foulds_splits,
-    weights_matter,
-)
+from phylogfn.results.warnings import LARGEST_DIVERGENCE, NEARLY_ALL, PARETO_K_LIMIT, weights_matter
+from phylogfn.trees.comparison import robinson_foulds_splits
 from phylogfn.trees.consensus import consensus_tree
+from phylogfn.trees.splits import SplitTable
 from phylogfn.trees.tree import Tree, splits
 
 __all__ = ["render_parsimony_report"]

@@ -18,7 +18,7 @@ from gfncore.report.page import (
     signed,
 )
 from phylogfn.citations import references
-from phylogfn.results.posterior import Posterior, SplitTable, split_table
+from phylogfn.results.posterior import Posterior, split_table
 from phylogfn.results.posterior_files import RunFacts
 from phylogfn.results.report.tree_figure import support_class, tree_in_both_sizes
 from phylogfn.results.rounding import decimals
@@ -29,11 +29,11 @@ from phylogfn.results.warnings import (
     NEARLY_ALL,
     PARETO_K_LIMIT,
     failure,
-    robinson_foulds_splits,
-    split_names,
     weights_matter,
 )
+from phylogfn.trees.comparison import robinson_foulds_splits, split_names
 from phylogfn.trees.consensus import consensus_tree, without_supports
+from phylogfn.trees.splits import SplitTable
 from phylogfn.trees.tree import canonical_newick, splits
 
 __all__ = ["render_report"]

@@ -38,12 +38,12 @@ from phylogfn.estimates.tempered import (
 )
 from phylogfn.output_names import PARSIMONY_OUTPUT_NAMES
 from phylogfn.parsimony.scores import ParsimonyScorer
-from phylogfn.parsimony.search import SearchProgress, SearchResult, search
+from phylogfn.parsimony.search import SearchFacts, SearchProgress, SearchResult, search
 from phylogfn.parsimony.table import ParsimonyTable
 from phylogfn.runs.alignment_run import AlignmentRun
 from phylogfn.runs.parsimony.answer import ACCURATE, FEWEST_OF_MANY_TAXA, MOST_DRAWS, finish
 from phylogfn.runs.parsimony.pilots import Pilots
-from phylogfn.runs.parsimony.state import ParsimonyState, SearchFacts
+from phylogfn.runs.parsimony.state import ParsimonyState
 from phylogfn.training.curricula import TreeEnvironment, make_policy, make_trainer
 from phylogfn.training.tempered_curricula import (
     TemperedCurriculum,

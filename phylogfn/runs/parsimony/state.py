@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +14,12 @@ from gfncore.training.checkpoint import Checkpoint, save_checkpoint
 from gfncore.training.trainer import Trainer
 from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.environments.join_rates import JoinRates
-from phylogfn.parsimony.search import SearchResult
+from phylogfn.parsimony.search import SearchFacts
 from phylogfn.parsimony.table import ParsimonyTable
 from phylogfn.runs.parsimony.pilots import Pilots
 from phylogfn.runs.stored_arrays import check_parsimony_state
 
-__all__ = ["ParsimonyState", "SearchFacts"]
-
-
-@dataclass(frozen=True)
-class SearchFacts:
-    """A `SearchResult` without its trees.
-
-    Attributes
-    ----------
-    best_score, runs, hits, all_best, all_near, capped, out_of_time
-        See `phylogfn.parsimony.search.SearchResult`.
-    n_trees : int
-        Trees that the search found.
-    """
-
-    best_score: float
-    runs: int
-    hits: int
-    all_best: bool
-    all_near: bool
-    capped: bool
-    out_of_time: bool
-    n_trees: int
-
-    @classmethod
-    def of(cls, result: SearchResult) -> SearchFacts:
-        """The facts of a result."""
-        names = [field.name for field in fields(cls) if field.name != "n_trees"]
-        return cls(**{name: getattr(result, name) for name in names}, n_trees=len(result.table))
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON takes them."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+__all__ = ["ParsimonyState"]
 
 
 @dataclass

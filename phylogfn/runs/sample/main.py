@@ -38,7 +38,7 @@ from phylogfn.estimates.length_samples import mean_correction
 from phylogfn.estimates.with_lengths import divergence
 from phylogfn.exploration.agreement import compare_searches
 from phylogfn.exploration.starting_trees import overdispersed_starts
-from phylogfn.exploration.topologies import TopologyTable, taxon_codes
+from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.exploration.walks import BLOCK, N_REPLICAS, Block, Walkers
 from phylogfn.kernels.forest_lengths_numba import FEATURES
 from phylogfn.likelihood.collapsed import MAX_SWEEPS, Collapsed, CollapsedReward
@@ -66,6 +66,7 @@ from phylogfn.training.curricula import (
 )
 from phylogfn.training.lengths_curriculum import POOL, TRIES, LengthsCurriculum, posterior_lengths
 from phylogfn.training.random_trees import RandomTrees
+from phylogfn.trees.keys import taxon_codes
 from phylogfn.trees.tree import Tree
 
 if TYPE_CHECKING:

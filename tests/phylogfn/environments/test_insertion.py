@@ -7,9 +7,9 @@ import pytest
 
 from gfncore.evaluation import check_contract, exact_distribution
 from phylogfn.environments.insertion import InsertionEnvironment
-from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels import insertion_numba as kernels
 from phylogfn.kernels.topology_numba import topology_keys
+from phylogfn.trees.keys import taxon_codes
 from phylogfn.trees.tree import Tree, random_topology, splits
 
 

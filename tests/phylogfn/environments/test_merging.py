@@ -15,11 +15,11 @@ from phylogfn.alignments.alignment import SitePatterns
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging import ForestStates, MergingEnvironment
-from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels import forest_numba, merging_numba
 from phylogfn.kernels.topology_numba import topology_keys
 from phylogfn.training.backward import make_backward_policy
 from phylogfn.training.curricula import make_policy
+from phylogfn.trees.keys import taxon_codes
 from phylogfn.trees.tree import Tree, random_topology, splits
 
 

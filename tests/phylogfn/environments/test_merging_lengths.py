@@ -19,12 +19,12 @@ from phylogfn.alignments.alignment import SitePatterns
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.length_rates import LengthRates
 from phylogfn.environments.merging_lengths import LengthForestStates, MergingLengthsEnvironment
-from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels import merging_numba
 from phylogfn.kernels.forest_lengths_numba import FEATURES
 from phylogfn.kernels.topology_numba import topology_keys
 from phylogfn.training.backward import make_backward_policy
 from phylogfn.training.curricula import make_policy
+from phylogfn.trees.keys import taxon_codes
 from phylogfn.trees.tree import Tree, node_splits, random_topology
 
 FREQUENCIES = np.array([0.1, 0.2, 0.3, 0.4])

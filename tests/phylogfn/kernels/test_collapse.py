@@ -15,10 +15,10 @@ from scipy import stats
 from scipy.optimize import minimize
 from scipy.special import logsumexp, roots_jacobi
 
-from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels import collapse_numba as kernels
 from phylogfn.kernels import pruning_numba
 from phylogfn.kernels.topology_numba import children_batch
+from phylogfn.trees.keys import taxon_codes
 from phylogfn.trees.tree import Tree, splits
 
 RATE = 10.0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from phylogfn.environments.taxon_order import MAX_TREES, taxon_order
-from phylogfn.exploration.topologies import taxon_codes
+from phylogfn.trees.keys import taxon_codes
 from phylogfn.trees.tree import Tree, node_splits, random_topology
 
 

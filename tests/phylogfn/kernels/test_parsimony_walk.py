@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels.parsimony_walk_numba import climb, move_keys, moved_trees, near_moves, ratchet
 from phylogfn.kernels.topology_numba import topology_keys
 from phylogfn.parsimony.scores import ParsimonyScorer
+from phylogfn.trees.keys import taxon_codes
 from phylogfn.trees.tree import Tree, children_from_parents, random_topology
 
 _file = importlib.util.spec_from_file_location(

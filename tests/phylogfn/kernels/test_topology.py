@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels.topology_numba import children_batch, topology_keys
+from phylogfn.trees.keys import taxon_codes
 from phylogfn.trees.tree import Tree, children_from_parents, random_topology, splits
 
 
@@ -42,8 +42,3 @@ def test_keys_tell_topologies_apart_as_splits_do(all_topologies):
     assert len(np.unique(keys[:, 0])) == len(np.unique(keys[:, 1])) == 105
     by_splits = {frozenset(splits(Tree.from_parents(parent))) for parent in every}
     assert len(by_splits) == 105
-
-
-def test_codes_are_the_same_for_the_first_taxa_of_any_run():
-    assert np.array_equal(taxon_codes(12), taxon_codes(12))
-    assert len(np.unique(taxon_codes(200))) == 400

@@ -9,10 +9,11 @@ import pytest
 from scipy.special import logsumexp
 
 from phylogfn.alignments.alphabet import PROTEIN
-from phylogfn.exploration.topologies import TopologyTable, taxon_codes
+from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.kernels import pruning_numba
 from phylogfn.kernels.topology_numba import children_batch, topology_keys
 from phylogfn.kernels.walk_numba import reroot, walk
+from phylogfn.trees.keys import taxon_codes
 from phylogfn.trees.tree import random_topology
 
 

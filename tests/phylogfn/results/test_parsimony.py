@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from phylogfn.parsimony.search import SearchFacts
 from phylogfn.results.parsimony import ParsimonyResult, TemperatureSample, parsimony_warnings
-from phylogfn.runs.parsimony.state import SearchFacts
 
 SAMPLE = TemperatureSample(
     temperature=1.0,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phylogfn.results.posterior import split_supports, split_table, tabulate_splits
-from phylogfn.trees.tree import splits
+from phylogfn.results.posterior import split_table
+from phylogfn.trees.splits import split_supports
 
 
 def test_shapes_are_checked(make_posterior):
@@ -20,30 +20,6 @@ def test_counts_and_trees(make_posterior):
     assert posterior.draw(2).lengths is not None
     assert posterior.topology(0).lengths is None
     np.testing.assert_allclose(posterior.tree_lengths()[2], posterior.draw_lengths[2, 1:].sum())
-
-
-def test_supports_are_sums_of_probabilities(make_posterior):
-    posterior = make_posterior()
-    weights = posterior.topology_probabilities
-    supports = split_supports(posterior.topology_parents, weights)
-    expected = {}
-    for index, weight in enumerate(weights):
-        for split in splits(posterior.topology(index)):
-            expected[split] = expected.get(split, 0.0) + weight
-    assert supports == pytest.approx(expected)
-    # Every binary tree of n taxa has n - 3 splits.
-    assert sum(supports.values()) == pytest.approx(posterior.n_taxa - 3)
-
-
-def test_weights_need_not_sum_to_one(make_posterior):
-    posterior = make_posterior()
-    parents, weights = posterior.topology_parents, posterior.topology_probabilities
-    assert split_supports(parents, 7 * weights) == pytest.approx(split_supports(parents, weights))
-
-
-def test_no_weight_is_an_error(make_posterior):
-    with pytest.raises(ValueError, match="no topologies"):
-        split_supports(make_posterior().topology_parents, np.zeros(4))
 
 
 def test_table_has_mean_lengths_of_the_draws(make_posterior):
@@ -87,11 +63,3 @@ def test_topologies_that_are_not_listed_have_the_supports_of_their_draws(make_po
     assert found == pytest.approx(split_supports(rows, mixture))
     # and not those of the two listed alone
     assert found != pytest.approx(split_supports(parents[:2], p[:2]), abs=0.05)
-
-
-def test_lengths_are_averaged_over_the_trees_that_hold_the_split():
-    trees = [(1.0, {0b0110: 0.1, 0b0010: None}), (3.0, {0b0110: 0.3}), (4.0, {0b1100: 9.0})]
-    table = tabulate_splits(tuple("abcd"), trees)
-    assert table.supports == {0b0110: 0.5, 0b1100: 0.5}
-    assert table.mean_lengths[0b0110] == pytest.approx(0.25)
-    assert 0b0010 not in table.mean_lengths

@@ -8,9 +8,10 @@ import torch
 
 from gfncore.evaluation import exact_distribution, total_variation
 from phylogfn.environments.insertion import InsertionEnvironment
-from phylogfn.exploration.topologies import TopologyTable, taxon_codes
+from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.training import curricula as learning
 from phylogfn.training.curricula import InsertionCurriculum, make_policy, make_trainer
+from phylogfn.trees.keys import taxon_codes
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ from gfncore.policies import Backbone, Policy
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
 from gfncore.training.trainer import Trainer, TrainingSettings
 from phylogfn.environments.insertion import InsertionEnvironment
-from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels.topology_numba import topology_keys
+from phylogfn.trees.keys import taxon_codes
 from phylogfn.trees.tree import Tree, splits
 
 pytestmark = pytest.mark.verification

@@ -16,9 +16,9 @@ import torch
 from gfncore.evaluation import chi_squared, exact_distribution, total_variation
 from gfncore.program.progress import Progress
 from gfncore.tempering import TemperedEnvironment
-from phylogfn.exploration.topologies import taxon_codes
 from phylogfn.kernels.topology_numba import topology_keys
 from phylogfn.settings import ParsimonySettings
+from phylogfn.trees.keys import taxon_codes
 
 pytestmark = pytest.mark.verification
 

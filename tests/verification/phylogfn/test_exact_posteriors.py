@@ -19,10 +19,11 @@ from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.environments.taxon_order import taxon_order
 from phylogfn.estimates.collapsed import draw, estimate
 from phylogfn.exploration.starting_trees import overdispersed_starts
-from phylogfn.exploration.topologies import TopologyTable, taxon_codes
+from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.exploration.walks import N_REPLICAS, Walkers
 from phylogfn.runs.sample.main import LAST_RATE, SETTLE_FROM, TRAIN_SHARE
 from phylogfn.training.curricula import make_curriculum, make_policy, make_trainer
+from phylogfn.trees.keys import taxon_codes
 
 pytestmark = pytest.mark.verification
 

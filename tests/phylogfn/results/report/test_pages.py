@@ -9,11 +9,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from phylogfn.results.posterior import SplitTable, split_table
+from phylogfn.results.posterior import split_table
 from phylogfn.results.posterior_files import summarise
 from phylogfn.results.report.posterior_page import render_report
 from phylogfn.results.report.tree_figure import draw_tree
 from phylogfn.trees.consensus import consensus_tree
+from phylogfn.trees.splits import SplitTable
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
