@@ -94,7 +94,7 @@ def primates():
 @pytest.fixture
 def make_reward():
     """Return a function that makes the `CollapsedReward` of an alignment."""
-    from phylogfn.alignments.alignment import compress
+    from phylogfn.alignments.patterns import compress
     from phylogfn.likelihood.collapsed import CollapsedReward
     from phylogfn.likelihood.tree_likelihood import TreeLikelihood
     from phylogfn.models import parse_model

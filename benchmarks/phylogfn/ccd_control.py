@@ -39,7 +39,8 @@ from benchmarks.phylogfn.reference import (
 )
 from benchmarks.phylogfn.topology_arrays import keys_of_parents, parents_of_key
 from gfncore.evaluation import effective_sample_size, log_partition, pareto_k
-from phylogfn.alignments.alignment import compress, read_alignment
+from phylogfn.alignments.alignment import read_alignment
+from phylogfn.alignments.patterns import compress
 from phylogfn.exploration.starting_trees import overdispersed_starts
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.exploration.walks import N_REPLICAS, Walkers

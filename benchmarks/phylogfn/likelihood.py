@@ -32,7 +32,7 @@ import numpy as np
 from numba import njit
 
 from benchmarks.machine import markdown_table, measured_on
-from phylogfn.alignments.alignment import SitePatterns
+from phylogfn.alignments.patterns import SitePatterns
 from phylogfn.kernels import pruning_numba as kernels
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import SubstitutionModel

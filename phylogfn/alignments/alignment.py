@@ -19,9 +19,10 @@ from phylogfn.alignments.checks import (
     one_data_type,
     plain_names,
 )
-from phylogfn.alignments.formats import FORMATS, RawAlignment, parse_alignment
+from phylogfn.alignments.formats import FORMATS, parse_alignment
 from phylogfn.alignments.nexus.assumptions import Assumptions
 from phylogfn.alignments.nexus.statements import carry_out
+from phylogfn.alignments.raw import RawAlignment
 from phylogfn.errors import AlignmentError
 from phylogfn.text.text_files import read_text, source_name
 
@@ -29,9 +30,6 @@ __all__ = [
     "FORMATS",
     "Alignment",
     "AlignmentError",
-    "SitePatterns",
-    "compress",
-    "distinct_columns",
     "likelihood_notes",
     "read_alignment",
     "variable_sites",
@@ -107,78 +105,6 @@ class Alignment:
         for part in (self.gaps, said.weights, said.ordered, self.beside_gaps):
             digest.update(b"-" if part is None else part.tobytes())
         return digest.hexdigest()
-
-
-@dataclass(frozen=True, eq=False)
-class SitePatterns:
-    """The different columns of an alignment, in the order in which they first occur.
-
-    Parameters
-    ----------
-    masks : ndarray, shape(n_taxa, n_patterns), dtype=uint32
-        The columns, as in `Alignment.masks`.
-    weights : ndarray, shape(n_patterns,), dtype=float64
-        How many sites show each.
-    site_to_pattern : ndarray, shape(n_sites,), dtype=int32
-        The pattern of each site.
-    n_states : int
-        The number of states of the alphabet.
-    """
-
-    masks: NDArray[np.uint32]
-    weights: NDArray[np.float64]
-    site_to_pattern: NDArray[np.int32]
-    n_states: int
-
-    @property
-    def n_taxa(self) -> int:
-        """The number of sequences."""
-        return self.masks.shape[0]
-
-    @property
-    def n_patterns(self) -> int:
-        """The number of different columns."""
-        return self.masks.shape[1]
-
-    def tip_partials(self) -> NDArray[np.float64]:
-        """Return the likelihoods at the leaves, 0 or 1, shape(n_taxa, n_states, n_patterns)."""
-        bits = np.arange(self.n_states, dtype=np.uint32)[None, :, None]
-        return ((self.masks[:, None, :] >> bits) & 1).astype(np.float64)
-
-
-def compress(alignment: Alignment) -> SitePatterns:
-    """Return the site patterns of an alignment."""
-    masks, site_to_pattern = distinct_columns(alignment.masks)
-    return SitePatterns(
-        masks=masks,
-        weights=np.bincount(site_to_pattern, minlength=masks.shape[1]).astype(np.float64),
-        site_to_pattern=site_to_pattern,
-        n_states=alignment.alphabet.n_states,
-    )
-
-
-def distinct_columns(
-    masks: NDArray[np.uint32],
-) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
-    """Return the different columns, in the order in which they first occur, and where each is.
-
-    Parameters
-    ----------
-    masks : ndarray, shape(n, n_sites), dtype=uint32
-
-    Returns
-    -------
-    distinct : ndarray, shape(n, n_distinct), dtype=uint32
-    places : ndarray, shape(n_sites,), dtype=int32
-        The place of each column among them.
-    """
-    columns = np.ascontiguousarray(masks.T)
-    rows = columns.view(np.dtype((np.void, columns.itemsize * columns.shape[1]))).ravel()
-    _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty(len(order), np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    return np.ascontiguousarray(masks[:, first[order]]), rank[inverse.ravel()]
 
 
 def variable_sites(masks: NDArray[np.uint32]) -> NDArray[np.bool_]:

@@ -28,9 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfncore.errors import UserError
-from phylogfn.alignments.alignment import Alignment, distinct_columns
+from phylogfn.alignments.alignment import Alignment
 from phylogfn.alignments.alphabet import MAX_STATES
 from phylogfn.alignments.nexus.assumptions import Assumptions
+from phylogfn.alignments.patterns import distinct_columns
 from phylogfn.errors import AlignmentError
 
 __all__ = ["Characters", "parsimony_characters"]

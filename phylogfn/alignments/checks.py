@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phylogfn.alignments.alphabet import ALPHABETS, Alphabet
-from phylogfn.alignments.formats import RawAlignment
+from phylogfn.alignments.raw import RawAlignment
 from phylogfn.errors import AlignmentError, quoted_list
 
 __all__ = [

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 
 from gfncore.text.numbers import parse_int
-from phylogfn.alignments.formats import RawAlignment
+from phylogfn.alignments.raw import RawAlignment
 from phylogfn.errors import AlignmentError, shown
 
 __all__ = ["parse_phylip"]

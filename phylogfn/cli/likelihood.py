@@ -14,7 +14,7 @@ from gfncore.program.messages import say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from phylogfn.alignments.alignment import SitePatterns
+    from phylogfn.alignments.patterns import SitePatterns
     from phylogfn.estimates.length_samples import TopologyEvidence
     from phylogfn.likelihood.tree_likelihood import TreeLikelihood
     from phylogfn.models import ModelSpec
@@ -82,7 +82,8 @@ def likelihood(
     from gfncore.errors import UserError
     from gfncore.program.configuration import MOST_THREADS
     from gfncore.text.numbers import parse_int
-    from phylogfn.alignments.alignment import compress, likelihood_notes, read_alignment
+    from phylogfn.alignments.alignment import likelihood_notes, read_alignment
+    from phylogfn.alignments.patterns import compress
     from phylogfn.cli.tree_notes import show_notes
     from phylogfn.models import parse_model
     from phylogfn.settings import parse_branch_prior

@@ -17,7 +17,7 @@ import numpy as np
 from phylogfn.kernels import forest_lengths_numba, forest_numba, merging_numba
 
 if TYPE_CHECKING:
-    from phylogfn.alignments.alignment import SitePatterns
+    from phylogfn.alignments.patterns import SitePatterns
 
 __all__ = ["ForestFeatures"]
 

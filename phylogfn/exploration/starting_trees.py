@@ -11,7 +11,7 @@ from phylogfn.parsimony.scores import Workspace, addition_tree, pack
 from phylogfn.trees.tree import random_topology
 
 if TYPE_CHECKING:
-    from phylogfn.alignments.alignment import SitePatterns
+    from phylogfn.alignments.patterns import SitePatterns
 
 __all__ = [
     "StartingTrees",

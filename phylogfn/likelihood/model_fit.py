@@ -26,7 +26,7 @@ from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.trees.tree import Tree
 
 if TYPE_CHECKING:
-    from phylogfn.alignments.alignment import SitePatterns
+    from phylogfn.alignments.patterns import SitePatterns
     from phylogfn.models import ModelSpec, SubstitutionModel
 
 __all__ = ["ModelFit", "bounds_note", "fit_model", "parameters_at_bounds"]

@@ -13,7 +13,7 @@ import numpy as np
 from phylogfn.kernels import pruning_numba as kernels
 
 if TYPE_CHECKING:
-    from phylogfn.alignments.alignment import SitePatterns
+    from phylogfn.alignments.patterns import SitePatterns
     from phylogfn.models import SubstitutionModel
     from phylogfn.trees.tree import Tree
 

@@ -19,7 +19,7 @@ __all__ = ["ModelSpec", "Patterns"]
 
 
 class Patterns(Protocol):
-    """Source of observed frequencies, such as `phylogfn.alignments.alignment.SitePatterns`."""
+    """Source of observed frequencies, such as `phylogfn.alignments.patterns.SitePatterns`."""
 
     @property
     def masks(self) -> np.ndarray:

@@ -53,8 +53,9 @@ def _texts(*values: str) -> Callable[[], tuple[bytes, ...]]:
 
 
 def _read_alignment(path: Path) -> None:
-    from phylogfn.alignments.alignment import compress, likelihood_notes, read_alignment
+    from phylogfn.alignments.alignment import likelihood_notes, read_alignment
     from phylogfn.alignments.characters import parsimony_characters
+    from phylogfn.alignments.patterns import compress
 
     alignment = read_alignment(path)
     assert len(alignment.names) == len(alignment.masks) == len(set(alignment.names))
@@ -125,7 +126,8 @@ def _build(spec, kind: str) -> None:
 def _patterns(kind: str):
     from tempfile import TemporaryDirectory
 
-    from phylogfn.alignments.alignment import compress, read_alignment
+    from phylogfn.alignments.alignment import read_alignment
+    from phylogfn.alignments.patterns import compress
 
     nucleotides, _, protein = seeds.alignments()["fasta"]
     with TemporaryDirectory() as folder:

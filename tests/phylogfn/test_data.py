@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from Bio import AlignIO
 
-from phylogfn.alignments.alignment import compress, read_alignment
+from phylogfn.alignments.alignment import read_alignment
+from phylogfn.alignments.patterns import compress
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 

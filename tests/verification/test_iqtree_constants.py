@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phylogfn.alignments.alignment import compress, read_alignment
+from phylogfn.alignments.alignment import read_alignment
+from phylogfn.alignments.patterns import compress
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
 from phylogfn.trees.tree import Tree

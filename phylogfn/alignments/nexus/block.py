@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from gfncore.text.numbers import parse_int
 from phylogfn.alignments.alphabet import standard_alphabet
-from phylogfn.alignments.formats import RawAlignment
 from phylogfn.alignments.nexus.assumptions import Statements
 from phylogfn.alignments.nexus.lists import MemberLists
 from phylogfn.alignments.nexus.matrix import MatrixLayout, read_matrix, translate
+from phylogfn.alignments.raw import RawAlignment
 from phylogfn.errors import AlignmentError, shown
 from phylogfn.text.nexus import Command, blocks
 

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from phylogfn.alignments.formats import RawAlignment
+from phylogfn.alignments.raw import RawAlignment
 from phylogfn.errors import AlignmentError
 from phylogfn.text.nexus import Command, tokens
 

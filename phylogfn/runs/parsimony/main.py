@@ -22,8 +22,8 @@ from gfncore.program.metrics import MetricsWriter
 from gfncore.program.output import clear_leftovers, clear_output, locked_output, write_atomic
 from gfncore.tempering import TemperatureRange
 from gfncore.training.checkpoint import read_checkpoint, restore_trainer
-from phylogfn.alignments.alignment import SitePatterns
 from phylogfn.alignments.characters import parsimony_characters
+from phylogfn.alignments.patterns import SitePatterns
 from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.insertion import InsertionEnvironment

@@ -10,7 +10,8 @@ import numpy as np
 
 from gfncore.errors import UserError
 from gfncore.program.progress import format_duration
-from phylogfn.alignments.alignment import compress, likelihood_notes, variable_sites
+from phylogfn.alignments.alignment import likelihood_notes, variable_sites
+from phylogfn.alignments.patterns import compress
 from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
 from phylogfn.estimates.collapsed import Drawn, Estimate, draw, draw_from_prior, estimate
 from phylogfn.estimates.with_lengths import DrawnTrees, draw_trees, estimate_trees

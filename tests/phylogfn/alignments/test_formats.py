@@ -187,11 +187,6 @@ def test_options_of_phylip_that_are_not_used_are_told(options, told):
     assert notes == ((f"options of the first line not used: {options}",) if told else ())
 
 
-def test_digits_of_clustal_are_counts_only_behind_letters():
-    text = "CLUSTAL\n\n" + "".join(f"{name} 0101 0011\n" for name in "ABCD")
-    assert parse_alignment(text, "x").sequences == ["01010011"] * 4
-
-
 def test_first_words_of_headers_are_told_and_whole_headers_match_trees(tmp_path):
     rows = dict(
         zip(["A one", "B", "C two words", "D"], ["ACGT", "ACGA", "ACGC", "AAGT"], strict=True)

@@ -11,7 +11,7 @@ import torch
 from gfncore.evaluation import check_contract, chi_squared, exact_distribution
 from gfncore.exploration import backward_trajectories, local_search
 from gfncore.trajectories.scoring import score_backward
-from phylogfn.alignments.alignment import SitePatterns
+from phylogfn.alignments.patterns import SitePatterns
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging import ForestStates, MergingEnvironment

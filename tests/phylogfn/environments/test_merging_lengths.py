@@ -15,7 +15,7 @@ from gfncore.evaluation.object_probability import draw_objects, trajectory_log_r
 from gfncore.exploration import backward_trajectories, local_search, sample_trajectories
 from gfncore.policies import ValueSpec
 from gfncore.trajectories.scoring import score_backward, score_forward
-from phylogfn.alignments.alignment import SitePatterns
+from phylogfn.alignments.patterns import SitePatterns
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.length_rates import LengthRates
 from phylogfn.environments.merging_lengths import LengthForestStates, MergingLengthsEnvironment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phylogfn.alignments.alignment import SitePatterns, compress
+from phylogfn.alignments.patterns import SitePatterns, compress
 from phylogfn.exploration.starting_trees import (
     neighbour_joining,
     overdispersed_starts,

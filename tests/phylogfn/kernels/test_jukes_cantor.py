@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phylogfn.alignments.alignment import SitePatterns
+from phylogfn.alignments.patterns import SitePatterns
 from phylogfn.kernels.tiles import T
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import SubstitutionModel

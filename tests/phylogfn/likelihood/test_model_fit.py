@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phylogfn.alignments.alignment import SitePatterns, compress, read_alignment
+from phylogfn.alignments.alignment import read_alignment
+from phylogfn.alignments.patterns import SitePatterns, compress
 from phylogfn.likelihood.model_fit import bounds_note, fit_model, parameters_at_bounds
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phylogfn.alignments.alignment import SitePatterns
+from phylogfn.alignments.patterns import SitePatterns
 from phylogfn.kernels.fast_log_numba import fast_log
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gfncore.errors import UserError
-from phylogfn.alignments.alignment import SitePatterns
+from phylogfn.alignments.patterns import SitePatterns
 from phylogfn.models import empirical_frequencies, parse_model
 
 

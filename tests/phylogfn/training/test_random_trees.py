@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from gfncore.evaluation.object_probability import log_object_probabilities
-from phylogfn.alignments.alignment import compress, read_alignment
+from phylogfn.alignments.alignment import read_alignment
+from phylogfn.alignments.patterns import compress
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.environments.merging import MergingEnvironment
