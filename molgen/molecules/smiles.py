@@ -94,6 +94,8 @@ def check_text(smiles: str) -> None:
     strange = next((c for c in smiles if not c.isascii() or not c.isprintable()), None)
     if strange is not None:
         raise SmilesError(f"has the character {strange!r}, which no SMILES has")
+    if "~" in smiles:
+        raise SmilesError("has the bond '~' (any bond), which only search patterns have")
     if len(smiles.split()) > 1:
         raise SmilesError("has a blank inside; give one SMILES without a name")
     for atom in _BRACKET.finditer(smiles):
