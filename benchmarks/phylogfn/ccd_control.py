@@ -38,7 +38,7 @@ from benchmarks.phylogfn.reference import (
     tree_kl,
 )
 from benchmarks.phylogfn.topology_arrays import keys_of_parents, parents_of_key
-from gfncore.evaluation import effective_sample_size, log_partition, pareto_k
+from gfncore.evaluation import WeightedDraws, effective_sample_size
 from phylogfn.alignments.alignment import read_alignment
 from phylogfn.alignments.patterns import compress
 from phylogfn.exploration.starting_trees import overdispersed_starts
@@ -165,18 +165,17 @@ def share_of_blocks(log_weights: np.ndarray, size: int) -> float:
 
 def row_of(run: ControlRun, seed: int, options: argparse.Namespace) -> list[str]:
     """Cells of one run's row."""
-    log_evidence, error = log_partition(run.log_weights)
-    n_draws = len(run.log_weights)
-    ess = effective_sample_size(run.log_weights)
+    estimate = WeightedDraws(run.log_weights).estimate()
+    log_evidence, n_draws, ess = estimate.log_z, estimate.n_draws, estimate.ess
     known = options.reference_log_evidence
     cells = [
         str(seed),
         f"{log_evidence:.3f}",
-        f"{error:.4f}",
+        f"{estimate.standard_error:.4f}",
         "" if known is None else f"{log_evidence - known:+.3f}",
         f"{ess:.0f} of {n_draws} ({100 * ess / n_draws:.1f} %)",
         f"{share_of_blocks(run.log_closed_weights, options.block):.1f} %",
-        f"{pareto_k(run.log_weights):.2f}",
+        f"{estimate.pareto_k:.2f}",
         f"{len(run.table):,}",
         f"{run.walk_seconds:.0f} of {run.wall_seconds:.0f}",
     ]

@@ -4,8 +4,7 @@ from gfncore.evaluation.contract import check_contract
 from gfncore.evaluation.ess import effective_sample_size
 from gfncore.evaluation.exact import ExactDistribution, exact_distribution
 from gfncore.evaluation.goodness_of_fit import ChiSquared, chi_squared, total_variation
-from gfncore.evaluation.known_divergence import draw_by_weight, known_divergence
-from gfncore.evaluation.log_partition import log_partition, log_partition_with_known
+from gfncore.evaluation.known_divergence import known_divergence
 from gfncore.evaluation.pareto import (
     front_numbers,
     hypervolume,
@@ -15,10 +14,16 @@ from gfncore.evaluation.pareto import (
     simplex_weights,
 )
 from gfncore.evaluation.pareto_k import generalised_pareto_fit, pareto_k
+from gfncore.evaluation.partition_estimate import PartitionEstimate, WeightedDraws
+from gfncore.evaluation.resampling import draw_by_weight, systematic_resample
+from gfncore.evaluation.weighted_mean import WeightedMean, weighted_mean
 
 __all__ = [
     "ChiSquared",
     "ExactDistribution",
+    "PartitionEstimate",
+    "WeightedDraws",
+    "WeightedMean",
     "check_contract",
     "chi_squared",
     "draw_by_weight",
@@ -29,11 +34,11 @@ __all__ = [
     "hypervolume",
     "igd_plus",
     "known_divergence",
-    "log_partition",
-    "log_partition_with_known",
     "non_dominated",
     "pareto_k",
     "r2_indicator",
     "simplex_weights",
+    "systematic_resample",
     "total_variation",
+    "weighted_mean",
 ]

@@ -12,41 +12,7 @@ import math
 
 import numpy as np
 
-__all__ = ["draw_by_weight", "known_divergence"]
-
-
-def draw_by_weight(
-    log_weights: np.ndarray, size: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw objects by their weights, systematically.
-
-    Parameters
-    ----------
-    log_weights : ndarray, shape (N,), float64
-        They need not be normalised.
-    size : int
-        Number of draws.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    index : ndarray, shape (M,), int64
-        The distinct objects drawn, ascending.
-    counts : ndarray, shape (M,), int64
-        How often each was drawn; within 1 of its expectation. They sum to `size`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> draw_by_weight(np.log([0.5, 0.25, 0.25]), 4, rng)
-    (array([0, 1, 2]), array([2, 1, 1]))
-    """
-    weights = np.exp(log_weights - np.max(log_weights))
-    cumulative = np.cumsum(weights)
-    points = (rng.random() + np.arange(size)) / size * cumulative[-1]
-    chosen = np.searchsorted(cumulative, points, side="right")
-    return np.unique(np.minimum(chosen, len(weights) - 1), return_counts=True)
+__all__ = ["known_divergence"]
 
 
 def known_divergence(

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import logsumexp
 
-from gfncore.evaluation import effective_sample_size, log_partition_with_known, pareto_k
+from gfncore.evaluation import PartitionEstimate, WeightedDraws
 from gfncore.evaluation.object_probability import draw_objects
 from phylogfn.trees.tree import random_topology
 
@@ -28,12 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Drawn",
-    "Estimate",
     "batch_size",
     "draw",
     "draw_from_prior",
     "estimate",
     "in_waves",
+    "weigh",
 ]
 
 PATHS = 8  # histories that the probability of a topology is averaged over, where it has many
@@ -64,31 +63,6 @@ class Drawn:
             np.concatenate([part.rows for part in parts]),
             np.concatenate([part.log_q for part in parts]),
         )
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Evidence with the closed form as reward.
-
-    Attributes
-    ----------
-    log_z, standard_error : float
-        Prior of topologies included; error in nats.
-    ess : float
-        Effective number of the draws, as importance draws of the whole posterior.
-    pareto_k : float
-    log_weights : ndarray, shape (N,)
-        log R/q of the draws.
-    known_share : float
-        Share of the evidence that is in C.
-    """
-
-    log_z: float
-    standard_error: float
-    ess: float
-    pareto_k: float
-    log_weights: np.ndarray
-    known_share: float
 
 
 def draw(
@@ -172,19 +146,20 @@ def in_waves(
         yield list(reward.pool.map(task, sizes[part], generators[part]))
 
 
+def weigh(
+    drawn: Drawn, table: TopologyTable, n_known: int, log_topology_prior: float
+) -> WeightedDraws:
+    """Return draws with the weights R / q; the first ``n_known`` rows of the table are known."""
+    log_reward = table.log_evidence[drawn.rows] + log_topology_prior
+    return WeightedDraws(log_reward - drawn.log_q, drawn.rows < n_known)
+
+
 def estimate(
     drawn: Drawn, table: TopologyTable, n_known: int, log_topology_prior: float
-) -> Estimate:
-    """Evidence from draws; C is the first ``n_known`` rows of the table."""
-    log_reward = table.log_evidence + log_topology_prior
-    log_weights = log_reward[drawn.rows] - drawn.log_q
-    known = drawn.rows < n_known
-    log_z, error = log_partition_with_known(log_weights, known, log_reward[:n_known])
-    return Estimate(
-        log_z,
-        error,
-        effective_sample_size(log_weights),
-        pareto_k(log_weights),
-        log_weights,
-        float(np.exp(logsumexp(log_reward[:n_known]) - log_z)),
-    )
+) -> PartitionEstimate:
+    """Estimate the evidence, with the closed form as reward and the prior of topologies included.
+
+    C is the first ``n_known`` rows of the table.
+    """
+    log_reward_known = table.log_evidence[:n_known] + log_topology_prior
+    return weigh(drawn, table, n_known, log_topology_prior).estimate(log_reward_known)

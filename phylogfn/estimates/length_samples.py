@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp
 
-from gfncore.evaluation import effective_sample_size, log_partition, pareto_k
+from gfncore.evaluation import WeightedDraws, effective_sample_size, pareto_k, systematic_resample
+from phylogfn.estimates.collapsed import weigh
 from phylogfn.estimates.length_proposals import LengthProposal
 
 if TYPE_CHECKING:
-    from phylogfn.estimates.collapsed import Drawn, Estimate
+    from phylogfn.estimates.collapsed import Drawn
     from phylogfn.exploration.topologies import TopologyTable
     from phylogfn.likelihood.collapsed import Collapsed, CollapsedReward
 
@@ -81,7 +82,6 @@ class TopologyMasses:
     def from_draws(
         cls,
         drawn: Drawn,
-        result: Estimate,
         table: TopologyTable,
         n_known: int,
         log_topology_prior: float,
@@ -93,7 +93,8 @@ class TopologyMasses:
         """
         outside = drawn.rows >= n_known
         others, inverse = np.unique(drawn.rows[outside], return_inverse=True)
-        log_weights = result.log_weights[outside] - math.log(len(drawn.rows))
+        weighted = weigh(drawn, table, n_known, log_topology_prior)
+        log_weights = weighted.log_weights[outside] - math.log(len(drawn.rows))
         log_known = table.log_evidence[:n_known] + log_topology_prior
         top = max(np.max(log_known, initial=-np.inf), np.max(log_weights, initial=-np.inf))
         mass = np.concatenate(
@@ -191,9 +192,9 @@ class _Design:
         blocks = np.ceil(0.5 * points * coefficients + even).astype(np.int64)
         if n == 0:
             return cls(own, coefficients / coefficients.sum(), blocks, len(own))
-        at = (rng.random() + np.arange(n)) / n * of_rest
-        found = np.minimum(np.searchsorted(np.cumsum(shares[rest]), at), len(rest) - 1)
-        picked, counts = np.unique(rest[found], return_counts=True)
+        picked, counts = np.unique(
+            rest[systematic_resample(shares[rest], n, rng)], return_counts=True
+        )
         return cls(
             np.concatenate([own, picked]),
             np.concatenate([coefficients, of_rest * counts / n]),
@@ -242,8 +243,7 @@ class _Pilot:
         clock: Callable[[], float],
     ) -> _Pilot:
         """Draw for a few topologies, chosen by mass, in about ``seconds`` at most."""
-        points = (rng.random() + np.arange(PILOT_TOPOLOGIES)) / PILOT_TOPOLOGIES
-        at = np.minimum(np.searchsorted(np.cumsum(masses.shares), points), len(masses.rows) - 1)
+        at = systematic_resample(masses.shares, PILOT_TOPOLOGIES, rng)
         rows = masses.rows[np.unique(at)]
         seed = int(rng.integers(2**31))
         n_branches = table.parents.shape[1] - 1
@@ -316,8 +316,8 @@ def topology_evidence(
     pilot = reward.draw_lengths(trees, fit, n_pilot, pilot_seed, start)
     proposal = start.fitted(pilot, fit, reward.branch_rate)
     log_weights = reward.draw_lengths(trees, fit, n_draws, seed, proposal).log_weights[0]
-    log_evidence, error = log_partition(log_weights)
-    return TopologyEvidence(log_evidence, error, pareto_k(log_weights))
+    found = WeightedDraws(log_weights).estimate()
+    return TopologyEvidence(found.log_z, found.standard_error, found.pareto_k)
 
 
 def mean_correction(
@@ -490,9 +490,7 @@ def _answer(
     log_all = log_all.ravel()
 
     share = (coefficients * relative / sums)[owner] * by_block
-    cumulative = np.cumsum(share)
-    points = (rng.random() + np.arange(n_samples)) / n_samples * cumulative[-1]
-    chosen = np.minimum(np.searchsorted(cumulative, points), len(owner) - 1)
+    chosen = systematic_resample(share, n_samples, rng)
     turn = np.arange(n_samples) - np.searchsorted(chosen, chosen)  # which of its block's picks
     turn %= blocks.lengths.shape[1]
     mixed = rng.permutation(n_samples)

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from gfncore.evaluation import (
+    PartitionEstimate,
+    WeightedDraws,
     draw_by_weight,
-    effective_sample_size,
     known_divergence,
-    log_partition_with_known,
-    pareto_k,
+    systematic_resample,
 )
 from gfncore.evaluation.object_probability import draw_objects, log_object_probabilities
 from gfncore.keys import unique_keys
@@ -34,12 +34,12 @@ from phylogfn.training.curricula import TreeEnvironment
 
 __all__ = [
     "TemperedDraws",
-    "TemperedEstimate",
     "divergence_of_known",
     "draw_trees",
     "estimate_partition",
     "in_table",
     "resample",
+    "weigh",
 ]
 
 
@@ -62,30 +62,6 @@ class TemperedDraws:
     beta: float
     parents: np.ndarray
     log_q: np.ndarray
-
-
-@dataclass(frozen=True)
-class TemperedEstimate:
-    """The sum over all trees at one temperature, and how good the draws are.
-
-    Attributes
-    ----------
-    log_z, standard_error : float
-        Nats; log of the sum of exp(beta (reference - score)).
-    ess, pareto_k : float
-        Of the importance weights of all draws.
-    known_share : float
-        Share of Z that is in C.
-    log_weights : ndarray, shape (N,)
-        log R / q.
-    """
-
-    log_z: float
-    standard_error: float
-    ess: float
-    pareto_k: float
-    known_share: float
-    log_weights: np.ndarray
 
 
 def draw_trees(
@@ -146,14 +122,10 @@ def in_table(table: ParsimonyTable, parents: np.ndarray) -> np.ndarray:
     return known[group]
 
 
-def estimate_partition(
-    draws: TemperedDraws,
-    scores: np.ndarray,
-    known: np.ndarray,
-    known_scores: np.ndarray,
-    reference: float,
-) -> TemperedEstimate:
-    """The sum over all trees, from draws.
+def weigh(
+    draws: TemperedDraws, scores: np.ndarray, known: np.ndarray, reference: float
+) -> WeightedDraws:
+    """Return drawn trees with the weights R / q.
 
     Parameters
     ----------
@@ -162,22 +134,30 @@ def estimate_partition(
         Of the drawn trees.
     known : ndarray, shape (N,), bool
         Draws that are in C.
+    reference : float
+        The score that has the reward 1.
+    """
+    return WeightedDraws(draws.beta * (reference - scores) - draws.log_q, known)
+
+
+def estimate_partition(
+    draws: TemperedDraws,
+    scores: np.ndarray,
+    known: np.ndarray,
+    known_scores: np.ndarray,
+    reference: float,
+) -> PartitionEstimate:
+    """Estimate the sum of exp(beta (reference - score)) over all trees.
+
+    Parameters
+    ----------
+    draws, scores, known, reference
+        As in `weigh`.
     known_scores : ndarray, shape (M,), float64
         Of the trees of C, each once.
-    reference : float
-        The score that has the weight 1.
     """
-    log_weights = draws.beta * (reference - scores) - draws.log_q
     log_known = draws.beta * (reference - known_scores)
-    log_z, error = log_partition_with_known(log_weights, known, log_known)
-    return TemperedEstimate(
-        log_z,
-        error,
-        effective_sample_size(log_weights),
-        pareto_k(log_weights),
-        float(np.exp(np.logaddexp.reduce(log_known) - log_z)),
-        log_weights,
-    )
+    return weigh(draws, scores, known, reference).estimate(log_known)
 
 
 def resample(
@@ -195,11 +175,7 @@ def resample(
     rng : numpy.random.Generator
     """
     log_mass = np.concatenate([log_known, log_outside])
-    mass = np.exp(log_mass - log_mass.max())
-    # systematic: the counts are as near to what is expected as whole numbers can be
-    points = (rng.random() + np.arange(size)) / size
-    chosen = np.searchsorted(np.cumsum(mass) / mass.sum(), points)
-    return np.minimum(chosen, len(mass) - 1)
+    return systematic_resample(np.exp(log_mass - log_mass.max()), size, rng)
 
 
 def divergence_of_known(
@@ -214,7 +190,7 @@ def divergence_of_known(
     """Return the KL from the known trees to the sampler, nats, from n draws of them by weight.
 
     The weights are normalised to 1 over the known trees: add the log of their share of all trees
-    (`TemperedEstimate.known_share`) to compare the sampler with its own target.
+    (`PartitionEstimate.known_share`) to compare the sampler with its own target.
     """
     log_weights = beta * (scores.min() - scores)
     rows, counts = draw_by_weight(log_weights, n, generator)

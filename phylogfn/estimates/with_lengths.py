@@ -13,14 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gfncore.evaluation import (
-    effective_sample_size,
-    known_divergence,
-    log_partition,
-    pareto_k,
-)
+from gfncore.evaluation import PartitionEstimate, WeightedDraws, known_divergence
 from gfncore.evaluation.object_probability import draw_objects, log_object_probabilities
-from phylogfn.estimates.collapsed import PATHS, Drawn, Estimate, batch_size, in_waves
+from phylogfn.estimates.collapsed import PATHS, Drawn, batch_size, in_waves
 
 if TYPE_CHECKING:
     from gfncore.policies import Policy
@@ -28,7 +23,7 @@ if TYPE_CHECKING:
     from phylogfn.exploration.topologies import TopologyTable
     from phylogfn.likelihood.collapsed import CollapsedReward
 
-__all__ = ["DrawnTrees", "divergence", "draw_trees", "estimate_trees", "resample", "shares"]
+__all__ = ["DrawnTrees", "divergence", "draw_trees", "estimate_trees"]
 
 BATCH = 250  # trees that one thread draws at a time
 
@@ -61,6 +56,10 @@ class DrawnTrees(Drawn):
             np.concatenate([part.lengths for part in parts]),
             np.concatenate([part.log_reward for part in parts]),
         )
+
+    def weighted(self, n_known: int = 0) -> WeightedDraws:
+        """Return the draws with their weights; the first ``n_known`` topologies are known."""
+        return WeightedDraws(self.log_reward - self.log_q, self.rows < n_known)
 
 
 def draw_trees(
@@ -101,24 +100,9 @@ def draw_trees(
     return DrawnTrees.concat(parts)
 
 
-def estimate_trees(drawn: DrawnTrees, n_known: int) -> Estimate:
-    """Evidence from draws; known topologies are the first ``n_known`` rows of the table."""
-    log_weights = drawn.log_reward - drawn.log_q
-    log_z, error = log_partition(log_weights)
-    return Estimate(
-        log_z,
-        error,
-        effective_sample_size(log_weights),
-        pareto_k(log_weights),
-        log_weights,
-        float(shares(log_weights)[drawn.rows < n_known].sum()),
-    )
-
-
-def shares(log_weights: np.ndarray) -> np.ndarray:
-    """Weights over their sum."""
-    weights = np.exp(log_weights - log_weights.max())
-    return weights / weights.sum()
+def estimate_trees(drawn: DrawnTrees, n_known: int) -> PartitionEstimate:
+    """Estimate the evidence; known topologies are the first ``n_known`` rows of the table."""
+    return drawn.weighted(n_known).estimate()
 
 
 def divergence(
@@ -136,11 +120,3 @@ def divergence(
     log_q = log_object_probabilities(environment, policy, known, PATHS, generator, backward_policy)
     log_p = environment.log_reward(known) - log_z
     return known_divergence(log_p, log_q, np.ones(len(log_q), int))
-
-
-def resample(drawn: DrawnTrees, found: Estimate, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draws (n,) from the posterior: indices of the drawn trees, by weight, in random order."""
-    cumulative = np.cumsum(shares(found.log_weights))
-    points = (rng.random() + np.arange(n)) / n * cumulative[-1]
-    chosen = np.searchsorted(cumulative, points)
-    return rng.permutation(np.minimum(chosen, len(drawn.rows) - 1))

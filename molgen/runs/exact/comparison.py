@@ -8,12 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gfncore.evaluation import (
-    chi_squared,
-    effective_sample_size,
-    log_partition,
-    total_variation,
-)
+from gfncore.evaluation import WeightedDraws, chi_squared, total_variation
 from gfncore.exploration import sample_trajectories
 from gfncore.policies import Policy
 from gfncore.trajectories.scoring import score_backward
@@ -132,14 +127,14 @@ def compare(
         space, environment.with_symmetry(regime), policy, draws, generator
     )
     counts = np.bincount(rows, minlength=len(space.molecules))
-    log_z, error = log_partition(log_weights)
+    estimate = WeightedDraws(log_weights).estimate()
     return Comparison(
         total_variation(found, truth),
         jensen_shannon(found, truth),
-        log_z,
-        error,
+        estimate.log_z,
+        estimate.standard_error,
         space.log_partition,
-        effective_sample_size(log_weights),
+        estimate.ess,
         draws,
         _p_value(counts, truth),
         _p_value(counts, found),

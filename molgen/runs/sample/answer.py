@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gfncore.errors import UserError
-from gfncore.evaluation import effective_sample_size, log_partition
+from gfncore.evaluation import WeightedDraws
 from gfncore.exploration import sample_trajectories
 from gfncore.program.provenance import command_line, record_provenance
 from gfncore.trajectories.scoring import score_backward
@@ -181,8 +181,13 @@ def finish(run: SampleRun) -> None:
             passing=True,
         )
     if settings.proportional:
-        log_z, log_z_se = _log_partition(run, drawn.log_weights)
-        ess = effective_sample_size(drawn.log_weights)
+        estimate = WeightedDraws(drawn.log_weights).estimate()
+        log_z, log_z_se, ess = estimate.log_z, estimate.standard_error, estimate.ess
+        if estimate.n_draws == 1:
+            run.warn(
+                "1 draw gives log Z without a standard error; --oracle-calls allows more draws",
+                passing=True,
+            )
         _judge(run, ess, len(drawn.smiles))
     if run.reward.buried:
         run.warn(
@@ -258,17 +263,6 @@ def finish(run: SampleRun) -> None:
     if settings.proportional:
         shown["effective_share"] = ess / len(drawn.smiles)
     run.progress.update(**shown, detail=f"{len(library):,} molecules", done=1.0)
-
-
-def _log_partition(run: SampleRun, log_weights: np.ndarray) -> tuple[float, float]:
-    """log Z and its standard error, which one draw alone does not have."""
-    if len(log_weights) > 1:
-        return log_partition(log_weights)
-    run.warn(
-        "1 draw gives log Z without a standard error; --oracle-calls allows more draws",
-        passing=True,
-    )
-    return float(log_weights[0]), math.nan
 
 
 def _best_scored(run: SampleRun) -> tuple[tuple[str, float], ...]:

@@ -19,7 +19,7 @@ import torch
 from rdkit import Chem
 
 from gfncore.errors import UserError
-from gfncore.evaluation import effective_sample_size, log_partition
+from gfncore.evaluation import WeightedDraws
 from gfncore.exploration import sample_trajectories
 from gfncore.program.configuration import settings_toml
 from gfncore.program.metrics import MetricsWriter
@@ -256,6 +256,7 @@ def _pilot(run: SampleRun) -> tuple[float, float, float]:
     # what stands for the log of a score of zero in training is no part of Z
     positive = run.reward.positive(run.merged.smiles(drawn))
     if not positive.any():
-        return math.nan, math.nan, effective_sample_size(log_weights)
+        return math.nan, math.nan, WeightedDraws(log_weights).ess
     log_weights[~positive] = -np.inf
-    return *log_partition(log_weights), effective_sample_size(log_weights)
+    estimate = WeightedDraws(log_weights).estimate()
+    return estimate.log_z, estimate.standard_error, estimate.ess

@@ -11,17 +11,18 @@ from gfncore.program.provenance import command_line
 from phylogfn.citations import methods_of_parsimony
 from phylogfn.estimates.tempered import (
     TemperedDraws,
-    TemperedEstimate,
     draw_trees,
     estimate_partition,
     in_table,
     resample,
+    weigh,
 )
 from phylogfn.results.parsimony import ParsimonyResult, TemperatureSample
 from phylogfn.results.parsimony_files import ParsimonyFacts, write_parsimony
 from phylogfn.trees.tree import random_topology
 
 if TYPE_CHECKING:
+    from gfncore.evaluation import PartitionEstimate
     from phylogfn.runs.parsimony.main import ParsimonyRun
     from phylogfn.runs.parsimony.state import ParsimonyState
     from phylogfn.training.curricula import TreeEnvironment
@@ -83,7 +84,7 @@ def _proposals(
     environment: TreeEnvironment,
     k: int,
     n_known: int,
-) -> tuple[TemperedDraws, np.ndarray, np.ndarray, TemperedEstimate]:
+) -> tuple[TemperedDraws, np.ndarray, np.ndarray, PartitionEstimate]:
     """Draws of the sampler at a temperature: more where they are needed."""
     assert state.trainer is not None
     policy = state.trainer.averaged.policy
@@ -131,7 +132,7 @@ def _proposals(
 
 def _uniform_proposals(
     run: ParsimonyRun, state: ParsimonyState, k: int, n_known: int
-) -> tuple[TemperedDraws, np.ndarray, np.ndarray, TemperedEstimate]:
+) -> tuple[TemperedDraws, np.ndarray, np.ndarray, PartitionEstimate]:
     """Draw topologies uniformly, for data that tell no tree from another."""
     n, rng = run.fewer(MOST_DRAWS, FEWEST_OF_MANY_TAXA), run.rng("draws", k)
     parents = np.stack([random_topology(run.n_taxa, rng).parent for _ in range(n)])
@@ -156,10 +157,11 @@ def _result(
         log_known = beta * (reference - known_scores)
         rows, log_outside = np.arange(n_known), np.zeros(0)
         if given is not None:
-            draws, scores, known, found = given
+            draws, scores, known, _ = given
             new = table.add(draws.parents[~known], scores[~known])
             rows = np.concatenate([rows, new])
-            log_outside = found.log_weights[~known] - math.log(len(scores))
+            weighted = weigh(draws, scores, known, reference)
+            log_outside = weighted.log_weights[~known] - math.log(len(scores))
         places = resample(log_known, log_outside, settings.samples, run.rng("files", k))
         chosen.append(rows[places])
     counts = np.stack([np.bincount(rows, minlength=len(table)) for rows in chosen])
@@ -218,7 +220,8 @@ def _sample(
         draws, drawn, known, found = given
         n = len(drawn)
         shift = beta * (best - state.search.best_score)  # 0 but where a shorter tree was met
-        outside = found.log_weights[~known] + shift - math.log(n)
+        weighted = weigh(draws, drawn, known, state.search.best_score)
+        outside = weighted.log_weights[~known] + shift - math.log(n)
         log_mass = np.concatenate([log_mass, outside])
         of = np.concatenate([known_scores, drawn[~known]])
         log_z, error, share = found.log_z + shift, found.standard_error, found.known_share

@@ -33,8 +33,8 @@ from phylogfn.environments.taxon_order import taxon_order
 from phylogfn.estimates.tempered import (
     divergence_of_known,
     draw_trees,
-    estimate_partition,
     in_table,
+    weigh,
 )
 from phylogfn.output_names import PARSIMONY_OUTPUT_NAMES
 from phylogfn.parsimony.scores import ParsimonyScorer
@@ -469,14 +469,17 @@ def _judge(
     n = len(drawn[0].log_q)
     known_parents, known_scores = table.parents[:n_known].copy(), table.scores[:n_known].copy()
     scores = [run.scorer.scores(draws.parents) for draws in drawn]
-    found = [
-        estimate_partition(
-            draws, own, in_table(table, draws.parents), known_scores, state.search.best_score
-        )
+    reference = state.search.best_score
+    weighted = [
+        weigh(draws, own, in_table(table, draws.parents), reference)
         for draws, own in zip(drawn, scores, strict=True)
     ]
+    found = [
+        one.estimate(beta * (reference - known_scores))
+        for one, beta in zip(weighted, betas, strict=True)
+    ]
     outside = [~in_table(searched, draws.parents) for draws in drawn]
-    state.pilots = pilots.after(drawn, outside, found)
+    state.pilots = pilots.after(drawn, outside, weighted)
     for draws, own in zip(drawn, scores, strict=True):
         _remember(table, draws.parents, own)
     state.cycles += 1

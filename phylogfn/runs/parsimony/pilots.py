@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phylogfn.estimates.tempered import TemperedDraws, TemperedEstimate
+from gfncore.evaluation import WeightedDraws
+from phylogfn.estimates.tempered import TemperedDraws
 from phylogfn.parsimony.table import ParsimonyTable
 from phylogfn.training.tempered_curricula import WeightedTrees
 
@@ -55,7 +56,7 @@ class Pilots:
         self,
         draws: list[TemperedDraws],
         outside: list[np.ndarray],
-        estimates: list[TemperedEstimate],
+        weighted: list[WeightedDraws],
     ) -> Pilots:
         """With the draws of one more cycle.
 
@@ -65,7 +66,8 @@ class Pilots:
             One for each of `betas`.
         outside : list of ndarray, shape (n,), bool
             Which of them the search had not found.
-        estimates : list of TemperedEstimate
+        weighted : list of WeightedDraws
+            The same draws with their weights.
         """
         drop = max(0, len(self.ess) + 1 - MEMORY)
         kept = self.cycle >= drop
@@ -73,14 +75,14 @@ class Pilots:
         place.append(self.place[kept])
         weights.append(self.log_weights[kept])
         now = len(self.ess) - drop
-        for k, (drawn, new, one) in enumerate(zip(draws, outside, estimates, strict=True)):
+        for k, (drawn, new, one) in enumerate(zip(draws, outside, weighted, strict=True)):
             parents.append(drawn.parents[new])
             cycle.append(np.full(int(new.sum()), now))
             place.append(np.full(int(new.sum()), k))
             weights.append(one.log_weights[new] - np.log(len(new)))
         return Pilots(
             self.betas,
-            np.concatenate([self.ess[drop:], [[one.ess for one in estimates]]]),
+            np.concatenate([self.ess[drop:], [[one.ess for one in weighted]]]),
             np.concatenate(parents),
             np.concatenate(cycle),
             np.concatenate(place),

@@ -32,7 +32,8 @@ from phylogfn.runs.sample.run import (
 )
 
 if TYPE_CHECKING:
-    from phylogfn.estimates.collapsed import Drawn, Estimate
+    from gfncore.evaluation import PartitionEstimate
+    from phylogfn.estimates.collapsed import Drawn
     from phylogfn.estimates.length_samples import LengthSamples
     from phylogfn.runs.sample.run import SampleRun
     from phylogfn.runs.sample.state import RunState
@@ -93,7 +94,7 @@ def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> int
         )
     if isinstance(drawn, DrawnTrees):
         return _write(run, state, _posterior_with_lengths(run, state, drawn, found))
-    masses = TopologyMasses.from_draws(drawn, found, table, n_known, prior)
+    masses = TopologyMasses.from_draws(drawn, table, n_known, prior)
     lengths = _draw_lengths(run, state, masses)
     posterior = _posterior(run, state, drawn, found, lengths)
     random_trees = random_trees_of(run, state, environment)
@@ -211,7 +212,7 @@ def _model_text(run: SampleRun, state: RunState) -> str:
 
 
 def _posterior(
-    run: SampleRun, state: RunState, drawn: Drawn, found: Estimate, lengths: LengthSamples
+    run: SampleRun, state: RunState, drawn: Drawn, found: PartitionEstimate, lengths: LengthSamples
 ) -> Posterior:
     """The answer with what the user should know of it."""
     table, walkers = state.table, state.walkers
@@ -270,7 +271,7 @@ def _worse(first: float, second: float) -> float:
 
 
 def _posterior_with_lengths(
-    run: SampleRun, state: RunState, drawn: DrawnTrees, found: Estimate
+    run: SampleRun, state: RunState, drawn: DrawnTrees, found: PartitionEstimate
 ) -> Posterior:
     """The answer where trees were drawn with their lengths."""
     _warn_of_parameters(run, state)
@@ -306,7 +307,9 @@ def _warn_of_parameters(run: SampleRun, state: RunState) -> None:
         run.warn(note)
 
 
-def _extra(run: SampleRun, state: RunState, drawn: Drawn, found: Estimate) -> dict[str, Any]:
+def _extra(
+    run: SampleRun, state: RunState, drawn: Drawn, found: PartitionEstimate
+) -> dict[str, Any]:
     """What all ways to an answer say of the run in the summary."""
     trainer = state.trainer
     assert trainer is not None

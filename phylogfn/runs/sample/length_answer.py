@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phylogfn.estimates.with_lengths import resample, shares
 from phylogfn.results.posterior import Posterior
 
 if TYPE_CHECKING:
-    from phylogfn.estimates.collapsed import Estimate
+    from gfncore.evaluation import PartitionEstimate
     from phylogfn.estimates.with_lengths import DrawnTrees
     from phylogfn.exploration.topologies import TopologyTable
     from phylogfn.likelihood.collapsed import CollapsedReward
@@ -21,7 +20,7 @@ __all__ = ["lengths_posterior"]
 def lengths_posterior(
     names: tuple[str, ...],
     drawn: DrawnTrees,
-    found: Estimate,
+    found: PartitionEstimate,
     reward: CollapsedReward,
     table: TopologyTable,
     n_samples: int,
@@ -37,7 +36,7 @@ def lengths_posterior(
     ----------
     names : tuple of str
     drawn : DrawnTrees
-    found : Estimate
+    found : PartitionEstimate
     reward : CollapsedReward
         Knows the prior.
     table : TopologyTable
@@ -49,14 +48,16 @@ def lengths_posterior(
     rng : numpy.random.Generator
     """
     weight = np.zeros(len(table))
-    np.add.at(weight, drawn.rows, shares(found.log_weights))
+    weighted = drawn.weighted()
+    shares = weighted.probabilities
+    np.add.at(weight, drawn.rows, shares)
     best = np.argsort(-weight, kind="stable")[:most_listed]
     best = best[weight[best] > 1e-12]
     squares = np.zeros(len(table))
-    np.add.at(squares, drawn.rows, shares(found.log_weights) ** 2)
+    np.add.at(squares, drawn.rows, shares**2)
     p, own = weight[best], squares[best]
     errors = np.sqrt((1.0 - p) ** 2 * own + p**2 * np.maximum(squares.sum() - own, 0.0))
-    chosen = resample(drawn, found, n_samples, rng)
+    chosen = weighted.resample(n_samples, rng)
     lengths = drawn.lengths[chosen]
     log_priors = reward.log_priors(lengths)
     return Posterior(

@@ -19,7 +19,7 @@ import torch
 from scipy.special import logsumexp
 
 from gfncore.errors import UserError
-from gfncore.evaluation import draw_by_weight, known_divergence
+from gfncore.evaluation import PartitionEstimate, draw_by_weight, known_divergence
 from gfncore.evaluation.object_probability import log_object_probabilities
 from gfncore.policies import ValueSpec
 from gfncore.program.configuration import settings_toml
@@ -33,7 +33,7 @@ from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
 from phylogfn.environments.taxon_order import taxon_order
-from phylogfn.estimates.collapsed import PATHS, Estimate, batch_size
+from phylogfn.estimates.collapsed import PATHS, batch_size
 from phylogfn.estimates.length_samples import mean_correction
 from phylogfn.estimates.with_lengths import divergence
 from phylogfn.exploration.agreement import compare_searches
@@ -586,7 +586,7 @@ def _unknown_log_z(state: RunState) -> float | None:
     return None if state.known_share > 0.9 else state.log_z
 
 
-def _is_accurate(run: SampleRun, found: Estimate, n_drawn: int, state: RunState) -> bool:
+def _is_accurate(run: SampleRun, found: PartitionEstimate, n_drawn: int, state: RunState) -> bool:
     aims = run.aims
     projected = found.standard_error * math.sqrt(n_drawn / aims.most_draws)
     return (
@@ -597,7 +597,7 @@ def _is_accurate(run: SampleRun, found: Estimate, n_drawn: int, state: RunState)
 
 
 def _missed(
-    run: SampleRun, state: RunState, environment: TreeEnvironment, found: Estimate
+    run: SampleRun, state: RunState, environment: TreeEnvironment, found: PartitionEstimate
 ) -> tuple[float, float]:
     """Return the divergence from the known topologies to the sampler and its error, nats.
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gfncore.errors import UserError
+from gfncore.evaluation import PartitionEstimate
 from gfncore.program.progress import format_duration
 from phylogfn.alignments.alignment import likelihood_notes, variable_sites
 from phylogfn.alignments.patterns import compress
 from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
-from phylogfn.estimates.collapsed import Drawn, Estimate, draw, draw_from_prior, estimate
+from phylogfn.estimates.collapsed import Drawn, draw, draw_from_prior, estimate
 from phylogfn.estimates.with_lengths import DrawnTrees, draw_trees, estimate_trees
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
@@ -195,7 +196,7 @@ def draw_from_sampler(
     return draw(environment, policy, reward, state.table, n, generator, backward, until)
 
 
-def estimate_evidence(state: RunState, drawn: Drawn, n_known: int) -> Estimate:
+def estimate_evidence(state: RunState, drawn: Drawn, n_known: int) -> PartitionEstimate:
     """The evidence that draws give; known topologies are the first of the table."""
     if isinstance(drawn, DrawnTrees):
         return estimate_trees(drawn, n_known)
@@ -212,7 +213,7 @@ def random_trees_of(
     return RandomTrees(environment, state.walkers.reward, seed)
 
 
-def of_the_known(run: SampleRun, state: RunState, found: Estimate) -> dict[str, float]:
+def of_the_known(run: SampleRun, state: RunState, found: PartitionEstimate) -> dict[str, float]:
     """How the known topologies stand to the answer: summed, or a yardstick alone."""
     if run.with_lengths:
         return {

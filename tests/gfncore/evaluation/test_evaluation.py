@@ -10,50 +10,9 @@ from gfncore.evaluation import (
     chi_squared,
     effective_sample_size,
     generalised_pareto_fit,
-    log_partition,
-    log_partition_with_known,
     pareto_k,
     total_variation,
 )
-
-
-def test_log_partition_of_equal_weights_has_no_error():
-    assert log_partition(np.full(10, -7000.0)) == pytest.approx((-7000.0, 0.0))
-
-
-def test_log_partition_covers_the_truth():
-    rng = np.random.default_rng(0)
-    sigma, inside = 0.5, 0
-    for _ in range(200):
-        log_z, error = log_partition(rng.normal(-100.0, sigma, 400))
-        inside += abs(log_z - (-100.0 + sigma**2 / 2)) < 1.96 * error
-    assert 0.90 < inside / 200 < 0.99
-
-
-def test_known_objects_lower_the_error_and_not_the_value():
-    rng = np.random.default_rng(1)
-    reward = rng.gamma(1.0, size=50)
-    q = rng.dirichlet(np.ones(50))
-    draws = rng.choice(50, size=20_000, p=q)
-    log_weights = np.log(reward[draws] / q[draws])
-    best = np.argsort(reward)[-30:]
-    known = np.isin(draws, best)
-    log_z, error = log_partition_with_known(log_weights, known, np.log(reward[best]))
-    assert abs(log_z - math.log(reward.sum())) < 4 * error
-    assert error < log_partition(log_weights)[1]
-    exact = log_partition_with_known(log_weights, np.ones(20_000, bool), np.log(reward))
-    assert exact == pytest.approx((math.log(reward.sum()), 0.0))
-
-
-def test_zero_weights():
-    log_z, error = log_partition(np.array([0.0, -np.inf]))
-    assert log_z == pytest.approx(math.log(0.5))
-    assert error == pytest.approx(1.0)
-    with pytest.raises(ValueError, match="finite"):
-        log_partition(np.full(3, -np.inf))
-    with pytest.raises(ValueError, match="1 were given"):
-        log_partition(np.zeros(1))
-    assert effective_sample_size(np.full(3, -np.inf)) == 0.0
 
 
 def test_effective_sample_size():

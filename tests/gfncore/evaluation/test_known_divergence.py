@@ -8,18 +8,6 @@ import pytest
 from gfncore.evaluation import draw_by_weight, known_divergence
 
 
-def test_draws_follow_the_weights():
-    rng = np.random.default_rng(1)
-    log_weights = rng.normal(0.0, 2.0, 500) - 3000.0
-    index, counts = draw_by_weight(log_weights, 400, rng)
-    assert counts.sum() == 400 and (np.diff(index) > 0).all()
-    expected = np.exp(log_weights - log_weights.max())
-    expected *= 400 / expected.sum()
-    assert (np.abs(counts - expected[index]) < 1.0).all()
-    everywhere, times = draw_by_weight(np.zeros(300), 300, rng)
-    assert len(everywhere) == 300 and (times == 1).all()
-
-
 @pytest.mark.parametrize("n_known", [20, 300, 10_000])
 def test_a_perfect_sampler_has_lost_nothing_whatever_is_known(n_known):
     rng = np.random.default_rng(2)

@@ -17,6 +17,7 @@ from phylogfn.estimates.tempered import (
     estimate_partition,
     in_table,
     resample,
+    weigh,
 )
 from phylogfn.parsimony.table import ParsimonyTable
 from phylogfn.runs.parsimony.pilots import LARGEST_WEIGHT, MEMORY, Pilots
@@ -33,7 +34,7 @@ def drawn(all_topologies):
     table = ParsimonyTable(6)
     table.add(every[:30], scores[:30])
     betas = np.array([0.5, 1.0])
-    draws, outside, found = [], [], []
+    draws, outside, weighted, found = [], [], [], []
     for beta in betas:
         rows = rng.integers(len(every), size=20_000)
         one = TemperedDraws(beta, every[rows], np.full(len(rows), -np.log(len(every))))
@@ -41,12 +42,13 @@ def drawn(all_topologies):
         np.testing.assert_array_equal(known, rows < 30)
         draws.append(one)
         outside.append(~known)
+        weighted.append(weigh(one, scores[rows], known, 10.0))
         found.append(estimate_partition(one, scores[rows], known, scores[:30], 10.0))
-    return every, scores, table, betas, draws, outside, found
+    return every, scores, table, betas, draws, outside, weighted, found
 
 
 def test_the_sum_over_all_trees(drawn):
-    _, scores, _, betas, _, _, found = drawn
+    _, scores, _, betas, *_, found = drawn
     for beta, one in zip(betas, found, strict=True):
         exact = np.logaddexp.reduce(beta * (10.0 - scores))
         assert one.log_z == pytest.approx(exact, abs=4 * one.standard_error)
@@ -58,9 +60,9 @@ def test_weights_of_known_and_drawn_trees_stand_for_all(drawn, monkeypatch):
     from phylogfn.runs.parsimony import pilots as parsimony_pilots
 
     monkeypatch.setattr(parsimony_pilots, "LARGEST_WEIGHT", 1.0)
-    every, scores, table, betas, draws, outside, found = drawn
-    pilots = Pilots.none(betas, 6).after(draws, outside, found)
-    again = Pilots.from_state(pilots.state()).after(draws, outside, found)
+    every, scores, table, betas, draws, outside, weighted, _ = drawn
+    pilots = Pilots.none(betas, 6).after(draws, outside, weighted)
+    again = Pilots.from_state(pilots.state()).after(draws, outside, weighted)
     for trees in (pilots.weigh(table, 10.0), again.weigh(table, 10.0)):
         assert len(trees.parents) == len(every)
         whole = ParsimonyTable(6)
@@ -74,10 +76,10 @@ def test_weights_of_known_and_drawn_trees_stand_for_all(drawn, monkeypatch):
 
 
 def test_luck_is_cut_and_old_cycles_are_forgotten(drawn):
-    _, _, table, betas, draws, outside, found = drawn
+    _, _, table, betas, draws, outside, weighted, found = drawn
     pilots = Pilots.none(betas, 6)
     for _ in range(MEMORY + 3):
-        pilots = pilots.after(draws, outside, found)
+        pilots = pilots.after(draws, outside, weighted)
     assert pilots.ess.shape == (MEMORY, len(betas))
     assert pilots.cycle.min() == 0 and pilots.cycle.max() == MEMORY - 1
     assert len(pilots.parents) == MEMORY * sum(new.sum() for new in outside)

@@ -9,11 +9,9 @@ import pytest
 import torch
 
 from gfncore.evaluation import (
+    WeightedDraws,
     chi_squared,
-    effective_sample_size,
     exact_distribution,
-    log_partition,
-    pareto_k,
     total_variation,
 )
 from gfncore.exploration import sample_trajectories
@@ -80,16 +78,18 @@ def test_target_and_log_partition(grid, name):
     log_weights = (
         grid.log_reward(drawn.terminals) + score_backward(grid, None, drawn).sum(1).numpy()
     ) - drawn.log_pf
-    estimate, error = log_partition(log_weights)
+    estimate = WeightedDraws(log_weights).estimate()
+    error = estimate.standard_error
     counts = np.bincount(exact.rows(grid.keys(drawn.terminals)), minlength=64)
     fit = chi_squared(counts, exact.probability)
-    ess = effective_sample_size(log_weights) / 20_000
     print(
-        f"{name}: total variation {distance:.4f}, log Z {estimate - log_z:+.4f} +- {error:.4f} "
-        f"from the truth, effective draws {ess:.2f}, k-hat {pareto_k(log_weights):.2f}, "
+        f"{name}: total variation {distance:.4f}, log Z {estimate.log_z - log_z:+.4f} "
+        f"+- {error:.4f} "
+        f"from the truth, effective draws {estimate.effective_share:.2f}, "
+        f"k-hat {estimate.pareto_k:.2f}, "
         f"chi-squared p {fit.p_value:.2f}, {trainer.seconds:.0f} s"
     )
     assert distance <= 0.02
-    assert abs(estimate - log_z) < 4 * error + 1e-4
+    assert abs(estimate.log_z - log_z) < 4 * error + 1e-4
     assert fit.p_value > 1e-4
-    assert ess > 0.5
+    assert estimate.effective_share > 0.5

@@ -17,7 +17,7 @@ from gfncore.evaluation import total_variation
 from gfncore.policies import ValueSpec
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
-from phylogfn.estimates.with_lengths import divergence, draw_trees, estimate_trees, shares
+from phylogfn.estimates.with_lengths import divergence, draw_trees, estimate_trees
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.kernels.forest_lengths_numba import FEATURES
 from phylogfn.training.backward import make_backward_policy
@@ -95,7 +95,7 @@ def test_sampler_of_trees_with_lengths_is_the_posterior(
     assert found.ess > (0.75 if shape == "lognormal" else 0.6) * N_DRAWS
     assert found.known_share == pytest.approx(1.0)
     # topologies: by weight, and as they are drawn
-    w = shares(found.log_weights)
+    w = drawn.weighted().probabilities
     order = table.find(every)
     assert total_variation(np.bincount(drawn.rows, w, minlength=15)[order], p) < 0.03
     assert total_variation(np.bincount(drawn.rows, minlength=15)[order] / N_DRAWS, p) < 0.06
