@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["OUTPUT_NAMES"]
+__all__ = ["EXACT_OUTPUT_NAMES", "OUTPUT_NAMES"]
 
 OUTPUT_NAMES = (
     "summary.json",
@@ -18,4 +18,7 @@ OUTPUT_NAMES = (
     "tensorboard",
     "checkpoint",
 )
-"""All that may appear in the output directory."""
+"""All names that may appear in the output directory of ``molgen sample``."""
+
+EXACT_OUTPUT_NAMES = ("exact.json", "run.toml", "provenance.json")
+"""All names that may appear in the output directory of ``molgen exact``."""

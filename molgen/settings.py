@@ -26,8 +26,8 @@ from gfncore.program.configuration import (
     resolve_settings,
 )
 from gfncore.text.numbers import check_int, shortened
-from molgen.environments import SYMMETRIES, Symmetry
-from molgen.output_names import OUTPUT_NAMES
+from molgen.output_names import EXACT_OUTPUT_NAMES, OUTPUT_NAMES
+from molgen.symmetry import SYMMETRIES, Symmetry
 
 if TYPE_CHECKING:
     from molgen.scoring import Scoring
@@ -373,9 +373,7 @@ class ExactSettings(MoleculeSettings):
     @classmethod
     def result_names(cls) -> tuple[str, ...]:
         """Return the names that may appear in the output directory."""
-        from molgen.runs.exact.run import FILES
-
-        return FILES
+        return EXACT_OUTPUT_NAMES
 
 
 def resolve_sample(given: Mapping[str, Any], config: Path | None = None) -> SampleSettings:

@@ -32,8 +32,8 @@ from benchmarks.machine import markdown_table, measured_on
 from benchmarks.phylogfn.likelihood import spread
 from gfncore.program.progress import Progress
 from gfncore.training.trainer import Trainer
-from molgen.runs.sample.main import start_log_z
 from molgen.runs.sample.run import ON_POLICY, REPLAYED, SampleRun
+from molgen.runs.sample.train import start_log_z
 from molgen.scoring import Scoring
 from molgen.settings import SampleSettings
 

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from gfncore.program.command_line import Flag
 from molgen.cli import options
 from molgen.cli.options import RUN, SPACE
-from molgen.environments import Symmetry
+from molgen.symmetry import Symmetry
 
 __all__ = ["sample"]
 

@@ -29,13 +29,14 @@ from gfncore.errors import UserError
 from gfncore.keys import key_bytes
 from gfncore.policies import HeadSpec
 from gfncore.symmetry import graphs as symmetries
-from molgen.environments import check_symmetry
-from molgen.environments.molecule_forms import MoleculeForms, Rules
+from molgen.environments.atom_rules import Rules
+from molgen.environments.molecule_forms import MoleculeForms
 from molgen.fragments.cores import core_notes, core_numbers
 from molgen.kernels import atoms_graph_numba as drawing
 from molgen.kernels import atoms_numba as kernels
 from molgen.molecules.graph import FINISHED, AtomTable, GraphStates, canonical_states, state_keys
 from molgen.molecules.rdkit_bridge import core_of_smiles
+from molgen.symmetry import check_symmetry
 
 __all__ = ["AtomEnvironment"]
 

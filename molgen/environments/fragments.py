@@ -35,7 +35,6 @@ from gfncore.environment import Actions, GraphBatch
 from gfncore.errors import UserError
 from gfncore.keys import unique_keys
 from gfncore.policies import HeadSpec
-from molgen.environments import check_symmetry
 from molgen.environments.fragment_molecules import FragmentMolecules
 from molgen.fragments.vocabulary import LARGEST, Vocabulary
 from molgen.kernels import fragments_numba as kernels
@@ -48,6 +47,7 @@ from molgen.molecules.graph import (
     state_keys,
     unmarked,
 )
+from molgen.symmetry import check_symmetry
 
 __all__ = ["FragmentEnvironment"]
 

@@ -13,6 +13,7 @@ from rdkit.rdBase import BlockLogs
 
 from gfncore.errors import UserError
 from gfncore.program.messages import say
+from molgen.molecules.reading import peculiarities
 from molgen.molecules.smiles import SmilesError, mol_from_smiles
 from molgen.molecules.table import (
     BrokenLine,
@@ -22,7 +23,6 @@ from molgen.molecules.table import (
     plain_record,
 )
 from molgen.molecules.text_file import read_text, source_name
-from molgen.scoring.components.molecules import peculiarities
 
 __all__ = ["MoleculeLine", "SmilesFile", "read_entries", "read_smiles"]
 

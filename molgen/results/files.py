@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +16,15 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem import rdDepictor
 
-from gfncore.evaluation.pareto import non_dominated
 from gfncore.program.output import json_text, staged_output, write_atomic
-from gfncore.program.provenance import Provenance, ResourceUse, software_version
-from molgen.molecules.diversity import MODE_SCORE, Modes, find_modes, internal_diversity
-from molgen.results.library import Library
+from gfncore.program.provenance import Provenance, software_version
+from molgen.molecules.diversity import Modes, find_modes, internal_diversity
+from molgen.results.facts import RunFacts
+from molgen.results.library import Library, front_rows
 from molgen.scoring.table import column_names, free_name, score_text
 
 __all__ = [
-    "RunFacts",
     "failure_warning",
-    "front_rows",
     "library_sdf",
     "library_smi",
     "library_table",
@@ -38,79 +34,6 @@ __all__ = [
 ]
 
 _REASONS = 5  # of failures, that a warning names
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What the files say of a run beside its library.
-
-    Parameters
-    ----------
-    command : str
-        The command line.
-    seed : int
-        Seed of all random numbers.
-    score : str
-        The score in a few words.
-    environment, symmetry, objective : str
-        How molecules were built, how symmetric ones were dealt with, what training made small.
-    n_samples : int
-        Molecules drawn from the trained sampler.
-    oracle_calls : int
-        Molecules scored.
-    use : ResourceUse
-        Time and memory used.
-    validity : float
-        Share of all draws that RDKit reads and sanitises.
-    log_partition, log_partition_se : float
-        Log of the sum of the reward over all molecules, and its standard error; nan when unknown.
-    ess : float
-        Effective number of the draws; nan when unknown.
-    reward_exponent : float
-        Power of the score that probabilities are proportional to.
-    order_temperature : float, optional
-        Of order-preserving training; None for other objectives.
-    failures : mapping of str to int
-        Scores that could not be computed, by reason.
-    failure_examples : mapping of str to str
-        For each reason one molecule and the message of its failure.
-    best_scored : tuple of (str, float)
-        The best molecules of all that were scored, in the library or not, with their scores.
-    methods : tuple of str
-        Keys of :mod:`molgen.citations` for what the run used.
-    budget_seconds : float, optional
-        The time that was allowed.
-    mode_score : float
-        Least score of what counts as a mode.
-    warnings : tuple of str
-        What the user should know before trusting the result.
-    extra : dict
-        Further figures.
-    """
-
-    command: str
-    seed: int
-    score: str
-    environment: str
-    symmetry: str
-    objective: str
-    n_samples: int
-    oracle_calls: int
-    use: ResourceUse
-    validity: float
-    log_partition: float = math.nan
-    log_partition_se: float = math.nan
-    ess: float = math.nan
-    reward_exponent: float = 1.0
-    order_temperature: float | None = None
-    failures: Mapping[str, int] = field(default_factory=dict)
-    failure_examples: Mapping[str, str] = field(default_factory=dict)
-    best_scored: tuple[tuple[str, float], ...] = ()
-    methods: tuple[str, ...] = ()
-    budget_seconds: float | None = None
-    mode_score: float = MODE_SCORE
-    warnings: tuple[str, ...] = ()
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def write_results(
@@ -233,14 +156,6 @@ def pareto_table(library: Library) -> str:
         name: library.objectives[:, column] for column, name in enumerate(library.objective_names)
     }
     return _csv(library, front_rows(library), objectives)
-
-
-def front_rows(library: Library) -> np.ndarray:
-    """Return the rows of the molecules that no other surpasses, shape(m,), best score first."""
-    known = np.flatnonzero(np.isfinite(library.objectives).all(axis=1))
-    if len(known) == 0:
-        return known
-    return known[non_dominated(library.objectives[known])]
 
 
 def library_smi(library: Library) -> str:

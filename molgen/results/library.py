@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
+from gfncore.evaluation.pareto import non_dominated
 from molgen.molecules.diversity import morgan_fingerprints, murcko_scaffold
 
-__all__ = ["Library", "Scores", "count_draws"]
+__all__ = ["Library", "Scores", "count_draws", "front_rows"]
 
 
 class Scores(Protocol):
@@ -228,3 +229,11 @@ def count_draws(draws: Sequence[str]) -> tuple[list[str], NDArray[np.int64], NDA
             first.append(draw)
         counts[row] += 1
     return list(position), np.array(counts, np.int64), np.array(first, np.int64)
+
+
+def front_rows(library: Library) -> np.ndarray:
+    """Return the rows of the molecules that no other surpasses, shape(m,), best score first."""
+    known = np.flatnonzero(np.isfinite(library.objectives).all(axis=1))
+    if len(known) == 0:
+        return known
+    return known[non_dominated(library.objectives[known])]

@@ -35,9 +35,10 @@ from gfncore.program.configuration import read_toml
 from gfncore.program.provenance import file_sha256
 from gfncore.text.hints import did_you_mean
 from molgen.scoring.aggregation import AGGREGATIONS
+from molgen.scoring.catalogue import find_kind
 from molgen.scoring.parallel.executors import executor_opener
 from molgen.scoring.parallel.pool import OpenExecutor
-from molgen.scoring.registry import Kind, check_parameters, find_kind, unknown_key
+from molgen.scoring.registry import Kind, check_parameters, unknown_key
 from molgen.scoring.reinvent import refuse_reinvent, refuse_reinvent_file
 from molgen.scoring.transforms import Transform, make_transform
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from molgen.scoring.aggregation import AGGREGATIONS
-from molgen.scoring.registry import REQUIRED, Kind, Parameter, kinds
+from molgen.scoring.catalogue import kinds
+from molgen.scoring.registry import REQUIRED, Kind, Parameter
 from molgen.scoring.scores import PRESET_FILES
 from molgen.scoring.transforms import TRANSFORMS
 

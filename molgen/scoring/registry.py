@@ -2,14 +2,11 @@
 
 Reading a scoring file, building the components and listing them (``molgen rewards``) all go by
 this table, so that a kind cannot be offered without being described. The modules that define kinds
-call `register` when they are imported; `kinds` imports them all.
+call `register` when they are imported; `molgen.scoring.catalogue.kinds` imports them all.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib
-import importlib.util
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,14 +17,16 @@ from gfncore.errors import UserError
 from gfncore.text.hints import did_you_mean
 
 __all__ = [
+    "KINDS",
+    "Kind",
     "LONGEST",
     "MOST_PROCESSES",
-    "REQUIRED",
-    "Kind",
     "Parameter",
+    "REQUIRED",
     "check_parameters",
-    "find_kind",
-    "kinds",
+    "reference_path",
+    "register",
+    "unknown_key",
 ]
 
 REQUIRED = object()
@@ -35,8 +34,8 @@ MOST_PROCESSES = 1024
 """Maximum number of copies of a program."""
 LONGEST = 1e7
 """Maximum time limit, seconds (116 days)."""
-_MODULES = ("descriptors", "patterns", "guacamol", "functions", "external", "docking")
-_KINDS: dict[str, Kind] = {}
+KINDS: dict[str, Kind] = {}
+"""The registered kinds by name; complete once `molgen.scoring.catalogue.kinds` was called."""
 _TYPES = {
     "number": "a number",
     "integer": "a whole number",
@@ -128,49 +127,9 @@ class Kind:
 
 def register(kind: Kind) -> None:
     """Add one kind to the table."""
-    if kind.name in _KINDS:
+    if kind.name in KINDS:
         raise ValueError(f"the kind of component '{kind.name}' is registered twice")
-    _KINDS[kind.name] = kind
-
-
-@functools.cache
-def _load() -> None:
-    for module in _MODULES:
-        importlib.import_module(f"molgen.scoring.components.{module}")
-
-
-def kinds() -> Mapping[str, Kind]:
-    """Return every kind of component by name, in the order of the listing."""
-    _load()
-    return _KINDS
-
-
-def find_kind(name: str, where: str) -> Kind:
-    """Return the kind called ``name``; any name of ``rdkit.Chem.Descriptors`` is one too.
-
-    Parameters
-    ----------
-    name : str
-    where : str
-        File and place, the beginning of the message.
-
-    Raises
-    ------
-    UserError
-        There is none; the message names the nearest.
-    """
-    from molgen.scoring.components.descriptors import descriptor_kind, descriptor_names
-
-    if name in kinds():
-        return kinds()[name]
-    found = descriptor_kind(name)
-    if found is not None:
-        return found
-    known = [*kinds(), *descriptor_names()]
-    raise UserError(
-        f"{where}: there is no component of type '{name}'"
-        f"{did_you_mean(name, known) or '; `molgen rewards` lists them'}"
-    )
+    KINDS[kind.name] = kind
 
 
 def unknown_key(key: str, known: list[str] | tuple[str, ...], where: str) -> UserError:

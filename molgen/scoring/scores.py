@@ -18,6 +18,7 @@ from gfncore.program.messages import say
 from gfncore.program.resources import data_file
 from gfncore.text.hints import did_you_mean
 from molgen.scoring.aggregation import combine
+from molgen.scoring.catalogue import kinds
 from molgen.scoring.configuration import Component, ScoringPlan, make_plan, read_scoring_file
 from molgen.scoring.parallel.batch import BatchScores, Failure, batch_scores
 from molgen.scoring.parallel.pool import ChunkRunner, OpenExecutor
@@ -28,7 +29,6 @@ from molgen.scoring.parallel.worker import (
     score_batch,
     score_chunk,
 )
-from molgen.scoring.registry import kinds
 from molgen.scoring.table import ScoreTable
 
 __all__ = ["PRESET_FILES", "Scoring"]

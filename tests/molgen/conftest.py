@@ -9,7 +9,7 @@ import pytest
 
 from gfncore.program.provenance import ResourceUse
 from molgen.citations import ALWAYS_CITED
-from molgen.results.files import RunFacts
+from molgen.results.facts import RunFacts
 from molgen.results.library import Library
 
 SMILES = (

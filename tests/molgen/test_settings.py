@@ -8,8 +8,8 @@ import pytest
 
 from gfncore.errors import UserError
 from gfncore.program.configuration import settings_toml
-from molgen.environments import SYMMETRIES
 from molgen.settings import open_scoring, resolve_exact, resolve_sample, scoring_of_config
+from molgen.symmetry import SYMMETRIES
 
 SCORE = """
 [scoring]

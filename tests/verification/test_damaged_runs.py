@@ -36,10 +36,10 @@ import phylogfn.cli.main, molgen.cli.main
 from phylogfn.runs.parsimony import main as parsimony_run
 from phylogfn.runs.sample import main as sampling
 from phylogfn.runs.sample import run as sampling_run
-import molgen.runs.sample.main, molgen.runs.sample.run
+import molgen.runs.sample.run, molgen.runs.sample.train
 sampling.CHECKPOINT_SECONDS = parsimony_run.CHECKPOINT_SECONDS = 0.0
 molgen.runs.sample.run.CHECKPOINT_SECONDS = 0.0
-molgen.runs.sample.main.BLOCK, molgen.runs.sample.main.FEWEST_STEPS = 5, 20
+molgen.runs.sample.train.BLOCK, molgen.runs.sample.train.FEWEST_STEPS = 5, 20
 sampling.WALK_MOST = 20
 short = {"cycle_steps": 20, "pilot": 200, "most_draws": 1000}
 sampling_run.COLLAPSED = dataclasses.replace(sampling_run.COLLAPSED, **short)

@@ -13,8 +13,7 @@ from rdkit.Chem import rdMolDescriptors
 from gfncore.report.histogram import draw_histogram
 from gfncore.report.page import Chart, in_both_sizes
 from gfncore.report.scatter import draw_scatter
-from molgen.results.files import front_rows
-from molgen.results.library import Library
+from molgen.results.library import Library, front_rows
 from molgen.scoring.table import column_names
 
 __all__ = ["draw_agreement", "draw_distributions", "draw_fronts"]

@@ -20,8 +20,8 @@ from gfncore.report.page import (
 )
 from molgen.citations import references
 from molgen.molecules.diversity import MODE_SIMILARITY, Modes, find_modes
-from molgen.results.files import RunFacts, front_rows
-from molgen.results.library import Library
+from molgen.results.facts import RunFacts
+from molgen.results.library import Library, front_rows
 from molgen.results.report.charts import draw_agreement, draw_distributions, draw_fronts
 from molgen.results.report.drawing import draw_molecule
 

@@ -22,6 +22,7 @@ from gfncore.program.provenance import (
     software_version,
 )
 from molgen.environments.making import make_environment
+from molgen.output_names import EXACT_OUTPUT_NAMES
 from molgen.reward import Reward
 from molgen.runs.exact.comparison import compare
 from molgen.runs.exact.space import Space, enumerate_space
@@ -31,7 +32,6 @@ from molgen.settings import ExactSettings
 
 __all__ = ["recipe_for", "row_warnings", "run_exact"]
 
-FILES = ("exact.json", "run.toml", "provenance.json")
 SMALL, LARGE = 1_000, 20_000  # molecules
 FEWEST, MOST = 512, 32_768  # trajectories a step
 SHARE_OF_BIAS = 0.25  # training error, from which a row does not show what it is meant to show
@@ -73,7 +73,7 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
     UserError
         If the settings do not fit.
     """
-    check_replaced(settings.output, FILES)
+    check_replaced(settings.output, EXACT_OUTPUT_NAMES)
     torch.set_num_threads(1)  # small graphs: more threads wait for one another
     scoring = settings.open_scoring(workers=settings.n_threads, warn=progress.warn)
     try:
@@ -102,7 +102,9 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
                 f"exp({reward.least:g}), which stands for zero; use a transform that gives higher "
                 "scores"
             )
-        clear_output(settings.output, FILES)  # an earlier result, now that this one can start
+        clear_output(
+            settings.output, EXACT_OUTPUT_NAMES
+        )  # an earlier result, now that this one can start
         corrections = {}
         for regime in settings.symmetry:
             progress.phase(f"training, symmetry {regime}")

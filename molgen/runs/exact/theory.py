@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from molgen.environments import SYMMETRIES
 from molgen.runs.exact.space import Space
+from molgen.symmetry import SYMMETRIES
 
 __all__ = ["ideal_distribution", "jensen_shannon"]
 

@@ -17,7 +17,8 @@ from molgen.citations import ALWAYS_CITED, methods_of_settings
 from molgen.fragments.cores import r_groups
 from molgen.molecules.diversity import ScaffoldCap
 from molgen.probabilities import TRAJECTORIES, molecule_probabilities
-from molgen.results.files import RunFacts, failure_warning, write_results
+from molgen.results.facts import RunFacts
+from molgen.results.files import failure_warning, write_results
 from molgen.results.library import Library, count_draws, share_valid
 from molgen.results.scored import write_scored
 from molgen.runs.sample.run import ON_POLICY, REPLAYED

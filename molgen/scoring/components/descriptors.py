@@ -14,7 +14,7 @@ from rdkit import Chem, RDConfig
 from rdkit.Chem import Descriptors, rdMolDescriptors
 
 from gfncore.text.hints import did_you_mean
-from molgen.scoring.components.molecules import logp
+from molgen.molecules.reading import logp
 from molgen.scoring.components.qed import qed
 from molgen.scoring.registry import Kind, Parameter, register
 

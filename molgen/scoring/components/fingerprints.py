@@ -10,7 +10,7 @@ from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator as generators
 from rdkit.DataStructs import TanimotoSimilarity
 
-from molgen.scoring.components.molecules import read_molecule
+from molgen.molecules.reading import read_molecule
 
 __all__ = ["FINGERPRINTS", "fingerprint", "similarity_to"]
 

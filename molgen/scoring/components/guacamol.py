@@ -17,8 +17,8 @@ from typing import Any
 from rdkit import Chem
 from rdkit.Chem import Descriptors, rdMolDescriptors
 
+from molgen.molecules.reading import logp, read_molecule, read_pattern
 from molgen.scoring.components.fingerprints import FINGERPRINTS, similarity_to
-from molgen.scoring.components.molecules import logp, read_molecule, read_pattern
 from molgen.scoring.registry import Kind, Parameter, register
 
 __all__ = ["OBJECTIVES", "count_element", "formula_counts"]

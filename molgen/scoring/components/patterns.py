@@ -9,8 +9,8 @@ from typing import Any
 from rdkit import Chem
 from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 
+from molgen.molecules.reading import read_pattern
 from molgen.scoring.components.fingerprints import FINGERPRINTS, similarity_to
-from molgen.scoring.components.molecules import read_pattern
 from molgen.scoring.registry import Kind, Parameter, register
 
 __all__ = ["CATALOGUES"]

@@ -15,7 +15,7 @@ import functools
 from rdkit import Chem
 from rdkit.Chem import QED, rdMolDescriptors
 
-from molgen.scoring.components.molecules import logp
+from molgen.molecules.reading import logp
 
 __all__ = ["qed"]
 

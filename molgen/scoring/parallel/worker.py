@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from rdkit.rdBase import BlockLogs
 
-from molgen.scoring.components.molecules import canonical_smiles, parse
+from molgen.molecules.reading import canonical_smiles, parse
+from molgen.scoring.catalogue import find_kind
 from molgen.scoring.parallel.batch import BatchScorer, Failure
-from molgen.scoring.registry import find_kind
 from molgen.scoring.transforms import make_transform
 
 __all__ = ["PASS", "MoleculeScore", "canonical_chunk", "score_batch", "score_chunk"]

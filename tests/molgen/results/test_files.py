@@ -14,14 +14,13 @@ from rdkit import Chem
 
 from molgen.output_names import OUTPUT_NAMES
 from molgen.results.files import (
-    front_rows,
     library_sdf,
     library_table,
     pareto_table,
     summarise,
     write_results,
 )
-from molgen.results.library import Library
+from molgen.results.library import Library, front_rows
 from molgen.scoring.table import column_names
 
 KEYS = (

@@ -9,7 +9,7 @@ from gfncore.errors import UserError
 from gfncore.program.resources import resource_directory
 from molgen.scoring import Scoring, describe_rewards
 from molgen.scoring.aggregation import AGGREGATIONS
-from molgen.scoring.registry import kinds
+from molgen.scoring.catalogue import kinds
 from molgen.scoring.transforms import TRANSFORMS
 from molgen.settings import resolve_exact, resolve_sample, scoring_of_config
 

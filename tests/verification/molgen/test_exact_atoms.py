@@ -7,7 +7,6 @@ from rdkit import Chem
 from rdkit.Chem import QED
 
 from gfncore.evaluation import total_variation
-from molgen.environments import SYMMETRIES
 from molgen.environments.atoms import AtomEnvironment
 from molgen.molecules.graph import AtomTable
 from molgen.runs.exact import (
@@ -17,6 +16,7 @@ from molgen.runs.exact import (
     ideal_distribution,
     train_policy,
 )
+from molgen.symmetry import SYMMETRIES
 
 pytestmark = pytest.mark.verification
 

@@ -15,7 +15,6 @@ from gfncore.keys import unique_keys
 from gfncore.program.progress import Progress
 from gfncore.training.trainer import Trainer
 from gfncore.trajectories.scoring import state_log_probabilities
-from molgen.environments import SYMMETRIES
 from molgen.environments.atoms import AtomEnvironment
 from molgen.environments.fragments import FragmentEnvironment
 from molgen.fragments.vocabulary import Vocabulary
@@ -33,6 +32,7 @@ from molgen.runs.exact import (
     train_policy,
 )
 from molgen.settings import ExactSettings
+from molgen.symmetry import SYMMETRIES
 
 # symmetric fragments, and molecules that fall into them in several ways
 FRAGMENTS = ["[*]c1ccc([*])cc1", "[*]C([*])[*]", "[*]CC[*]", "[*]O[*]"]

@@ -31,7 +31,7 @@ from molgen.cli.main import main
 from molgen.output_names import OUTPUT_NAMES
 from molgen.policy import make_policy
 from molgen.runs.exact import enumerate_space, policy_distribution
-from molgen.scoring import registry
+from molgen.scoring import catalogue, registry
 from molgen.scoring.components.isomers import chosen_isomer
 from molgen.settings import SampleSettings
 
@@ -40,11 +40,11 @@ ROOT = Path(__file__).resolve().parents[4]
 SMALL = {
     "runs.sample.run.ON_POLICY": 16,
     "runs.sample.run.REPLAYED": 16,
-    "runs.sample.main.BLOCK": 5,
-    "runs.sample.main.PILOT_EVERY": 2,
-    "runs.sample.main.PILOT": 64,
-    "runs.sample.main.FEWEST_STEPS": 20,
-    "runs.sample.main.ACCURATE_SHARE": 0.5,
+    "runs.sample.train.BLOCK": 5,
+    "runs.sample.train.PILOT_EVERY": 2,
+    "runs.sample.train.PILOT": 64,
+    "runs.sample.train.FEWEST_STEPS": 20,
+    "runs.sample.train.ACCURATE_SHARE": 0.5,
     "runs.sample.run.CHECKPOINT_SECONDS": 0.0,
     "runs.sample.answer.ON_POLICY": 16,
     "runs.sample.answer.REPLAYED": 16,
@@ -166,7 +166,7 @@ def atoms(tmp_path_factory):
     """Output of one run in a space that can be enumerated."""
     output = tmp_path_factory.mktemp("sampling") / "out"
     run_small(
-        output, **ATOMS, tensorboard=HAS_TENSORBOARD, small={"runs.sample.main.FEWEST_STEPS": 60}
+        output, **ATOMS, tensorboard=HAS_TENSORBOARD, small={"runs.sample.train.FEWEST_STEPS": 60}
     )
     return output
 
@@ -211,7 +211,7 @@ def test_all_files_are_there(atoms):
     found = [line for line in untimed(atoms / "train.jsonl") if "best_score" in line]
     best = [line["best_score"] for line in found]
     assert len(best) == extra["training_steps"] // SMALL[
-        "runs.sample.main.BLOCK"
+        "runs.sample.train.BLOCK"
     ] and best == sorted(best)
     assert best[-1] == pytest.approx(max(float(row["reward"]) for row in rows), abs=0.02)
     modes = [line["n_modes"] for line in found if "n_modes" in line]
@@ -648,8 +648,8 @@ def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
     # never accurate enough; a block takes a second; no checkpoint but the last
     monkeypatch.setattr(SampleRun, "seconds", lambda run: float(run.state.blocks))
     small = {
-        "runs.sample.main.ACCURATE_SHARE": 2.0,
-        "runs.sample.main.TRAIN_SHARE": 0.99,
+        "runs.sample.train.ACCURATE_SHARE": 2.0,
+        "runs.sample.train.TRAIN_SHARE": 0.99,
         "runs.sample.answer.BATCH_SHARE": 1e9,
         "runs.sample.answer.DRAWS_SHARE": 9.0,
         "runs.sample.answer.PROBABILITIES_SHARE": 9.0,
@@ -665,7 +665,7 @@ def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
         summary = summary_of(out)
         assert sum("the budget of" in warning for warning in summary["warnings"]) == 1
         assert f"budget of {budget}" in summary["warnings"][0]
-        assert summary["extra"]["training_steps"] == SMALL["runs.sample.main.BLOCK"] * blocks
+        assert summary["extra"]["training_steps"] == SMALL["runs.sample.train.BLOCK"] * blocks
     assert contents(part) == contents(whole)
 
 
@@ -675,8 +675,8 @@ def test_the_budget_ends_training_within_a_block(tmp_path, monkeypatch):
     # a step takes a second, as where a score takes long; a checkpoint after each
     monkeypatch.setattr(SampleRun, "seconds", lambda run: float(run.trainer.step_number))
     small = {
-        "runs.sample.main.ACCURATE_SHARE": 2.0,
-        "runs.sample.main.TRAIN_SHARE": 0.99,
+        "runs.sample.train.ACCURATE_SHARE": 2.0,
+        "runs.sample.train.TRAIN_SHARE": 0.99,
         "runs.sample.answer.BATCH_SHARE": 1e9,
         "runs.sample.answer.DRAWS_SHARE": 9.0,
         "runs.sample.answer.PROBABILITIES_SHARE": 9.0,
@@ -707,7 +707,7 @@ def test_the_budget_ends_the_draws(tmp_path, monkeypatch):
     from molgen.runs.sample.run import SampleRun
 
     monkeypatch.setattr(SampleRun, "seconds", lambda run: float(run.trainer.step_number))
-    small = {"runs.sample.main.TRAIN_SHARE": 0.99, "runs.sample.answer.DRAW_BATCH": 20}
+    small = {"runs.sample.train.TRAIN_SHARE": 0.99, "runs.sample.answer.DRAW_BATCH": 20}
     small["runs.sample.answer.BATCH_SHARE"] = 1e9
     run_small(tmp_path / "out", small=small, **ATOMS, budget="7s")
     summary = summary_of(tmp_path / "out")
@@ -857,8 +857,8 @@ def test_isotopes_in_a_file_of_fragments_are_told_once(tmp_path):
 
 
 def test_isomers_that_a_score_chooses_are_named(tmp_path, monkeypatch, capsys):
-    qed = replace(registry.kinds()["qed"], isomer=chosen_isomer)  # as docking has it
-    monkeypatch.setitem(registry._KINDS, "qed", qed)
+    qed = replace(catalogue.kinds()["qed"], isomer=chosen_isomer)  # as docking has it
+    monkeypatch.setitem(registry.KINDS, "qed", qed)
     run_small(tmp_path / "out", **few_fragments(tmp_path), core="[*]C(F)C(=O)O")
     rows, summary = check_library(tmp_path / "out")
     (told,) = [text for text in summary["warnings"] if "stereocentres" in text]

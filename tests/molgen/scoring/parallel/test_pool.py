@@ -132,7 +132,7 @@ def test_without_any_workers_it_goes_on_in_the_main_process():
 
 
 def test_an_exception_in_one_molecule_is_its_failure(monkeypatch):
-    from molgen.scoring import registry
+    from molgen.scoring import catalogue, registry
     from molgen.scoring.parallel import worker
 
     def fragile(mol):
@@ -140,9 +140,9 @@ def test_an_exception_in_one_molecule_is_its_failure(monkeypatch):
             raise RuntimeError("two\natoms")
         return 0.5 if mol.GetNumAtoms() < 4 else float("nan")
 
-    registry.kinds()
+    catalogue.kinds()
     kind = registry.Kind("fragile", "Test", "fails", lambda _: fragile)
-    monkeypatch.setitem(registry._KINDS, "fragile", kind)
+    monkeypatch.setitem(registry.KINDS, "fragile", kind)
     worker._functions.cache_clear()
     with Scoring.from_config({"component": [{"type": "fragile"}]}) as scoring:
         table = scoring.evaluate(["C", "CC", "CCC", "CCCC"])

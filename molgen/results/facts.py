@@ -1,0 +1,86 @@
+"""The facts of a run that its files state, apart from the library itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gfncore.program.provenance import ResourceUse
+from molgen.molecules.diversity import MODE_SCORE
+
+__all__ = ["RunFacts"]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The facts of a run that its files state, apart from the library itself.
+
+    Parameters
+    ----------
+    command : str
+        The command line.
+    seed : int
+        Seed of all random numbers.
+    score : str
+        The score in a few words.
+    environment, symmetry, objective : str
+        How molecules were built, how symmetric ones were dealt with, what training made small.
+    n_samples : int
+        Molecules drawn from the trained sampler.
+    oracle_calls : int
+        Molecules scored.
+    use : ResourceUse
+        Time and memory used.
+    validity : float
+        Share of all draws that RDKit reads and sanitises.
+    log_partition, log_partition_se : float
+        Log of the sum of the reward over all molecules, and its standard error; nan when unknown.
+    ess : float
+        Effective number of the draws; nan when unknown.
+    reward_exponent : float
+        Power of the score that probabilities are proportional to.
+    order_temperature : float, optional
+        Of order-preserving training; None for other objectives.
+    failures : mapping of str to int
+        Scores that could not be computed, by reason.
+    failure_examples : mapping of str to str
+        For each reason one molecule and the message of its failure.
+    best_scored : tuple of (str, float)
+        The best molecules of all that were scored, in the library or not, with their scores.
+    methods : tuple of str
+        Keys of :mod:`molgen.citations` for what the run used.
+    budget_seconds : float, optional
+        The time that was allowed.
+    mode_score : float
+        Least score of what counts as a mode.
+    warnings : tuple of str
+        What the user should know before trusting the result.
+    extra : dict
+        Further figures.
+    """
+
+    command: str
+    seed: int
+    score: str
+    environment: str
+    symmetry: str
+    objective: str
+    n_samples: int
+    oracle_calls: int
+    use: ResourceUse
+    validity: float
+    log_partition: float = math.nan
+    log_partition_se: float = math.nan
+    ess: float = math.nan
+    reward_exponent: float = 1.0
+    order_temperature: float | None = None
+    failures: Mapping[str, int] = field(default_factory=dict)
+    failure_examples: Mapping[str, str] = field(default_factory=dict)
+    best_scored: tuple[tuple[str, float], ...] = ()
+    methods: tuple[str, ...] = ()
+    budget_seconds: float | None = None
+    mode_score: float = MODE_SCORE
+    warnings: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)

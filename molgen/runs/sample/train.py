@@ -1,0 +1,181 @@
+"""Training of the sampler in blocks, until it is accurate or time or calls are used up."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from rdkit import Chem
+
+from gfncore.evaluation import WeightedDraws
+from gfncore.exploration import sample_trajectories
+from gfncore.program.metrics import MetricsWriter
+from gfncore.trajectories.scoring import score_backward
+from molgen.molecules.diversity import MODE_SCORE, find_modes, morgan_fingerprints
+from molgen.runs.sample.answer import commonest
+from molgen.runs.sample.run import SampleRun
+
+__all__ = ["draw_weighted", "start_log_z", "train"]
+
+BLOCK = 10  # steps between looks at the clock
+PILOT_EVERY = 10  # blocks
+MODES_EVERY = 10  # blocks between counts of modes
+MODES_AMONG = 1000  # best molecules in which they are counted during training
+PILOT = 512  # draws that judge the sampler
+FEWEST_STEPS = 400
+ACCURATE_SHARE = 0.8  # effective share of the pilot's draws at which training ends
+TRAIN_SHARE = 0.85  # of the budget
+START_SHARE = 0.03  # of the budget, the most that the first draws take
+MOSTLY_FAILED = 0.5  # share of the first block's scores, from which the user is told
+
+
+def train(run: SampleRun, metrics: MetricsWriter) -> None:
+    """Blocks of training until the sampler is accurate, or calls or time are used up."""
+    run.progress.phase("training the sampler")
+    settings, state, trainer = run.settings, run.state, run.trainer
+    ended = ""
+    proportional = settings.proportional
+    early = "" if not proportional else " before the accuracy aimed for was reached"
+    while not state.accurate:
+        if _out_of_time(run):
+            ended = (
+                f"the budget of {settings.budget} ended the training{early}: with the same seed, "
+                "files may differ between machines"
+            )
+            break
+        if run.calls_left < run.calls_a_step:
+            ended = (
+                f"training ended when {run.scoring.calls:,} of {settings.oracle_calls:,} molecules "
+                f"were scored{early}; the rest is for the draws. --oracle-calls allows more"
+            )
+            break
+        if trainer.step_number == 0:
+            start_log_z(run)
+        while state.in_block < BLOCK and run.calls_left >= run.calls_a_step:
+            metrics.write(trainer.step())
+            state.in_block += 1
+            # a score may take long: steps are shown, end with the budget, and are not lost
+            if state.in_block < BLOCK:
+                _show(run)
+                run.save_if_due()
+                if _out_of_time(run):
+                    break
+        if state.in_block < BLOCK and _out_of_time(run):
+            continue
+        state.blocks, state.in_block = state.blocks + 1, 0
+        if state.blocks == 1:
+            _tell_of_failures(run)
+        judged = proportional and run.calls_left >= PILOT
+        metrics.write(_best_so_far(run))
+        if judged and state.blocks % PILOT_EVERY == 0:
+            log_z, error, ess = _pilot(run)
+            state.ess_share = ess / PILOT
+            state.accurate = (
+                state.ess_share > ACCURATE_SHARE and trainer.step_number >= FEWEST_STEPS
+            )
+            metrics.write(
+                {
+                    "step": trainer.step_number,
+                    "seconds": trainer.seconds,
+                    "log_partition": log_z,
+                    "log_partition_se": error,
+                    "ess": ess,
+                }
+            )
+        _show(run)
+        run.save_if_due()
+    run.save()
+    if ended:
+        run.warn(ended, passing=True)
+
+
+def _show(run: SampleRun) -> None:
+    """Show where the training stands."""
+    shown: dict[str, float] = {"best_score": run.reward.best}
+    if math.isfinite(run.state.ess_share):
+        shown["effective_share"] = run.state.ess_share
+    detail = f"step {run.trainer.step_number}, {run.scoring.calls:,} molecules scored"
+    run.progress.update(**shown, detail=detail, done=_spent(run))
+
+
+def _out_of_time(run: SampleRun) -> bool:
+    """Whether training, of one step at least, has had its share of the budget."""
+    spent = run.seconds() > TRAIN_SHARE * run.settings.budget_seconds
+    return spent and run.trainer.step_number > 0
+
+
+def _tell_of_failures(run: SampleRun) -> None:
+    """Warn early where most scores fail: the run would otherwise learn nothing for hours."""
+    failed = run.scoring.failed
+    if sum(failed.values()) > MOSTLY_FAILED * run.scoring.calls:
+        run.warn(
+            f"{sum(failed.values()):,} of the first {run.scoring.calls:,} scores failed "
+            f"({commonest(failed, examples=run.scoring.failure_examples)})"
+        )
+
+
+def _spent(run: SampleRun) -> float:
+    """Share of the calls or of the time of training that is used up, whichever is larger."""
+    allowed = run.scoring.calls + max(run.calls_left - run.calls_a_step, 0)
+    calls = run.scoring.calls / allowed if allowed else 1.0
+    return max(calls, run.seconds() / (TRAIN_SHARE * run.settings.budget_seconds))
+
+
+def _best_so_far(run: SampleRun) -> dict[str, Any]:
+    """How good and, now and then, how different the best of the molecules scored are."""
+    found = {
+        "step": run.trainer.step_number,
+        "seconds": run.trainer.seconds,
+        "best_score": run.reward.best,
+        "oracle_calls": run.scoring.calls,
+    }
+    if run.state.blocks % MODES_EVERY == 0:
+        smiles, scores = run.scoring.best(MODES_AMONG)
+        bits = morgan_fingerprints([Chem.MolFromSmiles(name) for name in smiles])
+        found["n_modes"] = len(find_modes(bits, scores, least_score=MODE_SCORE))
+    return found
+
+
+def start_log_z(run: SampleRun) -> None:
+    """Let a learned log Z start where the first draws of the untrained policy put it."""
+    log_z = getattr(run.trainer.objective, "log_z", None)
+    n = min(PILOT // 4, run.calls_left - run.calls_a_step)
+    if log_z is None or n <= 1:
+        return
+    generator, end = run.rng("pilot"), run.seconds() + START_SHARE * run.settings.budget_seconds
+    parts: list[np.ndarray] = []
+    while n > 0 and (not parts or run.seconds() < end):  # a score may take long
+        size = min(n, PILOT // 16)
+        parts.append(draw_weighted(run, run.trainer.policy, size, generator)[1])
+        n -= size
+    with torch.no_grad():
+        log_z.fill_(float(np.concatenate(parts).mean()))
+
+
+def draw_weighted(
+    run: SampleRun, policy: Any, n: int, generator: np.random.Generator
+) -> tuple[Any, np.ndarray]:
+    """Draw n finished states, with log R + log P_B - log P_F, all by classes."""
+    drawn = sample_trajectories(run.merged, policy, n, generator)
+    log_pb = score_backward(run.merged, None, drawn).sum(dim=1).cpu().numpy()
+    assert drawn.log_pf is not None
+    return drawn.terminals, run.merged.log_reward(drawn.terminals) + log_pb - drawn.log_pf
+
+
+def _pilot(run: SampleRun) -> tuple[float, float, float]:
+    """log Z, its standard error, and the effective number of `PILOT` draws.
+
+    Where all draws have a score of zero, log Z is NaN, and the number is that of draws that are
+    equally likely: training need not go on until the budget ends.
+    """
+    generator = run.rng("pilot", run.state.blocks)
+    drawn, log_weights = draw_weighted(run, run.trainer.averaged.policy, PILOT, generator)
+    # what stands for the log of a score of zero in training is no part of Z
+    positive = run.reward.positive(run.merged.smiles(drawn))
+    if not positive.any():
+        return math.nan, math.nan, WeightedDraws(log_weights).ess
+    log_weights[~positive] = -np.inf
+    estimate = WeightedDraws(log_weights).estimate()
+    return estimate.log_z, estimate.standard_error, estimate.ess

@@ -1,0 +1,25 @@
+"""The corrections for symmetric molecules."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from gfncore.errors import UserError
+
+__all__ = ["SYMMETRIES", "Symmetry", "check_symmetry"]
+
+Symmetry = Literal["merged", "reward_scaling", "flow_scaling", "none"]
+SYMMETRIES: tuple[Symmetry, ...] = get_args(Symmetry)
+"""How symmetric molecules are kept from being drawn too often or too seldom."""
+
+
+def check_symmetry(name: str) -> None:
+    """Refuse what is not one of `SYMMETRIES`.
+
+    Raises
+    ------
+    UserError
+        Says which there are.
+    """
+    if name not in SYMMETRIES:
+        raise UserError(f"symmetry: {name!r} is not known; choose among {', '.join(SYMMETRIES)}")
