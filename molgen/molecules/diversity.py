@@ -1,12 +1,12 @@
-"""How different the molecules of a library are: similarity, modes, scaffolds.
+"""Diversity of a library: similarity, modes, scaffolds, all as RDKit computes them.
 
-Similarity is that of Tanimoto on Morgan fingerprints (radius 2, 2048 bits), scaffolds are those of
-Bemis & Murcko (1996), as RDKit computes them. Matrices of bits are multiplied whole, so that the
-measures of a thousand molecules take a fraction of a second.
+Similarity is that of Tanimoto on Morgan fingerprints (radius 2, 2048 bits), modes are the leaders
+of sphere exclusion, scaffolds are those of Bemis & Murcko (1996).
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
+from rdkit.DataStructs import BulkTanimotoSimilarity, ExplicitBitVect
+from rdkit.SimDivFilters.rdSimDivPickers import LeaderPicker
 
 __all__ = [
     "MODE_SCORE",
@@ -26,7 +28,6 @@ __all__ = [
     "internal_diversity",
     "morgan_fingerprints",
     "murcko_scaffold",
-    "tanimoto",
 ]
 
 MODE_SCORE = 0.8
@@ -35,60 +36,35 @@ MODE_SIMILARITY = 0.7
 """Modes are less similar to one another than this."""
 
 _RADIUS, _BITS = 2, 2048
-_BLOCK = 1024  # rows of a matrix of similarities at a time
-_MODE_BLOCK = 256  # molecules compared with the leaders at a time
 _MOST_COMPARED = 5000  # molecules whose pairs are all compared
 
 
-def morgan_fingerprints(molecules: Sequence[Chem.Mol]) -> NDArray[np.uint8]:
-    """Return the fingerprints of molecules, radius 2.
-
-    Returns
-    -------
-    bits : ndarray, shape(n, 2048), dtype=uint8
-    """
+def morgan_fingerprints(molecules: Sequence[Chem.Mol]) -> list[ExplicitBitVect]:
+    """Return the Morgan fingerprints of molecules: radius 2, 2048 bits (set or not, no counts)."""
     generator = GetMorganGenerator(radius=_RADIUS, fpSize=_BITS)
-    bits = np.zeros((len(molecules), _BITS), np.uint8)
-    for row, molecule in enumerate(molecules):
-        bits[row] = generator.GetFingerprintAsNumPy(molecule)
-    return bits
+    return [generator.GetFingerprint(molecule) for molecule in molecules]
 
 
-def tanimoto(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the similarity of each row of ``one`` to each row of ``other``.
-
-    Parameters
-    ----------
-    one, other : ndarray, shape(n, bits) and (m, bits), dtype=uint8
-        Bits, 0 or 1.
-
-    Returns
-    -------
-    similarity : ndarray, shape(n, m), dtype=float32
-        Shared bits over bits of either; 1 where both have none.
-    """
-    a, b = one.astype(np.float32), other.astype(np.float32)
-    shared = a @ b.T  # whole numbers below 2^24, exact in float32
-    either = a.sum(axis=1)[:, None] + b.sum(axis=1)[None, :] - shared
-    return np.divide(shared, either, out=np.ones_like(shared), where=either > 0)
+def _similarities(one: ExplicitBitVect, others: list[ExplicitBitVect]) -> list[float]:
+    # RDKit's type stubs name sparse vectors alone
+    return list(BulkTanimotoSimilarity(one, others))  # pyright: ignore
 
 
-def internal_diversity(fingerprints: NDArray[np.uint8]) -> float:
-    """Return one minus the mean similarity of two different rows; nan for fewer than two rows.
+def internal_diversity(fingerprints: list[ExplicitBitVect]) -> float:
+    """Return one minus the mean similarity of two different molecules; nan for fewer than two.
 
-    Of more than 5,000 rows, 5,000 evenly spaced ones stand for all.
+    Of more than 5,000 molecules, 5,000 evenly spaced ones stand for all.
     """
     n = len(fingerprints)
     if n > _MOST_COMPARED:
-        rows = np.linspace(0, n - 1, _MOST_COMPARED).astype(np.int64)
-        return internal_diversity(fingerprints[rows])
+        rows = np.linspace(0, n - 1, _MOST_COMPARED).astype(np.int64).tolist()
+        return internal_diversity([fingerprints[row] for row in rows])
     if n < 2:
         return float("nan")
-    total = 0.0
-    for start in range(0, n, _BLOCK):
-        block = fingerprints[start : start + _BLOCK]
-        total += float(tanimoto(block, fingerprints).sum(dtype=np.float64))
-    return 1.0 - (total - n) / (n * (n - 1))  # the diagonal is one throughout
+    total = sum(
+        math.fsum(_similarities(fingerprints[row], fingerprints[:row])) for row in range(1, n)
+    )
+    return 1.0 - total / (n * (n - 1) / 2)
 
 
 @dataclass(frozen=True)
@@ -112,7 +88,7 @@ class Modes:
 
 
 def find_modes(
-    fingerprints: NDArray[np.uint8],
+    fingerprints: list[ExplicitBitVect],
     score: NDArray[np.float64],
     *,
     least_score: float = MODE_SCORE,
@@ -127,34 +103,26 @@ def find_modes(
 
     Parameters
     ----------
-    fingerprints : ndarray, shape(n, bits), dtype=uint8
-        Bits of each molecule.
+    fingerprints : list of ExplicitBitVect, length n
+        Bits of each molecule; one without bits (not readable) is never a mode.
     score : ndarray, shape(n,), dtype=float64
         Its score; nan is never high enough.
     """
     candidates = np.flatnonzero(score >= least_score)
+    has_bits = [fingerprints[row].GetNumOnBits() > 0 for row in candidates.tolist()]
+    candidates = candidates[np.array(has_bits, bool)]
     candidates = candidates[np.argsort(-score[candidates], kind="stable")]
-    bits = fingerprints[candidates]
-    leaders: list[int] = []
-    members = np.zeros(len(candidates), np.int64)  # at the row of the leader
-    for start in range(0, len(candidates), _MODE_BLOCK):
-        block = np.arange(start, min(start + _MODE_BLOCK, len(candidates)))
-        nearest = np.full(len(block), -1)
-        highest = np.full(len(block), -1.0, np.float32)
-        if leaders:
-            near = tanimoto(bits[block], bits[leaders])
-            nearest = np.array(leaders)[near.argmax(axis=1)]
-            highest = near.max(axis=1)
-        among = tanimoto(bits[block], bits[block])
-        for place, row in enumerate(block.tolist()):
-            if highest[place] >= similarity:
-                members[nearest[place]] += 1
-                continue
-            leaders.append(row)
-            members[row] = 1
-            closer = among[place] > highest
-            highest[closer], nearest[closer] = among[place, closer], row
-    return Modes(candidates[leaders], members[leaders])
+    if not len(candidates):
+        return Modes(candidates, np.zeros(0, np.int64))
+    bits = [fingerprints[row] for row in candidates.tolist()]
+    picked = LeaderPicker().LazyBitVectorPick(bits, len(bits), 1.0 - similarity)
+    leaders = np.array(picked, np.int64)
+    leader_bits = [bits[row] for row in picked]
+    members = np.ones(len(leaders), np.int64)
+    for row in sorted(set(range(len(bits))) - set(picked)):
+        before = int(np.searchsorted(leaders, row))
+        members[np.argmax(_similarities(bits[row], leader_bits[:before]))] += 1
+    return Modes(candidates[leaders], members)
 
 
 def murcko_scaffold(molecule: Chem.Mol) -> str:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
+from rdkit.DataStructs import ExplicitBitVect
 from rdkit.rdBase import BlockLogs
 
 from gfncore.evaluation.pareto import non_dominated
@@ -167,8 +168,8 @@ class Library:
         return self._molecules or tuple(Chem.MolFromSmiles(text) for text in self.smiles)
 
     @cached_property
-    def fingerprints(self) -> NDArray[np.uint8]:
-        """Morgan fingerprints, shape(n, 2048); no bit for what RDKit does not read."""
+    def fingerprints(self) -> list[ExplicitBitVect]:
+        """Morgan fingerprints, 2048 bits; no bit set where RDKit does not read the SMILES."""
         empty = Chem.Mol()
         return morgan_fingerprints([empty if m is None else m for m in self.molecules])
 

@@ -149,8 +149,8 @@ def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
 
 def _grid(library: Library) -> list[dict[str, Any]]:
     """Return the best molecules that differ from one another."""
-    best = slice(0, _GRID_FROM)
-    groups = find_modes(library.fingerprints[best], library.reward[best], least_score=-math.inf)
+    best = library.fingerprints[:_GRID_FROM]
+    groups = find_modes(best, library.reward[:_GRID_FROM], least_score=-math.inf)
     return [_drawn(library, row) for row in groups.leaders[:_DRAWN].tolist()]
 
 
