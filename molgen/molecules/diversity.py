@@ -45,12 +45,12 @@ def morgan_fingerprints(molecules: Sequence[Chem.Mol]) -> list[ExplicitBitVect]:
     return [generator.GetFingerprint(molecule) for molecule in molecules]
 
 
-def _similarities(one: ExplicitBitVect, others: list[ExplicitBitVect]) -> list[float]:
+def _similarities(one: ExplicitBitVect, others: Sequence[ExplicitBitVect]) -> list[float]:
     # RDKit's type stubs name sparse vectors alone
     return list(BulkTanimotoSimilarity(one, others))  # pyright: ignore
 
 
-def internal_diversity(fingerprints: list[ExplicitBitVect]) -> float:
+def internal_diversity(fingerprints: Sequence[ExplicitBitVect]) -> float:
     """Return one minus the mean similarity of two different molecules; nan for fewer than two.
 
     Of more than 5,000 molecules, 5,000 evenly spaced ones stand for all.
@@ -88,7 +88,7 @@ class Modes:
 
 
 def find_modes(
-    fingerprints: list[ExplicitBitVect],
+    fingerprints: Sequence[ExplicitBitVect],
     score: NDArray[np.float64],
     *,
     least_score: float = MODE_SCORE,
