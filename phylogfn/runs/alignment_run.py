@@ -74,8 +74,8 @@ class AlignmentRun:
         """
         if checksum != self.checksum:
             raise UserError(
-                f"{self.alignment.source} has not the alignment that the run in "
-                f"{self.settings.output} began with: put that one back, or start a new run"
+                f"{self.alignment.source}: differs from the alignment with which the run in "
+                f"{self.settings.output} started; restore that alignment, or start a new run"
             )
 
     def warn(self, message: str) -> None:
@@ -86,8 +86,8 @@ class AlignmentRun:
     def warn_of_clock(self, phase: str) -> None:
         """Warn, once, that the clock shortened a phase, on which the results then depend."""
         message = (
-            f"the budget of {self.settings.budget} cut {phase} short: with the same seed, files "
-            "may differ between machines"
+            f"{phase} reached its time limit within the budget of {self.settings.budget}; "
+            "results of the same seed may differ between machines"
         )
         if message not in self.warnings:
             self.warn(message)

@@ -42,8 +42,8 @@ def finish(run: ParsimonyRun, state: ParsimonyState, environment: TreeEnvironmen
     trained = environment is not None and state.cycles > 0
     if environment is not None and not trained:
         run.warn(
-            f"the budget of {settings.budget} left no time to train the sampler of near-optimal "
-            "trees: give a larger --budget"
+            f"the sampler of near-optimal trees was not trained, as the budget of {settings.budget} "
+            "was used up; give a larger --budget"
         )
     n_known = len(state.table)
     proposals: list[Any] = [
@@ -124,8 +124,8 @@ def _proposals(
         found = judged(draws)
     if len(draws.log_q) < wanted:
         run.warn(
-            f"the budget of {run.settings.budget} allowed {len(draws.log_q):,} draws at {at} of "
-            f"the {wanted:,} that the error calls for"
+            f"the budget of {run.settings.budget} allowed {len(draws.log_q):,} of {wanted:,} draws "
+            f"at {at}; standard errors are above their target"
         )
     return found
 

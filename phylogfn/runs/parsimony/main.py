@@ -192,7 +192,7 @@ def rehearse(run: ParsimonyRun) -> None:
 
 def _resumed(run: ParsimonyRun) -> ParsimonyState | None:
     if not (run.checkpoint / "checkpoint.json").exists():
-        run.progress.note("interrupted before its first checkpoint: starting again")
+        run.progress.note("the run was interrupted before its first checkpoint; starting again")
         return None
     saved = read_checkpoint(run.checkpoint, run.settings.origin())
     run.check_same_alignment(saved.extra["checksum"])
@@ -203,7 +203,7 @@ def _resumed(run: ParsimonyRun) -> ParsimonyState | None:
     for temperature in run.settings.temperature:
         if not low * (1 - 1e-9) <= 1.0 / temperature <= high * (1 + 1e-9):
             raise UserError(
-                f"--temperature {temperature:g}: the sampler of this run learned "
+                f"--temperature {temperature:g}: the sampler of this run was trained for "
                 f"{1 / high:.3g} to {1 / low:.3g} steps; start a new run for others"
             )
     if saved.has_trainer:
@@ -246,8 +246,8 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
             result, excess = wider, min(2 * excess, widest)
     if hurried:
         run.warn(
-            f"its share of the budget of {settings.budget} ended the search: with the same seed, "
-            "files may differ between machines"
+            f"the search reached its time limit ({SEARCH_SHARE:.0%} of {settings.budget}); "
+            "results of the same seed may differ between machines"
         )
     lowest, highest = float(run.betas.min()), float(run.betas.max())
     state = ParsimonyState(
@@ -372,8 +372,8 @@ def _train(
         if late():
             if state.cycles:
                 run.warn(
-                    f"the budget of {settings.budget} ended the training before the accuracy aimed "
-                    "for was reached: with the same seed, files may differ between machines"
+                    f"training reached its time limit ({TRAIN_SHARE:.0%} of {settings.budget}) "
+                    "before the target accuracy; results of the same seed may differ between machines"
                 )
                 curriculum.refresh(state.pilots.weigh(found, state.search.best_score))
                 _settle(run, state, environment, curriculum, metrics)
@@ -387,8 +387,8 @@ def _train(
             curriculum.refresh(state.pilots.weigh(found, state.search.best_score))
             if _settle(run, state, environment, curriculum, metrics):
                 run.warn(
-                    f"the budget of {settings.budget} ended the last steps of training early: with "
-                    "the same seed, files may differ between machines"
+                    f"the last steps of training reached their time limit ({SETTLING_SHARE:.0%} of "
+                    f"{settings.budget}); results of the same seed may differ between machines"
                 )
         if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
             state.save(run.checkpoint, run.clock, run.settings.origin())

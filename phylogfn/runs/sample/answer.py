@@ -89,8 +89,8 @@ def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> int
         found = estimate_evidence(state, drawn, n_known)
     if len(drawn.rows) < wanted:
         run.warn(
-            f"the budget of {settings.budget} allowed {len(drawn.rows):,} draws of the {wanted:,} "
-            "that the error calls for"
+            f"the budget of {settings.budget} allowed {len(drawn.rows):,} of {wanted:,} draws; "
+            "standard errors are above their target"
         )
     if isinstance(drawn, DrawnTrees):
         return _write(run, state, _posterior_with_lengths(run, state, drawn, found))
@@ -127,7 +127,8 @@ def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> Le
     if lengths.wanted_draws > lengths.n_draws:
         run.warn(
             f"the budget of {settings.budget} allowed {lengths.n_draws:,} of the "
-            f"{lengths.wanted_draws:,} draws of branch lengths that the error aimed for calls for"
+            f"{lengths.wanted_draws:,} draws of branch lengths; standard errors are "
+            "above their target"
         )
     return lengths
 
@@ -186,8 +187,8 @@ def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> No
     for i, temperature in enumerate(TEMPERATURES):
         if run.past(SOFTEN_SHARE, state):
             run.warn(
-                f"the budget of {run.settings.budget} ended before softer samplers than that of "
-                f"temperature {TEMPERATURES[max(i - 1, 0)]:g} were tried"
+                f"the budget of {run.settings.budget} ended before sampler temperatures above "
+                f"{TEMPERATURES[max(i - 1, 0)]:g} were tried"
             )
             break
         policy.temperature = temperature
@@ -299,8 +300,8 @@ def _posterior_with_lengths(
 def _warn_of_parameters(run: SampleRun, state: RunState) -> None:
     if run.spec.n_free:
         run.warn(
-            f"the parameters of {run.spec.name} were set to their maximum on the best starting "
-            "tree and held there: the evidence is conditional on them"
+            f"the parameters of {run.spec.name} are fixed at their maximum-likelihood values on "
+            "the best starting tree; the evidence is conditional on them"
         )
     note = bounds_note(run.spec, state.theta)
     if note:

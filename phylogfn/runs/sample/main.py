@@ -154,9 +154,9 @@ def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnv
     run = SampleRun(resolve_settings({"output": output, "resume": True}), progress)
     state = _resumed(run)
     if state is None or state.trainer is None:
-        raise UserError(f"{output}: no trained sampler here; run phylogfn sample --resume first")
+        raise UserError(f"{output}: holds no trained sampler; run phylogfn sample --resume first")
     if run.with_lengths:
-        raise UserError(f"{output}: the sampler there draws trees with lengths, not topologies")
+        raise UserError(f"{output}: its sampler draws trees with branch lengths, not topologies")
     return state.walkers.reward, _environment(run, state), state
 
 
@@ -184,7 +184,7 @@ def rehearse(run: SampleRun) -> None:
 def _resumed(run: SampleRun) -> RunState | None:
     saved = read_state(run.checkpoint, run.settings.origin())
     if saved is None:
-        run.progress.note("interrupted before its first checkpoint: starting again")
+        run.progress.note("the run was interrupted before its first checkpoint; starting again")
         return None
     run.check_same_alignment(saved.extra["checksum"])
     check_parameters(saved.arrays, run.spec.n_free, str(run.checkpoint))
@@ -207,7 +207,7 @@ def _started(run: SampleRun) -> RunState:
 
     def late() -> bool:
         if run.seconds() - began > STARTS_SHARE * run.settings.budget_seconds:
-            run.warn_of_clock("the building of starting trees")
+            run.warn_of_clock("the construction of starting trees")
             return True
         return False
 
@@ -220,8 +220,8 @@ def _started(run: SampleRun) -> RunState:
         theta = fit_model(run.spec, run.patterns, tree, until=lambda: run.past(FIT_SHARE)).theta
         if run.past(FIT_SHARE):
             run.warn(
-                f"its share of the budget of {run.settings.budget} ended the fit of the model's "
-                "parameters, which may be short of their maximum"
+                f"the fit of the model parameters reached its time limit ({FIT_SHARE:.0%} of "
+                f"{run.settings.budget}); the values may not be the maximum"
             )
         reward = run.reward(theta)
         fit = _fitted(run, reward, starts, fit.lengths)
@@ -272,9 +272,9 @@ def _walk(run: SampleRun, state: RunState) -> None:
     ):
         if out_of_time() and table.visits.any():
             run.warn(
-                f"its share of the budget of {run.settings.budget} ended the first walk"
-                + (", which still came from its starting trees" if state.blocks < burn_in else "")
-                + ": with the same seed, files may differ between machines"
+                f"the walk reached its time limit ({WALK_SHARE:.0%} of {run.settings.budget})"
+                + (" during burn-in" if state.blocks < burn_in else "")
+                + "; results of the same seed may differ between machines"
             )
             break
         counted = state.blocks >= burn_in
@@ -419,8 +419,8 @@ def _train(
         while not state.accurate:
             if state.cycles and _out_of_time(run, state):
                 run.warn(
-                    f"the budget of {settings.budget} ended the training before the accuracy aimed "
-                    "for was reached: with the same seed, files may differ between machines"
+                    f"training reached its time limit ({TRAIN_SHARE:.0%} of {settings.budget}) "
+                    "before the target accuracy; results of the same seed may differ between machines"
                 )
                 state.save(
                     run.checkpoint, run.clock, run.settings.origin()
@@ -464,7 +464,7 @@ def _out_of_time(run: SampleRun, state: RunState) -> bool:
 def _warn_of_pace(run: SampleRun, walkers: Walkers) -> None:
     run.warn(
         f"the budget of {run.settings.budget} is small for these data: the walks exchange their "
-        f"trees after {walkers.block} steps in place of {BLOCK}; with the same seed, files may "
+        f"trees every {walkers.block} steps instead of {BLOCK}; results of the same seed may "
         "differ between machines"
     )
 
@@ -480,8 +480,8 @@ def _teach(
             factor = _rate_factor(run.seconds(state), settings)
             if factor < 1.0 and trainer.rate_factor == 1.0:
                 run.warn(
-                    f"the run took {SETTLE_FROM:.0%} of the budget, learning rates fall "
-                    "from there on: with the same seed, files may differ between machines"
+                    f"learning rates decrease from {SETTLE_FROM:.0%} of the budget on; results of "
+                    "the same seed may differ between machines"
                 )
             trainer.rate_factor = factor
         own = state.cycles > 0 and step % OWN_DRAWS_EVERY == 0
@@ -515,7 +515,7 @@ def _judge(
     drawn = draw_from_sampler(state, environment, pilot, rng, late)
     n_drawn = len(drawn.rows)
     if n_drawn < run.aims.pilot:
-        run.warn_of_clock("the judging of the sampler")
+        run.warn_of_clock("the evaluation of the sampler")
     found = estimate_evidence(state, drawn, n_known)
     walkers.absorb(walked, table, True)
     state.cycles += 1
@@ -565,7 +565,7 @@ def _curriculum(
         reward = state.walkers.reward
         fitting = _affordable(run, reward, POOL_SHARE, TRIES)
         if fitting < POOL:
-            run.warn_of_clock("the drawing of branch lengths to learn from")
+            run.warn_of_clock("the sampling of branch lengths for training")
         return LengthsCurriculum(environment, state.table, reward, seed, min(POOL, fitting))
     return make_curriculum(environment, state.table, random_trees)
 
@@ -613,7 +613,7 @@ def _missed(
             LENGTHS_JUDGED, _affordable(run, state.walkers.reward, CORRECTION_SHARE, TRIES)
         )
         if judged < LENGTHS_JUDGED:
-            run.warn_of_clock("the judging of the sampler")
+            run.warn_of_clock("the evaluation of the sampler")
         rows = chooser.choice(len(mass), judged, p=mass / mass.sum())
         lengths = posterior_lengths(
             state.walkers.reward, state.table, rows, int(chooser.integers(2**31))

@@ -114,19 +114,19 @@ class SampleRun(AlignmentRun):
     def __init__(self, settings: SampleSettings, progress: Progress):
         if settings.backward_policy == "learned" and settings.environment != "merging":
             raise UserError(
-                "--backward-policy learned: only with --environment merging; by insertion a "
-                "topology has one history, and there is nothing to choose on the way back"
+                "--backward-policy learned: needs --environment merging; by insertion, a "
+                "topology has a single history, so there is no backward policy to learn"
             )
         if settings.branch_lengths != "collapsed" and settings.environment != "merging":
             raise UserError(
-                f"--branch-lengths {settings.branch_lengths}: only with --environment merging; by "
-                "insertion the length of a branch changes whenever a taxon comes to stand on it"
+                f"--branch-lengths {settings.branch_lengths}: needs --environment merging; by "
+                "insertion, a branch is divided whenever a taxon is attached to it"
             )
         standard = type(settings).model_fields["length_bins"].default
         if settings.branch_lengths != "bins" and settings.length_bins != standard:
-            raise UserError("--length-bins: only with --branch-lengths bins")
+            raise UserError("--length-bins: needs --branch-lengths bins")
         if settings.random_trees and settings.branch_lengths != "collapsed":
-            raise UserError("--random-trees: only with branch lengths integrated out")
+            raise UserError("--random-trees: needs --branch-lengths collapsed")
         super().__init__(settings, progress)
         self.with_lengths = settings.branch_lengths != "collapsed"
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)
@@ -167,8 +167,8 @@ class SampleRun(AlignmentRun):
             self.warn(
                 f"the budget of {self.settings.budget} is too small for {self.alignment.n_taxa} "
                 f"taxa and {self.patterns.n_patterns:,} patterns by {self.spec.name}: the run will "
-                f"take about {format_duration(least)} even with the least search and training; "
-                "give several times as much with --budget"
+                f"take about {format_duration(least)} even with the minimum of search and "
+                "training; give a budget several times larger"
             )
 
     @property

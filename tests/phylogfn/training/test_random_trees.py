@@ -160,4 +160,4 @@ def test_they_have_no_lengths(alignment, tmp_path, capsys):
     given = [str(alignment), "-o", str(tmp_path / "out"), "--random-trees", *lengths]
     assert main(["sample", *given]) == 2
     (line,) = [x for x in capsys.readouterr().err.splitlines() if "error" in x.lower()]
-    assert "--random-trees: only with branch lengths integrated out" in line
+    assert "--random-trees: needs --branch-lengths collapsed" in line
