@@ -39,7 +39,7 @@ def parse_branch_prior(text: str) -> float:
     Raises
     ------
     ValueError
-        Another prior, or a rate that is no positive number.
+        Another prior, or a rate that is not a positive number.
     """
     kind, colon, value = text.strip().partition(":")
     try:
@@ -61,7 +61,7 @@ def parse_length_bins(text: str) -> tuple[int, float, float]:
     Raises
     ------
     ValueError
-        These are no bins.
+        The text does not describe bins.
     """
     parts = text.split(":")
     try:
@@ -71,8 +71,8 @@ def parse_length_bins(text: str) -> tuple[int, float, float]:
         count, low, high = 0, 0.0, 0.0
     if not 0.0 < low < high:
         raise ValueError(
-            f"'{shortened(text)}' are no bins of branch lengths; write NUMBER:SMALLEST:LARGEST, "
-            f"such as 128:1e-5:2, with 2 to {MOST_BINS} bins"
+            f"'{shortened(text)}' is not a set of branch-length bins; write "
+            f"NUMBER:SMALLEST:LARGEST, such as 128:1e-5:2, with 2 to {MOST_BINS} bins"
         )
     return count, low, high
 
@@ -95,31 +95,31 @@ class SampleSettings(RunSettings):
     branch_prior: str = "exp:10"
     """Prior on branch lengths."""
     samples: Count = 1000
-    """Posterior draws written."""
+    """Number of posterior draws written."""
     budget: Budget = "5m"
-    """Wall-clock time for search and training."""
+    """Maximum wall-clock time of the run."""
     environment: Literal["insertion", "merging"] = "insertion"
-    """How trees are built."""
+    """Construction method of trees."""
     backward_policy: Literal["uniform", "learned"] = "uniform"
-    """Of merging: how the histories of a topology share its reward."""
+    """(merging only) Backward policy over the construction histories of a topology."""
     branch_lengths: Literal["collapsed", "bins", "lognormal"] = "collapsed"
-    """Of merging: lengths integrated out, or drawn with the tree from one of two densities."""
+    """(merging only) Branch lengths integrated out, or drawn with the tree."""
     random_trees: bool = False
     """Whether the sampler also learns from trees built by random steps."""
     length_bins: str = "128:1e-5:2"
-    """Of branch lengths in bins: their number, and the smallest and largest edge."""
+    """(bins only) Number of bins of branch lengths, and their smallest and largest edge."""
     seed: Seed = 1
     """Seed of all random numbers."""
     threads: Threads = None
-    """Threads; None for all the cores that this process may use."""
+    """Number of threads; None for all cores that this process may use."""
     device: Device = "auto"
-    """Where the network runs."""
+    """Device on which the network runs."""
     tensorboard: bool = False
-    """Whether the figures of training are written for TensorBoard as well."""
+    """Whether training metrics are also written for TensorBoard."""
     data_type: Literal["dna", "rna", "protein"] | None = None
-    """None: found from the characters."""
+    """Type of the data; None: detected from the characters."""
     format: Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None = None
-    """File format of the alignment; None: found from the content."""
+    """File format of the alignment; None: detected from the content."""
     resume: bool = False
     force: bool = False
     quiet: bool = False
@@ -159,15 +159,15 @@ def _split_temperatures(value: Any) -> Any:
         return tuple(dict.fromkeys(parse_float(text.strip()) for text in texts))
     except ValueError:
         raise ValueError(
-            f"'{shortened(','.join(texts))}' are no temperatures; write numbers of steps, such as "
-            "0.5,1,2"
+            f"'{shortened(','.join(texts))}' is not a list of temperatures; write numbers of "
+            "steps, such as 0.5,1,2"
         ) from None
 
 
 def _check_temperatures(values: tuple[float, ...]) -> tuple[float, ...]:
     for value in values:
         if not COLDEST <= value <= HOTTEST:
-            raise ValueError(f"{value:g} will not do; give {COLDEST:g} to {HOTTEST:g} steps")
+            raise ValueError(f"{value:g} is out of range; give {COLDEST:g} to {HOTTEST:g} steps")
     if not values:
         raise ValueError("no temperature is given; write one or more, such as 0.5,1,2")
     return tuple(sorted(values))
@@ -175,7 +175,7 @@ def _check_temperatures(values: tuple[float, ...]) -> tuple[float, ...]:
 
 def _check_excess(value: float | None) -> float | None:
     if value is not None and not 0.0 <= value < math.inf:
-        raise ValueError(f"{value:g} will not do; give 0 steps or more")
+        raise ValueError(f"{value:g} is out of range; give 0 steps or more")
     return value
 
 
@@ -202,28 +202,28 @@ class ParsimonySettings(RunSettings):
     gaps: Literal["missing", "state"] = "missing"
     """Whether a gap is missing data or a state of its own."""
     temperature: Temperatures = (1.0,)
-    """Temperatures of the samples, steps."""
+    """Sampling temperatures, in steps."""
     excess: Excess = None
-    """Trees that have at most so many steps more than the best are searched for; None: 2, or more
-    while few trees are found."""
+    """Maximum number of steps above the best score of the trees collected; None: 2, or more while
+    few trees are found."""
     samples: Count = 1000
-    """Trees drawn at each temperature."""
+    """Number of trees drawn at each temperature."""
     budget: Budget = "5m"
-    """Wall-clock time for search and training."""
+    """Maximum wall-clock time of the run."""
     environment: Literal["insertion", "merging"] = "insertion"
-    """How trees are built."""
+    """Construction method of trees."""
     seed: Seed = 1
     """Seed of all random numbers."""
     threads: Threads = None
-    """Threads; None for all the cores that this process may use."""
+    """Number of threads; None for all cores that this process may use."""
     device: Device = "auto"
-    """Where the network runs."""
+    """Device on which the network runs."""
     tensorboard: bool = False
-    """Whether the figures of training are written for TensorBoard as well."""
+    """Whether training metrics are also written for TensorBoard."""
     data_type: Literal["dna", "rna", "protein", "standard"] | None = None
-    """None: as the file says, or found from the characters."""
+    """Type of the data; None: as declared in the file, or detected from the characters."""
     format: Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None = None
-    """File format of the alignment; None: found from the content."""
+    """File format of the alignment; None: detected from the content."""
     resume: bool = False
     force: bool = False
     quiet: bool = False

@@ -380,7 +380,7 @@ def _one_line(kind: type[RunSettings], error: ValidationError, origin: Mapping[s
         message = f"{found} is not offered; {message.removeprefix('Input should be ')}"
         message = message.replace("; ", "; choose ")
     elif problem["type"] != "value_error":
-        message = f"{found} will not do: {message[0].lower()}{message[1:]}"
+        message = f"{found} is not valid: {message[0].lower()}{message[1:]}"
     if not problem["loc"]:  # a check of several settings together names them itself
         named = [key for key in origin if key in message or _option(kind, key) in message]
         files = dict.fromkeys(origin[key] for key in named if origin[key] != _option(kind, key))

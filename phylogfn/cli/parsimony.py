@@ -1,4 +1,4 @@
-"""``phylogfn parsimony``: the shortest trees, and a sample of those that are nearly as short."""
+"""``phylogfn parsimony``: the most parsimonious trees and a sample of near-optimal trees."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def parsimony(
     force: Flag = False,
     data_type: Annotated[
         Literal["dna", "rna", "protein", "standard"] | None,
-        Parameter(group=_INPUT, show_default="as the file says, or found from the characters"),
+        Parameter(group=_INPUT, show_default="as declared in the file, or detected"),
     ] = None,
     format: Annotated[
         Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None,
-        Parameter(group=_INPUT, show_default="found from the content"),
+        Parameter(group=_INPUT, show_default="detected from the content"),
     ] = None,
     quiet: Annotated[Flag, Parameter(name=["--quiet", "-q"])] = False,
 ) -> None:
-    """Find the most parsimonious trees of an alignment, and sample those that are nearly as short.
+    """Find the most parsimonious trees of an alignment, and sample near-optimal trees.
 
-    Writes to the output directory: `report.html` (look here first), `summary.json`,
+    Writes to the output directory: `report.html` (start here), `summary.json`,
     `best_trees.nwk`, `trees.tsv` (all trees with scores and probabilities), `consensus.nwk` and
     `consensus.strict.nwk`.
 
@@ -75,46 +75,47 @@ def parsimony(
     Parameters
     ----------
     alignment
-        FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm, plain or gzipped; - for standard input. NEXUS
-        files may have weights, ordered and excluded characters.
+        Alignment file: FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm, plain or compressed; - for
+        standard input. Character weights, ordered and excluded characters are read from NEXUS
+        files.
     output
-        Directory of the results; made if missing, refused if not empty.
+        Directory for the results; created if it does not exist, refused if it is not empty.
     gaps
-        Take gaps as missing data or as one more state.
+        Treatment of gaps: missing data, or an additional state.
     temperature
-        Temperatures in steps, one or more (0.5 1 2 or 0.5,1,2): a tree of score s is drawn in
-        proportion to exp(-s/T).
+        Sampling temperatures in steps, one or more (0.5 1 2 or 0.5,1,2): a tree of score s is drawn
+        with probability proportional to exp(-s/T).
     excess
-        Collect trees that have at most so many steps more than the best.
+        Maximum number of steps above the best score of the trees that the search collects.
     samples
-        Trees to draw at each temperature.
+        Number of trees to draw at each temperature.
     budget
-        Wall-clock time for search and training: 30s, 5m, 1h. The run ends earlier when it is
+        Maximum wall-clock time of the run, such as 30s, 5m or 1h. The run ends earlier once it is
         accurate enough.
     environment
-        How the sampler builds trees: taxon by taxon into the branches of one tree (each topology
-        in one way, so that its probability is exact), or by merging subtrees in pairs.
+        Construction method: insertion of one taxon after another (one way to build each topology,
+        so its probability is exact), or merging of pairs of subtrees.
     seed
-        The same seed gives the same files.
+        Random seed; the same seed gives the same results.
     threads
-        Threads to use.
+        Number of threads.
     device
-        Where the network runs.
+        Device on which the network runs.
     tensorboard
-        Write the figures of training for TensorBoard as well, into `tensorboard/` in the output
-        directory.
+        Also write the training metrics for TensorBoard, to `tensorboard/` in the output directory.
     config
-        TOML file of settings; the command line goes first.
+        TOML file of settings; command-line options override it.
     resume
-        Go on with the interrupted run in the output directory, or draw at other temperatures.
+        Resume the run in the output directory from its last checkpoint, or draw at other
+        temperatures.
     force
         Replace the run in the output directory.
     data_type
-        Kind of data; standard is for morphological characters.
+        Type of the data; standard stands for morphological characters.
     format
-        Format of the alignment.
+        File format of the alignment.
     quiet
-        Say nothing but warnings and errors.
+        Print warnings and errors only.
     """
     from gfncore.program.interruption import resumable
     from gfncore.program.progress import Progress

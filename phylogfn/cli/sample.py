@@ -52,21 +52,21 @@ def sample(
     force: Flag = False,
     data_type: Annotated[
         Literal["dna", "rna", "protein"] | None,
-        Parameter(group=_INPUT, show_default="found from the characters"),
+        Parameter(group=_INPUT, show_default="detected from the characters"),
     ] = None,
     format: Annotated[
         Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None,
-        Parameter(group=_INPUT, show_default="found from the content"),
+        Parameter(group=_INPUT, show_default="detected from the content"),
     ] = None,
     quiet: Annotated[Flag, Parameter(name=["--quiet", "-q"])] = False,
 ) -> int:
     """Sample the posterior over trees of an alignment, and compute the evidence of its model.
 
-    Writes to the output directory: `report.html` (look here first), `summary.json`, `trees.nwk`,
+    Writes to the output directory: `report.html` (start here), `summary.json`, `trees.nwk`,
     `topologies.tsv`, `consensus.nwk`, and the files that FigTree, Tracer, RWTY and MrBayes read.
 
-    The exit code is 0, or 3 when hardly any draws are effective: files are then written with a
-    warning and without supports.
+    The exit code is 3 if the effective sample size is below 10; the files then carry a warning and
+    have no clade supports. Otherwise it is 0.
 
     **Examples**
 
@@ -80,52 +80,54 @@ def sample(
     Parameters
     ----------
     alignment
-        FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm, plain or gzipped; - for standard input.
+        Alignment file: FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm, plain or compressed; - for
+        standard input.
     output
-        Directory of the results; made if missing, refused if not empty.
+        Directory for the results; created if it does not exist, refused if it is not empty.
     model
         Substitution model, such as JC69, HKY85+G4, GTR+G4+I, LG+G4.
     branch_prior
-        Prior on branch lengths: exp:RATE.
+        Prior on each branch length: exp:RATE, an exponential distribution of mean 1/RATE.
     samples
-        Posterior draws to write.
+        Number of posterior draws to write.
     budget
-        Wall-clock time for search and training: 30s, 5m, 1h. The run ends earlier when it is
+        Maximum wall-clock time of the run, such as 30s, 5m or 1h. The run ends earlier once it is
         accurate enough.
     environment
-        How trees are built: taxon by taxon into the branches of one tree (each topology in one way,
-        so that its probability is exact), or by merging subtrees in pairs.
+        Construction method: insertion of one taxon after another (one way to build each topology,
+        so its probability is exact), or merging of pairs of subtrees.
     backward_policy
-        Of merging: how the histories of a topology share its reward, evenly or as is learned.
+        (merging only) Backward policy, which divides the reward of a topology among its
+        construction histories.
     branch_lengths
-        Of merging: integrate them out of each topology's reward; or draw them with the tree, from
-        histograms (bins) or from mixtures of log-normals.
+        (merging only) Treatment of branch lengths: integrated out of the reward (collapsed), or
+        drawn with the tree, from histograms (bins) or from mixtures of log-normal densities.
     length_bins
-        Of branch lengths in bins: NUMBER:SMALLEST:LARGEST edge, of equal width in log length.
+        (--branch-lengths bins only) Histogram bins as NUMBER:SMALLEST:LARGEST edge, equally wide in
+        log length.
     random_trees
-        Learn from trees built by random steps too, so that the sampler's probabilities also rank
-        trees far below the posterior. Not with --branch-lengths bins or lognormal.
+        Also train on trees built by random steps, so that the probabilities of the sampler also
+        rank improbable trees. Requires --branch-lengths collapsed.
     seed
-        The same seed gives the same files.
+        Random seed; the same seed gives the same results.
     threads
-        Threads to use.
+        Number of threads.
     device
-        Where the network runs.
+        Device on which the network runs.
     tensorboard
-        Write the figures of training for TensorBoard as well, into `tensorboard/` in the output
-        directory.
+        Also write the training metrics for TensorBoard, to `tensorboard/` in the output directory.
     config
-        TOML file of settings; the command line goes first.
+        TOML file of settings; command-line options override it.
     resume
-        Go on with the interrupted run in the output directory.
+        Resume the run in the output directory from its last checkpoint.
     force
         Replace the run in the output directory.
     data_type
-        Kind of sequences.
+        Type of the sequences.
     format
-        Format of the alignment.
+        File format of the alignment.
     quiet
-        Say nothing but warnings and errors.
+        Print warnings and errors only.
     """
     from gfncore.program.interruption import resumable
     from gfncore.program.progress import Progress

@@ -42,8 +42,8 @@ def finish(run: ParsimonyRun, state: ParsimonyState, environment: TreeEnvironmen
     trained = environment is not None and state.cycles > 0
     if environment is not None and not trained:
         run.warn(
-            f"the sampler of near-optimal trees was not trained, as the budget of {settings.budget} "
-            "was used up; give a larger --budget"
+            f"the sampler of near-optimal trees was not trained, as the budget of "
+            f"{settings.budget} was used up; give a larger --budget"
         )
     n_known = len(state.table)
     proposals: list[Any] = [

@@ -373,7 +373,8 @@ def _train(
             if state.cycles:
                 run.warn(
                     f"training reached its time limit ({TRAIN_SHARE:.0%} of {settings.budget}) "
-                    "before the target accuracy; results of the same seed may differ between machines"
+                    "before the target accuracy; results of the same seed may differ between "
+                    "machines"
                 )
                 curriculum.refresh(state.pilots.weigh(found, state.search.best_score))
                 _settle(run, state, environment, curriculum, metrics)

@@ -420,7 +420,8 @@ def _train(
             if state.cycles and _out_of_time(run, state):
                 run.warn(
                     f"training reached its time limit ({TRAIN_SHARE:.0%} of {settings.budget}) "
-                    "before the target accuracy; results of the same seed may differ between machines"
+                    "before the target accuracy; results of the same seed may differ between "
+                    "machines"
                 )
                 state.save(
                     run.checkpoint, run.clock, run.settings.origin()
