@@ -31,7 +31,7 @@ def cite(
     Parameters
     ----------
     output
-        The output directory of a run: what it used is cited.
+        Output directory of a run, whose methods are cited.
     bibtex
         Print BibTeX entries.
     everything

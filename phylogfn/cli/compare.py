@@ -1,4 +1,4 @@
-"""``phylogfn compare``: do sets of trees tell the same?"""
+"""``phylogfn compare``: do sets of trees agree?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def compare(
     Prints the number of trees of each file, the average standard deviation of split frequencies
     (ASDSF; below 0.01 the sets agree well), the largest difference in the frequency of a split,
     and the Robinson-Foulds distance between the majority-rule consensus trees. All trees of a file
-    are used, whatever its name, unless --burnin is given.
+    are used unless --burnin is given.
 
     **Examples**
 
@@ -34,13 +34,13 @@ def compare(
     Parameters
     ----------
     trees
-        Two or more files: Newick, NEXUS (MrBayes .t and .trprobs too), topologies.tsv; `-` is
+        Two or more files: Newick, NEXUS (including MrBayes .t and .trprobs), topologies.tsv; `-` is
         standard input.
     burnin
-        Share of the trees left out at the start of each file, for samples of a Markov chain;
-        weighted trees are all used.
+        Fraction of trees to discard at the start of each file, for samples of a Markov chain; of
+        weighted trees, all are used.
     minimum
-        Splits count in the ASDSF that are this frequent in some file.
+        Minimum frequency that a split must reach in at least one file to count in the ASDSF.
     """
     from itertools import combinations
 
@@ -59,7 +59,7 @@ def compare(
     if not 0.0 <= minimum <= 1.0:
         raise UserError(f"--min-frequency {minimum:g} is not a frequency; give 0 to 1")
     if len(trees) < 2:
-        raise UserError(f"compare needs two files of trees or more, {len(trees)} given")
+        raise UserError(f"compare needs at least two tree files (found {len(trees)})")
     if not 0.0 <= minimum <= 1.0:
         raise UserError(f"--min-frequency {minimum:g} is not a frequency; give 0 to 1")
     first = read_tree_sample(trees[0], burnin=burnin)

@@ -1,4 +1,4 @@
-"""``phylogfn consensus``: one tree for many."""
+"""``phylogfn consensus``: the consensus of many trees."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["consensus"]
 def consensus(
     *trees: InputFile, burnin: float = 0.0, strict: Flag = False, nexus: Flag = False
 ) -> None:
-    """Print the majority-rule consensus of trees, with supports and mean branch lengths.
+    """Print the majority-rule consensus of trees, with clade supports and mean branch lengths.
 
-    Several files are pooled, each with the same weight. All trees of a file are used, whatever
-    its name, unless --burnin is given.
+    Several files are pooled with equal weights. All trees of a file are used
+    unless --burnin is given.
 
     **Examples**
 
@@ -25,15 +25,15 @@ def consensus(
     Parameters
     ----------
     trees
-        Files of trees: Newick, NEXUS (MrBayes .t and .trprobs too), topologies.tsv; `-` is
+        Files of trees: Newick, NEXUS (including MrBayes .t and .trprobs), topologies.tsv; `-` is
         standard input.
     burnin
-        Share of the trees left out at the start of each file, for samples of a Markov chain;
-        weighted trees are all used.
+        Fraction of trees to discard at the start of each file, for samples of a Markov chain; of
+        weighted trees, all are used.
     strict
-        Keep the clades that all trees hold, not those of more than half.
+        Print the strict consensus: only clades that are in all trees.
     nexus
-        Print NEXUS that FigTree shows with clade probabilities, not plain Newick.
+        Print NEXUS with clade probabilities for FigTree instead of plain Newick.
     """
     import math
 
@@ -44,7 +44,7 @@ def consensus(
     from phylogfn.trees.splits import tabulate_splits
 
     if not trees:
-        raise UserError("consensus needs a file of trees")
+        raise UserError("consensus needs at least one tree file (found none)")
     first = read_tree_sample(trees[0], burnin=burnin)
     samples = [first, *(read_tree_sample(path, first.names, burnin=burnin) for path in trees[1:])]
     show_notes(samples)

@@ -42,7 +42,7 @@ def likelihood(
     seed: int = 1,
     threads: int | None = None,
 ) -> None:
-    """Print the log-likelihood of each tree, a row a tree, tab-separated, on standard output.
+    """Print the log-likelihood of each tree as a tab-separated table with one row per tree.
 
     Examples:
 
@@ -53,30 +53,31 @@ def likelihood(
     Parameters
     ----------
     alignment
-        FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm, plain or gzipped; - for standard input.
+        Alignment file: FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm, plain or compressed; - for
+        standard input.
     trees
-        Newick or NEXUS, with the taxa of the alignment.
+        Tree file, Newick or NEXUS, with the taxa of the alignment.
     model
-        JC69, K80, F81, HKY85, GTR; Poisson, LG, WAG, JTT, Dayhoff; with +F, +G4, +I. Braces fix
-        values: "HKY85{2.1}+F{.3,.2,.2,.3}+G4{0.5}".
+        Substitution model: JC69, K80, F81, HKY85, GTR; Poisson, LG, WAG, JTT, Dayhoff; with +F,
+        +G4, +I. Braces fix values: "HKY85{2.1}+F{.3,.2,.2,.3}+G4{0.5}".
     optimize
-        Maximise the likelihood over branch lengths and free parameters first; the columns then
-        hold the parameters and the tree with its lengths.
+        Maximise the likelihood over branch lengths and free parameters first, and add columns for
+        the fitted parameters and the tree with its lengths.
     evidence
         Add the log marginal likelihood of the topology and its standard error: branch lengths
-        are integrated over, parameters stay at their given or fitted values.
+        are integrated out; parameters keep their given or fitted values.
     branch_prior
         Prior on each branch length for --evidence, exp:RATE.
     data_type
-        Kind of data; as the file declares, else found from the characters.
+        Type of the data; by default as declared in the file, or detected from the characters.
     format
-        Format of the alignment; found from the content when left out.
+        File format of the alignment; by default detected from the content.
     draws
-        Importance draws of branch lengths a tree, for --evidence.
+        Number of importance draws of branch lengths per tree, for --evidence.
     seed
-        Of those draws.
+        Random seed of these draws.
     threads
-        Trees computed at a time; the default is all cores.
+        Number of trees computed in parallel; by default the number of cores.
     """
 
     from gfncore.errors import UserError
@@ -124,7 +125,7 @@ def likelihood(
 
 
 def _warn_of_tails(tails: list[float], draws: int) -> None:
-    """Tell where the errors of log evidences cannot be relied on."""
+    """Warn of log evidences whose standard errors are unreliable."""
     from phylogfn.results.warnings import PARETO_K_LIMIT
 
     undefined = sum(not math.isfinite(k) and k != -math.inf for k in tails)
@@ -133,24 +134,24 @@ def _warn_of_tails(tails: list[float], draws: int) -> None:
         _warn(
             f"--evidence: a few draws dominate the importance weights of branch lengths in "
             f"{len(heavy)} of {len(tails)} trees (Pareto k up to {max(heavy):.2f}, should be below "
-            f"{PARETO_K_LIMIT}): their stated errors are too small; give more than --draws {draws}"
+            f"{PARETO_K_LIMIT}): standard errors are too small; give more than --draws {draws}"
         )
     if undefined:
         _warn(
-            f"--evidence: the tail of the importance weights could not be judged in {undefined} of "
-            f"{len(tails)} trees: stated errors may be too small; give more than --draws {draws}"
+            f"--evidence: the tail of the importance weights cannot be estimated in {undefined} of "
+            f"{len(tails)} trees: standard errors may be too small; give more than --draws {draws}"
         )
 
 
 def _check(spec: ModelSpec, found: NamedTrees, optimize: bool, evidence: bool) -> None:
-    """Refuse what lacks values, in one line that says what would do."""
+    """Raise an error if parameters or branch lengths have no values."""
     from gfncore.errors import UserError
 
     if optimize:
         return
     if spec.n_free:
         raise UserError(
-            f"model '{spec.name}' leaves {', '.join(spec.labels)} free: add --optimize, or give "
+            f"model '{spec.name}' leaves {', '.join(spec.labels)} free; add --optimize, or give "
             "values in braces, as in 'HKY85{2.1}+F{0.3,0.2,0.2,0.3}+G4{0.5}+I{0.2}'"
         )
     if evidence:
@@ -158,8 +159,8 @@ def _check(spec: ModelSpec, found: NamedTrees, optimize: bool, evidence: bool) -
     for number, tree in enumerate(found.trees, start=1):
         if tree.lengths is None:
             raise UserError(
-                f"{found.source}: tree {number} has no branch lengths: add --optimize to fit "
-                "them or --evidence to integrate over them"
+                f"{found.source}: tree {number} has no branch lengths; add --optimize to fit "
+                "them or --evidence to integrate them out"
             )
 
 
@@ -172,7 +173,7 @@ def _warn_of_short_lengths(found: NamedTrees, optimize: bool) -> None:
     if short and not optimize:
         _warn(
             f"{found.source}: branches shorter than {SHORTEST:g} in {len(short)} of {len(found)} "
-            f"trees (the first is tree {short[0]}) are taken as {SHORTEST:g}"
+            f"trees (first: tree {short[0]}) are set to {SHORTEST:g}"
         )
 
 

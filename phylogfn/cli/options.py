@@ -17,7 +17,7 @@ def check_alignment(settings: SampleSettings | ParsimonySettings) -> None:
     Raises
     ------
     UserError
-        The alignment will not do.
+        The alignment cannot be used.
     """
     path = Path(settings.alignment)
     if settings.alignment != "-" and (path.is_file() or path.is_dir() or not path.exists()):

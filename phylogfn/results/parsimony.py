@@ -179,12 +179,12 @@ def _sample_warnings(sample: TemperatureSample) -> list[str]:
         k = f"{sample.pareto_k:.2f}" if math.isfinite(sample.pareto_k) else "not defined"
         found.append(
             f"{at} a few draws dominate the weights (Pareto k = {k}, should be below "
-            f"{PARETO_K_LIMIT}): do not trust log Z, its error and the probabilities there. Run "
+            f"{PARETO_K_LIMIT}): log Z, its error and the probabilities are unreliable. Run "
             "again with a larger --budget, or ask for a lower --temperature."
         )
     elif not sample.ess >= FEWEST_EFFECTIVE and not certain:
         found.append(
-            f"{at} the sample is worth only {sample.ess:.0f} independent trees (should be at "
+            f"{at} the effective sample size is low ({sample.ess:.0f}, should be at "
             f"least {FEWEST_EFFECTIVE:.0f}). Run again with a larger --budget."
         )
     if sample.divergence > LARGEST_DIVERGENCE and not certain:

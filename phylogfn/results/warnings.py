@@ -67,13 +67,13 @@ def failure(posterior: Posterior) -> str | None:
     no standard error of the evidence, and ends with exit code 3.
     """
     if not math.isfinite(posterior.log_evidence):
-        return "The run has failed: the log evidence is not a finite number."
+        return "The run failed: the log evidence is not a finite number."
     known = posterior.extra.get("known_share", 0.0)
     lost = posterior.extra.get("kl_known_to_sampler", math.inf)
     covered = known > NEARLY_ALL and lost <= LARGEST_DIVERGENCE
     if not covered and not posterior.ess >= HARDLY_ANY_DRAWS:
         return (
-            f"The run has failed: the effective sample size is {posterior.ess:.1f} of "
+            f"The run failed: the effective sample size is {posterior.ess:.1f} of "
             f"{posterior.n_proposals} draws. Trees and clade probabilities are not a sample of the "
             "posterior, and the standard error of the log evidence cannot be estimated. Run again "
             "with a larger --budget."
@@ -81,7 +81,7 @@ def failure(posterior: Posterior) -> str | None:
     lengths = posterior.extra.get("branch_length_ess", math.inf)
     if not lengths >= HARDLY_ANY_DRAWS:
         return (
-            f"The run has failed: the effective sample size of the branch lengths is "
+            f"The run failed: the effective sample size of the branch lengths is "
             f"{lengths:.1f} of {posterior.extra['branch_length_draws']} draws. Branch lengths and "
             "topology probabilities are not a sample of the posterior, and the standard error of "
             "the log evidence cannot be estimated. Run again with a larger --budget."
@@ -117,7 +117,7 @@ def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
         found.append(
             f"Only {hits} of {posterior.extra['scouts']} walks from independent starting trees "
             f"reached the best topology (should be at least {FEWEST_HITS}): better groups of trees "
-            "may exist, which no stated error covers. Run again with a larger --budget."
+            "may exist, which the standard errors do not cover. Run again with a larger --budget."
         )
     ess, se = posterior.ess, posterior.log_evidence_se
     k = posterior.extra.get("topology_pareto_k", posterior.pareto_k)
@@ -126,19 +126,19 @@ def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
     of_lengths = posterior.extra.get("branch_length_pareto_k", -math.inf)
     if of_lengths > PARETO_K_LIMIT:
         found.append(
-            f"Do not trust the stated errors: a few draws dominate the importance weights of "
+            f"The standard errors are unreliable: a few draws dominate the importance weights of "
             f"branch lengths (Pareto k = {of_lengths:.2f}, should be below {PARETO_K_LIMIT}). The "
             "log evidence is more likely too low than too high. Run again with a larger --budget, "
             "and compare seeds."
         )
     if math.isnan(k) and judged:
         found.append(
-            "The tail of the importance weights could not be judged (Pareto k is not defined): "
-            "there were too few different weights. Treat the stated errors as lower bounds."
+            "The tail of the importance weights cannot be estimated (Pareto k is undefined): there "
+            "are too few distinct weights. Treat the standard errors as lower bounds."
         )
     elif k > PARETO_K_LIMIT and judged:
         found.append(
-            f"Do not trust the stated errors: a few draws dominate the importance weights "
+            f"The standard errors are unreliable: a few draws dominate the importance weights "
             f"(Pareto k = {k:.2f}, should be below {PARETO_K_LIMIT}). The sampler has not learned "
             "the whole posterior; run again with a larger --budget."
         )
@@ -149,33 +149,31 @@ def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
     if not effective >= FEWEST_EFFECTIVE_DRAWS:
         found.append(
             f"The effective sample size is low ({effective:.0f}, should be at least "
-            f"{FEWEST_EFFECTIVE_DRAWS:.0f}): clade probabilities are rough. Run again with a "
+            f"{FEWEST_EFFECTIVE_DRAWS:.0f}): clade probabilities are imprecise. Run again with a "
             "larger --budget."
         )
     elif posterior.n_draws > 2 * effective:
         found.append(
-            f"The {posterior.n_draws} draws written hold about as much information as "
-            f"{effective:.0f} "
-            "independent ones; ask for fewer --samples or give a larger --budget."
+            f"The {posterior.n_draws} draws written contain about as much information as "
+            f"{effective:.0f} independent draws; request fewer --samples or give a larger --budget."
         )
     lost = posterior.extra.get("kl_known_to_sampler", math.nan)
     lost_error = posterior.extra.get("kl_known_to_sampler_se", 0.0)
     if lost - 2.0 * lost_error > LARGEST_DIVERGENCE and not certain:
         found.append(
-            f"The sampler has lost some of the topologies that the search found: it gives them too "
-            f"little probability (divergence {lost:.1f} nats, should be below "
-            f"{LARGEST_DIVERGENCE:g}). "
-            "They are counted all the same, but others like them may be missing, which no stated "
-            "error tells. Run again with a larger --budget."
+            f"The sampler gives too little probability to some of the topologies that the search "
+            f"found (KL divergence {lost:.1f} nats, should be below {LARGEST_DIVERGENCE:g}). These "
+            "are included in the estimates, but similar topologies may be missing, which the "
+            "standard errors do not cover. Run again with a larger --budget."
         )
     missed = posterior.extra.get("kl_posterior_to_sampler", math.nan)
     missed_error = posterior.extra.get("kl_posterior_to_sampler_se", 0.0)
     if missed - 2.0 * missed_error > LARGEST_TREE_DIVERGENCE:
         found.append(
-            f"The sampler gives too little density to trees with lengths of the topologies that "
-            f"the search found (KL = {missed:.1f} nats, should be below "
-            f"{LARGEST_TREE_DIVERGENCE:g}): the evidence may be too low by more than the error "
-            "stated. Run again with a larger --budget."
+            f"The sampler gives too little density to trees with the topologies that the search "
+            f"found (KL divergence {missed:.1f} nats, should be below "
+            f"{LARGEST_TREE_DIVERGENCE:g}): the evidence may be too low by more than its standard "
+            "error. Run again with a larger --budget."
         )
     if not se <= LARGEST_STANDARD_ERROR:
         found.append(

@@ -34,7 +34,7 @@ class AlignmentRun:
     Raises
     ------
     UserError
-        The alignment or the device will not do.
+        The alignment or the device cannot be used.
     """
 
     SEEDS: ClassVar[Mapping[str, int]] = {}

@@ -128,5 +128,5 @@ def disagreement_warning(figures: Mapping[str, float]) -> str:
         f"should find {ENOUGH_MASS:.0%}), and the frequencies of their splits differ by up to "
         f"{figures['search_split_difference']:.2f} (average standard deviation "
         f"{figures['search_asdsf']:.3f}, should be below {LARGEST_ASDSF:g}). Groups of trees may "
-        "be missing, which no stated error covers. Run again with a larger --budget."
+        "be missing, which the standard errors do not cover. Run again with a larger --budget."
     )

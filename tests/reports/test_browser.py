@@ -214,7 +214,7 @@ def test_warnings_are_the_first_thing_on_a_phone(show):
     box = page.locator("section.notice").bounding_box()
     assert box is not None and box["y"] < 300
     text = page.locator("section.notice").inner_text()
-    assert "The chain <was> short." in text and "Do not trust the stated errors" in text
+    assert "The chain <was> short." in text and "The standard errors are unreliable" in text
 
 
 def test_a_table_wider_than_a_phone_scrolls_in_its_frame(show):

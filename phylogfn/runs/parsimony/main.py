@@ -103,7 +103,7 @@ class ParsimonyRun(AlignmentRun):
     Raises
     ------
     UserError
-        The alignment or the device will not do.
+        The alignment or the device cannot be used.
     """
 
     SEEDS = SEEDS
@@ -137,7 +137,7 @@ def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
     Raises
     ------
     UserError
-        The alignment or the device will not do, or a run cannot be resumed as asked.
+        The alignment or the device cannot be used, or a run cannot be resumed as asked.
     """
     torch.set_num_threads(1)  # intra-op threads would make sums depend on their number
     run = ParsimonyRun(settings, progress)

@@ -117,7 +117,7 @@ def run_sample(settings: SampleSettings, progress: Progress) -> int:
     Raises
     ------
     UserError
-        The alignment, the model or the device will not do.
+        The alignment, the model or the device cannot be used.
     """
     torch.set_num_threads(1)  # the second core walks; intra-op threads would make sums depend on it
     run = SampleRun(settings, progress)

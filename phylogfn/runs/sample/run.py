@@ -105,7 +105,7 @@ class SampleRun(AlignmentRun):
     Raises
     ------
     UserError
-        The alignment, the model, the device or the settings together will not do.
+        The alignment, the model, the device or the combination of settings cannot be used.
     """
 
     SEEDS = SEEDS

@@ -219,7 +219,7 @@ def test_the_files_of_a_failed_run_say_so_and_are_read_by_others(
         ess=1.1, log_evidence_se=np.inf, topology_errors=np.full(4, np.nan), names=names
     )
     summary = write(tmp_path, posterior, run_facts)
-    assert summary["verdict"] == "failed" and "The run has failed" in summary["warnings"][0]
+    assert summary["verdict"] == "failed" and "The run failed" in summary["warnings"][0]
     assert json.loads((tmp_path / "summary.json").read_text())["log_evidence_se"] is None
     for name, schema in (
         ("trees.nwk", "newick"),
@@ -229,7 +229,7 @@ def test_the_files_of_a_failed_run_say_so_and_are_read_by_others(
         ("posterior.trprobs", "nexus"),
     ):
         text = (tmp_path / name).read_text()
-        assert "The run has failed" in text, name
+        assert "The run failed" in text, name
         n = len(list(Phylo.parse(io.StringIO(text), schema)))
         trees = dendropy.TreeList.get(data=text, schema=schema, preserve_underscores=True)
         assert len(trees) == n > 0
@@ -238,7 +238,7 @@ def test_the_files_of_a_failed_run_say_so_and_are_read_by_others(
         assert len(ours.branches) == n
         if schema == "newick":
             for line in text.splitlines():
-                assert "The run has failed" in line
+                assert "The run failed" in line
                 assert len(ete3.Tree(line, quoted_node_names=True)) == len(names)
     for name in ("consensus.nwk", "consensus.con.tre"):
         tree = dendropy.Tree.get(
@@ -250,7 +250,7 @@ def test_the_files_of_a_failed_run_say_so_and_are_read_by_others(
     table = (tmp_path / "topologies.tsv").read_text().splitlines()
     assert {line.split("\t")[2] for line in table[1:]} == {"NA"}
     page = (tmp_path / "report.html").read_text()
-    assert "The run has failed: no clade probabilities are shown" in page
+    assert "The run failed: no clade probabilities are shown" in page
     assert "\u00b1 inf" not in page and "nan" not in page.lower().replace("nanometre", "")
 
 

@@ -17,10 +17,10 @@ def test_a_good_run_has_no_warnings(make_posterior):
     ("changes", "words"),
     [
         ({"pareto_k": 0.9}, "Pareto k = 0.90"),
-        ({"pareto_k": math.nan}, "could not be judged"),
-        ({"pareto_k": math.inf}, "Do not trust"),
+        ({"pareto_k": math.nan}, "cannot be estimated"),
+        ({"pareto_k": math.inf}, "standard errors are unreliable"),
         ({"ess": 12.0}, "effective sample size is low"),
-        ({"ess": math.nan}, "The run has failed"),
+        ({"ess": math.nan}, "The run failed"),
         ({"ess": 1.1}, "effective sample size is 1.1 of 2000 draws"),
         ({"extra": {"branch_length_pareto_k": 0.84}}, "branch lengths (Pareto k = 0.84"),
         (
@@ -28,7 +28,7 @@ def test_a_good_run_has_no_warnings(make_posterior):
             "effective sample size of the branch lengths is 3.0 of 32000",
         ),
         ({"log_evidence_se": 1.5}, "standard error 1.50"),
-        ({"log_evidence": -math.inf}, "The run has failed"),
+        ({"log_evidence": -math.inf}, "The run failed"),
         ({"n_draws": 300, "ess": 110.0}, "about as much information as 110"),
     ],
 )
@@ -82,14 +82,17 @@ def test_searches_that_hardly_reached_the_best_topology_make_a_run_doubtful(make
 def test_lost_modes_are_told_unless_hardly_anything_hangs_on_the_sampler(make_posterior):
     lost = {"kl_known_to_sampler": 3.2, "known_share": 0.4}
     (warning,) = posterior_warnings(make_posterior(extra=lost))
-    assert "lost some of the topologies" in warning and "divergence 3.2" in warning
+    assert (
+        "too little probability to some of the topologies" in warning
+        and "divergence 3.2" in warning
+    )
     assert posterior_warnings(make_posterior(extra={**lost, "known_share": 0.999})) == ()
     assert posterior_warnings(make_posterior(extra={"kl_known_to_sampler": 0.4})) == ()
 
 
 def test_a_sampler_of_trees_with_lengths_that_lags_behind_is_told(make_posterior):
     (warning,) = posterior_warnings(make_posterior(extra={"kl_posterior_to_sampler": 6.4}))
-    assert "too little density" in warning and "KL = 6.4" in warning
+    assert "too little density" in warning and "KL divergence 6.4" in warning
     assert posterior_warnings(make_posterior(extra={"kl_posterior_to_sampler": 2.0})) == ()
 
 

@@ -103,7 +103,7 @@ def test_lost_modes_are_a_check_of_their_own(make_posterior, run_facts, lost, ve
     html = render(make_posterior(extra={"kl_known_to_sampler": lost}), run_facts)
     row = html.split("Known topologies in the sampler</th>")[1].split("</tr>")[0]
     assert f"{lost:.2f} nats" in row and f">{verdict}<" in row
-    assert ("has lost some of the topologies" in html) == (verdict == "take care")
+    assert ("too little probability to some of the topologies" in html) == (verdict == "take care")
 
 
 def test_names_are_escaped(make_posterior, run_facts):
