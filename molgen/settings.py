@@ -67,7 +67,7 @@ def _rings(value: Any) -> Any:
         return [check_int(word, -MOST_COUNT, MOST_COUNT) for word in words]
     except ValueError:
         raise ValueError(
-            f"{shortened(repr(value))} are no ring sizes; write them as 5,6, or 'any', or 'none' "
+            f"{shortened(repr(value))} are not ring sizes; write them as 5,6, or 'any', or 'none' "
             "for no rings"
         ) from None
 
@@ -84,7 +84,7 @@ def _ring_count(value: Any) -> Any:
         return check_int(value, 0, MOST_COUNT)
     except ValueError:
         raise ValueError(
-            f"{shortened(repr(value))} is no number of rings; write 6, or 'any'"
+            f"{shortened(repr(value))} is not a number of rings; write 6, or 'any'"
         ) from None
 
 
@@ -121,27 +121,27 @@ class MoleculeSettings(RunSettings):
     reward: str | None = None
     """A score by its name, as ``molgen rewards`` lists them; ``qed`` where no score is given."""
     scoring: dict[str, Any] | None = None
-    """The tables of a scoring file, in the place of ``reward``."""
+    """The tables of a scoring file, instead of ``reward``."""
     scoring_directory: str | None = None
     """Where files that ``scoring`` names are looked for."""
     config_file: Path | None = None
     """The file that settings came from, as messages call it."""
     environment: Literal["fragments", "atoms"] = "fragments"
-    """How molecules are built."""
+    """Construction method: from atoms or from fragments."""
     elements: Names | None = None
     """Kinds of atom (environment ``atoms``)."""
     ring_sizes: RingSizes | None = None
     """Sizes of rings allowed (environment ``atoms``)."""
     max_rings: Annotated[int | Literal["any"], BeforeValidator(_ring_count)] | None = None
-    """Most rings of a molecule (environment ``atoms``)."""
+    """Maximum number of rings per molecule (environment ``atoms``)."""
     strained: bool | None = None
     """Whether rings may have triple bonds and cumulated double bonds (environment ``atoms``)."""
     fragments: str | None = None
     """File of fragments (environment ``fragments``); None for the one that comes with molgen."""
     max_fragments: int | None = None
-    """Most fragments of a molecule (environment ``fragments``)."""
+    """Maximum number of fragments per molecule (environment ``fragments``)."""
     max_atoms: int | None = None
-    """Most heavy atoms of a molecule."""
+    """Maximum number of heavy atoms per molecule."""
     core: str | None = None
     """SMILES that every molecule grows from."""
     seed: Seed = 1
@@ -149,7 +149,7 @@ class MoleculeSettings(RunSettings):
     threads: Threads = None
     """Threads; None for all the cores that this process may use."""
     device: Device = "auto"
-    """Where the network runs."""
+    """Device of the network."""
     budget: Budget = "5m"
     """Wall-clock time for training."""
     resume: bool = False
@@ -179,7 +179,7 @@ class MoleculeSettings(RunSettings):
 
     @property
     def most_rings(self) -> int | None:
-        """Most rings of a molecule; None for any number."""
+        """Maximum number of rings per molecule; None for any number."""
         return self.max_rings if isinstance(self.max_rings, int) else None
 
     def open_scoring(self, **options: Any) -> Scoring:
@@ -241,7 +241,7 @@ class MoleculeSettings(RunSettings):
     @classmethod
     def _max_rings(cls, value: int | str | None) -> int | str | None:
         if isinstance(value, int) and value < 0:
-            raise ValueError(f"{value} is no number of rings; give 0 or more, or any")
+            raise ValueError(f"{value} is not a number of rings; give 0 or more, or any")
         return value
 
     @field_validator("max_atoms", "max_fragments")
@@ -273,17 +273,17 @@ class SampleSettings(MoleculeSettings):
     }
 
     samples: Count = 1000
-    """Molecules of the library."""
+    """Number of molecules in the library."""
     max_per_scaffold: int | None = None
-    """Most molecules of the library that share a Murcko scaffold; None for any number."""
+    """Maximum number of library molecules per Murcko scaffold; None for no limit."""
     oracle_calls: int = 100_000
-    """Most molecules that are scored."""
+    """Maximum number of molecules to score."""
     symmetry: Symmetry = "merged"
-    """How symmetric molecules are kept from being drawn too often or too seldom."""
+    """Correction of the sampling probabilities of symmetric molecules."""
     objective: Literal["trajectory_balance", "log_variance", "order_preserving"] = "log_variance"
-    """What training makes small."""
+    """Training objective (loss)."""
     order_temperature: float | None = None
-    """Of order-preserving training: the lower, the more slowly draws settle on the best; 1."""
+    """(order_preserving only) Temperature; lower values concentrate on the best more slowly."""
     reward_exponent: float = 64.0
     """Molecules are drawn in proportion to the score raised to this power."""
     tensorboard: bool = False
@@ -319,7 +319,7 @@ class SampleSettings(MoleculeSettings):
     @classmethod
     def _order_temperature(cls, value: float | None) -> float | None:
         if value is not None and not 0.0 < value < float("inf"):
-            raise ValueError(f"{value} is no temperature; give a number above 0, such as 0.125")
+            raise ValueError(f"{value} is not a temperature; give a number above 0, such as 0.125")
         return value
 
     @field_validator("max_per_scaffold")
@@ -340,7 +340,7 @@ class SampleSettings(MoleculeSettings):
     @classmethod
     def _reward_exponent(cls, value: float) -> float:
         if not 0 <= value <= MOST_EXPONENT:
-            raise ValueError(f"{value} is no exponent; give a number from 0 to {MOST_EXPONENT:g}")
+            raise ValueError(f"{value} is not an exponent; give one from 0 to {MOST_EXPONENT:g}")
         return value
 
 
@@ -364,7 +364,7 @@ class ExactSettings(MoleculeSettings):
     }
 
     environment: Literal["fragments", "atoms"] = "atoms"
-    """How molecules are built."""
+    """Construction method: from atoms or from fragments."""
     symmetry: Annotated[tuple[Symmetry, ...], BeforeValidator(_corrections)] = SYMMETRIES
     """The corrections to compare."""
     draws: Annotated[int, BeforeValidator(_draws)] = 100_000

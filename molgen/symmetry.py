@@ -10,7 +10,7 @@ __all__ = ["SYMMETRIES", "Symmetry", "check_symmetry"]
 
 Symmetry = Literal["merged", "reward_scaling", "flow_scaling", "none"]
 SYMMETRIES: tuple[Symmetry, ...] = get_args(Symmetry)
-"""How symmetric molecules are kept from being drawn too often or too seldom."""
+"""Correction of the sampling probabilities of symmetric molecules."""
 
 
 def check_symmetry(name: str) -> None:

@@ -72,7 +72,7 @@ def fragments(
     ):
         raise UserError(f"{output} is also the file of molecules; give another name")
     if output is not None and not output.absolute().parent.is_dir():
-        raise UserError(f"{output.parent} is no directory; make it first")
+        raise UserError(f"{output.parent} is not a directory; create it first")
     for name, value in (("--max-fragments", max_fragments), ("--min-count", min_count)):
         parse_int(str(value), 1, 10**9, place=name, error=UserError)
     from molgen.fragments.cutting import METHODS, fragment_file

@@ -87,9 +87,9 @@ def sample(
     core
         SMILES that every molecule grows from, [*] where it may grow.
     max_atoms
-        Most heavy atoms of a molecule.
+        Maximum number of heavy atoms per molecule.
     max_fragments
-        Most fragments of a molecule.
+        Maximum number of fragments per molecule.
     fragments
         File of fragments; `molgen fragments` makes one from molecules.
     elements
@@ -97,7 +97,7 @@ def sample(
     ring_sizes
         Sizes of rings when building from atoms, such as 5,6; or any, or none.
     max_rings
-        Most rings of a molecule when building from atoms, or any.
+        Maximum number of rings per molecule when building from atoms, or any.
     strained
         Whether rings may have triple or cumulated double bonds when building from atoms.
     samples
@@ -105,13 +105,13 @@ def sample(
     max_per_scaffold
         Most molecules of the library that share a Murcko scaffold; the first drawn stay.
     oracle_calls
-        Most molecules that are scored.
+        Maximum number of molecules to score.
     budget
         Wall-clock time for training: 30s, 5m, 1h. The run ends earlier when it is accurate enough.
     symmetry
         How symmetric molecules are kept from being drawn too often or too seldom.
     objective
-        What training makes small.
+        Training objective (loss).
     order_temperature
         Of order_preserving: the lower, the more slowly the draws settle on the best molecules.
     seed

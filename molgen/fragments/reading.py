@@ -179,7 +179,7 @@ def _places(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             raise FragmentError("a place [*] must be held by one single bond")
         neighbour = bonds[0].GetOtherAtom(atom)
         if neighbour.GetAtomicNum() == 0:
-            raise FragmentError("it has no atom beside its places; give it one")
+            raise FragmentError("it has no atom other than its attachment points; give it one")
         at, label = neighbour.GetIdx(), atom.GetIsotope()
         if places[at] and labels[at] != label:
             raise FragmentError(

@@ -213,7 +213,7 @@ def core_of_smiles(smiles: str, table: AtomTable) -> tuple[Graph, np.ndarray, tu
         kept = np.setdiff1d(np.arange(mol.GetNumAtoms()), stars)
         sites = np.zeros(mol.GetNumAtoms(), np.int64)
         if len(kept) == 0:
-            raise ValueError("has no atoms beside [*]")
+            raise ValueError("has no atoms other than [*]")
         for star in stars:
             atom = mol.GetAtomWithIdx(star)
             dummy_number(atom)  # refuses charges and hydrogens

@@ -139,7 +139,7 @@ def _scoring_table(values: Mapping[str, Any], source: str) -> Mapping[str, Any]:
 
 def _checked_table(value: Any, source: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise UserError(f"{source}: 'scoring' is no table; write [scoring]")
+        raise UserError(f"{source}: 'scoring' is not a table; write [scoring]")
     return value
 
 
@@ -181,7 +181,7 @@ def make_plan(
     for key in ("component", "filter"):
         tables = config.get(key, [])
         if not isinstance(tables, list) or not all(isinstance(t, Mapping) for t in tables):
-            raise UserError(f"{source}: '{key}' is no list of tables; write [[scoring.{key}]]")
+            raise UserError(f"{source}: '{key}' is not a list of tables; write [[scoring.{key}]]")
         for place, table in enumerate(tables, start=1):
             where = f"{source}: [[scoring.{key}]] {place}"
             component = _component(table, where, key == "filter", directory, components)

@@ -417,7 +417,7 @@ class Scoring:
         """
         if extra["fingerprint"] != self.fingerprint():
             raise UserError(
-                "the scores to go on with come from other components than those given now; "
+                "the saved scores come from other components than those given now; "
                 "use the same scoring file, or start a new run"
             )
         self._check_files(extra.get("files"))
@@ -448,12 +448,12 @@ class Scoring:
             before = now if saved is None else saved[component.name]
             if saved is None and now:  # a checkpoint of version 0.1.0
                 self._warn(
-                    f"whether {', '.join(now)} changed since the scores to go on with is not known"
+                    f"whether {', '.join(now)} changed since the scores were saved is not known"
                 )
             for name in {**before, **now}:
                 if before.get(name) != now.get(name):
                     raise UserError(
-                        f"the scores to go on with come from another '{name}' (component "
+                        f"the saved scores come from another '{name}' (component "
                         f"'{component.name}') than there is now; bring it back, or start a new run"
                     )
 

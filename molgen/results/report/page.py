@@ -139,7 +139,7 @@ def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
         cards += [
             ("ln partition function", signed(summary["log_partition"], 2), error),
             (
-                "Effective draws",
+                "Effective sample size",
                 f"{ess:,.0f}" if math.isfinite(ess) else "n/a",
                 f"of {summary['n_samples']:,}",
             ),
@@ -264,10 +264,10 @@ def _checks(
     checks += [
         {
             "good": ess >= _FEWEST_EFFECTIVE_DRAWS,
-            "name": "Effective draws",
+            "name": "Effective sample size",
             "value": f"{ess:,.0f} ({_percent(share)})" if math.isfinite(ess) else "not known",
-            "meaning": "The molecules drawn are worth this many independent draws from the "
-            "distribution asked for.",
+            "meaning": "Number of independent draws from the target distribution that would give "
+            "the same accuracy.",
         },
         {
             "good": se <= _LARGEST_ERROR,
@@ -287,7 +287,7 @@ def _checks(
                 "name": "Probability against reward",
                 "value": f"\u00b1 {spread:.2f} nats",
                 "meaning": "By how much ln probability and ln reward differ from one molecule "
-                "to the next, beside a constant; 0 for a perfect sampler.",
+                "to the next, up to a constant; 0 for a perfect sampler.",
             }
         )
     return checks

@@ -89,7 +89,7 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
         )
         if reward.floored:
             progress.warn(
-                f"{len(reward.floored):,} molecules have a score of zero, or none; they count as "
+                f"{len(reward.floored):,} molecules have no score or a score of zero and count as "
                 f"exp({reward.least:g})"
             )
         for reason, example in scoring.failure_examples.items():

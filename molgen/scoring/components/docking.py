@@ -38,7 +38,7 @@ def _build(parameters: dict[str, Any]) -> ExternalScorer:
         raise ValueError(f"there is no receptor file '{receptor}'")
     if receptor.suffix != ".pdbqt":
         raise ValueError(
-            f"the receptor '{receptor}' is no .pdbqt file; prepare it with mk_prepare_receptor.py"
+            f"the receptor '{receptor}' is not a .pdbqt file; use mk_prepare_receptor.py"
         )
     for name in ("center", "size"):
         if len(parameters[name]) != 3:

@@ -292,7 +292,7 @@ class _Program:
             answer = None
         if not isinstance(answer, dict):
             shown = line[:80].decode(errors="replace").strip()
-            self._fail("answer is no JSON object", f"'{shown}'")
+            self._fail("answer is not a JSON object", f"'{shown}'")
         return answer
 
     def _fail(self, reason: str, detail: str = "") -> NoReturn:

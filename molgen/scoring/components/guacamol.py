@@ -99,7 +99,7 @@ def formula_counts(formula: str) -> dict[str, int]:
     """
     parts = re.findall(r"([A-Z][a-z]?)(\d*)", formula)
     if not parts or "".join(symbol + count for symbol, count in parts) != formula:
-        raise ValueError(f"'{formula}' is no molecular formula; write it as C7H8N2O2")
+        raise ValueError(f"'{formula}' is not a molecular formula; write it as C7H8N2O2")
     table = Chem.GetPeriodicTable()
     counts: dict[str, int] = {}
     for symbol, count in parts:

@@ -107,7 +107,7 @@ def numbers(found: Any, expected: int) -> list[float]:
     try:
         return [math.nan if entry is None else float(_single(entry)) for entry in entries]
     except Exception as problem:  # float() of a user's object, or of an integer without end
-        raise ScoringFailed(Failure("a score is no number", str(problem)[:200])) from None
+        raise ScoringFailed(Failure("a score is not a number", str(problem)[:200])) from None
 
 
 def _single(entry: Any) -> Any:

@@ -122,8 +122,8 @@ class ChunkRunner:
             if self._alone or not self._works(task, fixed):
                 self._alone = True
                 self._warn(
-                    f"no scoring workers can be had ({self._problem}); "
-                    "scoring goes on in the main process"
+                    f"no scoring workers could be started ({self._problem}); "
+                    "scoring continues in the main process"
                 )
                 results[row] = task(*fixed, [items[row]])[0]
             else:

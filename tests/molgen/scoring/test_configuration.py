@@ -33,9 +33,9 @@ def scoring_of(tmp_path):
         ("", "has no [[scoring.component]]"),
         ('[[scorin.component]]\ntype = "qed"', "'scorin' must be 'scoring'"),
         ("[scoring", "is not valid TOML"),
-        ("scoring = 3", "'scoring' is no table"),
+        ("scoring = 3", "'scoring' is not a table"),
         ('[scoring]\naggregation = ["geometric"]\n' + QED, "aggregation is ['geometric']"),
-        ("[scoring]\ncomponent = 3", "'component' is no list of tables"),
+        ("[scoring]\ncomponent = 3", "'component' is not a list of tables"),
         ('[scoring]\nagregation = "product"\n' + QED, "did you mean 'aggregation'"),
         ('[scoring]\naggregation = "geometrical"\n' + QED, "did you mean 'geometric'"),
         ("[scoring]\ncomponent = []", "no component that gives a score"),
@@ -94,7 +94,7 @@ def scoring_of(tmp_path):
         ),
         (
             '[[scoring.component]]\ntype = "isomers"\nparams = { formula = "c7" }',
-            "is no molecular formula",
+            "is not a molecular formula",
         ),
         (
             '[[scoring.component]]\ntype = "function"\nparams = { function = "nowhere" }',

@@ -115,7 +115,7 @@ def test_order_preserving_runs_promise_no_probabilities(make_library, run_facts)
     html = render(make_library(), facts)
     assert "drawn by the order of their scores" in html
     assert "by order, at temperature 0.125" in html and "to the power" not in html
-    assert "Log partition" not in html and "Effective draws" not in html
+    assert "Log partition" not in html and "Effective sample size" not in html
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

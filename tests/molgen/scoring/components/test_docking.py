@@ -59,7 +59,7 @@ def test_the_isomer_that_is_docked_is_named(installed):
     ("params", "words"),
     [
         ({"receptor": "nowhere.pdbqt"}, "there is no receptor file 'nowhere.pdbqt'"),
-        ({"receptor": __file__}, "is no .pdbqt file"),
+        ({"receptor": __file__}, "is not a .pdbqt file"),
         ({"center": [1, 2]}, "'center' has 2 numbers; give x, y and z"),
         ({"size": [1, 2, 0]}, "'size' must be above 0"),
         ({"exhaustiveness": 0}, "it must be at least 1"),

@@ -91,9 +91,9 @@ def test_a_program_that_works_is_started_once(program):
     [
         ("crash", "program ended with exit code 3", "stderr: ready | out of luck"),
         ("kill", "program was killed by signal 9", "stderr: ready"),
-        ("rubbish", "answer is no JSON object", "'Segmentation fault?'"),
-        ("flood", "answer is no JSON object", "'xxxx"),
-        ("list", "answer is no JSON object", "'[0.3]'"),
+        ("rubbish", "answer is not a JSON object", "'Segmentation fault?'"),
+        ("flood", "answer is not a JSON object", "'xxxx"),
+        ("list", "answer is not a JSON object", "'[0.3]'"),
         ("other", "answer has no 'scores'", '{"result": 1}'),
         ("late", "answer has another id", "3, not 4"),
         ("count", "wrong number of scores", "2 for 1 molecules"),
@@ -144,7 +144,7 @@ def test_a_program_that_never_answers_is_given_up_and_the_run_goes_on(program):
     ("first", "limit", "words"),
     [
         ('{"ready": true}', 10.0, ""),
-        ("hello", 10.0, "answer is no JSON object: 'hello'"),
+        ("hello", 10.0, "answer is not a JSON object: 'hello'"),
         ('{"ready": 1}', 10.0, "first line is not"),
         (None, 0.5, "timed out after 0.5 s"),
     ],

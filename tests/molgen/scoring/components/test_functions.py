@@ -123,7 +123,7 @@ def test_batches_are_no_larger_than_asked_for(own):
     ("name", "reason"),
     [
         ("none", "function: no list of scores"),
-        ("words", "function: a score is no number"),
+        ("words", "function: a score is not a number"),
         ("short", "function: wrong number of scores"),
     ],
 )
@@ -322,14 +322,14 @@ class Odd:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (lambda _: np.ones((2, 2)), "a score is no number"),
+        (lambda _: np.ones((2, 2)), "a score is not a number"),
         (lambda _: np.ones((1, 2)), "wrong number of scores: 1 for 2"),
         (lambda _: "12", "no list of scores: answered str"),
         (lambda _: {"C": 1, "CC": 2}, "no list of scores: answered dict"),
         (lambda _: {0.1, 0.2}, "no list of scores: answered set"),
         (lambda _: itertools.repeat(0.5), "wrong number of scores: 3 for 2"),
-        (lambda _: [10**400, 1], "a score is no number: int too large"),
-        (lambda _: [Odd(), 1], "a score is no number: 'odd'"),
+        (lambda _: [10**400, 1], "a score is not a number: int too large"),
+        (lambda _: [Odd(), 1], "a score is not a number: 'odd'"),
         (broken_generator, "no list of scores: generator raised RuntimeError: no more"),
     ],
 )

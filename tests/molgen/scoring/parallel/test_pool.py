@@ -125,7 +125,7 @@ def test_without_any_workers_it_goes_on_in_the_main_process():
     with Fragile("always") as executor:
         runner = ChunkRunner(1, executor, warnings.append)
         assert runner.run(double, (), [1, 2, 3], str) == [2, 4, 6]
-        assert "goes on in the main process" in warnings[-1]
+        assert "continues in the main process" in warnings[-1]
         assert len(warnings) == 2
         assert runner.run(double, (), [4], str) == [8]
     assert len(warnings) == 2
