@@ -55,27 +55,27 @@ def exact(
     Parameters
     ----------
     output
-        Directory of the results; made if missing, refused if not empty.
+        Output directory; created if missing, refused if not empty.
     reward
         A score by its name; `molgen rewards` lists them.
     config
-        TOML file of settings, of the score, or of both; the command line goes first.
+        TOML file of settings, of the score, or of both; command-line options override the file.
     environment
         Build molecules from fragments or atom by atom.
     elements
         Kinds of atom when building from atoms.
     max_atoms
-        Most heavy atoms of a molecule; with fragments, 45 unless given.
+        Maximum number of heavy atoms per molecule; with fragments, 45 unless given.
     ring_sizes
         Sizes of rings when building from atoms, such as 5,6; or any, or none.
     max_rings
-        Most rings of a molecule when building from atoms, or any.
+        Maximum number of rings per molecule when building from atoms, or any.
     strained
         Whether rings may have triple or cumulated double bonds when building from atoms.
     fragments
         File of fragments.
     max_fragments
-        Most fragments of a molecule.
+        Maximum number of fragments per molecule.
     core
         SMILES that every molecule grows from.
     symmetry
@@ -90,11 +90,11 @@ def exact(
     threads
         Threads to use.
     device
-        Where the network runs.
+        Device of the network.
     force
         Replace what is in the output directory.
     quiet
-        Say nothing but warnings and errors.
+        Print only warnings and errors.
     """
     given = dict(locals())  # the options by their names, before anything else is one
     from gfncore.program.progress import Progress

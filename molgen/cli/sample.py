@@ -73,11 +73,11 @@ def sample(
     Parameters
     ----------
     output
-        Directory of the results; made if missing, refused if not empty.
+        Output directory; created if missing, refused if not empty.
     reward
         A score by its name; `molgen rewards` lists them.
     config
-        TOML file of settings, of the score, or of both; the command line goes first.
+        TOML file of settings, of the score, or of both; command-line options override the file.
     reward_exponent
         Molecules are drawn in proportion to the score raised to this power: the higher, the
         better and the less diverse the molecules are. With 1 most of them are mediocre, as most
@@ -101,34 +101,34 @@ def sample(
     strained
         Whether rings may have triple or cumulated double bonds when building from atoms.
     samples
-        Molecules of the library.
+        Number of molecules in the library.
     max_per_scaffold
-        Most molecules of the library that share a Murcko scaffold; the first drawn stay.
+        Maximum number of library molecules per Murcko scaffold; the first drawn are kept.
     oracle_calls
         Maximum number of molecules to score.
     budget
         Wall-clock time for training: 30s, 5m, 1h. The run ends earlier when it is accurate enough.
     symmetry
-        How symmetric molecules are kept from being drawn too often or too seldom.
+        Correction of the sampling probabilities of symmetric molecules.
     objective
         Training objective (loss).
     order_temperature
-        Of order_preserving: the lower, the more slowly the draws settle on the best molecules.
+        (order_preserving only) Temperature; lower values concentrate on the best molecules later.
     seed
         The same seed gives the same files.
     threads
         Threads to use.
     device
-        Where the network runs.
+        Device of the network.
     tensorboard
         Write the figures of training for TensorBoard as well, into `tensorboard/` in the output
         directory.
     resume
-        Go on with the interrupted run in the output directory.
+        Resume the interrupted run in the output directory.
     force
         Replace the run in the output directory.
     quiet
-        Say nothing but warnings and errors.
+        Print only warnings and errors.
     """
     given = dict(locals())  # the options by their names, before anything else is one
     import io
