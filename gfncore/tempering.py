@@ -23,12 +23,12 @@ from gfncore.environment import (
     Actions,
     Environment,
     FlowScaled,
-    GraphBatch,
     LearnedBackward,
     ManyObjectives,
     ManyRepresentations,
     ValuedActions,
 )
+from gfncore.graph_batch import GraphBatch
 
 __all__ = ["TemperatureRange", "TemperedEnvironment", "TemperedStates"]
 

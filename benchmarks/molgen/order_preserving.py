@@ -49,7 +49,8 @@ from gfncore.objectives import LogVariance, OrderPreserving
 from gfncore.policies import Policy
 from gfncore.training.optimisers import Muon
 from gfncore.training.replay import Replay
-from gfncore.training.trainer import Trainer, TrainingSettings
+from gfncore.training.settings import TrainingSettings
+from gfncore.training.trainer import Trainer
 from molgen.environments.atoms import AtomEnvironment
 from molgen.molecules.graph import AtomTable
 from molgen.policy import make_policy

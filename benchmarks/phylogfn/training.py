@@ -37,7 +37,7 @@ from benchmarks.phylogfn.likelihood import spread
 from gfncore.errors import UserError
 from gfncore.program.progress import Progress
 from gfncore.training.trainer import Trainer
-from gfncore.trajectories.scoring import StateTargets
+from gfncore.trajectories.batch import StateTargets
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.runs.sample.main import open_run
 from phylogfn.runs.sample.run import COLLAPSED

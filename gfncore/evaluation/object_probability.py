@@ -20,7 +20,8 @@ from gfncore.environment import Environment
 from gfncore.exploration.backward import backward_trajectories
 from gfncore.exploration.forward import sample_trajectories
 from gfncore.policies import Policy
-from gfncore.trajectories.scoring import Trajectories, score_backward, score_forward
+from gfncore.trajectories.batch import Trajectories
+from gfncore.trajectories.scoring import score_backward, score_forward
 
 __all__ = ["draw_objects", "log_object_probabilities", "trajectory_log_ratios"]
 

@@ -11,7 +11,8 @@ from gfncore.exploration.draws import draw_classes
 from gfncore.exploration.moves import backward_log_probabilities, move_backward
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
-from gfncore.trajectories.scoring import Trajectories, TrajectoryBuilder
+from gfncore.trajectories.batch import Trajectories
+from gfncore.trajectories.builder import TrajectoryBuilder
 
 __all__ = ["backward_trajectories"]
 

@@ -10,12 +10,9 @@ from gfncore.exploration.draws import draw_classes, explored
 from gfncore.exploration.moves import move_forward
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
-from gfncore.trajectories.scoring import (
-    Trajectories,
-    TrajectoryBuilder,
-    draw_values,
-    state_log_probabilities,
-)
+from gfncore.trajectories.batch import Trajectories
+from gfncore.trajectories.builder import TrajectoryBuilder
+from gfncore.trajectories.scoring import draw_values, state_log_probabilities
 
 __all__ = ["sample_trajectories"]
 

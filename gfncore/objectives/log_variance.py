@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from gfncore.objectives.shapes import shape
-from gfncore.trajectories.scoring import ScoredTrajectories
+from gfncore.trajectories.batch import ScoredTrajectories
 
 __all__ = ["LogVariance"]
 

@@ -19,7 +19,7 @@ import torch
 from scipy.special import xlogy
 from torch import nn
 
-from gfncore.trajectories.scoring import ScoredTrajectories, StateTargets
+from gfncore.trajectories.batch import ScoredTrajectories, StateTargets
 
 __all__ = ["MaximumLikelihood", "state_divergence", "value_cross_entropy"]
 

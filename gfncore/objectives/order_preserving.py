@@ -30,7 +30,7 @@ import torch
 from torch import nn
 
 from gfncore.evaluation.pareto import front_numbers, non_dominated
-from gfncore.trajectories.scoring import ScoredTrajectories
+from gfncore.trajectories.batch import ScoredTrajectories
 
 __all__ = ["OrderPreserving", "pairwise_order_loss", "pareto_order_loss"]
 

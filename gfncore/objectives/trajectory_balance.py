@@ -14,7 +14,7 @@ from torch import nn
 
 from gfncore.objectives.log_partition_curve import LogPartitionCurve
 from gfncore.objectives.shapes import shape
-from gfncore.trajectories.scoring import ScoredTrajectories
+from gfncore.trajectories.batch import ScoredTrajectories
 
 __all__ = ["TrajectoryBalance"]
 

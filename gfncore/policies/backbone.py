@@ -21,7 +21,7 @@ import warnings
 import torch
 from torch import nn
 
-from gfncore.environment import GraphBatch
+from gfncore.graph_batch import GraphBatch
 
 with warnings.catch_warnings():  # it still calls torch.jit.script, which torch deprecates
     warnings.simplefilter("ignore", DeprecationWarning)

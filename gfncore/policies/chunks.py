@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gfncore.environment import GraphBatch
+from gfncore.graph_batch import GraphBatch
 
 if TYPE_CHECKING:
     from gfncore.policies.policy import Policy, PolicyOutput

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from gfncore.environment import Actions, GraphBatch
+from gfncore.environment import Actions
+from gfncore.graph_batch import GraphBatch
 from gfncore.keys import key_bytes
 from gfncore.policies.backbone import Backbone, group_matrix, product
 from gfncore.policies.conditioning import CONDITIONINGS, ConditionEmbedding, LogitScale

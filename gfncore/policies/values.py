@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from gfncore.environment import GraphBatch
+from gfncore.graph_batch import GraphBatch
 
 __all__ = ["SHAPES", "ValueHead", "ValueSpec"]
 

@@ -49,7 +49,7 @@ def data_app(
 
     def copy_data(name: str, destination: Path = Path("."), /, *, force: Flag = False) -> None:
         from gfncore.errors import UserError
-        from gfncore.program.output import write_atomic
+        from gfncore.files import write_atomic
         from gfncore.program.resources import data_file
 
         source = data_file(name)

@@ -6,7 +6,6 @@ import os
 import shlex
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +13,9 @@ from types import FrameType
 
 from gfncore.program.output import absolute_path
 
-__all__ = ["Terminated", "end_with_parent", "resumable", "signals_interrupt"]
+__all__ = ["Terminated", "resumable", "signals_interrupt"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-_POLL = 0.5  # seconds between looks at the parent
-_PATIENCE = 20.0  # seconds for an orderly end once the parent is gone
 
 
 class Terminated(KeyboardInterrupt):
@@ -86,20 +83,3 @@ def resumable(command: str, output: Path) -> Iterator[None]:
             if (place / RUN_FILE).is_file():
                 stop.add_note(f"{command} -o {shlex.quote(str(output))} --resume")
             raise
-
-
-def end_with_parent() -> None:
-    """Watch from a thread that the parent lives; end this process, in order at first, when it died.
-
-    For processes that another program started and may leave behind, such as torchrun.
-    """
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_POLL)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_PATIENCE)
-        os._exit(128 + signal.SIGTERM)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from gfncore.errors import UserError
-from gfncore.program.output import json_line, write_atomic
+from gfncore.files import write_atomic
+from gfncore.program.output import json_line
 from gfncore.program.tensorboard import TensorBoardWriter
 
 __all__ = ["MetricsWriter"]

@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from gfncore.errors import UserError
-from gfncore.program.output import clear_leftovers, write_atomic
+from gfncore.files import clear_leftovers, write_atomic
 from gfncore.text.input import read_bytes
 from gfncore.text.numbers import parse_int, shortened
 from gfncore.training.replay import Replay

@@ -24,20 +24,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from gfncore.errors import UserError
-from gfncore.program.interruption import end_with_parent
+from gfncore.parent_process import end_with_parent
 from gfncore.text.numbers import parse_int
 
 if TYPE_CHECKING:
     import torch
 
     from gfncore.environment import Environment
-    from gfncore.training.trainer import Trainer
-    from gfncore.trajectories.scoring import ScoredTrajectories
+    from gfncore.trajectories.batch import ScoredTrajectories
 
 __all__ = ["Processes", "join_processes", "process_rank", "refuse_several"]
 
@@ -96,6 +95,23 @@ def join_processes(seed: Sequence[int]) -> Processes | None:
     return Processes(rank, size, seed)
 
 
+class SharedTrainer(Protocol):
+    """What the processes need of a trainer; `gfncore.training.trainer.Trainer` has it."""
+
+    on_policy: int
+    from_replay: int
+    step_number: int
+    generator: np.random.Generator
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the training, on the CPU."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of another trainer that was made in the same way."""
+        ...
+
+
 class Processes:
     """What the processes of one training tell each other; torch.distributed is initialised.
 
@@ -115,20 +131,20 @@ class Processes:
         """Whether this is the process that decides and writes."""
         return self.rank == 0
 
-    def lead(self, trainer: Trainer, factor: float) -> None:
+    def lead(self, trainer: SharedTrainer, factor: float) -> None:
         """Tell the others to do a step; the first time, where the trainer stands as well.
 
         Parameters
         ----------
-        trainer : Trainer
+        trainer : SharedTrainer
         factor : float
             On the learning rates.
         """
-        state = None if self._in_step else _state(trainer)
+        state = None if self._in_step else trainer.state_dict()
         self._in_step = True
         self._from_leader((state, trainer.on_policy, trainer.from_replay, factor))
 
-    def follow(self, trainer: Trainer) -> float | None:
+    def follow(self, trainer: SharedTrainer) -> float | None:
         """Wait for the order to do a step, and prepare it.
 
         Returns
@@ -142,7 +158,7 @@ class Processes:
             return None
         state, trainer.on_policy, trainer.from_replay, factor = order
         if state is not None:
-            _restore(trainer, state)
+            trainer.load_state_dict(state)
         # of the step, so that a run that is resumed draws what it would have drawn
         trainer.generator = np.random.default_rng([*self._seed, self.rank, trainer.step_number])
         return factor
@@ -240,41 +256,6 @@ def _lost_processes() -> Iterator[None]:
             f"another process of this training ended ({words}); what it said is above, and "
             "--resume goes on from the last checkpoint"
         ) from None
-
-
-def _state(trainer: Trainer) -> dict[str, Any]:
-    """What the others need of a trainer, on the CPU."""
-    state: dict[str, Any] = {
-        "step": trainer.step_number,
-        "policy": _cpu(trainer.policy.state_dict()),
-        "objective": _cpu(trainer.objective.state_dict()),
-        "optimizer": _cpu(trainer.optimizer.state_dict()),
-    }
-    if trainer.backward_policy is not None:
-        state["backward_policy"] = _cpu(trainer.backward_policy.state_dict())
-    if trainer.replay is not None:
-        state["replay"] = (trainer.replay.states, trainer.replay.log_reward)
-    return state
-
-
-def _restore(trainer: Trainer, state: dict[str, Any]) -> None:
-    trainer.step_number = state["step"]
-    trainer.policy.load_state_dict(state["policy"])
-    trainer.objective.load_state_dict(state["objective"])
-    trainer.optimizer.load_state_dict(state["optimizer"])
-    if trainer.backward_policy is not None:
-        trainer.backward_policy.load_state_dict(state["backward_policy"])
-    if trainer.replay is not None:
-        trainer.replay.restore(*state["replay"])
-
-
-def _cpu(value: Any) -> Any:
-    """The same with all tensors on the CPU."""
-    if isinstance(value, dict):
-        return {key: _cpu(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_cpu(item) for item in value]
-    return value.detach().cpu() if hasattr(value, "detach") else value
 
 
 def _without_gradient(batch: ScoredTrajectories) -> ScoredTrajectories:

@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,13 +24,10 @@ from gfncore.objectives import state_divergence, value_cross_entropy
 from gfncore.policies import Policy
 from gfncore.training.averaging import AveragedPolicy
 from gfncore.training.distributed import Processes
-from gfncore.training.optimisers import Muon
 from gfncore.training.replay import Replay
+from gfncore.training.settings import OPTIMISERS, SCHEDULES, TrainingSettings
+from gfncore.trajectories.batch import KnownObjects, ScoredTrajectories, StateTargets, Trajectories
 from gfncore.trajectories.scoring import (
-    KnownObjects,
-    ScoredTrajectories,
-    StateTargets,
-    Trajectories,
     score_backward,
     score_forward,
     score_forward_and_flow,
@@ -39,75 +35,7 @@ from gfncore.trajectories.scoring import (
     state_log_probabilities_and_densities,
 )
 
-__all__ = ["SCHEDULES", "Trainer", "TrainingSettings"]
-
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda progress: 1.0,
-    "linear": lambda progress: 1.0 - progress,
-    "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
-}
-OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "muon": Muon,
-}
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """What a training run is made of.
-
-    Attributes
-    ----------
-    steps : int
-        Optimiser steps of the whole run, at least 1.
-    seconds : float, optional
-        Wall-clock budget of the steps of the whole run, above 0; it ends at whichever comes first.
-        With one, a run that is repeated or resumed need not stop at the same step.
-    on_policy : int
-        Trajectories drawn by the policy, a step.
-    replay : int
-        Trajectories drawn backward from replay, a step (none while the replay is empty).
-    epsilon, temperature : float
-        Exploration of the on-policy draws, see `sample_trajectories`.
-    optimiser : {"adam", "muon"}
-        See `gfncore.training.optimisers`.
-    learning_rate, log_z_learning_rate : float
-        Of the optimiser, for the policies and for a learned log Z.
-    schedule : {"constant", "linear", "cosine"}
-        Factor on both over the run: to zero at its end, by steps or by time.
-    clip_norm : float, optional
-        Largest norm of the policies' gradient; None: not clipped.
-    state_weight : float
-        Weight of the state-level divergence beside the objective's loss.
-    average_decay : float
-        Of `AveragedPolicy`; 0: the average is the policy itself.
-    """
-
-    steps: int
-    seconds: float | None = None
-    on_policy: int = 64
-    replay: int = 0
-    epsilon: float = 0.0
-    temperature: float = 1.0
-    optimiser: str = "adam"
-    learning_rate: float = 1e-3
-    log_z_learning_rate: float = 1e-1
-    schedule: str = "constant"
-    clip_norm: float | None = None
-    state_weight: float = 1.0
-    average_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}, but must be at least 1")
-        if self.seconds is not None and not self.seconds > 0.0:
-            raise ValueError(f"seconds is {self.seconds}, but must be above 0 (None: no limit)")
-        if self.schedule not in SCHEDULES:
-            known = ", ".join(SCHEDULES)
-            raise ValueError(f"schedule is {self.schedule!r}, but must be one of {known}")
-        if self.optimiser not in OPTIMISERS:
-            known = ", ".join(OPTIMISERS)
-            raise ValueError(f"optimiser is {self.optimiser!r}, but must be one of {known}")
+__all__ = ["Trainer"]
 
 
 class Trainer:
@@ -467,6 +395,34 @@ class Trainer:
             if callback is not None and callback(metrics):
                 break
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what another process needs to go on with this training, on the CPU.
+
+        The averaged policy is not part of it: the process that leads alone has one.
+        """
+        state: dict[str, Any] = {
+            "step": self.step_number,
+            "policy": _cpu(self.policy.state_dict()),
+            "objective": _cpu(self.objective.state_dict()),
+            "optimizer": _cpu(self.optimizer.state_dict()),
+        }
+        if self.backward_policy is not None:
+            state["backward_policy"] = _cpu(self.backward_policy.state_dict())
+        if self.replay is not None:
+            state["replay"] = (self.replay.states, self.replay.log_reward)
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` of a trainer made in the same way returned."""
+        self.step_number = state["step"]
+        self.policy.load_state_dict(state["policy"])
+        self.objective.load_state_dict(state["objective"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.backward_policy is not None:
+            self.backward_policy.load_state_dict(state["backward_policy"])
+        if self.replay is not None:
+            self.replay.restore(*state["replay"])
+
 
 def _check_finite(name: str, value: float, log_reward: torch.Tensor | None = None) -> None:
     """Stop before a step that would make all weights NaN."""
@@ -482,3 +438,12 @@ def _check_finite(name: str, value: float, log_reward: torch.Tensor | None = Non
         f"{name} is {value}: use a smaller learning rate or a clip_norm, and look whether all "
         "figures of the environment are finite"
     )
+
+
+def _cpu(value: Any) -> Any:
+    """Return the same with all tensors on the CPU."""
+    if isinstance(value, dict):
+        return {key: _cpu(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_cpu(item) for item in value]
+    return value.detach().cpu() if hasattr(value, "detach") else value

@@ -59,7 +59,7 @@ def fragments(
     """
 
     from gfncore.errors import UserError
-    from gfncore.program.output import write_atomic
+    from gfncore.files import write_atomic
     from gfncore.text.numbers import parse_int
 
     if output is not None and output.exists() and not force:

@@ -24,8 +24,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, GraphBatch
+from gfncore.environment import Actions
 from gfncore.errors import UserError
+from gfncore.graph_batch import GraphBatch
 from gfncore.keys import key_bytes
 from gfncore.policies import HeadSpec
 from gfncore.symmetry import graphs as symmetries

@@ -31,8 +31,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, GraphBatch
+from gfncore.environment import Actions
 from gfncore.errors import UserError
+from gfncore.graph_batch import GraphBatch
 from gfncore.keys import unique_keys
 from gfncore.policies import HeadSpec
 from molgen.environments.fragment_molecules import FragmentMolecules

@@ -45,7 +45,7 @@ def graph_arrays(
     edge_type : ndarray, shape(E,), dtype=int64
         Bond order less one.
     index, head, column : ndarray, shape(A,), dtype=int64
-        See `gfncore.environment.GraphBatch`; heads are numbered as `AtomEnvironment.heads`.
+        See `gfncore.graph_batch.GraphBatch`; heads are numbered as `AtomEnvironment.heads`.
     pairs : ndarray, shape(2, P), dtype=int64
         The ends of the bonds that would be added or raised.
     """

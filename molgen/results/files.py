@@ -16,7 +16,8 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem import rdDepictor
 
-from gfncore.program.output import json_text, staged_output, write_atomic
+from gfncore.files import write_atomic
+from gfncore.program.output import json_text, staged_output
 from gfncore.program.provenance import Provenance, software_version
 from molgen.molecules.diversity import Modes, find_modes, internal_diversity
 from molgen.results.facts import RunFacts

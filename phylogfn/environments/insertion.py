@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, GraphBatch
+from gfncore.environment import Actions
+from gfncore.graph_batch import GraphBatch
 from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.kernels import insertion_numba as kernels
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, GraphBatch
+from gfncore.environment import Actions
+from gfncore.graph_batch import GraphBatch
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.kernels import forest_numba, merging_numba

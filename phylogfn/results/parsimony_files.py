@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gfncore.program.output import json_text, staged_output, write_atomic
+from gfncore.files import write_atomic
+from gfncore.program.output import json_text, staged_output
 from gfncore.program.provenance import Provenance, ResourceUse, software_version
 from phylogfn.alignments.characters import Characters
 from phylogfn.results.parsimony import ParsimonyResult, TemperatureSample, parsimony_warnings

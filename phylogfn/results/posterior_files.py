@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gfncore.program.output import json_text, staged_output, write_atomic
+from gfncore.files import write_atomic
+from gfncore.program.output import json_text, staged_output
 from gfncore.program.provenance import Provenance, ResourceUse, software_version
 from phylogfn.results.posterior import Posterior, split_table
 from phylogfn.results.rounding import decimals, rounded, significant

@@ -26,8 +26,9 @@ from gfncore.objectives import make_objective
 from gfncore.policies import Backbone, HeadSpec, Policy, ValueSpec
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
 from gfncore.training.prefix_tree import PrefixTree
-from gfncore.training.trainer import Trainer, TrainingSettings
-from gfncore.trajectories.scoring import StateTargets, StateValues
+from gfncore.training.settings import TrainingSettings
+from gfncore.training.trainer import Trainer
+from gfncore.trajectories.batch import StateTargets, StateValues
 from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.environments.insertion import InsertionEnvironment, InsertionStates
 from phylogfn.environments.join_rates import JoinRates

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp
 
-from gfncore.trajectories.scoring import StateTargets
+from gfncore.trajectories.batch import StateTargets
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.length_rates import LengthRates
 from phylogfn.environments.merging_lengths import LengthForestStates, MergingLengthsEnvironment

@@ -18,7 +18,7 @@ import numpy as np
 
 from gfncore.evaluation.object_probability import log_object_probabilities
 from gfncore.exploration import sample_trajectories
-from gfncore.trajectories.scoring import KnownObjects
+from gfncore.trajectories.batch import KnownObjects
 
 if TYPE_CHECKING:
     from gfncore.policies import Policy

@@ -21,7 +21,7 @@ from gfncore.objectives import TrajectoryBalance
 from gfncore.tempering import TemperedEnvironment, TemperedStates
 from gfncore.training.prefix_tree import PrefixTree
 from gfncore.training.trainer import Trainer
-from gfncore.trajectories.scoring import StateTargets
+from gfncore.trajectories.batch import StateTargets
 from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.environments.insertion import InsertionEnvironment, InsertionStates
 from phylogfn.environments.join_rates import JoinRates

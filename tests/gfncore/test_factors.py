@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gfncore.environment import GraphBatch
+from gfncore.graph_batch import GraphBatch
 from gfncore.policies import Backbone, HeadSpec, Policy
 
 

@@ -11,7 +11,6 @@ from gfncore.environment import (
     Actions,
     Conditioned,
     FlowScaled,
-    GraphBatch,
     LearnedBackward,
     ManyObjectives,
     ManyRepresentations,
@@ -19,12 +18,14 @@ from gfncore.environment import (
 )
 from gfncore.evaluation import check_contract, chi_squared, exact_distribution, total_variation
 from gfncore.exploration import backward_trajectories, sample_trajectories
+from gfncore.graph_batch import GraphBatch
 from gfncore.objectives import make_objective
 from gfncore.policies import Backbone, LogitScale, Policy
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
 from gfncore.training.checkpoint import read_checkpoint, restore_trainer, save_checkpoint
 from gfncore.training.replay import Replay
-from gfncore.training.trainer import Trainer, TrainingSettings
+from gfncore.training.settings import TrainingSettings
+from gfncore.training.trainer import Trainer
 from gfncore.trajectories.scoring import score_forward
 
 EXTENSIONS = (ManyRepresentations, LearnedBackward, FlowScaled, ManyObjectives, ValuedActions)

@@ -18,7 +18,8 @@ from gfncore.evaluation import total_variation
 from gfncore.objectives import make_objective
 from gfncore.policies import Policy
 from gfncore.training.replay import Replay
-from gfncore.training.trainer import Trainer, TrainingSettings
+from gfncore.training.settings import TrainingSettings
+from gfncore.training.trainer import Trainer
 from molgen.policy import make_policy
 from molgen.runs.exact.space import Space, policy_distribution
 from molgen.runs.exact.theory import ideal_distribution

@@ -15,9 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 from gfncore.errors import UserError
+from gfncore.files import clear_leftovers, write_atomic
 from gfncore.program.configuration import settings_toml
 from gfncore.program.metrics import MetricsWriter
-from gfncore.program.output import clear_leftovers, clear_output, locked_output, write_atomic
+from gfncore.program.output import clear_output, locked_output
 from gfncore.program.progress import Progress
 from gfncore.training.checkpoint import read_checkpoint
 from gfncore.training.distributed import join_processes

@@ -16,7 +16,8 @@ from gfncore.program.devices import choose_device
 from gfncore.program.provenance import file_sha256
 from gfncore.training.checkpoint import Checkpoint, restore_trainer, save_checkpoint
 from gfncore.training.replay import Replay
-from gfncore.training.trainer import Trainer, TrainingSettings
+from gfncore.training.settings import TrainingSettings
+from gfncore.training.trainer import Trainer
 from molgen.environments.making import make_environment
 from molgen.policy import make_policy
 from molgen.reward import Reward

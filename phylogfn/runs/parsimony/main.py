@@ -16,10 +16,11 @@ import numpy as np
 import torch
 
 from gfncore.errors import UserError
+from gfncore.files import clear_leftovers, write_atomic
 from gfncore.objectives import TrajectoryBalance
 from gfncore.program.configuration import settings_toml
 from gfncore.program.metrics import MetricsWriter
-from gfncore.program.output import clear_leftovers, clear_output, locked_output, write_atomic
+from gfncore.program.output import clear_output, locked_output
 from gfncore.tempering import TemperatureRange
 from gfncore.training.checkpoint import read_checkpoint, restore_trainer
 from phylogfn.alignments.characters import parsimony_characters

@@ -21,10 +21,11 @@ from scipy.special import logsumexp
 from gfncore.errors import UserError
 from gfncore.evaluation import PartitionEstimate, draw_by_weight, known_divergence
 from gfncore.evaluation.object_probability import log_object_probabilities
+from gfncore.files import clear_leftovers, write_atomic
 from gfncore.policies import ValueSpec
 from gfncore.program.configuration import settings_toml
 from gfncore.program.metrics import MetricsWriter
-from gfncore.program.output import clear_leftovers, clear_output, locked_output, write_atomic
+from gfncore.program.output import clear_output, locked_output
 from gfncore.training.checkpoint import restore_trainer
 from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.environments.forest_features import ForestFeatures

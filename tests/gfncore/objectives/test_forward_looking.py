@@ -12,14 +12,10 @@ from gfncore.objectives import ForwardLooking, make_objective
 from gfncore.policies import Backbone, Policy
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
 from gfncore.training.checkpoint import read_checkpoint, restore_trainer, save_checkpoint
-from gfncore.training.trainer import Trainer, TrainingSettings
-from gfncore.trajectories.scoring import (
-    ScoredTrajectories,
-    StateFlows,
-    score_backward,
-    score_forward,
-    score_forward_and_flow,
-)
+from gfncore.training.settings import TrainingSettings
+from gfncore.training.trainer import Trainer
+from gfncore.trajectories.batch import ScoredTrajectories, StateFlows
+from gfncore.trajectories.scoring import score_backward, score_forward, score_forward_and_flow
 
 
 @pytest.fixture(autouse=True)

@@ -13,13 +13,9 @@ from gfncore.objectives import (
     state_divergence,
 )
 from gfncore.policies import PolicyOutput
-from gfncore.trajectories.scoring import (
-    ScoredTrajectories,
-    StateTargets,
-    TrajectoryBuilder,
-    score_backward,
-    score_forward,
-)
+from gfncore.trajectories.batch import ScoredTrajectories, StateTargets
+from gfncore.trajectories.builder import TrajectoryBuilder
+from gfncore.trajectories.scoring import score_backward, score_forward
 
 SIDE = 4
 

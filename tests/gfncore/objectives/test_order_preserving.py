@@ -10,8 +10,10 @@ from scipy.stats import kendalltau
 from gfncore.evaluation import exact_distribution, front_numbers, non_dominated
 from gfncore.exploration import backward_trajectories
 from gfncore.objectives import OrderPreserving, make_objective
-from gfncore.training.trainer import Trainer, TrainingSettings
-from gfncore.trajectories.scoring import ScoredTrajectories, score_backward, score_forward
+from gfncore.training.settings import TrainingSettings
+from gfncore.training.trainer import Trainer
+from gfncore.trajectories.batch import ScoredTrajectories
+from gfncore.trajectories.scoring import score_backward, score_forward
 
 
 def batch(merits, seed=0, steps=3):

@@ -7,7 +7,7 @@ import torch
 
 from gfncore.objectives import make_objective
 from gfncore.objectives.shapes import SHAPES, shape
-from gfncore.trajectories.scoring import ScoredTrajectories
+from gfncore.trajectories.batch import ScoredTrajectories
 
 X = torch.linspace(-30.0, 30.0, 241, dtype=torch.float64)
 

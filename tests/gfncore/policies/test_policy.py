@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from gfncore.environment import Actions, GraphBatch
+from gfncore.environment import Actions
+from gfncore.graph_batch import GraphBatch
 from gfncore.policies import (
     Backbone,
     HeadSpec,

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 from scipy.stats import gamma, kstest, norm
 
-from gfncore.environment import GraphBatch, ValueQueries
+from gfncore.graph_batch import GraphBatch, ValueQueries
 from gfncore.policies import Backbone, HeadSpec, Policy, ValueHead, ValueSpec
 from gfncore.policies.values import (
     LEAST_MASS,

@@ -15,18 +15,17 @@ import numpy as np
 import pytest
 
 from gfncore.errors import UserError
+from gfncore.files import clear_leftovers, write_atomic
 from gfncore.program.output import (
     RUN_HEAD,
     absolute_path,
     check_inputs,
     check_output,
-    clear_leftovers,
     clear_output,
     json_line,
     json_text,
     locked_output,
     staged_output,
-    write_atomic,
 )
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -19,8 +19,9 @@ from gfncore.objectives import make_objective
 from gfncore.policies import Backbone, Policy
 from gfncore.training.distributed import Processes, join_processes, process_rank, refuse_several
 from gfncore.training.replay import Replay
-from gfncore.training.trainer import Trainer, TrainingSettings
-from gfncore.trajectories.scoring import ScoredTrajectories
+from gfncore.training.settings import TrainingSettings
+from gfncore.training.trainer import Trainer
+from gfncore.trajectories.batch import ScoredTrajectories
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]

@@ -19,8 +19,9 @@ from gfncore.training.checkpoint import (
     save_checkpoint,
 )
 from gfncore.training.replay import Replay
-from gfncore.training.trainer import Trainer, TrainingSettings
-from gfncore.trajectories.scoring import KnownObjects, StateTargets
+from gfncore.training.settings import TrainingSettings
+from gfncore.training.trainer import Trainer
+from gfncore.trajectories.batch import KnownObjects, StateTargets
 
 
 @pytest.fixture(autouse=True)

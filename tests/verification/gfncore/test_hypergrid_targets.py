@@ -17,7 +17,8 @@ from gfncore.evaluation import (
 from gfncore.exploration import sample_trajectories
 from gfncore.objectives import make_objective
 from gfncore.policies import Backbone, Policy
-from gfncore.training.trainer import Trainer, TrainingSettings
+from gfncore.training.settings import TrainingSettings
+from gfncore.training.trainer import Trainer
 from gfncore.trajectories.scoring import score_backward
 
 pytestmark = pytest.mark.verification

@@ -14,7 +14,8 @@ from gfncore.exploration import sample_trajectories
 from gfncore.objectives import make_objective
 from gfncore.policies import Backbone, Policy
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
-from gfncore.training.trainer import Trainer, TrainingSettings
+from gfncore.training.settings import TrainingSettings
+from gfncore.training.trainer import Trainer
 from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.kernels.topology_numba import topology_keys
 from phylogfn.trees.keys import taxon_codes

@@ -23,7 +23,8 @@ from gfncore.evaluation.object_probability import (
 from gfncore.exploration import backward_trajectories
 from gfncore.objectives import make_objective
 from gfncore.training.averaging import AveragedPolicy
-from gfncore.training.trainer import Trainer, TrainingSettings
+from gfncore.training.settings import TrainingSettings
+from gfncore.training.trainer import Trainer
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging import MergingEnvironment

@@ -1,0 +1,98 @@
+"""Files that are either complete or not there: written under a temporary name, synced, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from gfncore.errors import UserError
+
+__all__ = ["clear_leftovers", "write_atomic"]
+
+# what runs write in directories of their own: checkpoints, and the events of TensorBoard
+_IN_DIRECTORIES = re.compile(
+    r"checkpoint\.json|[0-9a-f]{16}\.safetensors|events\.out\.tfevents\..*|\.writing-.*"
+)
+
+_STAGING_PREFIX = ".staging-"
+_TEMPORARY_PREFIX = ".writing-"
+
+
+def clear_leftovers(directory: Path) -> None:
+    """Remove what a killed write left in ``directory``; for a run that is resumed.
+
+    Parameters
+    ----------
+    directory : Path
+        The output directory, in which nothing else may be writing. What lies in directories below
+        it stays.
+    """
+    for entry in sorted(directory.iterdir()):
+        if entry.name.startswith((_STAGING_PREFIX, _TEMPORARY_PREFIX)):
+            _remove(entry)
+
+
+def _remove(entry: Path) -> None:
+    """Remove a file, a link (not what it points to), or what runs have written in a directory."""
+    if not entry.is_dir() or entry.is_symlink():
+        entry.unlink()
+    elif entry.name.startswith((_STAGING_PREFIX, _TEMPORARY_PREFIX)):
+        shutil.rmtree(entry)
+    else:
+        for file in entry.iterdir():
+            if _IN_DIRECTORIES.fullmatch(file.name) and not file.is_dir():
+                file.unlink()
+        with contextlib.suppress(OSError):  # files of others are in it
+            entry.rmdir()
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is there in whole or not at all: temporary name, sync, rename.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its directory must exist.
+    content : str or bytes
+        Text is encoded as UTF-8; line ends are kept.
+
+    Raises
+    ------
+    UserError
+        The path is a device, a pipe or a directory, which renaming would replace.
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a regular file; give another name")
+    data = content.encode() if isinstance(content, str) else content
+    descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    _sync_directory(path.parent)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _sync_directory(directory: Path) -> None:
+    with contextlib.suppress(OSError):  # some file systems cannot sync a directory
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
