@@ -58,7 +58,7 @@ def internal_diversity(fingerprints: Sequence[ExplicitBitVect]) -> float:
     n = len(fingerprints)
     if n > _MOST_COMPARED:
         rows = np.linspace(0, n - 1, _MOST_COMPARED).astype(np.int64).tolist()
-        return internal_diversity([fingerprints[row] for row in rows])
+        return internal_diversity([fingerprints[int(row)] for row in rows])
     if n < 2:
         return float("nan")
     total = sum(
@@ -114,7 +114,7 @@ def find_modes(
     candidates = candidates[np.argsort(-score[candidates], kind="stable")]
     if not len(candidates):
         return Modes(candidates, np.zeros(0, np.int64))
-    bits = [fingerprints[row] for row in candidates.tolist()]
+    bits = [fingerprints[int(row)] for row in candidates]
     picked = LeaderPicker().LazyBitVectorPick(bits, len(bits), 1.0 - similarity)
     leaders = np.array(picked, np.int64)
     leader_bits = [bits[row] for row in picked]
