@@ -111,7 +111,7 @@ def run_control(options: argparse.Namespace, seed: int) -> ControlRun:
     log_weights, log_closed = [], []
     while not log_weights or time.perf_counter() - began < options.budget:
         parents, log_q = distribution.sample(BATCH, rng)
-        rows = reward.look_up(table, parents)
+        rows = table.look_up(reward, parents)
         distinct, inverse = np.unique(rows, return_inverse=True)
         fit = reward.closed_form(table.parents[distinct], table.lengths[distinct])
         # every draw has length draws of its own, so that weights are independent

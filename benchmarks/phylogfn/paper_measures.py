@@ -93,7 +93,7 @@ def measure(output: Path, weights: int, repeats: int, trees: int, seed: int) -> 
         drawn_rows = []
         for _ in range(0, trees, BATCH):
             paths = sample_trajectories(environment, policy, BATCH, rng, epsilon=share)
-            found = reward.look_up(table, environment.trees(paths.terminals))
+            found = table.look_up(reward, environment.trees(paths.terminals))
             drawn_rows.append(found)
         rows, own = np.unique(np.concatenate(drawn_rows), return_inverse=True)
         log_q = np.empty(len(rows))

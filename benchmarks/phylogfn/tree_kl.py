@@ -54,7 +54,7 @@ def tree_kl_of_run(output: Path, reference: Path) -> dict[str, float]:
         terminals = environment.terminals(parents[start : start + BATCH])
         rng = np.random.default_rng(0)
         log_q.append(log_object_probabilities(environment, policy, terminals, PATHS, rng))
-    rows = reward.look_up(state.table, parents)  # may enlarge the table
+    rows = state.table.look_up(reward, parents)  # may enlarge the table
     log_r = state.table.log_evidence[rows] + reward.log_topology_prior
     log_z = max(summary["extra"]["log_evidence_closed_form"], float(logsumexp(log_r)))
     known = float(np.exp(logsumexp(log_r) - summary["extra"]["log_evidence_closed_form"]))

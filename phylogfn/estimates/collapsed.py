@@ -89,7 +89,7 @@ def draw(
     log_q: list[np.ndarray] = []
     for drawn in in_waves(one, n, batch_size(BATCH, environment.n_taxa), generator, reward, until):
         trees = np.concatenate([environment.trees(terminals) for terminals, _ in drawn])
-        found = reward.look_up(table, trees, until)
+        found = table.look_up(reward, trees, until)
         rows.append(found)
         log_q.append(np.concatenate([part for _, part in drawn])[: len(found)])
         table.log_q[found] = log_q[-1]
@@ -112,7 +112,7 @@ def draw_from_prior(
         trees = [
             random_topology(table.n_taxa, generator).parent for _ in range(min(BATCH, n - start))
         ]
-        rows.append(reward.look_up(table, np.stack(trees).astype(np.int16), until))
+        rows.append(table.look_up(reward, np.stack(trees).astype(np.int16), until))
     found = np.concatenate(rows)
     table.log_q[found] = reward.log_topology_prior
     table.n_draws += len(found)

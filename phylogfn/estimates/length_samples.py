@@ -24,12 +24,13 @@ from scipy.special import logsumexp
 
 from gfncore.evaluation import WeightedDraws, effective_sample_size, pareto_k, systematic_resample
 from phylogfn.estimates.collapsed import weigh
-from phylogfn.estimates.length_proposals import LengthProposal
+from phylogfn.likelihood.length_proposals import LengthProposal
 
 if TYPE_CHECKING:
     from phylogfn.estimates.collapsed import Drawn
     from phylogfn.exploration.topologies import TopologyTable
-    from phylogfn.likelihood.collapsed import Collapsed, CollapsedReward
+    from phylogfn.likelihood.collapsed import CollapsedReward
+    from phylogfn.likelihood.integrals import Collapsed
 
 __all__ = [
     "Corrections",

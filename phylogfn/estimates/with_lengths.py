@@ -87,7 +87,7 @@ def draw_trees(
     for drawn in in_waves(one, n, batch_size(BATCH, environment.n_taxa), generator, reward, until):
         found = [environment.trees_with_lengths(terminals) for terminals, _ in drawn]
         parents = np.concatenate([trees for trees, _ in found])
-        rows = reward.look_up(table, parents, until)
+        rows = table.look_up(reward, parents, until)
         size = len(rows)
         log_q = np.concatenate([part for _, part in drawn])[:size]
         lengths = np.concatenate([own for _, own in found])[:size]

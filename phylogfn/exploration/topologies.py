@@ -6,9 +6,12 @@ of a scattered hash, clades being taken on the side without taxon 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from phylogfn.kernels.topology_numba import topology_keys
+from phylogfn.likelihood.collapsed import CHUNK, CollapsedReward
 from phylogfn.trees.keys import taxon_codes
 
 __all__ = ["TopologyTable"]
@@ -111,6 +114,28 @@ class TopologyTable:
                 self._lengths[row] = lengths[i]
                 self._log_evidence[row] = log_evidence[i]
             rows[i] = row
+        return rows
+
+    def look_up(
+        self,
+        reward: CollapsedReward,
+        parents: np.ndarray,
+        until: Callable[[], bool] | None = None,
+    ) -> np.ndarray:
+        """Find topologies, evaluating and adding those that are missing; return rows, shape (B,).
+
+        ``until`` is asked now and then and ends it where it says so; the rows of the topologies
+        from there on are left out, but for those of the first few.
+        """
+        rows = self.find(parents)
+        missing = np.flatnonzero(rows < 0)
+        together = CHUNK * reward.threads
+        for start in range(0, missing.size, together):
+            if start and until is not None and until():
+                return rows[: missing[start]]
+            part = missing[start : start + together]
+            new = reward.closed_form(parents[part])
+            rows[part] = self.add(parents[part], new.lengths, new.log_evidence)
         return rows
 
     def _grow(self) -> None:

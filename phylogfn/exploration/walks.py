@@ -26,7 +26,8 @@ from phylogfn.kernels.walk_numba import walk
 
 if TYPE_CHECKING:
     from phylogfn.exploration.topologies import TopologyTable
-    from phylogfn.likelihood.collapsed import Collapsed, CollapsedReward
+    from phylogfn.likelihood.collapsed import CollapsedReward
+    from phylogfn.likelihood.integrals import Collapsed
 
 __all__ = ["BLOCK", "N_REPLICAS", "N_SEARCHES", "RUNGS", "SCOUTS", "Block", "Replica", "Walkers"]
 

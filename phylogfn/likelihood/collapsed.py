@@ -7,22 +7,20 @@ unbiased one by importance draws, which also gives the joint posterior of branch
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phylogfn.estimates.length_proposals import FACTORS, LengthProposal
 from phylogfn.kernels import collapse_numba, length_draws_numba, pruning_numba
 from phylogfn.kernels.topology_numba import children_batch
+from phylogfn.likelihood.integrals import Collapsed, LengthDraws
+from phylogfn.likelihood.length_proposals import FACTORS, LengthProposal
 
 if TYPE_CHECKING:
-    from phylogfn.exploration.topologies import TopologyTable
     from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 
-__all__ = ["Collapsed", "CollapsedReward", "LengthDraws", "log_n_topologies"]
+__all__ = ["CollapsedReward", "log_n_topologies"]
 
 START_LENGTH = 0.05  # expected substitutions per site, where nothing better is known
 MAX_SWEEPS = 40
@@ -33,52 +31,6 @@ CHUNK = 8  # trees that one thread takes at a time
 def log_n_topologies(n_taxa: int) -> float:
     """Log of (2n-5)!!, the number of unrooted binary topologies of n labelled taxa."""
     return sum(math.log(2 * k - 5) for k in range(4, n_taxa + 1))
-
-
-@dataclass(frozen=True)
-class Collapsed:
-    """Closed forms of a batch of topologies.
-
-    Attributes
-    ----------
-    log_evidence : ndarray, shape (B,)
-        log p(Y | topology), nats.
-    log_likelihood : ndarray, shape (B,)
-        At the mode of the branch lengths.
-    lengths, shapes : ndarray, shape (B, 2n-2)
-        Modes (expected substitutions per site) and shapes of the gammas.
-    """
-
-    log_evidence: np.ndarray
-    log_likelihood: np.ndarray
-    lengths: np.ndarray
-    shapes: np.ndarray
-
-    def take(self, index: np.ndarray) -> Collapsed:
-        """Rows as a new batch."""
-        return Collapsed(
-            self.log_evidence[index],
-            self.log_likelihood[index],
-            self.lengths[index],
-            self.shapes[index],
-        )
-
-
-@dataclass(frozen=True)
-class LengthDraws:
-    """Importance draws of branch lengths for a batch of topologies.
-
-    Attributes
-    ----------
-    log_weights : ndarray, shape (B, M)
-        The mean of exp over M is an unbiased estimate of p(Y | topology).
-    log_likelihoods : ndarray, shape (B, M)
-    lengths : ndarray, shape (B, M, 2n-2)
-    """
-
-    log_weights: np.ndarray
-    log_likelihoods: np.ndarray
-    lengths: np.ndarray
 
 
 class CollapsedReward:
@@ -155,28 +107,6 @@ class CollapsedReward:
 
         evaluations = sum(self.pool.map(task, range(0, len(parents), CHUNK)))
         return Collapsed(log_evidences, log_likelihoods, modes, shapes), evaluations
-
-    def look_up(
-        self,
-        table: TopologyTable,
-        parents: np.ndarray,
-        until: Callable[[], bool] | None = None,
-    ) -> np.ndarray:
-        """Rows (B,) of topologies in the table; those that were missing are evaluated and added.
-
-        ``until`` is asked now and then and ends it where it says so; the rows of the topologies
-        from there on are left out, but for those of the first few.
-        """
-        rows = table.find(parents)
-        missing = np.flatnonzero(rows < 0)
-        together = CHUNK * self.threads
-        for start in range(0, missing.size, together):
-            if start and until is not None and until():
-                return rows[: missing[start]]
-            part = missing[start : start + together]
-            new = self.closed_form(parents[part])
-            rows[part] = table.add(parents[part], new.lengths, new.log_evidence)
-        return rows
 
     def draw_lengths(
         self,

@@ -42,7 +42,8 @@ from phylogfn.exploration.starting_trees import overdispersed_starts
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.exploration.walks import BLOCK, N_REPLICAS, Block, Walkers
 from phylogfn.kernels.forest_lengths_numba import FEATURES
-from phylogfn.likelihood.collapsed import MAX_SWEEPS, Collapsed, CollapsedReward
+from phylogfn.likelihood.collapsed import MAX_SWEEPS, CollapsedReward
+from phylogfn.likelihood.integrals import Collapsed
 from phylogfn.likelihood.model_fit import fit_model
 from phylogfn.output_names import OUTPUT_NAMES
 from phylogfn.runs.sample.answer import finish
@@ -343,7 +344,7 @@ def _environment(run: SampleRun, state: RunState) -> TreeEnvironment:
         return with_lengths
 
     def log_reward(trees: np.ndarray) -> np.ndarray:
-        rows = reward.look_up(state.table, trees)
+        rows = state.table.look_up(reward, trees)
         return state.table.log_evidence[rows] + reward.log_topology_prior
 
     if run.settings.environment == "merging":

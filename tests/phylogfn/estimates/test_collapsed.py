@@ -29,7 +29,7 @@ def problem(primates, make_reward, all_topologies):
         n = reward.likelihood.n_taxa
         table, every = TopologyTable(n), all_topologies(n)
         for row in known:
-            reward.look_up(table, every[row : row + 1])
+            table.look_up(reward, every[row : row + 1])
         order = np.random.default_rng(1).permutation(n)
         environment = InsertionEnvironment(order, lambda trees: np.zeros(len(trees)))
         exact = reward.closed_form(every).log_evidence + reward.log_topology_prior

@@ -41,7 +41,7 @@ def known(make_reward, all_topologies):
         reward = make_reward(alignment, **options)
         n = reward.likelihood.n_taxa
         table, every = TopologyTable(n), all_topologies(n)
-        reward.look_up(table, every)
+        table.look_up(reward, every)
         log_r = table.log_evidence
         masses = TopologyMasses(np.arange(len(table)), np.exp(log_r - logsumexp(log_r)))
         return reward, table, masses

@@ -57,3 +57,17 @@ def test_the_table_grows_and_is_saved_whole():
     for name in ("parents", "lengths", "log_evidence", "visits", "log_q"):
         assert np.array_equal(getattr(again, name), getattr(table, name)), name
     assert np.array_equal(again.find(trees), table.find(trees))
+
+
+def test_look_up_evaluates_what_is_missing_and_no_more(primates, make_reward, all_topologies):
+    reward, every = make_reward(primates(5)), all_topologies(5)
+    table = TopologyTable(5)
+    rows = table.look_up(reward, every[[4, 2, 4]])
+    assert rows[0] == rows[2] != rows[1] and len(table) == 2
+    spent = reward.evaluations
+    assert np.array_equal(table.look_up(reward, every[[2, 4]]), rows[[1, 0]])
+    assert reward.evaluations == spent
+    table.look_up(reward, every)
+    assert len(table) == 15
+    expected = reward.closed_form(every).log_evidence
+    np.testing.assert_allclose(table.log_evidence[table.find(every)], expected, atol=1e-9)

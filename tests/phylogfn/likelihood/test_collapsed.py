@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.likelihood.collapsed import log_n_topologies
 from phylogfn.trees.tree import Tree, random_topology, relabel
 
@@ -50,20 +49,6 @@ def test_the_order_of_the_taxa_does_not_matter(primates, make_reward):
     other = relabel(Tree.from_parents(tree.parent), new_index.tolist())
     moved = make_reward(primates(taxa)).closed_form(other.parent[None])
     assert moved.log_evidence[0] == pytest.approx(plain.log_evidence[0], abs=5e-3)
-
-
-def test_look_up_evaluates_what_is_missing_and_no_more(primates, make_reward, all_topologies):
-    reward, every = make_reward(primates(5)), all_topologies(5)
-    table = TopologyTable(5)
-    rows = reward.look_up(table, every[[4, 2, 4]])
-    assert rows[0] == rows[2] != rows[1] and len(table) == 2
-    spent = reward.evaluations
-    assert np.array_equal(reward.look_up(table, every[[2, 4]]), rows[[1, 0]])
-    assert reward.evaluations == spent
-    reward.look_up(table, every)
-    assert len(table) == 15
-    expected = reward.closed_form(every).log_evidence
-    np.testing.assert_allclose(table.log_evidence[table.find(every)], expected, atol=1e-9)
 
 
 def test_identical_sequences_and_missing_data(primates, make_reward, all_topologies):

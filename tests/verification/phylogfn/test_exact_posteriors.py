@@ -50,7 +50,7 @@ def trained(reward, seed, kind):
     walkers.absorb(walkers.run(10), table, True)
 
     def log_reward(trees):
-        rows = reward.look_up(table, trees)
+        rows = table.look_up(reward, trees)
         return table.log_evidence[rows] + reward.log_topology_prior
 
     if kind == "insertion":
@@ -103,7 +103,7 @@ def test_policy_is_the_enumerated_posterior(
     policy = trainer.averaged.policy
     policy.defence = 0.0  # a small share of other choices for importance draws: was not learned
     exact = exact_distribution(environment, policy)
-    reward.look_up(table, every)  # now all have a row
+    table.look_up(reward, every)  # now all have a row
     assert len(table) == len(every)
     q = np.zeros(len(every))
     q[table.find(environment.trees(exact.terminals))] = exact.probability

@@ -54,7 +54,7 @@ def trained(reward, table, p, seed, learned):
     rng = np.random.default_rng(seed)
 
     def log_reward(trees):
-        rows = reward.look_up(table, trees)
+        rows = table.look_up(reward, trees)
         return table.log_evidence[rows] + reward.log_topology_prior
 
     features = ForestFeatures(
@@ -125,7 +125,7 @@ def test_both_backward_policies_lead_to_the_posterior(
 ):
     reward, every = make_reward(primates(taxa, sites)), all_topologies(len(taxa))
     table = TopologyTable(len(taxa))
-    reward.look_up(table, every)
+    table.look_up(reward, every)
     p = np.exp(table.log_evidence - logsumexp(table.log_evidence))
     likely = np.argsort(-p)[:20]
     found, early, late = [], [], []

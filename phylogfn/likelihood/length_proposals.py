@@ -17,7 +17,7 @@ from scipy.special import gammaln, logsumexp
 from phylogfn.kernels import length_draws_numba as kernels
 
 if TYPE_CHECKING:
-    from phylogfn.likelihood.collapsed import Collapsed, LengthDraws
+    from phylogfn.likelihood.integrals import Collapsed, LengthDraws
 
 __all__ = ["LengthProposal"]
 
