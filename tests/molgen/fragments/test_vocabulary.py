@@ -142,7 +142,7 @@ def test_core_comes_last(default):
         ("CC", "line 1: .*no place"),
         ("[*]C\n# note\n\nC[*]", "line 4: .*already, in line 1"),
         ("[*]=C", "one single bond"),
-        ("[*][*]", "no atom beside"),
+        ("[*][*]", "no atom other than its attachment points"),
         ("[1*]C[2*]", "different labels"),
         ("[*]C.C", "not connected"),
         ("[*][H]", "line 1: .*hydrogen alone"),

@@ -314,9 +314,9 @@ def test_four_taxa(tmp_path):
     [
         (None, [], "no such file"),
         (">a\nAACC\n>b\nAACC\n>c\nGGTT\n", [], "at least 4"),
-        (">a\nAC\n>b\nAC\n>c\nGT\n>d\nGT\n", ["--temperature", "0"], "--temperature: 0 will"),
-        (">a\nAC\n>b\nAC\n>c\nGT\n>d\nGT\n", ["--temperature", "warm"], "no temperatures"),
-        (">a\nAC\n>b\nAC\n>c\nGT\n>d\nGT\n", ["--excess", "-1"], "--excess: -1 will"),
+        (">a\nAC\n>b\nAC\n>c\nGT\n>d\nGT\n", ["--temperature", "0"], "--temperature: 0 is out of range"),
+        (">a\nAC\n>b\nAC\n>c\nGT\n>d\nGT\n", ["--temperature", "warm"], "is not a list of temperatures"),
+        (">a\nAC\n>b\nAC\n>c\nGT\n>d\nGT\n", ["--excess", "-1"], "--excess: -1 is out of range"),
     ],
 )
 def test_malformed_input_is_one_line_and_code_2(tmp_path, text, options, words, capsys):
