@@ -548,7 +548,7 @@ def test_an_external_program_that_crashes_hangs_and_prints_rubbish(tmp_path):
     assert sum(failures.values()) == 3
     assert all(name.startswith("dock: ") for name in failures)
     told = " ".join(failures)
-    assert "exit code 3" in told and "timed out" in told and "no JSON" in told
+    assert "exit code 3" in told and "timed out" in told and "not a JSON object" in told
     assert not {row["smiles"] for row in rows} & {"CO", "CC", "C=O"}
     assert summary["extra"]["molecules_at_the_reward_floor"] == 3
     assert len(rows) + 3 <= summary["oracle_calls"] < 40
