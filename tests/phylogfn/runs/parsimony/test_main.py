@@ -314,8 +314,12 @@ def test_four_taxa(tmp_path):
     [
         (None, [], "no such file"),
         (">a\nAACC\n>b\nAACC\n>c\nGGTT\n", [], "at least 4"),
-        (">a\nAC\n>b\nAC\n>c\nGT\n>d\nGT\n", ["--temperature", "0"], "--temperature: 0 is out of range"),
-        (">a\nAC\n>b\nAC\n>c\nGT\n>d\nGT\n", ["--temperature", "warm"], "is not a list of temperatures"),
+        (">a\nAC\n>b\nAC\n>c\nGT\n>d\nGT\n", ["--temperature", "0"], "--temperature: 0 is out"),
+        (
+            ">a\nAC\n>b\nAC\n>c\nGT\n>d\nGT\n",
+            ["--temperature", "warm"],
+            "not a list of temperatures",
+        ),
         (">a\nAC\n>b\nAC\n>c\nGT\n>d\nGT\n", ["--excess", "-1"], "--excess: -1 is out of range"),
     ],
 )
