@@ -25,7 +25,6 @@ from phylogfn.results.warnings import failure
 from phylogfn.runs.sample.length_answer import lengths_posterior
 from phylogfn.runs.sample.run import (
     draw_from_sampler,
-    estimate_evidence,
     of_the_known,
     of_the_searches,
     random_trees_of,
@@ -72,10 +71,10 @@ def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> int
 
     began = run.seconds(state)
     first = FEWEST_IN_HASTE if late() else FEWEST_DRAWS
-    drawn = draw_from_sampler(state, environment, first, rng, late)
+    drawn = draw_from_sampler(run, state, environment, first, rng, late)
     n_drawn = len(drawn.rows)
     speed = n_drawn / max(run.seconds(state) - began, 1e-3)
-    found = estimate_evidence(state, drawn, n_known)
+    found = run.sampler.estimate(state, drawn, n_known)
     # more draws where they are needed; their number is set by the first ones
     aims = run.aims
     short = (found.standard_error / aims.standard_error) ** 2
@@ -84,9 +83,9 @@ def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> int
     more = min(wanted - n_drawn, int(speed * run.left(DRAWS_SHARE, state)))
     if more > 0 and n_drawn >= FEWEST_DRAWS:
         run.progress.update(detail=f"{more + n_drawn} draws")
-        extra = draw_from_sampler(state, environment, more, rng, late)
+        extra = draw_from_sampler(run, state, environment, more, rng, late)
         drawn = type(drawn).concat([drawn, extra])
-        found = estimate_evidence(state, drawn, n_known)
+        found = run.sampler.estimate(state, drawn, n_known)
     if len(drawn.rows) < wanted:
         run.warn(
             f"the budget of {settings.budget} allowed {len(drawn.rows):,} of {wanted:,} draws; "
@@ -197,7 +196,7 @@ def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> No
         drawn = draw_from_sampler(
             state, environment, run.aims.pilot, rng, lambda: run.past(SOFTEN_SHARE, state)
         )
-        share = estimate_evidence(state, drawn, n_known).ess / len(drawn.rows)
+        share = run.sampler.estimate(state, drawn, n_known).ess / len(drawn.rows)
         if share > best:
             best, chosen = share, temperature
         if share > SHARP_ENOUGH:

@@ -19,29 +19,17 @@ import torch
 from scipy.special import logsumexp
 
 from gfncore.errors import UserError
-from gfncore.evaluation import PartitionEstimate, draw_by_weight, known_divergence
-from gfncore.evaluation.object_probability import log_object_probabilities
+from gfncore.evaluation import PartitionEstimate
 from gfncore.files import clear_leftovers, write_atomic
-from gfncore.policies import ValueSpec
 from gfncore.program.configuration import settings_toml
 from gfncore.program.metrics import MetricsWriter
 from gfncore.program.output import clear_output, locked_output
 from gfncore.training.checkpoint import restore_trainer
-from phylogfn.environments.attachment_rates import AttachmentRates
-from phylogfn.environments.forest_features import ForestFeatures
-from phylogfn.environments.insertion import InsertionEnvironment
-from phylogfn.environments.join_rates import JoinRates
-from phylogfn.environments.merging import MergingEnvironment
-from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
-from phylogfn.environments.taxon_order import taxon_order
-from phylogfn.estimates.collapsed import PATHS, batch_size
 from phylogfn.estimates.length_samples import mean_correction
-from phylogfn.estimates.with_lengths import divergence
 from phylogfn.exploration.agreement import compare_searches
 from phylogfn.exploration.starting_trees import overdispersed_starts
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.exploration.walks import BLOCK, N_REPLICAS, Block, Walkers
-from phylogfn.kernels.forest_lengths_numba import FEATURES
 from phylogfn.likelihood.collapsed import MAX_SWEEPS, CollapsedReward
 from phylogfn.likelihood.integrals import Collapsed
 from phylogfn.likelihood.model_fit import fit_model
@@ -50,25 +38,19 @@ from phylogfn.runs.sample.answer import finish
 from phylogfn.runs.sample.run import (
     SampleRun,
     draw_from_sampler,
-    estimate_evidence,
     of_the_known,
     of_the_searches,
     random_trees_of,
 )
 from phylogfn.runs.sample.state import RunState, read_state
 from phylogfn.runs.stored_arrays import check_parameters
-from phylogfn.settings import SampleSettings, parse_length_bins, resolve_settings
-from phylogfn.training.backward import make_backward_policy
+from phylogfn.settings import SampleSettings, resolve_settings
 from phylogfn.training.curricula import (
     Curriculum,
     TreeEnvironment,
-    make_curriculum,
-    make_policy,
-    make_trainer,
 )
-from phylogfn.training.lengths_curriculum import POOL, TRIES, LengthsCurriculum, posterior_lengths
+from phylogfn.training.lengths_curriculum import POOL, TRIES
 from phylogfn.training.random_trees import RandomTrees
-from phylogfn.trees.keys import taxon_codes
 from phylogfn.trees.tree import Tree
 
 if TYPE_CHECKING:
@@ -134,7 +116,7 @@ def run_sample(settings: SampleSettings, progress: Progress) -> int:
             state = _started(run)
         state.draws_from_prior = run.draws_from_prior
         _walk(run, state)
-        environment = _environment(run, state)
+        environment = run.sampler.environment_of(run, state)
         curves = settings.output / "train.jsonl"
         with MetricsWriter(curves, state.steps, settings.tensorboard_directory) as metrics:
             if state.draws_from_prior:
@@ -159,7 +141,7 @@ def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnv
         raise UserError(f"{output}: holds no trained sampler; run phylogfn sample --resume first")
     if run.with_lengths:
         raise UserError(f"{output}: its sampler draws trees with branch lengths, not topologies")
-    return state.walkers.reward, _environment(run, state), state
+    return state.walkers.reward, run.sampler.environment_of(run, state), state
 
 
 def rehearse(run: SampleRun) -> None:
@@ -168,16 +150,16 @@ def rehearse(run: SampleRun) -> None:
     walkers, rng = state.walkers, run.rng("walk")
     walkers.block = 2
     walkers.absorb(walkers.run(1), state.table, True)
-    _set_order(run, state)
-    environment = _environment(run, state)
-    state.trainer = _new_trainer(run, state, environment)
+    run.sampler.prepare(run, state)
+    environment = run.sampler.environment_of(run, state)
+    state.trainer = run.sampler.trainer(run, state, environment)
     curriculum = _curriculum(run, state, environment, None)
     curriculum.refresh(None)
     curriculum.set_rates()
     for own_draws in (False, True):
         curriculum.teach(state.trainer, own_draws)
-    drawn = draw_from_sampler(state, environment, 4, rng)
-    _missed(run, state, environment, estimate_evidence(state, drawn, 1))
+    drawn = draw_from_sampler(run, state, environment, 4, rng)
+    _missed(run, state, environment, run.sampler.estimate(state, drawn, 1))
     parents, lengths = state.table.parents[:2], state.table.lengths[:2]
     walkers.reward.draw_lengths(parents, walkers.reward.closed_form(parents, lengths), 4, 1)
     walkers.reward.pool.shutdown()
@@ -193,8 +175,8 @@ def _resumed(run: SampleRun) -> RunState | None:
     state = RunState.restore(saved, run.reward(saved.arrays["theta"]))
     run.clock.resume(saved.extra["spent"])
     if saved.has_trainer:
-        environment = _environment(run, state)
-        state.trainer = _new_trainer(run, state, environment)
+        environment = run.sampler.environment_of(run, state)
+        state.trainer = run.sampler.trainer(run, state, environment)
         restore_trainer(saved, state.trainer)
     return state
 
@@ -296,15 +278,7 @@ def _walk(run: SampleRun, state: RunState) -> None:
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             state.save(run.checkpoint, run.clock, run.settings.origin())
             saved = time.monotonic()
-    _set_order(run, state)
-
-
-def _set_order(run: SampleRun, state: RunState) -> None:
-    """Choose the order in which taxa are inserted, where there is none yet."""
-    table = state.table
-    if state.order is None and run.settings.environment == "insertion":
-        relative = np.exp(table.log_evidence - table.log_evidence.max())
-        state.order = taxon_order(table.parents, relative, taxon_codes(run.alignment.n_taxa))
+    run.sampler.prepare(run, state)
 
 
 def _found_all(state: RunState) -> bool:
@@ -323,79 +297,6 @@ def _compare(run: SampleRun, state: RunState) -> None:
     state.agreement = compare_searches(state.table, rng)
 
 
-def _environment(run: SampleRun, state: RunState) -> TreeEnvironment:
-    if state.trainer is not None:  # its own: the rates there must not have a twin
-        environment = state.trainer.environment
-        assert isinstance(environment, InsertionEnvironment | MergingEnvironment)
-        return environment
-    reward = state.walkers.reward
-
-    if run.with_lengths:
-        with_lengths = MergingLengthsEnvironment(
-            _features(run, state),
-            run.alignment.n_taxa,
-            lambda trees, own: reward.log_likelihoods(trees, own) + reward.log_priors(own),
-            run.settings.branch_rate,
-        )
-        if isinstance(state.rates, JoinRates):
-            with_lengths.rates = state.rates
-        if state.length_rates is not None:
-            with_lengths.length_rates = state.length_rates
-        return with_lengths
-
-    def log_reward(trees: np.ndarray) -> np.ndarray:
-        rows = state.table.look_up(reward, trees)
-        return state.table.log_evidence[rows] + reward.log_topology_prior
-
-    if run.settings.environment == "merging":
-        features = _features(run, state)
-        merging = MergingEnvironment(features, run.alignment.n_taxa, log_reward)
-        if isinstance(state.rates, JoinRates):
-            merging.rates = state.rates
-        return merging
-    assert state.order is not None
-    insertion = InsertionEnvironment(state.order, log_reward)
-    if isinstance(state.rates, AttachmentRates):
-        insertion.rates = state.rates
-    return insertion
-
-
-def _features(run: SampleRun, state: RunState) -> ForestFeatures:
-    """What the policy reads of rooted trees: set once, and kept in the checkpoint."""
-    model = state.walkers.reward.likelihood.model_arrays
-    table = state.table
-    best = int(np.argmax(table.log_evidence))
-    if state.branch_length is None:
-        state.branch_length = float(table.lengths[best, 1:].mean())
-    keep = math.exp(-model.beta * state.branch_length)
-    features = ForestFeatures(run.patterns, model.freqs, keep, state.projection, model.beta)
-    if state.projection is None:
-        relative = np.exp(table.log_evidence - table.log_evidence.max())
-        rng = run.rng("features")
-        rows = rng.choice(len(table), 200, p=relative / relative.sum())
-        features.fit(table.parents[rows], rng)
-        state.projection = features.projection
-    return features
-
-
-def _new_trainer(run: SampleRun, state: RunState, environment: TreeEnvironment):
-    seed = int(run.rng("policy").integers(2**31))
-    lengths = None
-    if run.with_lengths:
-        bins = parse_length_bins(run.settings.length_bins)
-        lengths = ValueSpec(run.settings.branch_lengths, FEATURES, *bins)
-    policy = make_policy(environment, seed, run.device, lengths=lengths)
-    log_z = float(logsumexp(state.table.log_evidence)) + state.walkers.reward.log_topology_prior
-    pool = state.walkers.reward.pool if run.settings.n_threads > 1 else None
-    backward = None
-    if run.settings.backward_policy == "learned":
-        assert isinstance(environment, MergingEnvironment)  # checked before anything was done
-        backward = make_backward_policy(environment, seed + 1, run.device)
-    return make_trainer(
-        environment, policy, log_z, run.rng("training"), pool, backward_policy=backward
-    )
-
-
 def _train(
     run: SampleRun, state: RunState, environment: TreeEnvironment, metrics: MetricsWriter
 ) -> None:
@@ -403,12 +304,12 @@ def _train(
     run.progress.phase("training the sampler")
     walkers, settings = state.walkers, run.settings
     if state.trainer is None:
-        state.trainer = _new_trainer(run, state, environment)
+        state.trainer = run.sampler.trainer(run, state, environment)
         state.log_correction = 0.0 if run.with_lengths else _correction(run, state)
         state.save(run.checkpoint, run.clock, run.settings.origin())
     random_trees = random_trees_of(run, state, environment)
     curriculum = _curriculum(run, state, environment, random_trees)
-    falls = random_trees is not None or isinstance(environment, MergingEnvironment)
+    falls = random_trees is not None or run.sampler.rates_fall
     saved = time.monotonic()
     cost = run.seconds_an_evaluation(walkers.reward)
     if walkers.keep_pace(ROUND_SHARE * settings.budget_seconds / CYCLE_ROUNDS, cost, 1):
@@ -432,9 +333,7 @@ def _train(
             curriculum.refresh(_unknown_log_z(state))
             if state.cycles in RATES_AT_CYCLES:
                 curriculum.set_rates()
-                state.rates = environment.rates
-                if isinstance(environment, MergingLengthsEnvironment):
-                    state.length_rates = environment.length_rates
+                run.sampler.keep_rates(state, environment)
             agreed = state.agreement is None or state.agreement.agree
             rounds = CYCLE_ROUNDS * (1 if agreed else DISAGREEING)
             walking: Future | None = None
@@ -454,7 +353,7 @@ def _leave_untrained(run: SampleRun, state: RunState, environment: TreeEnvironme
     """Make ready for draws from the prior, which is the posterior or nearly so."""
     run.progress.phase("no training: the draws come from the prior of topologies")
     if state.trainer is None:
-        state.trainer = _new_trainer(run, state, environment)
+        state.trainer = run.sampler.trainer(run, state, environment)
     state.accurate, state.missed, state.missed_error = True, 0.0, 0.0
     state.save(run.checkpoint, run.clock, run.settings.origin())
 
@@ -515,11 +414,11 @@ def _judge(
 
     rng = run.rng("pilot", state.cycles)
     pilot = FEWEST_PILOT if late() else run.aims.pilot
-    drawn = draw_from_sampler(state, environment, pilot, rng, late)
+    drawn = draw_from_sampler(run, state, environment, pilot, rng, late)
     n_drawn = len(drawn.rows)
     if n_drawn < run.aims.pilot:
         run.warn_of_clock("the evaluation of the sampler")
-    found = estimate_evidence(state, drawn, n_known)
+    found = run.sampler.estimate(state, drawn, n_known)
     walkers.absorb(walked, table, True)
     state.cycles += 1
     state.known_share = found.known_share
@@ -563,14 +462,12 @@ def _curriculum(
     environment: TreeEnvironment,
     random_trees: RandomTrees | None,
 ) -> Curriculum:
-    if isinstance(environment, MergingLengthsEnvironment):
-        seed = int(run.rng("lengths").integers(2**31))
-        reward = state.walkers.reward
-        fitting = _affordable(run, reward, POOL_SHARE, TRIES)
-        if fitting < POOL:
+    n_pool = POOL
+    if run.with_lengths:
+        n_pool = min(POOL, _affordable(run, state.walkers.reward, POOL_SHARE, TRIES))
+        if n_pool < POOL:
             run.warn_of_clock("the sampling of branch lengths for training")
-        return LengthsCurriculum(environment, state.table, reward, seed, min(POOL, fitting))
-    return make_curriculum(environment, state.table, random_trees)
+    return run.sampler.curriculum(run, state, environment, random_trees, n_pool)
 
 
 def _rate_factor(seconds: float, settings: SampleSettings) -> float:
@@ -602,45 +499,14 @@ def _is_accurate(run: SampleRun, found: PartitionEstimate, n_drawn: int, state: 
 def _missed(
     run: SampleRun, state: RunState, environment: TreeEnvironment, found: PartitionEstimate
 ) -> tuple[float, float]:
-    """Return the divergence from the known topologies to the sampler and its error, nats.
-
-    It is measured against the evidence of all topologies, the unknown ones included. Where trees
-    have lengths, from the posterior on the known topologies.
-    """
-    assert state.trainer is not None
-    log_mass = state.table.log_evidence
-    chooser = run.rng("pilot", 0, state.cycles)
-    if isinstance(environment, MergingLengthsEnvironment):
-        mass = np.exp(log_mass - log_mass.max())
-        judged = min(
-            LENGTHS_JUDGED, _affordable(run, state.walkers.reward, CORRECTION_SHARE, TRIES)
-        )
-        if judged < LENGTHS_JUDGED:
+    """Return the divergence from what is known to the sampler and its error, nats."""
+    n = TOPOLOGIES_JUDGED
+    if run.with_lengths:
+        affordable = _affordable(run, state.walkers.reward, CORRECTION_SHARE, TRIES)
+        n = min(LENGTHS_JUDGED, affordable)
+        if n < LENGTHS_JUDGED:
             run.warn_of_clock("the evaluation of the sampler")
-        rows = chooser.choice(len(mass), judged, p=mass / mass.sum())
-        lengths = posterior_lengths(
-            state.walkers.reward, state.table, rows, int(chooser.integers(2**31))
-        )
-        trees = environment.terminals(state.table.parents[rows], lengths)
-        trainer = state.trainer
-        missed, error = divergence(
-            environment,
-            trainer.averaged.policy,
-            trees,
-            found.log_z,
-            run.rng("pilot"),
-            trainer.backward_policy,
-        )
-        return missed, math.hypot(error, found.standard_error)
-    judged = batch_size(TOPOLOGIES_JUDGED, run.alignment.n_taxa)
-    rows, counts = draw_by_weight(log_mass, judged, chooser)
-    terminals = environment.terminals(state.table.parents[rows])
-    policy = state.trainer.averaged.policy
-    backward = state.trainer.backward_policy
-    rng = run.rng("pilot")
-    log_q = log_object_probabilities(environment, policy, terminals, PATHS, rng, backward)
-    missed, error = known_divergence(log_mass[rows] - state.log_z, log_q, counts)
-    return missed, math.hypot(error, found.standard_error)
+    return run.sampler.divergence(run, state, environment, found, n)
 
 
 def _affordable(run: SampleRun, reward: CollapsedReward, share: float, draws: int) -> int:

@@ -13,13 +13,12 @@ from gfncore.evaluation import PartitionEstimate
 from gfncore.program.progress import format_duration
 from phylogfn.alignments.alignment import likelihood_notes, variable_sites
 from phylogfn.alignments.patterns import compress
-from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
-from phylogfn.estimates.collapsed import Drawn, draw, draw_from_prior, estimate
-from phylogfn.estimates.with_lengths import DrawnTrees, draw_trees, estimate_trees
+from phylogfn.estimates.collapsed import Drawn, draw_from_prior
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
 from phylogfn.runs.alignment_run import AlignmentRun
+from phylogfn.samplers.registry import make_sampler
 from phylogfn.settings import SampleSettings
 from phylogfn.training.random_trees import RandomTrees
 from phylogfn.trees.tree import Tree, random_topology
@@ -35,7 +34,6 @@ __all__ = [
     "Aims",
     "SampleRun",
     "draw_from_sampler",
-    "estimate_evidence",
     "of_the_known",
     "of_the_searches",
     "random_trees_of",
@@ -112,21 +110,10 @@ class SampleRun(AlignmentRun):
     settings: SampleSettings
 
     def __init__(self, settings: SampleSettings, progress: Progress):
-        if settings.backward_policy == "learned" and settings.environment != "merging":
-            raise UserError(
-                "--backward-policy learned: needs --environment merging; by insertion, a "
-                "topology has a single history, so there is no backward policy to learn"
-            )
-        if settings.branch_lengths != "collapsed" and settings.environment != "merging":
-            raise UserError(
-                f"--branch-lengths {settings.branch_lengths}: needs --environment merging; by "
-                "insertion, a branch is divided whenever a taxon is attached to it"
-            )
         standard = type(settings).model_fields["length_bins"].default
         if settings.branch_lengths != "bins" and settings.length_bins != standard:
             raise UserError("--length-bins: needs --branch-lengths bins")
-        if settings.random_trees and settings.branch_lengths != "collapsed":
-            raise UserError("--random-trees: needs --branch-lengths collapsed")
+        self.sampler = make_sampler(settings)
         super().__init__(settings, progress)
         self.with_lengths = settings.branch_lengths != "collapsed"
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)
@@ -178,6 +165,7 @@ class SampleRun(AlignmentRun):
 
 
 def draw_from_sampler(
+    run: SampleRun,
     state: RunState,
     environment: TreeEnvironment,
     n: int,
@@ -185,22 +173,9 @@ def draw_from_sampler(
     until: Callable[[], bool] | None = None,
 ) -> Drawn:
     """Draws of the trained sampler, as it is averaged; fewer than n where ``until`` ends them."""
-    trainer = state.trainer
-    assert trainer is not None
-    policy, reward = trainer.averaged.policy, state.walkers.reward
     if state.draws_from_prior:
-        return draw_from_prior(reward, state.table, n, generator, until)
-    backward = trainer.backward_policy
-    if isinstance(environment, MergingLengthsEnvironment):
-        return draw_trees(environment, policy, reward, state.table, n, generator, backward, until)
-    return draw(environment, policy, reward, state.table, n, generator, backward, until)
-
-
-def estimate_evidence(state: RunState, drawn: Drawn, n_known: int) -> PartitionEstimate:
-    """The evidence that draws give; known topologies are the first of the table."""
-    if isinstance(drawn, DrawnTrees):
-        return estimate_trees(drawn, n_known)
-    return estimate(drawn, state.table, n_known, state.walkers.reward.log_topology_prior)
+        return draw_from_prior(state.walkers.reward, state.table, n, generator, until)
+    return run.sampler.draw(state, environment, n, generator, until)
 
 
 def random_trees_of(

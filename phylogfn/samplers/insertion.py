@@ -1,0 +1,53 @@
+"""Topologies built by insertion: taxa are attached one after the other in a fixed order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gfncore.errors import UserError
+from phylogfn.environments.attachment_rates import AttachmentRates
+from phylogfn.environments.insertion import InsertionEnvironment
+from phylogfn.environments.taxon_order import taxon_order
+from phylogfn.samplers.base import Data, State, log_evidence_of
+from phylogfn.samplers.topologies import TopologySampler
+from phylogfn.trees.keys import taxon_codes
+
+if TYPE_CHECKING:
+    from phylogfn.settings import SampleSettings
+
+__all__ = ["InsertionSampler"]
+
+
+class InsertionSampler(TopologySampler):
+    """Build each topology by its one history of insertions."""
+
+    @classmethod
+    def check(cls, settings: SampleSettings) -> None:
+        """Refuse a learned backward policy and branch lengths (UserError)."""
+        if settings.backward_policy == "learned":
+            raise UserError(
+                "--backward-policy learned: only with --environment merging; by insertion a "
+                "topology has one history, and there is nothing to choose on the way back"
+            )
+        if settings.branch_lengths != "collapsed":
+            raise UserError(
+                f"--branch-lengths {settings.branch_lengths}: only with --environment merging; by "
+                "insertion the length of a branch changes whenever a taxon comes to stand on it"
+            )
+
+    def prepare(self, run: Data, state: State) -> None:
+        """Choose the order in which taxa are inserted, where there is none yet."""
+        if state.order is None:
+            table = state.table
+            relative = np.exp(table.log_evidence - table.log_evidence.max())
+            state.order = taxon_order(table.parents, relative, taxon_codes(run.alignment.n_taxa))
+
+    def environment(self, run: Data, state: State) -> InsertionEnvironment:
+        """Return a new environment with the attachment rates that the state holds."""
+        assert state.order is not None
+        environment = InsertionEnvironment(state.order, log_evidence_of(state))
+        if isinstance(state.rates, AttachmentRates):
+            environment.rates = state.rates
+        return environment

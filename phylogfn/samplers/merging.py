@@ -1,0 +1,66 @@
+"""Topologies built by merging: subtrees of a forest are joined until one tree is left."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phylogfn.environments.forest_features import ForestFeatures
+from phylogfn.environments.join_rates import JoinRates
+from phylogfn.environments.merging import MergingEnvironment
+from phylogfn.samplers.base import Data, State, log_evidence_of
+from phylogfn.samplers.topologies import TopologySampler
+from phylogfn.training.backward import make_backward_policy
+
+if TYPE_CHECKING:
+    from gfncore.policies import Policy
+
+__all__ = ["MergingSampler", "forest_features", "learned_backward_policy"]
+
+FEATURES_FROM = 200  # topologies of the table, drawn by evidence, that the projection is fitted to
+
+
+class MergingSampler(TopologySampler):
+    """Build topologies by joins; a topology has many histories."""
+
+    # the noise of the histories is averaged out at the end; insertion gained nothing by it
+    rates_fall = True
+
+    def environment(self, run: Data, state: State) -> MergingEnvironment:
+        """Return a new environment with the join rates that the state holds."""
+        features = forest_features(run, state)
+        environment = MergingEnvironment(features, run.alignment.n_taxa, log_evidence_of(state))
+        if isinstance(state.rates, JoinRates):
+            environment.rates = state.rates
+        return environment
+
+    def backward_policy(self, environment: Any, seed: int, device: str) -> Policy | None:
+        """Return a new backward policy where the settings ask for a learned one."""
+        return learned_backward_policy(self.settings.backward_policy, environment, seed, device)
+
+
+def learned_backward_policy(
+    kind: str, environment: MergingEnvironment, seed: int, device: str
+) -> Policy | None:
+    """Return a new backward policy of a kind of the settings; None: uniform."""
+    return make_backward_policy(environment, seed, device) if kind == "learned" else None
+
+
+def forest_features(run: Data, state: State) -> ForestFeatures:
+    """Return the features of rooted trees: fitted once, and kept in the checkpoint."""
+    model = state.walkers.reward.likelihood.model_arrays
+    table = state.table
+    best = int(np.argmax(table.log_evidence))
+    if state.branch_length is None:
+        state.branch_length = float(table.lengths[best, 1:].mean())
+    keep = math.exp(-model.beta * state.branch_length)
+    features = ForestFeatures(run.patterns, model.freqs, keep, state.projection, model.beta)
+    if state.projection is None:
+        relative = np.exp(table.log_evidence - table.log_evidence.max())
+        rng = run.rng("features")
+        rows = rng.choice(len(table), FEATURES_FROM, p=relative / relative.sum())
+        features.fit(table.parents[rows], rng)
+        state.projection = features.projection
+    return features

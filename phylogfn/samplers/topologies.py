@@ -1,0 +1,70 @@
+"""What samplers of topologies have in common: branch lengths are integrated out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gfncore.evaluation import draw_by_weight, known_divergence
+from gfncore.evaluation.object_probability import log_object_probabilities
+from phylogfn.estimates.collapsed import PATHS, Drawn, batch_size, draw, estimate
+from phylogfn.samplers.base import Data, State, TreeSampler
+from phylogfn.training.curricula import Curriculum, make_curriculum
+
+if TYPE_CHECKING:
+    from gfncore.evaluation import PartitionEstimate
+    from phylogfn.training.random_trees import RandomTrees
+
+__all__ = ["TopologySampler"]
+
+
+class TopologySampler(TreeSampler):
+    """A sampler of topologies, by their evidence with branch lengths integrated out."""
+
+    def curriculum(
+        self,
+        run: Data,
+        state: State,
+        environment: Any,
+        random_trees: RandomTrees | None,
+        n_pool: int,
+    ) -> Curriculum:
+        """Return the curriculum of the environment."""
+        return make_curriculum(environment, state.table, random_trees)
+
+    def draw(
+        self,
+        state: State,
+        environment: Any,
+        n: int,
+        rng: np.random.Generator,
+        until: Callable[[], bool] | None = None,
+    ) -> Drawn:
+        """Return n topologies drawn by the averaged policy, fewer where ``until`` ends them."""
+        trainer, reward = state.trainer, state.walkers.reward
+        policy, backward = trainer.averaged.policy, trainer.backward_policy
+        return draw(environment, policy, reward, state.table, n, rng, backward, until)
+
+    def estimate(self, state: State, drawn: Drawn, n_known: int) -> PartitionEstimate:
+        """Return the evidence: known topologies summed, the others estimated from the draws."""
+        return estimate(drawn, state.table, n_known, state.walkers.reward.log_topology_prior)
+
+    def divergence(
+        self, run: Data, state: State, environment: Any, estimate: PartitionEstimate, n: int
+    ) -> tuple[float, float]:
+        """Return the divergence from the known topologies to the sampler and its error, nats.
+
+        It is measured against the evidence of all topologies, the unknown ones included.
+        """
+        log_mass = state.table.log_evidence
+        rng = run.rng("pilot", 0, state.cycles)
+        rows, counts = draw_by_weight(log_mass, batch_size(n, run.alignment.n_taxa), rng)
+        terminals = environment.terminals(state.table.parents[rows])
+        policy, backward = state.trainer.averaged.policy, state.trainer.backward_policy
+        paths = run.rng("pilot")
+        log_q = log_object_probabilities(environment, policy, terminals, PATHS, paths, backward)
+        missed, error = known_divergence(log_mass[rows] - state.log_z, log_q, counts)
+        return missed, math.hypot(error, estimate.standard_error)

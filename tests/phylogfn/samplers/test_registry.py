@@ -1,0 +1,83 @@
+"""A new way of building trees is one entry of the registry, and a run takes it to an answer."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from gfncore.errors import UserError
+from gfncore.program.progress import Progress
+from phylogfn.runs.sample import answer as sampling_answer
+from phylogfn.runs.sample import main as sampling
+from phylogfn.runs.sample import run as sampling_run
+from phylogfn.samplers.insertion import InsertionSampler
+from phylogfn.samplers.merging import MergingSampler
+from phylogfn.samplers.merging_lengths import MergingLengthsSampler
+from phylogfn.samplers.registry import SAMPLERS, make_sampler
+from phylogfn.settings import SampleSettings
+from tests.phylogfn.runs.sample.test_main import FEWEST_DRAWS, SHORT, SMALL, write_fasta
+
+
+def settings(tmp_path, **given):
+    standard = {"samples": 20, "budget": "10m", "seed": 3, "threads": 1, "quiet": True}
+    return SampleSettings(
+        alignment=str(tmp_path / "six.fasta"), output=tmp_path / "out", **standard | given
+    )
+
+
+def test_settings_choose_the_sampler(tmp_path):
+    assert type(make_sampler(settings(tmp_path))) is InsertionSampler
+    merging = settings(tmp_path, environment="merging")
+    assert type(make_sampler(merging)) is MergingSampler
+    lengths = settings(tmp_path, environment="merging", branch_lengths="lognormal")
+    assert type(make_sampler(lengths)) is MergingLengthsSampler
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"backward_policy": "learned"}, "--backward-policy learned: only with"),
+        ({"branch_lengths": "lognormal"}, "--branch-lengths lognormal: only with"),
+        (
+            {"environment": "merging", "branch_lengths": "lognormal", "random_trees": True},
+            "--random-trees: only with",
+        ),
+    ],
+)
+def test_a_sampler_refuses_what_it_does_not_offer(tmp_path, given, message):
+    with pytest.raises(UserError, match=message):
+        make_sampler(settings(tmp_path, **given))
+
+
+def test_a_registered_sampler_runs_to_an_answer(tmp_path, monkeypatch):
+    asked = set()
+
+    class ReversedInsertion(InsertionSampler):
+        """Insertion in the reverse of the usual order."""
+
+        def prepare(self, run, state):
+            super().prepare(run, state)
+            asked.add("prepare")
+            state.order = state.order[::-1].copy()
+
+        def draw(self, *given):
+            asked.add("draw")
+            return super().draw(*given)
+
+        def divergence(self, *given):
+            asked.add("divergence")
+            return super().divergence(*given)
+
+    monkeypatch.setitem(SAMPLERS, ("reversed", False), ReversedInsertion)
+    for name, value in SMALL.items():
+        monkeypatch.setattr(sampling, name, value)
+    monkeypatch.setattr(sampling_answer, "FEWEST_DRAWS", FEWEST_DRAWS)
+    monkeypatch.setattr(sampling_run, "COLLAPSED", replace(sampling_run.COLLAPSED, **SHORT))
+    write_fasta(tmp_path / "six.fasta", [0, 1, 2, 5, 7, 11], 150)
+    chosen = settings(tmp_path).model_copy(update={"environment": "reversed"})
+    with Progress("phylogfn", quiet=True) as progress:
+        sampling.run_sample(chosen, progress)
+    assert asked == {"prepare", "draw", "divergence"}
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["log_evidence"] < 0.0 and summary["ess"] > 0.0
+    assert len((tmp_path / "out" / "trees.nwk").read_text().splitlines()) == 20
