@@ -194,7 +194,7 @@ def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> No
         n_known = len(table)
         rng = run.rng("temperature", i)
         drawn = draw_from_sampler(
-            state, environment, run.aims.pilot, rng, lambda: run.past(SOFTEN_SHARE, state)
+            run, state, environment, run.aims.pilot, rng, lambda: run.past(SOFTEN_SHARE, state)
         )
         share = run.sampler.estimate(state, drawn, n_known).ess / len(drawn.rows)
         if share > best:
