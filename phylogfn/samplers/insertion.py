@@ -28,13 +28,13 @@ class InsertionSampler(TopologySampler):
         """Refuse a learned backward policy and branch lengths (UserError)."""
         if settings.backward_policy == "learned":
             raise UserError(
-                "--backward-policy learned: only with --environment merging; by insertion a "
-                "topology has one history, and there is nothing to choose on the way back"
+                "--backward-policy learned: needs --environment merging; by insertion, a "
+                "topology has a single history, so there is no backward policy to learn"
             )
         if settings.branch_lengths != "collapsed":
             raise UserError(
-                f"--branch-lengths {settings.branch_lengths}: only with --environment merging; by "
-                "insertion the length of a branch changes whenever a taxon comes to stand on it"
+                f"--branch-lengths {settings.branch_lengths}: needs --environment merging; by "
+                "insertion, a branch is divided whenever a taxon is attached to it"
             )
 
     def prepare(self, run: Data, state: State) -> None:

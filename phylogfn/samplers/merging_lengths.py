@@ -39,7 +39,7 @@ class MergingLengthsSampler(TreeSampler):
     def check(cls, settings: SampleSettings) -> None:
         """Refuse random trees (UserError)."""
         if settings.random_trees:
-            raise UserError("--random-trees: only with branch lengths integrated out")
+            raise UserError("--random-trees: needs --branch-lengths collapsed")
 
     def environment(self, run: Data, state: State) -> MergingLengthsEnvironment:
         """Return a new environment with the rates of joins and lengths that the state holds."""
