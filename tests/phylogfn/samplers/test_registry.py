@@ -36,11 +36,11 @@ def test_settings_choose_the_sampler(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"backward_policy": "learned"}, "--backward-policy learned: only with"),
-        ({"branch_lengths": "lognormal"}, "--branch-lengths lognormal: only with"),
+        ({"backward_policy": "learned"}, "--backward-policy learned: needs"),
+        ({"branch_lengths": "lognormal"}, "--branch-lengths lognormal: needs"),
         (
             {"environment": "merging", "branch_lengths": "lognormal", "random_trees": True},
-            "--random-trees: only with",
+            "--random-trees: needs",
         ),
     ],
 )
