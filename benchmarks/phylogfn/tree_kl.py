@@ -56,7 +56,7 @@ def tree_kl_of_run(output: Path, reference: Path) -> dict[str, float]:
         log_q.append(log_object_probabilities(environment, policy, terminals, PATHS, rng))
     rows = state.table.look_up(reward, parents)  # may enlarge the table
     log_r = state.table.log_evidence[rows] + reward.log_topology_prior
-    log_z = max(summary["extra"]["log_evidence_closed_form"], float(logsumexp(log_r)))
+    log_z = max(summary["extra"]["log_evidence_closed_form"], float(np.asarray(logsumexp(log_r))))
     known = float(np.exp(logsumexp(log_r) - summary["extra"]["log_evidence_closed_form"]))
     return {
         "sampler": float(np.sum(p * (np.log(p) - np.concatenate(log_q)))),

@@ -96,11 +96,11 @@ def compare_searches(table: TopologyTable, rng: np.random.Generator) -> SearchAg
     for search in range(N_SEARCHES):
         rows = np.flatnonzero(table.searches >> search & 1)
         log_mass = table.log_evidence[rows]
-        log_masses.append(float(logsumexp(log_mass)))
+        log_masses.append(float(np.asarray(logsumexp(log_mass))))
         chosen, counts = draw_by_weight(log_mass, TREES, rng)
         frequencies.append(_split_frequencies(table.parents[rows[chosen]], counts))
     first, second = log_masses
-    total = float(logsumexp(table.log_evidence))
+    total = float(np.asarray(logsumexp(table.log_evidence)))
     largest = largest_split_difference(frequencies)
     return SearchAgreement(
         first_share=float(np.exp(first - total)),

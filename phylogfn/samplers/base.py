@@ -96,7 +96,7 @@ class TreeSampler(ABC):
         seed = int(run.rng("policy").integers(2**31))
         policy = make_policy(environment, seed, run.device, lengths=self.value_spec())
         reward = state.walkers.reward
-        log_z = float(logsumexp(state.table.log_evidence)) + reward.log_topology_prior
+        log_z = float(np.asarray(logsumexp(state.table.log_evidence))) + reward.log_topology_prior
         pool = reward.pool if run.settings.n_threads > 1 else None
         backward = self.backward_policy(environment, seed + 1, run.device)
         rng = run.rng("training")

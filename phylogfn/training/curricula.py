@@ -219,7 +219,7 @@ class Curriculum(ABC):
             table may hold only a part of it. None: the table holds nearly all.
         """
         evidence = self.table.log_evidence
-        self._log_z = float(logsumexp(evidence)) if log_z is None else log_z
+        self._log_z = float(np.asarray(logsumexp(evidence))) if log_z is None else log_z
         weights = np.exp(evidence - evidence.max())
         if log_z is None:
             keep = weights > np.exp(-NEGLIGIBLE)

@@ -221,7 +221,7 @@ def _posterior(
     log_mass = table.log_evidence + prior + corrections.log_ratios
     log_z = found.log_z + lengths.log_correction
     # topologies that the draws found may weigh more together than their number suggested
-    log_total = max(log_z, float(logsumexp(log_mass)))
+    log_total = max(log_z, float(np.asarray(logsumexp(log_mass))))
     best = np.argsort(-log_mass, kind="stable")[:LISTED]
     probabilities = np.exp(log_mass[best] - log_total)
     listed = probabilities > 1e-12

@@ -267,7 +267,7 @@ def _walk(run: SampleRun, state: RunState) -> None:
         # where the time is up there will be no others whose visits count
         walkers.absorb(walked, table, counted or out_of_time())
         state.blocks += walkers.rounds - before
-        state.log_mass.append(float(logsumexp(table.log_evidence)))
+        state.log_mass.append(float(np.asarray(logsumexp(table.log_evidence))))
         if counted and state.blocks >= burn_in + 4 * WALK_BATCH:
             gained = 1.0 - math.exp(state.log_mass[-3] - state.log_mass[-1])
             state.settled = gained < SETTLED
@@ -482,7 +482,7 @@ def _unknown_log_z(state: RunState) -> float | None:
         if state.settled:
             return None
         # not known yet: that the visits were hardly ever to the same topology says it is larger
-        return float(logsumexp(state.table.log_evidence)) + FIRST_GUESS
+        return float(np.asarray(logsumexp(state.table.log_evidence))) + FIRST_GUESS
     return None if state.known_share > 0.9 else state.log_z
 
 
