@@ -216,7 +216,7 @@ def zipped(*files):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name in files:
-            archive.writestr(name, "CCO a\n")
+            archive.writestr(zipfile.ZipInfo(name), "CCO a\n")
     return stream.getvalue()
 
 
