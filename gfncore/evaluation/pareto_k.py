@@ -4,6 +4,9 @@ The largest weights are fitted by a generalised Pareto distribution (Zhang & Ste
 Technometrics 51:316), as in Pareto-smoothed importance sampling (Vehtari et al. 2024, JMLR 25(72)).
 Weights with shape k have a finite variance for k < 1/2; for k > 0.7 neither the estimate nor its
 standard error should be trusted.
+
+arviz-stats 0.8.0 is not used: its import (with scipy.stats) took 1.0 to 2.1 s where .3 s was the
+limit, and k-hat of 200 samples of log-normal weights differed by .006 (median) and .10 (maximum).
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class WeightedDraws:
     log Z 0.693 ± 0.500
     >>> draws.probabilities
     array([0.25, 0.75])
-    >>> draws.ess
+    >>> round(draws.ess, 3)
     1.6
     """
 
