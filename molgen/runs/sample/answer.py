@@ -316,12 +316,12 @@ def _learned_log_z(run: SampleRun) -> float | None:
 
 
 def _judge(run: SampleRun, ess: float, draws: int) -> None:
-    """Warn where the draws are far from the distribution asked for."""
+    """Warn where the draws are far from the target distribution."""
     if ess < 0.1 * draws:
         run.warn(
-            f"{draws:,} draws are worth {ess:,.0f} from the distribution asked for: the sampler is "
-            "not trained well enough for its probabilities to follow the score; train longer, or "
-            "lower --reward-exponent"
+            f"effective sample size {ess:,.0f} of {draws:,}: the listed probabilities are "
+            "unreliable; molecules and scores are not affected. Train for longer, or lower "
+            "--reward-exponent"
         )
 
 
