@@ -54,7 +54,7 @@ def package_objectives():
     sys.modules.setdefault("fcd", fcd)
     suite = importlib.import_module("guacamol.standard_benchmarks")
     similarity = suite.similarity
-    from molgen.scoring import guacamol as ours
+    from molgen.scoring.components import guacamol as ours
 
     found = {
         "celecoxib_rediscovery": similarity(ours._CELECOXIB, "", "ECFP4", 1.0, True),
