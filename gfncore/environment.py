@@ -2,7 +2,7 @@
 
 An environment describes how an object x is built step by step, s_0 -> ... -> s_n = x, and what
 log R(x) is. It knows nothing of networks. It owns its states as struct-of-arrays batches; all its
-arrays are numpy, except the :class:`GraphBatch`, which is what a policy reads.
+arrays are numpy, except the ``gfncore.graph_batch.GraphBatch``, which is what a policy reads.
 
 Glossary: B states in a batch, A legal actions of them in one flat list, C classes of actions in
 one flat list, N nodes, E directed edges, F node features.

@@ -259,9 +259,13 @@ def _run_page(
     return outcomes
 
 
-# With the smallest budgets a run may have too few effective draws, which its exit code 3 says.
+# With the smallest budgets a run may have too few effective draws, which its exit code 3 says, and
+# so may a script that reads its summary.
 _TOLERANT = """phylogfn() {
   command phylogfn "$@" || { local code=$?; [ $code -eq 3 ] || return $code; }
+}
+python() {
+  command python "$@" || { local code=$?; [ $code -eq 3 ] || return $code; }
 }
 """
 
