@@ -109,22 +109,22 @@ check: $(STAMP)
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
 # One target each, so that `make -j2 benchmarks` runs two at a time.
-BENCHMARKS := phylogfn.likelihood.tree_likelihood phylogfn.parsimony.scores phylogfn.ccd_control phylogfn.likelihood.collapsed \
-  phylogfn.training phylogfn.mrbayes_control gfncore.symmetry.graphs molgen.scoring molgen.runs.exact \
-  molgen.graph_space molgen.order_preserving molgen.training molgen.runs.sample.main molgen.druglike
+BENCHMARKS := phylogfn.likelihood phylogfn.parsimony phylogfn.ccd_control phylogfn.evidence \
+  phylogfn.training phylogfn.mrbayes_control gfncore.symmetry molgen.scoring molgen.exact \
+  molgen.graph_space molgen.order_preserving molgen.training molgen.sampling molgen.druglike
 ifeq (,$(shell command -v mb))
 BENCHMARKS := $(filter-out phylogfn.mrbayes_control,$(BENCHMARKS))
 endif
 BENCHMARK_TARGETS := $(addprefix benchmark-,$(BENCHMARKS))
 benchmark-%: SIZE = --quick
-benchmark-phylogfn.parsimony.scores: SIZE = data/primates.fasta --quick
+benchmark-phylogfn.parsimony: SIZE = data/primates.fasta --quick
 benchmark-phylogfn.ccd_control: SIZE = data/primates.fasta --budget 10s --seeds 1
-benchmark-phylogfn.likelihood.collapsed: SIZE = data/primates.fasta --budget 10s --seeds 1
+benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 10s --seeds 1
 benchmark-phylogfn.training: SIZE = data/primates.fasta --quick
 benchmark-phylogfn.mrbayes_control: SIZE = data/primates.fasta --budget 10s --seeds 1
 # one thread: each process that a benchmark starts loads PyTorch again
-benchmark-molgen.training benchmark-molgen.runs.sample.main: SIZE = --quick --threads 1
-benchmark-molgen.runs.exact: SIZE = --max-atoms 2 --seeds 1 --budget 2s --draws 1000 --symmetry merged
+benchmark-molgen.training benchmark-molgen.sampling: SIZE = --quick --threads 1
+benchmark-molgen.exact: SIZE = --max-atoms 2 --seeds 1 --budget 2s --draws 1000 --symmetry merged
 benchmark-molgen.graph_space: SIZE = --nodes 3 --budget 2s --steps 20 --draws 1000
 benchmark-molgen.order_preserving: SIZE = --max-atoms 3 --steps 10 --draws 20 --seeds 1
 
