@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import tempfile
 from pathlib import Path
 
 from gfncore.errors import UserError
 
-__all__ = ["clear_leftovers", "write_atomic"]
+__all__ = ["STAGING_PREFIX", "clear_leftovers", "sync_directory", "write_atomic"]
 
-# what runs write in directories of their own: checkpoints, and the events of TensorBoard
-_IN_DIRECTORIES = re.compile(
-    r"checkpoint\.json|[0-9a-f]{16}\.safetensors|events\.out\.tfevents\..*|\.writing-.*"
-)
-
-_STAGING_PREFIX = ".staging-"
+STAGING_PREFIX = ".staging-"
 _TEMPORARY_PREFIX = ".writing-"
 
 
@@ -32,22 +26,11 @@ def clear_leftovers(directory: Path) -> None:
         it stays.
     """
     for entry in sorted(directory.iterdir()):
-        if entry.name.startswith((_STAGING_PREFIX, _TEMPORARY_PREFIX)):
-            _remove(entry)
-
-
-def _remove(entry: Path) -> None:
-    """Remove a file, a link (not what it points to), or what runs have written in a directory."""
-    if not entry.is_dir() or entry.is_symlink():
-        entry.unlink()
-    elif entry.name.startswith((_STAGING_PREFIX, _TEMPORARY_PREFIX)):
-        shutil.rmtree(entry)
-    else:
-        for file in entry.iterdir():
-            if _IN_DIRECTORIES.fullmatch(file.name) and not file.is_dir():
-                file.unlink()
-        with contextlib.suppress(OSError):  # files of others are in it
-            entry.rmdir()
+        if entry.name.startswith((STAGING_PREFIX, _TEMPORARY_PREFIX)):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -80,7 +63,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _umask() -> int:
@@ -89,8 +72,9 @@ def _umask() -> int:
     return mask
 
 
-def _sync_directory(directory: Path) -> None:
-    with contextlib.suppress(OSError):  # some file systems cannot sync a directory
+def sync_directory(directory: Path) -> None:
+    """Write the entries of a directory to disk, where the file system can do that."""
+    with contextlib.suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -21,12 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from gfncore.errors import UserError
-from gfncore.files import (
-    _STAGING_PREFIX,
-    _remove,
-    _sync_directory,
-    clear_leftovers,
-)
+from gfncore.files import STAGING_PREFIX, clear_leftovers, sync_directory
 
 __all__ = [
     "RUN_HEAD",
@@ -43,6 +39,10 @@ __all__ = [
 
 RUN_HEAD = "# Settings of this run."
 """How a ``run.toml`` of these programs begins."""
+# what runs write in directories of their own: checkpoints, and the events of TensorBoard
+_IN_DIRECTORIES = re.compile(
+    r"checkpoint\.json|[0-9a-f]{16}\.safetensors|events\.out\.tfevents\..*|\.writing-.*"
+)
 _RUN_FILE = "run.toml"
 
 
@@ -209,6 +209,18 @@ def clear_output(directory: Path, known: Collection[str]) -> None:
             _remove(entry)
 
 
+def _remove(entry: Path) -> None:
+    """Remove a file, a link (not what it points to), or what runs have written in a directory."""
+    if not entry.is_dir() or entry.is_symlink():
+        entry.unlink()
+    else:
+        for file in entry.iterdir():
+            if _IN_DIRECTORIES.fullmatch(file.name) and not file.is_dir():
+                file.unlink()
+        with contextlib.suppress(OSError):  # files of others are in it
+            entry.rmdir()
+
+
 @contextlib.contextmanager
 def locked_output(directory: Path, holds: str | None = None) -> Iterator[Callable[[], None]]:
     """Keep other runs off ``directory`` while one writes there, and watch that it stays.
@@ -292,7 +304,7 @@ def staged_output(directory: Path, last: str | None = None) -> Iterator[Path]:
         Where to write. After an exception it is removed and ``directory`` is as it was.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=directory))
+    staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=directory))
     try:
         yield staging
         names = sorted((entry.name for entry in staging.iterdir()), key=lambda n: (n == last, n))
@@ -301,7 +313,7 @@ def staged_output(directory: Path, last: str | None = None) -> Iterator[Path]:
                 (directory / last).unlink()
         for name in names:
             os.replace(staging / name, directory / name)
-        _sync_directory(directory)
+        sync_directory(directory)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -19,6 +19,7 @@ __all__ = [
     "StateTargets",
     "StateValues",
     "Trajectories",
+    "gather_padded",
 ]
 
 
@@ -232,7 +233,7 @@ class ScoredTrajectories:
         )
 
 
-def _gather(log_p: torch.Tensor, class_index: np.ndarray) -> torch.Tensor:
+def gather_padded(log_p: torch.Tensor, class_index: np.ndarray) -> torch.Tensor:
     """Entries of `log_p` at `class_index`, zero at padding; float64 (n, T)."""
     index = torch.from_numpy(class_index).to(log_p.device)
     picked = log_p.index_select(0, index.clamp(min=0).flatten()).view(index.shape)

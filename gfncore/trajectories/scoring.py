@@ -35,7 +35,7 @@ from gfncore.trajectories.batch import (
     StateFlows,
     StateValues,
     Trajectories,
-    _gather,
+    gather_padded,
 )
 
 __all__ = [
@@ -265,7 +265,7 @@ def score_forward(
     states, actions = trajectories.states, trajectories.actions
     index = trajectories.class_index
     if trajectories.values is None:
-        return _gather(state_log_probabilities(environment, policy, states, actions), index)
+        return gather_padded(state_log_probabilities(environment, policy, states, actions), index)
     taken = index >= 0
     asked = StateValues(index[taken], trajectories.values[taken])
     log_p, log_density = state_log_probabilities_and_densities(
@@ -273,7 +273,7 @@ def score_forward(
     )
     place = np.full(index.shape, -1, np.int64)
     place[taken] = np.arange(len(asked.class_index))
-    return _gather(log_p, index) + _gather(log_density, place)
+    return gather_padded(log_p, index) + gather_padded(log_density, place)
 
 
 def score_forward_and_flow(
@@ -298,11 +298,11 @@ def score_forward_and_flow(
         raise ValueError("energies of unfinished states were asked for; the environment has none")
     value = torch.from_numpy(np.asarray(energy, np.float64)).to(log_flow.device)
     flow = StateFlows(
-        _gather(log_flow, trajectories.state_index),
-        _gather(value, trajectories.state_index),
+        gather_padded(log_flow, trajectories.state_index),
+        gather_padded(value, trajectories.state_index),
         torch.from_numpy(trajectories.lengths).to(log_flow.device),
     )
-    return _gather(log_p, trajectories.class_index), flow
+    return gather_padded(log_p, trajectories.class_index), flow
 
 
 def score_backward(
@@ -343,4 +343,4 @@ def _class_log_pb(
         log_p = state_log_probabilities(
             environment, backward_policy, table.states, table.actions, backward=True
         )
-    return _gather(log_p, table.class_index)
+    return gather_padded(log_p, table.class_index)
