@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from scipy.special import logsumexp
@@ -60,6 +60,8 @@ class TreeSampler(ABC):
         Learning rates fall towards the end of training, even without random trees.
     """
 
+    draw_by: ClassVar[Callable[..., Drawn]]
+    """Draws by a policy, such as `phylogfn.estimates.collapsed.draw`."""
     rates_fall = False
 
     def __init__(self, settings: SampleSettings):
@@ -117,7 +119,6 @@ class TreeSampler(ABC):
         """Copy the rates of the environment into the state, which checkpoints hold."""
         state.rates = environment.rates
 
-    @abstractmethod
     def draw(
         self,
         state: State,
@@ -127,6 +128,9 @@ class TreeSampler(ABC):
         until: Callable[[], bool] | None = None,
     ) -> Drawn:
         """Return n draws of the averaged policy, fewer where ``until`` ends them."""
+        trainer, reward = state.trainer, state.walkers.reward
+        policy, backward = trainer.averaged.policy, trainer.backward_policy
+        return self.draw_by(environment, policy, reward, state.table, n, rng, backward, until)
 
     @abstractmethod
     def estimate(self, state: State, drawn: Drawn, n_known: int) -> PartitionEstimate:

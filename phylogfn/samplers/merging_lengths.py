@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +31,8 @@ __all__ = ["MergingLengthsSampler"]
 
 class MergingLengthsSampler(TreeSampler):
     """Build trees with their branch lengths by joins."""
+
+    draw_by = staticmethod(draw_trees)
 
     rates_fall = True  # as for `MergingSampler`
 
@@ -83,19 +84,6 @@ class MergingLengthsSampler(TreeSampler):
         """Copy the rates of joins and lengths into the state, which checkpoints hold."""
         super().keep_rates(state, environment)
         state.length_rates = environment.length_rates
-
-    def draw(
-        self,
-        state: State,
-        environment: Any,
-        n: int,
-        rng: np.random.Generator,
-        until: Callable[[], bool] | None = None,
-    ) -> Drawn:
-        """Return n trees drawn by the averaged policy, fewer where ``until`` ends them."""
-        trainer, reward = state.trainer, state.walkers.reward
-        policy, backward = trainer.averaged.policy, trainer.backward_policy
-        return draw_trees(environment, policy, reward, state.table, n, rng, backward, until)
 
     def estimate(self, state: State, drawn: Drawn, n_known: int) -> PartitionEstimate:
         """Return the evidence that the draws give."""

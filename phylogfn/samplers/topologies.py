@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from gfncore.evaluation import draw_by_weight, known_divergence
 from gfncore.evaluation.object_probability import log_object_probabilities
@@ -24,6 +21,8 @@ __all__ = ["TopologySampler"]
 class TopologySampler(TreeSampler):
     """A sampler of topologies, by their evidence with branch lengths integrated out."""
 
+    draw_by = staticmethod(draw)
+
     def curriculum(
         self,
         run: Data,
@@ -34,19 +33,6 @@ class TopologySampler(TreeSampler):
     ) -> Curriculum:
         """Return the curriculum of the environment."""
         return make_curriculum(environment, state.table, random_trees)
-
-    def draw(
-        self,
-        state: State,
-        environment: Any,
-        n: int,
-        rng: np.random.Generator,
-        until: Callable[[], bool] | None = None,
-    ) -> Drawn:
-        """Return n topologies drawn by the averaged policy, fewer where ``until`` ends them."""
-        trainer, reward = state.trainer, state.walkers.reward
-        policy, backward = trainer.averaged.policy, trainer.backward_policy
-        return draw(environment, policy, reward, state.table, n, rng, backward, until)
 
     def estimate(self, state: State, drawn: Drawn, n_known: int) -> PartitionEstimate:
         """Return the evidence: known topologies summed, the others estimated from the draws."""
