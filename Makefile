@@ -119,7 +119,7 @@ BENCHMARK_TARGETS := $(addprefix benchmark-,$(BENCHMARKS))
 benchmark-%: SIZE = --quick
 benchmark-phylogfn.parsimony: SIZE = data/primates.fasta --quick
 benchmark-phylogfn.ccd_control: SIZE = data/primates.fasta --budget 10s --seeds 1
-benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 10s --seeds 1
+benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 60s --seeds 1
 benchmark-phylogfn.training: SIZE = data/primates.fasta --quick
 benchmark-phylogfn.mrbayes_control: SIZE = data/primates.fasta --budget 10s --seeds 1
 # one thread: each process that a benchmark starts loads PyTorch again
@@ -138,7 +138,7 @@ $(BENCHMARK_TARGETS): benchmark-%: $(STAMP)
 benchmarks: benchmark-phylogfn.paper_measures
 .PHONY: benchmark-phylogfn.paper_measures
 benchmark-phylogfn.paper_measures: $(STAMP)
-	$(BIN)/phylogfn sample data/primates.fasta --environment merging --budget 15s --seed 1 \
+	$(BIN)/phylogfn sample data/primates.fasta --environment merging --budget 60s --seed 1 \
 	  -o build/paper-measures --force --quiet
 	$(BIN)/python -m benchmarks.phylogfn.paper_measures build/paper-measures --weights 64 \
 	  --repeats 2 --trees 50
