@@ -14,8 +14,10 @@ from typing import Any
 import torch
 
 from gfncore.program.progress import Progress
-from phylogfn.runs.parsimony import main as parsimony_run
-from phylogfn.runs.sample import main as sampling
+from phylogfn.runs.parsimony.main import rehearse as rehearse_parsimony
+from phylogfn.runs.parsimony.run import ParsimonyRun
+from phylogfn.runs.sample.main import rehearse as rehearse_sampling
+from phylogfn.runs.sample.run import SampleRun
 from phylogfn.settings import ParsimonySettings, SampleSettings
 
 __all__ = ["warm_up_parsimony", "warm_up_sampling"]
@@ -28,14 +30,14 @@ def warm_up_sampling(settings: SampleSettings) -> None:
     """Compile what ``phylogfn sample`` with these settings needs."""
     with tempfile.TemporaryDirectory() as folder:
         small = SampleSettings(**_small(settings, folder))
-        sampling.rehearse(sampling.SampleRun(small, _silent()))
+        rehearse_sampling(SampleRun(small, _silent()))
 
 
 def warm_up_parsimony(settings: ParsimonySettings) -> None:
     """Compile what ``phylogfn parsimony`` with these settings needs."""
     with tempfile.TemporaryDirectory() as folder:
         small = ParsimonySettings(**_small(settings, folder))
-        parsimony_run.rehearse(parsimony_run.ParsimonyRun(small, _silent()))
+        rehearse_parsimony(ParsimonyRun(small, _silent()))
 
 
 def _small(settings: SampleSettings | ParsimonySettings, folder: str) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from gfncore.errors import UserError
 from gfncore.program.progress import Progress
 from gfncore.training.trainer import Trainer
 from gfncore.trajectories.batch import StateTargets
+from phylogfn.environments.tree_environment import TreeEnvironment
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.runs.sample.main import open_run
 from phylogfn.runs.sample.run import COLLAPSED
@@ -45,7 +46,6 @@ from phylogfn.runs.sample.state import RunState
 from phylogfn.training.curricula import (
     TRAJECTORIES_A_STEP,
     Curriculum,
-    TreeEnvironment,
     make_curriculum,
 )
 

@@ -7,7 +7,6 @@ alone: every other file is the same, byte for byte, whenever settings and seed a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,57 +14,19 @@ import numpy as np
 
 from gfncore.files import write_atomic
 from gfncore.program.output import json_text, staged_output
-from gfncore.program.provenance import Provenance, ResourceUse, software_version
-from phylogfn.alignments.characters import Characters
+from gfncore.program.provenance import Provenance, software_version
+from phylogfn.results.facts import ParsimonyFacts
 from phylogfn.results.parsimony import ParsimonyResult, TemperatureSample, parsimony_warnings
 from phylogfn.results.posterior_files import numbered_newicks, with_names
 from phylogfn.trees.consensus import consensus_newick, consensus_tree
 from phylogfn.trees.splits import SplitTable, split_supports
 
 __all__ = [
-    "ParsimonyFacts",
     "best_splits",
     "summarise_parsimony",
     "trees_table",
     "write_parsimony",
 ]
-
-
-@dataclass(frozen=True)
-class ParsimonyFacts:
-    """What the files say of a run beside its result.
-
-    Attributes
-    ----------
-    command : str
-        The command line.
-    seed : int
-    alignment : str
-        Its name as the user gave it.
-    data_type : str
-        Kind of data, in words.
-    gaps, environment : str
-        As in the settings.
-    characters : Characters
-    n_scores : int
-        Trees, and places for a subtree, scored.
-    use : ResourceUse
-    methods : tuple of str
-        Keys of :mod:`phylogfn.citations` for what the run used.
-    budget_seconds : float
-    """
-
-    command: str
-    seed: int
-    alignment: str
-    data_type: str
-    gaps: str
-    environment: str
-    characters: Characters
-    n_scores: int
-    use: ResourceUse
-    methods: tuple[str, ...]
-    budget_seconds: float
 
 
 def write_parsimony(

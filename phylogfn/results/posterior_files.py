@@ -10,7 +10,7 @@ import math
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from gfncore.files import write_atomic
 from gfncore.program.output import json_text, staged_output
-from gfncore.program.provenance import Provenance, ResourceUse, software_version
+from gfncore.program.provenance import Provenance, software_version
+from phylogfn.results.facts import RunFacts
 from phylogfn.results.posterior import Posterior, split_table
 from phylogfn.results.rounding import decimals, rounded, significant
 from phylogfn.results.warnings import failure, posterior_warnings, verdict
@@ -34,7 +35,6 @@ from phylogfn.trees.consensus import (
 from phylogfn.trees.tree import Tree, canonical_newick
 
 __all__ = [
-    "RunFacts",
     "mrbayes_parameters",
     "mrbayes_tree_probabilities",
     "mrbayes_trees",
@@ -50,48 +50,6 @@ __all__ = [
 ]
 
 _TAXON_NUMBER = re.compile(r"(?<=[(,])[0-9]+")
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What the files say of a run beside its posterior.
-
-    Parameters
-    ----------
-    command : str
-        The command line.
-    seed : int
-        Seed of all random numbers.
-    alignment : str
-        Name of the alignment as the user gave it.
-    n_sites, n_patterns : int
-        Columns of the alignment, and distinct columns among them.
-    model : str
-        Substitution model, with values of its parameters where they were set or estimated.
-    branch_prior : str
-        Prior on branch lengths.
-    likelihood_evaluations : int
-        How often a full likelihood was computed.
-    use : ResourceUse
-        Time and memory used.
-    methods : tuple of str
-        Keys of :mod:`phylogfn.citations` for what the run used.
-    budget_seconds : float, optional
-        The time that was allowed.
-    """
-
-    command: str
-    seed: int
-    alignment: str
-    n_sites: int
-    n_patterns: int
-    model: str
-    branch_prior: str
-    likelihood_evaluations: int
-    use: ResourceUse
-    methods: tuple[str, ...] = ()
-    budget_seconds: float | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def write_results(

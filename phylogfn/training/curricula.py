@@ -33,6 +33,7 @@ from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.environments.insertion import InsertionEnvironment, InsertionStates
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging import ForestStates, MergingEnvironment
+from phylogfn.environments.tree_environment import TreeEnvironment
 from phylogfn.kernels import insertion_numba
 
 if TYPE_CHECKING:
@@ -44,14 +45,11 @@ __all__ = [
     "InsertionCurriculum",
     "MergingCurriculum",
     "PrefixDraws",
-    "TreeEnvironment",
     "history_targets",
     "make_curriculum",
     "make_policy",
     "make_trainer",
 ]
-
-TreeEnvironment = InsertionEnvironment | MergingEnvironment
 
 STATES_A_STEP = 300
 HISTORIES_A_STEP = 96

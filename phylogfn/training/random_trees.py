@@ -23,9 +23,9 @@ from gfncore.trajectories.batch import KnownObjects
 if TYPE_CHECKING:
     from gfncore.policies import Policy
     from gfncore.training.trainer import Trainer
+    from phylogfn.environments.tree_environment import TreeEnvironment
     from phylogfn.exploration.topologies import TopologyTable
     from phylogfn.likelihood.collapsed import CollapsedReward
-    from phylogfn.training.curricula import TreeEnvironment
 
 __all__ = ["RandomTrees"]
 

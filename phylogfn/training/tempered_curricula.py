@@ -26,13 +26,13 @@ from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.environments.insertion import InsertionEnvironment, InsertionStates
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging import MergingEnvironment
+from phylogfn.environments.tree_environment import TreeEnvironment
 from phylogfn.kernels import insertion_numba
 from phylogfn.training.curricula import (
     HISTORIES_A_STEP,
     NEGLIGIBLE,
     STATES_A_STEP,
     PrefixDraws,
-    TreeEnvironment,
     history_targets,
 )
 

@@ -58,7 +58,7 @@ def run_facts():
     """Return facts of a run that never was."""
     from gfncore.program.provenance import ResourceUse
     from phylogfn.citations import ALWAYS_CITED
-    from phylogfn.results.posterior_files import RunFacts
+    from phylogfn.results.facts import RunFacts
 
     return RunFacts(
         command="phylogfn sample primates.fasta -o out",

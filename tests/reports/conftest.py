@@ -85,8 +85,9 @@ def posterior_report(training):
     """Return a function of the number of taxa and of warnings: the report of a posterior."""
     from gfncore.program.provenance import ResourceUse
     from phylogfn.citations import ALWAYS_CITED
+    from phylogfn.results.facts import RunFacts
     from phylogfn.results.posterior import Posterior
-    from phylogfn.results.posterior_files import RunFacts, summarise
+    from phylogfn.results.posterior_files import summarise
     from phylogfn.results.report.posterior_page import render_report
     from phylogfn.trees.tree import random_topology
 
@@ -187,8 +188,9 @@ def parsimony_report(training):
     """Return a function of the number of best trees: the report of a search for 20 taxa."""
     from gfncore.program.provenance import ResourceUse
     from phylogfn.parsimony.search import SearchFacts
+    from phylogfn.results.facts import ParsimonyFacts
     from phylogfn.results.parsimony import ParsimonyResult, TemperatureSample
-    from phylogfn.results.parsimony_files import ParsimonyFacts, best_splits, summarise_parsimony
+    from phylogfn.results.parsimony_files import best_splits, summarise_parsimony
     from phylogfn.results.report.parsimony_page import render_parsimony_report
     from phylogfn.trees.tree import random_topology
 

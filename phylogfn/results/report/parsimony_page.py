@@ -22,8 +22,8 @@ from gfncore.report.page import (
     signed,
 )
 from phylogfn.citations import references
+from phylogfn.results.facts import ParsimonyFacts
 from phylogfn.results.parsimony import FEWEST_HITS, ParsimonyResult, TemperatureSample
-from phylogfn.results.parsimony_files import ParsimonyFacts
 from phylogfn.results.report.tree_figure import tree_in_both_sizes
 from phylogfn.results.warnings import LARGEST_DIVERGENCE, NEARLY_ALL, PARETO_K_LIMIT, weights_matter
 from phylogfn.trees.comparison import robinson_foulds_splits

@@ -18,8 +18,8 @@ from gfncore.report.page import (
     signed,
 )
 from phylogfn.citations import references
+from phylogfn.results.facts import RunFacts
 from phylogfn.results.posterior import Posterior, split_table
-from phylogfn.results.posterior_files import RunFacts
 from phylogfn.results.report.tree_figure import support_class, tree_in_both_sizes
 from phylogfn.results.rounding import decimals
 from phylogfn.results.warnings import (

@@ -17,15 +17,16 @@ from phylogfn.estimates.tempered import (
     resample,
     weigh,
 )
+from phylogfn.results.facts import ParsimonyFacts
 from phylogfn.results.parsimony import ParsimonyResult, TemperatureSample
-from phylogfn.results.parsimony_files import ParsimonyFacts, write_parsimony
+from phylogfn.results.parsimony_files import write_parsimony
 from phylogfn.trees.tree import random_topology
 
 if TYPE_CHECKING:
     from gfncore.evaluation import PartitionEstimate
-    from phylogfn.runs.parsimony.main import ParsimonyRun
+    from phylogfn.environments.tree_environment import TreeEnvironment
+    from phylogfn.runs.parsimony.run import ParsimonyRun
     from phylogfn.runs.parsimony.state import ParsimonyState
-    from phylogfn.training.curricula import TreeEnvironment
 
 __all__ = ["finish"]
 

@@ -23,7 +23,6 @@ from gfncore.program.metrics import MetricsWriter
 from gfncore.program.output import clear_output, locked_output
 from gfncore.tempering import TemperatureRange
 from gfncore.training.checkpoint import read_checkpoint, restore_trainer
-from phylogfn.alignments.characters import parsimony_characters
 from phylogfn.alignments.patterns import SitePatterns
 from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.environments.forest_features import ForestFeatures
@@ -31,6 +30,7 @@ from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.environments.taxon_order import taxon_order
+from phylogfn.environments.tree_environment import TreeEnvironment
 from phylogfn.estimates.tempered import (
     divergence_of_known,
     draw_trees,
@@ -38,14 +38,13 @@ from phylogfn.estimates.tempered import (
     weigh,
 )
 from phylogfn.output_names import PARSIMONY_OUTPUT_NAMES
-from phylogfn.parsimony.scores import ParsimonyScorer
 from phylogfn.parsimony.search import SearchFacts, SearchProgress, SearchResult, search
 from phylogfn.parsimony.table import ParsimonyTable
-from phylogfn.runs.alignment_run import AlignmentRun
 from phylogfn.runs.parsimony.answer import ACCURATE, FEWEST_OF_MANY_TAXA, MOST_DRAWS, finish
 from phylogfn.runs.parsimony.pilots import Pilots
+from phylogfn.runs.parsimony.run import ParsimonyRun
 from phylogfn.runs.parsimony.state import ParsimonyState
-from phylogfn.training.curricula import TreeEnvironment, make_policy, make_trainer
+from phylogfn.training.curricula import make_policy, make_trainer
 from phylogfn.training.tempered_curricula import (
     TemperedCurriculum,
     fit_log_partition,
@@ -57,7 +56,7 @@ if TYPE_CHECKING:
     from gfncore.training.trainer import Trainer
     from phylogfn.settings import ParsimonySettings
 
-__all__ = ["ParsimonyRun", "rehearse", "run_parsimony"]
+__all__ = ["rehearse", "run_parsimony"]
 
 SEARCH_SHARE = 0.35  # of the budget, the most that the search takes
 WIDER_SHARE = 0.25  # of the budget, after which no search for more trees begins
@@ -77,7 +76,6 @@ SETTLING_SHARE = 0.1  # of the budget, the most that they take: cycles end so mu
 RATES_AT_CYCLES = (0, 2, 5, 10)  # before which the rates that the policy starts from are counted
 OWN_DRAWS_EVERY = {"insertion": 6, "merging": 2}  # steps, once there are any
 TRAJECTORIES = 96
-EASY_TAXA = 50  # up to which a step draws so many; more taxa, fewer
 MORE_TEMPERATURES = 4  # that a cycle learns from beside those asked for
 PILOT = 500  # draws at each temperature that judge a cycle
 FEWEST_CYCLES = 3
@@ -85,51 +83,6 @@ ACCURATE_SHARE = 0.5  # effective share of the draws at which training ends
 MISSED = 0.1  # KL from the known trees to the sampler, nats, at which training ends
 COMPARED = 200  # draws of known trees for it
 CHECKPOINT_SECONDS = 30.0
-SEEDS = {
-    "search": 1,
-    "policy": 2,
-    "training": 3,
-    "pilot": 4,
-    "draws": 5,
-    "files": 6,
-    "features": 7,
-    "betas": 8,
-    "divergence": 9,
-}
-
-
-class ParsimonyRun(AlignmentRun):
-    """One run: the settings and the data.
-
-    Raises
-    ------
-    UserError
-        The alignment or the device cannot be used.
-    """
-
-    SEEDS = SEEDS
-    settings: ParsimonySettings
-
-    def __init__(self, settings: ParsimonySettings, progress: Progress):
-        super().__init__(settings, progress)
-        self.characters = parsimony_characters(self.alignment, settings.gaps)
-        self.scorer = ParsimonyScorer(self.characters, settings.n_threads)
-        for note in dict.fromkeys((*self.alignment.notes, *self.characters.notes)):
-            self.warn(note)
-
-    @property
-    def n_taxa(self) -> int:
-        """Taxa of the alignment."""
-        return self.alignment.n_taxa
-
-    @property
-    def betas(self) -> np.ndarray:
-        """Inverse temperatures asked for, float64 (K,)."""
-        return 1.0 / np.array(self.settings.temperature)
-
-    def fewer(self, number: int, fewest: int) -> int:
-        """A number of draws for many taxa: each costs as the square of the taxa."""
-        return max(fewest, min(number, round(number * (EASY_TAXA / self.n_taxa) ** 2)))
 
 
 def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:

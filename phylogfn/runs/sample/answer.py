@@ -19,8 +19,9 @@ from phylogfn.estimates.length_samples import (
 )
 from phylogfn.estimates.with_lengths import DrawnTrees
 from phylogfn.likelihood.model_fit import bounds_note
+from phylogfn.results.facts import RunFacts
 from phylogfn.results.posterior import Posterior
-from phylogfn.results.posterior_files import RunFacts, write_results
+from phylogfn.results.posterior_files import write_results
 from phylogfn.results.warnings import failure
 from phylogfn.runs.sample.length_answer import lengths_posterior
 from phylogfn.runs.sample.run import (
@@ -32,11 +33,11 @@ from phylogfn.runs.sample.run import (
 
 if TYPE_CHECKING:
     from gfncore.evaluation import PartitionEstimate
+    from phylogfn.environments.tree_environment import TreeEnvironment
     from phylogfn.estimates.collapsed import Drawn
     from phylogfn.estimates.length_samples import LengthSamples
     from phylogfn.runs.sample.run import SampleRun
     from phylogfn.runs.sample.state import RunState
-    from phylogfn.training.curricula import TreeEnvironment
 
 __all__ = ["finish"]
 

@@ -25,6 +25,7 @@ from gfncore.program.configuration import settings_toml
 from gfncore.program.metrics import MetricsWriter
 from gfncore.program.output import clear_output, locked_output
 from gfncore.training.checkpoint import restore_trainer
+from phylogfn.environments.tree_environment import TreeEnvironment
 from phylogfn.estimates.length_samples import mean_correction
 from phylogfn.exploration.agreement import compare_searches
 from phylogfn.exploration.starting_trees import overdispersed_starts
@@ -47,7 +48,6 @@ from phylogfn.runs.stored_arrays import check_parameters
 from phylogfn.settings import SampleSettings, resolve_settings
 from phylogfn.training.curricula import (
     Curriculum,
-    TreeEnvironment,
 )
 from phylogfn.training.lengths_curriculum import POOL, TRIES
 from phylogfn.training.random_trees import RandomTrees

@@ -25,8 +25,8 @@ from phylogfn.trees.tree import Tree, random_topology
 
 if TYPE_CHECKING:
     from gfncore.program.progress import Progress
+    from phylogfn.environments.tree_environment import TreeEnvironment
     from phylogfn.runs.sample.state import RunState
-    from phylogfn.training.curricula import TreeEnvironment
 
 __all__ = [
     "COLLAPSED",
