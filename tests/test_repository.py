@@ -26,7 +26,12 @@ CONDA_NAME = {
     "playwright": "playwright-python",
 }
 # name on PyPI -> import package, where they differ
-IMPORT_NAME = {"biopython": "Bio", "torch-geometric": "torch_geometric", "torchgfn": "gfn"}
+IMPORT_NAME = {
+    "biopython": "Bio",
+    "tomli-w": "tomli_w",
+    "torch-geometric": "torch_geometric",
+    "torchgfn": "gfn",
+}
 
 
 @pytest.fixture(scope="module")

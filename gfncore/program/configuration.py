@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
 
+import tomli_w
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -24,7 +25,6 @@ from pydantic import (
 from gfncore.errors import UserError
 from gfncore.program.durations import parse_duration
 from gfncore.program.output import RUN_HEAD, absolute_path, check_inputs
-from gfncore.program.toml_text import toml_text
 from gfncore.text.hints import did_you_mean
 from gfncore.text.input import read_bytes
 from gfncore.text.numbers import check_int, shortened
@@ -310,7 +310,16 @@ def read_config(kind: type[RunSettings], path: Path) -> dict[str, Any]:
 def settings_toml(settings: RunSettings) -> str:
     """Return the resolved settings as the text of ``run.toml``."""
     head = f"{RUN_HEAD} To repeat it: {settings.COMMAND} --config run.toml -o OUT\n"
-    return head + toml_text(settings.configured())
+    return head + tomli_w.dumps(_without_none(settings.configured()))
+
+
+def _without_none(values: Any) -> Any:
+    """Leave out the entries of nested mappings that are None: TOML has no null."""
+    if isinstance(values, Mapping):
+        return {key: _without_none(value) for key, value in values.items() if value is not None}
+    if isinstance(values, list | tuple):
+        return [_without_none(value) for value in values]
+    return values
 
 
 def _check_unchanged(
