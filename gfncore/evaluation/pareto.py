@@ -5,13 +5,15 @@ larger; equal points do not dominate one another.
 
 Indicators: hypervolume (Zitzler & Thiele 1998), IGD+ (Ishibuchi et al. 2015) and R2 (Hansen &
 Jaszkiewicz 1998; Brockhoff et al. 2012). IGD+ and the hypervolume never prefer a set that another
-one dominates. Glossary: n points, K objectives.
+one dominates. Fronts, hypervolume and IGD+ are those of moocore (López-Ibáñez et al.), which sees
+ranks in place of values where these may be -inf. Glossary: n points, K objectives.
 """
 
 from __future__ import annotations
 
 from itertools import combinations
 
+import moocore
 import numpy as np
 
 __all__ = [
@@ -33,34 +35,14 @@ def _table(points: np.ndarray, name: str = "points") -> np.ndarray:
     return points
 
 
-def _front(points: np.ndarray) -> np.ndarray:
-    """Mask of the front of distinct points, sorted so that a point is dominated by earlier ones."""
-    n, k = points.shape
-    front = np.zeros(n, bool)
-    if k == 1:
-        front[:1] = True
-        return front
-    if k == 2:
-        best = np.maximum.accumulate(points[:, 1])
-        front[:1] = True
-        front[1:] = points[1:, 1] > best[:-1]
-        return front
-    left = np.arange(n)
-    while len(left):
-        best, left = left[0], left[1:]
-        front[best] = True
-        left = left[(points[left] > points[best]).any(axis=1)]
-    return front
-
-
-def _sorted_distinct(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct points, lexicographically from the largest, and the row there of each point."""
-    distinct, inverse = np.unique(points, axis=0, return_inverse=True)
-    return distinct[::-1], len(distinct) - 1 - inverse.reshape(-1)
+def _ranks(points: np.ndarray) -> np.ndarray:
+    """Rank the points in each objective, equal ones equally: -inf becomes a number."""
+    columns = [np.unique(column, return_inverse=True)[1] for column in points.T]
+    return np.stack(columns, axis=1).astype(np.float64)
 
 
 def non_dominated(points: np.ndarray) -> np.ndarray:
-    """Which points no other point dominates.
+    """Tell which points no other point dominates.
 
     Parameters
     ----------
@@ -76,8 +58,8 @@ def non_dominated(points: np.ndarray) -> np.ndarray:
     ValueError
         If points are not a table of numbers.
     """
-    distinct, row = _sorted_distinct(_table(points))
-    return _front(distinct)[row]
+    ranks = _ranks(_table(points))
+    return moocore.is_nondominated(ranks, maximise=True, keep_weakly=True)
 
 
 def front_numbers(points: np.ndarray) -> np.ndarray:
@@ -91,28 +73,16 @@ def front_numbers(points: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape(n,), dtype=int64
     """
-    distinct, row = _sorted_distinct(_table(points))
-    number = np.zeros(len(distinct), np.int64)
-    if distinct.shape[1] == 1:
-        return np.arange(len(distinct))[row]
-    left, current = np.arange(len(distinct)), 0
-    while len(left):
-        front = _front(distinct[left])
-        number[left[front]] = current
-        left, current = left[~front], current + 1
-    return number[row]
+    return moocore.pareto_rank(_ranks(_table(points)), maximise=True).astype(np.int64)
 
 
 def hypervolume(points: np.ndarray, reference: np.ndarray) -> float:
-    """Volume of what is dominated by the points and dominates the reference; exact.
-
-    By slices along the last objective: about n log n operations for K = 2, n^2 log n for K = 3, and
-    a factor n for each objective more.
+    """Return the volume of the region between the reference and the points; exact.
 
     Parameters
     ----------
     points : ndarray, shape(n, K), dtype=float64
-        Finite; those that do not exceed `reference` everywhere add nothing.
+        Points that do not exceed `reference` in every objective add nothing.
     reference : ndarray, shape(K,), dtype=float64
         The worst corner.
 
@@ -124,24 +94,8 @@ def hypervolume(points: np.ndarray, reference: np.ndarray) -> float:
     points, reference = _table(points), np.asarray(reference, np.float64)
     if reference.shape != (points.shape[1],):
         raise ValueError(f"a reference of shape {reference.shape} for {points.shape[1]} objectives")
-    return _volume(points[(points > reference).all(axis=1)] - reference)
-
-
-def _volume(points: np.ndarray) -> float:
-    """Hypervolume above the origin of positive points."""
-    if len(points) == 0:
-        return 0.0
-    points, _ = _sorted_distinct(points)
-    points = points[_front(points)]
-    if points.shape[1] == 1:
-        return float(points[0, 0])
-    if points.shape[1] == 2:  # a staircase: the first objective falls, the second rises
-        rise = np.diff(points[:, 1], prepend=0.0)
-        return float((points[:, 0] * rise).sum())
-    points = points[np.argsort(-points[:, -1], kind="stable")]
-    depth = points[:, -1] - np.append(points[1:, -1], 0.0)
-    slices = [_volume(points[: i + 1, :-1]) for i in np.flatnonzero(depth > 0.0)]
-    return float((np.array(slices) * depth[depth > 0.0]).sum())
+    above = points[(points > reference).all(axis=1)]  # so that no -inf reaches the library
+    return float(moocore.hypervolume(above, ref=reference, maximise=True))
 
 
 def igd_plus(points: np.ndarray, front: np.ndarray) -> float:
@@ -162,8 +116,7 @@ def igd_plus(points: np.ndarray, front: np.ndarray) -> float:
     points, front = _table(points), _table(front, "the front's points")
     if len(points) == 0:
         return float("inf")
-    short = [np.sqrt((np.maximum(z - points, 0.0) ** 2).sum(axis=1)).min() for z in front]
-    return float(np.mean(short))
+    return float(moocore.igd_plus(points, ref=front, maximise=True))
 
 
 def r2_indicator(points: np.ndarray, ideal: np.ndarray, weights: np.ndarray) -> float:

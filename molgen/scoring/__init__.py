@@ -1,8 +1,7 @@
 """Scores of molecules: components, transforms, how they are combined, and what runs them."""
 
-from molgen.scoring.aggregation import non_dominated
 from molgen.scoring.listing import describe_rewards
 from molgen.scoring.scores import Scoring
 from molgen.scoring.table import ScoreTable
 
-__all__ = ["ScoreTable", "Scoring", "describe_rewards", "non_dominated"]
+__all__ = ["ScoreTable", "Scoring", "describe_rewards"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["AGGREGATIONS", "combine", "non_dominated"]
+__all__ = ["AGGREGATIONS", "combine"]
 
 AGGREGATIONS = {
     "geometric": "weighted geometric mean: one score of 0 makes the whole 0",
@@ -34,29 +34,3 @@ def combine(scores: np.ndarray, weights: np.ndarray, aggregation: str) -> np.nda
         return scores @ (weights / weights.sum())
     powers = weights / weights.sum() if aggregation == "geometric" else weights
     return np.prod(scores**powers, axis=1)
-
-
-def non_dominated(objectives: np.ndarray) -> np.ndarray:
-    """Tell which rows no other row dominates (at least as good in all, better in one).
-
-    Parameters
-    ----------
-    objectives : ndarray, shape (n, K), dtype float64
-        Higher is better. A row with a NaN is not on the front.
-
-    Returns
-    -------
-    front : ndarray, shape (n,), dtype bool
-        Equal rows are on the front together.
-    """
-    front = np.asarray(~np.isnan(objectives).any(axis=1))
-    # a row of a larger sum is dominated by none of a smaller sum: the front grows by one pass
-    order = np.flatnonzero(front)[np.argsort(-objectives[front].sum(axis=1), kind="stable")]
-    kept = np.empty((0, objectives.shape[1]))
-    for row in order:
-        point = objectives[row]
-        if len(kept) and np.any((kept >= point).all(axis=1) & (kept > point).any(axis=1)):
-            front[row] = False
-        else:
-            kept = np.vstack([kept, point])
-    return front

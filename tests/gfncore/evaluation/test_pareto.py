@@ -19,6 +19,39 @@ def dominated_by_any(points):
     )
 
 
+def peeled(points):
+    """Front numbers by taking one front after another away."""
+    numbers, left, current = np.full(len(points), -1), np.arange(len(points)), 0
+    while len(left):
+        front = ~dominated_by_any(points[left])
+        numbers[left[front]] = current
+        left, current = left[~front], current + 1
+    return numbers
+
+
+def sliced_volume(points):
+    """Hypervolume above the origin, by slices along the last objective."""
+    points = points[(points > 0.0).all(axis=1)]
+    if len(points) == 0:
+        return 0.0
+    if points.shape[1] == 1:
+        return points.max()
+    points = points[np.argsort(-points[:, -1])]
+    depth = points[:, -1] - np.append(points[1:, -1], 0.0)
+    return sum(d * sliced_volume(points[: i + 1, :-1]) for i, d in enumerate(depth) if d > 0.0)
+
+
+def random_sets(count):
+    """Sets of points with ties and duplicates, half of them with some values of -inf."""
+    rng = np.random.default_rng(3)
+    for number in range(count):
+        n, k, levels = rng.integers(1, 40), rng.integers(1, 6), rng.choice([2, 5, 10**6])
+        points = rng.integers(levels, size=(n, k)).astype(float)
+        if number % 2:
+            points[rng.random((n, k)) < 0.15] = -np.inf
+        yield points
+
+
 def counted_volume(points, cells):
     """Share of the cells of a grid on the unit cube whose upper corner a point reaches."""
     axes = [np.arange(1, cells + 1)] * points.shape[1]
@@ -27,29 +60,31 @@ def counted_volume(points, cells):
     return covered.sum()
 
 
-@pytest.mark.parametrize("k", [1, 2, 3, 4])
-@pytest.mark.parametrize("levels", [3, 1000])
-def test_front_is_what_nothing_dominates(k, levels):
-    points = np.random.default_rng(k).integers(levels, size=(60, k)).astype(float)
-    assert np.array_equal(non_dominated(points), ~dominated_by_any(points))
+def test_fronts_are_those_of_the_definition():
+    for points in random_sets(150):
+        assert np.array_equal(non_dominated(points), ~dominated_by_any(points))
+        numbers = front_numbers(points)
+        assert np.array_equal(numbers, peeled(points)) and numbers.dtype == np.int64
 
 
-@pytest.mark.parametrize("k", [1, 2, 3])
-def test_front_numbers_peel(k):
-    points = np.random.default_rng(k).integers(6, size=(80, k)).astype(float)
-    expected, left, current = np.full(80, -1), np.arange(80), 0
-    while len(left):
-        front = ~dominated_by_any(points[left])
-        expected[left[front]] = current
-        left, current = left[~front], current + 1
-    assert np.array_equal(front_numbers(points), expected)
+def test_indicators_are_those_of_their_formulas():
+    rng = np.random.default_rng(5)
+    for points in random_sets(150):
+        origin = rng.normal(size=points.shape[1])
+        assert hypervolume(points, origin) == pytest.approx(sliced_volume(points - origin))
+        front = rng.normal(size=(7, points.shape[1]))
+        short = np.maximum(front[:, None] - points[None], 0.0)
+        expected = np.sqrt((short**2).sum(axis=2)).min(axis=1).mean()
+        assert igd_plus(points, front) == pytest.approx(expected)
 
 
 def test_equal_points_share_the_front_and_infinite_ones_are_allowed():
     points = np.array([[1.0, 2.0], [1.0, 2.0], [-np.inf, 3.0], [1.0, 1.0]])
     assert non_dominated(points).tolist() == [True, True, True, False]
     assert front_numbers(points).tolist() == [0, 0, 0, 1]
-    assert non_dominated(np.zeros((0, 2))).shape == (0,)
+    for k in (1, 2):
+        assert non_dominated(np.zeros((0, k))).shape == (0,)
+        assert front_numbers(np.zeros((0, k))).shape == (0,)
 
 
 def test_hypervolume_by_hand():

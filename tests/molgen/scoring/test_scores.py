@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gfncore.errors import UserError
-from molgen.scoring import Scoring, non_dominated
+from molgen.scoring import Scoring
 
 ALKANES = ["C", "CC", "CCC", "CCCC", "CCCCC"]
 
@@ -335,22 +335,6 @@ def test_warnings_go_to_stderr_by_default(capsys):
     scoring = Scoring.from_config({"component": [HEAVY]})
     scoring._warn("careful")
     assert capsys.readouterr().err == "molgen: warning: careful\n"
-
-
-def plain_front(points):
-    return [
-        not any((q >= p).all() and (q > p).any() for q in points) and not np.isnan(p).any()
-        for p in points
-    ]
-
-
-@pytest.mark.parametrize("objectives", [1, 2, 3])
-def test_the_front_against_its_definition(objectives):
-    rng = np.random.default_rng(objectives)
-    points = rng.integers(0, 5, (60, objectives)) / 4  # many ties
-    points[::17, 0] = np.nan
-    assert non_dominated(points).tolist() == plain_front(points)
-    assert non_dominated(points[:0]).shape == (0,)
 
 
 def test_all_molecules_scored_come_best_first_with_the_number_of_their_call():
