@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gfncore.errors import UserError
+from gfncore.objectives.registry import OBJECTIVES
 from gfncore.program.citations import (
     ENGINE_REFERENCES,
     Reference,
@@ -53,7 +54,6 @@ _SYMMETRY = {
     "reward_scaling": ("symmetry",),
     "flow_scaling": ("symmetry",),
 }
-_OBJECTIVE = {"log_variance": ("log_variance",), "order_preserving": ("order_preserving",)}
 _GUACAMOL = (
     "_rediscovery",
     "_similarity",
@@ -82,7 +82,8 @@ def methods_of_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
         As ``run.toml`` holds them, or None where it holds nothing.
     """
     keys = [] if settings.get("symmetry") == "none" else ["symmetry"]
-    keys += _OBJECTIVE.get(settings.get("objective") or "", ())
+    objective = OBJECTIVES.get(str(settings.get("objective")))
+    keys += () if objective is None else objective.citations
     scoring = settings.get("scoring") or {}
     tables = [*scoring.get("component", ()), *scoring.get("filter", ())]
     names = [str(settings.get("reward") or "")]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, field_validator, model_validator
 
 from gfncore.errors import UserError
+from gfncore.objectives.registry import find_objective, reward_objectives
 from gfncore.program.configuration import (
     RUN_FILE,
     Budget,
@@ -280,10 +281,10 @@ class SampleSettings(MoleculeSettings):
     """Maximum number of molecules to score."""
     symmetry: Symmetry = "merged"
     """Correction of the sampling probabilities of symmetric molecules."""
-    objective: Literal["trajectory_balance", "log_variance", "order_preserving"] = "log_variance"
+    objective: str = "log_variance"
     """Training objective (loss)."""
     order_temperature: float | None = None
-    """(order_preserving only) Temperature; lower values concentrate on the best more slowly."""
+    """Temperature of an order that is learned; lower values concentrate on the best more slowly."""
     reward_exponent: float = 64.0
     """Molecules are drawn in proportion to the score raised to this power."""
     tensorboard: bool = False
@@ -297,7 +298,7 @@ class SampleSettings(MoleculeSettings):
     @property
     def proportional(self) -> bool:
         """Whether draws are proportional to a reward: an order alone gives no distribution."""
-        return self.objective != "order_preserving"
+        return not find_objective(self.objective).orders
 
     @model_validator(mode="before")
     @classmethod
@@ -305,15 +306,27 @@ class SampleSettings(MoleculeSettings):
         """Set the temperature where there is an order, and refuse it where there is none."""
         if not isinstance(values, dict):
             return values
-        if values.get("objective") == "order_preserving":
+        with_order = reward_objectives(orders=True)
+        if values.get("objective") in with_order:
             given = values.get("order_temperature")
             return values | {"order_temperature": 1.0 if given is None else given}
         if values.get("order_temperature") is not None:
             raise ValueError(
-                "--order-temperature belongs to --objective order_preserving; leave it out, or "
-                "give that objective"
+                f"--order-temperature belongs to --objective {' or '.join(with_order)}; leave it "
+                "out, or give that objective"
             )
         return values
+
+    @field_validator("objective")
+    @classmethod
+    def _objective(cls, value: str) -> str:
+        offered = reward_objectives()
+        if value not in offered:
+            raise ValueError(
+                f"{shortened(repr(value))} is not offered; choose "
+                f"{', '.join(map(repr, offered[:-1]))} or {offered[-1]!r}"
+            )
+        return value
 
     @field_validator("order_temperature")
     @classmethod

@@ -45,7 +45,8 @@ from gfncore.evaluation import (
     r2_indicator,
     simplex_weights,
 )
-from gfncore.objectives import LogVariance, OrderPreserving
+from gfncore.objectives.log_variance import LogVariance
+from gfncore.objectives.order_preserving import OrderPreserving
 from gfncore.policies import Policy
 from gfncore.training.optimisers import Muon
 from gfncore.training.replay import Replay

@@ -14,16 +14,19 @@ log F~(s) = log F_0 + the flow head of the policy; log F_0 is learned at the rat
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import nn
 
+from gfncore.objectives.base import Objective, ObjectiveOptions
 from gfncore.objectives.shapes import shape
 from gfncore.trajectories.batch import ScoredTrajectories
 
 __all__ = ["ForwardLooking"]
 
 
-class ForwardLooking(nn.Module):
+class ForwardLooking(Objective):
     """Detailed balance of F~ exp(-E); `log_z` is where log F_0 starts.
 
     `loss_shape` replaces the square, see `gfncore.objectives.shapes`. Needs a policy with
@@ -31,16 +34,18 @@ class ForwardLooking(nn.Module):
     reads them, and energies are tempered as rewards are.
     """
 
-    on_policy_allowed = True
-    needs_reward = True
-    needs_objectives = False
     needs_flow = True
-    takes_scales = False
+    log_z: nn.Parameter
 
     def __init__(self, log_z: float = 0.0, loss_shape: str = "square") -> None:
         super().__init__()
         self.shape = shape(loss_shape)
         self.log_z = nn.Parameter(torch.tensor(float(log_z), dtype=torch.float64))
+
+    @classmethod
+    def from_options(cls, options: ObjectiveOptions) -> Self:
+        """Return one with the start of log F_0 and the shape."""
+        return cls(options.log_z, options.loss_shape)
 
     def _log_flow(self, batch: ScoredTrajectories) -> torch.Tensor:
         """log F of the state of every step; float64 (n, T)."""

@@ -14,9 +14,11 @@ and counts in the size of the batch.
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from typing import Self
 
+import torch
+
+from gfncore.objectives.base import Objective, ObjectiveOptions
 from gfncore.objectives.shapes import shape
 from gfncore.trajectories.batch import ScoredTrajectories
 
@@ -40,19 +42,18 @@ def _grouped_median(values: torch.Tensor, group: torch.Tensor, n: int) -> torch.
     return medians.index_select(0, group)
 
 
-class LogVariance(nn.Module):
+class LogVariance(Objective):
     """Variance over the batch, or over each temperature of it, of log-weights of trajectories."""
-
-    on_policy_allowed = True
-    needs_reward = True
-    needs_objectives = False
-    needs_flow = False
-    takes_scales = False
 
     def __init__(self, loss_shape: str = "square") -> None:
         super().__init__()
         self.shape = shape(loss_shape)
         self.robust = loss_shape != "square"
+
+    @classmethod
+    def from_options(cls, options: ObjectiveOptions) -> Self:
+        """Return one with the shape."""
+        return cls(options.loss_shape)
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss, float64 scalar."""

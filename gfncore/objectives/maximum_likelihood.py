@@ -17,28 +17,22 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.special import xlogy
-from torch import nn
 
+from gfncore.objectives.base import Objective
 from gfncore.trajectories.batch import ScoredTrajectories, StateTargets
 
 __all__ = ["MaximumLikelihood", "state_divergence", "value_cross_entropy"]
 
 
-class MaximumLikelihood(nn.Module):
+class MaximumLikelihood(Objective):
     """Negative log-likelihood of trajectories that end in given objects."""
 
     on_policy_allowed = False
     needs_reward = False
-    needs_objectives = False
-    needs_flow = False
-    takes_scales = False
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss in nats a trajectory, float64 scalar."""
         return -batch.log_pf.sum(dim=1).mean()
-
-    def log_partition(self, batch: ScoredTrajectories) -> None:
-        """Likelihood knows no reward, so it has no log Z: None."""
 
 
 def state_divergence(log_p: torch.Tensor, batch: StateTargets) -> torch.Tensor:

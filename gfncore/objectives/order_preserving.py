@@ -24,12 +24,14 @@ batches together, and the pairs are trained on these numbers.
 from __future__ import annotations
 
 import math
+from typing import Self
 
 import numpy as np
 import torch
 from torch import nn
 
 from gfncore.evaluation.pareto import front_numbers, non_dominated
+from gfncore.objectives.base import Objective, ObjectiveOptions
 from gfncore.trajectories.batch import ScoredTrajectories
 
 __all__ = ["OrderPreserving", "pairwise_order_loss", "pareto_order_loss"]
@@ -77,7 +79,7 @@ def pareto_order_loss(log_learned: torch.Tensor, front: torch.Tensor) -> torch.T
     return -torch.log_softmax(log_learned, dim=0)[front].mean()
 
 
-class OrderPreserving(nn.Module):
+class OrderPreserving(Objective):
     """The order of ``batch.objectives``: pairwise, or by fronts where there are several of them.
 
     Parameters
@@ -94,11 +96,7 @@ class OrderPreserving(nn.Module):
         If `temperature` is not a positive number.
     """
 
-    on_policy_allowed = True
-    needs_reward = True
     needs_objectives = True
-    needs_flow = False
-    takes_scales = False
 
     def __init__(self, memory: int = 0, temperature: float = 1.0) -> None:
         super().__init__()
@@ -107,6 +105,11 @@ class OrderPreserving(nn.Module):
         self.memory = memory
         self.temperature = temperature
         self._remembered = np.zeros((0, 0))
+
+    @classmethod
+    def from_options(cls, options: ObjectiveOptions) -> Self:
+        """Return one with the temperature of the order."""
+        return cls(temperature=options.order_temperature)
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """The loss, float64 scalar."""
@@ -131,9 +134,6 @@ class OrderPreserving(nn.Module):
         distinct, first = np.unique(together, axis=0, return_index=True)
         self._remembered = distinct[np.argsort(first)][: self.memory]  # the latest come first
         return front_numbers(together)[: len(merits)]
-
-    def log_partition(self, batch: ScoredTrajectories) -> None:
-        """An order has no scale, so there is no log Z: None."""
 
     def get_extra_state(self) -> torch.Tensor:
         """The memory, for checkpoints; float64 (m, K)."""

@@ -9,9 +9,12 @@ Residuals of a batch with scales are divided by them before they are squared.
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import nn
 
+from gfncore.objectives.base import Objective, ObjectiveOptions
 from gfncore.objectives.log_partition_curve import LogPartitionCurve
 from gfncore.objectives.shapes import shape
 from gfncore.trajectories.batch import ScoredTrajectories
@@ -19,18 +22,15 @@ from gfncore.trajectories.batch import ScoredTrajectories
 __all__ = ["TrajectoryBalance"]
 
 
-class TrajectoryBalance(nn.Module):
+class TrajectoryBalance(Objective):
     """Trajectory balance with a learned log Z, which starts at `log_z`.
 
     `loss_shape` replaces the square, see `gfncore.objectives.shapes`. With `conditional`, batches
     have temperatures: log Z(beta) starts at `log_z` for all beta, and is read by `log_z_at`.
     """
 
-    on_policy_allowed = True
-    needs_reward = True
-    needs_objectives = False
-    needs_flow = False
     takes_scales = True
+    log_z: nn.Parameter
 
     def __init__(
         self, log_z: float = 0.0, loss_shape: str = "square", conditional: bool = False
@@ -39,6 +39,11 @@ class TrajectoryBalance(nn.Module):
         self.shape = shape(loss_shape)
         self.log_z = nn.Parameter(torch.tensor(float(log_z), dtype=torch.float64))
         self.curve = LogPartitionCurve() if conditional else None
+
+    @classmethod
+    def from_options(cls, options: ObjectiveOptions) -> Self:
+        """Return one with the start of log Z, the shape, and temperatures or none."""
+        return cls(options.log_z, options.loss_shape, options.conditional)
 
     def log_z_at(self, condition: torch.Tensor | None) -> torch.Tensor:
         """The learned log Z: of log beta, float64 (n,) -> (n,); of None, a scalar.

@@ -20,7 +20,8 @@ from torch import nn
 from gfncore.environment import Conditioned, Environment, ManyObjectives
 from gfncore.exploration import backward_trajectories, sample_trajectories
 from gfncore.keys import unique_keys
-from gfncore.objectives import state_divergence, value_cross_entropy
+from gfncore.objectives.base import Objective
+from gfncore.objectives.maximum_likelihood import state_divergence, value_cross_entropy
 from gfncore.policies import Policy
 from gfncore.training.averaging import AveragedPolicy
 from gfncore.training.distributed import Processes
@@ -45,8 +46,8 @@ class Trainer:
     ----------
     environment : Environment
     policy : Policy
-    objective : Module
-        See `gfncore.objectives`; it is moved to the device of `policy`.
+    objective : Objective
+        It is moved to the device of `policy`.
     settings : TrainingSettings
     generator : numpy Generator
         All draws of the run.
@@ -93,7 +94,7 @@ class Trainer:
         self,
         environment: Environment,
         policy: Policy,
-        objective: Any,
+        objective: Objective,
         settings: TrainingSettings,
         generator: np.random.Generator,
         *,

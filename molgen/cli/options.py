@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
+
+from gfncore.objectives.registry import OBJECTIVES, reward_objectives
 
 __all__ = [
     "SCORE",
@@ -16,6 +18,7 @@ __all__ = [
     "Device",
     "Elements",
     "FragmentFile",
+    "Objective",
     "Output",
     "Reward",
     "RingSizes",
@@ -35,6 +38,17 @@ Elements = Annotated[str | None, Parameter(group=SPACE, show_default="C,N,O,F,S,
 RingSizes = Annotated[str | None, Parameter(group=SPACE, show_default="5,6")]
 FragmentFile = Annotated[str | None, Parameter(group=SPACE, show_default="those of molgen")]
 Core = Annotated[str | None, Parameter(group=SPACE, allow_leading_hyphen=True)]
+ObjectiveName = str if TYPE_CHECKING else Literal[reward_objectives()]
+Objective = Annotated[
+    ObjectiveName | None,
+    Parameter(
+        group=RUN,
+        show_default="log_variance",
+        help="Training objective (loss). "
+        + "; ".join(f"{name}: {OBJECTIVES[name].description}" for name in reward_objectives())
+        + ".",
+    ),
+]
 Seed = Annotated[int | None, Parameter(group=RUN, show_default="1")]
 Threads = Annotated[int | None, Parameter(group=RUN, show_default="all cores")]
 Device = Annotated[Literal["auto", "cpu", "cuda"] | None, Parameter(group=RUN, show_default="auto")]

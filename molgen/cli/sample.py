@@ -38,10 +38,7 @@ def sample(
     oracle_calls: Annotated[int | None, Parameter(group=RUN, show_default="100000")] = None,
     budget: Annotated[str | None, Parameter(group=RUN, show_default="5m")] = None,
     symmetry: Annotated[Symmetry | None, Parameter(group=RUN, show_default="merged")] = None,
-    objective: Annotated[
-        Literal["trajectory_balance", "log_variance", "order_preserving"] | None,
-        Parameter(group=RUN, show_default="log_variance"),
-    ] = None,
+    objective: options.Objective = None,
     order_temperature: Annotated[float | None, Parameter(group=RUN, show_default="1")] = None,
     seed: options.Seed = None,
     threads: options.Threads = None,
@@ -110,8 +107,6 @@ def sample(
         Wall-clock time for training: 30s, 5m, 1h. The run ends earlier when it is accurate enough.
     symmetry
         Correction of the sampling probabilities of symmetric molecules.
-    objective
-        Training objective (loss).
     order_temperature
         (order_preserving only) Temperature; lower values concentrate on the best molecules later.
     seed

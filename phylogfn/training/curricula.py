@@ -22,7 +22,7 @@ from scipy.special import logsumexp
 
 from gfncore.environment import Environment
 from gfncore.exploration import backward_trajectories, local_search
-from gfncore.objectives import make_objective
+from gfncore.objectives.base import make_objective
 from gfncore.policies import Backbone, HeadSpec, Policy, ValueSpec
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
 from gfncore.training.prefix_tree import PrefixTree

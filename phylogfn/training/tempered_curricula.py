@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gfncore.objectives import TrajectoryBalance
+from gfncore.objectives.trajectory_balance import TrajectoryBalance
 from gfncore.tempering import TemperedEnvironment, TemperedStates
 from gfncore.training.prefix_tree import PrefixTree
 from gfncore.training.trainer import Trainer

@@ -19,7 +19,7 @@ from gfncore.environment import (
 from gfncore.evaluation import check_contract, chi_squared, exact_distribution, total_variation
 from gfncore.exploration import backward_trajectories, sample_trajectories
 from gfncore.graph_batch import GraphBatch
-from gfncore.objectives import make_objective
+from gfncore.objectives.base import make_objective
 from gfncore.policies import Backbone, LogitScale, Policy
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
 from gfncore.training.checkpoint import read_checkpoint, restore_trainer, save_checkpoint

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from rdkit import Chem
 
+from gfncore.objectives.registry import find_objective
 from gfncore.report.page import (
     citation_rows,
     curve_drawings,
@@ -46,11 +47,6 @@ _CURVES = {
     "trajectories_per_second": "trajectories learned from per second",
     "steps_per_second": "training steps per second",
 }
-_OBJECTIVE_WORDS = {
-    "trajectory_balance": "trajectory balance",
-    "log_variance": "log-variance",
-    "order_preserving": "order-preserving",
-}
 _SYMMETRY_WORDS = {
     "merged": "equivalent actions merged",
     "reward_scaling": "corrected by scaling the reward",
@@ -82,7 +78,7 @@ def render_report(
     training : Path, optional
         ``train.jsonl``; the report does without if it is missing.
     """
-    proportional = facts.objective != "order_preserving"
+    proportional = not find_objective(facts.objective).orders
     values = {
         "program": "molgen",
         "s": summary,
@@ -308,7 +304,7 @@ def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]
         ("Score", f"{facts.score}{how}"),
         ("Built from", facts.environment),
         ("Symmetry", _SYMMETRY_WORDS.get(facts.symmetry, facts.symmetry)),
-        ("Objective of training", _OBJECTIVE_WORDS.get(facts.objective, facts.objective)),
+        ("Objective of training", find_objective(facts.objective).title),
         ("Molecules scored", f"{facts.oracle_calls:,}"),
         *resource_rows(facts.use, facts.budget_seconds),
         ("Seed", str(facts.seed)),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gfncore.evaluation import total_variation
-from gfncore.objectives import make_objective
+from gfncore.objectives.base import make_objective
 from gfncore.policies import Policy
 from gfncore.training.replay import Replay
 from gfncore.training.settings import TrainingSettings

@@ -311,7 +311,7 @@ def _why_nothing(run: SampleRun) -> str:
 
 
 def _learned_log_z(run: SampleRun) -> float | None:
-    log_z = getattr(run.trainer.objective, "log_z", None)
+    log_z = run.trainer.objective.log_z
     return None if log_z is None else float(log_z.detach())
 
 

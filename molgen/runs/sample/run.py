@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gfncore.errors import UserError
-from gfncore.objectives import make_objective
+from gfncore.objectives.base import make_objective
+from gfncore.objectives.registry import reward_objectives
 from gfncore.program.devices import choose_device
 from gfncore.program.provenance import file_sha256
 from gfncore.training.checkpoint import Checkpoint, restore_trainer, save_checkpoint
@@ -96,7 +97,7 @@ class SampleRun:
     ) -> None:
         if processes is not None and not settings.proportional:
             raise UserError(
-                "--objective order_preserving works in one process; start it without torchrun"
+                f"--objective {settings.objective} works in one process; start it without torchrun"
             )
         self.settings, self.progress = settings, progress
         self.processes = processes
@@ -125,9 +126,10 @@ class SampleRun:
         self.pool = pool
         self.trainer = self._new_trainer()
         if self.scoring.n_objectives > 1 and settings.proportional:
+            orders = " or ".join(reward_objectives(orders=True))
             self.warn(
                 f"{self.scoring.n_objectives} objectives, but --objective {settings.objective} "
-                "reads their mean alone; order_preserving looks for the Pareto front"
+                f"reads their mean alone; {orders} looks for the Pareto front"
             )
 
     def _new_trainer(self) -> Trainer:

@@ -140,7 +140,7 @@ def _best_so_far(run: SampleRun) -> dict[str, Any]:
 
 def start_log_z(run: SampleRun) -> None:
     """Let a learned log Z start where the first draws of the untrained policy put it."""
-    log_z = getattr(run.trainer.objective, "log_z", None)
+    log_z = run.trainer.objective.log_z
     n = min(PILOT // 4, run.calls_left - run.calls_a_step)
     if log_z is None or n <= 1:
         return

@@ -17,7 +17,7 @@ import torch
 
 from gfncore.errors import UserError
 from gfncore.files import clear_leftovers, write_atomic
-from gfncore.objectives import TrajectoryBalance
+from gfncore.objectives.trajectory_balance import TrajectoryBalance
 from gfncore.program.configuration import settings_toml
 from gfncore.program.metrics import MetricsWriter
 from gfncore.program.output import clear_output, locked_output

@@ -8,7 +8,8 @@ import torch
 
 from gfncore.evaluation import exact_distribution, total_variation
 from gfncore.exploration import sample_trajectories
-from gfncore.objectives import ForwardLooking, make_objective
+from gfncore.objectives.base import make_objective
+from gfncore.objectives.forward_looking import ForwardLooking
 from gfncore.policies import Backbone, Policy
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
 from gfncore.training.checkpoint import read_checkpoint, restore_trainer, save_checkpoint

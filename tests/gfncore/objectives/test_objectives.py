@@ -5,13 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from gfncore.objectives import (
-    LogVariance,
-    MaximumLikelihood,
-    TrajectoryBalance,
-    make_objective,
-    state_divergence,
-)
+from gfncore.objectives.log_variance import LogVariance
+from gfncore.objectives.maximum_likelihood import MaximumLikelihood, state_divergence
+from gfncore.objectives.trajectory_balance import TrajectoryBalance
 from gfncore.policies import PolicyOutput
 from gfncore.trajectories.batch import ScoredTrajectories, StateTargets
 from gfncore.trajectories.builder import TrajectoryBuilder
@@ -171,10 +167,3 @@ def test_state_divergence_is_a_weighted_divergence(hypergrid):
     first = 0.2 * np.log(2.0) + 0.3 * np.log(3.0) + 0.5 * np.log(0.5 / 0.8)
     expected = (3.0 * first + np.log(2.0)) / 4.0
     assert float(state_divergence(q.log(), targets)) == pytest.approx(expected)
-
-
-def test_registry_names_what_there_is():
-    assert isinstance(make_objective("log_variance"), LogVariance)
-    assert make_objective("trajectory_balance", 3.0).log_z.item() == 3.0
-    with pytest.raises(ValueError, match="trajectory_balance, log_variance"):
-        make_objective("tb")

@@ -9,7 +9,8 @@ from scipy.stats import kendalltau
 
 from gfncore.evaluation import exact_distribution, front_numbers, non_dominated
 from gfncore.exploration import backward_trajectories
-from gfncore.objectives import OrderPreserving, make_objective
+from gfncore.objectives.base import make_objective
+from gfncore.objectives.order_preserving import OrderPreserving
 from gfncore.training.settings import TrainingSettings
 from gfncore.training.trainer import Trainer
 from gfncore.trajectories.batch import ScoredTrajectories

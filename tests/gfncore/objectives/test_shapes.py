@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gfncore.objectives import make_objective
+from gfncore.objectives.base import make_objective
 from gfncore.objectives.shapes import SHAPES, shape
 from gfncore.trajectories.batch import ScoredTrajectories
 

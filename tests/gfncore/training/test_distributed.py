@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from gfncore.errors import UserError
-from gfncore.objectives import make_objective
+from gfncore.objectives.base import make_objective
 from gfncore.policies import Backbone, Policy
 from gfncore.training.distributed import Processes, join_processes, process_rank, refuse_several
 from gfncore.training.replay import Replay

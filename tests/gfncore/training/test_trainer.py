@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gfncore.evaluation import exact_distribution, total_variation
-from gfncore.objectives import make_objective
+from gfncore.objectives.base import make_objective
 from gfncore.program.metrics import MetricsWriter
 from gfncore.training.checkpoint import (
     CheckpointError,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from gfncore.objectives import make_objective
+from gfncore.objectives.base import make_objective
 from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.estimates.collapsed import BATCH
 from phylogfn.estimates.tempered import (

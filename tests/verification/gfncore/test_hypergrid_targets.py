@@ -15,7 +15,7 @@ from gfncore.evaluation import (
     total_variation,
 )
 from gfncore.exploration import sample_trajectories
-from gfncore.objectives import make_objective
+from gfncore.objectives.base import make_objective
 from gfncore.policies import Backbone, Policy
 from gfncore.training.settings import TrainingSettings
 from gfncore.training.trainer import Trainer

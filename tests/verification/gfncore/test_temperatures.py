@@ -11,7 +11,7 @@ import torch
 
 from gfncore.evaluation import check_contract, chi_squared, exact_distribution, total_variation
 from gfncore.exploration import sample_trajectories
-from gfncore.objectives import make_objective
+from gfncore.objectives.base import make_objective
 from gfncore.policies import Backbone, Policy
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
 from gfncore.training.settings import TrainingSettings

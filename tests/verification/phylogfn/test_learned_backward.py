@@ -21,7 +21,7 @@ from gfncore.evaluation.object_probability import (
     trajectory_log_ratios,
 )
 from gfncore.exploration import backward_trajectories
-from gfncore.objectives import make_objective
+from gfncore.objectives.base import make_objective
 from gfncore.training.averaging import AveragedPolicy
 from gfncore.training.settings import TrainingSettings
 from gfncore.training.trainer import Trainer

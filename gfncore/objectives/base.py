@@ -1,0 +1,100 @@
+"""The contract between training and an objective."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import nn
+
+from gfncore.objectives.registry import find_objective
+from gfncore.trajectories.batch import ScoredTrajectories
+
+__all__ = ["Objective", "ObjectiveOptions", "make_objective"]
+
+
+@dataclass(frozen=True)
+class ObjectiveOptions:
+    """Settings of objectives; each takes those that it has a use for.
+
+    Attributes
+    ----------
+    log_z : float
+        Where a learned log Z starts.
+    loss_shape : str
+        See `gfncore.objectives.shapes`.
+    conditional : bool
+        Whether trajectories have temperatures, on which a learned log Z depends.
+    order_temperature : float
+        Temperature of `gfncore.objectives.order_preserving.OrderPreserving`.
+    """
+
+    log_z: float = 0.0
+    loss_shape: str = "square"
+    conditional: bool = False
+    order_temperature: float = 1.0
+
+
+class Objective(nn.Module, ABC):
+    """A scalar loss of scored trajectories, with what it learns beside the policy.
+
+    Attributes
+    ----------
+    on_policy_allowed : bool
+        Whether it may be trained on the policy's own draws.
+    needs_reward : bool
+        Whether it reads rewards.
+    needs_objectives : bool
+        Whether it reads `ScoredTrajectories.objectives`.
+    needs_flow : bool
+        Whether it reads `ScoredTrajectories.flow`.
+    takes_scales : bool
+        Whether it reads `ScoredTrajectories.scale`.
+    log_z : Parameter, optional
+        Learned log Z, float64 scalar; None where none is learned.
+    """
+
+    on_policy_allowed = True
+    needs_reward = True
+    needs_objectives = False
+    needs_flow = False
+    takes_scales = False
+
+    log_z: nn.Parameter | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_parameter("log_z", None)
+
+    @classmethod
+    def from_options(cls, options: ObjectiveOptions) -> Self:
+        """Return an objective with the options that it has a use for; here none."""
+        return cls()
+
+    @abstractmethod
+    def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
+        """Return the loss, float64 scalar."""
+
+    def log_partition(self, batch: ScoredTrajectories) -> float | None:
+        """Return the log Z that the objective implies; None where it implies none."""
+        return None
+
+
+def make_objective(
+    name: str,
+    log_z: float = 0.0,
+    loss_shape: str = "square",
+    conditional: bool = False,
+    order_temperature: float = 1.0,
+) -> Objective:
+    """Return the objective of that name; for its options see `ObjectiveOptions`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such objective; the message names those that exist.
+    """
+    kind: type[Objective] = find_objective(name).load()
+    return kind.from_options(ObjectiveOptions(log_z, loss_shape, conditional, order_temperature))

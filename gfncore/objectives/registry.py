@@ -1,0 +1,113 @@
+"""The objectives by name, and what programs say of them.
+
+Settings, help, reports and citations read this table, so nothing here imports torch: the class of
+an objective is imported when one is made, see `gfncore.objectives.base.make_objective`. An
+objective is one file in this folder and one entry of `OBJECTIVES`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["OBJECTIVES", "ObjectiveEntry", "find_objective", "reward_objectives"]
+
+
+@dataclass(frozen=True)
+class ObjectiveEntry:
+    """An objective, described.
+
+    Attributes
+    ----------
+    place : str
+        ``module:class`` of a `gfncore.objectives.base.Objective`.
+    title : str
+        The name of the objective in a report.
+    description : str
+        Its purpose in a few words, for the help of a command.
+    citations : tuple of str
+        Keys of the references of the method.
+    rewards_suffice : bool
+        Whether it learns from the policy's own draws and their rewards alone, which every
+        environment has; False where it needs energies of unfinished states or given objects.
+    orders : bool
+        Whether it learns the order of rewards and no target distribution: draws are not
+        proportional to a reward, and there is no log Z.
+    """
+
+    place: str
+    title: str
+    description: str
+    citations: tuple[str, ...] = ()
+    rewards_suffice: bool = True
+    orders: bool = False
+
+    def load(self) -> Any:
+        """Return the class."""
+        module, name = self.place.split(":")
+        return getattr(importlib.import_module(module), name)
+
+
+OBJECTIVES: dict[str, ObjectiveEntry] = {
+    "trajectory_balance": ObjectiveEntry(
+        "gfncore.objectives.trajectory_balance:TrajectoryBalance",
+        title="trajectory balance",
+        description="draws in proportion to the reward, by a learned log Z",
+        citations=("trajectory_balance",),
+    ),
+    "log_variance": ObjectiveEntry(
+        "gfncore.objectives.log_variance:LogVariance",
+        title="log-variance",
+        description="the same, by the log Z that fits each batch best",
+        citations=("log_variance",),
+    ),
+    "maximum_likelihood": ObjectiveEntry(
+        "gfncore.objectives.maximum_likelihood:MaximumLikelihood",
+        title="maximum likelihood",
+        description="the likelihood of given objects",
+        rewards_suffice=False,
+    ),
+    "order_preserving": ObjectiveEntry(
+        "gfncore.objectives.order_preserving:OrderPreserving",
+        title="order-preserving",
+        description="the order of rewards alone, or the Pareto front of several",
+        citations=("order_preserving",),
+        orders=True,
+    ),
+    "forward_looking": ObjectiveEntry(
+        "gfncore.objectives.forward_looking:ForwardLooking",
+        title="forward-looking detailed balance",
+        description="draws in proportion to the reward, by energies of unfinished objects",
+        rewards_suffice=False,
+    ),
+}
+"""Every objective by the name that settings give it."""
+
+
+def find_objective(name: str) -> ObjectiveEntry:
+    """Return the entry of that name.
+
+    Raises
+    ------
+    ValueError
+        There is none; the message names those that exist.
+    """
+    if name not in OBJECTIVES:
+        raise ValueError(f"objective is {name!r}, but must be one of {', '.join(OBJECTIVES)}")
+    return OBJECTIVES[name]
+
+
+def reward_objectives(*, orders: bool | None = None) -> tuple[str, ...]:
+    """Return the names of the objectives for which draws and their rewards suffice.
+
+    Parameters
+    ----------
+    orders : bool, optional
+        Only those that learn an order (True), or a target distribution (False).
+    """
+    return tuple(
+        name
+        for name, entry in OBJECTIVES.items()
+        if entry.rewards_suffice and orders in (None, entry.orders)
+    )

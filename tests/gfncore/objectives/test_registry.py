@@ -1,0 +1,45 @@
+"""What the registry says of an objective is what its class does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from gfncore.objectives.base import Objective, make_objective
+from gfncore.objectives.log_variance import LogVariance
+from gfncore.objectives.registry import OBJECTIVES, find_objective, reward_objectives
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_an_entry_describes_its_class(name):
+    entry = find_objective(name)
+    kind = entry.load()
+    assert issubclass(kind, Objective)
+    assert entry.rewards_suffice == (kind.on_policy_allowed and not kind.needs_flow)
+    assert not entry.orders or kind.needs_objectives
+    assert type(make_objective(name)) is kind
+
+
+def test_objectives_are_made_by_name():
+    assert isinstance(make_objective("log_variance"), LogVariance)
+    assert make_objective("log_variance").log_z is None
+    made = make_objective("trajectory_balance", 3.0)
+    assert made.log_z is not None and made.log_z.item() == 3.0
+    assert list(made.state_dict()) == ["log_z"]
+    with pytest.raises(ValueError, match="trajectory_balance, log_variance"):
+        make_objective("tb")
+
+
+def test_names_by_what_is_learned():
+    distributions, orders = reward_objectives(orders=False), reward_objectives(orders=True)
+    assert distributions == ("trajectory_balance", "log_variance")
+    assert orders == ("order_preserving",)
+    assert set(reward_objectives()) == {*distributions, *orders}
+
+
+def test_reading_the_registry_does_not_import_torch():
+    code = "import sys; import gfncore.objectives.registry; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,91 @@
+"""A new objective is one class and one entry of the registry; all of ``molgen sample`` knows it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gfncore.errors import UserError
+from gfncore.objectives.base import Objective
+from gfncore.objectives.registry import OBJECTIVES, ObjectiveEntry, reward_objectives
+from molgen.citations import REFERENCES, methods_of_settings
+from molgen.settings import resolve_sample
+from tests.molgen.runs.sample.test_main import ATOMS, run_small
+
+ROOT = Path(__file__).resolve().parents[2]
+SPREAD = ObjectiveEntry(
+    "tests.molgen.test_objectives:Spread",
+    title="spread of log-weights",
+    description="the mean distance of log-weights from their mean",
+    citations=("guacamol",),  # which nothing else in these runs cites
+)
+
+
+class Spread(Objective):
+    """Mean distance of log R + log P_B - log P_F from its mean."""
+
+    def forward(self, batch):
+        log_weight = batch.log_reward + (batch.log_pb - batch.log_pf).sum(dim=1)
+        return (log_weight - log_weight.mean()).abs().mean()
+
+    def log_partition(self, batch):
+        log_weight = batch.log_reward + (batch.log_pb - batch.log_pf).sum(dim=1)
+        return float(log_weight.detach().mean())
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    monkeypatch.setitem(OBJECTIVES, "spread", SPREAD)
+
+
+def test_references_of_objectives_exist():
+    for name in reward_objectives():
+        assert set(OBJECTIVES[name].citations) <= set(REFERENCES)
+
+
+def test_settings_take_it_once_it_is_registered(monkeypatch):
+    with pytest.raises(UserError, match="'spread' is not offered; choose 'trajectory_balance', "):
+        resolve_sample({"output": "out", "objective": "spread"})
+    monkeypatch.setitem(OBJECTIVES, "spread", SPREAD)
+    settings = resolve_sample({"output": "out", "objective": "spread"})
+    assert settings.objective == "spread" and settings.proportional
+
+
+def test_one_that_learns_an_order_takes_its_temperature(monkeypatch):
+    entry = ObjectiveEntry(SPREAD.place, SPREAD.title, SPREAD.description, orders=True)
+    monkeypatch.setitem(OBJECTIVES, "spread", entry)
+    settings = resolve_sample({"output": "out", "objective": "spread"})
+    assert settings.order_temperature == 1.0 and not settings.proportional
+    with pytest.raises(UserError, match="--objective order_preserving or spread; leave it out"):
+        resolve_sample({"output": "out", "order_temperature": 0.5})
+
+
+def test_help_lists_it():
+    code = (
+        "from gfncore.objectives.registry import OBJECTIVES, ObjectiveEntry\n"
+        f"OBJECTIVES['spread'] = {SPREAD!r}\n"
+        "from molgen.cli.main import main\n"
+        "main(['sample', '--help'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    said = " ".join(done.stdout.replace("\u2502", " ").split())
+    assert f"spread: {SPREAD.description}" in said
+    assert "order_preserving, spread]" in said
+
+
+def test_a_run_learns_by_it_and_says_so(tmp_path, registered):
+    run_small(tmp_path / "out", **ATOMS, objective="spread")
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["objective"] == "spread"
+    lines = (tmp_path / "out" / "train.jsonl").read_text().splitlines()
+    losses = [row["loss"] for row in map(json.loads, lines) if "loss" in row]
+    assert losses[-1] < losses[0]
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert SPREAD.title in report
+    assert REFERENCES["guacamol"].title in report
+    assert methods_of_settings({"objective": "spread", "symmetry": "none"}) == ("guacamol",)
