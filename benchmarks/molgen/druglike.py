@@ -9,7 +9,7 @@ Usage, from the checkout, with molgen installed::
 One run after another, each a process of its own on all cores. What stands after `--` is given to
 `molgen sample` as it is. The figures are those of `summary.json`, but for the molecular weight,
 which is computed here from `library.smi`, and the share of effective draws, which is `ess` over
-`n_samples`.
+`n_proposals`.
 """
 
 from __future__ import annotations
@@ -70,10 +70,11 @@ def figures(output: Path) -> dict[str, float]:
     summary: dict[str, Any] = json.loads((output / "summary.json").read_text(encoding="utf-8"))
     lines = (output / "library.smi").read_text(encoding="utf-8").splitlines()
     weights = [MOLECULAR_WEIGHT(Chem.MolFromSmiles(line.split("\t")[0])) for line in lines]
+    ess = summary["ess"]
     found = {
         **{key: summary[key] for key in COLUMNS if key in summary},
         "weight": statistics.median(weights),
-        "ess_share": math.nan if summary["ess"] is None else summary["ess"] / summary["n_samples"],
+        "ess_share": math.nan if ess is None else ess / summary["n_proposals"],
         "training_steps": summary["extra"]["training_steps"],
     }
     return {key: math.nan if found[key] is None else float(found[key]) for key in COLUMNS}

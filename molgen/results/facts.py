@@ -27,8 +27,8 @@ class RunFacts:
         The score in a few words.
     environment, symmetry, objective : str
         How molecules were built, how symmetric ones were dealt with, what training made small.
-    n_samples : int
-        Molecules drawn from the trained sampler.
+    n_proposals : int
+        Draws made from the trained sampler.
     oracle_calls : int
         Molecules scored.
     use : ResourceUse
@@ -67,7 +67,7 @@ class RunFacts:
     environment: str
     symmetry: str
     objective: str
-    n_samples: int
+    n_proposals: int
     oracle_calls: int
     use: ResourceUse
     validity: float

@@ -43,7 +43,7 @@ def test_rates_of_draws() -> None:
 def write_run(folder: Path, ess: float | None) -> Path:
     folder.mkdir()
     summary = {key: 1.0 for key in druglike.COLUMNS if key not in ("weight", "ess_share")}
-    summary |= {"ess": ess, "n_samples": 200, "extra": {"training_steps": 7}}
+    summary |= {"ess": ess, "n_proposals": 200, "extra": {"training_steps": 7}}
     (folder / "summary.json").write_text(json.dumps(summary))
     (folder / "library.smi").write_text("C\t0.5\nCC\t0.5\nCCCCCC\t0.1\n")
     return folder

@@ -164,7 +164,7 @@ def library_report(training):
             environment="fragments",
             symmetry="merged",
             objective="trajectory_balance",
-            n_samples=1000,
+            n_proposals=1000,
             oracle_calls=9000,
             use=ResourceUse(301.2, 560.0, 2**29),
             validity=1.0,

@@ -109,7 +109,7 @@ def render_report(
 
 def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
     cards = [
-        ("Molecules", f"{summary['n_unique']:,}", f"distinct; {summary['n_samples']:,} drawn"),
+        ("Molecules", f"{summary['n_unique']:,}", f"distinct; {summary['n_proposals']:,} drawn"),
         (
             "Ten best",
             _number(summary["top10_mean"]),
@@ -137,7 +137,7 @@ def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
             (
                 "Effective sample size",
                 f"{ess:,.0f}" if math.isfinite(ess) else "n/a",
-                f"of {summary['n_samples']:,}",
+                f"of {summary['n_proposals']:,}",
             ),
         ]
     return [{"label": label, "value": value, "note": note} for label, value, note in cards]
@@ -256,7 +256,7 @@ def _checks(
     if not proportional:
         return checks
     ess, se = summary["ess"], summary["log_partition_se"]
-    share = ess / facts.n_samples if facts.n_samples else math.nan
+    share = ess / facts.n_proposals if facts.n_proposals else math.nan
     checks += [
         {
             "good": ess >= _FEWEST_EFFECTIVE_DRAWS,

@@ -205,7 +205,7 @@ def finish(run: SampleRun) -> None:
         environment=settings.environment,
         symmetry=settings.symmetry,
         objective=settings.objective,
-        n_samples=len(drawn.smiles),
+        n_proposals=len(drawn.smiles),
         oracle_calls=run.scoring.calls,
         use=use,
         validity=share_valid(smiles, count),
@@ -221,7 +221,6 @@ def finish(run: SampleRun) -> None:
         budget_seconds=settings.budget_seconds,
         warnings=(*run.state.warnings, *run.passing),
         extra={
-            "draws_in_library": int(count[keep].sum()),
             "draws_with_score_zero": int(count[table.total == 0.0].sum()),
             "molecules_left_out_by_scaffold": beyond,
             "molecules_at_the_reward_floor": len(run.reward.floored),

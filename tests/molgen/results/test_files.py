@@ -24,8 +24,8 @@ from molgen.results.library import Library, front_rows
 from molgen.scoring.table import column_names
 
 KEYS = (
-    "software version command seed log_partition log_partition_se ess n_samples n_unique "
-    "n_scaffolds n_modes validity top10_mean top100_mean internal_diversity oracle_calls "
+    "software version command seed log_partition log_partition_se ess n_proposals n_samples "
+    "n_unique n_scaffolds n_modes validity top10_mean top100_mean internal_diversity oracle_calls "
     "wall_seconds compile_seconds cpu_seconds peak_memory_bytes warnings extra"
 ).split()
 
@@ -43,6 +43,7 @@ def test_all_files_are_written(tmp_path, make_library, run_facts):
     stored = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert set(KEYS) <= set(stored)
     assert stored["n_unique"] == len(library) == summary["n_unique"]
+    assert stored["n_samples"] == library.count.sum() and stored["n_proposals"] == 1000
     lines = (tmp_path / "out" / "library.smi").read_text().splitlines()
     assert [line.split("\t")[0] for line in lines] == list(library.smiles)
 

@@ -15,6 +15,7 @@ FIGURES = (
     "log_partition",
     "log_partition_se",
     "ess",
+    "n_proposals",
     "n_samples",
     "n_unique",
     "n_scaffolds",

@@ -155,7 +155,7 @@ def check_library(output):
     assert (reward > 0).all() and (np.diff(reward) <= 0).all()
     assert all(float(row["log_probability"]) <= 1e-6 for row in rows)
     assert all(int(row["count"]) >= 1 for row in rows)
-    assert sum(int(row["count"]) for row in rows) == summary["extra"]["draws_in_library"]
+    assert sum(int(row["count"]) for row in rows) == summary["n_samples"]
     assert (output / "library.smi").read_text().count("\n") == len(rows)
     assert (output / "library.sdf").read_text().count("$$$$") == len(rows)
     return rows, summary
@@ -257,7 +257,7 @@ def test_log_partition_is_that_of_the_whole_space(atoms, reopened):
     error = summary["log_partition_se"]
     assert 0 < error < 0.3
     assert summary["log_partition"] == pytest.approx(space.log_partition, abs=4 * error)
-    assert 0.3 * summary["n_samples"] < summary["ess"] <= summary["n_samples"]
+    assert 0.3 * summary["n_proposals"] < summary["ess"] <= summary["n_proposals"]
 
 
 def test_probabilities_are_those_of_the_policy(atoms, reopened):
@@ -615,9 +615,9 @@ def test_a_score_that_is_always_zero(tmp_path):
 def test_hardly_any_oracle_calls(tmp_path, calls):
     run_small(tmp_path / "out", **ATOMS | {"max_atoms": 3}, samples=5, oracle_calls=calls)
     summary = summary_of(tmp_path / "out")
-    assert summary["oracle_calls"] == calls and summary["n_samples"] >= calls
+    assert summary["oracle_calls"] == calls and summary["n_proposals"] >= calls
     assert np.isfinite(summary["log_partition"])
-    if summary["n_samples"] == 1:
+    if summary["n_proposals"] == 1:
         assert summary["log_partition_se"] is None
         assert any("1 draw gives log Z without" in warning for warning in summary["warnings"])
 
@@ -711,7 +711,7 @@ def test_the_budget_ends_the_draws(tmp_path, monkeypatch):
     small["runs.sample.answer.BATCH_SHARE"] = 1e9
     run_small(tmp_path / "out", small=small, **ATOMS, budget="7s")
     summary = summary_of(tmp_path / "out")
-    assert summary["extra"]["training_steps"] == 7 and summary["n_samples"] == 20
+    assert summary["extra"]["training_steps"] == 7 and summary["n_proposals"] == 20
     assert any("ended the draws after 20" in warning for warning in summary["warnings"])
 
 
