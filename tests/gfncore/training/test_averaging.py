@@ -35,6 +35,20 @@ def test_recursion_with_its_warm_up():
     assert moved(averaged, policy, values) == pytest.approx(expected, rel=1e-6)
 
 
+def test_each_update_is_one_interpolation_to_the_digit():
+    generator = torch.Generator().manual_seed(2)
+    policy = Numbers(0.3)
+    averaged = AveragedPolicy(policy, 0.97)
+    expected = policy.weight.detach().clone()
+    for step in range(1, 60):
+        with torch.no_grad():
+            policy.weight.add_(torch.randn(3, generator=generator))
+            expected.lerp_(policy.weight, 1.0 - min(0.97, step / (step + 10.0)))
+        averaged.update(policy, step)
+        assert torch.equal(averaged.policy.weight, expected)
+    assert list(averaged.policy.state_dict()) == list(policy.state_dict())
+
+
 def test_the_start_is_forgotten():
     policy = Numbers(1e6)
     averaged = AveragedPolicy(policy, 0.99)
