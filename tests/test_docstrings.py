@@ -10,7 +10,11 @@ import pytest
 
 @pytest.mark.parametrize(
     ("name", "examples"),
-    [("gfncore.evaluation.partition_estimate", 4), ("gfncore.evaluation.resampling", 0)],
+    [
+        ("gfncore.evaluation.partition_estimate", 4),
+        ("gfncore.evaluation.resampling", 0),
+        ("gfncore.program.library_call", 1),
+    ],
 )
 def test_examples(name: str, examples: int) -> None:
     found = doctest.testmod(importlib.import_module(name))
