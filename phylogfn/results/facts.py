@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gfncore.program.provenance import ResourceUse
+from gfncore.program.provenance import Provenance, ResourceUse
 from phylogfn.alignments.characters import Characters
 
 __all__ = ["ParsimonyFacts", "RunFacts"]
@@ -37,6 +37,14 @@ class RunFacts:
         Keys of :mod:`phylogfn.citations` for what the run used.
     budget_seconds : float, optional
         The time that was allowed.
+    files_seed : tuple of int
+        Seed of the generator that deals the draws out to the two runs of the MrBayes files.
+    provenance : Provenance, optional
+        Content of ``provenance.json``; None: the file is not written.
+    run_toml, train_jsonl : str
+        Content of these files, which the run itself writes to its output directory.
+    extra : dict
+        More entries for the summary.
     """
 
     command: str
@@ -50,6 +58,10 @@ class RunFacts:
     use: ResourceUse
     methods: tuple[str, ...] = ()
     budget_seconds: float | None = None
+    files_seed: tuple[int, ...] = (1,)
+    provenance: Provenance | None = None
+    run_toml: str = ""
+    train_jsonl: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phylogfn.results.facts import RunFacts
 from phylogfn.trees.splits import SplitTable, split_supports, tabulate_splits
 from phylogfn.trees.tree import Tree, node_splits
 
@@ -55,6 +56,8 @@ class Posterior:
         More entries for the summary.
     topology_errors : ndarray, shape(T,), dtype=float64, optional
         Standard errors of the probabilities; None if they are not known.
+    facts : RunFacts, optional
+        What the files say of the run; without it they cannot be written.
     """
 
     names: tuple[str, ...]
@@ -73,6 +76,7 @@ class Posterior:
     warnings: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
     topology_errors: NDArray[np.float64] | None = None
+    facts: RunFacts | None = None
 
     def __post_init__(self) -> None:
         n_nodes = 2 * len(self.names) - 2

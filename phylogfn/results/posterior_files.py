@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from gfncore.files import write_atomic
 from gfncore.program.output import json_text, staged_output
-from gfncore.program.provenance import Provenance, software_version
+from gfncore.program.provenance import software_version
 from phylogfn.results.facts import RunFacts
 from phylogfn.results.posterior import Posterior, split_table
+from phylogfn.results.report.posterior_page import render_report
 from phylogfn.results.rounding import decimals, rounded, significant
 from phylogfn.results.warnings import failure, posterior_warnings, verdict
 from phylogfn.text.quoting import newick_labels, nexus_labels
@@ -52,14 +53,7 @@ __all__ = [
 _TAXON_NUMBER = re.compile(r"(?<=[(,])[0-9]+")
 
 
-def write_results(
-    output: Path,
-    posterior: Posterior,
-    facts: RunFacts,
-    *,
-    rng: np.random.Generator,
-    provenance: Provenance | None = None,
-) -> dict[str, Any]:
+def write_results(output: Path, posterior: Posterior) -> dict[str, Any]:
     """Write all result files of a run to ``output``, ``summary.json`` last.
 
     ``run.toml``, ``train.jsonl`` and ``checkpoint/`` are written by the run itself, as it goes;
@@ -70,21 +64,16 @@ def write_results(
     output : Path
         The output directory.
     posterior : Posterior
-        The answer.
-    facts : RunFacts
-        What else the files say.
-    rng : numpy.random.Generator
-        Deals the draws out to the two runs of the MrBayes files.
-    provenance : Provenance, optional
-        Written to ``provenance.json``.
+        The answer, with its facts.
 
     Returns
     -------
     summary : dict
-        What ``summary.json`` holds.
+        Content of ``summary.json``.
     """
-    from phylogfn.results.report.posterior_page import render_report
-
+    facts = posterior.facts
+    if facts is None:
+        raise ValueError("the posterior has no facts of a run, which its files state")
     table = split_table(posterior)
     failed = failure(posterior)
     consensus = consensus_tree(table)
@@ -117,13 +106,14 @@ def write_results(
             ),
             "summary.json": json_text(summary),
         }
+        rng = np.random.default_rng(facts.files_seed)
         for number, run in enumerate(split_runs(posterior.n_draws, rng), 1):
             files[f"posterior.run{number}.t"] = nexus_with_warning(
                 mrbayes_trees(posterior.names, [draws[index] for index in run]), failed
             )
             files[f"posterior.run{number}.p"] = mrbayes_parameters(posterior, run)
-        if provenance is not None:
-            files["provenance.json"] = json_text(provenance.as_dict())
+        if facts.provenance is not None:
+            files["provenance.json"] = json_text(facts.provenance.as_dict())
         for name, text in files.items():
             write_atomic(staging / name, text)
     return summary

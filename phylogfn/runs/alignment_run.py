@@ -10,7 +10,7 @@ import numpy as np
 
 from gfncore.errors import UserError
 from gfncore.program.devices import choose_device
-from gfncore.program.provenance import Provenance, ResourceUse, record_provenance
+from gfncore.program.provenance import Provenance, ResourceUse, command_line, record_provenance
 from phylogfn.alignments.alignment import read_alignment
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class AlignmentRun:
     settings : RunSettings
         Of a command that takes an alignment.
     progress : Progress
+    command : str, optional
+        How the run was started. Default: the command line of this process.
 
     Raises
     ------
@@ -40,8 +42,9 @@ class AlignmentRun:
     SEEDS: ClassVar[Mapping[str, int]] = {}
     """A number for each purpose of random numbers."""
 
-    def __init__(self, settings: Any, progress: Progress):
+    def __init__(self, settings: Any, progress: Progress, command: str | None = None):
         self.settings = settings
+        self.command = command_line() if command is None else command
         self.progress = progress
         self.clock = progress.clock
         self.warnings: list[str] = []
@@ -106,6 +109,7 @@ class AlignmentRun:
             threads=settings.n_threads,
             device=self.device,
             inputs=(settings.alignment,),
+            command=self.command,
             use=use,
         )
 

@@ -1,4 +1,4 @@
-"""From a trained run of ``phylogfn sample`` to its answer and its files."""
+"""From a trained run of ``phylogfn sample`` to its answer, and from this to its files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp
 
-from gfncore.program.provenance import command_line
+from gfncore.program.configuration import settings_toml
 from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_model
 from phylogfn.estimates.collapsed import BATCH
 from phylogfn.estimates.length_samples import (
@@ -22,7 +22,7 @@ from phylogfn.likelihood.model_fit import bounds_note
 from phylogfn.results.facts import RunFacts
 from phylogfn.results.posterior import Posterior
 from phylogfn.results.posterior_files import write_results
-from phylogfn.results.warnings import failure
+from phylogfn.results.warnings import failure, posterior_warnings
 from phylogfn.runs.sample.length_answer import lengths_posterior
 from phylogfn.runs.sample.run import (
     draw_from_sampler,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from phylogfn.runs.sample.run import SampleRun
     from phylogfn.runs.sample.state import RunState
 
-__all__ = ["finish"]
+__all__ = ["answer", "write_answer"]
 
 TEMPERATURES = (1.0, 1.15, 1.3, 1.5)  # of the trained sampler, tried in this order
 SHARP_ENOUGH = 0.5  # effective share at which no further one is tried
@@ -54,11 +54,10 @@ FAILED = 3  # exit code of a run with hardly any effective draws
 LISTED = 20000  # topologies in the table of results, at most
 
 
-def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> int:
-    """Draw, estimate the evidence and write all files; return the exit code.
+def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Posterior:
+    """Draw and estimate the evidence; return the posterior with all warnings and its facts.
 
-    The sampler is softened first where that gives better draws. The exit code is 0, or `FAILED`
-    when hardly any draws are effective (`phylogfn.results.warnings.failure`).
+    The sampler is softened first where that gives better draws.
     """
     run.progress.phase("drawing from the sampler")
     settings, table, reward = run.settings, state.table, state.walkers.reward
@@ -93,7 +92,7 @@ def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> int
             "standard errors are above their target"
         )
     if isinstance(drawn, DrawnTrees):
-        return _write(run, state, _posterior_with_lengths(run, state, drawn, found))
+        return _judged(run, state, _posterior_with_lengths(run, state, drawn, found))
     masses = TopologyMasses.from_draws(drawn, table, n_known, prior)
     lengths = _draw_lengths(run, state, masses)
     posterior = _posterior(run, state, drawn, found, lengths)
@@ -102,7 +101,18 @@ def finish(run: SampleRun, state: RunState, environment: TreeEnvironment) -> int
         assert state.trainer is not None
         ranked = random_trees.judge(state.trainer.averaged.policy, state.steps)
         posterior.extra["random_trees_correlation"] = ranked
-    return _write(run, state, posterior)
+    return _judged(run, state, posterior)
+
+
+def write_answer(run: SampleRun, posterior: Posterior) -> int:
+    """Write the result files; return the exit code.
+
+    It is 0, or `FAILED` when hardly any draws are effective (`phylogfn.results.warnings.failure`).
+    """
+    run.progress.phase("writing files")
+    write_results(run.settings.output, posterior)
+    run.progress.update(done=1.0, detail=f"{posterior.n_topologies} topologies listed")
+    return 0 if failure(posterior) is None else FAILED
 
 
 def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> LengthSamples:
@@ -133,27 +143,37 @@ def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> Le
     return lengths
 
 
-def _write(run: SampleRun, state: RunState, posterior: Posterior) -> int:
-    """Write all files; return the exit code."""
-    settings, reward = run.settings, state.walkers.reward
-    failed = failure(posterior)
-    if failed is not None:  # an error that few weights state is always too small
+def _judged(run: SampleRun, state: RunState, posterior: Posterior) -> Posterior:
+    """Return the posterior with its warnings, which the user is told, and the facts of the run."""
+    if failure(posterior) is not None:  # an error that few weights state is always too small
         posterior = replace(
             posterior,
             log_evidence_se=math.inf,
             topology_errors=np.full(posterior.n_topologies, math.nan),
         )
-    run.progress.phase("writing files")
+    warnings = posterior_warnings(posterior)
+    for warning in warnings:
+        run.progress.warn(warning)
+    run.progress.update(
+        log_evidence=posterior.log_evidence, se=posterior.log_evidence_se, ess=posterior.ess
+    )
+    return replace(posterior, warnings=warnings, facts=_facts(run, state))
+
+
+def _facts(run: SampleRun, state: RunState) -> RunFacts:
+    """Return what the files say of the run."""
+    settings = run.settings
     use = run.clock.usage()
-    facts = RunFacts(
-        command=command_line(),
+    curves = settings.output / "train.jsonl"
+    return RunFacts(
+        command=run.command,
         seed=settings.seed,
         alignment=settings.alignment,
         n_sites=run.alignment.n_sites,
         n_patterns=run.patterns.n_patterns,
         model=_model_text(run, state),
         branch_prior=settings.branch_prior,
-        likelihood_evaluations=reward.evaluations,
+        likelihood_evaluations=state.walkers.reward.evaluations,
         use=use,
         methods=(
             *ALWAYS_CITED,
@@ -161,20 +181,11 @@ def _write(run: SampleRun, state: RunState, posterior: Posterior) -> int:
             *methods_of_model(settings.model),
         ),
         budget_seconds=settings.budget_seconds,
+        files_seed=(settings.seed, run.SEEDS["files"]),
+        provenance=run.provenance(use),
+        run_toml=settings_toml(settings),
+        train_jsonl=curves.read_text(encoding="utf-8"),
     )
-    summary = write_results(
-        settings.output, posterior, facts, rng=run.rng("files"), provenance=run.provenance(use)
-    )
-    for warning in summary["warnings"]:
-        run.progress.warn(warning)
-    run.progress.update(
-        done=1.0,
-        log_evidence=posterior.log_evidence,
-        se=posterior.log_evidence_se,
-        ess=posterior.ess,
-        detail=f"{posterior.n_topologies} topologies listed",
-    )
-    return 0 if failed is None else FAILED
 
 
 def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +37,7 @@ from phylogfn.likelihood.collapsed import MAX_SWEEPS, CollapsedReward
 from phylogfn.likelihood.integrals import Collapsed
 from phylogfn.likelihood.model_fit import fit_model
 from phylogfn.output_names import OUTPUT_NAMES
-from phylogfn.runs.sample.answer import finish
+from phylogfn.runs.sample.answer import answer, write_answer
 from phylogfn.runs.sample.run import (
     SampleRun,
     draw_from_sampler,
@@ -56,7 +58,7 @@ from phylogfn.trees.tree import Tree
 if TYPE_CHECKING:
     from gfncore.program.progress import Progress
 
-__all__ = ["open_run", "rehearse", "run_sample"]
+__all__ = ["open_run", "rehearse", "run_sample", "trained_run"]
 
 WALK_BATCH = 4  # rounds of blocks between looks at what was found
 WALK_MOST = 140  # rounds of the first walk
@@ -96,7 +98,34 @@ LENGTHS_JUDGED = 200  # trees of the teacher, with their lengths, that the diver
 
 
 def run_sample(settings: SampleSettings, progress: Progress) -> int:
-    """Run and write all files; return the exit code, as `phylogfn.runs.sample.answer.finish` does.
+    """Run and write all files; return the exit code (`phylogfn.runs.sample.answer.write_answer`).
+
+    Raises
+    ------
+    UserError
+        The alignment, the model or the device cannot be used.
+    """
+    with trained_run(settings, progress) as parts:
+        return write_answer(parts[0], answer(*parts))
+
+
+@contextmanager
+def trained_run(
+    settings: SampleSettings, progress: Progress, command: str | None = None
+) -> Iterator[tuple[SampleRun, RunState, TreeEnvironment]]:
+    """Run until the sampler is trained; its output directory is locked inside of the context.
+
+    Parameters
+    ----------
+    settings : SampleSettings
+    progress : Progress
+    command : str, optional
+        How the run was started. Default: the command line of this process.
+
+    Yields
+    ------
+    run, state, environment
+        What `phylogfn.runs.sample.answer.answer` takes.
 
     Raises
     ------
@@ -104,7 +133,7 @@ def run_sample(settings: SampleSettings, progress: Progress) -> int:
         The alignment, the model or the device cannot be used.
     """
     torch.set_num_threads(1)  # the second core walks; intra-op threads would make sums depend on it
-    run = SampleRun(settings, progress)
+    run = SampleRun(settings, progress, command)
     with locked_output(settings.output, "run.toml") as check_output:
         if settings.resume:
             clear_leftovers(settings.output)
@@ -124,7 +153,7 @@ def run_sample(settings: SampleSettings, progress: Progress) -> int:
             else:
                 _train(run, state, environment, metrics)
         check_output()
-        return finish(run, state, environment)
+        yield run, state, environment
 
 
 def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnvironment, RunState]:

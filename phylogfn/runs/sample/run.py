@@ -99,6 +99,8 @@ class SampleRun(AlignmentRun):
     ----------
     settings : SampleSettings
     progress : Progress
+    command : str, optional
+        How the run was started. Default: the command line of this process.
 
     Raises
     ------
@@ -109,12 +111,14 @@ class SampleRun(AlignmentRun):
     SEEDS = SEEDS
     settings: SampleSettings
 
-    def __init__(self, settings: SampleSettings, progress: Progress):
+    def __init__(
+        self, settings: SampleSettings, progress: Progress, command: str | None = None
+    ) -> None:
         standard = type(settings).model_fields["length_bins"].default
         if settings.branch_lengths != "bins" and settings.length_bins != standard:
             raise UserError("--length-bins: needs --branch-lengths bins")
         self.sampler = make_sampler(settings)
-        super().__init__(settings, progress)
+        super().__init__(settings, progress, command)
         self.with_lengths = settings.branch_lengths != "collapsed"
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)
         self.patterns = compress(self.alignment)

@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from phylogfn.cli.main import main
@@ -32,7 +31,7 @@ def run(*arguments, **kwargs):
 @pytest.fixture
 def output(tmp_path, make_posterior, run_facts):
     out = tmp_path / "out"
-    write_results(out, make_posterior(n_draws=200), run_facts, rng=np.random.default_rng(1))
+    write_results(out, make_posterior(n_draws=200, facts=run_facts))
     return out
 
 

@@ -28,18 +28,14 @@ ODD_NAMES = ("Bufo valliceps", "O'Brien", "7", "a(b)", "k[1]", "x,y", "A-b.c|d",
 
 
 def write(tmp_path, posterior, facts, seed=1):
-    return write_results(tmp_path, posterior, facts, rng=np.random.default_rng(seed))
+    facts = replace(facts, files_seed=(seed,))
+    return write_results(tmp_path, replace(posterior, facts=facts))
 
 
 def test_all_files_and_keys(tmp_path, make_posterior, run_facts):
     record = record_provenance("phylogfn", parameters={}, seed=1, threads=2)
-    write_results(
-        tmp_path,
-        make_posterior(extra={"policy_ess": np.float64(3.0)}),
-        run_facts,
-        rng=np.random.default_rng(1),
-        provenance=record,
-    )
+    facts = replace(run_facts, provenance=record)
+    write_results(tmp_path, make_posterior(extra={"policy_ess": np.float64(3.0)}, facts=facts))
     by_the_run = {"run.toml", "train.jsonl", "tensorboard", "checkpoint"}
     assert {path.name for path in tmp_path.iterdir()} == set(OUTPUT_NAMES) - by_the_run
     summary = json.loads((tmp_path / "summary.json").read_text())
