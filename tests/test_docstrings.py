@@ -14,6 +14,7 @@ import pytest
         ("gfncore.evaluation.partition_estimate", 4),
         ("gfncore.evaluation.resampling", 0),
         ("gfncore.program.library_call", 1),
+        ("phylogfn.results.phylogeny", 3),
     ],
 )
 def test_examples(name: str, examples: int) -> None:

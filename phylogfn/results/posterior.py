@@ -1,170 +1,105 @@
-"""The answer of a run: draws from the posterior, the posterior over topologies, the evidence.
-
-Splits are integers: bit i is set when taxon i lies on the side without taxon 0 (see
-:mod:`phylogfn.trees.tree`). Branch lengths are expected substitutions per site; log quantities are
-in nats.
-"""
+"""The answer of a run as an object: tables, trees, files, and a view for notebooks."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from phylogfn.results.phylogeny import Phylogeny
+from phylogfn.results.posterior_data import PosteriorData
+from phylogfn.results.posterior_files import consensus_of, write_directory
+from phylogfn.results.report.notebook import render_view
+from phylogfn.results.tables import clade_frame, topology_frame
+from phylogfn.results.warnings import failure, verdict
+from phylogfn.trees.consensus import ConsensusTree
 
-from phylogfn.results.facts import RunFacts
-from phylogfn.trees.splits import SplitTable, split_supports, tabulate_splits
-from phylogfn.trees.tree import Tree, node_splits
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
-__all__ = ["Posterior", "split_table"]
+__all__ = ["Posterior"]
 
 
-@dataclass(frozen=True, eq=False)
-class Posterior:
-    """A posterior over unrooted phylogenetic trees of n taxa.
+@dataclass(frozen=True, eq=False, repr=False)
+class Posterior(PosteriorData):
+    """A posterior over unrooted phylogenetic trees, which states its own accuracy.
 
-    Parameters
-    ----------
-    names : tuple of str, length n
-        The taxa, exactly as in the input and in its order.
-    draw_parents : ndarray, shape(S, 2n-2), dtype=int32
-        Topologies of S equally weighted draws.
-    draw_lengths : ndarray, shape(S, 2n-2), dtype=float64
-        Their branch lengths.
-    draw_log_likelihoods, draw_log_priors : ndarray, shape(S,), dtype=float64
-        Their log likelihoods and log prior densities.
-    topology_parents : ndarray, shape(T, 2n-2), dtype=int32
-        The topologies known, best first.
-    topology_probabilities : ndarray, shape(T,), dtype=float64
-        Their posterior probabilities.
-    topology_log_evidences : ndarray, shape(T,), dtype=float64
-        log p(data, topology): likelihood and prior with the branch lengths integrated out.
-    log_evidence, log_evidence_se : float
-        log p(data) and its standard error; infinite if the error cannot be estimated.
-    ess : float
-        Effective number of the weighted proposals.
-    n_proposals : int
-        Number of weighted proposals.
-    pareto_k : float
-        Shape of the tail of the importance weights, of proposals and of branch lengths.
-    warnings : tuple of str
-        What the user must know, in plain words.
-    extra : dict
-        More entries for the summary.
-    topology_errors : ndarray, shape(T,), dtype=float64, optional
-        Standard errors of the probabilities; None if they are not known.
-    facts : RunFacts, optional
-        What the files say of the run; without it they cannot be written.
+    Its numbers are the attributes of `phylogfn.results.posterior_data.PosteriorData`, such as
+    ``log_evidence``, ``log_evidence_se``, ``ess``, ``pareto_k`` and ``warnings``.
     """
 
-    names: tuple[str, ...]
-    draw_parents: NDArray[np.int32]
-    draw_lengths: NDArray[np.float64]
-    draw_log_likelihoods: NDArray[np.float64]
-    draw_log_priors: NDArray[np.float64]
-    topology_parents: NDArray[np.int32]
-    topology_probabilities: NDArray[np.float64]
-    topology_log_evidences: NDArray[np.float64]
-    log_evidence: float
-    log_evidence_se: float
-    ess: float
-    n_proposals: int
-    pareto_k: float
-    warnings: tuple[str, ...] = ()
-    extra: dict[str, Any] = field(default_factory=dict)
-    topology_errors: NDArray[np.float64] | None = None
-    facts: RunFacts | None = None
-
-    def __post_init__(self) -> None:
-        n_nodes = 2 * len(self.names) - 2
-        n_draws, n_topologies = len(self.draw_parents), len(self.topology_parents)
-        expected = {
-            "draw_parents": (n_draws, n_nodes),
-            "draw_lengths": (n_draws, n_nodes),
-            "draw_log_likelihoods": (n_draws,),
-            "draw_log_priors": (n_draws,),
-            "topology_parents": (n_topologies, n_nodes),
-            "topology_probabilities": (n_topologies,),
-            "topology_log_evidences": (n_topologies,),
-        }
-        if self.topology_errors is not None:
-            expected["topology_errors"] = (n_topologies,)
-        for name, shape in expected.items():
-            found = np.shape(getattr(self, name))
-            if found != shape:
-                raise ValueError(f"{name} has shape {found}, but {shape} was expected")
-
     @property
-    def n_taxa(self) -> int:
-        """The number of taxa, n."""
-        return len(self.names)
+    def verdict(self) -> str:
+        """``passed``, ``doubtful`` (a figure is beyond its limit) or ``failed``."""
+        return verdict(self)
 
-    @property
-    def n_draws(self) -> int:
-        """The number of draws, S."""
-        return len(self.draw_parents)
+    def topologies(self) -> DataFrame:
+        """Return the posterior over topologies, best first.
 
-    @property
-    def n_topologies(self) -> int:
-        """The number of topologies listed, T."""
-        return len(self.topology_parents)
-
-    def draw(self, index: int) -> Tree:
-        """Return one draw as a tree with branch lengths."""
-        return Tree.from_parents(self.draw_parents[index], self.draw_lengths[index])
-
-    def topology(self, index: int) -> Tree:
-        """Return one of the topologies listed, 0 the best, without lengths."""
-        return Tree.from_parents(self.topology_parents[index])
-
-    def support_error(self) -> float:
-        """Return an upper bound of the standard errors of clade probabilities; NaN if not known.
-
-        Errors of the topologies listed, and the sampling errors of what is estimated by draws: the
-        probability of topologies that are not summed, and of those that are not listed.
+        The columns are those of ``topologies.tsv``, with all digits: ``rank``, ``probability``,
+        ``probability_se``, ``cumulative``, ``log_evidence`` and ``newick``.
         """
-        if self.topology_errors is None:
-            return math.nan
-        listed = float((self.topology_errors**2).sum())
-        unknown = 1.0 - float(self.extra.get("known_share", 0.0))
-        rest = max(1.0 - float(self.topology_probabilities.sum()), 0.0)
-        drawn = 0.25 * unknown**2 / max(self.ess, 1.0) + 0.25 * rest / max(self.n_draws, 1)
-        return min(math.sqrt(listed + drawn), 0.5)
+        return topology_frame(self)
 
-    def tree_lengths(self) -> NDArray[np.float64]:
-        """Return the sum of branch lengths of each draw, shape(S,)."""
-        return self.draw_lengths[:, 1:].sum(axis=1)
+    def clades(self) -> DataFrame:
+        """Return the clades, the most probable first.
 
+        A clade is the smaller side of a split, as trees are unrooted. The columns are ``taxa``,
+        ``n_taxa``, ``probability``, ``mean_length`` and ``sd_length`` (of its branch).
+        """
+        return clade_frame(self)
 
-def split_table(posterior: Posterior) -> SplitTable:
-    """Return split supports and branch lengths of a posterior.
+    def consensus(self, outgroup: str | Sequence[str] | None = None) -> Phylogeny:
+        """Return the majority-rule consensus with clade probabilities and mean branch lengths.
 
-    Supports come from the probabilities of the topologies listed, which have less noise than counts
-    of draws; what probability these leave goes to the draws of other topologies, if there are any.
-    Lengths come from the draws. Without a list of topologies, both come from the draws.
-    """
-    drawn = tabulate_splits(posterior.names, _draw_branches(posterior))
-    if posterior.n_topologies == 0 or not posterior.topology_probabilities.sum() > 0:
-        return drawn
-    supports = split_supports(posterior.topology_parents, posterior.topology_probabilities)
-    rest = 1.0 - float(posterior.topology_probabilities.sum())
-    known = {row.tobytes() for row in posterior.topology_parents}
-    others = [i for i, row in enumerate(posterior.draw_parents) if row.tobytes() not in known]
-    if rest > 0.0 and others:
-        supports = {split: (1.0 - rest) * support for split, support in supports.items()}
-        for split, support in split_supports(posterior.draw_parents[others]).items():
-            supports[split] = supports.get(split, 0.0) + rest * support
-    return SplitTable(posterior.names, supports, drawn.mean_lengths, drawn.sd_lengths)
+        Parameters
+        ----------
+        outgroup : str or sequence of str, optional
+            A taxon, or the taxa of a clade, on whose branch the tree is rooted. Default: unrooted.
 
+        Raises
+        ------
+        UserError
+            The outgroup is not known, or no clade of the consensus.
+        """
+        tree = consensus_of(self)
+        return tree if outgroup is None else tree.rooted_at(outgroup)
 
-def _draw_branches(posterior: Posterior) -> Iterable[tuple[float, dict[int, float | None]]]:
-    known: dict[bytes, list[int]] = {}
-    for row, lengths in zip(posterior.draw_parents, posterior.draw_lengths.tolist(), strict=True):
-        key = row.tobytes()
-        masks = known.get(key)
-        if masks is None:
-            masks = known[key] = node_splits(Tree.from_parents(row))
-        yield 1.0, dict(zip(masks[1:], lengths[1:], strict=True))
+    def trees(self) -> list[Phylogeny]:
+        """Return the draws, each with its branch lengths; all have the same weight."""
+        failed = failure(self)
+        return [
+            Phylogeny(
+                self.names,
+                ConsensusTree.from_tree(self.draw(index)),
+                exact=True,
+                warning=failed,
+            )
+            for index in range(self.n_draws)
+        ]
+
+    def write(self, directory: str | Path) -> None:
+        """Write the result files that ``phylogfn sample`` writes.
+
+        Parameters
+        ----------
+        directory : str or Path
+            Made if it does not exist.
+
+        Raises
+        ------
+        UserError
+            The directory is not empty, or cannot be written.
+        """
+        write_directory(Path(directory), self)
+
+    def __repr__(self) -> str:
+        return (
+            f"Posterior({self.n_taxa} taxa, log evidence {self.log_evidence:.2f} "
+            f"\u00b1 {self.log_evidence_se:.2g}, ESS {self.ess:.0f}, "
+            f"{self.n_topologies} topologies, {self.verdict})"
+        )
+
+    def _repr_html_(self) -> str:
+        return render_view(self, consensus_of(self))

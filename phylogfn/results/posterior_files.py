@@ -18,42 +18,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfncore.files import write_atomic
-from gfncore.program.output import json_text, staged_output
+from gfncore.program.output import check_output, json_text, locked_output, staged_output
 from gfncore.program.provenance import software_version
 from phylogfn.results.facts import RunFacts
-from phylogfn.results.posterior import Posterior, split_table
+from phylogfn.results.phylogeny import Phylogeny, newick_with_warning, nexus_with_warning
+from phylogfn.results.posterior_data import PosteriorData, split_table
 from phylogfn.results.report.posterior_page import render_report
 from phylogfn.results.rounding import decimals, rounded, significant
 from phylogfn.results.warnings import failure, posterior_warnings, verdict
 from phylogfn.text.quoting import newick_labels, nexus_labels
-from phylogfn.trees.consensus import (
-    consensus_newick,
-    consensus_nexus,
-    consensus_tree,
-    rounded_supports,
-    without_supports,
-)
+from phylogfn.trees.consensus import consensus_tree, rounded_supports, without_supports
+from phylogfn.trees.splits import SplitTable
 from phylogfn.trees.tree import Tree, canonical_newick
 
 __all__ = [
+    "consensus_of",
     "mrbayes_parameters",
     "mrbayes_tree_probabilities",
     "mrbayes_trees",
-    "newick_with_warning",
-    "nexus_with_warning",
     "numbered_newicks",
     "rounded_probabilities",
     "split_runs",
     "summarise",
     "topologies_table",
     "with_names",
+    "write_directory",
     "write_results",
 ]
 
+_NO_FACTS = "the posterior has no facts of a run, which its files state"
 _TAXON_NUMBER = re.compile(r"(?<=[(,])[0-9]+")
 
 
-def write_results(output: Path, posterior: Posterior) -> dict[str, Any]:
+def write_results(output: Path, posterior: PosteriorData) -> dict[str, Any]:
     """Write all result files of a run to ``output``, ``summary.json`` last.
 
     ``run.toml``, ``train.jsonl`` and ``checkpoint/`` are written by the run itself, as it goes;
@@ -63,7 +60,7 @@ def write_results(output: Path, posterior: Posterior) -> dict[str, Any]:
     ----------
     output : Path
         The output directory.
-    posterior : Posterior
+    posterior : PosteriorData
         The answer, with its facts.
 
     Returns
@@ -73,14 +70,10 @@ def write_results(output: Path, posterior: Posterior) -> dict[str, Any]:
     """
     facts = posterior.facts
     if facts is None:
-        raise ValueError("the posterior has no facts of a run, which its files state")
+        raise ValueError(_NO_FACTS)
     table = split_table(posterior)
     failed = failure(posterior)
-    consensus = consensus_tree(table)
-    if failed is not None:
-        consensus = without_supports(consensus)
-    elif math.isfinite(error := posterior.support_error()):
-        consensus = rounded_supports(consensus, max(decimals(error), 2))
+    consensus = consensus_of(posterior, table)
     summary = summarise(posterior, facts)
     draws = numbered_newicks(posterior.draw_parents, posterior.draw_lengths)
     topologies = numbered_newicks(posterior.topology_parents)
@@ -91,13 +84,8 @@ def write_results(output: Path, posterior: Posterior) -> dict[str, Any]:
                 for draw in draws
             ),
             "topologies.tsv": topologies_table(posterior, topologies),
-            "consensus.nwk": newick_with_warning(
-                consensus_newick(consensus, posterior.names), failed
-            )
-            + "\n",
-            "consensus.con.tre": nexus_with_warning(
-                consensus_nexus(consensus, posterior.names), failed
-            ),
+            "consensus.nwk": consensus.newick() + "\n",
+            "consensus.con.tre": consensus.nexus(),
             "posterior.trprobs": nexus_with_warning(
                 mrbayes_tree_probabilities(posterior, topologies), failed
             ),
@@ -119,7 +107,52 @@ def write_results(output: Path, posterior: Posterior) -> dict[str, Any]:
     return summary
 
 
-def summarise(posterior: Posterior, facts: RunFacts) -> dict[str, Any]:
+def write_directory(directory: Path, posterior: PosteriorData) -> None:
+    """Write all files of a run, `write_results` and those of the run itself, but no checkpoint.
+
+    Parameters
+    ----------
+    directory : Path
+        Made if it does not exist.
+    posterior : PosteriorData
+        The answer, with its facts.
+
+    Raises
+    ------
+    UserError
+        The directory is not empty, or cannot be written.
+    """
+    facts = posterior.facts
+    if facts is None:
+        raise ValueError(_NO_FACTS)
+    check_output(directory)
+    with locked_output(directory):
+        write_atomic(directory / "run.toml", facts.run_toml)
+        write_atomic(directory / "train.jsonl", facts.train_jsonl)
+        write_results(directory, posterior)
+
+
+def consensus_of(posterior: PosteriorData, table: SplitTable | None = None) -> Phylogeny:
+    """Return the majority-rule consensus with the digits of supports that their errors allow.
+
+    The tree of a failed run has no supports, and a warning.
+
+    Parameters
+    ----------
+    posterior : PosteriorData
+    table : SplitTable, optional
+        Supports and lengths of the splits, if they are there already.
+    """
+    tree = consensus_tree(split_table(posterior) if table is None else table)
+    failed = failure(posterior)
+    if failed is not None:
+        tree = without_supports(tree)
+    elif math.isfinite(error := posterior.support_error()):
+        tree = rounded_supports(tree, max(decimals(error), 2))
+    return Phylogeny(posterior.names, tree, warning=failed)
+
+
+def summarise(posterior: PosteriorData, facts: RunFacts) -> dict[str, Any]:
     """Return what ``summary.json`` holds; the log evidence has one digit more than its error."""
     se = float(posterior.log_evidence_se)
     return {
@@ -177,7 +210,7 @@ def with_names(newick: str, names: tuple[str, ...]) -> str:
     return _TAXON_NUMBER.sub(lambda match: labels[int(match[0]) - 1], newick)
 
 
-def topologies_table(posterior: Posterior, newicks: Sequence[str]) -> str:
+def topologies_table(posterior: PosteriorData, newicks: Sequence[str]) -> str:
     """Return the posterior over topologies as tab-separated text, best first.
 
     Numbers have the digits that their standard errors support. ``newicks`` are those of the
@@ -205,7 +238,7 @@ class RoundedProbability:
     cumulative: str
 
 
-def rounded_probabilities(posterior: Posterior) -> list[RoundedProbability]:
+def rounded_probabilities(posterior: PosteriorData) -> list[RoundedProbability]:
     """Return the probabilities of the topologies with the digits that their errors support."""
     cumulative = np.cumsum(posterior.topology_probabilities).tolist()
     if posterior.topology_errors is None:
@@ -227,33 +260,13 @@ def rounded_probabilities(posterior: Posterior) -> list[RoundedProbability]:
     return shown
 
 
-def _log_evidence_errors(posterior: Posterior) -> NDArray[np.float64]:
+def _log_evidence_errors(posterior: PosteriorData) -> NDArray[np.float64]:
     """Return standard errors of the log evidences of the topologies; 0 where they are not known."""
     if posterior.topology_errors is None:
         return np.zeros(posterior.n_topologies)
     p = posterior.topology_probabilities
     relative = np.divide(posterior.topology_errors, p, out=np.full(len(p), np.inf), where=p > 0.0)
     return np.hypot(relative, posterior.log_evidence_se)
-
-
-def newick_with_warning(newick: str, warning: str | None) -> str:
-    """Return a Newick tree with a warning as a comment of its root.
-
-    The comment has the form of the New Hampshire X format, ``[&&NHX:warning=...]``, and stands
-    before the semicolon: a comment of another form, or elsewhere, makes some readers fail.
-    """
-    if warning is None:
-        return newick
-    plain = re.sub(r"[\[\]:;=,()&']+", "", warning)
-    return f"{newick.removesuffix(';')}[&&NHX:warning={plain}];"
-
-
-def nexus_with_warning(text: str, warning: str | None) -> str:
-    """Return NEXUS text with a warning as a comment on its second line."""
-    if warning is None:
-        return text
-    head, rest = text.split("\n", 1)
-    return f"{head}\n[Warning: {warning}]\n{rest}"
 
 
 def split_runs(n_draws: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
@@ -270,7 +283,7 @@ def mrbayes_trees(names: tuple[str, ...], newicks: Sequence[str]) -> str:
     return "\n".join([*head, *_translate(names), *body, "end;"]) + "\n"
 
 
-def mrbayes_parameters(posterior: Posterior, draws: Sequence[int]) -> str:
+def mrbayes_parameters(posterior: PosteriorData, draws: Sequence[int]) -> str:
     """Return the parameters of draws as MrBayes writes its ``.run1.p``.
 
     LnL is the log likelihood, LnPr the log prior density, TL the sum of branch lengths.
@@ -284,7 +297,7 @@ def mrbayes_parameters(posterior: Posterior, draws: Sequence[int]) -> str:
     return "\n".join([f"[ID: {_identifier(body)}]", "Gen\tLnL\tLnPr\tTL", *body]) + "\n"
 
 
-def mrbayes_tree_probabilities(posterior: Posterior, newicks: Sequence[str]) -> str:
+def mrbayes_tree_probabilities(posterior: PosteriorData, newicks: Sequence[str]) -> str:
     """Return the posterior over topologies as MrBayes writes its ``.trprobs``.
 
     ``p`` is the probability of a tree and ``P`` that of all trees so far; ``newicks`` are those

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from phylogfn.results.posterior import Posterior
+from phylogfn.results.posterior_data import PosteriorData
 from phylogfn.trees.comparison import (
     ENOUGH_MASS,
     disagreement_warning,
@@ -59,7 +59,7 @@ def weights_matter(ess: float, n_proposals: float, known_share: float = 0.0) -> 
     return not (ess >= 0.5 * n_proposals or known_share > NEARLY_ALL)
 
 
-def failure(posterior: Posterior) -> str | None:
+def failure(posterior: PosteriorData) -> str | None:
     """Return why a run has failed, in a sentence, or None.
 
     A run has failed when hardly any of its draws are effective: neither probabilities nor standard
@@ -89,7 +89,7 @@ def failure(posterior: Posterior) -> str | None:
     return None
 
 
-def verdict(posterior: Posterior) -> str:
+def verdict(posterior: PosteriorData) -> str:
     """Return ``failed`` (see `failure`), ``doubtful`` (a figure is beyond its limit) or ``passed``.
 
     What the run itself reported, such as the end of its budget, is no reason for doubt.
@@ -99,7 +99,7 @@ def verdict(posterior: Posterior) -> str:
     return "doubtful" if posterior_warnings(replace(posterior, warnings=())) else "passed"
 
 
-def posterior_warnings(posterior: Posterior) -> tuple[str, ...]:
+def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
     """Return what a user must know before trusting a posterior, in plain words.
 
     Those that the run itself gave come first; nothing is said twice.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from phylogfn.text.quoting import newick_labels, nexus_labels
 from phylogfn.trees.splits import SplitTable
+from phylogfn.trees.tree import Tree, ordered_children
 
 __all__ = [
     "ConsensusTree",
@@ -54,6 +55,31 @@ class ConsensusTree:
 
     def __len__(self) -> int:
         return len(self.parent)
+
+    @classmethod
+    def from_tree(cls, tree: Tree) -> ConsensusTree:
+        """Return a binary tree in this form: its base is the neighbour of taxon 0."""
+        order, parent = [0], [0]  # of nodes of the tree, and of the places of those above them
+        children = ordered_children(tree)
+        stack = [(0, child) for child in reversed(children[children[0][0]])]
+        while stack:
+            above, node = stack.pop()
+            here = len(order) + 1
+            order.append(node)
+            parent.append(above)
+            stack.extend((here, child) for child in reversed(children[node]))
+        lengths: list[float | None] = [None] * len(order)
+        if tree.lengths is not None:
+            of_branch = tree.lengths.tolist()
+            lengths = [of_branch[node] for node in (children[0][0], *order[1:])]
+        unknown = (None,) * (len(order) + 1)
+        return cls(
+            parent=(-1, *parent),
+            taxon=(None, *(node if node < tree.n_taxa else None for node in order)),
+            lengths=(None, *lengths),
+            length_sds=unknown,
+            supports=unknown,
+        )
 
     def children(self) -> list[list[int]]:
         """Return the children of each node, in the order drawn."""
@@ -130,19 +156,32 @@ def without_supports(tree: ConsensusTree) -> ConsensusTree:
     return replace(tree, supports=(None,) * len(tree))
 
 
-def consensus_newick(tree: ConsensusTree, names: Sequence[str]) -> str:
-    """Return plain Newick text: clade probabilities as labels of the nodes, and lengths."""
+def consensus_newick(tree: ConsensusTree, names: Sequence[str], *, exact: bool = False) -> str:
+    """Return plain Newick text: clade probabilities as labels of the nodes, and lengths.
+
+    Parameters
+    ----------
+    tree : ConsensusTree
+    names : sequence of str
+        The taxa.
+    exact : bool
+        Lengths are written so that they read back to the same numbers, otherwise with eight digits.
+    """
     labels = newick_labels(names)
 
     def end(node: int) -> str:
         support, length = tree.supports[node], tree.lengths[node]
         label = "" if support is None else f"{support:.6g}"
-        return label if length is None else f"{label}:{length:.8g}"
+        if length is None:
+            return label
+        return f"{label}:{length!r}" if exact else f"{label}:{length:.8g}"
 
     return _newick(tree, labels, end)
 
 
-def consensus_nexus(tree: ConsensusTree, names: Sequence[str], *, strict: bool = False) -> str:
+def consensus_nexus(
+    tree: ConsensusTree, names: Sequence[str], *, strict: bool = False, rooted: bool = False
+) -> str:
     """Return a NEXUS file that FigTree shows with clade probabilities (``prob``).
 
     The layout is that of MrBayes' ``.con.tre``: annotations ``[&key=value]`` stand behind the
@@ -171,7 +210,7 @@ def consensus_nexus(tree: ConsensusTree, names: Sequence[str], *, strict: bool =
     lines += ["\t\t;", "end;", "begin trees;", "\ttranslate"]
     lines += [f"\t\t{number}\t{label}," for number, label in enumerate(labels, 1)]
     lines[-1] = lines[-1].removesuffix(",")
-    lines += ["\t\t;", f"   tree con_{kind} = [&U] {newick}", "end;"]
+    lines += ["\t\t;", f"   tree con_{kind} = [&{'R' if rooted else 'U'}] {newick}", "end;"]
     return "\n".join(lines) + "\n"
 
 

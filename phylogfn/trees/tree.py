@@ -32,6 +32,7 @@ __all__ = [
     "canonical_newick",
     "children_from_parents",
     "node_splits",
+    "ordered_children",
     "postorder",
     "random_topology",
     "relabel",
@@ -171,6 +172,11 @@ def _sorted_postorder(
     return out[::-1], children
 
 
+def ordered_children(tree: Tree) -> list[list[int]]:
+    """Return the children of each node in the order of their smallest leaves."""
+    return _sorted_postorder(tree.parent.tolist(), postorder(tree).tolist())[1]
+
+
 def canonical(tree: Tree) -> Tree:
     """Return the same tree with its internal nodes numbered by the topology alone.
 
@@ -298,7 +304,7 @@ def to_ete3(tree: Tree, names: Sequence[str]) -> EteTree:
     """
     from ete3 import Tree as EteTree
 
-    _, children = _sorted_postorder(tree.parent.tolist(), postorder(tree).tolist())
+    children = ordered_children(tree)
     values = [1.0] * len(children) if tree.lengths is None else tree.lengths.tolist()
     top = children[0][0]
     base = EteTree()

@@ -19,7 +19,7 @@ from gfncore.report.page import (
 )
 from phylogfn.citations import references
 from phylogfn.results.facts import RunFacts
-from phylogfn.results.posterior import Posterior, split_table
+from phylogfn.results.posterior_data import PosteriorData, split_table
 from phylogfn.results.report.tree_figure import support_class, tree_in_both_sizes
 from phylogfn.results.rounding import decimals
 from phylogfn.results.warnings import (
@@ -55,7 +55,7 @@ _CURVES = {
 
 
 def render_report(
-    posterior: Posterior,
+    posterior: PosteriorData,
     summary: dict[str, Any],
     facts: RunFacts,
     *,
@@ -66,7 +66,7 @@ def render_report(
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorData
         The answer.
     summary : dict
         What ``summary.json`` holds; its warnings are shown first.
@@ -105,7 +105,7 @@ def render_report(
     return render_page(Path(__file__).with_name("posterior.html.jinja"), values)
 
 
-def _cards(posterior: Posterior) -> list[dict[str, str]]:
+def _cards(posterior: PosteriorData) -> list[dict[str, str]]:
     best, error = math.nan, math.nan
     if posterior.n_topologies:
         best = float(posterior.topology_probabilities[0])
@@ -139,7 +139,7 @@ def _cards(posterior: Posterior) -> list[dict[str, str]]:
     ]
 
 
-def _topology_errors(posterior: Posterior) -> list[float]:
+def _topology_errors(posterior: PosteriorData) -> list[float]:
     """Return standard errors of probabilities; NaN where they are not known."""
     if posterior.topology_errors is None:
         return [math.nan] * posterior.n_topologies
@@ -158,7 +158,7 @@ def _percentage(share: float, error: float) -> str:
     return f"{100 * share:.{decimals(100 * error)}f}\u00a0%"
 
 
-def _topologies(posterior: Posterior) -> list[dict[str, Any]]:
+def _topologies(posterior: PosteriorData) -> list[dict[str, Any]]:
     cumulative = np.cumsum(posterior.topology_probabilities)
     errors = _topology_errors(posterior)
     shown = range(min(_TOPOLOGIES_SHOWN, posterior.n_topologies))
@@ -178,7 +178,7 @@ def _topologies(posterior: Posterior) -> list[dict[str, Any]]:
     ]
 
 
-def _credible_sets(posterior: Posterior) -> list[tuple[str, str]]:
+def _credible_sets(posterior: PosteriorData) -> list[tuple[str, str]]:
     """Return the share of the probability and the fewest topologies that hold it, in words."""
     cumulative = np.cumsum(posterior.topology_probabilities)
     sets = []
@@ -210,7 +210,7 @@ def _uncertain_clades(table: SplitTable) -> list[dict[str, str]]:
     ]
 
 
-def _checks(posterior: Posterior) -> list[dict[str, Any]]:
+def _checks(posterior: PosteriorData) -> list[dict[str, Any]]:
     share = posterior.ess / posterior.n_proposals if posterior.n_proposals else math.nan
     se = posterior.log_evidence_se
     k = posterior.extra.get("topology_pareto_k", posterior.pareto_k)

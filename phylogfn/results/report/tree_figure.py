@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from gfncore.report.axes import nice_step
 from phylogfn.trees.consensus import ConsensusTree
-from phylogfn.trees.midpoint import root_at_midpoint
+from phylogfn.trees.rooting import root_at_midpoint
 
 __all__ = ["draw_tree", "support_class", "tree_in_both_sizes"]
 

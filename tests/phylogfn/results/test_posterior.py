@@ -1,65 +1,182 @@
-"""Posteriors and the splits of their trees."""
+"""The answer as an object: tables, trees, files and the view of notebooks."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+import io
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
 
-from phylogfn.results.posterior import split_table
+import ete3
+import numpy as np
+import pandas
+import pytest
+from Bio import Phylo
+
+from gfncore.errors import UserError
+from gfncore.program.provenance import record_provenance
+from phylogfn.results.posterior_files import write_results
 from phylogfn.trees.splits import split_supports
 
-
-def test_shapes_are_checked(make_posterior):
-    with pytest.raises(ValueError, match="draw_log_priors has shape"):
-        make_posterior(draw_log_priors=np.zeros(3))
+FAILED = {"ess": 1.1}
+PROBABLE = {"topology_probabilities": np.array([0.9, 0.05, 0.03, 0.02])}
 
 
-def test_counts_and_trees(make_posterior):
-    posterior = make_posterior(n_draws=10, n_topologies=3)
-    assert (posterior.n_taxa, posterior.n_draws, posterior.n_topologies) == (8, 10, 3)
-    assert posterior.draw(2).lengths is not None
-    assert posterior.topology(0).lengths is None
-    np.testing.assert_allclose(posterior.tree_lengths()[2], posterior.draw_lengths[2, 1:].sum())
+def test_topologies_are_those_of_the_file(make_posterior, run_facts, tmp_path):
+    posterior = make_posterior(topology_errors=np.full(4, 1e-3), facts=run_facts)
+    write_results(tmp_path, posterior)
+    filed = pandas.read_csv(tmp_path / "topologies.tsv", sep="\t")
+    frame = posterior.topologies()
+    assert list(frame.columns) == list(filed.columns)
+    assert list(frame["newick"]) == list(filed["newick"])
+    assert list(frame["rank"]) == [1, 2, 3, 4]
+    numbers = ["probability", "probability_se", "cumulative", "log_evidence"]
+    np.testing.assert_allclose(frame[numbers], filed[numbers], atol=2e-3)
+    assert make_posterior().topologies()["probability_se"].isna().all()
 
 
-def test_table_has_mean_lengths_of_the_draws(make_posterior):
+def test_clades_have_the_supports_of_splits(make_posterior):
     posterior = make_posterior()
-    table = split_table(posterior)
-    leaf = posterior.draw_lengths[:, 3]
-    assert table.mean_lengths[1 << 3] == pytest.approx(leaf.mean())
-    assert table.sd_lengths[1 << 3] == pytest.approx(leaf.std())
-    assert table.supports == pytest.approx(
-        split_supports(posterior.topology_parents, posterior.topology_probabilities)
+    frame = posterior.clades()
+    supports = split_supports(posterior.topology_parents, posterior.topology_probabilities)
+    assert frame["probability"].is_monotonic_decreasing
+    assert sorted(frame["probability"]) == pytest.approx(sorted(supports.values()))
+    for row in frame.itertuples():
+        assert row.n_taxa == len(row.taxa) <= 4
+        split = sum(1 << posterior.names.index(name) for name in row.taxa)
+        assert supports[split if not split & 1 else split ^ 255] == pytest.approx(row.probability)
+    assert frame.notna().all(axis=None)
+    assert make_posterior(**FAILED).clades()["probability"].isna().all()
+
+
+def test_consensus_is_that_of_the_files(make_posterior, run_facts, tmp_path):
+    for name, changes in (("good", {}), ("failed", FAILED)):
+        posterior = make_posterior(facts=run_facts, **changes)
+        write_results(tmp_path / name, posterior)
+        consensus = posterior.consensus()
+        assert consensus.newick() + "\n" == (tmp_path / name / "consensus.nwk").read_text()
+        assert consensus.nexus() == (tmp_path / name / "consensus.con.tre").read_text()
+        assert ("warning" in str(consensus)) is (name == "failed")
+
+
+@pytest.mark.parametrize("outgroup", ["Lemur_catta", "Tarsius_syrichta"])
+def test_consensus_with_an_outgroup(make_posterior, outgroup):
+    posterior = make_posterior(**PROBABLE)
+    unrooted, rooted = posterior.consensus(), posterior.consensus(outgroup=outgroup)
+    assert "[&U]" in unrooted.nexus() and "[&R]" in rooted.nexus()
+    tree = rooted.to_ete3()
+    first, rest = tree.children
+    assert first.name == outgroup and first.dist == rest.dist
+    same = unrooted.to_ete3()
+    same.set_outgroup(outgroup)
+    assert tree.robinson_foulds(same)[0] == 0
+    for name in posterior.names[1:]:
+        assert tree.get_distance(posterior.names[0], name) == pytest.approx(
+            same.get_distance(posterior.names[0], name)
+        )
+
+
+def test_a_clade_as_outgroup(make_posterior):
+    posterior = make_posterior(**PROBABLE)
+    best = posterior.clades().iloc[0]
+    clade = best["taxa"]
+    rooted = posterior.consensus(clade).to_ete3()
+    sides = [set(child.get_leaf_names()) for child in rooted.children]
+    assert set(clade) in sides and len(sides) == 2
+    assert {child.support for child in rooted.children} == {best["probability"]}
+
+
+@pytest.mark.parametrize(
+    ("outgroup", "words"),
+    [
+        ("Lemur_cata", "'Lemur_cata' is not a taxon of the tree; did you mean 'Lemur_catta'?"),
+        ([], "0 of 8 taxa are given"),
+        (["Pan", "Gorilla", "Lemur_catta"], "the 3 taxa are not a clade of the tree"),
+    ],
+)
+def test_wrong_outgroups(make_posterior, outgroup, words):
+    with pytest.raises(UserError, match=re.escape(words)):
+        make_posterior(**PROBABLE).consensus(outgroup)
+
+
+def test_trees_in_other_packages(make_posterior):
+    posterior = make_posterior(**PROBABLE)
+    consensus = posterior.consensus()
+    plain = consensus.newick()
+    ours = ete3.Tree(plain)
+    ete, bio, dendro = consensus.to_ete3(), consensus.to_biopython(), consensus.to_dendropy()
+    assert ete.robinson_foulds(ours, unrooted_trees=True)[0] == 0
+    assert ete.write(format=0) == ours.write(format=0)
+    text = io.StringIO()
+    Phylo.write(bio, text, "newick", format_branch_length="%.8g", format_confidence="%.6g")
+    assert ete3.Tree(text.getvalue()).robinson_foulds(ours, unrooted_trees=True)[0] == 0
+    confidences = {clade.confidence for clade in bio.get_nonterminals()} - {None}
+    assert confidences == {node.support for node in ours.iter_descendants() if not node.is_leaf()}
+    assert {taxon.label for taxon in dendro.taxon_namespace} == set(posterior.names)
+    assert dendro.is_unrooted and consensus.rooted_at("Pan").to_dendropy().is_rooted
+    labels = {node.label for node in dendro.preorder_internal_node_iter()} - {None}
+    assert {float(label) for label in labels} == confidences
+
+
+def test_odd_names_in_other_packages(make_posterior):
+    names = ("Bufo valliceps", "O'Brien", "7", "a(b)", "k[1]", "x,y", "A-b.c|d", "\u00c6:;=")
+    consensus = make_posterior(names=names).consensus()
+    assert set(consensus.to_ete3().get_leaf_names()) == set(names)
+    assert {leaf.name for leaf in consensus.to_biopython().get_terminals()} == set(names)
+    assert {taxon.label for taxon in consensus.to_dendropy().taxon_namespace} == set(names)
+
+
+def test_draws_are_those_of_the_file(make_posterior, run_facts, tmp_path):
+    for name, changes in (("good", {}), ("failed", FAILED)):
+        posterior = make_posterior(facts=run_facts, **changes)
+        write_results(tmp_path / name, posterior)
+        lines = (tmp_path / name / "trees.nwk").read_text().splitlines()
+        assert [tree.newick() for tree in posterior.trees()] == lines
+
+
+def test_packages_that_are_not_installed(make_posterior, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "dendropy", None)
+    with pytest.raises(UserError, match=r"DendroPy is not installed.*pip install '\.\[dendropy\]'"):
+        make_posterior().consensus().to_dendropy()
+
+
+def test_written_directories(make_posterior, run_facts, tmp_path):
+    record = record_provenance("phylogfn", parameters={}, seed=1, threads=2)
+    line = '{"step": 1, "seconds": 1.0, "log_evidence": -7.0, "log_evidence_se": 0.1}\n'
+    facts = replace(
+        run_facts, provenance=record, run_toml="# Settings of this run.\n", train_jsonl=line
     )
+    posterior = make_posterior(facts=facts)
+    posterior.write(str(tmp_path / "out"))
+    assert (tmp_path / "out" / "train.jsonl").read_text() == line
+    assert (tmp_path / "out" / "run.toml").read_text() == "# Settings of this run.\n"
+    (tmp_path / "command").mkdir()
+    (tmp_path / "command" / "train.jsonl").write_text(line)
+    write_results(tmp_path / "command", posterior)
+    for path in (tmp_path / "command").iterdir():
+        assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes(), path.name
+    with pytest.raises(UserError, match="out is not empty"):
+        posterior.write(tmp_path / "out")
+    with pytest.raises(ValueError, match="no facts"):
+        make_posterior().write(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
-def test_table_without_topologies_counts_the_draws(make_posterior):
-    empty = np.zeros((0, 14), np.int32)
-    posterior = make_posterior(
-        topology_parents=empty,
-        topology_probabilities=np.zeros(0),
-        topology_log_evidences=np.zeros(0),
-    )
-    table = split_table(posterior)
-    assert table.supports == pytest.approx(split_supports(posterior.draw_parents))
-
-
-def test_topologies_that_are_not_listed_have_the_supports_of_their_draws(make_posterior):
-    whole = make_posterior(n_draws=400, n_topologies=6)
-    p, parents = whole.topology_probabilities, whole.topology_parents
-    part = make_posterior(
-        n_draws=400,
-        n_topologies=6,
-        topology_parents=parents[:2],
-        topology_probabilities=p[:2],
-        topology_log_evidences=whole.topology_log_evidences[:2],
-    )
-    listed = {row.tobytes() for row in parents[:2]}
-    unlisted = [i for i, row in enumerate(part.draw_parents) if row.tobytes() not in listed]
-    mixture = np.concatenate([p[:2], np.full(len(unlisted), p[2:].sum() / len(unlisted))])
-    rows = np.concatenate([parents[:2], part.draw_parents[unlisted]])
-    assert 0.1 < p[2:].sum() < 0.9 and len(unlisted) > 10
-    found = split_table(part).supports
-    assert found == pytest.approx(split_supports(rows, mixture))
-    # and not those of the two listed alone
-    assert found != pytest.approx(split_supports(parents[:2], p[:2]), abs=0.05)
+@pytest.mark.parametrize(
+    ("changes", "verdict"), [({}, "passed"), ({"pareto_k": 0.9}, "doubtful"), (FAILED, "failed")]
+)
+def test_view_of_notebooks(make_posterior, changes, verdict):
+    posterior = make_posterior(names=("<a>", "b&c", *"defghi"), **changes)
+    assert posterior.verdict == verdict
+    assert repr(posterior).startswith("Posterior(8 taxa, log evidence -6489.00 \u00b1 0.02, ESS")
+    html = posterior._repr_html_()
+    style, _, body = html.partition("</style>")
+    assert "http" not in re.sub(r'xmlns="[^"]*"', "", html) and "<script" not in html
+    tree = ElementTree.fromstring(body)
+    text = " ".join(tree.itertext())
+    assert verdict in text and "\u22126,489.00 \u00b1 0.020" in text and "<a>" in text
+    assert (verdict == "passed") is (tree.find("ul") is None)
+    assert tree.find(".//{http://www.w3.org/2000/svg}svg") is not None
+    assert len(html) < 20_000
+    large = make_posterior(names=tuple(f"t{i}" for i in range(300)))._repr_html_()
+    assert "<svg" not in large

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from Bio import Phylo
 
-from phylogfn.results.posterior import split_table
+from phylogfn.results.posterior_data import split_table
 from phylogfn.trees.consensus import (
     ConsensusTree,
     consensus_newick,
@@ -17,7 +17,7 @@ from phylogfn.trees.consensus import (
     consensus_splits,
     consensus_tree,
 )
-from phylogfn.trees.midpoint import root_at_midpoint
+from phylogfn.trees.rooting import root_at_midpoint
 from phylogfn.trees.splits import SplitTable, split_supports
 from phylogfn.trees.tree import canonical_newick
 

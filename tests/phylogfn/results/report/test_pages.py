@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from phylogfn.results.posterior import split_table
+from phylogfn.results.posterior_data import split_table
 from phylogfn.results.posterior_files import summarise
 from phylogfn.results.report.posterior_page import render_report
 from phylogfn.results.report.tree_figure import draw_tree

@@ -1,13 +1,17 @@
-"""Rooting for drawing: half way between the two leaves farthest from one another.
+"""Rooting: at an outgroup, or half way between the two leaves farthest from one another.
 
-The posterior says nothing of the root. The method is that of Farris, Am. Nat. 106:645 (1972).
+The posterior says nothing of the root. Midpoint rooting is that of Farris, Am. Nat. 106:645 (1972).
 """
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from phylogfn.trees.consensus import ConsensusTree
 
-__all__ = ["root_at_midpoint"]
+__all__ = ["root_at_midpoint", "root_at_outgroup"]
+
+_Neighbours = list[list[tuple[int, int]]]  # of each node: (neighbour, branch)
 
 
 def root_at_midpoint(tree: ConsensusTree) -> ConsensusTree:
@@ -19,10 +23,7 @@ def root_at_midpoint(tree: ConsensusTree) -> ConsensusTree:
     if len(tree) < 3 or any(length is None for length in tree.lengths[1:]):
         return tree
     lengths = [0.0 if length is None else length for length in tree.lengths]
-    near: list[list[tuple[int, int]]] = [[] for _ in range(len(tree))]  # (neighbour, branch)
-    for node, above in enumerate(tree.parent[1:], 1):
-        near[node].append((above, node))
-        near[above].append((node, node))
+    near = _neighbours(tree)
     start = next(node for node, taxon in enumerate(tree.taxon) if taxon is not None)
     one, _, _ = _farthest(tree, near, lengths, start)
     other, distance, toward = _farthest(tree, near, lengths, one)
@@ -34,11 +35,51 @@ def root_at_midpoint(tree: ConsensusTree) -> ConsensusTree:
         low = toward[low]
     high = toward[low]
     branch = low if tree.parent[low] == high else high
-    return _rooted(tree, near, lengths, branch, low, distance[low] - half)
+    return _rooted(tree, near, branch, low, distance[low] - half)
+
+
+def root_at_outgroup(tree: ConsensusTree, outgroup: Set[int]) -> ConsensusTree | None:
+    """Return the tree rooted in the middle of the branch to an outgroup, smaller subtrees first.
+
+    Both halves of the branch keep its support.
+
+    Parameters
+    ----------
+    tree : ConsensusTree
+    outgroup : set of int
+        Numbers of taxa: one or more, and not all.
+
+    Returns
+    -------
+    rooted : ConsensusTree or None
+        None if no branch separates the outgroup from the other taxa.
+    """
+    below = [0] * len(tree)
+    for node in range(len(tree) - 1, -1, -1):
+        taxon = tree.taxon[node]
+        if taxon is not None:
+            below[node] |= 1 << taxon
+        if node:
+            below[tree.parent[node]] |= below[node]
+    wanted = sum(1 << taxon for taxon in outgroup)
+    sides = (wanted, below[0] ^ wanted)
+    branch = next((node for node in range(1, len(tree)) if below[node] in sides), None)
+    if branch is None:
+        return None
+    half = (tree.lengths[branch] or 0.0) / 2
+    return _rooted(tree, _neighbours(tree), branch, branch, half)
+
+
+def _neighbours(tree: ConsensusTree) -> _Neighbours:
+    near: _Neighbours = [[] for _ in range(len(tree))]
+    for node, above in enumerate(tree.parent[1:], 1):
+        near[node].append((above, node))
+        near[above].append((node, node))
+    return near
 
 
 def _farthest(
-    tree: ConsensusTree, near: list[list[tuple[int, int]]], lengths: list[float], start: int
+    tree: ConsensusTree, near: _Neighbours, lengths: list[float], start: int
 ) -> tuple[int, list[float], list[int]]:
     """Return the leaf farthest from ``start``, all distances, and the next node towards it."""
     distance, toward = [-1.0] * len(tree), [-1] * len(tree)
@@ -56,16 +97,10 @@ def _farthest(
 
 
 def _rooted(
-    tree: ConsensusTree,
-    near: list[list[tuple[int, int]]],
-    lengths: list[float],
-    branch: int,
-    low: int,
-    to_low: float,
+    tree: ConsensusTree, near: _Neighbours, branch: int, low: int, to_low: float
 ) -> ConsensusTree:
     """Return the tree with its base on ``branch``, ``to_low`` away from the end ``low``."""
     high = next(there for there, b in near[low] if b == branch)
-    to_low = min(max(to_low, 0.0), lengths[branch])
     above = {low: -1, high: -1}
     order = [low, high]
     for here in order:  # grows while it is read
@@ -95,11 +130,15 @@ def _rooted(
         parent.append(up)
         old.append(here)
         stack.extend((number, child) for child in _drawn_last_first(below[here], size, first))
-    halves = {low: to_low, high: lengths[branch] - to_low}
+    halves: dict[int, float | None] = {low: None, high: None}
+    whole = tree.lengths[branch]
+    if whole is not None:
+        to_low = min(max(to_low, 0.0), whole)
+        halves = {low: to_low, high: whole - to_low}
     return ConsensusTree(
         parent=tuple(parent),
         taxon=(None, *(tree.taxon[here] for here in old[1:])),
-        lengths=(None, *(halves.get(here, lengths[via[here]]) for here in old[1:])),
+        lengths=(None, *(halves.get(here, tree.lengths[via[here]]) for here in old[1:])),
         length_sds=(None, *(tree.length_sds[via[here]] for here in old[1:])),
         supports=(
             None,
