@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["__version__"]
+__all__ = ["Phylogeny", "Posterior", "ProgressReport", "UserError", "__version__", "sample"]
 
 if TYPE_CHECKING:
+    from gfncore.errors import UserError
+    from gfncore.program.callback_progress import ProgressReport
+    from phylogfn.api import sample
+    from phylogfn.results.phylogeny import Phylogeny
+    from phylogfn.results.posterior import Posterior
+
     __version__: str
 
+_MODULES = {
+    "Phylogeny": "phylogfn.results.phylogeny",
+    "Posterior": "phylogfn.results.posterior",
+    "ProgressReport": "gfncore.program.callback_progress",
+    "UserError": "gfncore.errors",
+    "sample": "phylogfn.api",
+}
 
-def __getattr__(name: str) -> str:
-    """Look the version up when it is asked for: that takes a tenth of the start of the program."""
+
+def __getattr__(name: str) -> Any:
+    """Look a public name up when it is asked for: the programs start without what it needs."""
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib.metadata import PackageNotFoundError, version
@@ -20,3 +37,7 @@ def __getattr__(name: str) -> str:
         return version("phylogfn")
     except PackageNotFoundError:  # used from a source tree that was never installed
         return "0+unknown"
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

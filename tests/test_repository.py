@@ -169,6 +169,7 @@ def test_wheel_holds_packages_and_data(wheel: Path) -> None:
         path.relative_to(ROOT).as_posix() for p in PACKAGES for path in (ROOT / p).rglob("*.py")
     }
     assert kept <= set(names)
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     assert not [name for name in names if name.endswith((".pyc", ".nbi", ".nbc"))]
 
 
@@ -197,7 +198,7 @@ IMPORT_ORDER = {
     "program report",
     "phylogfn": "kernels errors output_names models text trees alignments likelihood parsimony "
     "environments exploration settings citations results training estimates samplers runs "
-    "warm_up cli __main__",
+    "warm_up cli api __main__",
     "molgen": "kernels citations symmetry output_names molecules scoring settings fragments "
     "results environments policy reward probabilities runs warm_up cli __main__",
 }

@@ -29,9 +29,15 @@ from torch import nn
 
 from gfncore.graph_batch import GraphBatch
 
-with warnings.catch_warnings():  # it still calls torch.jit.script, which torch deprecates
+with warnings.catch_warnings():
+    # it still calls torch.jit.script, which torch deprecates
     warnings.simplefilter("ignore", DeprecationWarning)
     from torch_geometric import EdgeIndex
+
+    # torch warns of the first CSR tensor of a process (beta; not checked). It is made here, as
+    # filters belong to the process: those set by the threads of a policy might stay
+    warnings.simplefilter("ignore", UserWarning)
+    torch.sparse_csr_tensor([0, 1], [0], [1.0], (1, 1))
 
 __all__ = ["Backbone", "group_matrix", "relation_matrix"]
 
@@ -62,9 +68,7 @@ def group_matrix(graph: GraphBatch) -> EdgeIndex:
 
 def product(edges: EdgeIndex, x: torch.Tensor, mean: bool) -> torch.Tensor:
     """Sum (or mean) of the rows of `x` that each row of `edges` names; zero where it names none."""
-    with warnings.catch_warnings():  # torch calls its CSR tensors beta, once a process
-        warnings.simplefilter("ignore", UserWarning)
-        out = edges.matmul(x)
+    out = edges.matmul(x)
     assert isinstance(out, torch.Tensor)
     if mean:
         pointer = edges.get_csr()[0][0]

@@ -1,0 +1,128 @@
+"""``phylogfn sample`` as a function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, Never
+
+from gfncore.program.callback_progress import CallbackProgress, ProgressReport
+from gfncore.program.library_call import call_text, check_keywords, temporary_run
+
+if TYPE_CHECKING:
+    from phylogfn.results.posterior import Posterior
+
+__all__ = ["sample"]
+
+
+def sample(
+    alignment: str | os.PathLike[str],
+    *,
+    model: str | None = None,
+    branch_prior: str | None = None,
+    samples: int | None = None,
+    budget: str | float | None = None,
+    environment: Literal["insertion", "merging"] | None = None,
+    backward_policy: Literal["uniform", "learned"] | None = None,
+    branch_lengths: Literal["collapsed", "bins", "lognormal"] | None = None,
+    length_bins: str | None = None,
+    random_trees: bool | None = None,
+    seed: int | None = None,
+    threads: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] | None = None,
+    data_type: Literal["dna", "rna", "protein"] | None = None,
+    format: Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None = None,
+    progress: Callable[[ProgressReport], object] | None = None,
+    **unknown: Never,
+) -> Posterior:
+    """Return the posterior over trees of an alignment, and the evidence of its model.
+
+    The settings are those of ``phylogfn sample``, and so are the results of a seed. Nothing is
+    printed and no file is left: `Posterior.write` writes the files. Messages go to the logger
+    ``phylogfn`` of `logging`, warnings among them, which ``posterior.warnings`` holds too.
+
+    Parameters
+    ----------
+    alignment : str or path
+        Alignment file: FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm, plain or compressed.
+    model : str
+        Substitution model, such as ``HKY85+G4`` or ``LG+G4``. Default: ``JC69``.
+    branch_prior : str
+        Prior on each branch length, ``exp:RATE``. Default: ``exp:10``.
+    samples : int
+        Number of posterior draws. Default: 1000.
+    budget : str or float
+        Maximum wall-clock time, such as ``30s``, ``5m`` or ``1h``, or in seconds. The run ends
+        earlier once it is accurate enough. Default: ``5m``.
+    environment : str
+        Construction method: ``insertion`` (default) of one taxon after another, or ``merging`` of
+        pairs of subtrees.
+    backward_policy : str
+        (merging only) ``uniform`` (default) or ``learned``.
+    branch_lengths : str
+        (merging only) ``collapsed`` (default): integrated out of the reward; or drawn with the
+        tree, from histograms (``bins``) or mixtures of log-normal densities (``lognormal``).
+    length_bins : str
+        (bins only) ``NUMBER:SMALLEST:LARGEST``. Default: ``128:1e-5:2``.
+    random_trees : bool
+        Whether the sampler is also trained on trees built by random steps. Default: False.
+    seed : int
+        Random seed. Default: 1.
+    threads : int
+        Number of threads. Default: all cores that this process may use.
+    device : str
+        Device of the network: ``auto`` (default), ``cpu`` or ``cuda``.
+    data_type, format : str
+        Type of the sequences and format of the file. Default: detected.
+    progress : callable
+        Called with a `ProgressReport` several times a second, in the thread that called this
+        function. An exception that it raises ends the run.
+
+    Raises
+    ------
+    UserError
+        The alignment or a setting cannot be used; the message is that of the command line.
+
+    Examples
+    --------
+    >>> import phylogfn
+    >>> posterior = phylogfn.sample("primates.fasta", budget="1m", samples=100)
+    >>> posterior.verdict, round(posterior.log_evidence)
+    ('passed', -6489)
+    >>> posterior.topologies()["probability"].head(2).round(1).tolist()
+    [0.9, 0.1]
+    >>> posterior.consensus(outgroup="Lemur_catta").to_ete3().children[0].name
+    'Lemur_catta'
+    """
+    check_keywords(sample, unknown)
+    given = {
+        "model": model,
+        "branch_prior": branch_prior,
+        "samples": samples,
+        "budget": budget,
+        "environment": environment,
+        "backward_policy": backward_policy,
+        "branch_lengths": branch_lengths,
+        "length_bins": length_bins,
+        "random_trees": random_trees,
+        "seed": seed,
+        "threads": threads,
+        "device": device,
+        "data_type": data_type,
+        "format": format,
+    }
+    path = os.fspath(alignment)
+    with CallbackProgress("phylogfn", progress) as shown, temporary_run("phylogfn") as output:
+        shown.phase(f"reading {path}")
+        from phylogfn.cli.options import check_alignment
+        from phylogfn.runs.sample.answer import answer
+        from phylogfn.runs.sample.main import trained_run
+        from phylogfn.settings import resolve_settings
+        from phylogfn.warm_up import warm_up_sampling
+
+        settings = resolve_settings({"alignment": path, "output": output, **given})
+        shown.budget_seconds = settings.budget_seconds
+        check_alignment(settings)
+        warm_up_sampling(settings)
+        with trained_run(settings, shown, call_text("phylogfn.sample", path, **given)) as parts:
+            return answer(*parts)
