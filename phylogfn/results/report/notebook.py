@@ -7,7 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from gfncore.report.page import percentage, render_page, signed
+from gfncore.report.page import render_page, signed
 from phylogfn.results.phylogeny import Phylogeny
 from phylogfn.results.posterior_data import PosteriorData
 from phylogfn.results.posterior_files import numbered_newicks, rounded_probabilities, with_names
@@ -52,14 +52,8 @@ def render_view(posterior: PosteriorData, consensus: Phylogeny) -> str:
             ("Topologies", f"{posterior.n_topologies:,}"),
         ],
         "topologies": [
-            (
-                percentage(float(probability)),
-                shown.error,
-                with_names(newick, posterior.names),
-            )
-            for probability, shown, newick in zip(
-                posterior.topology_probabilities, rounded, newicks, strict=False
-            )
+            (shown.probability, shown.error, with_names(newick, posterior.names))
+            for shown, newick in zip(rounded, newicks, strict=True)
         ],
         "tree": Markup(draw_tree(consensus.tree, consensus.names, width=_WIDTH)) if drawn else "",
     }
