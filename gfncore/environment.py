@@ -128,7 +128,7 @@ class Actions:
         place = np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)
         rows = order[place]
         if not np.array_equal(known[rows], wanted):
-            raise ValueError("an action was asked for that is not legal in its state")
+            raise ValueError("an action is not legal in its state")
         return rows
 
     @staticmethod

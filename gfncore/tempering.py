@@ -118,7 +118,7 @@ class TemperedEnvironment:
     def __new__(cls, inner: Environment, inverse_temperatures: Any) -> TemperedEnvironment:
         """An instance of the class that has the extensions of `inner`."""
         if isinstance(inner, ValuedActions):
-            raise TypeError("temperatures are for discrete actions, and these carry values")
+            raise TypeError("temperatures require discrete actions, but these carry values")
         parts = tuple(part for kind, part in _EXTENSIONS if isinstance(inner, kind))
         return object.__new__(_combined(parts) if cls is TemperedEnvironment else cls)
 

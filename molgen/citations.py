@@ -111,7 +111,7 @@ def methods_of_run(output: Path) -> tuple[str, ...]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # whatever else than a summary and settings the files hold
         raise UserError(
-            f"{output} holds no finished run (summary.json or run.toml is missing or damaged); "
+            f"{output} contains no finished run (summary.json or run.toml is missing or damaged); "
             "give the output directory of molgen sample"
         ) from None
 

@@ -205,9 +205,7 @@ class MoleculeSettings(RunSettings):
             return values
         values = {key: value for key, value in values.items() if value is not None}
         if "reward" in values and "scoring" in values:
-            raise ValueError(
-                "both 'reward' and the tables [scoring] are given; leave one of them out"
-            )
+            raise ValueError("both 'reward' and the tables [scoring] are given; remove one of them")
         if "scoring" not in values:
             values.setdefault("reward", "qed")
         environment = values.get("environment", cls.model_fields["environment"].default)
@@ -226,7 +224,7 @@ class MoleculeSettings(RunSettings):
     @classmethod
     def _elements(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if value is not None and (not value or len(set(value)) < len(value)):
-            raise ValueError("give each kind of atom once, such as C,N,O")
+            raise ValueError("name each element once, such as C,N,O")
         return value
 
     @field_validator("ring_sizes")
@@ -235,7 +233,7 @@ class MoleculeSettings(RunSettings):
         if value not in (None, ("any",), ("none",)) and (
             not value or any(int(size) < 3 for size in value)
         ):
-            raise ValueError("a ring has 3 atoms or more; write sizes as 5,6")
+            raise ValueError("rings have at least 3 atoms; write sizes as 5,6")
         return value
 
     @field_validator("max_rings")
@@ -249,7 +247,7 @@ class MoleculeSettings(RunSettings):
     @classmethod
     def _positive(cls, value: int | None) -> int | None:
         if value is not None and value < 1:
-            raise ValueError(f"{value} leaves no molecule to build; give 1 or more")
+            raise ValueError(f"{value} leaves no molecule to build; give at least 1")
         return None if value is None else check_int(value, 1, MOST_COUNT)
 
 
@@ -339,21 +337,23 @@ class SampleSettings(MoleculeSettings):
     @classmethod
     def _max_per_scaffold(cls, value: int | None) -> int | None:
         if value is not None and value < 1:
-            raise ValueError(f"{value} molecules of a scaffold are none; give 1 or more")
+            raise ValueError(f"{value} molecules per scaffold is out of range; give at least 1")
         return None if value is None else check_int(value, 1, MOST_CALLS)
 
     @field_validator("oracle_calls")
     @classmethod
     def _oracle_calls(cls, value: int) -> int:
         if value < 1:
-            raise ValueError(f"{value} calls score no molecule; give 1 or more")
+            raise ValueError(f"{value} oracle calls is out of range; give at least 1")
         return check_int(value, 1, MOST_CALLS)
 
     @field_validator("reward_exponent")
     @classmethod
     def _reward_exponent(cls, value: float) -> float:
         if not 0 <= value <= MOST_EXPONENT:
-            raise ValueError(f"{value} is not an exponent; give one from 0 to {MOST_EXPONENT:g}")
+            raise ValueError(
+                f"{value} is out of range; give an exponent from 0 to {MOST_EXPONENT:g}"
+            )
         return value
 
 
@@ -457,7 +457,7 @@ def scoring_of_config(path: Path) -> dict[str, Any]:
             raise UserError(f"{path}: '{key}' is {filed[key]!r}; it must be a text")
     if "reward" in filed and "scoring" in filed:
         raise UserError(
-            f"{path}: both 'reward' and the tables [scoring] are given; leave one of them out"
+            f"{path}: both 'reward' and the tables [scoring] are given; remove one of them"
         )
     return {
         "reward": filed.get("reward"),

@@ -45,7 +45,9 @@ def backward_trajectories(
         If there are no terminal states.
     """
     if not len(terminals):
-        raise ValueError("there are no objects to draw trajectories to: give at least one")
+        raise ValueError(
+            "there are no objects to draw backward trajectories from; give at least one"
+        )
     builder = TrajectoryBuilder(len(terminals))
     first, state = unique_keys(representation_keys(environment, terminals))
     states = terminals.take(first)

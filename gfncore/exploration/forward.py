@@ -52,7 +52,7 @@ def sample_trajectories(
         If `n` is below 1.
     """
     if n < 1:
-        raise ValueError(f"{n} trajectories were asked for: ask for at least 1")
+        raise ValueError(f"{n} trajectories cannot be drawn; give at least 1")
     builder = TrajectoryBuilder(n)
     valued = isinstance(environment, ValuedActions)
     states = environment.initial(1)

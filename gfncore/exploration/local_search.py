@@ -112,7 +112,7 @@ def local_search(
         If actions carry values: the rule above is not one of densities.
     """
     if isinstance(environment, ValuedActions):
-        raise TypeError("local search is for discrete actions, and these carry values")
+        raise TypeError("local search requires discrete actions, but these carry values")
     if not len(terminals):
         raise ValueError("there are no objects to search around: give at least one")
     fewest = steps if fewest_steps is None else fewest_steps

@@ -352,7 +352,9 @@ def _check_given(kind: type[RunSettings], key: str, value: Any, origin: Mapping[
         check_text(str(value), place)
     annotation = str(kind.model_fields[key].annotation) if key in kind.model_fields else "bool"
     if isinstance(value, bool) and "bool" not in annotation:
-        raise UserError(f"{place}: {str(value).lower()} is a truth value; give a number or a text")
+        raise UserError(
+            f"{place}: {str(value).lower()} is a Boolean value; give a number or a string"
+        )
 
 
 def check_text(text: str, place: str) -> None:

@@ -59,7 +59,7 @@ def data_app(
         if target.exists() and not force:
             raise UserError(f"{target} exists; give --force to replace it, or another destination")
         if not target.parent.is_dir():
-            raise UserError(f"{target.parent} is no directory; make it first")
+            raise UserError(f"{target.parent} is not a directory; create it first")
         try:
             write_atomic(target, source.read_bytes())
         except OSError as problem:

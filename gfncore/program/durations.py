@@ -26,7 +26,7 @@ def parse_duration(text: str) -> float:
         raise ValueError(f"'{shortened(text)}' is not a duration; write 30s, 5m or 1h")
     if len(parts) > 1 and any(not unit for _, unit in parts):
         raise ValueError(
-            f"'{shortened(text)}' is not a duration: a number lacks its unit; write 1h30m"
+            f"'{shortened(text)}' is not a duration: a number has no unit; write 1h30m"
         )
     seconds = sum(parse_float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
     if seconds <= 0:

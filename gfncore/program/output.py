@@ -70,14 +70,16 @@ def check_output(
         The directory may not be used.
     """
     if force and resume:
-        raise UserError("--force and --resume exclude each other: start again or go on, not both")
+        raise UserError(
+            "--force and --resume cannot be combined; --force starts again, --resume continues"
+        )
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory} is a file; give --output a directory")
     if resume:
         if not (directory / resume_file).is_file():
             raise UserError(
-                f"{directory} holds no run to resume ({resume_file} is missing); "
-                "leave --resume out to start one"
+                f"{directory} contains no run to resume ({resume_file} is missing); "
+                "omit --resume to start one"
             )
         return
     if directory.is_dir() and not force:

@@ -242,8 +242,8 @@ def _check_origin(saved: Mapping[str, Any], wanted: Mapping[str, Any], directory
         if before.get(key) != now.get(key):
             raise CheckpointError(
                 f"{directory}: the checkpoint is of a run with {key} "
-                f"{_shown(before.get(key))}, and the settings say {_shown(now.get(key))}; put that "
-                "one back, or start a new run"
+                f"{_shown(before.get(key))}, and the settings say {_shown(now.get(key))}; "
+                "restore that value, or start a new run"
             )
 
 

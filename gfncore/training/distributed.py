@@ -69,8 +69,8 @@ def refuse_several(command: str) -> None:
     """
     if _several():
         raise UserError(
-            f"{command} works in one process, and torchrun started {os.environ['WORLD_SIZE']}; "
-            "start it without torchrun, with --threads"
+            f"{command} runs in one process, but torchrun started {os.environ['WORLD_SIZE']}; "
+            "start it without torchrun and use --threads"
         )
 
 
@@ -253,8 +253,8 @@ def _lost_processes() -> Iterator[None]:
     except RuntimeError as problem:
         words = " ".join(str(problem).split())[:200]
         raise UserError(
-            f"another process of this training ended ({words}); what it said is above, and "
-            "--resume goes on from the last checkpoint"
+            f"another process of this training ended ({words}); its messages are above; "
+            "--resume continues from the last checkpoint"
         ) from None
 
 

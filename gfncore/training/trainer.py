@@ -331,7 +331,7 @@ class Trainer:
 
         experience = self._experience()
         if not experience and self.state_batches is None:
-            raise ValueError(f"there is nothing to learn from: {self._why_none()}")
+            raise ValueError(f"there are no training data: {self._why_none()}")
         if experience:
             with self._timed("policy"):
                 batch = ScoredTrajectories.concat([self._scored(*part) for part in experience])

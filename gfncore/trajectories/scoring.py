@@ -289,7 +289,7 @@ def score_forward_and_flow(
         If actions carry values, whose densities are not scored beside flows.
     """
     if trajectories.values is not None:
-        raise TypeError("state flows are for discrete actions, and these carry values")
+        raise TypeError("state flows require discrete actions, but these carry values")
     log_p, log_flow = state_log_probabilities_and_flows(
         environment, policy, trajectories.states, trajectories.actions
     )

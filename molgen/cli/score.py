@@ -73,7 +73,7 @@ def score(
     if threads is not None:
         parse_int(str(threads), 1, MOST_THREADS, place="--threads", error=UserError)
     if reward is not None and config is not None:
-        raise UserError("--reward and --config exclude each other: give one of them")
+        raise UserError("--reward and --config cannot be combined; give one of them")
     wanted = {"reward": reward or "qed"} if config is None else scoring_of_config(config)
     found = read_smiles(smiles_file)
     for problem in found.problems:

@@ -57,8 +57,8 @@ def core_numbers(core: str) -> tuple[int, ...]:
     for one, other in pairwise(numbers):
         if one == other:
             raise UserError(
-                f"core '{core}': number {one} is given to several attachment points; give each "
-                "its own, or none ([*])"
+                f"core '{core}': number {one} is given to several attachment points; number "
+                "each differently, or write [*]"
             )
     return tuple(numbers)
 

@@ -73,7 +73,7 @@ def _kinds_and_bonds(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray]:
     for bond in mol.GetBonds():
         order = ORDERS.get(bond.GetBondType())
         if order is None:
-            raise FragmentError(f"a bond is of type {bond.GetBondType()}; use single to triple")
+            raise FragmentError(f"unsupported bond type {bond.GetBondType()}; use single to triple")
         u, v = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
         bonds.append((u, v, order))
         if order > 1:
@@ -139,12 +139,14 @@ def read_fragment(smiles: str, *, labels_are_numbers: bool = False) -> Fragment:
     parts = len(Chem.GetMolFrags(filled))
     if parts != 1:
         kind = "core per run" if labels_are_numbers else "fragment per line"
-        raise FragmentError(f"it is not connected: it has {parts} parts; give one {kind}")
+        raise FragmentError(f"it is not connected (found {parts} parts); give one {kind}")
     with rdBase.BlockLogs():
         try:
             Chem.SanitizeMol(filled)
         except (ValueError, RuntimeError):
-            raise FragmentError("it makes no molecule with hydrogens at its places") from None
+            raise FragmentError(
+                "it does not give a valid molecule when its attachment points carry hydrogen"
+            ) from None
     kinds, bonds = _kinds_and_bonds(filled)
     return Fragment(text, kinds, places[atoms], labels[atoms], hydrogens[atoms], bonds, left_out)
 
@@ -176,20 +178,20 @@ def _places(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             continue
         bonds = atom.GetBonds()
         if len(bonds) != 1 or bonds[0].GetBondType() != Chem.BondType.SINGLE:
-            raise FragmentError("a place [*] must be held by one single bond")
+            raise FragmentError("an attachment point [*] must have exactly one bond, a single bond")
         neighbour = bonds[0].GetOtherAtom(atom)
         if neighbour.GetAtomicNum() == 0:
             raise FragmentError("it has no atom other than its attachment points; give it one")
         at, label = neighbour.GetIdx(), atom.GetIsotope()
         if places[at] and labels[at] != label:
             raise FragmentError(
-                "two places of one atom have different labels; give them one, or write numbers "
-                "without a meaning as [*:1]"
+                "two attachment points of one atom have different labels; give them the same "
+                "label, or write numbers without a meaning as [*:1]"
             )
         places[at] += 1
         labels[at] = label
     if not places.any():
-        raise FragmentError("it has no place for others; mark one by [*]")
+        raise FragmentError("it has no attachment point; mark one with [*]")
     return places, labels, hydrogens
 
 

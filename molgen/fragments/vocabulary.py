@@ -175,7 +175,7 @@ class Vocabulary:
                 )
             if fragment.smiles in lines:
                 raise UserError(
-                    f"{place}: fragment '{smiles}' is there already, in line "
+                    f"{place}: fragment '{smiles}' is a duplicate of line "
                     f"{lines[fragment.smiles]}; give each once"
                 )
             lines[fragment.smiles] = number
@@ -184,7 +184,9 @@ class Vocabulary:
             fragments.append(fragment)
             names.append(" ".join((rest + " " + name).split()))
         if not fragments:
-            raise UserError(f"{source}: no fragment is given; write one SMILES a line, as [*]C[*]")
+            raise UserError(
+                f"{source}: no fragment is given; write one SMILES per line, such as [*]C[*]"
+            )
         notes = tuple(
             f"{source}: {what} are not used ({len(numbers):,} fragments, the first in line "
             f"{numbers[0]}); molecules are built without them"
@@ -284,7 +286,7 @@ def _rule(line: str, place: str) -> tuple[str, str, str]:
     words = line.split()[1:]
     if len(words) != 3 or words[0] not in ("allow", "forbid"):
         raise UserError(
-            f"{place}: the rule '{line}' is not understood; write '#rule forbid SIDE SIDE' or "
+            f"{place}: the rule '{line}' is not a valid rule; write '#rule forbid SIDE SIDE' or "
             "'#rule allow SIDE SIDE'"
         )
     for side in words[1:]:

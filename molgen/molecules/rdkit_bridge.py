@@ -219,7 +219,7 @@ def core_of_smiles(smiles: str, table: AtomTable) -> tuple[Graph, np.ndarray, tu
             dummy_number(atom)  # refuses charges and hydrogens
             held = [bond.GetBondTypeAsDouble() for bond in atom.GetBonds()]
             if held != [1.0]:
-                raise ValueError("has a [*] that is not held by one single bond")
+                raise ValueError("has a [*] that does not have exactly one single bond")
             sites[atom.GetNeighbors()[0].GetIdx()] += 1
         hydrogens = np.array([atom.GetTotalNumHs() for atom in mol.GetAtoms()], np.int64)
         part = Chem.RWMol(mol)

@@ -93,9 +93,9 @@ def check_text(smiles: str) -> None:
         raise SmilesError(f"has {len(smiles):,} characters; the maximum is {LONGEST:,}")
     strange = next((c for c in smiles if not c.isascii() or not c.isprintable()), None)
     if strange is not None:
-        raise SmilesError(f"has the character {strange!r}, which no SMILES has")
+        raise SmilesError(f"has the character {strange!r}, which does not occur in SMILES")
     if "~" in smiles:
-        raise SmilesError("has the bond '~' (any bond), which only search patterns have")
+        raise SmilesError("has the bond '~' (any bond), which is allowed only in search patterns")
     if len(smiles.split()) > 1:
         raise SmilesError("has a blank inside; give one SMILES without a name")
     for atom in _BRACKET.finditer(smiles):
@@ -143,7 +143,10 @@ def plain_mol(smiles: str) -> tuple[Chem.Mol, tuple[str, ...]]:
 def _without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
     """The molecule with its hydrogen atoms made implicit, also those that RDKit keeps as atoms."""
     if all(atom.GetAtomicNum() <= 1 for atom in mol.GetAtoms()):
-        raise SmilesError("has hydrogen alone; open attachment points get hydrogen anyway")
+        raise SmilesError(
+            "consists of hydrogen only; open attachment points are filled with hydrogen "
+            "automatically"
+        )
     what = Chem.RemoveHsParameters()
     for name in dir(what):
         if name.startswith("remove") and isinstance(getattr(what, name), bool):
@@ -157,7 +160,7 @@ def _without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
         except (ValueError, RuntimeError):
             raise SmilesError("has hydrogen atoms that cannot be made implicit") from None
     if any(atom.GetAtomicNum() == 1 for atom in mol.GetAtoms()):
-        raise SmilesError("has a hydrogen atom that is not held by one single bond")
+        raise SmilesError("has a hydrogen atom that does not have exactly one single bond")
     return mol
 
 

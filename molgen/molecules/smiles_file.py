@@ -214,7 +214,7 @@ def _header(
         more = f" and {len(columns) - 8} more" if len(columns) > 8 else ""
         raise UserError(
             f"{source}, line {first + 1}: the first line looks like a header: columns {shown}"
-            f"{more}, none is SMILES; call the column of the SMILES 'smiles'"
+            f"{more}, none is SMILES; name the SMILES column 'smiles'"
         )
     return first, None
 

@@ -93,7 +93,7 @@ class Layout:
             return split_fields(line, self.separator, n)
         if not self.separator and n == 2 and self.smiles == 1:
             return [" ".join(fields[:-1]), fields[-1]]
-        cure = "put fields with a separator in them in quotation marks"
+        cure = "put fields that contain a separator in quotation marks"
         raise BrokenLine(f"has {len(fields)} fields where the header has {n}; {cure}")
 
 

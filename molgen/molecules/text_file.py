@@ -53,7 +53,7 @@ def read_text(path: Path | str, note: Callable[[str], None]) -> str:
         _refuse_spreadsheets(data, source)
         data = expand(data, source)
     if data[257:262] == b"ustar":
-        raise UserError(f"{source}: is a tar archive; unpack it, and name a file of it")
+        raise UserError(f"{source}: is a tar archive; unpack it, and give one of its files")
     return _decode(data, source, note)
 
 

@@ -122,7 +122,7 @@ class Library:
         """
         n = len(smiles)
         if len(set(smiles)) < n:
-            raise ValueError("a SMILES comes twice; count draws first")
+            raise ValueError("a SMILES occurs twice; count draws first")
         total = np.asarray(scores.total, np.float64)
         objectives = np.asarray(scores.objectives, np.float64)
         unknown = np.full(n, np.nan)

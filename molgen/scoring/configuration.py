@@ -200,7 +200,7 @@ def _chunk_size(config: Mapping[str, Any], where: str) -> int | None:
         return None
     size = config["chunk_size"]
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise UserError(f"{where}: chunk_size is {size!r}; it must be a whole number from 1 on")
+        raise UserError(f"{where}: chunk_size is {size!r}; it must be an integer of at least 1")
     return size
 
 
@@ -215,7 +215,7 @@ def _component(
         if key not in _COMPONENT_KEYS:
             raise unknown_key(key, _COMPONENT_KEYS, where)
     if not isinstance(table.get("type"), str):
-        raise UserError(f"{where}: 'type' is missing; `molgen rewards` lists what there is")
+        raise UserError(f"{where}: 'type' is missing; `molgen rewards` lists the types")
     kind = find_kind(table["type"], where)
     where = f"{where} ('{kind.name}')"
     given = table.get("params", {})
@@ -257,15 +257,15 @@ def _name(table: Mapping[str, Any], kind: Kind, where: str, taken: list[str]) ->
         names = [kind.name, *(f"{kind.name}_{n}" for n in range(2, len(taken) + 2))]
         return next(entry for entry in names if entry not in taken)
     if not isinstance(name, str) or not name or any(c in name for c in ",\n\t\r"):
-        raise UserError(f"{where}: 'name' is {name!r}; it must be a text without commas")
+        raise UserError(f"{where}: 'name' is {name!r}; it must be a string without commas")
     if name in taken:
-        raise UserError(f"{where}: there is a component '{name}' already; give another name")
+        raise UserError(f"{where}: there is already a component '{name}'; give another name")
     return name
 
 
 def _weight(table: Mapping[str, Any], is_filter: bool, where: str) -> float:
     if is_filter and "weight" in table:
-        raise UserError(f"{where}: a filter has no weight; leave it out")
+        raise UserError(f"{where}: a filter has no weight; remove it")
     weight = table.get("weight", 1.0)
     good = isinstance(weight, (int, float)) and not isinstance(weight, bool)
     if not good or not math.isfinite(weight) or weight <= 0:

@@ -333,7 +333,9 @@ class Scoring:
         reason = getattr(component.scorer, "given_up", "")
         if reason and component.name not in self._given_up:
             self._given_up.add(component.name)
-            self._warn(f"component '{component.name}' gives no more scores: {reason}")
+            self._warn(
+                f"component '{component.name}' was abandoned and gives no further scores: {reason}"
+            )
 
     def _reason(self, row: int, detail: bool = False) -> str:
         """The first failure of a row, in the order of the components."""

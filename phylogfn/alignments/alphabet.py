@@ -134,7 +134,7 @@ def standard_alphabet(symbols: str) -> Alphabet:
     folded = symbols.upper()
     wrong = [c for c in folded if not "!" <= c <= "~" or c in "-?"]
     if wrong:
-        raise ValueError(f"have {wrong[0]!r}, which is no symbol of a state")
+        raise ValueError(f"have {wrong[0]!r}, which is not a symbol of a state")
     twice = [c for c in folded if folded.count(c) > 1]
     if twice:
         raise ValueError(f"have {twice[0]!r} twice (upper and lower case are one)")

@@ -162,7 +162,7 @@ def _check_ordered(alignment: Alignment, ordered: NDArray[np.bool_], gaps: str) 
             number = alignment.column_number(int(np.argmax(wrong)))
             raise AlignmentError(
                 f"{alignment.source}: character {number} is ordered and has gaps, "
-                "which have no place in the order of its states; write them as '?', make it "
+                "which are not ordered relative to its states; write them as '?', make it "
                 "unordered, or take gaps as missing"
             )
 
@@ -173,8 +173,8 @@ def _unordered(alignment: Alignment, gaps: str) -> Columns:
     gap_state = alignment.alphabet.n_states
     if gap_state >= MAX_STATES:
         raise AlignmentError(
-            f"{alignment.source}: has {gap_state} states, so that there is no place for the gap as "
-            f"one more (at most {MAX_STATES}); take gaps as missing"
+            f"{alignment.source}: has {gap_state} states, so the gap cannot be added as another "
+            f"state (at most {MAX_STATES}); take gaps as missing"
         )
     beside = np.uint32(0) if alignment.beside_gaps is None else alignment.beside_gaps
     return np.where(alignment.gaps, np.uint32(1 << gap_state) | beside, alignment.masks)

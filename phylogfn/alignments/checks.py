@@ -172,8 +172,8 @@ def alignment_notes(
     if empty.any():
         blank = [name for name, none in zip(names, empty, strict=True) if none]
         notes.append(
-            f"{len(blank)} taxa have no data at all, so their place in the tree is anybody's "
-            f"guess: {quoted_list(blank)}"
+            f"{len(blank)} taxa have no data at all, so their position in the tree is "
+            f"arbitrary: {quoted_list(blank)}"
         )
     groups: dict[bytes, list[str]] = {}
     for name, row, none in zip(names, masks, empty, strict=True):

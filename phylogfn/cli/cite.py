@@ -65,7 +65,7 @@ def _methods_of(output: Path) -> tuple[str, ...]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # whatever else than a summary the file holds
         raise UserError(
-            f"{output} holds no finished run ({path.name} is missing or damaged); give the "
+            f"{output} contains no finished run ({path.name} is missing or damaged); give the "
             "output directory of phylogfn sample or phylogfn parsimony"
         ) from None
     used = (

@@ -57,11 +57,11 @@ def compare(
     from phylogfn.trees.samples import read_tree_sample
 
     if not 0.0 <= minimum <= 1.0:
-        raise UserError(f"--min-frequency {minimum:g} is not a frequency; give 0 to 1")
+        raise UserError(f"--min-frequency {minimum:g} is not a frequency; give a value from 0 to 1")
     if len(trees) < 2:
         raise UserError(f"compare needs at least two tree files (found {len(trees)})")
     if not 0.0 <= minimum <= 1.0:
-        raise UserError(f"--min-frequency {minimum:g} is not a frequency; give 0 to 1")
+        raise UserError(f"--min-frequency {minimum:g} is not a frequency; give a value from 0 to 1")
     first = read_tree_sample(trees[0], burnin=burnin)
     samples = [first, *(read_tree_sample(path, first.names, burnin=burnin) for path in trees[1:])]
     show_notes(samples)

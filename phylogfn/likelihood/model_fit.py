@@ -177,8 +177,8 @@ def bounds_note(spec: ModelSpec, theta: np.ndarray) -> str:
         return ""
     values = ", ".join(f"{name} = {value:.3g}" for name, value in ended.items())
     return (
-        f"{spec.name}: the fit ended at a bound of {values}; the maximum lies at or beyond it, and "
-        "a simpler model may do"
+        f"{spec.name}: the fit ended at a bound of {values}; the maximum lies at or beyond it; "
+        "a simpler model may be sufficient"
     )
 
 

@@ -161,7 +161,7 @@ def parsimony_warnings(result: ParsimonyResult) -> tuple[str, ...]:
 def _why(search: SearchFacts) -> str:
     if search.capped:
         return f"the search stopped collecting at {search.n_trees:,} trees"
-    return "the time for the search ran out"
+    return "the search reached its time limit"
 
 
 def _sample_warnings(sample: TemperatureSample) -> list[str]:

@@ -195,7 +195,7 @@ def tree_from_parsed(
             (left, above_left), (right, above_right) = children
             branches.append((left, right, above_left + above_right))
         elif node == 0 and len(children) == 1:
-            raise TreeFileError(f"{where}: the root has one subtree; take it away")
+            raise TreeFileError(f"{where}: the root has one subtree; remove it")
         elif len(children) == 1:
             top = (children[0][0], children[0][1] + length)
         else:

@@ -155,7 +155,9 @@ def read_trees(
     parsed = parse_tree_file(path)
     order, index = taxon_index(parsed[0], names, source, aliases)
     if len(order) < 3:
-        raise TreeFileError(f"{source}: trees of {len(order)} taxa have no topology; 3 are needed")
+        raise TreeFileError(
+            f"{source}: trees of {len(order)} taxa have no topology; at least 3 are needed"
+        )
     trees = tuple(tree_from_parsed(tree, index, source, multifurcations) for tree in parsed)
     weights = np.array([tree.weight for tree in parsed])
     return NamedTrees(order, trees, weights, source, reading_notes(parsed))

@@ -46,7 +46,7 @@ _BLANK = re.compile(r"\s")
 _OTHER = {
     "'": "the quote ' is never closed on its line; double quotes in names",
     '"': 'the quote " is never closed on its line',
-    "]": "']' without '[' before it; take it away",
+    "]": "']' without '[' before it; remove it",
 }
 # What is left of a number with a decimal comma after its comma.
 _FRACTION = re.compile(r"[0-9]+(?:[eE][+-]?[0-9]+)?")
@@ -183,7 +183,7 @@ class _Parser:
     def _next_tree(self) -> ParsedTree | None:
         for kind, token, at in self._tokens():
             if kind == "other":
-                raise self._fail(at, _OTHER.get(token, f"{shown(token)} must not stand here"))
+                raise self._fail(at, _OTHER.get(token, f"{shown(token)} is not allowed here"))
             if self.state == "start":
                 self._start(token, at)
             elif kind in ("label", "quoted"):
@@ -236,14 +236,14 @@ class _Parser:
             self.state = "after"
         elif self.state in ("open", "closed"):
             if token[0] not in "'\"" and token[-1] in "'\"":
-                raise self._fail(at, f"the quote at the end of {shown(token)} is never opened")
+                raise self._fail(at, f"the quote at the end of {shown(token)} has no opening quote")
             self.labels[self.node] = token[1:-1] if token[0] == '"' else unquote(token)
             if token[0] not in "'\"" and _BLANK.search(token) and self.blank_name is None:
                 self.blank_name = token
             self.state = "label"
         else:
             raise self._fail(
-                at, f"{shown(token)} must not stand here; ',' or ')' is missing before it"
+                at, f"{shown(token)} is not allowed here; ',' or ')' is missing before it"
             )
 
     def _end_subtree(self, token: str, at: int) -> None:
@@ -261,7 +261,7 @@ class _Parser:
         if self.state == "open":
             raise self._fail(at, "a name or '(' is missing before ';'")
         if self.node:
-            raise self._fail(at, "the tree is not closed; a ')' is missing before ';'")
+            raise self._fail(at, "a ')' is missing before ';'")
         return self._tree()
 
     def _tree(self) -> ParsedTree:

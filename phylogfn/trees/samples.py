@@ -93,7 +93,9 @@ def read_tree_sample(
         memory.
     """
     if not 0.0 <= burnin < 1.0:
-        raise UserError(f"--burnin {burnin:g} is not a share of the trees; give 0 to below 1")
+        raise UserError(
+            f"--burnin {burnin:g} is not a fraction of the trees; give a value from 0 to below 1"
+        )
     source = source_name(path)
     told: list[str] = []
     text = read_text(path, TreeFileError, told)
@@ -103,11 +105,13 @@ def read_tree_sample(
         names = sorted(taxon_index(parsed[0], None, source)[0])
     order, index = taxon_index(parsed[0], names, source)
     if len(order) < 3:
-        raise TreeFileError(f"{source}: trees of {len(order)} taxa have no topology; 3 are needed")
+        raise TreeFileError(
+            f"{source}: trees of {len(order)} taxa have no topology; at least 3 are needed"
+        )
     ordered = not table and all(tree.weight == 1.0 for tree in parsed)
     kept = parsed[int(burnin * len(parsed)) if ordered else 0 :]
     if not any(tree.weight > 0 for tree in kept):
-        raise UserError(f"{source}: no tree has any weight, so there is nothing to count")
+        raise UserError(f"{source}: all trees have weight zero")
     branches = _all_branches(kept, index, source)
     return TreeSample(
         names=order,

@@ -71,7 +71,7 @@ def tabulate_splits(
                 entry[1] += weight * length
                 entry[2] += weight * length * length
     if total <= 0:
-        raise ValueError("no trees, or no weight on any of them")
+        raise ValueError("no trees, or all of them have weight zero")
     means = {split: s[1] / s[0] for split, s in sums.items() if s[0] > 0}
     deviations = {
         split: max(sums[split][2] / sums[split][0] - mean * mean, 0.0) ** 0.5
@@ -106,7 +106,7 @@ def split_supports(
         unique[key] = unique.get(key, 0.0) + float(shares[index])
     total = sum(unique.values())
     if not total > 0:
-        raise ValueError("no topologies, or no weight on any of them")
+        raise ValueError("no topologies, or all of them have weight zero")
     supports: dict[int, float] = {}
     for key, weight in unique.items():
         for split in splits(Tree.from_parents(parents[first[key]])):

@@ -152,7 +152,7 @@ def row_warnings(corrections: Mapping[str, Mapping[str, Any]], bias: float) -> l
     if len(corrections) > 1 and bias < 0.01:
         warnings.append(
             f"without correction a perfect sampler is off by a total variation of {bias:.2g} only: "
-            "this space hardly tells the corrections apart; choose one with more symmetric "
+            "this space hardly distinguishes the corrections; choose one with more symmetric "
             "molecules"
         )
     for regime, row in corrections.items():
@@ -162,15 +162,17 @@ def row_warnings(corrections: Mapping[str, Mapping[str, Any]], bias: float) -> l
             steps = row["training_steps"]
             warnings.append(
                 f"{regime}: after {steps:,} training step{'' if steps == 1 else 's'} the sampler "
-                f"is still {error:.3f} (total variation) from what this correction aims at, more "
-                f"than {limit:.3f}: its row shows the training, not the correction; give a larger "
+                f"is still {error:.3f} (total variation) from the target of this correction, "
+                f"more than {limit:.3f}: its row reflects the training error, not the "
+                "correction; give a larger "
                 "--budget"
             )
     merged, none = corrections.get("merged"), corrections.get("none")
     if merged and none and merged["total_variation"] >= none["total_variation"]:
         warnings.append(
-            f"merged is as far from the truth (total variation {merged['total_variation']:.3f}) as "
-            f"none ({none['total_variation']:.3f}): the rows do not show what symmetry changes"
+            "merged is as far from the target distribution (total variation "
+            f"{merged['total_variation']:.3f}) as "
+            f"none ({none['total_variation']:.3f}): the rows do not show the effect of symmetry"
         )
     return warnings
 

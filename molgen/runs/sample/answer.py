@@ -194,7 +194,7 @@ def finish(run: SampleRun) -> None:
         run.warn(
             f"{len(run.reward.buried):,} of {run.scoring.calls:,} molecules scored have a score "
             f"above zero whose log reward is {run.reward.least:,.0f} or less, which stands for a "
-            "score of zero in training: the sampler does not tell them apart; lower "
+            "score of zero in training: the sampler cannot distinguish them; lower "
             "--reward-exponent, or use a transform that gives higher scores"
         )
     use = run.clock.usage()

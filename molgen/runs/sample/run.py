@@ -170,7 +170,7 @@ class SampleRun:
         if self.seconds() > self.settings.budget_seconds:
             raise UserError(
                 f"--budget {self.settings.budget}: used up while fragments were read (line "
-                f"{done:,} of {total:,}); give a longer budget, or fewer fragments"
+                f"{done:,} of {total:,}); give a larger budget, or fewer fragments"
             )
 
     @property
@@ -240,8 +240,8 @@ class SampleRun:
         extra = saved.extra
         if extra["fragments"] != self.fragments_checksum:
             raise UserError(
-                f"{self.settings.fragments} is not the file of fragments that the run in "
-                f"{self.settings.output} began with: put that one back, or start a new run"
+                f"{self.settings.fragments} is not the fragment file with which the run in "
+                f"{self.settings.output} began with: restore that value, or start a new run"
             )
         self.scoring.restore(saved.arrays, extra["scoring"])
         restore_trainer(saved, self.trainer)

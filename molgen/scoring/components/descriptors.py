@@ -106,10 +106,10 @@ def _within(parameters: dict[str, Any]) -> MoleculeFunction:
         if parameters[f"min_{name}"] is not None or parameters[f"max_{name}"] is not None
     ]
     if not tests:
-        raise ValueError("give at least one limit, for instance max_weight = 500")
+        raise ValueError("give at least one limit, such as max_weight = 500")
     for _, low, high in tests:
         if low is not None and high is not None and low > high:
-            raise ValueError(f"a lower limit of {low:g} lies above its upper limit of {high:g}")
+            raise ValueError(f"a lower limit of {low:g} is above its upper limit of {high:g}")
 
     def inside(mol: Chem.Mol) -> float:
         for measure, low, high in tests:

@@ -423,7 +423,7 @@ def _build(parameters: dict[str, Any]) -> ExternalScorer:
     if beside is not None and beside.is_file():
         words[0] = str(beside.resolve())
     elif shutil.which(words[0]) is None:
-        raise ValueError(f"there is no program '{words[0]}' that can be run")
+        raise ValueError(f"the program '{words[0]}' was not found or is not executable")
     return ExternalScorer(
         words,
         parameters["batch_size"],

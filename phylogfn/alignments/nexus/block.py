@@ -194,7 +194,7 @@ def _symbols(declared: str | None, source: str) -> str:
     out = ""
     for first, _, last in re.findall(r"(\S)(~(\S))?", listed):
         if last and first >= last:
-            raise AlignmentError(f"{source}: symbols {first}~{last} is no range; correct it")
+            raise AlignmentError(f"{source}: symbols {first}~{last} is not a range; correct it")
         out += "".join(map(chr, range(ord(first), ord(last or first) + 1)))
     try:
         return standard_alphabet(out).states

@@ -104,7 +104,7 @@ class MemberLists:
         flags = "".join(text.split())
         if len(flags) != self.count or set(flags) - set("01"):
             raise AlignmentError(
-                f"{place}: a vector needs {self.count} digits 0 or 1 (found {len(flags)} "
+                f"{place}: a vector consists of {self.count} digits 0 or 1 (found {len(flags)} "
                 "characters); correct it"
             )
         return [i for i, flag in enumerate(flags) if flag == "1"]

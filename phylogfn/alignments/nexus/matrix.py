@@ -195,7 +195,7 @@ def translate(
             if column is not None:
                 raise AlignmentError(
                     f"{source}: taxon {name!r}, column {column + 1}: the match character "
-                    f"{match!r} has nothing above it; write the state"
+                    f"{match!r} has no state in the first row to refer to; write the state"
                 )
             cells = [above[i] if c == match else table.get(c, c) for i, c in enumerate(cells)]
         else:

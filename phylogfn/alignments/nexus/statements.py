@@ -183,13 +183,11 @@ class _Interpreter:
         if self.deleted.any():
             gone = [name for name, out in zip(self.names, self.deleted, strict=True) if out]
             notes.append(
-                f"left out, as the file deletes them: {len(gone)} taxa ({quoted_list(gone)})"
+                f"excluded because the file deletes them: {len(gone)} taxa ({quoted_list(gone)})"
             )
         count = int((self.excluded | self.eliminated).sum())
         if count:
-            notes.append(
-                f"left out, as the file excludes them: {count} of {self.n_sites} characters"
-            )
+            notes.append(f"excluded by the file: {count} of {self.n_sites} characters")
         parts += self.statements.unused
         if parts:
             notes.append(f"statements of the file that are not used: {'; '.join(parts)}")

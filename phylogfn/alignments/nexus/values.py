@@ -33,7 +33,7 @@ def read_type(place: str, word: str) -> bool:
     """
     if word.lower() not in _ORDERED:
         raise AlignmentError(
-            f"{place}: type {shown(word)} is not supported; 'ord' and 'unord' are, so change it"
+            f"{place}: type {shown(word)} is not supported; 'ord' and 'unord' are, change it"
         )
     return _ORDERED[word.lower()]
 

@@ -167,7 +167,9 @@ def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnv
     run = SampleRun(resolve_settings({"output": output, "resume": True}), progress)
     state = _resumed(run)
     if state is None or state.trainer is None:
-        raise UserError(f"{output}: holds no trained sampler; run phylogfn sample --resume first")
+        raise UserError(
+            f"{output}: contains no trained sampler; run phylogfn sample --resume first"
+        )
     if run.with_lengths:
         raise UserError(f"{output}: its sampler draws trees with branch lengths, not topologies")
     return state.walkers.reward, run.sampler.environment_of(run, state), state

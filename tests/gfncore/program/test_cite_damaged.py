@@ -22,7 +22,7 @@ def test_damaged_summaries(summary, tmp_path, capsys):
     (tmp_path / "summary.json").write_text(summary)
     for program, main in PROGRAMS.items():
         assert main(["cite", str(tmp_path)]) == 2
-        assert "holds no finished run" in one_line(program, capsys)
+        assert "contains no finished run" in one_line(program, capsys)
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -30,7 +30,7 @@ def test_damaged_settings(settings, tmp_path, capsys):
     (tmp_path / "summary.json").write_text("{}")
     (tmp_path / "run.toml").write_text(settings)
     assert PROGRAMS["molgen"](["cite", str(tmp_path)]) == 2
-    assert "holds no finished run" in one_line("molgen", capsys)
+    assert "contains no finished run" in one_line("molgen", capsys)
 
 
 def one_line(program, capsys):

@@ -100,7 +100,7 @@ def test_durations(program, text, capsys, tmp_path, monkeypatch):
         ("a = " + "{a=" * 5000 + "1" + "}" * 5000, "nested more than 50 levels"),
         (".".join(["a"] * 5000) + " = 1", "nested more than 50 levels"),
         ("[" + ".".join(["a"] * 500) + "]", "nested more than 50 levels"),
-        ("samples = true", "samples: true is a truth value"),
+        ("samples = true", "samples: true is a Boolean value"),
         ("samples = 1.5", "samples: '1.5' is not an integer"),
         ("samples = nan", "samples: 'nan' is not an integer"),
         ("samples = '1_0'", "samples: '1_0' is not an integer"),

@@ -52,7 +52,7 @@ def test_resume_needs_a_run(tmp_path):
 
 
 def test_force_and_resume_exclude_each_other(tmp_path):
-    with pytest.raises(UserError, match="exclude each other"):
+    with pytest.raises(UserError, match="cannot be combined"):
         check_output(tmp_path, force=True, resume=True)
 
 

@@ -133,7 +133,7 @@ def test_cores():
         ("[*]C.[*]O", "2 parts: it is several molecules"),
         ("[*]C [*]O", "a blank inside"),
         ("[*-]C", "charge or hydrogens"),
-        ("[*][H]", "hydrogen alone"),
+        ("[*][H]", "hydrogen only"),
         ("[CH99999]", "hydrogen count"),
         ("[32768*]C", "above 999"),
     ],

@@ -49,7 +49,7 @@ def test_what_is_not_given_is_not_known():
 
 
 def test_wrong_columns_are_refused():
-    with pytest.raises(ValueError, match="comes twice"):
+    with pytest.raises(ValueError, match="occurs twice"):
         Library.build(["C", "C"], scores([0.1, 0.2]))
     with pytest.raises(ValueError, match="count has 1 entries for 2 molecules"):
         Library.build(["C", "N"], scores([0.1, 0.2]), count=[1])

@@ -54,8 +54,11 @@ def scoring_of(tmp_path):
         (QED + "filter = true\nweight = 2\n" + QED, "a filter has no weight"),
         (QED + 'transform = "sigmoid"', "write transform = { type"),
         (QED + 'transform = { type = "sigmiod" }', "did you mean 'sigmoid'"),
-        (QED + 'name = "a"\n' + QED + 'name = "a"', "2 ('qed'): there is a component 'a' already"),
-        (QED + 'name = "a,b"', "a text without commas"),
+        (
+            QED + 'name = "a"\n' + QED + 'name = "a"',
+            "2 ('qed'): there is already a component 'a'",
+        ),
+        (QED + 'name = "a,b"', "a string without commas"),
         ('[[scoring.component]]\ntype = "logp"', "it needs a transform"),
         ('[[scoring.component]]\ntype = "similarity"', "'smiles' is missing (a list of texts"),
         (
@@ -86,7 +89,7 @@ def scoring_of(tmp_path):
         ('[[scoring.component]]\ntype = "limits"', "give at least one limit"),
         (
             '[[scoring.component]]\ntype = "limits"\nparams = { min_weight = 9, max_weight = 1 }',
-            "lies above its upper limit",
+            "is above its upper limit",
         ),
         (
             '[[scoring.component]]\ntype = "descriptor"\n' + STEP + 'params = { name = "BertzTC" }',
@@ -110,7 +113,7 @@ def scoring_of(tmp_path):
         ),
         (
             '[[scoring.component]]\ntype = "external"\nparams = { command = "no-such-program -x" }',
-            "there is no program 'no-such-program'",
+            "the program 'no-such-program'",
         ),
         (
             '[[scoring.component]]\ntype = "external"\nparams = { command = "ls", time_limit = 0 }',

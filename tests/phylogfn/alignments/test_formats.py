@@ -184,7 +184,7 @@ def test_plain_gzipped_and_standard_input(tmp_path, monkeypatch):
 def test_options_of_phylip_that_are_not_used_are_told(options, told):
     text = f"4 2 {options}\nA AC\nB AC\nC AC\nD AC\n"
     notes = parse_alignment(text, "x").notes
-    assert notes == ((f"options of the first line not used: {options}",) if told else ())
+    assert notes == ((f"options on the first line were ignored: {options}",) if told else ())
 
 
 def test_first_words_of_headers_are_told_and_whole_headers_match_trees(tmp_path):
@@ -454,7 +454,7 @@ def test_nexus_agrees_with_dendropy_and_biopython(tmp_path):
         ),
         (
             "#NEXUS\nbegin data; format matchchar=.; matrix\nA A.GT\nB ACGT;end;",
-            "taxon 'A', column 2: the match character '.' has nothing above it",
+            "taxon 'A', column 2: the match character '.' has no state in the first row",
         ),
         ("((A,B),C);", "it looks like a Newick tree"),
         ("@read\nACGT\n+\nIIII\n", "it looks like FASTQ"),

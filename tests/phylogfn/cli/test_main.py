@@ -88,7 +88,7 @@ def test_version(capsys):
         (["consensus", "no.nwk"], "no.nwk"),
         (["data", "copy", "primate"], "did you mean"),
         (["data", "coyp"], 'Did you mean "copy"?'),
-        (["cite", "nowhere"], "holds no finished run"),
+        (["cite", "nowhere"], "contains no finished run"),
     ],
 )
 def test_wrong_use_is_one_line_and_code_2(arguments, words, capsys, monkeypatch):

@@ -194,7 +194,7 @@ def test_multifurcations_are_refused_or_resolved():
         ("(A:,B:1,C:1);", "line 1, column 4", "length is missing"),
         ("(A:1:2,B:1,C:1);", "line 1, column 5", "':' must follow"),
         ("(A,B(C,D));", "line 1, column 5", "comma is missing"),
-        ("(A,'B'C,D);", "line 1, column 7", "'C' must not stand here"),
+        ("(A,'B'C,D);", "line 1, column 7", "'C' is not allowed here"),
         ("(A,B,(C,D))\n(A,B,(C,D));", "line 2, column 1", "a ';' at the end of the tree"),
         ("(A,B,(C,D))", "line 1, column 12", "without ';'"),
         ("(A,B,C);\n(A,B,", "line 2, column 6", "without ';'"),

@@ -127,8 +127,8 @@ def test_table_with_probabilities(write):
         ("t.tsv", "newick\n(a,b,(c,d));(a,b,(c,d));\n", "more than one tree"),
         ("t.tsv", "probability\tnewick\n1\t\n", "is empty"),
         ("t.tsv", "probability\tnewick\n", "no trees"),
-        ("t.tsv", "probability\tnewick\n0\t(a,b,(c,d));\n", "no tree has any weight"),
-        ("x.nwk", "[&W 0] (a,b,(c,d));\n[&W 0] (a,c,(b,d));", "no tree has any weight"),
+        ("t.tsv", "probability\tnewick\n0\t(a,b,(c,d));\n", "all trees have weight zero"),
+        ("x.nwk", "[&W 0] (a,b,(c,d));\n[&W 0] (a,c,(b,d));", "all trees have weight zero"),
     ],
 )
 def test_errors_say_file_and_place(write, name, text, words):
@@ -181,7 +181,7 @@ def test_large_trees_are_read_up_to_a_limit_that_is_told(write, monkeypatch):
 
 
 def test_burnin_out_of_range(write):
-    with pytest.raises(UserError, match="share of the trees"):
+    with pytest.raises(UserError, match="fraction of the trees"):
         read_tree_sample(write("x.t", "(a,b,(c,d));"), burnin=1.0)
 
 

@@ -753,7 +753,7 @@ def test_other_fragments_under_the_same_name_are_refused(tmp_path):
     inputs = json.loads((tmp_path / "out" / "provenance.json").read_text())["inputs"]
     assert [entry["path"] for entry in inputs] == [settings["fragments"]]
     Path(settings["fragments"]).write_text(FRAGMENTS.replace("[*]O", "[*]N"))
-    with pytest.raises(UserError, match="is not the file of fragments that the run in"):
+    with pytest.raises(UserError, match="is not the fragment file with which the run in"):
         run_small(tmp_path / "out", **settings, resume=True)
 
 

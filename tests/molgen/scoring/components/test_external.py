@@ -132,7 +132,10 @@ def test_a_program_that_never_answers_is_given_up_and_the_run_goes_on(program):
     assert scoring.components[0].scorer.starts == 3
     assert "no licence" in table.failures[0]
     assert len(program.warnings) == 1
-    assert "'dock' gives no more scores: no answer from 3 starts in a row" in program.warnings[0]
+    assert (
+        "'dock' was abandoned and gives no further scores: no answer from 3 starts in a row"
+        in program.warnings[0]
+    )
     assert "no licence" in program.warnings[0]
     table = scoring.evaluate(["CCCCC"])
     assert table.failures[0].startswith("dock: program given up")

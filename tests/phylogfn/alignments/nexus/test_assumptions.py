@@ -222,7 +222,10 @@ def test_what_is_not_supported_is_one_line_for_parsimony_alone(tmp_path, command
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("exset * e (vector) = 0 1;", "exset: a vector needs 9 digits 0 or 1 (found 2 characters)"),
+        (
+            "exset * e (vector) = 0 1;",
+            "exset: a vector consists of 9 digits 0 or 1 (found 2 characters)",
+        ),
         ("exset * e = 0;", "exset: '0' is not a range"),
         ("charset wings = 40; exset * e = wings;", "charset: '40' is not a range of the 9"),
         ("exclude wings;", "exclude: 'wings' is not a character"),
@@ -356,10 +359,10 @@ def test_lists_of_taxa_and_characters(tmp_path, commands, names, columns):
     assert len(alignment.masks) == len(names)
     if len(names) < 5:
         assert any(
-            n.startswith("left out, as the file deletes them: 1 taxa") for n in alignment.notes
+            n.startswith("excluded because the file deletes them: 1 taxa") for n in alignment.notes
         )
     if columns:
-        assert any("as the file excludes them" in note for note in alignment.notes)
+        assert any("excluded by the file" in note for note in alignment.notes)
 
 
 @pytest.mark.parametrize(
@@ -432,7 +435,7 @@ def test_exclusions_and_deletions_hold_for_likelihoods(tmp_path, capsys):
         assert main(["likelihood", str(tmp_path / name), str(tmp_path / "t.nwk")]) == 0
         out.append(capsys.readouterr())
     assert out[0].out == out[1].out
-    assert "left out, as the file deletes them: 1 taxa ('E')" in out[0].err
+    assert "excluded because the file deletes them: 1 taxa ('E')" in out[0].err
     assert "2 of 6 characters" in out[0].err and out[1].err == ""
     for commands, words in (
         ("delete A B;", "has 3 taxa ('C', 'D', 'E') after the 2 that it deletes"),
