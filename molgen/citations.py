@@ -80,10 +80,17 @@ def methods_of_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
     ----------
     settings : mapping
         As ``run.toml`` holds them, or None where it holds nothing.
+
+    Raises
+    ------
+    TypeError, AttributeError
+        An entry is not of the type that settings have.
     """
     keys = [] if settings.get("symmetry") == "none" else ["symmetry"]
-    objective = OBJECTIVES.get(str(settings.get("objective")))
-    keys += () if objective is None else objective.citations
+    if (name := settings.get("objective")) is not None:
+        if not isinstance(name, str):
+            raise TypeError(f"objective is {name!r}, but must be a string")
+        keys += OBJECTIVES[name].citations if name in OBJECTIVES else ()
     scoring = settings.get("scoring") or {}
     tables = [*scoring.get("component", ()), *scoring.get("filter", ())]
     names = [str(settings.get("reward") or "")]
