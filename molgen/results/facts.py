@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gfncore.program.provenance import ResourceUse
+from gfncore.program.provenance import Provenance, ResourceUse
 from molgen.molecules.diversity import MODE_SCORE
 
 __all__ = ["RunFacts"]
@@ -53,6 +53,10 @@ class RunFacts:
         Keys of :mod:`molgen.citations` for what the run used.
     budget_seconds : float, optional
         The time that was allowed.
+    provenance : Provenance, optional
+        Content of ``provenance.json``; None: the file is not written.
+    run_toml, train_jsonl : str
+        Content of these files, which the run itself writes to its output directory.
     mode_score : float
         Least score of what counts as a mode.
     warnings : tuple of str
@@ -81,6 +85,9 @@ class RunFacts:
     best_scored: tuple[tuple[str, float], ...] = ()
     methods: tuple[str, ...] = ()
     budget_seconds: float | None = None
+    provenance: Provenance | None = None
+    run_toml: str = ""
+    train_jsonl: str = ""
     mode_score: float = MODE_SCORE
     warnings: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from rdkit.Chem import rdDepictor
 
 from gfncore.files import write_atomic
 from gfncore.program.output import json_text, staged_output
-from gfncore.program.provenance import Provenance, software_version
+from gfncore.program.provenance import software_version
 from molgen.molecules.diversity import Modes, find_modes, internal_diversity
+from molgen.results.columns import LibraryColumns, front_rows
 from molgen.results.facts import RunFacts
-from molgen.results.library import Library, front_rows
+from molgen.results.scored import ScoredMolecules
 from molgen.scoring.table import column_names, free_name, score_text
 
 __all__ = [
@@ -39,11 +40,10 @@ _REASONS = 5  # of failures, that a warning names
 
 def write_results(
     output: Path,
-    library: Library,
+    library: LibraryColumns,
     facts: RunFacts,
     *,
-    provenance: Provenance | None = None,
-    scored: Callable[[Path], None] | None = None,
+    scored: ScoredMolecules | None = None,
 ) -> dict[str, Any]:
     """Write all result files of a run to ``output``, ``summary.json`` last.
 
@@ -54,14 +54,12 @@ def write_results(
     ----------
     output : Path
         The output directory.
-    library : Library
+    library : LibraryColumns
         The answer.
     facts : RunFacts
         What else the files say.
-    provenance : Provenance, optional
-        Written to ``provenance.json``.
-    scored : callable, optional
-        Writes ``scored.csv`` to the path that it is given.
+    scored : ScoredMolecules, optional
+        Content of ``scored.csv``; None: the file is not written.
 
     Returns
     -------
@@ -82,17 +80,19 @@ def write_results(
     }
     if library.n_objectives > 1:
         files["pareto.csv"] = pareto_table(library)
-    if provenance is not None:
-        files["provenance.json"] = json_text(provenance.as_dict())
+    if facts.provenance is not None:
+        files["provenance.json"] = json_text(facts.provenance.as_dict())
     with staged_output(output, last="summary.json") as staging:
         for name, text in files.items():
             write_atomic(staging / name, text)
         if scored is not None:
-            scored(staging / "scored.csv")
+            scored.write(staging / "scored.csv")
     return summary
 
 
-def summarise(library: Library, facts: RunFacts, modes: Modes | None = None) -> dict[str, Any]:
+def summarise(
+    library: LibraryColumns, facts: RunFacts, modes: Modes | None = None
+) -> dict[str, Any]:
     """Return what ``summary.json`` holds; ``modes`` if they have been found already."""
     if modes is None:
         modes = find_modes(library.fingerprints, library.reward, least_score=facts.mode_score)
@@ -138,7 +138,7 @@ def summarise(library: Library, facts: RunFacts, modes: Modes | None = None) -> 
     }
 
 
-def library_table(library: Library) -> str:
+def library_table(library: LibraryColumns) -> str:
     """Return the library as CSV, best first.
 
     Columns: smiles, reward, one per component, log_probability and its standard error, scaffold,
@@ -147,7 +147,7 @@ def library_table(library: Library) -> str:
     return _csv(library, np.arange(len(library)), {})
 
 
-def pareto_table(library: Library) -> str:
+def pareto_table(library: LibraryColumns) -> str:
     """Return the molecules that no other of the library surpasses in all objectives, as CSV.
 
     The columns are those of the library, the objectives after the reward: what is to be large, so
@@ -160,7 +160,7 @@ def pareto_table(library: Library) -> str:
     return _csv(library, front_rows(library), objectives)
 
 
-def library_smi(library: Library) -> str:
+def library_smi(library: LibraryColumns) -> str:
     """Return SMILES and score, one molecule a line, a tab between."""
     return "".join(
         f"{smiles}\t{score_text(reward)}\n"
@@ -168,7 +168,7 @@ def library_smi(library: Library) -> str:
     )
 
 
-def library_sdf(library: Library) -> str:
+def library_sdf(library: LibraryColumns) -> str:
     """Return the library as SD file with flat coordinates and the columns as properties.
 
     A SMILES that RDKit does not read is left out.
@@ -195,7 +195,7 @@ def _property_name(column: str) -> str:
     return f"component{plain}" if plain.startswith("_") else plain
 
 
-def _csv(library: Library, rows: np.ndarray, objectives: Mapping[str, np.ndarray]) -> str:
+def _csv(library: LibraryColumns, rows: np.ndarray, objectives: Mapping[str, np.ndarray]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_names(library, objectives))
@@ -204,7 +204,7 @@ def _csv(library: Library, rows: np.ndarray, objectives: Mapping[str, np.ndarray
     return stream.getvalue()
 
 
-def _names(library: Library, objectives: Mapping[str, np.ndarray]) -> list[str]:
+def _names(library: LibraryColumns, objectives: Mapping[str, np.ndarray]) -> list[str]:
     components, more = column_names(list(library.components), list(objectives))
     tail = ["log_probability", "log_probability_se", "scaffold", "count"]
     names = ["smiles", "reward", *more, *components, *tail]
@@ -213,7 +213,9 @@ def _names(library: Library, objectives: Mapping[str, np.ndarray]) -> list[str]:
     return [*names, *(free_name(name, taken) for name in labels)]
 
 
-def _cells(library: Library, row: int, objectives: Mapping[str, np.ndarray]) -> dict[str, str]:
+def _cells(
+    library: LibraryColumns, row: int, objectives: Mapping[str, np.ndarray]
+) -> dict[str, str]:
     values = [
         library.smiles[row],
         score_text(library.reward[row]),

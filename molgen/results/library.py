@@ -1,240 +1,63 @@
-"""A library: distinct molecules with their scores and their probabilities of being drawn."""
+"""A library: the answer of ``molgen sample``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Protocol
+from dataclasses import dataclass, fields
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from rdkit import Chem
-from rdkit.DataStructs import ExplicitBitVect
-from rdkit.rdBase import BlockLogs
+from gfncore.files import write_atomic
+from gfncore.program.output import check_output, clear_output, locked_output
+from molgen.output_names import OUTPUT_NAMES
+from molgen.results.columns import LibraryColumns
+from molgen.results.facts import RunFacts
+from molgen.results.files import write_results
+from molgen.results.scored import ScoredMolecules
 
-from gfncore.evaluation.pareto import non_dominated
-from molgen.molecules.diversity import morgan_fingerprints, murcko_scaffold
-
-__all__ = ["Library", "Scores", "count_draws", "front_rows"]
+__all__ = ["Library"]
 
 
-class Scores(Protocol):
-    """The columns that a library takes from a table of scores (``molgen.scoring.ScoreTable``)."""
-
-    @property
-    def total(self) -> NDArray[np.float64]:
-        """The score of each molecule, shape(n,)."""
-        ...
-
-    @property
-    def components(self) -> Mapping[str, NDArray[np.float64]]:
-        """The values that the score is made of, shape(n,) each."""
-        ...
-
-    @property
-    def objectives(self) -> NDArray[np.float64]:
-        """What is to be large, shape(n, K)."""
-        ...
-
-
-@dataclass(frozen=True)
-class Library:
-    """Distinct molecules, best first.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Library(LibraryColumns):
+    """Distinct molecules, best first, with scores and probabilities, and the facts of their run.
 
     Parameters
     ----------
-    smiles : tuple of str
-        Canonical SMILES, no two the same.
-    reward : ndarray, shape(n,), dtype=float64
-        Score of each, nan where it could not be computed.
-    log_reward : ndarray, shape(n,), dtype=float64
-        Log of what the probability is to be proportional to.
-    components : mapping of str to ndarray, shape(n,)
-        The values that the score is made of.
-    objectives : ndarray, shape(n, K), dtype=float64
-        What is to be large; K = 1 but for the search of a Pareto front.
-    objective_names : tuple of str
-        What the columns of ``objectives`` are.
-    log_probability : ndarray, shape(n,), dtype=float64
-        Log of the probability that the sampler draws the molecule, nan where it is not known.
-    log_probability_se : ndarray, shape(n,), dtype=float64
-        Standard error of that, nan where it is not known.
-    scaffold : tuple of str
-        SMILES of the Murcko scaffold; empty for a molecule without rings.
-    count : ndarray, shape(n,), dtype=int64
-        How often it was drawn.
-    labels : mapping of str to sequence of str
-        Further columns of text: what the molecule carries at the numbered attachment points of the
-        core (R1, R2, ...), the stereoisomer that was docked.
+    facts : RunFacts
+        What the files say of the run.
+    scored : ScoredMolecules
+        All molecules that were scored, in the library or not.
     """
 
-    smiles: tuple[str, ...]
-    reward: NDArray[np.float64]
-    log_reward: NDArray[np.float64]
-    components: Mapping[str, NDArray[np.float64]]
-    objectives: NDArray[np.float64]
-    objective_names: tuple[str, ...]
-    log_probability: NDArray[np.float64]
-    log_probability_se: NDArray[np.float64]
-    scaffold: tuple[str, ...]
-    count: NDArray[np.int64]
-    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    _molecules: tuple[Chem.Mol | None, ...] = field(repr=False, compare=False, default=())
-
-    def __len__(self) -> int:
-        """Return the number of molecules."""
-        return len(self.smiles)
+    facts: RunFacts
+    scored: ScoredMolecules
 
     @classmethod
-    def build(
-        cls,
-        smiles: Sequence[str],
-        scores: Scores,
-        *,
-        log_reward: NDArray[np.float64] | None = None,
-        objective_names: Sequence[str] = (),
-        log_probability: NDArray[np.float64] | None = None,
-        log_probability_se: NDArray[np.float64] | None = None,
-        count: Sequence[int] | NDArray[np.int64] | None = None,
+    def from_columns(
+        cls, columns: LibraryColumns, facts: RunFacts, scored: ScoredMolecules
     ) -> Library:
-        """Return the library of some molecules, best score first, then in the order of SMILES.
+        """Return the library of some columns and of the run that they come from."""
+        values = {field.name: getattr(columns, field.name) for field in fields(LibraryColumns)}
+        return cls(**values, facts=facts, scored=scored)
+
+    def write(self, directory: Path | str, *, force: bool = False) -> None:
+        """Write the result files that ``molgen sample`` writes.
 
         Parameters
         ----------
-        smiles : sequence of str
-            Distinct canonical SMILES.
-        scores : Scores
-            Their scores, in the same order, as :class:`molgen.scoring.ScoreTable` has them.
-        log_reward : ndarray, shape(n,), optional
-            Default: log of the score.
-        objective_names : sequence of str, optional
-            Default: ``objective_1`` and so on.
-        log_probability, log_probability_se : ndarray, shape(n,), optional
-            Default: nan.
-        count : sequence of int, optional
-            Default: once each.
+        directory : Path or str
+            Created if missing, refused if not empty.
+        force : bool
+            Replace the run in the directory.
 
         Raises
         ------
-        ValueError
-            A SMILES comes twice, or lengths differ.
+        UserError
+            The directory cannot be used.
         """
-        n = len(smiles)
-        if len(set(smiles)) < n:
-            raise ValueError("a SMILES occurs twice; count draws first")
-        total = np.asarray(scores.total, np.float64)
-        objectives = np.asarray(scores.objectives, np.float64)
-        unknown = np.full(n, np.nan)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            log_total = np.log(total)
-        columns = {
-            "reward": total,
-            "log_reward": log_total if log_reward is None else np.asarray(log_reward, np.float64),
-            "objectives": objectives,
-            "log_probability": unknown if log_probability is None else log_probability,
-            "log_probability_se": unknown if log_probability_se is None else log_probability_se,
-            "count": np.ones(n, np.int64) if count is None else np.asarray(count, np.int64),
-        }
-        components = {key: np.asarray(v, np.float64) for key, v in scores.components.items()}
-        for name, column in {**columns, **components}.items():
-            if len(column) != n:
-                raise ValueError(f"{name} has {len(column)} entries for {n} molecules")
-        names = tuple(objective_names) or tuple(
-            f"objective_{number + 1}" for number in range(objectives.shape[1])
-        )
-        if len(names) != objectives.shape[1]:
-            raise ValueError(f"{len(names)} names for {objectives.shape[1]} objectives")
-        # equal scores in the order of SMILES, scores that failed last
-        order = np.lexsort((np.array(smiles, dtype=object).astype(str), -total))
-        molecules = [Chem.MolFromSmiles(smiles[int(row)]) for row in order]
-        return cls(
-            smiles=tuple(smiles[int(row)] for row in order),
-            components={key: column[order] for key, column in components.items()},
-            objective_names=names,
-            scaffold=tuple("" if m is None else murcko_scaffold(m) for m in molecules),
-            _molecules=tuple(molecules),
-            reward=columns["reward"][order],
-            log_reward=columns["log_reward"][order],
-            objectives=objectives[order],
-            log_probability=np.asarray(columns["log_probability"])[order],
-            log_probability_se=np.asarray(columns["log_probability_se"])[order],
-            count=columns["count"][order],
-        )
-
-    @cached_property
-    def molecules(self) -> tuple[Chem.Mol | None, ...]:
-        """The molecules as RDKit has them; None for a SMILES that it does not read."""
-        return self._molecules or tuple(Chem.MolFromSmiles(text) for text in self.smiles)
-
-    @cached_property
-    def fingerprints(self) -> list[ExplicitBitVect]:
-        """Morgan fingerprints, 2048 bits; no bit set where RDKit does not read the SMILES."""
-        empty = Chem.Mol()
-        return morgan_fingerprints([empty if m is None else m for m in self.molecules])
-
-    @property
-    def n_objectives(self) -> int:
-        """Number of objectives."""
-        return self.objectives.shape[1]
-
-    def top_mean(self, n: int) -> float:
-        """Return the mean score of the best ``n`` molecules, or of all if there are fewer."""
-        known = self.reward[np.isfinite(self.reward)][:n]
-        return float(known.mean()) if len(known) else float("nan")
-
-    def scaffold_counts(self) -> dict[str, int]:
-        """Return the number of molecules of each scaffold, the commonest first, then the best."""
-        counts: dict[str, int] = {}
-        for scaffold in self.scaffold:
-            if scaffold:
-                counts[scaffold] = counts.get(scaffold, 0) + 1
-        return dict(sorted(counts.items(), key=lambda item: -item[1]))
-
-
-def share_valid(smiles: Sequence[str], count: NDArray[np.int64]) -> float:
-    """Return the share of draws that RDKit reads and sanitises; nan without any.
-
-    Parameters
-    ----------
-    smiles : sequence of str
-        Of all draws, distinct, those without a score included.
-    count : ndarray, shape(n,), dtype=int64
-        How often each was drawn.
-    """
-    with BlockLogs():
-        good = np.array([Chem.MolFromSmiles(text) is not None for text in smiles], bool)
-    total = int(count.sum())
-    return float(count[good].sum() / total) if total else float("nan")
-
-
-def count_draws(draws: Sequence[str]) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
-    """Return distinct SMILES in the order in which they first came, and how often each did.
-
-    Returns
-    -------
-    smiles : list of str
-        Distinct SMILES.
-    count : ndarray, shape(n,), dtype=int64
-        How often each was drawn.
-    first : ndarray, shape(n,), dtype=int64
-        The draw in which each came first.
-    """
-    position: dict[str, int] = {}
-    counts: list[int] = []
-    first: list[int] = []
-    for draw, smiles in enumerate(draws):
-        row = position.setdefault(smiles, len(counts))
-        if row == len(counts):
-            counts.append(0)
-            first.append(draw)
-        counts[row] += 1
-    return list(position), np.array(counts, np.int64), np.array(first, np.int64)
-
-
-def front_rows(library: Library) -> np.ndarray:
-    """Return the rows of the molecules that no other surpasses, shape(m,), best score first."""
-    known = np.flatnonzero(np.isfinite(library.objectives).all(axis=1))
-    if len(known) == 0:
-        return known
-    return known[non_dominated(library.objectives[known])]
+        directory = Path(directory)
+        check_output(directory, force=force)
+        with locked_output(directory, "run.toml"):
+            clear_output(directory, OUTPUT_NAMES)
+            write_atomic(directory / "run.toml", self.facts.run_toml)
+            write_atomic(directory / "train.jsonl", self.facts.train_jsonl)
+            write_results(directory, self, self.facts, scored=self.scored)

@@ -5,40 +5,104 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from molgen.scoring import Scoring
 from molgen.scoring.table import column_names, score_text
 
-__all__ = ["write_scored"]
+__all__ = ["ScoredMolecules"]
 
 
-def write_scored(path: Path, scoring: Scoring, count: Mapping[str, int]) -> None:
-    """Write the table of all molecules scored, row by row.
-
-    Columns: smiles, reward, the raw value of each component, the number of the oracle call that
-    gave the score, how often the molecule was drawn for the library, and a remark where there is
-    no score or a filter was not passed.
+@dataclass(frozen=True, eq=False)
+class ScoredMolecules:
+    """All molecules that were scored, best first, then by SMILES; those without a score come last.
 
     Parameters
     ----------
-    path : Path
-    scoring : Scoring
-    count : mapping of str to int
-        Draws of the trained sampler by canonical SMILES.
+    smiles : tuple of str
+        Canonical SMILES.
+    reward : ndarray, shape(n,), dtype=float64
+        Score, nan where it could not be computed.
+    components : mapping of str to ndarray, shape(n,)
+        Raw values of the components.
+    oracle_call : ndarray, shape(n,), dtype=int64
+        Number of the oracle call that gave the score, from 1.
+    count : ndarray, shape(n,), dtype=int64
+        Number of draws of the trained sampler.
+    remarks : mapping of int to str
+        By row, why there is no score, or the filter that was not passed.
     """
-    components, _ = column_names(scoring.names)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["smiles", "reward", *components, "oracle_call", "count", "remark"])
-        for table, calls in scoring.ranked():
-            columns = list(table.components.values())
-            for row, (smiles, call) in enumerate(zip(table.smiles, calls, strict=True)):
-                remark = table.failures.get(row, "")
-                if row in table.filtered:
-                    remark = f"filtered by {table.filtered[row]}"
-                values = [score_text(float(column[row])) for column in columns]
-                total = score_text(float(table.total[row]))
-                writer.writerow([smiles, total, *values, call, count.get(smiles, 0), remark])
-        file.flush()
-        os.fsync(file.fileno())
+
+    smiles: tuple[str, ...]
+    reward: NDArray[np.float64]
+    components: Mapping[str, NDArray[np.float64]]
+    oracle_call: NDArray[np.int64]
+    count: NDArray[np.int64]
+    remarks: Mapping[int, str]
+
+    def __len__(self) -> int:
+        """Return the number of molecules."""
+        return len(self.smiles)
+
+    @staticmethod
+    def collect(scoring: Scoring, count: Mapping[str, int]) -> ScoredMolecules:
+        """Return the molecules that a scoring has scored.
+
+        Parameters
+        ----------
+        scoring : Scoring
+        count : mapping of str to int
+            Draws of the trained sampler by canonical SMILES.
+        """
+        smiles: list[str] = []
+        calls: list[int] = []
+        rewards = [np.zeros(0)]
+        columns: dict[str, list[NDArray[np.float64]]] = {
+            name: [np.zeros(0)] for name in scoring.names
+        }
+        remarks: dict[int, str] = {}
+        for table, called in scoring.ranked():
+            first = len(smiles)
+            remarks |= {first + row: text for row, text in table.failures.items()}
+            remarks |= {first + row: f"filtered by {name}" for row, name in table.filtered.items()}
+            smiles += table.smiles
+            calls += called
+            rewards.append(table.total)
+            for name, values in table.components.items():
+                columns[name].append(values)
+        return ScoredMolecules(
+            tuple(smiles),
+            np.concatenate(rewards),
+            {name: np.concatenate(parts) for name, parts in columns.items()},
+            np.array(calls, np.int64),
+            np.array([count.get(text, 0) for text in smiles], np.int64),
+            remarks,
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the table as CSV, row by row.
+
+        Columns: smiles, reward, the raw value of each component, oracle_call, count, remark.
+        """
+        components, _ = column_names(list(self.components))
+        values = list(self.components.values())
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["smiles", "reward", *components, "oracle_call", "count", "remark"])
+            for row, smiles in enumerate(self.smiles):
+                writer.writerow(
+                    [
+                        smiles,
+                        score_text(float(self.reward[row])),
+                        *(score_text(float(column[row])) for column in values),
+                        self.oracle_call[row],
+                        self.count[row],
+                        self.remarks.get(row, ""),
+                    ]
+                )
+            file.flush()
+            os.fsync(file.fileno())

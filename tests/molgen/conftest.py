@@ -9,8 +9,8 @@ import pytest
 
 from gfncore.program.provenance import ResourceUse
 from molgen.citations import ALWAYS_CITED
+from molgen.results.columns import LibraryColumns
 from molgen.results.facts import RunFacts
-from molgen.results.library import Library
 
 SMILES = (
     "CC(=O)Oc1ccccc1C(=O)O",
@@ -43,7 +43,7 @@ def make_library():
             objectives=objectives,
         )
         more.setdefault("log_probability", np.log(reward) - 3.0 if n else None)
-        return Library.build(canonical(smiles), scores, **more)
+        return LibraryColumns.build(canonical(smiles), scores, **more)
 
     return make
 

@@ -139,8 +139,8 @@ def library_report(training):
     from gfncore.program.provenance import ResourceUse
     from molgen.citations import ALWAYS_CITED
     from molgen.molecules.diversity import find_modes
+    from molgen.results.columns import LibraryColumns
     from molgen.results.files import RunFacts, summarise
-    from molgen.results.library import Library
     from molgen.results.report.page import render_report
 
     def make():
@@ -151,7 +151,7 @@ def library_report(training):
             components={"qed": reward, "synthetic_accessibility_of_it": 5 * reward},
             objectives=rng.random((len(reward), 2)),
         )
-        library = Library.build(
+        library = LibraryColumns.build(
             list(MOLECULES),
             scores,
             log_probability=np.log(reward) - 3.0,

@@ -13,7 +13,7 @@ from rdkit.Chem import rdMolDescriptors
 from gfncore.report.histogram import draw_histogram
 from gfncore.report.page import Chart, in_both_sizes
 from gfncore.report.scatter import draw_scatter
-from molgen.results.library import Library, front_rows
+from molgen.results.columns import LibraryColumns, front_rows
 from molgen.scoring.table import column_names
 
 __all__ = ["draw_agreement", "draw_distributions", "draw_fronts"]
@@ -26,7 +26,7 @@ _PROPERTIES: dict[str, Callable[[Chem.Mol], float]] = {
 }
 
 
-def draw_distributions(library: Library) -> list[Chart]:
+def draw_distributions(library: LibraryColumns) -> list[Chart]:
     """Return a histogram of the score, of usual properties and of each component."""
     rows = [int(row) for row in _spread(np.arange(len(library)))]
     molecules = [molecule for row in rows if (molecule := library.molecules[row]) is not None]
@@ -48,7 +48,7 @@ def draw_distributions(library: Library) -> list[Chart]:
     return [chart for chart in charts if chart]
 
 
-def draw_agreement(library: Library, log_partition: float) -> Chart:
+def draw_agreement(library: LibraryColumns, log_partition: float) -> Chart:
     """Return log probabilities against log rewards; empty where they are not known.
 
     A perfect sampler puts all on a line, which is drawn if ``log_partition`` is known.
@@ -68,7 +68,7 @@ def draw_agreement(library: Library, log_partition: float) -> Chart:
     )
 
 
-def draw_fronts(library: Library) -> list[Chart]:
+def draw_fronts(library: LibraryColumns) -> list[Chart]:
     """Return a chart for each of the first three pairs of objectives."""
     if library.n_objectives < 2:
         return []

@@ -21,8 +21,8 @@ from gfncore.report.page import (
 )
 from molgen.citations import references
 from molgen.molecules.diversity import MODE_SIMILARITY, Modes, find_modes
+from molgen.results.columns import LibraryColumns, front_rows
 from molgen.results.facts import RunFacts
-from molgen.results.library import Library, front_rows
 from molgen.results.report.charts import draw_agreement, draw_distributions, draw_fronts
 from molgen.results.report.drawing import draw_molecule
 
@@ -56,7 +56,7 @@ _SYMMETRY_WORDS = {
 
 
 def render_report(
-    library: Library,
+    library: LibraryColumns,
     summary: dict[str, Any],
     facts: RunFacts,
     modes: Modes,
@@ -67,7 +67,7 @@ def render_report(
 
     Parameters
     ----------
-    library : Library
+    library : LibraryColumns
         The answer.
     summary : dict
         What ``summary.json`` holds; its warnings are shown first.
@@ -143,14 +143,14 @@ def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
     return [{"label": label, "value": value, "note": note} for label, value, note in cards]
 
 
-def _grid(library: Library) -> list[dict[str, Any]]:
+def _grid(library: LibraryColumns) -> list[dict[str, Any]]:
     """Return the best molecules that differ from one another."""
     best = library.fingerprints[:_GRID_FROM]
     groups = find_modes(best, library.reward[:_GRID_FROM], least_score=-math.inf)
     return [_drawn(library, row) for row in groups.leaders[:_DRAWN].tolist()]
 
 
-def _best_scored_rows(library: Library, facts: RunFacts) -> list[dict[str, Any]]:
+def _best_scored_rows(library: LibraryColumns, facts: RunFacts) -> list[dict[str, Any]]:
     """Return the best molecules of all that were scored, drawn."""
     there = set(library.smiles)
     rows = []
@@ -168,7 +168,7 @@ def _best_scored_rows(library: Library, facts: RunFacts) -> list[dict[str, Any]]
     return rows
 
 
-def _drawn(library: Library, row: int) -> dict[str, Any]:
+def _drawn(library: LibraryColumns, row: int) -> dict[str, Any]:
     smiles = library.smiles[row]
     score = _number(float(library.reward[row]))
     label = f"Molecule {smiles}, score {score}"
@@ -180,7 +180,7 @@ def _drawn(library: Library, row: int) -> dict[str, Any]:
     }
 
 
-def _mode_rows(library: Library, modes: Modes) -> dict[str, Any]:
+def _mode_rows(library: LibraryColumns, modes: Modes) -> dict[str, Any]:
     total = int(modes.members.sum()) if len(modes) else 0
     return {
         "n": len(modes),
@@ -190,7 +190,7 @@ def _mode_rows(library: Library, modes: Modes) -> dict[str, Any]:
     }
 
 
-def _scaffold_rows(library: Library) -> list[dict[str, Any]]:
+def _scaffold_rows(library: LibraryColumns) -> list[dict[str, Any]]:
     best: dict[str, float] = {}
     for scaffold, reward in zip(library.scaffold, library.reward.tolist(), strict=True):
         best.setdefault(scaffold, reward)  # the library is sorted, best first
@@ -210,7 +210,7 @@ def _scaffold_rows(library: Library) -> list[dict[str, Any]]:
     return rows
 
 
-def _front_table(library: Library) -> list[dict[str, Any]]:
+def _front_table(library: LibraryColumns) -> list[dict[str, Any]]:
     if library.n_objectives < 2:
         return []
     rows = front_rows(library)
@@ -224,7 +224,7 @@ def _front_table(library: Library) -> list[dict[str, Any]]:
 
 
 def _checks(
-    library: Library, summary: dict[str, Any], facts: RunFacts, proportional: bool
+    library: LibraryColumns, summary: dict[str, Any], facts: RunFacts, proportional: bool
 ) -> list[dict[str, Any]]:
     failed = sum(facts.failures.values())
     checks = [

@@ -9,8 +9,9 @@ files; the one is the end of the budget, and the user is told when it struck.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 
@@ -23,12 +24,13 @@ from gfncore.program.progress import Progress
 from gfncore.training.checkpoint import read_checkpoint
 from gfncore.training.distributed import join_processes
 from molgen.output_names import OUTPUT_NAMES
-from molgen.runs.sample.answer import drawn_probabilities, finish
+from molgen.results.files import write_results
+from molgen.runs.sample.answer import answer, drawn_probabilities
 from molgen.runs.sample.run import SEEDS, SampleRun
 from molgen.runs.sample.train import draw_weighted, train
 from molgen.settings import SampleSettings
 
-__all__ = ["rehearse", "run_sample"]
+__all__ = ["rehearse", "run_sample", "trained_run"]
 
 
 def run_sample(settings: SampleSettings, progress: Progress) -> None:
@@ -37,19 +39,58 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
     Raises
     ------
     UserError
-        The score, the fragments, the core or the device will not do.
+        The score, the fragments, the core or the device cannot be used.
+    """
+    with trained_run(settings, progress) as run:
+        if run is None:
+            return
+        library = answer(run)
+        progress.phase("writing files")
+        write_results(settings.output, library, library.facts, scored=library.scored)
+        shown = {"best_score": library.top_mean(1)}
+        if settings.proportional:
+            shown["effective_share"] = library.facts.ess / library.facts.n_proposals
+        progress.update(**shown, detail=f"{len(library):,} molecules", done=1.0)
+
+
+@contextmanager
+def trained_run(
+    settings: SampleSettings, progress: Progress, command: str | None = None
+) -> Iterator[SampleRun | None]:
+    """Run until the sampler is trained; its output directory is locked inside of the context.
+
+    Parameters
+    ----------
+    settings : SampleSettings
+    progress : Progress
+    command : str, optional
+        How the run was started. Default: the command line of this process.
+
+    Yields
+    ------
+    run : SampleRun or None
+        Argument of `molgen.runs.sample.answer.answer`; None in processes of torchrun that only
+        train.
+
+    Raises
+    ------
+    UserError
+        The score, the fragments, the core or the device cannot be used.
     """
     _check_drawing()
     torch.set_num_threads(1)  # the pool's threads share the work; sums then do not depend on it
     processes = join_processes([settings.seed, SEEDS["training"]])
     with ThreadPoolExecutor(settings.n_threads) as pool:
-        run = SampleRun(settings, progress, pool, processes)
+        run = SampleRun(settings, progress, pool, processes, command)
         try:
             if processes is not None and not processes.leads:
                 run.trainer.follow()
+                yield None
                 return
             with locked_output(settings.output, "run.toml") as check:
-                _run(run, check)
+                _train(run)
+                check()
+                yield run
         finally:
             run.scoring.close()
 
@@ -75,8 +116,8 @@ def _check_drawing() -> None:
         ) from None
 
 
-def _run(run: SampleRun, check: Callable[[], None]) -> None:
-    """From wherever the run stands to all of its files; ``check`` of the output directory."""
+def _train(run: SampleRun) -> None:
+    """Train the sampler, from its last checkpoint if the run is resumed."""
     settings = run.settings
     if settings.resume and (run.checkpoint / "checkpoint.json").exists():
         clear_leftovers(settings.output)
@@ -91,5 +132,3 @@ def _run(run: SampleRun, check: Callable[[], None]) -> None:
         train(run, metrics)
     if run.processes is not None:
         run.processes.finish()
-    check()
-    finish(run)

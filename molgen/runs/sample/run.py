@@ -14,7 +14,7 @@ from gfncore.errors import UserError
 from gfncore.objectives.base import make_objective
 from gfncore.objectives.registry import reward_objectives
 from gfncore.program.devices import choose_device
-from gfncore.program.provenance import file_sha256
+from gfncore.program.provenance import command_line, file_sha256
 from gfncore.training.checkpoint import Checkpoint, restore_trainer, save_checkpoint
 from gfncore.training.replay import Replay
 from gfncore.training.settings import TrainingSettings
@@ -81,6 +81,8 @@ class SampleRun:
         Of the network's threads.
     processes : Processes, optional
         Where torchrun started several.
+    command : str, optional
+        How the run was started. Default: the command line of this process.
 
     Raises
     ------
@@ -94,12 +96,14 @@ class SampleRun:
         progress: Progress,
         pool: ThreadPoolExecutor,
         processes: Processes | None = None,
+        command: str | None = None,
     ) -> None:
         if processes is not None and not settings.proportional:
             raise UserError(
                 f"--objective {settings.objective} works in one process; start it without torchrun"
             )
         self.settings, self.progress = settings, progress
+        self.command = command_line() if command is None else command
         self.processes = processes
         self.n_processes = 1 if processes is None else processes.size
         self.clock = progress.clock

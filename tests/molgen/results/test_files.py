@@ -13,6 +13,7 @@ import pytest
 from rdkit import Chem
 
 from molgen.output_names import OUTPUT_NAMES
+from molgen.results.columns import LibraryColumns, front_rows
 from molgen.results.files import (
     library_sdf,
     library_table,
@@ -20,7 +21,6 @@ from molgen.results.files import (
     summarise,
     write_results,
 )
-from molgen.results.library import Library, front_rows
 from molgen.scoring.table import column_names
 
 KEYS = (
@@ -196,7 +196,7 @@ def test_an_empty_library_is_written_too(tmp_path, run_facts):
 
     none = np.zeros(0)
     scores = SimpleNamespace(total=none, components={"qed": none}, objectives=none[:, None])
-    summary = write_results(tmp_path / "out", Library.build([], scores), run_facts)
+    summary = write_results(tmp_path / "out", LibraryColumns.build([], scores), run_facts)
     assert summary["n_unique"] == 0 and math.isnan(summary["top10_mean"])
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["top10_mean"] is None
     assert "The library is empty" in (tmp_path / "out" / "report.html").read_text()

@@ -31,6 +31,7 @@ from molgen.cli.main import main
 from molgen.output_names import OUTPUT_NAMES
 from molgen.policy import make_policy
 from molgen.runs.exact import enumerate_space, policy_distribution
+from molgen.runs.sample.answer import answer
 from molgen.scoring import catalogue, registry
 from molgen.scoring.components.isomers import chosen_isomer
 from molgen.settings import SampleSettings
@@ -48,7 +49,7 @@ SMALL = {
     "runs.sample.run.CHECKPOINT_SECONDS": 0.0,
     "runs.sample.answer.ON_POLICY": 16,
     "runs.sample.answer.REPLAYED": 16,
-    "runs.sample.answer.DRAW_BATCH": 100,
+    "runs.sample.draw.DRAW_BATCH": 100,
 }
 GIVEN = {
     "samples": 20,
@@ -650,8 +651,8 @@ def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
     small = {
         "runs.sample.train.ACCURATE_SHARE": 2.0,
         "runs.sample.train.TRAIN_SHARE": 0.99,
-        "runs.sample.answer.BATCH_SHARE": 1e9,
-        "runs.sample.answer.DRAWS_SHARE": 9.0,
+        "runs.sample.draw.BATCH_SHARE": 1e9,
+        "runs.sample.draw.DRAWS_SHARE": 9.0,
         "runs.sample.answer.PROBABILITIES_SHARE": 9.0,
         "runs.sample.run.CHECKPOINT_SECONDS": 1e9,
     }
@@ -677,8 +678,8 @@ def test_the_budget_ends_training_within_a_block(tmp_path, monkeypatch):
     small = {
         "runs.sample.train.ACCURATE_SHARE": 2.0,
         "runs.sample.train.TRAIN_SHARE": 0.99,
-        "runs.sample.answer.BATCH_SHARE": 1e9,
-        "runs.sample.answer.DRAWS_SHARE": 9.0,
+        "runs.sample.draw.BATCH_SHARE": 1e9,
+        "runs.sample.draw.DRAWS_SHARE": 9.0,
         "runs.sample.answer.PROBABILITIES_SHARE": 9.0,
     }
     part, whole = tmp_path / "part", tmp_path / "whole"
@@ -707,12 +708,26 @@ def test_the_budget_ends_the_draws(tmp_path, monkeypatch):
     from molgen.runs.sample.run import SampleRun
 
     monkeypatch.setattr(SampleRun, "seconds", lambda run: float(run.trainer.step_number))
-    small = {"runs.sample.train.TRAIN_SHARE": 0.99, "runs.sample.answer.DRAW_BATCH": 20}
-    small["runs.sample.answer.BATCH_SHARE"] = 1e9
+    small = {"runs.sample.train.TRAIN_SHARE": 0.99, "runs.sample.draw.DRAW_BATCH": 20}
+    small["runs.sample.draw.BATCH_SHARE"] = 1e9
     run_small(tmp_path / "out", small=small, **ATOMS, budget="7s")
     summary = summary_of(tmp_path / "out")
     assert summary["extra"]["training_steps"] == 7 and summary["n_proposals"] == 20
     assert any("ended the draws after 20" in warning for warning in summary["warnings"])
+
+
+def test_a_library_writes_the_files_of_its_run(tmp_path, monkeypatch):
+    from molgen.runs.sample import main as sampling
+
+    libraries = []
+    monkeypatch.setattr(
+        sampling, "answer", lambda run: libraries.append(answer(run)) or libraries[0]
+    )
+    run_small(tmp_path / "run", **ATOMS)
+    libraries[0].write(tmp_path / "again")
+    (tmp_path / "run" / "checkpoint").rename(tmp_path / "checkpoint")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == files
 
 
 def test_scores_of_the_draws_are_kept_when_the_end_is_interrupted(tmp_path, monkeypatch):

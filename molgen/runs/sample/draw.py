@@ -1,0 +1,120 @@
+"""The draws of ``molgen sample`` from the trained sampler, of which the library is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gfncore.exploration import sample_trajectories
+from gfncore.trajectories.scoring import score_backward
+from molgen.molecules.diversity import ScaffoldCap
+
+if TYPE_CHECKING:
+    from molgen.runs.sample.run import SampleRun
+
+__all__ = ["Draws", "draw_molecules"]
+
+DRAW_BATCH = 500
+MOST_DRAWS_AT_ONCE = 10  # draws a molecule of the library, at most, in a batch
+FEWEST_IN_BATCH = 16
+BATCH_SHARE = 0.1  # of the budget, the most that a batch of draws takes
+DRAWS_SHARE = 0.95  # of the budget, after which the draws end
+MOST_DRAWS = 20  # draws a molecule of the library, at most
+
+
+@dataclass
+class Draws:
+    """Draws for the library.
+
+    Attributes
+    ----------
+    smiles : list of str
+        Canonical SMILES of each draw.
+    states : object
+        Their states, a batch of the environment.
+    log_weights : ndarray, shape(n,), dtype=float64
+        Log of reward over probability; -inf where the score is 0.
+    unscored : int
+        Last draws that were left out, as no oracle calls were left for them.
+    cap : ScaffoldCap
+        Molecules that are in the library, and those left out for their scaffold.
+    """
+
+    smiles: list[str]
+    states: Any
+    log_weights: np.ndarray
+    unscored: int
+    cap: ScaffoldCap
+
+
+def draw_molecules(run: SampleRun) -> Draws:
+    """Draw until the library has as many molecules as were asked for."""
+    settings, generator = run.settings, run.rng("draws")
+    policy = run.trainer.averaged.policy
+    smiles: list[str] = []
+    parts, weights = [], []
+    cap = ScaffoldCap(settings.max_per_scaffold)
+    unscored = drawn = 0
+    size = min(DRAW_BATCH, MOST_DRAWS_AT_ONCE * settings.samples)
+    # a score may take long
+    fitting = BATCH_SHARE * settings.budget_seconds / max(run.seconds_a_draw(), 1e-9)
+    if fitting < size:
+        size = max(int(fitting), min(size, FEWEST_IN_BATCH))
+        run.warn(
+            f"molecules are drawn {size:,} at a time, as scores are slow for the budget of "
+            f"{settings.budget}: with the same seed, files may differ between machines",
+            passing=True,
+        )
+    while len(cap.admitted) < settings.samples and drawn < MOST_DRAWS * settings.samples:
+        batch = sample_trajectories(run.merged, policy, size, generator)
+        log_pb = score_backward(run.merged, None, batch).sum(dim=1).cpu().numpy()
+        assert batch.log_pf is not None
+        names = run.merged.smiles(batch.terminals)
+        drawn += len(names)
+        known = np.arange(_scored_draws(run, names))
+        unscored += len(names) - len(known)
+        states = batch.terminals.take(known)
+        here = [names[i] for i in known]
+        smiles += here
+        total = run.scoring.evaluate(here, canonical=True).total
+        log_weights = run.merged.log_reward(states) + (log_pb - batch.log_pf)[known]
+        # what stands for the log of a score of zero in training is no part of Z
+        weights.append(np.where(total > 0.0, log_weights, -np.inf))
+        parts.append(states)
+        for name, score in zip(here, total, strict=True):
+            if score > 0.0:
+                cap.offer(name)
+        run.progress.update(
+            detail=f"{len(cap.admitted):,} molecules from {drawn:,} draws",
+            done=len(cap.admitted) / settings.samples,
+        )
+        run.save_if_due()  # with the scores: the same draws are made again when it is resumed
+        if unscored:
+            break
+        if len(cap.admitted) < settings.samples and run.past(DRAWS_SHARE):
+            run.warn(
+                f"the budget of {settings.budget} ended the draws after {drawn:,}: the library has "
+                f"{len(cap.admitted):,} molecules of the {settings.samples:,} asked for",
+                passing=True,
+            )
+            break
+    states = type(parts[0]).concat(parts)
+    return Draws(smiles, states, np.concatenate(weights), unscored, cap)
+
+
+def _scored_draws(run: SampleRun, names: list[str]) -> int:
+    """How many draws, from the first on, have a score once the calls that are left were spent.
+
+    Later draws are left out even if their molecule is known: known ones are not like the others.
+    """
+    left = run.settings.oracle_calls - run.scoring.calls
+    allowed: set[str] = set()
+    for draw, name in enumerate(names):
+        if name not in allowed and not run.scoring.is_known(name):
+            if left <= 0:
+                return draw
+            left -= 1
+        allowed.add(name)
+    return len(names)
