@@ -1,6 +1,6 @@
 """The frame of a chart as inline SVG: scales, grid lines, numbers and labels.
 
-Colours are CSS classes, so that the page decides them for light and dark.
+Colours are CSS classes, so that the page defines them for its light and dark themes.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ def ticks(low: float, high: float, parts: int) -> list[float]:
 
 
 def format_tick(value: float, low: float, high: float) -> str:
-    """Return a value of an axis from ``low`` to ``high`` with as many decimals as it needs."""
+    """Format a value of an axis from ``low`` to ``high`` with as many decimals as necessary."""
     step = nice_step(high - low, 4)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     return f"{value:.{decimals}f}".replace("-", "\u2212")
 
 
 def format_value(value: float) -> str:
-    """Return a number of a description: seven digits at most, with a true minus sign."""
+    """Format a number for a description, with at most seven digits and a true minus sign."""
     return f"{value:.7g}".replace("-", "\u2212")
 
 
 @dataclass(frozen=True)
 class Axes:
-    """Where values lie in a chart.
+    """Positions of values in a chart.
 
     Parameters
     ----------
     x_range, y_range : tuple of float
-        Lowest and highest value shown; the second above the first.
+        Lowest and highest value shown; the second is larger than the first.
     x_label, y_label : str
-        What the axes show.
+        Quantities shown by the axes.
     width, height : int
         Size in pixels.
     counts : bool
-        The vertical axis counts something: no fractions there.
+        Whether the vertical axis shows counts; its labels are then integers.
     """
 
     x_range: tuple[float, float]
@@ -70,31 +70,31 @@ class Axes:
 
     @property
     def left(self) -> float:
-        """Where the horizontal axis begins: right of the widest number."""
+        """Left end of the horizontal axis in pixels, right of the widest number."""
         return 14 + _DIGIT * max(len(format_tick(value, *self.y_range)) for value in self.y_range)
 
     @property
     def right(self) -> float:
-        """Where the horizontal axis ends."""
+        """Right end of the horizontal axis in pixels."""
         return self.width - _RIGHT
 
     @property
     def top(self) -> float:
-        """The upper end of the vertical axis."""
+        """Upper end of the vertical axis in pixels."""
         return _TOP
 
     @property
     def bottom(self) -> float:
-        """The lower end of the vertical axis."""
+        """Lower end of the vertical axis in pixels."""
         return self.height - _BOTTOM
 
     def x(self, value: float) -> float:
-        """Return the place of a value in pixels."""
+        """Return the horizontal position of a value in pixels."""
         low, high = self.x_range
         return self.left + (value - low) / (high - low) * (self.right - self.left)
 
     def y(self, value: float) -> float:
-        """Return the height of a value in pixels; a value outside lies on the border."""
+        """Return the vertical position of a value in pixels; values out of range are clipped."""
         low, high = self.y_range
         clipped = min(max(value, low), high)
         return self.top + (high - clipped) / (high - low) * (self.bottom - self.top)
@@ -105,11 +105,11 @@ class Axes:
         Parameters
         ----------
         content : str
-            What lies upon the grid, as SVG.
+            Marks drawn over the grid, as SVG.
         label : str
-            What the chart is, for assistive programs.
+            Name of the chart for assistive programs.
         description : str
-            What it shows, for them.
+            Description of its content for assistive programs.
         """
         lines = []
         for tick in ticks(*self.y_range, 4):

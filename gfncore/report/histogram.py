@@ -20,25 +20,25 @@ def draw_histogram(
     width: int = 460,
     height: int = 230,
 ) -> str:
-    """Return a histogram as an SVG element; values that are not finite are left out.
+    """Return a histogram as an SVG element; non-finite values are left out.
 
     Parameters
     ----------
     values : sequence of float
-        What is counted.
+        The values to count.
     x_label, y_label : str
-        What the axes show.
+        Quantities shown by the axes.
     bins : int
-        About how many bars; their borders are round numbers.
+        Approximate number of bars; their borders are round numbers.
     unit : float, optional
-        Bars are at least this wide: what the values are counted in.
+        Smallest width of a bar, in units of the values.
     width, height : int
         Size in pixels.
 
     Returns
     -------
     svg : str
-        Empty when no value is finite.
+        Empty if no value is finite.
     """
     finite = [float(value) for value in values if math.isfinite(value)]
     if not finite:
@@ -62,8 +62,8 @@ def draw_histogram(
     )
     highest = max(range(number), key=counts.__getitem__)
     words = (
-        f"{len(finite):,} values from {format_value(low)} to {format_value(high)}; most, "
-        f"{counts[highest]:,}, from {format_value((first + highest) * step)} to "
+        f"{len(finite):,} values from {format_value(low)} to {format_value(high)}; most of "
+        f"them, {counts[highest]:,}, from {format_value((first + highest) * step)} to "
         f"{format_value((first + highest + 1) * step)}."
     )
     return axes.draw(bars, f"Distribution of {x_label}: {y_label}", words)

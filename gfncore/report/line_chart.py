@@ -11,10 +11,10 @@ from gfncore.report.axes import Axes, format_value
 
 __all__ = ["draw_line_chart"]
 
-_FEW = 40  # points, each of which is marked
-_SHORT = 12  # points of a line that is always drawn whole
-_SQUEEZED = 3.0  # times the later range
-_LEAST_SPAN = 1e-5  # of the values, below which a difference is noise of rounding
+_FEW = 40  # points; up to this number, each is marked
+_SHORT = 12  # points; up to this number, a line is always drawn completely
+_SQUEEZED = 3.0  # times the later range; from here on, the early part is left out
+_LEAST_SPAN = 1e-5  # of the values; smaller differences are rounding noise
 
 _Point = tuple[float, float, float]  # x, y, error
 
@@ -36,16 +36,16 @@ def draw_line_chart(
     x, y : sequence of float, equal lengths
         The points, in the order of x.
     band : sequence of float, optional
-        Half the height of the band about each point.
+        Half the height of the band around each point.
     x_label, y_label : str
-        What the axes show, with units.
+        Quantities shown by the axes, with units.
     width, height : int
         Size in pixels.
 
     Returns
     -------
     svg : str
-        Empty when fewer than two points are finite.
+        Empty if fewer than two points are finite.
     """
     errors = [0.0] * len(x) if band is None else [e if math.isfinite(e) else 0.0 for e in band]
     given = [(a, b, e) for a, b, e in zip(x, y, errors, strict=True) if math.isfinite(a)]
@@ -85,7 +85,7 @@ def _line(axes: Axes, piece: list[_Point]) -> str:
 
 
 def _words(points: list[_Point]) -> str:
-    """What the line shows, for those who do not see it."""
+    """Describe the line for readers who cannot see it."""
     values = [b for _, b, _ in points]
     (first_x, first, _), (last_x, last, error) = points[0], points[-1]
     spread = f" \u00b1 {format_value(error)}" if error else ""
@@ -99,8 +99,8 @@ def _words(points: list[_Point]) -> str:
 def _range_of_interest(points: list[_Point]) -> tuple[float, float]:
     """Return the range of all values, or of the later three quarters.
 
-    The latter where the first steps of many would squeeze the rest; what comes before the line
-    enters that range is not drawn.
+    The latter is used where the first of many steps would squeeze the rest; the part before the
+    line enters that range is not drawn.
     """
     low, high = _extent(points)
     later = _extent(points[len(points) // 4 :])
@@ -114,7 +114,7 @@ def _range_of_interest(points: list[_Point]) -> tuple[float, float]:
 
 
 def _extent(points: list[_Point]) -> tuple[float, float]:
-    """Lowest and highest value, with the error that is usual."""
+    """Return the lowest and highest value, widened by the median error."""
     error = statistics.median(e for _, _, e in points)
     values = [b for _, b, _ in points]
     return min(values) - error, max(values) + error

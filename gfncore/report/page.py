@@ -1,4 +1,4 @@
-"""What the reports of both programs have in common: template, curves, tables of figures."""
+"""Parts shared by the reports of both programs: template, curves, tables of figures."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ __all__ = [
 ]
 
 Chart = list[tuple[str, Markup]]
-"""A drawing for wide and one for narrow screens, each with its class of CSS."""
+"""A drawing for wide and one for narrow screens, each with its CSS class."""
 
 CURVE_SIZES = (("wide", 460, 230), ("narrow", 350, 220))
-"""Class of CSS, width and height in pixels of a chart that shares its row."""
+"""CSS class, width and height in pixels of a chart that shares its row."""
 
 
 def render_page(template: Path, values: Mapping[str, Any]) -> str:
-    """Return a report as HTML text.
+    """Render a report and return its HTML text.
 
     Parameters
     ----------
     template : Path
         Extends ``layout.html.jinja`` of this package; may include files of its own directory.
     values : mapping
-        What the template shows; a name that is missing is an error. The layout needs ``program``,
+        Values shown by the template; a missing name is an error. The layout needs ``program``,
         ``name``, ``cards``, ``warnings``, ``checks``, ``curves``, ``run``, ``extra`` and
         ``citations``.
     """
@@ -60,14 +60,14 @@ def render_page(template: Path, values: Mapping[str, Any]) -> str:
 
 
 def _sentence(words: str) -> str:
-    """Return words with a capital and a full stop; names of files and options stay as they are."""
+    """Return words with a capital and a full stop; file names and options remain unchanged."""
     if re.match(r"[a-z]+[ ,]", words):
         words = words[0].upper() + words[1:]
     return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
 def in_both_sizes(draw: Callable[..., str]) -> Chart:
-    """Return a chart for wide and for narrow screens, each with its class of CSS; [] if empty."""
+    """Return a chart for wide and for narrow screens, each with its CSS class; [] if empty."""
     drawings = [
         (kind, Markup(draw(width=width, height=height))) for kind, width, height in CURVE_SIZES
     ]
@@ -77,7 +77,7 @@ def in_both_sizes(draw: Callable[..., str]) -> Chart:
 def curve_drawings(training: Path | None, labels: Mapping[str, str]) -> list[Chart]:
     """Return the curves of ``train.jsonl`` as charts.
 
-    ``labels`` are the figures to follow and what to call them, with units.
+    ``labels`` maps the figures to follow to their names, with units.
     """
     charts = []
     for curve in read_training(training, labels):
@@ -99,19 +99,19 @@ def curve_drawings(training: Path | None, labels: Mapping[str, str]) -> list[Cha
 
 
 def _time_unit(seconds: float) -> tuple[str, float]:
-    """Return the unit in which a time is best read, and its seconds."""
+    """Return the most readable unit for a time, and its length in seconds."""
     if seconds <= 180.0:
         return "seconds", 1.0
     return ("minutes", 60.0) if seconds <= 10800.0 else ("hours", 3600.0)
 
 
 def citation_rows(references: Iterable[Reference]) -> list[tuple[str, str, str]]:
-    """Return what each reference is cited for, its text, and its link or nothing."""
+    """Return for each reference the reason for citing it, its text, and its link or nothing."""
     return [(r.use, plain_text(r).removesuffix(r.link), r.link) for r in references]
 
 
 def resource_rows(use: ResourceUse, budget_seconds: float | None) -> list[tuple[str, str]]:
-    """Return time and memory in words."""
+    """Return the time and memory used as rows of text."""
     took = format_duration(use.wall_seconds)
     if budget_seconds is not None:
         took += f" (budget {format_duration(budget_seconds)})"
@@ -125,7 +125,7 @@ def resource_rows(use: ResourceUse, budget_seconds: float | None) -> list[tuple[
 
 
 def extra_rows(extra: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return further entries of the summary as text, those of nested tables among them."""
+    """Return further entries of the summary as text, including those of nested tables."""
     rows = []
     for key, value in extra.items():
         name = key.replace("_", " ")
@@ -141,12 +141,12 @@ def extra_rows(extra: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def percentage(share: float) -> str:
-    """Return a share in per cent, two decimals; one that is not nought is not shown as nought."""
+    """Format a share in per cent with two decimals; small positive shares are not shown as zero."""
     if 0.0 < share < 0.00005:
         return "<\u00a00.01\u00a0%"
     return f"{100 * share:.2f}\u00a0%"
 
 
 def signed(value: float, decimals: int) -> str:
-    """Return a number with a true minus sign, or ``n/a`` when it is not finite."""
+    """Format a number with a true minus sign, or ``n/a`` if it is not finite."""
     return f"{value:,.{decimals}f}".replace("-", "\u2212") if math.isfinite(value) else "n/a"

@@ -21,16 +21,16 @@ def draw_scatter(
     width: int = 460,
     height: int = 230,
 ) -> str:
-    """Return points as an SVG element; those that are not finite are left out.
+    """Return points as an SVG element; non-finite points are left out.
 
     Parameters
     ----------
     x, y : sequence of float, equal lengths
         The points.
     x_label, y_label : str
-        What the axes show.
+        Quantities shown by the axes.
     marked : sequence of bool, optional
-        Points that stand out, drawn over the others.
+        Points to highlight, drawn over the others.
     intercept : float, optional
         Draw the line of slope one through this value of y at x = 0.
     width, height : int
@@ -39,7 +39,7 @@ def draw_scatter(
     Returns
     -------
     svg : str
-        Empty when fewer than two points are finite.
+        Empty if fewer than two points are finite.
     """
     flags = [False] * len(x) if marked is None else [bool(flag) for flag in marked]
     points = [
@@ -63,7 +63,7 @@ def draw_scatter(
 
 
 def _words(points: list[tuple[float, float, bool]], x_label: str, y_label: str) -> str:
-    """What the chart shows, for those who do not see it."""
+    """Describe the chart for readers who cannot see it."""
     ranges = (
         f"{label} from {format_value(min(values))} to {format_value(max(values))}"
         for label, values in (
@@ -83,7 +83,7 @@ def _with_margin(values: list[float]) -> tuple[float, float]:
 
 
 def _line(axes: Axes, intercept: float) -> str:
-    """The line y = x + intercept within the axes, if it passes through them."""
+    """Return the line y = x + intercept within the axes, or nothing if it does not cross them."""
     start = max(axes.x_range[0], axes.y_range[0] - intercept)
     end = min(axes.x_range[1], axes.y_range[1] - intercept)
     if start >= end or not math.isfinite(intercept):

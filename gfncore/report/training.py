@@ -1,4 +1,4 @@
-"""The course of a run, from the lines that training left in ``train.jsonl``."""
+"""The course of a run, read from the lines that training wrote to ``train.jsonl``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, TypeGuard
 __all__ = ["TrainingCurve", "is_number", "read_training"]
 
 _MOST_POINTS = 300
-_RATES = 40  # points of a curve of speed
+_RATES = 40  # points of a speed curve
 
 
 @dataclass(frozen=True)
 class TrainingCurve:
-    """A figure followed during the run, against seconds; NaN where it could not be computed."""
+    """A quantity over the seconds of the run; NaN where it could not be computed."""
 
     label: str
     seconds: list[float]
@@ -27,19 +27,19 @@ class TrainingCurve:
 
 
 def read_training(path: Path | None, labels: Mapping[str, str]) -> list[TrainingCurve]:
-    """Return what ``train.jsonl`` tells over time.
+    """Read the quantities in ``train.jsonl`` and return them as curves over time.
 
-    Each line is a JSON object with ``seconds`` and figures; the standard error of a figure is
-    called as the figure with ``_se`` appended. Lines that do not name a figure say nothing of it;
-    where they name it without a number, its curve has a gap. A line cut short, as a killed run
-    leaves it, is passed over.
+    Each line is a JSON object with ``seconds`` and figures; the standard error of a figure has
+    its name with ``_se`` appended. Lines without a figure do not contribute to its curve; where its
+    value is not a number, the curve has a gap. A truncated line, as left by a killed run, is
+    skipped.
 
     Parameters
     ----------
     path : Path or None
-        The file; without it there are no curves.
+        The file; if it is missing there are no curves.
     labels : mapping of str to str
-        The figures to follow, and what to call them.
+        The figures to follow, and their names.
     """
     if path is None or not path.is_file():
         return []
@@ -58,9 +58,9 @@ def read_training(path: Path | None, labels: Mapping[str, str]) -> list[Training
 
 
 def _add_rates(rows: list[dict[str, Any]]) -> None:
-    """Add ``steps_per_second`` and, where they are counted, ``trajectories_per_second``.
+    """Add ``steps_per_second`` and, where trajectories are counted, ``trajectories_per_second``.
 
-    Each is a mean over a fortieth of the steps, and of the time that training took alone.
+    Each is a mean over a fortieth of the steps, relative to the time spent on training alone.
     """
     steps = [row for row in rows if is_number(row.get("step")) and "learning_rate" in row]
     window = max(1, len(steps) // _RATES)
@@ -76,7 +76,7 @@ def _add_rates(rows: list[dict[str, Any]]) -> None:
 
 
 def _curve(rows: list[dict[str, Any]], key: str, label: str) -> TrainingCurve | None:
-    """Return one curve; of many points, means of neighbours."""
+    """Return one curve; neighbours are averaged if there are many points."""
     named = [row for row in rows if key in row]
     if sum(is_number(row[key]) for row in named) < 2:
         return None
@@ -91,7 +91,7 @@ def _curve(rows: list[dict[str, Any]], key: str, label: str) -> TrainingCurve | 
 
 
 def _means(values: list[Any], size: int) -> list[float]:
-    """Return the means of groups of ``size`` neighbours, of those that are numbers; else NaN."""
+    """Return the means of the numbers in groups of ``size`` neighbours; NaN if there are none."""
     groups = (values[start : start + size] for start in range(0, len(values), size))
     return [_mean([float(value) for value in group if is_number(value)]) for group in groups]
 

@@ -1,4 +1,4 @@
-"""The charts of the report on a library."""
+"""Charts of the report on a library."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _PROPERTIES: dict[str, Callable[[Chem.Mol], float]] = {
 
 
 def draw_distributions(library: LibraryColumns) -> list[Chart]:
-    """Return a histogram of the score, of usual properties and of each component."""
+    """Return histograms of the score, of common properties and of each component."""
     rows = [int(row) for row in _spread(np.arange(len(library)))]
     molecules = [molecule for row in rows if (molecule := library.molecules[row]) is not None]
-    # pairs, as a component may have the name of another figure
+    # pairs, since a component may have the same name as another figure
     figures = [("score", library.reward.tolist())]
     for label, of in _PROPERTIES.items():
         figures.append((label, [of(molecule) for molecule in molecules]))
@@ -49,9 +49,9 @@ def draw_distributions(library: LibraryColumns) -> list[Chart]:
 
 
 def draw_agreement(library: LibraryColumns, log_partition: float) -> Chart:
-    """Return log probabilities against log rewards; empty where they are not known.
+    """Return a chart of log probabilities against log rewards; empty if these are unknown.
 
-    A perfect sampler puts all on a line, which is drawn if ``log_partition`` is known.
+    For a perfect sampler all points lie on a line, which is drawn if ``log_partition`` is known.
     """
     rows = _spread(np.flatnonzero(np.isfinite(library.log_probability + library.log_reward)))
     intercept = -log_partition if math.isfinite(log_partition) else None
@@ -60,7 +60,7 @@ def draw_agreement(library: LibraryColumns, log_partition: float) -> Chart:
             library.log_reward[rows].tolist(),
             library.log_probability[rows].tolist(),
             x_label="ln reward",
-            y_label="ln probability of being drawn",
+            y_label="ln sampling probability",
             intercept=intercept,
             width=width,
             height=height,
@@ -94,7 +94,7 @@ def draw_fronts(library: LibraryColumns) -> list[Chart]:
 
 
 def _spread(rows: np.ndarray) -> np.ndarray:
-    """Return the rows, or evenly spaced ones of very many."""
+    """Return the rows, or an evenly spaced subset if there are very many."""
     if len(rows) <= _POINTS_SHOWN:
         return rows
     return rows[np.linspace(0, len(rows) - 1, _POINTS_SHOWN).astype(np.int64)]

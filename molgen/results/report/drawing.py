@@ -1,7 +1,7 @@
-"""A molecule as inline SVG, drawn by RDKit and made small.
+"""A molecule as compact inline SVG, drawn by RDKit.
 
-RDKit writes a styled path for each half of a bond. Here the paths of one colour become one, and
-colours become CSS classes, so that the page decides them for light and dark.
+RDKit writes a styled path for each half of a bond. Here the paths of one colour are joined, and
+colours become CSS classes, so that the page defines them for its light and dark themes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PATH = re.compile(r"<path[^>]* d='([^']*)' style='([^']*)'")
 _TEXT = re.compile(r"<text x='([^']*)' y='([^']*)'[^>]*style='([^']*)'[^>]*>([^<]*)</text>")
 _PROPERTY = re.compile(r"(fill|stroke|font-size):([^;]+)")
 _MINUS = "\u2212"
-_FONT = 12  # pixels, the least size of letters
+_FONT = 12  # pixels, the smallest size of letters
 
 
 def draw_molecule(
@@ -44,7 +44,7 @@ def draw_molecule(
     molecule : Mol or None
         None gives an empty drawing.
     label : str
-        What assistive programs read.
+        Text for assistive programs.
     width, height : int
         Size in pixels.
     """
@@ -63,14 +63,14 @@ def _shapes(molecule: Chem.Mol, width: int, height: int) -> str:
     options.bondLineWidth = 1.6
     options.minFontSize = _FONT
     options.maxFontSize = _FONT + 3
-    options.fixedBondLength = 26.0  # a small molecule must not fill the frame
+    options.fixedBondLength = 26.0  # otherwise a small molecule fills the frame
     rdMolDraw2D.PrepareAndDrawMolecule(drawer, molecule)
     drawer.FinishDrawing()
     return _compact(drawer.GetDrawingText())
 
 
 def _compact(text: str) -> str:
-    """Return the shapes of RDKit's drawing, joined by colour, without its frame."""
+    """Return the shapes of RDKit's drawing without its frame, joined by colour."""
     lines: dict[str, list[str]] = {}
     areas: dict[str, list[str]] = {}
     for path, style in _PATH.findall(text):

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file, nothing fetched from elsewhere."""
+"""The report of a run of ``molgen sample``: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from molgen.results.report.drawing import draw_molecule
 __all__ = ["render_report"]
 
 _DRAWN = 24  # molecules in the grid
-_GRID_FROM = 1000  # best molecules from which they are taken
+_GRID_FROM = 1000  # number of best molecules from which they are selected
 _SCAFFOLDS_SHOWN = 10
 _FRONT_SHOWN = 8
 _BEST_SHOWN = 4
@@ -37,21 +37,21 @@ _FEWEST_EFFECTIVE_DRAWS = 100
 _LARGEST_ERROR = 0.1
 _CURVES = {
     "best_score": "best score so far",
-    "n_modes": "modes among the 1,000 best scored so far",
+    "n_modes": "modes among the 1,000 best molecules so far",
     "log_partition": "ln partition function (nats)",
     "ess": "effective sample size (draws)",
     "oracle_calls": "molecules scored",
-    "mean_log_reward": "mean ln reward of molecules drawn (nats)",
+    "mean_log_reward": "mean ln reward of drawn molecules (nats)",
     "log_z": "ln partition function, learned (nats)",
     "loss": "training loss",
-    "trajectories_per_second": "trajectories learned from per second",
+    "trajectories_per_second": "training trajectories per second",
     "steps_per_second": "training steps per second",
 }
 _SYMMETRY_WORDS = {
     "merged": "equivalent actions merged",
     "reward_scaling": "corrected by scaling the reward",
     "flow_scaling": "corrected by scaling the flow",
-    "none": "not corrected for",
+    "none": "not corrected",
 }
 
 
@@ -63,20 +63,20 @@ def render_report(
     *,
     training: Path | None = None,
 ) -> str:
-    """Return the report as HTML text.
+    """Render the report and return its HTML text.
 
     Parameters
     ----------
     library : LibraryColumns
-        The answer.
+        Result of the run.
     summary : dict
-        What ``summary.json`` holds; its warnings are shown first.
+        Content of ``summary.json``; its warnings are shown first.
     facts : RunFacts
-        What else is known of the run.
+        Further facts about the run.
     modes : Modes
         The modes of the library.
     training : Path, optional
-        ``train.jsonl``; the report does without if it is missing.
+        ``train.jsonl``; if it is missing the report has no curves.
     """
     proportional = not find_objective(facts.objective).orders
     values = {
@@ -120,38 +120,38 @@ def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
             _number(summary["internal_diversity"], 2),
             f"{summary['n_scaffolds']:,} scaffolds",
         ),
-        ("Modes", f"{summary['n_modes']:,}", f"of score {summary['mode_score']:g} or more"),
+        ("Modes", f"{summary['n_modes']:,}", f"with score {summary['mode_score']:g} or more"),
         (
             "Scored",
             f"{summary['oracle_calls']:,}",
-            f"{sum(summary['oracle_failures'].values()):,} without result",
+            f"{sum(summary['oracle_failures'].values()):,} failed",
         ),
-        ("Valid", _percent(summary["validity"]), "of the molecules drawn"),
+        ("Valid", _percent(summary["validity"]), "of the drawn molecules"),
     ]
     if proportional:
         se = summary["log_partition_se"]
-        error = f"\u00b1 {se:.3f} (standard error)" if math.isfinite(se) else "error not known"
+        error = f"\u00b1 {se:.3f} (standard error)" if math.isfinite(se) else "error unknown"
         ess = summary["ess"]
         cards += [
             ("ln partition function", signed(summary["log_partition"], 2), error),
             (
                 "Effective sample size",
                 f"{ess:,.0f}" if math.isfinite(ess) else "n/a",
-                f"of {summary['n_proposals']:,}",
+                f"of {summary['n_proposals']:,} draws",
             ),
         ]
     return [{"label": label, "value": value, "note": note} for label, value, note in cards]
 
 
 def _grid(library: LibraryColumns) -> list[dict[str, Any]]:
-    """Return the best molecules that differ from one another."""
+    """Return the best molecules that are dissimilar to each other."""
     best = library.fingerprints[:_GRID_FROM]
     groups = find_modes(best, library.reward[:_GRID_FROM], least_score=-math.inf)
     return [_drawn(library, row) for row in groups.leaders[:_DRAWN].tolist()]
 
 
 def _best_scored_rows(library: LibraryColumns, facts: RunFacts) -> list[dict[str, Any]]:
-    """Return the best molecules of all that were scored, drawn."""
+    """Return the best of all scored molecules with their drawings."""
     there = set(library.smiles)
     rows = []
     for smiles, score in facts.best_scored[:_BEST_SHOWN]:
@@ -232,14 +232,14 @@ def _checks(
             "good": summary["validity"] == 1.0,
             "name": "Valid molecules",
             "value": _percent(summary["validity"]),
-            "meaning": "Share of the molecules drawn that RDKit reads and sanitises.",
+            "meaning": "Share of the drawn molecules that RDKit can read and sanitise.",
         },
         {
             "good": failed == 0,
-            "name": "Scores that failed",
+            "name": "Failed scores",
             "value": f"{failed:,} of {facts.oracle_calls:,}",
             "meaning": "Molecules whose score could not be computed are left out of the library; "
-            "training takes their score for zero." + _examples(facts),
+            "in training their score is 0." + _examples(facts),
         },
     ]
     floored = facts.extra.get("molecules_at_the_reward_floor", 0)
@@ -249,8 +249,9 @@ def _checks(
                 "good": floored < 0.5 * facts.oracle_calls,
                 "name": "Scores of zero",
                 "value": f"{floored:,} of {facts.oracle_calls:,}",
-                "meaning": "Molecules whose score is zero or failed have no share in the target; "
-                "where most are, training learns little.",
+                "meaning": "Molecules whose score is 0 or could not be computed are not part of "
+                "the target distribution; training learns little if most molecules are of this "
+                "kind.",
             }
         )
     if not proportional:
@@ -261,16 +262,16 @@ def _checks(
         {
             "good": ess >= _FEWEST_EFFECTIVE_DRAWS,
             "name": "Effective sample size",
-            "value": f"{ess:,.0f} ({_percent(share)})" if math.isfinite(ess) else "not known",
-            "meaning": "Number of independent draws from the target distribution that would give "
-            "the same accuracy.",
+            "value": f"{ess:,.0f} ({_percent(share)})" if math.isfinite(ess) else "unknown",
+            "meaning": "Number of independent draws from the target distribution that contain as "
+            "much information as the weighted draws.",
         },
         {
             "good": se <= _LARGEST_ERROR,
             "name": "Error of the ln partition function",
-            "value": f"{se:.3f}" if math.isfinite(se) else "not known",
-            "meaning": "How well the sum of the reward over all molecules that can be built is "
-            "known.",
+            "value": f"{se:.3f}" if math.isfinite(se) else "unknown",
+            "meaning": "Standard error of the logarithm of the summed reward of all molecules that "
+            "can be built.",
         },
     ]
     known = np.isfinite(library.log_probability + library.log_reward)
@@ -282,29 +283,29 @@ def _checks(
                 "good": spread <= 1.0,
                 "name": "Probability against reward",
                 "value": f"\u00b1 {spread:.2f} nats",
-                "meaning": "By how much ln probability and ln reward differ from one molecule "
-                "to the next, up to a constant; 0 for a perfect sampler.",
+                "meaning": "Standard deviation of ln probability \u2212 ln reward over the "
+                "molecules; 0 for a perfect sampler.",
             }
         )
     return checks
 
 
 def _examples(facts: RunFacts) -> str:
-    """Return one message of each reason for which scores failed."""
+    """Return one example of each reason for failed scores."""
     told = [f"{reason}, for example {text}" for reason, text in facts.failure_examples.items()]
     return f" {'; '.join(told[:5])}." if told else ""
 
 
 def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]:
-    if facts.order_temperature is not None:  # only the order counts, which no power changes
-        how = f", by order, at temperature {facts.order_temperature:g}"
+    if facts.order_temperature is not None:  # only ranks matter, which no power changes
+        how = f", by rank, at temperature {facts.order_temperature:g}"
     else:
         how = "" if facts.reward_exponent == 1 else f", to the power {facts.reward_exponent:g}"
     return [
         ("Score", f"{facts.score}{how}"),
         ("Built from", facts.environment),
         ("Symmetry", _SYMMETRY_WORDS.get(facts.symmetry, facts.symmetry)),
-        ("Objective of training", find_objective(facts.objective).title),
+        ("Training objective", find_objective(facts.objective).title),
         ("Molecules scored", f"{facts.oracle_calls:,}"),
         *resource_rows(facts.use, facts.budget_seconds),
         ("Seed", str(facts.seed)),

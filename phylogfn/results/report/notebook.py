@@ -1,4 +1,4 @@
-"""A posterior as a notebook shows it: verdict, figures, best topologies, consensus tree."""
+"""Display of a posterior in a notebook: verdict, figures, best topologies, consensus tree."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _WIDTH = 640
 
 
 def render_view(posterior: PosteriorData, consensus: Phylogeny) -> str:
-    """Return HTML that needs nothing else.
+    """Return a self-contained HTML fragment.
 
     Parameters
     ----------
     posterior : PosteriorData
     consensus : Phylogeny
-        Its consensus, unrooted; it is drawn if it has few enough taxa.
+        Its unrooted consensus tree; drawn unless it has too many taxa.
     """
     rounded = rounded_probabilities(posterior)[:_TOPOLOGIES_SHOWN]
     newicks = numbered_newicks(posterior.topology_parents[:_TOPOLOGIES_SHOWN])

@@ -1,4 +1,4 @@
-"""The report of a run of ``phylogfn parsimony``: one HTML file, nothing fetched from elsewhere."""
+"""The report of a run of ``phylogfn parsimony``: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ __all__ = ["render_parsimony_report"]
 
 _TREES_SHOWN = 20
 _CURVES = {
-    "log_partition": "log Z at the hardest temperature (nats)",
-    "effective_share": "effective share of draws, lowest",
+    "log_partition": "log Z at the temperature of lowest ESS (nats)",
+    "effective_share": "lowest sampling efficiency",
     "kl_known_to_sampler": "KL, known trees to sampler (nats)",
-    "trees": "trees known",
+    "trees": "known trees",
     "loss": "training loss, whole trees",
     "state_loss": "training loss, known trees (nats)",
-    "trajectories_per_second": "trajectories learned from per second",
+    "trajectories_per_second": "training trajectories per second",
     "steps_per_second": "training steps per second",
 }
 
@@ -55,22 +55,22 @@ def render_parsimony_report(
     table: SplitTable,
     training: Path | None = None,
 ) -> str:
-    """Return the report as HTML text.
+    """Render the report and return its HTML text.
 
     Parameters
     ----------
     result : ParsimonyResult
-        The answer.
+        Result of the run.
     summary : dict
-        What ``summary.json`` holds; its warnings are shown first.
+        Content of ``summary.json``; its warnings are shown first.
     facts : ParsimonyFacts
-        What else is known of the run.
+        Further facts about the run.
     newicks : sequence of str
-        The trees of the result.
+        The trees of the result in Newick format.
     table : SplitTable
-        Supports among the best trees.
+        Shares of the best trees that contain each split.
     training : Path, optional
-        ``train.jsonl``; the report does without if it is missing.
+        ``train.jsonl``; if it is missing the report has no curves.
     """
     values = {
         "program": "phylogfn",
@@ -108,7 +108,7 @@ def _cards(result: ParsimonyResult, facts: ParsimonyFacts) -> list[dict[str, str
         {
             "label": "Best trees",
             "value": f"{result.n_best:,}",
-            "note": "all that the search reaches" if search.all_best else "there may be more",
+            "note": "all that the search can reach" if search.all_best else "there may be more",
         },
         {
             "label": "Trees listed",
@@ -124,7 +124,7 @@ def _cards(result: ParsimonyResult, facts: ParsimonyFacts) -> list[dict[str, str
 
 
 def _consensus(result: ParsimonyResult, table: SplitTable) -> list[dict[str, Any]]:
-    """Return the consensus trees; of one best tree, that tree."""
+    """Return the consensus trees, or the best tree if there is only one."""
     if result.n_best == 1:
         return [_consensus_tree(result, table, "Most parsimonious tree", strict=True)]
     return [
@@ -205,17 +205,17 @@ def _checks(result: ParsimonyResult) -> list[dict[str, Any]]:
             "good": search.hits >= FEWEST_HITS and result.best_score >= search.best_score,
             "name": "Independent searches",
             "value": f"{search.hits} of {search.runs}",
-            "meaning": "So many searches, each from a tree of its own, ended at the best score. "
-            "When only one did, shorter trees may exist.",
+            "meaning": "Number of searches from independent starting trees that ended at the best "
+            "score. If there is only one, shorter trees may exist.",
         },
         {
             "good": search.all_best,
             "name": "Best trees complete",
             "value": "yes" if search.all_best else "no",
-            "meaning": "All trees of the best score that are joined to those found by cutting one "
-            "branch and joining the parts anew, over trees of the best score. They are counted "
-            "fully resolved: branches on which no character changes are not collapsed, so that "
-            "programs that collapse them count fewer.",
+            "meaning": "Whether the list contains all trees of the best score that can be reached "
+            "from those found by steps of cutting one branch and reconnecting the parts, through "
+            "trees of the best score only. Trees are counted fully resolved: programs that "
+            "collapse branches without character changes count fewer.",
         },
     ]
     for sample in result.samples:
@@ -231,25 +231,26 @@ def _sample_checks(sample: TemperatureSample) -> list[dict[str, Any]]:
     return [
         {
             "good": share >= 0.1 or certain,
-            "name": f"Effective draws at T = {sample.temperature:g}",
+            "name": f"Effective sample size at T = {sample.temperature:g}",
             "value": f"{sample.ess:,.0f} ({100 * share:.0f}\u00a0%)",
-            "meaning": "The weighted draws of the sampler are worth so many independent trees.",
+            "meaning": "Number of independent trees that contain as much information as the "
+            "weighted draws of the sampler.",
         },
         {
             "good": k <= PARETO_K_LIMIT
             or not weights_matter(sample.ess, sample.n_proposals, sample.known_share),
             "name": f"Tail of the weights at T = {sample.temperature:g} (Pareto k\u0302)",
             "value": signed(k, 2) if math.isfinite(k) else "not defined",
-            "meaning": "Below 0.7, or with half of the draws effective, the error of log Z and the "
-            "probabilities of trees can be believed.",
+            "meaning": "Below 0.7, or if half of the draws are effective, the error of log Z and "
+            "the probabilities of trees are reliable.",
         },
         {
             "good": sample.divergence <= LARGEST_DIVERGENCE or certain,
             "name": f"Known trees in the sampler at T = {sample.temperature:g}",
             "value": f"{signed(sample.divergence, 2)} nats",
-            "meaning": "By how much the sampler gives too little probability to the trees that are "
-            "known (KL). They are counted all the same; where it is large, others like them may be "
-            "missing.",
+            "meaning": "KL divergence of the sampler from the target distribution over the known "
+            "trees. These are included in the results in any case; if the value is large, similar "
+            "trees may be missing.",
         },
     ]
 
@@ -269,8 +270,8 @@ def _run_rows(
             f"{facts.alignment}: {result.n_taxa} taxa, {characters.n_sites:,} characters "
             f"({facts.data_type}), {', '.join(details)}",
         ),
-        ("Gaps", "missing data" if facts.gaps == "missing" else "a state of their own"),
-        ("Trees built by", facts.environment),
+        ("Gaps", "missing data" if facts.gaps == "missing" else "an additional state"),
+        ("Construction method", facts.environment),
         *resource_rows(facts.use, facts.budget_seconds),
         ("Scores computed", f"{facts.n_scores:,}"),
         ("Seed", str(facts.seed)),

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file, nothing fetched from elsewhere."""
+"""The report of a run of ``phylogfn sample``: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _CURVES = {
     "topologies": "topologies evaluated",
     "loss": "training loss, whole trees",
     "state_loss": "training loss, known topologies (nats)",
-    "trajectories_per_second": "trajectories learned from per second",
+    "trajectories_per_second": "training trajectories per second",
     "steps_per_second": "training steps per second",
 }
 
@@ -62,20 +62,20 @@ def render_report(
     table: SplitTable | None = None,
     training: Path | None = None,
 ) -> str:
-    """Return the report as HTML text.
+    """Render the report and return its HTML text.
 
     Parameters
     ----------
     posterior : PosteriorData
-        The answer.
+        Result of the run.
     summary : dict
-        What ``summary.json`` holds; its warnings are shown first.
+        Content of ``summary.json``; its warnings are shown first.
     facts : RunFacts
-        What else is known of the run.
+        Further facts about the run.
     table : SplitTable, optional
-        Supports and lengths of the splits, if they are there already.
+        Supports and lengths of the splits, if already computed.
     training : Path, optional
-        ``train.jsonl``; the report does without if it is missing.
+        ``train.jsonl``; if it is missing the report has no curves.
     """
     table = split_table(posterior) if table is None else table
     root = consensus_tree(table)
@@ -118,13 +118,13 @@ def _cards(posterior: PosteriorData) -> list[dict[str, str]]:
             "value": signed(posterior.log_evidence, 2),
             "note": f"\u00b1 {posterior.log_evidence_se:.3f} nats (standard error)"
             if math.isfinite(posterior.log_evidence_se)
-            else "its standard error is not known",
+            else "standard error unknown",
         },
         {
             "label": "Best topology",
             "value": f"{100 * best:.1f}\u00a0%",
             "note": (f"\u00b1 {_points(error)}\u00a0% " if math.isfinite(error) else "")
-            + f"of the probability; 95\u00a0% needs {sets[1][1]}",
+            + f"of the probability; 95\u00a0% credible set: {sets[1][1]}",
         },
         {
             "label": "Effective sample size",
@@ -140,19 +140,19 @@ def _cards(posterior: PosteriorData) -> list[dict[str, str]]:
 
 
 def _topology_errors(posterior: PosteriorData) -> list[float]:
-    """Return standard errors of probabilities; NaN where they are not known."""
+    """Return standard errors of probabilities; NaN if unknown."""
     if posterior.topology_errors is None:
         return [math.nan] * posterior.n_topologies
     return posterior.topology_errors.tolist()
 
 
 def _points(error: float) -> str:
-    """Return a standard error in percentage points, two digits."""
+    """Format a standard error in percentage points with two digits."""
     return f"{100 * error:.{min(decimals(100 * error), 4)}f}"
 
 
 def _percentage(share: float, error: float) -> str:
-    """Return a probability in per cent with the decimals that its error supports, at most two."""
+    """Format a probability in per cent with the decimals that its error supports, at most two."""
     if not math.isfinite(error) or decimals(100 * error) >= 2 or share < 0.00005:
         return percentage(share)
     return f"{100 * share:.{decimals(100 * error)}f}\u00a0%"
@@ -179,7 +179,7 @@ def _topologies(posterior: PosteriorData) -> list[dict[str, Any]]:
 
 
 def _credible_sets(posterior: PosteriorData) -> list[tuple[str, str]]:
-    """Return the share of the probability and the fewest topologies that hold it, in words."""
+    """Return pairs of a probability and the size of its credible set, in words."""
     cumulative = np.cumsum(posterior.topology_probabilities)
     sets = []
     for share in (0.50, 0.95, 0.99):
@@ -195,8 +195,8 @@ def _credible_sets(posterior: PosteriorData) -> list[tuple[str, str]]:
 
 
 def _uncertain_clades(table: SplitTable) -> list[dict[str, str]]:
-    """Return the splits about which the data say least, most open question first."""
-    open_questions = sorted(
+    """Return the most uncertain splits, the one closest to probability 0.5 first."""
+    uncertain = sorted(
         ((split, support) for split, support in table.supports.items() if 0.05 < support < 0.945),
         key=lambda item: (abs(item[1] - 0.5), item[0]),
     )
@@ -206,7 +206,7 @@ def _uncertain_clades(table: SplitTable) -> list[dict[str, str]]:
             "kind": support_class(support) if support > 0.5 else "s0",
             "names": split_names(split, table.names, limit=4),
         }
-        for split, support in open_questions[:_CLADES_SHOWN]
+        for split, support in uncertain[:_CLADES_SHOWN]
     ]
 
 
@@ -221,20 +221,20 @@ def _checks(posterior: PosteriorData) -> list[dict[str, Any]]:
         {
             "good": se <= LARGEST_STANDARD_ERROR,
             "name": "Error of the log evidence",
-            "value": f"{se:.3f} nats" if math.isfinite(se) else "not known",
-            "meaning": "Two models are told apart when their log evidences differ by several "
+            "value": f"{se:.3f} nats" if math.isfinite(se) else "unknown",
+            "meaning": "Two models can be distinguished if their log evidences differ by several "
             "times this error; a difference of 3 nats is strong evidence.",
         },
         {
             "good": posterior.ess >= FEWEST_EFFECTIVE_DRAWS or certain,
             "name": "Effective sample size",
             "value": f"{posterior.ess:,.0f} ({100 * share:.0f} % of draws)",
-            "meaning": "The weighted draws are worth this many independent draws from the "
-            "posterior. "
+            "meaning": "Number of independent draws from the posterior that contain as much "
+            "information as the weighted draws. "
             + (
-                "Clade probabilities hardly hang on them: they are summed over topologies."
+                "Clade probabilities hardly depend on it: they are summed over topologies."
                 if certain
-                else f"Clade probabilities err by at most about {error:.3f}."
+                else f"Standard errors of clade probabilities are at most about {error:.3f}."
             ),
         },
         {
@@ -242,9 +242,9 @@ def _checks(posterior: PosteriorData) -> list[dict[str, Any]]:
             or not weights_matter(posterior.ess, posterior.n_proposals, known),
             "name": "Tail of the weights (Pareto k\u0302)",
             "value": f"{k:.2f}".replace("-", "\u2212") if math.isfinite(k) else "not defined",
-            "meaning": "Below 0.7 the errors stated can be believed; above it, a few draws "
-            "dominate and trees may have been missed, unless half of the draws are effective or "
-            "nearly all evidence is summed.",
+            "meaning": "Below 0.7 the stated errors are reliable; above it, a few draws dominate "
+            "and trees may have been missed, unless half of the draws are effective or nearly all "
+            "of the evidence is summed.",
         },
     ]
     of_lengths = posterior.extra.get("branch_length_pareto_k")
@@ -257,9 +257,9 @@ def _checks(posterior: PosteriorData) -> list[dict[str, Any]]:
                 "value": f"{of_lengths:.2f}".replace("-", "\u2212")
                 if math.isfinite(of_lengths)
                 else "not defined",
-                "meaning": "Of the draws that correct the closed form of the integral over branch "
-                f"lengths, all together: {n_draws:,}, of which {effective:,.0f} are effective. "
-                "Above 0.7 the evidence is more likely too low than too high.",
+                "meaning": f"Tail for all {n_draws:,} draws of branch lengths that correct the "
+                f"closed form of the integral; effective sample size {effective:,.0f}. Above 0.7 "
+                "the evidence is more likely too low than too high.",
             }
         )
     lost = posterior.extra.get("kl_known_to_sampler")
@@ -269,9 +269,9 @@ def _checks(posterior: PosteriorData) -> list[dict[str, Any]]:
                 "good": lost <= LARGEST_DIVERGENCE or certain,
                 "name": "Known topologies in the sampler",
                 "value": f"{signed(lost, 2)} nats",
-                "meaning": "By how much the sampler gives too little probability to the topologies "
-                "that the search found (KL). They are counted all the same; where it is large, "
-                "others like them may be missing.",
+                "meaning": "KL divergence of the sampler from the posterior over the topologies "
+                "that the search found. These are included in the results in any case; if the "
+                "value is large, similar topologies may be missing.",
             }
         )
     return checks

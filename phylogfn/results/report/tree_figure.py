@@ -1,6 +1,6 @@
 """A phylogram as inline SVG: names aligned, supports labelled, a scale bar.
 
-Colours are CSS classes, so that the page decides them for light and dark.
+Colours are CSS classes, so that the page defines them for its light and dark themes.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from phylogfn.trees.rooting import root_at_midpoint
 
 __all__ = ["draw_tree", "support_class", "tree_in_both_sizes"]
 
-_SIZES = (("wide", 940), ("narrow", 350))  # class of CSS, pixels
+_SIZES = (("wide", 940), ("narrow", 350))  # CSS class, width in pixels
 _ROW, _CLOSE_ROW = 21.0, 17.0
 _CLOSE_FROM = 60  # taxa from which rows are closer
 _FONT, _CLOSE_FONT = 13.0, 12.0
-_CHARACTER = 0.6  # of the size of the font: the width of letters in the widest of usual fonts
+_CHARACTER = 0.6  # width of a letter in the widest common font, relative to the font size
 _MARGIN = 14.0
 _SUPPORT_HEIGHT = 9.0
 _DIGIT = 6.6
@@ -49,11 +49,11 @@ def draw_tree(
     width : int
         Width in pixels; the height follows from the number of taxa.
     title : str
-        What the picture is, for assistive programs.
+        Name of the drawing for assistive programs.
     support : str
-        What the numbers at clades are called.
+        Name of the numbers at clades.
     scale_bar : bool
-        Draw one; a tree without branch lengths needs none.
+        Whether to draw a scale bar; a tree without branch lengths needs none.
     """
     described = _words(tree, len(names), support)
     tree = root_at_midpoint(tree)
@@ -95,9 +95,9 @@ def draw_tree(
 
 
 def tree_in_both_sizes(tree: ConsensusTree, names: Sequence[str], **more: Any) -> dict[str, Any]:
-    """Return the drawings for wide and for narrow screens, ``chart``, see :func:`draw_tree`.
+    """Return the drawings for wide and narrow screens as ``chart``; see :func:`draw_tree`.
 
-    Beside them ``crowded`` says whether some clade has no room for its number.
+    The entry ``crowded`` tells whether some clade has no room for its number.
     """
     drawings = [(kind, draw_tree(tree, names, width=width, **more)) for kind, width in _SIZES]
     return {
@@ -107,7 +107,7 @@ def tree_in_both_sizes(tree: ConsensusTree, names: Sequence[str], **more: Any) -
 
 
 def _words(tree: ConsensusTree, n_taxa: int, support: str) -> str:
-    """What the picture shows, for those who do not see it."""
+    """Describe the drawing for readers who cannot see it."""
     supports = [value for value in tree.supports if value is not None]
     words = f"{n_taxa} taxa; {len(supports)} of {max(n_taxa - 3, 0)} inner branches are resolved"
     if not supports:
@@ -121,7 +121,7 @@ def _words(tree: ConsensusTree, n_taxa: int, support: str) -> str:
 
 def support_class(support: float) -> str:
     """Return the CSS class of a clade probability: ``s3`` from .95, ``s2`` from .80, ``s1``."""
-    shown = round(support, 2)  # the colour goes with the number printed
+    shown = round(support, 2)  # the colour must match the printed number
     return "s3" if shown >= 0.95 else "s2" if shown >= 0.80 else "s1"
 
 
@@ -134,7 +134,7 @@ def _depths(tree: ConsensusTree) -> list[float]:
 
 
 def _heights(tree: ConsensusTree, row: float) -> list[float]:
-    """Return y of each node in pixels: leaves in rows, others amid their outer children."""
+    """Return y of each node in pixels: leaves in rows, others centred on their children."""
     children = tree.children()
     heights, leaves = [0.0] * len(tree), 0
     for node, taxon in enumerate(tree.taxon):
@@ -148,7 +148,7 @@ def _heights(tree: ConsensusTree, row: float) -> list[float]:
 
 
 def _branches(tree: ConsensusTree, x: list[float], y: list[float]) -> str:
-    """Return all branches as one path: a browser opens one faster than hundreds."""
+    """Return all branches as one path, which browsers draw faster than hundreds."""
     pieces = [
         f"M{x[above]:.1f} {y[node]:.1f}H{x[node]:.1f}"
         for node, above in enumerate(tree.parent[1:], 1)
@@ -162,7 +162,7 @@ def _branches(tree: ConsensusTree, x: list[float], y: list[float]) -> str:
 
 
 def _shown_supports(tree: ConsensusTree) -> list[tuple[int, float]]:
-    """Return the supports to draw; of the two parts of the branch with the root, one."""
+    """Return the supports to draw; the two parts of the branch with the root share one."""
     shown = [(node, support) for node, support in enumerate(tree.supports) if support is not None]
     top = tree.children()[0]
     if len(top) == 2 and all(tree.supports[node] is not None for node in top):
@@ -173,10 +173,10 @@ def _shown_supports(tree: ConsensusTree) -> list[tuple[int, float]]:
 def _marks(
     supports: list[tuple[int, float]], x: list[float], y: list[float], called: str, right: float
 ) -> list[str]:
-    """Return the dots and the numbers of clades; certain clades have the dot alone.
+    """Return the dots and the numbers of clades; certain clades have only the dot.
 
-    A number stands above its branch, or where else near its dot it hides no other dot; where each
-    place is taken by another number or lies beyond `right`, the dot is drawn open instead.
+    A number is placed above its branch or elsewhere near its dot, where it hides no other dot. If
+    every place is taken by another number or lies beyond `right`, the dot is drawn open instead.
     """
     dots: _Boxes = {}
     numbers: _Boxes = {}
@@ -206,7 +206,7 @@ def _marks(
 
 
 def _places(x: float, y: float, width: float) -> list[_Box]:
-    """Return where the number of a node may stand: before or after it, above or below."""
+    """Return the possible places for the number of a node: left or right of it, above or below."""
     left = max(x - 6 - width, 0.0)
     return [
         (u, v - _SUPPORT_HEIGHT + 0.5, u + width, v + 0.5)
@@ -215,7 +215,7 @@ def _places(x: float, y: float, width: float) -> list[_Box]:
     ]
 
 
-_Boxes = dict[int, list[_Box]]  # by the row of pixels in which their middle lies
+_Boxes = dict[int, list[_Box]]  # keyed by the pixel row of their centre
 
 
 def _row(box: _Box) -> int:
@@ -227,7 +227,7 @@ def _take(taken: _Boxes, box: _Box) -> None:
 
 
 def _hidden(taken: _Boxes, box: _Box) -> float:
-    """Return the area that a box would hide of those there; boxes are less than a row high."""
+    """Return the overlap of a box with the taken ones; boxes are less than a row high."""
     rows = range(_row(box) - 1, _row(box) + 2)
     return sum(_overlap(box, other) for row in rows for other in taken.get(row, ()))
 
@@ -240,7 +240,7 @@ def _overlap(one: _Box, other: _Box) -> float:
 
 
 def _name(name: str, longest: int, x: float, y: float) -> str:
-    """A name; from one that is too long the middle is left out, as its end tells it from others."""
+    """Return a name; long ones lose their middle, since ends distinguish them from others."""
     shown, title = name, ""
     if len(name) > longest:
         tail = longest // 3

@@ -113,8 +113,8 @@ def test_order_preserving_runs_promise_no_probabilities(make_library, run_facts)
         run_facts, objective="order_preserving", reward_exponent=64.0, order_temperature=0.125
     )
     html = render(make_library(), facts)
-    assert "drawn by the order of their scores" in html
-    assert "by order, at temperature 0.125" in html and "to the power" not in html
+    assert "drawn by the rank of their scores" in html
+    assert "by rank, at temperature 0.125" in html and "to the power" not in html
     assert "Log partition" not in html and "Effective sample size" not in html
 
 
@@ -123,11 +123,11 @@ def test_figures_that_are_not_known_do_not_break_it(make_library, run_facts, val
     facts = dataclasses.replace(run_facts, log_partition=value, log_partition_se=value, ess=value)
     library = make_library(reward=[np.nan] * 8, log_probability=np.full(8, np.nan))
     html = render(library, facts)
-    assert "not known" in html and "take care" in html
+    assert "unknown" in html and "caution" in html
     Checker().feed(html)
 
 
-@pytest.mark.parametrize(("floored", "verdict"), [(10, "good"), (8000, "take care")])
+@pytest.mark.parametrize(("floored", "verdict"), [(10, "good"), (8000, "caution")])
 def test_scores_of_zero_are_told(make_library, run_facts, floored, verdict):
     extra = {"molecules_at_the_reward_floor": floored}
     html = render(make_library(), dataclasses.replace(run_facts, extra=extra))

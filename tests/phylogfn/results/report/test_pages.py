@@ -98,12 +98,12 @@ def test_warnings_come_first(make_posterior, run_facts):
     assert "Course of the run" not in html  # no train.jsonl
 
 
-@pytest.mark.parametrize(("lost", "verdict"), [(3.2, "take care"), (0.2, "good")])
+@pytest.mark.parametrize(("lost", "verdict"), [(3.2, "caution"), (0.2, "good")])
 def test_lost_modes_are_a_check_of_their_own(make_posterior, run_facts, lost, verdict):
     html = render(make_posterior(extra={"kl_known_to_sampler": lost}), run_facts)
     row = html.split("Known topologies in the sampler</th>")[1].split("</tr>")[0]
     assert f"{lost:.2f} nats" in row and f">{verdict}<" in row
-    assert ("too little probability to some of the topologies" in html) == (verdict == "take care")
+    assert ("too little probability to some of the topologies" in html) == (verdict == "caution")
 
 
 def test_names_are_escaped(make_posterior, run_facts):
