@@ -216,7 +216,7 @@ def test_one_process_is_no_group(monkeypatch):
     for key, value in place.items():
         monkeypatch.setenv(key, value)
     assert process_rank() == 1
-    with pytest.raises(UserError, match="phylogfn sample works in one process"):
+    with pytest.raises(UserError, match="phylogfn sample runs in one process"):
         refuse_several("phylogfn sample")
 
 
@@ -225,7 +225,7 @@ def test_a_connection_that_broke_is_told_in_one_line(monkeypatch):
         raise RuntimeError("[gloo/pair.cc:1]\nConnection closed by peer")
 
     monkeypatch.setattr(torch.distributed, "broadcast_object_list", broken)
-    with pytest.raises(UserError, match="--resume goes on from the last checkpoint") as caught:
+    with pytest.raises(UserError, match="--resume continues from the last checkpoint") as caught:
         Processes(0, 2, [1]).finish()
     assert "\n" not in str(caught.value)
     assert "Connection closed by peer" in str(caught.value)

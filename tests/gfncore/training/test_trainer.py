@@ -527,7 +527,7 @@ def test_a_step_with_nothing_to_learn_from_says_why(hypergrid, make_policy):
     replay.add(terminals, grid.log_reward(terminals))
     assert trainer.step()["trajectories"] == 5
     trainer.from_replay = 0
-    with pytest.raises(ValueError, match="nothing to learn from: set on_policy above 0"):
+    with pytest.raises(ValueError, match="there are no training data: set on_policy above 0"):
         trainer.step()
 
 

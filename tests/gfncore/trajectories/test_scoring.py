@@ -169,8 +169,8 @@ def test_nothing_to_draw_is_refused(hypergrid, make_policy):
     grid = hypergrid.Hypergrid(3)
     rng = np.random.default_rng(0)
     nothing = exact_distribution(grid).terminals.take(np.zeros(0, np.int64))
-    with pytest.raises(ValueError, match="no objects to draw trajectories to"):
+    with pytest.raises(ValueError, match="no objects to draw backward trajectories from"):
         backward_trajectories(grid, nothing, rng)
     for n in (0, -1):
-        with pytest.raises(ValueError, match=f"{n} trajectories were asked for"):
+        with pytest.raises(ValueError, match=f"{n} trajectories cannot be drawn"):
             sample_trajectories(grid, make_policy(grid, hidden=8), n, rng)

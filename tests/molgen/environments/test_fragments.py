@@ -424,7 +424,7 @@ def test_the_core_stays():
         ({"symmetry": "some"}, "choose among merged"),
         ({"max_atoms": 0}, "choose 1 to"),
         ({"max_fragments": 0}, "1 or more"),
-        ({"core": "c1ccccc1"}, "no place"),
+        ({"core": "c1ccccc1"}, "no attachment point"),
         ({"core": CORE, "max_atoms": 5}, "the core has 6 atoms"),
     ],
 )

@@ -288,8 +288,8 @@ def test_rows_that_do_not_show_what_they_are_meant_to_are_told():
     assert len(found) == 3
     assert found[0].startswith("merged: after 1 training step the sampler is still 0.351")
     assert "its row reflects the training error, not the correction" in found[1]
-    assert "merged is as far from the truth" in found[2]
-    assert "hardly tells the corrections apart" in row_warnings(trained, 0.001)[0]
+    assert "merged is as far from the target distribution" in found[2]
+    assert "hardly distinguishes the corrections" in row_warnings(trained, 0.001)[0]
     assert row_warnings({"merged": row(0.01, 0.01)}, 0.001) == []
 
 
