@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, field_validator, model_validator
+from pydantic import BeforeValidator, field_serializer, field_validator, model_validator
 
 from gfncore.errors import UserError
 from gfncore.objectives.registry import find_objective, reward_objectives
@@ -108,6 +108,15 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(entry)
 
 
+def _without_functions(value: Any) -> Any:
+    """Return nested tables with ``module:function`` in place of functions."""
+    if isinstance(value, Mapping):
+        return {key: _without_functions(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_functions(entry) for entry in value]
+    return f"{value.__module__}:{value.__qualname__}" if callable(value) else value
+
+
 class MoleculeSettings(RunSettings):
     """What both commands are told of the space of molecules and of its score."""
 
@@ -185,7 +194,8 @@ class MoleculeSettings(RunSettings):
 
     def open_scoring(self, **options: Any) -> Scoring:
         """Return the scoring asked for; see :func:`open_scoring`."""
-        source = self.config_file or self.output / RUN_FILE
+        run_file = self.output / RUN_FILE
+        source = self.config_file or (run_file if run_file.is_file() else "scoring")
         return open_scoring(self.model_dump(), source=str(source), **options)
 
     @property
@@ -219,6 +229,11 @@ class MoleculeSettings(RunSettings):
         for key, value in cls.LIMITS.get(environment, {}).items():
             values.setdefault(key, value)
         return values
+
+    @field_serializer("scoring", when_used="json")
+    def _named(self, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Functions by their names: `molgen.api.sample` takes them as they are."""
+        return None if value is None else _without_functions(value)
 
     @field_validator("elements")
     @classmethod

@@ -200,7 +200,7 @@ IMPORT_ORDER = {
     "environments exploration settings citations results training estimates samplers runs "
     "warm_up cli api __main__",
     "molgen": "kernels citations symmetry output_names molecules scoring settings fragments "
-    "results environments policy reward probabilities runs warm_up cli __main__",
+    "results environments policy reward probabilities runs warm_up api cli __main__",
 }
 OPTIONAL_PACKAGES = {"meeko", "vina"}  # of docking, which runs in an environment of its own
 LARGEST_FOLDER = {"gfncore/program": 21, "phylogfn/kernels": 16}  # of others: 12 files

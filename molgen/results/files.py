@@ -31,6 +31,7 @@ __all__ = [
     "library_smi",
     "library_table",
     "pareto_table",
+    "run_warnings",
     "summarise",
     "write_results",
 ]
@@ -133,7 +134,7 @@ def summarise(
         "compile_seconds": round(facts.use.compile_seconds, 3),
         "cpu_seconds": round(facts.use.cpu_seconds, 3),
         "peak_memory_bytes": int(facts.use.peak_memory_bytes),
-        "warnings": _warnings(facts),
+        "warnings": list(run_warnings(facts)),
         "extra": dict(facts.extra),
     }
 
@@ -230,8 +231,8 @@ def _cells(
     return dict(zip(_names(library, objectives), values, strict=True))
 
 
-def _warnings(facts: RunFacts) -> list[str]:
-    """Return the warnings of the run, and one on scores that failed."""
+def run_warnings(facts: RunFacts) -> tuple[str, ...]:
+    """Return the warnings of the run, with those on failed scores and missing corrections."""
     warnings = list(facts.warnings)
     if any(facts.failures.values()):
         warnings.append(failure_warning(facts.failures, facts.failure_examples, facts.oracle_calls))
@@ -240,7 +241,7 @@ def _warnings(facts: RunFacts) -> list[str]:
             "symmetry was not corrected for, on request: molecules are not drawn in proportion to "
             "their score"
         )
-    return warnings
+    return tuple(warnings)
 
 
 def failure_warning(failures: Mapping[str, int], examples: Mapping[str, str], calls: int) -> str:

@@ -6,11 +6,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from gfncore.files import write_atomic
-from gfncore.program.output import check_output, clear_output, locked_output
-from molgen.output_names import OUTPUT_NAMES
+from gfncore.program.output import check_output, locked_output
 from molgen.results.columns import LibraryColumns
 from molgen.results.facts import RunFacts
-from molgen.results.files import write_results
+from molgen.results.files import run_warnings, write_results
 from molgen.results.scored import ScoredMolecules
 
 __all__ = ["Library"]
@@ -39,25 +38,27 @@ class Library(LibraryColumns):
         values = {field.name: getattr(columns, field.name) for field in fields(LibraryColumns)}
         return cls(**values, facts=facts, scored=scored)
 
-    def write(self, directory: Path | str, *, force: bool = False) -> None:
-        """Write the result files that ``molgen sample`` writes.
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before trusting the result."""
+        return run_warnings(self.facts)
+
+    def write(self, directory: str | Path) -> None:
+        """Write the result files that ``molgen sample`` writes, all but the checkpoint.
 
         Parameters
         ----------
-        directory : Path or str
-            Created if missing, refused if not empty.
-        force : bool
-            Replace the run in the directory.
+        directory : str or Path
+            Made if it does not exist.
 
         Raises
         ------
         UserError
-            The directory cannot be used.
+            The directory is not empty, or cannot be written.
         """
         directory = Path(directory)
-        check_output(directory, force=force)
-        with locked_output(directory, "run.toml"):
-            clear_output(directory, OUTPUT_NAMES)
+        check_output(directory)
+        with locked_output(directory):
             write_atomic(directory / "run.toml", self.facts.run_toml)
             write_atomic(directory / "train.jsonl", self.facts.train_jsonl)
             write_results(directory, self, self.facts, scored=self.scored)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
@@ -14,6 +15,8 @@ from typing import Any
 __all__ = ["ChunkRunner", "OpenExecutor"]
 
 _CHUNK = 64  # molecules of a task; small enough that workers finish together
+
+_STARTING = threading.Lock()  # over what `_clean_start` changes for a moment
 
 OpenExecutor = Callable[[], Executor]
 """Opens an executor; called again where the one before broke."""
@@ -147,7 +150,7 @@ class ChunkRunner:
         broken = False
         try:
             executor = self._executor()
-            with nullcontext() if self.elsewhere else _safe_path():
+            with nullcontext() if self.elsewhere else _clean_start():
                 for start, end in spans:
                     futures.append(executor.submit(task, *fixed, list(items[start:end])))
         except self._losses as problem:  # what was not submitted is lost as well
@@ -179,8 +182,9 @@ class ChunkRunner:
     def _works(self, task: Callable[..., Sequence[Any]], fixed: tuple[Any, ...]) -> bool:
         """Whether a worker can be started and answers."""
         try:
-            with nullcontext() if self.elsewhere else _safe_path():
-                self._executor().submit(task, *fixed, []).result()
+            with nullcontext() if self.elsewhere else _clean_start():
+                future = self._executor().submit(task, *fixed, [])
+            future.result()
         except self._losses as problem:
             self._problem = _words(problem)
             self.close()
@@ -212,21 +216,28 @@ class ChunkRunner:
 
 
 @contextmanager
-def _safe_path() -> Iterator[None]:
-    """Let interpreters that start now not look for modules in the current directory.
+def _clean_start() -> Iterator[None]:
+    """Let interpreters that start now run nothing of the user's.
 
-    A file ``queue.py`` there would else be executed by each worker, before it has the search path
-    of this process.
+    They do not look for modules in the current directory: a file ``queue.py`` there would be
+    executed by each worker, before it has the search path of this process. And they do not run the
+    script of this process, which `multiprocessing` would import in each worker: one that calls
+    ``molgen.sample`` would begin again there.
     """
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONSAFEPATH"]
-        else:
-            os.environ["PYTHONSAFEPATH"] = before
+    with _STARTING:
+        before = os.environ.get("PYTHONSAFEPATH")
+        os.environ["PYTHONSAFEPATH"] = "1"
+        script = vars(sys.modules["__main__"])
+        names = {key: script[key] for key in ("__file__", "__spec__") if key in script}
+        script.update(dict.fromkeys(names))
+        try:
+            yield
+        finally:
+            script.update(names)
+            if before is None:
+                del os.environ["PYTHONSAFEPATH"]
+            else:
+                os.environ["PYTHONSAFEPATH"] = before
 
 
 def _begin_worker() -> None:
