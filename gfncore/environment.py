@@ -10,30 +10,17 @@ one flat list, N nodes, E directed edges, F node features.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from gfncore.graph_batch import GraphBatch
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = [
-    "Actions",
-    "Conditioned",
-    "Environment",
-    "FlowScaled",
-    "LearnedBackward",
-    "ManyObjectives",
-    "ManyRepresentations",
-    "States",
-    "ValuedActions",
-    "representation_keys",
-]
+__all__ = ["Actions", "Environment", "States"]
 
 DENSE_LABELS = 16  # labels an action up to which they are numbered by a table
 
@@ -145,168 +132,165 @@ class Actions:
         )
 
 
-class Environment(Protocol):
+class Environment(ABC):
     """How objects are built, and their reward.
+
+    What follows the abstract methods is neutral: an environment overrides that which it has more
+    of, and the engine asks no environment of which class it is.
 
     Attributes
     ----------
     is_tree : bool
         True when every state has exactly one parent: log P_B = 0, and no backward policy exists.
+    carries_values : bool
+        Whether each action carries one or two positive real numbers. `step` then takes them as a
+        third argument, float64 (B, 2), 0 where there is none. States hold the values they were
+        built with, so that the way back is as discrete as elsewhere.
+    is_conditioned : bool
+        Whether each state has an inverse temperature beta. There are as many states s_0 as
+        temperatures; objects are those of `inner`. See `gfncore.tempering`.
     """
 
-    is_tree: bool
+    is_tree: bool = False
+    carries_values: bool = False
+    is_conditioned: bool = False
 
+    @abstractmethod
     def initial(self, n: int) -> Any:
-        """`n` copies of the state s_0."""
-        ...
+        """Return `n` copies of the state s_0."""
 
+    @abstractmethod
     def is_terminal(self, states: Any) -> np.ndarray:
-        """Which states are finished objects; bool (B,). A terminal state has no forward action."""
-        ...
+        """Return which states are finished objects; bool (B,). These have no forward action."""
 
+    @abstractmethod
     def forward_actions(self, states: Any) -> Actions:
-        """The legal forward actions; none for terminal states, at least one for the others."""
-        ...
+        """Return the legal forward actions; none of terminal states, one or more of others."""
 
+    @abstractmethod
     def step(self, states: Any, action: np.ndarray) -> Any:
-        """Apply one forward action code a state; int64 (B,) -> states."""
-        ...
+        """Apply one forward action code a state, int64 (B,); return the new states."""
 
+    @abstractmethod
     def backward_actions(self, states: Any) -> Actions:
-        """The legal backward actions; none for s_0 alone."""
-        ...
+        """Return the legal backward actions; none of s_0 alone."""
 
+    @abstractmethod
     def backstep(self, states: Any, action: np.ndarray) -> Any:
-        """Apply one backward action code a state; int64 (B,) -> states."""
-        ...
+        """Apply one backward action code a state, int64 (B,); return the new states."""
 
+    @abstractmethod
     def forward_of_backward(self, states: Any, action: np.ndarray) -> np.ndarray:
-        """Codes that, applied to ``backstep(states, action)``, lead back; int64 (B,)."""
-        ...
+        """Return codes that, applied to ``backstep(states, action)``, lead back; int64 (B,)."""
 
+    @abstractmethod
     def backward_of_forward(self, states: Any, action: np.ndarray) -> np.ndarray:
-        """Codes that, applied to ``step(states, action)``, lead back; int64 (B,)."""
-        ...
+        """Return codes that, applied to ``step(states, action)``, lead back; int64 (B,)."""
 
+    @abstractmethod
     def graph(self, states: Any) -> GraphBatch:
-        """The graphs of the states, with their forward actions in `forward_actions` order."""
-        ...
+        """Return the graphs of the states, with forward actions in `forward_actions` order."""
 
+    @abstractmethod
     def log_reward(self, states: Any) -> np.ndarray:
-        """log R of terminal states, in nats; float64 (B,), finite or -inf, never NaN.
+        """Return log R of terminal states, in nats; float64 (B,), finite or -inf, never NaN.
 
         Local search and exact distributions take -inf, a reward of zero; objectives that read
         rewards need finite values, and `Trainer` stops at others.
         """
-        ...
 
-    def energy(self, states: Any) -> np.ndarray | None:
-        """Energy of intermediate states, in nats; float64 (B,), or None where there is none."""
-        ...
-
+    @abstractmethod
     def keys(self, states: Any) -> np.ndarray:
-        """Canonical keys, equal for isomorphic states alone; uint64 (B, 2)."""
-        ...
-
-
-@runtime_checkable
-class ManyRepresentations(Protocol):
-    """Extension for environments where isomorphic states may be numbered in different ways.
-
-    The engine embeds equal states of a step once. There an action code must mean the same, so it
-    compares `labels` where this method exists, and `keys` elsewhere.
-    """
+        """Return canonical keys, equal for isomorphic states alone; uint64 (B, 2)."""
 
     def labels(self, states: Any) -> np.ndarray:
-        """Keys of the very arrays: equal for states that share every action code; uint64 (B, 2)."""
-        ...
+        """Return keys that are equal for states that share every action code; uint64 (B, 2).
 
-
-@runtime_checkable
-class LearnedBackward(Protocol):
-    """Extension for environments that offer a learned backward policy something to read."""
-
-    def backward_graph(self, states: Any) -> GraphBatch:
-        """The graphs of the states, with backward actions in `backward_actions` order."""
-        ...
-
-
-@runtime_checkable
-class ValuedActions(Protocol):
-    """Extension for environments whose actions carry one or two positive real numbers each.
-
-    `step` then takes them as a third argument, float64 (B, 2), 0 where there is none. States hold
-    what they were built with, so that the way back is as discrete as elsewhere: what an undone
-    action had carried can be read off.
-    """
-
-    def value_features(self, states: Any, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Features, float32 (B, 2, F), of the values of one forward action a state; which exist.
-
-        See `ValueQueries`.
+        The engine embeds equal states of a step once. Where isomorphic states may be numbered in
+        different ways these are keys of the very arrays; here they are `keys`.
         """
-        ...
+        return self.keys(states)
 
-    def undone_values(self, states: Any, action: np.ndarray) -> np.ndarray:
-        """Values of the step that one backward action a state undoes; float64 (B, 2)."""
-        ...
-
-
-@runtime_checkable
-class FlowScaled(Protocol):
-    """Extension for environments whose actions are counted raw, not by class.
-
-    A class of raw actions is then too heavy or too light by a ratio of automorphism counts, and
-    ``log_scale(s') - log_scale(s)``, added to log P_B of each step s -> s', puts it right.
-    """
+    def energy(self, states: Any) -> np.ndarray | None:
+        """Return the energy of intermediate states, nats, float64 (B,); None: they have none."""
+        return None
 
     def log_scale(self, states: Any) -> np.ndarray:
-        """log of the scale of each state's flow; float64 (B,), zero at s_0."""
-        ...
+        """Return the log of the scale of each state's flow; float64 (B,), zero at s_0.
 
+        For actions that are counted raw, not by class: a class of raw actions is then too heavy or
+        too light by a ratio of automorphism counts, and ``log_scale(s') - log_scale(s)``, added to
+        log P_B of each step s -> s', puts it right.
+        """
+        return np.zeros(len(states))
 
-@runtime_checkable
-class ManyObjectives(Protocol):
-    """Extension for environments whose objects have several figures of merit."""
+    def backward_graph(self, states: Any) -> GraphBatch:
+        """Return what a learned backward policy reads, with actions in `backward_actions` order.
+
+        Raises
+        ------
+        TypeError
+            The environment offers none.
+        """
+        raise TypeError("a learned backward policy needs an environment with backward_graph")
+
+    def value_features(self, states: Any, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return features, float32 (B, 2, F), of what one action a state carries; which exist.
+
+        See `gfncore.graph_batch.ValueQueries`.
+
+        Raises
+        ------
+        TypeError
+            Actions carry no values.
+        """
+        raise TypeError("values were asked for, but the actions of the environment carry none")
+
+    def undone_values(self, states: Any, action: np.ndarray) -> np.ndarray | None:
+        """Return the values of the step that one backward action a state undoes; float64 (B, 2).
+
+        None where actions carry none.
+        """
+        return None
+
+    @property
+    def has_objectives(self) -> bool:
+        """Whether objects have figures of merit beside log R."""
+        return False
 
     def objectives(self, states: Any) -> np.ndarray:
-        """Figures of merit of terminal states, each to be made large; float64 (B, K)."""
-        ...
+        """Return figures of merit of terminal states, each to be made large; float64 (B, K).
 
+        Raises
+        ------
+        TypeError
+            There are none.
+        """
+        raise TypeError("figures of merit were asked for, and the environment has none")
 
-@runtime_checkable
-class Conditioned(Protocol):
-    """Extension for environments whose states each have an inverse temperature beta.
+    @property
+    def inner(self) -> Environment:
+        """The environment without temperatures; its log R is that of beta = 1."""
+        return self
 
-    There are as many states s_0 as there are temperatures. Objects are those of the environment
-    `inner`, which knows of no temperature; replay keeps these. See `gfncore.tempering`.
-
-    Attributes
-    ----------
-    inner : Environment
-        Its log R is that of beta = 1.
-    inverse_temperatures : ndarray, shape(K,), dtype=float64
-        beta of the states s_0, in turn; may be set between steps of training.
-    """
-
-    inner: Any
-    inverse_temperatures: Any
-
-    def condition(self, states: Any) -> np.ndarray:
-        """log beta of each state; float64 (B,)."""
-        ...
+    def condition(self, states: Any) -> np.ndarray | None:
+        """Return log beta of each state, float64 (B,); None where there are no temperatures."""
+        return None
 
     def without_temperature(self, states: Any) -> Any:
-        """The states of `inner`."""
-        ...
+        """Return the states of `inner`."""
+        return states
 
     def with_temperature(self, states: Any, inverse_temperatures: Any = None) -> Any:
-        """States of `inner` with a temperature each; None: those of the environment in turn."""
-        ...
+        """Return states of `inner` with a temperature each; None: those of s_0 in turn."""
+        return states
 
+    def set_temperatures(self, inverse_temperatures: Any) -> None:
+        """Let the states s_0 have these inverse temperatures, in turn.
 
-def representation_keys(environment: Environment, states: Any) -> np.ndarray:
-    """Keys by which the engine treats two states as one; uint64 (B, 2)."""
-    # at every move of every walker: not by isinstance, which looks through all of the protocol
-    labels = getattr(environment, "labels", None)
-    return environment.keys(states) if labels is None else labels(states)
+        Raises
+        ------
+        TypeError
+            There are no temperatures here.
+        """
+        raise TypeError("temperatures were given, but the environment has none")

@@ -13,7 +13,7 @@ __all__ = ["GraphBatch", "ValueQueries"]
 
 @dataclass(frozen=True)
 class ValueQueries:
-    """Actions of a batch of graphs whose values are to be scored or drawn; see `ValuedActions`.
+    """Actions of a batch of graphs that carry values, which are to be scored or drawn.
 
     Attributes
     ----------

@@ -13,21 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 
-from gfncore.environment import (
-    Actions,
-    Environment,
-    FlowScaled,
-    LearnedBackward,
-    ManyObjectives,
-    ManyRepresentations,
-    ValuedActions,
-)
+from gfncore.environment import Actions, Environment
 from gfncore.graph_batch import GraphBatch
 
 __all__ = ["TemperatureRange", "TemperedEnvironment", "TemperedStates"]
@@ -90,22 +81,14 @@ def _checked(inverse_temperatures: Any) -> np.ndarray:
     return values
 
 
-class TemperedEnvironment:
-    """`inner` with a reward of R^beta, for several beta.
-
-    An instance has the extensions of `gfncore.environment` that `inner` has, and no others: its
-    class is put together when it is made. Its actions carry no values.
+class TemperedEnvironment(Environment):
+    """`inner` with a reward of R^beta, for several beta. Its actions carry no values.
 
     Parameters
     ----------
     inner : Environment
     inverse_temperatures : float or sequence of float
         beta of the states s_0: state i of ``initial(n)`` has number i modulo their number.
-
-    Attributes
-    ----------
-    inverse_temperatures : ndarray, shape(K,), dtype=float64
-        May be set between steps of training.
 
     Raises
     ------
@@ -115,30 +98,28 @@ class TemperedEnvironment:
         If the actions of `inner` carry values.
     """
 
-    def __new__(cls, inner: Environment, inverse_temperatures: Any) -> TemperedEnvironment:
-        """An instance of the class that has the extensions of `inner`."""
-        if isinstance(inner, ValuedActions):
-            raise TypeError("temperatures require discrete actions, but these carry values")
-        parts = tuple(part for kind, part in _EXTENSIONS if isinstance(inner, kind))
-        return object.__new__(_combined(parts) if cls is TemperedEnvironment else cls)
+    is_conditioned = True
 
     def __init__(self, inner: Environment, inverse_temperatures: Any) -> None:
-        self.inner = inner
-        self.inverse_temperatures = inverse_temperatures
+        if inner.carries_values:
+            raise TypeError("temperatures require discrete actions, but these carry values")
+        self._inner = inner
+        self.is_tree = inner.is_tree
+        self.set_temperatures(inverse_temperatures)
+
+    @property
+    def inner(self) -> Environment:
+        """The environment inside, which knows of no temperature."""
+        return self._inner
 
     @property
     def inverse_temperatures(self) -> np.ndarray:
         """beta of the states s_0; float64 (K,)."""
         return self._inverse_temperatures
 
-    @inverse_temperatures.setter
-    def inverse_temperatures(self, values: Any) -> None:
-        self._inverse_temperatures = _checked(values)
-
-    @property
-    def is_tree(self) -> bool:
-        """As inside."""
-        return self.inner.is_tree
+    def set_temperatures(self, inverse_temperatures: Any) -> None:
+        """Let the states s_0 have these inverse temperatures, in turn."""
+        self._inverse_temperatures = _checked(inverse_temperatures)
 
     def at(self, inverse_temperatures: Any) -> TemperedEnvironment:
         """Another environment around the same one, at other temperatures: to sample at one."""
@@ -208,6 +189,10 @@ class TemperedEnvironment:
         """The graph inside, with log beta as its condition."""
         return self._conditioned(states, self.inner.graph)
 
+    def backward_graph(self, states: TemperedStates) -> GraphBatch:
+        """The backward graph inside, with log beta as its condition."""
+        return self._conditioned(states, self.inner.backward_graph)
+
     def log_reward(self, states: TemperedStates) -> np.ndarray:
         """beta log R of the object; float64 (B,), nats."""
         return states.inverse_temperature * self.inner.log_reward(states.inner)
@@ -221,50 +206,22 @@ class TemperedEnvironment:
         """Keys of the state inside and beta; uint64 (B, 2)."""
         return _tempered_keys(self.inner.keys(states.inner), states.inverse_temperature)
 
-
-class _ManyRepresentations(TemperedEnvironment):
     def labels(self, states: TemperedStates) -> np.ndarray:
-        """Keys of the very arrays and beta; uint64 (B, 2)."""
-        return _tempered_keys(_inside(self).labels(states.inner), states.inverse_temperature)
+        """Return labels of the state inside and beta; uint64 (B, 2)."""
+        return _tempered_keys(self.inner.labels(states.inner), states.inverse_temperature)
 
-
-class _LearnedBackward(TemperedEnvironment):
-    def backward_graph(self, states: TemperedStates) -> GraphBatch:
-        """The backward graph inside, with log beta as its condition."""
-        return self._conditioned(states, _inside(self).backward_graph)
-
-
-class _FlowScaled(TemperedEnvironment):
     def log_scale(self, states: TemperedStates) -> np.ndarray:
         """As inside: the scale mends how actions are counted, which no temperature changes."""
-        return _inside(self).log_scale(states.inner)
+        return self.inner.log_scale(states.inner)
 
+    @property
+    def has_objectives(self) -> bool:
+        """As inside."""
+        return self.inner.has_objectives
 
-class _ManyObjectives(TemperedEnvironment):
     def objectives(self, states: TemperedStates) -> np.ndarray:
         """As inside."""
-        return _inside(self).objectives(states.inner)
-
-
-_EXTENSIONS: tuple[tuple[Any, type[TemperedEnvironment]], ...] = (
-    (ManyRepresentations, _ManyRepresentations),
-    (LearnedBackward, _LearnedBackward),
-    (FlowScaled, _FlowScaled),
-    (ManyObjectives, _ManyObjectives),
-)
-
-
-def _inside(environment: TemperedEnvironment) -> Any:
-    """The environment inside, whose extensions a type checker does not know."""
-    return environment.inner
-
-
-@cache
-def _combined(parts: tuple[type[TemperedEnvironment], ...]) -> type[TemperedEnvironment]:
-    """One class with all parts."""
-    if not parts:
-        return TemperedEnvironment
-    return type("TemperedEnvironment", parts, {"__doc__": TemperedEnvironment.__doc__})
+        return self.inner.objectives(states.inner)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from gfncore.policies import Backbone, Policy
+from molgen.environments.base import MoleculeEnvironment
 
 __all__ = ["make_policy"]
 
 
 def make_policy(
-    environment: Any,
+    environment: MoleculeEnvironment,
     hidden: int = 64,
     rounds: int = 3,
     seed: int = 0,
@@ -22,7 +21,7 @@ def make_policy(
 
     Parameters
     ----------
-    environment : AtomEnvironment or FragmentEnvironment
+    environment : MoleculeEnvironment
         Says with `node_features`, `graph_types`, `relations` and `heads` what its graphs hold.
     hidden : int
         Width of the embeddings.

@@ -165,10 +165,8 @@ def one_seed(space: Space, merits: np.ndarray, options: argparse.Namespace, seed
             options.max_atoms,
             lambda names: score(np.array([value[name] for name in names])),
         )
-        setattr(  # noqa: B010
-            made,
-            "objectives",
-            lambda states: np.array([value[name][columns] for name in made.smiles(states)]),
+        made.figures_of_merit = lambda states: np.array(
+            [value[name][columns] for name in made.smiles(states)]
         )
         return made
 

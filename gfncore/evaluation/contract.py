@@ -24,7 +24,7 @@ def check_contract(environment: Environment, largest: int = 100_000, starts: int
     largest : int
         Most states to visit.
     starts : int
-        Distinct states s_0: 1, or the number of temperatures of a `Conditioned` environment.
+        Distinct states s_0: 1, or the number of temperatures where states have one.
 
     Returns
     -------

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gfncore.environment import Environment, representation_keys
+from gfncore.environment import Environment
 from gfncore.exploration.draws import draw_classes
 from gfncore.exploration.moves import backward_log_probabilities, move_backward
 from gfncore.keys import unique_keys
@@ -49,7 +49,7 @@ def backward_trajectories(
             "there are no objects to draw backward trajectories from; give at least one"
         )
     builder = TrajectoryBuilder(len(terminals))
-    first, state = unique_keys(representation_keys(environment, terminals))
+    first, state = unique_keys(environment.labels(terminals))
     states = terminals.take(first)
     rows = np.arange(len(terminals))
     while True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gfncore.environment import Conditioned, Environment, ValuedActions, representation_keys
+from gfncore.environment import Environment
 from gfncore.exploration.draws import draw_classes, explored
 from gfncore.exploration.moves import move_forward
 from gfncore.keys import unique_keys
@@ -27,7 +27,7 @@ def sample_trajectories(
 ) -> Trajectories:
     """Draw `n` trajectories from s_0 to a terminal state.
 
-    In a `Conditioned` environment trajectory i starts at the i-th of ``environment.initial(n)``.
+    Where states have temperatures, trajectory i starts at the i-th of ``environment.initial(n)``.
 
     Parameters
     ----------
@@ -54,12 +54,11 @@ def sample_trajectories(
     if n < 1:
         raise ValueError(f"{n} trajectories cannot be drawn; give at least 1")
     builder = TrajectoryBuilder(n)
-    valued = isinstance(environment, ValuedActions)
     states = environment.initial(1)
     state = np.zeros(n, np.int64)  # row in `states` of each trajectory that goes on
-    if isinstance(environment, Conditioned):
+    if environment.is_conditioned:
         starts = environment.initial(n)
-        first, state = unique_keys(representation_keys(environment, starts))
+        first, state = unique_keys(environment.labels(starts))
         states = starts.take(first)
     rows = np.arange(n)  # these trajectories
     log_pf = np.zeros(n)
@@ -72,7 +71,7 @@ def sample_trajectories(
         chosen = draw_classes(p, actions, len(states), state, generator)
         log_pf[rows] += log_p[chosen]
         values = None
-        if valued:
+        if environment.carries_values:
             values, log_density = draw_values(
                 environment, policy, states, actions, chosen, generator
             )

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from gfncore.environment import Environment, FlowScaled, ValuedActions, representation_keys
+from gfncore.environment import Environment
 from gfncore.exploration.draws import draw_classes
 from gfncore.exploration.moves import backward_log_probabilities, move_backward, move_forward
 from gfncore.keys import unique_keys
@@ -111,7 +111,7 @@ def local_search(
     TypeError
         If actions carry values: the rule above is not one of densities.
     """
-    if isinstance(environment, ValuedActions):
+    if environment.carries_values:
         raise TypeError("local search requires discrete actions, but these carry values")
     if not len(terminals):
         raise ValueError("there are no objects to search around: give at least one")
@@ -131,8 +131,8 @@ def local_search(
         accepted = new_log_reward > log_reward
     else:
         log_ratio = rebuilt.log_pb - undone.log_pb + undone.log_pf - rebuilt.log_pf
-        if isinstance(environment, FlowScaled):  # see there: belongs to log P_B of both paths
-            log_ratio += environment.log_scale(proposals) - environment.log_scale(terminals)
+        # of both paths: it belongs to log P_B
+        log_ratio += environment.log_scale(proposals) - environment.log_scale(terminals)
         log_ratio += _log_chance(rebuilt.length, at_start, fewest, steps)
         log_ratio -= _log_chance(undone.length, at_start, fewest, steps)
         possible = np.isfinite(new_log_reward) & np.isfinite(log_ratio)
@@ -171,7 +171,7 @@ def _undone(
     n = len(terminals)
     at_start = np.zeros(n, bool)
     log_pf, log_pb, length = np.zeros(n), np.zeros(n), np.zeros(n, np.int64)
-    first, state = unique_keys(representation_keys(environment, terminals))
+    first, state = unique_keys(environment.labels(terminals))
     states, rows = terminals.take(first), np.arange(n)
     actions = environment.backward_actions(states)
     ends, ended = [], []
@@ -206,7 +206,7 @@ def _rebuilt(
     """Build an object from each unfinished state."""
     n = len(starts)
     log_pf, log_pb, length = np.zeros(n), np.zeros(n), np.zeros(n, np.int64)
-    first, state = unique_keys(representation_keys(environment, starts))
+    first, state = unique_keys(environment.labels(starts))
     states, rows = starts.take(first), np.arange(n)
     ends, ended = [], []
     while len(rows):

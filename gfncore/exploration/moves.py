@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, Environment, representation_keys
+from gfncore.environment import Actions, Environment
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
 from gfncore.trajectories.scoring import state_log_probabilities
@@ -61,7 +61,7 @@ def move_forward(
 ) -> Moved:
     """Take the classes `chosen`, int64 (m,), of the forward `actions` of `states`.
 
-    Of `ValuedActions`, with their ``values``, float64 (m, 2).
+    Where actions carry values, with these, float64 (m, 2).
     """
     if values is None:
         parents, codes, move = _distinct_moves(states, actions, chosen)
@@ -70,7 +70,7 @@ def move_forward(
         parents, codes = states.take(actions.state[chosen]), actions.action[chosen]
         move = np.arange(len(chosen))
         children = environment.step(parents, codes, values)  # pyright: ignore[reportCallIssue]
-    first, inverse = unique_keys(representation_keys(environment, children))
+    first, inverse = unique_keys(environment.labels(children))
     distinct = children.take(first)
     if environment.is_tree:  # who came by an only parent needs no way back
         return Moved(distinct, inverse[move], NO_ACTIONS, np.zeros(0, np.int64))
@@ -87,12 +87,12 @@ def move_backward(
     children, codes, move = _distinct_moves(states, actions, chosen)
     undone = environment.forward_of_backward(children, codes)
     parents = environment.backstep(children, codes)
-    first, inverse = unique_keys(representation_keys(environment, parents))
+    first, inverse = unique_keys(environment.labels(parents))
     distinct = parents.take(first)
     forward = environment.forward_actions(distinct)
     classes = forward.class_of_action[forward.find(inverse, undone)]
-    carried = getattr(environment, "undone_values", None)  # of `ValuedActions`
-    values = None if carried is None else carried(children, codes)[move]
+    carried = environment.undone_values(children, codes)
+    values = None if carried is None else carried[move]
     return Moved(distinct, inverse[move], forward, classes[move], values)
 
 

@@ -61,7 +61,7 @@ class Policy(nn.Module):
         What `GraphBatch.condition` changes. An untrained policy is the same with all four.
         With `flow`, not "scaling" alone: log F would be that of no temperature.
     values : ValueSpec, optional
-        Densities of what the actions carry, for environments with `ValuedActions`.
+        Densities of what the actions carry, for environments whose actions carry values.
 
     Attributes
     ----------

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gfncore.environment import Conditioned, Environment, ManyObjectives
+from gfncore.environment import Environment
 from gfncore.exploration import backward_trajectories, sample_trajectories
 from gfncore.keys import unique_keys
 from gfncore.objectives.base import Objective
@@ -54,8 +54,8 @@ class Trainer:
     backward_policy : Policy, optional
         Trained by the same objective; None: uniform (or log P_B = 0 where `is_tree`).
     replay : Replay, optional
-        Every object that the policy draws is added. Of a `Conditioned` environment: a replay of
-        the environment inside; what is drawn from it gets the temperatures in turn.
+        Every object that the policy draws is added. Where states have temperatures: a replay of
+        `inner`; what is drawn from it gets the temperatures in turn.
     terminal_batches : callable, optional
         ``terminal_batches(generator)`` gives terminal states to draw trajectories from backward.
     state_batches : callable, optional
@@ -63,7 +63,7 @@ class Trainer:
     known_batches : callable, optional
         ``known_batches(generator)`` gives `KnownObjects` to draw trajectories from backward.
     temperatures : callable, optional
-        For a `Conditioned` environment: ``temperatures(generator)`` gives the inverse temperatures
+        Where states have temperatures: ``temperatures(generator)`` gives the inverse temperatures
         of the next step, see `gfncore.tempering.TemperatureRange`. None: it keeps those it has.
     processes : Processes, optional
         Those that train together, see `gfncore.training.distributed`: each has a trainer that was
@@ -111,7 +111,7 @@ class Trainer:
                 f"{type(objective).__name__} cannot be trained on the policy's own draws: "
                 f"on_policy is {settings.on_policy}, set it to 0"
             )
-        if objective.needs_objectives and not isinstance(environment, ManyObjectives):
+        if objective.needs_objectives and not environment.has_objectives:
             raise ValueError(
                 f"{type(objective).__name__} needs figures of merit, and the environment has none"
             )
@@ -126,9 +126,9 @@ class Trainer:
             )
         if settings.replay and replay is None:
             raise ValueError(f"settings ask for {settings.replay} from replay, but there is none")
-        if replay is not None and isinstance(replay.environment, Conditioned):
+        if replay is not None and replay.environment.is_conditioned:
             raise ValueError("a replay holds objects without temperature: make it of `inner`")
-        if temperatures is not None and not isinstance(environment, Conditioned):
+        if temperatures is not None and not environment.is_conditioned:
             raise ValueError("temperatures were given, but the environment has none")
         if processes is not None and objective.needs_objectives:
             raise ValueError(
@@ -187,13 +187,11 @@ class Trainer:
 
     def _rewards(self, trajectories: Trajectories) -> np.ndarray:
         """log R of the terminals, each distinct one evaluated once; new ones go to replay."""
-        terminals, environment = trajectories.terminals, self.environment
+        terminals = trajectories.terminals
         if not self.objective.needs_reward:
             return np.zeros(len(terminals))
-        objects = terminals
-        if isinstance(environment, Conditioned):  # one object at two temperatures is one
-            objects = environment.without_temperature(terminals)
-            environment = environment.inner
+        objects = self.environment.without_temperature(terminals)  # at two temperatures one
+        environment = self.environment.inner
         first, inverse = unique_keys(environment.keys(objects))
         distinct = objects.take(first)
         with self._timed("reward"):
@@ -209,9 +207,8 @@ class Trainer:
 
     def _tempered(self, terminals: Any, log_reward: np.ndarray) -> np.ndarray:
         """log R at the temperatures of the terminals, from that at beta = 1."""
-        if isinstance(self.environment, Conditioned):
-            return np.exp(self.environment.condition(terminals)) * log_reward
-        return log_reward
+        condition = self.environment.condition(terminals)
+        return log_reward if condition is None else np.exp(condition) * log_reward
 
     def _experience(self) -> list[tuple[Trajectories, np.ndarray, np.ndarray | None]]:
         """Trajectories of this step by source, their log rewards, and their scales if given."""
@@ -243,9 +240,8 @@ class Trainer:
 
     def _recalled(self, objects: Any, log_reward: np.ndarray) -> tuple[Trajectories, np.ndarray]:
         """Trajectories to objects without temperature, whose rewards are known."""
-        if isinstance(self.environment, Conditioned):
-            objects = self.environment.with_temperature(objects)
-        return self._backward(objects), self._tempered(objects, log_reward)
+        tempered = self.environment.with_temperature(objects)
+        return self._backward(tempered), self._tempered(tempered, log_reward)
 
     def _backward(self, objects: Any) -> Trajectories:
         return backward_trajectories(
@@ -263,19 +259,15 @@ class Trainer:
         log_pb = score_backward(self.environment, self.backward_policy, trajectories)
         objectives = None
         if self.objective.needs_objectives:
-            assert isinstance(self.environment, ManyObjectives)
             values = self.environment.objectives(trajectories.terminals)
             objectives = torch.from_numpy(values).to(log_pf.device)
-        condition = None
-        if isinstance(self.environment, Conditioned):
-            values = self.environment.condition(trajectories.terminals)
-            condition = torch.from_numpy(values).to(log_pf.device)
+        condition = self.environment.condition(trajectories.terminals)
         return ScoredTrajectories(
             log_pf,
             log_pb.to(log_pf.device),
             torch.from_numpy(log_reward).to(log_pf.device),
             objectives,
-            condition,
+            None if condition is None else torch.from_numpy(condition).to(log_pf.device),
             flow,
             None if scale is None else torch.from_numpy(scale).to(log_pf.device),
         )
@@ -326,8 +318,7 @@ class Trainer:
         metrics: dict[str, Any] = {"step": self.step_number + 1}
         losses = []
         if self.temperatures is not None:
-            assert isinstance(self.environment, Conditioned)
-            self.environment.inverse_temperatures = self.temperatures(self.generator)
+            self.environment.set_temperatures(self.temperatures(self.generator))
 
         experience = self._experience()
         if not experience and self.state_batches is None:

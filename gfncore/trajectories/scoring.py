@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, Environment, FlowScaled, LearnedBackward, ValuedActions
+from gfncore.environment import Actions, Environment
 from gfncore.graph_batch import GraphBatch, ValueQueries
 from gfncore.policies import (
     Policy,
@@ -76,7 +76,7 @@ def state_log_probabilities(
     -------
     Tensor, shape(C,), dtype=float64
     """
-    draw = _drawing(environment, backward)
+    draw = environment.backward_graph if backward else environment.graph
     graphs, _ = _graphs(draw, states)
     log_p = class_log_probabilities(chunked_logits(policy, graphs), actions, len(states))
     return _defended(policy, log_p, actions, len(states))
@@ -103,7 +103,7 @@ def state_log_probabilities_and_flows(
     log_flow : Tensor, shape(B,), dtype=float64
     """
     n = len(states)
-    graphs, pieces = _graphs(_drawing(environment, False), states)
+    graphs, pieces = _graphs(environment.graph, states)
     count = np.bincount(actions.state, minlength=n)
     sizes = [(int(count[rows].sum()), len(rows)) for rows in pieces]
     logits, log_flow = chunked_logits_and_flows(policy, graphs, sizes)
@@ -119,7 +119,7 @@ def state_log_probabilities_and_densities(
     Parameters
     ----------
     environment : Environment
-        With `ValuedActions`.
+        Its actions carry values.
     policy : Policy
         Made with ``values``.
     states : States
@@ -134,7 +134,7 @@ def state_log_probabilities_and_densities(
     log_density : Tensor, shape(Q,), dtype=float64
     """
     n = len(states)
-    graphs, pieces = _graphs(_drawing(environment, False), states)
+    graphs, pieces = _graphs(environment.graph, states)
     values = torch.from_numpy(np.ascontiguousarray(asked.values, np.float64))
     asking, rank = _asked(environment, states, actions, asked.class_index, graphs, pieces, values)
     count = np.bincount(actions.state, minlength=n)
@@ -160,7 +160,7 @@ def draw_values(
     Parameters
     ----------
     environment : Environment
-        With `ValuedActions`.
+        Its actions carry values.
     policy : Policy
         Made with ``values``.
     states : States
@@ -176,7 +176,7 @@ def draw_values(
     values : ndarray, shape(m, 2), dtype=float64
     log_density : ndarray, shape(m,), dtype=float64
     """
-    graphs, pieces = _graphs(_drawing(environment, False), states)
+    graphs, pieces = _graphs(environment.graph, states)
     noise = torch.from_numpy(generator.random((len(chosen), 2, 2)))
     asking, rank = _asked(environment, states, actions, chosen, graphs, pieces, None, noise)
     values, log_density = chunked_values(policy, asking)
@@ -194,8 +194,6 @@ def _asked(
     noise: torch.Tensor | None = None,
 ) -> tuple[list[Callable[[], GraphBatch]], np.ndarray]:
     """Makers of the graphs with their queries, and where each query stands among all of them."""
-    if not isinstance(environment, ValuedActions):
-        raise TypeError("values were asked for, but the actions of the environment carry none")
     if actions.action_class is not None:
         raise ValueError("actions that carry values cannot share a class")
     owner = actions.state[classes]
@@ -225,15 +223,6 @@ def _asked(
         partial(graph, make, queries(piece)) for make, piece in zip(graphs, pieces, strict=True)
     ]
     return asking, rank
-
-
-def _drawing(environment: Environment, backward: bool) -> Callable[[Any], GraphBatch]:
-    """What makes the graphs of states."""
-    if backward:
-        if not isinstance(environment, LearnedBackward):
-            raise TypeError("a learned backward policy needs an environment with backward_graph")
-        return environment.backward_graph
-    return environment.graph
 
 
 def _graphs(
@@ -311,20 +300,17 @@ def score_backward(
     """log P_B of every step; float64 (n, T), zero at padding.
 
     Zero where every state has one parent; uniform over the backward classes of a state without a
-    backward policy; else that policy's, with gradient. A `FlowScaled` environment's scales are in.
+    backward policy; else that policy's, with gradient. The environment's scales of flows are in.
     """
     table = trajectories.backward
     if table is None:
         return torch.zeros(trajectories.class_index.shape, dtype=torch.float64)
     log_pb = _class_log_pb(environment, backward_policy, table)
-    if isinstance(environment, FlowScaled):
-        log_pb = log_pb + torch.from_numpy(_scale_steps(environment, trajectories)).to(
-            log_pb.device
-        )
-    return log_pb
+    scale = torch.from_numpy(_scale_steps(environment, trajectories))
+    return log_pb + scale.to(log_pb.device)
 
 
-def _scale_steps(environment: FlowScaled, trajectories: Trajectories) -> np.ndarray:
+def _scale_steps(environment: Environment, trajectories: Trajectories) -> np.ndarray:
     """log_scale(s_{t+1}) - log_scale(s_t) of every step; float64 (n, T), zero at padding."""
     end = environment.log_scale(trajectories.terminals)[:, None]
     index = trajectories.state_index

@@ -31,6 +31,7 @@ from gfncore.keys import key_bytes
 from gfncore.policies import HeadSpec
 from gfncore.symmetry import graphs as symmetries
 from molgen.environments.atom_rules import Rules
+from molgen.environments.base import MoleculeEnvironment
 from molgen.environments.molecule_forms import MoleculeForms
 from molgen.fragments.cores import core_notes, core_numbers
 from molgen.kernels import atoms_graph_numba as drawing
@@ -46,7 +47,7 @@ ANY_RINGS = 1_000_000
 Five = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-class AtomEnvironment:
+class AtomEnvironment(MoleculeEnvironment):
     """Builds molecules of up to `max_atoms` heavy atoms.
 
     Parameters
@@ -82,18 +83,12 @@ class AtomEnvironment:
         Stop; an atom of each kind at a node; a ring by distance; a bond's order; the first atom.
     notes : tuple of str
         What the user should know of the core as it was read.
-    objectives : callable, optional
-        Figures of merit of finished states, float64 (B, K); not there unless the caller sets it.
-        See `gfncore.environment.ManyObjectives`.
 
     Raises
     ------
     UserError
         If a setting is out of range, or the core does not fit.
     """
-
-    is_tree = False
-    objectives: Callable[[GraphStates], np.ndarray]  # not there until it is set
 
     def __init__(
         self,
@@ -115,7 +110,7 @@ class AtomEnvironment:
         _check(symmetry, max_atoms, ring_sizes, max_rings)
         self.table, self.max_atoms, self.symmetry = table, max_atoms, symmetry
         self._score, self._score_states = score, score_states
-        self.notes: tuple[str, ...] = ()
+        self.notes = ()
         graph, growth = None, np.zeros(0, np.int64)
         if core is not None:
             graph, growth, left_out = core_of_smiles(core, table)
@@ -152,11 +147,11 @@ class AtomEnvironment:
             HeadSpec("graph", len(table)),
         )
 
-    def with_symmetry(self, name: str) -> AtomEnvironment:
+    def with_symmetry(self, symmetry: str) -> AtomEnvironment:
         """The same environment in another regime: same states, same graphs, shared caches."""
-        _check(name, self.max_atoms, None, None)
+        _check(symmetry, self.max_atoms, None, None)
         other = copy.copy(self)
-        other.symmetry = name
+        other.symmetry = symmetry
         return other
 
     def _first_state(self) -> GraphStates:
@@ -431,9 +426,6 @@ class AtomEnvironment:
         if self.symmetry != "flow_scaling":
             return np.zeros(len(states))
         return states.log_aut - self._log_aut_of_start
-
-    def energy(self, states: GraphStates) -> None:
-        """Unfinished molecules have no energy here."""
 
     def keys(self, states: GraphStates) -> np.ndarray:
         """Canonical keys; uint64 (B, 2)."""

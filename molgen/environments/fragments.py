@@ -36,6 +36,7 @@ from gfncore.errors import UserError
 from gfncore.graph_batch import GraphBatch
 from gfncore.keys import unique_keys
 from gfncore.policies import HeadSpec
+from molgen.environments.base import MoleculeEnvironment
 from molgen.environments.fragment_molecules import FragmentMolecules
 from molgen.fragments.vocabulary import LARGEST, Vocabulary
 from molgen.kernels import fragments_numba as kernels
@@ -56,7 +57,7 @@ JOINED = 4  # the relation of a join in `kernels.graph_arrays`
 SPREAD = 0.7548776662466927  # its multiples, and its square's, fill a square evenly (Roberts 2018)
 
 
-class FragmentEnvironment:
+class FragmentEnvironment(MoleculeEnvironment):
     """Builds molecules out of the fragments of a vocabulary.
 
     Parameters
@@ -65,8 +66,7 @@ class FragmentEnvironment:
     score : callable
         Distinct canonical SMILES -> log R, float64, nats.
     symmetry : {"merged", "reward_scaling", "flow_scaling", "none"}
-        How actions are counted: by orbit; or raw, with |Aut| in the reward, in the flows (see
-        `gfncore.environment.FlowScaled`), or left out, which samples a wrong distribution.
+        How actions are counted, see `MoleculeEnvironment`.
     max_fragments, max_atoms : int
         Limits of a molecule; hydrogens are not counted.
     core : str, optional
@@ -78,9 +78,6 @@ class FragmentEnvironment:
         What a policy for this environment is made with.
     notes : tuple of str
         What the user should know of the fragments and the core as they were read.
-    objectives : callable, optional
-        Figures of merit of finished states, float64 (B, K); not there unless the caller sets it.
-        See `gfncore.environment.ManyObjectives`.
 
     Raises
     ------
@@ -88,9 +85,7 @@ class FragmentEnvironment:
         A limit, the core or the regime is impossible.
     """
 
-    is_tree = False
     relations = 2  # within a fragment, and across a join
-    objectives: Callable[[GraphStates], np.ndarray]  # not there until it is set
 
     def __init__(
         self,
@@ -134,8 +129,6 @@ class FragmentEnvironment:
         )
         self._last_step: tuple[Any, Any, GraphStates, np.ndarray] | None = None
         self._last_backstep: tuple[Any, Any, GraphStates, np.ndarray] | None = None
-        if symmetry == "flow_scaling":
-            self.log_scale = self._log_scale
 
     def with_symmetry(self, symmetry: str) -> FragmentEnvironment:
         """Return the same environment in another regime: same states, same graphs, same caches."""
@@ -143,9 +136,6 @@ class FragmentEnvironment:
         other = copy.copy(self)
         other.symmetry = symmetry
         other._last_step = other._last_backstep = None
-        other.__dict__.pop("log_scale", None)
-        if symmetry == "flow_scaling":
-            other.log_scale = other._log_scale
         return other
 
     def _make_tables(self) -> None:
@@ -420,10 +410,13 @@ class FragmentEnvironment:
         """Hashes of the arrays, which are canonical; uint64 (B, 2)."""
         return state_keys(states)
 
-    def energy(self, states: GraphStates) -> None:
-        """Unfinished states have no energy here."""
+    def log_scale(self, states: GraphStates) -> np.ndarray:
+        """`_log_symmetry` under "flow_scaling", else 0; float64 (B,)."""
+        if self.symmetry != "flow_scaling":
+            return super().log_scale(states)
+        return self._log_symmetry(states)
 
-    def _log_scale(self, states: GraphStates) -> np.ndarray:
+    def _log_symmetry(self, states: GraphStates) -> np.ndarray:
         """log |Aut(s)| less the sum of log |Aut(C_i)| over its fragments; float64 (B,)."""
         share = np.where(states.colour >= 0, self._orbit_log_aut[states.colour], 0.0)
         return states.log_aut - share.sum(axis=1)
@@ -435,7 +428,7 @@ class FragmentEnvironment:
         value = dict(zip(names, np.asarray(self.score(names), np.float64), strict=True))
         log_reward = np.array([value[name] for name in smiles]) - np.log(multiplicity)
         if self.symmetry == "reward_scaling":
-            log_reward += self._log_scale(states)
+            log_reward += self._log_symmetry(states)
         return log_reward
 
     def smiles(self, states: GraphStates, executor: Executor | None = None) -> list[str]:

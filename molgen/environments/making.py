@@ -9,14 +9,13 @@ import numpy as np
 
 from gfncore.errors import UserError
 from molgen.environments.atoms import AtomEnvironment
+from molgen.environments.base import MoleculeEnvironment
 from molgen.environments.fragments import FragmentEnvironment
 from molgen.fragments.vocabulary import Vocabulary
 from molgen.molecules.graph import AtomTable
 from molgen.settings import MoleculeSettings
 
-__all__ = ["MoleculeEnvironment", "make_environment"]
-
-MoleculeEnvironment = AtomEnvironment | FragmentEnvironment
+__all__ = ["make_environment"]
 
 
 def make_environment(

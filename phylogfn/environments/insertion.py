@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gfncore.environment import Actions
+from gfncore.environment import Actions, Environment
 from gfncore.graph_batch import GraphBatch
 from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.kernels import insertion_numba as kernels
@@ -53,7 +53,7 @@ class InsertionStates:
         )
 
 
-class InsertionEnvironment:
+class InsertionEnvironment(Environment):
     """Builds unrooted topologies of n taxa by insertion.
 
     Parameters
@@ -159,9 +159,6 @@ class InsertionEnvironment:
     def log_reward(self, states: InsertionStates) -> np.ndarray:
         """Log reward of finished trees, nats."""
         return self._log_reward_of_trees(self.trees(states))
-
-    def energy(self, states: InsertionStates) -> None:
-        """Unfinished trees have no energy here."""
 
     def keys(self, states: InsertionStates) -> np.ndarray:
         """Keys (B, 2), uint64: sums of scattered (node, parent) pairs.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gfncore.environment import Actions
+from gfncore.environment import Actions, Environment
 from gfncore.graph_batch import GraphBatch
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.join_rates import JoinRates
@@ -55,7 +55,7 @@ class ForestStates:
         )
 
 
-class MergingEnvironment:
+class MergingEnvironment(Environment):
     """Builds unrooted topologies of n taxa by joining rooted trees.
 
     Parameters
@@ -71,8 +71,6 @@ class MergingEnvironment:
     rates : JoinRates
         What the policy starts from; may be replaced between steps of training.
     """
-
-    is_tree = False
 
     def __init__(
         self,
@@ -198,9 +196,6 @@ class MergingEnvironment:
     def log_reward(self, states: ForestStates) -> np.ndarray:
         """Log reward of finished trees, nats."""
         return self._log_reward_of_trees(self.trees(states))
-
-    def energy(self, states: ForestStates) -> None:
-        """Forests have no energy here."""
 
     def keys(self, states: ForestStates) -> np.ndarray:
         """Keys (B, 2), uint64; a state has one representation."""

@@ -70,6 +70,8 @@ class MergingLengthsEnvironment(MergingEnvironment):
         What the policy starts from; may be replaced between steps of training.
     """
 
+    carries_values = True
+
     def __init__(
         self,
         features: ForestFeatures,

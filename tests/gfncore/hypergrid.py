@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gfncore.environment import Actions
+from gfncore.environment import Actions, Environment
 from gfncore.graph_batch import GraphBatch
 
 
@@ -36,10 +36,8 @@ class GridStates:
         )
 
 
-class Hypergrid:
+class Hypergrid(Environment):
     """From the origin, action k < d increments coordinate k, action d stops."""
-
-    is_tree = False
 
     def __init__(self, side=8, dimensions=2, floor=0.1, duplicates=False):
         self.side, self.d, self.floor = side, dimensions, floor
@@ -118,9 +116,6 @@ class Hypergrid:
         away = np.abs(states.position / (self.side - 1) - 0.5)
         inner = ((away > 0.3) & (away < 0.4)).all(axis=1)
         return np.log(self.floor + 0.5 * (away > 0.25).all(axis=1) + 2.0 * inner)
-
-    def energy(self, states):
-        return None
 
     def keys(self, states):
         code = (states.position * self.side ** np.arange(self.d)).sum(axis=1)

@@ -73,3 +73,21 @@ def test_many_labels_are_numbered_as_few_are():
     few = Actions(np.array([0, 0, 1, 1]), np.arange(4), np.array([2, 0, 2, 2]))
     many = Actions(few.state, few.action, few.action_class * 10**9)
     assert many.class_of_action.tolist() == few.class_of_action.tolist() == [1, 0, 2, 2]
+
+
+def test_what_an_environment_does_not_offer_is_neutral(hypergrid):
+    grid = hypergrid.Hypergrid(3)
+    states = grid.step(grid.initial(2), np.array([0, 1]))
+    assert not (grid.is_tree or grid.carries_values or grid.is_conditioned or grid.has_objectives)
+    assert np.array_equal(grid.labels(states), grid.keys(states))
+    assert grid.log_scale(states).tolist() == [0.0, 0.0]
+    assert grid.energy(states) is None and grid.condition(states) is None
+    assert grid.undone_values(states, np.array([0, 1])) is None
+    assert grid.inner is grid
+    assert grid.without_temperature(states) is states is grid.with_temperature(states)
+    with pytest.raises(TypeError, match="the environment has none"):
+        grid.set_temperatures([1.0])
+    with pytest.raises(TypeError, match="the environment has none"):
+        grid.objectives(states)
+    with pytest.raises(TypeError, match="carry none"):
+        grid.value_features(states, np.array([0, 1]))

@@ -7,15 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from gfncore.environment import (
-    Actions,
-    Conditioned,
-    FlowScaled,
-    LearnedBackward,
-    ManyObjectives,
-    ManyRepresentations,
-    ValuedActions,
-)
+from gfncore.environment import Actions, Environment
 from gfncore.evaluation import check_contract, chi_squared, exact_distribution, total_variation
 from gfncore.exploration import backward_trajectories, sample_trajectories
 from gfncore.graph_batch import GraphBatch
@@ -27,8 +19,6 @@ from gfncore.training.replay import Replay
 from gfncore.training.settings import TrainingSettings
 from gfncore.training.trainer import Trainer
 from gfncore.trajectories.scoring import score_forward
-
-EXTENSIONS = (ManyRepresentations, LearnedBackward, FlowScaled, ManyObjectives, ValuedActions)
 
 
 @pytest.fixture(autouse=True)
@@ -62,34 +52,29 @@ def test_wrapped_environments_keep_the_contract(hypergrid, duplicates):
         check_contract(TemperedEnvironment(grid, [2.0, 2.0]), starts=2)
 
 
-def test_extensions_are_those_of_the_environment_inside(hypergrid):
+def test_what_the_environment_inside_offers_is_offered(hypergrid):
     class Everything(hypergrid.SymmetricHypergrid):
+        has_objectives = True
+
         def log_scale(self, states):
             return 0.25 * states.position.sum(axis=1)
 
         def objectives(self, states):
             return states.position.astype(float)
 
-    class Bare:
-        """Nothing but the contract."""
-
-        def __init__(self, inner):
-            for name in ("graph", "step", "initial", "is_terminal", "keys", "log_reward"):
-                setattr(self, name, getattr(inner, name))
-
-    for inner in (
-        Bare(hypergrid.Hypergrid(3)),
-        hypergrid.Hypergrid(3),
-        hypergrid.SymmetricHypergrid(3),
-        Everything(3),
-    ):
-        outer = TemperedEnvironment(inner, [1.0, 2.0])
-        for kind in EXTENSIONS:
-            assert isinstance(outer, kind) == isinstance(inner, kind)
-        assert isinstance(outer, Conditioned) and isinstance(outer, TemperedEnvironment)
-        assert not isinstance(inner, Conditioned)
-        assert isinstance(outer.at(3.0), type(outer))
-    inner, states = Everything(3), outer.initial(4)
+    plain = TemperedEnvironment(_OneChoice(hypergrid), [1.0, 2.0])
+    states = plain.initial(2)
+    assert plain.is_tree and plain.is_conditioned and not plain.inner.is_conditioned
+    assert not plain.has_objectives and not plain.log_scale(states).any()
+    assert np.array_equal(plain.labels(states), plain.keys(states))
+    with pytest.raises(TypeError, match="needs an environment with backward_graph"):
+        plain.backward_graph(states)
+    with pytest.raises(TypeError, match="the environment has none"):
+        plain.objectives(states)
+    outer = TemperedEnvironment(Everything(3), [1.0, 2.0])
+    assert outer.has_objectives and not outer.is_tree
+    assert outer.at(3.0).inverse_temperatures.tolist() == [3.0]
+    inner, states = outer.inner, outer.initial(4)
     states = outer.step(states, np.array([0, 1, 1, 2]))
     assert np.array_equal(outer.log_scale(states), inner.log_scale(states.inner))
     assert np.array_equal(outer.objectives(states), inner.objectives(states.inner))
@@ -105,16 +90,10 @@ def test_extensions_are_those_of_the_environment_inside(hypergrid):
 
 def test_actions_that_carry_values_are_refused(hypergrid):
     class Valued(hypergrid.Hypergrid):
-        def value_features(self, states, action):
-            raise NotImplementedError
+        carries_values = True
 
-        def undone_values(self, states, action):
-            raise NotImplementedError
-
-    inner = Valued(3)
-    assert isinstance(inner, ValuedActions)
     with pytest.raises(TypeError, match="these carry values"):
-        TemperedEnvironment(inner, 1.0)
+        TemperedEnvironment(Valued(3), 1.0)
 
 
 def test_states_take_the_temperatures_in_turn(hypergrid):
@@ -340,7 +319,7 @@ def test_one_policy_learns_a_range_of_temperatures(hypergrid, objective, conditi
         assert np.array_equal(trainer.replay.log_reward, known)
 
 
-class _OneChoice:
+class _OneChoice(Environment):
     """Reached in one step: there P(x) = softmax(beta log R), which scaling can be exactly."""
 
     is_tree = True
@@ -393,9 +372,6 @@ class _OneChoice:
 
     def log_reward(self, states):
         return self.merit[states.position[:, 0]]
-
-    def energy(self, states):
-        return None
 
     def keys(self, states):
         return np.stack([states.position[:, 0], states.stopped], axis=1).astype(np.uint64)

@@ -103,7 +103,7 @@ def enumerate_space(
 
     Parameters
     ----------
-    environment : AtomEnvironment or FragmentEnvironment
+    environment : MoleculeEnvironment
         In any regime. Every molecule is scored once.
     names : callable, optional
         Names of finished states; states with one name are one object. None: canonical SMILES.

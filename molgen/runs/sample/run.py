@@ -124,8 +124,7 @@ class SampleRun:
         path = settings.fragments  # empty where the user gives none; as read, were it edited later
         self.fragments_checksum = "" if path is None else file_sha256(Path(path))
         self.reward.environment = self.environment
-        # an attribute of this one environment: see `gfncore.environment.ManyObjectives`
-        self.environment.objectives = self.reward.objectives
+        self.environment.figures_of_merit = self.reward.objectives
         self.merged = self.environment.with_symmetry("merged")
         self.pool = pool
         self.trainer = self._new_trainer()

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from gfncore.environment import representation_keys
 from gfncore.evaluation import chi_squared, exact_distribution
 from gfncore.exploration import local_search
 from gfncore.policies import Backbone, Policy
@@ -259,7 +258,7 @@ def test_greedy_never_worsens(hypergrid, make_policy, learned):
         assert (found.log_reward >= log_reward).all()
         np.testing.assert_allclose(found.log_reward, grid.log_reward(found.terminals))
         np.testing.assert_allclose(found.proposal_log_reward, grid.log_reward(found.proposals))
-        kept = representation_keys(grid, found.terminals) == representation_keys(grid, states)
+        kept = grid.labels(found.terminals) == grid.labels(states)
         assert kept.all(axis=1)[~found.accepted].all()
         states, log_reward = found.terminals, found.log_reward
     assert log_reward.mean() > first.mean() + 0.1

@@ -152,6 +152,8 @@ def ordered_grid(hypergrid):
             super().__init__(5)
             self.merits = objectives
 
+        has_objectives = True
+
         def objectives(self, states):
             return self.merits(states.position)
 

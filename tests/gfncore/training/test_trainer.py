@@ -565,6 +565,8 @@ def test_rewards_that_the_loss_does_not_read_may_be_zero(hypergrid, make_policy)
         def log_reward(self, states):
             return np.full(len(states), -np.inf)
 
+        has_objectives = True
+
         def objectives(self, states):
             return states.position[:, :1].astype(float)
 

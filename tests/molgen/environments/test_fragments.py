@@ -10,7 +10,6 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import QED
 
-from gfncore.environment import FlowScaled
 from gfncore.errors import UserError
 from gfncore.evaluation.contract import check_contract
 from gfncore.keys import key_bytes, unique_keys
@@ -161,7 +160,6 @@ def raw_distribution(environment):
     Every raw action has the flow of its child times P_B, uniform over the raw (merged: classes of)
     backward actions, times what log_scale adds; a state's flow is the sum over its raw actions.
     """
-    scaled = isinstance(environment, FlowScaled)
     layers, links = levels(environment), []
     for states in layers:
         actions = environment.forward_actions(states)
@@ -169,9 +167,8 @@ def raw_distribution(environment):
         children = environment.step(states.take(actions.state[use]), actions.action[use])
         back = environment.backward_actions(children).classes_per_state(len(children))
         log_pb = -np.log(back)
-        if scaled:
-            log_pb += environment.log_scale(children)
-            log_pb -= environment.log_scale(states)[actions.state[use]]
+        log_pb += environment.log_scale(children)
+        log_pb -= environment.log_scale(states)[actions.state[use]]
         links.append((actions.state[use], key_bytes(environment.keys(children)), log_pb))
     flow = {}
     for states, (origin, child, log_pb) in zip(layers[::-1], links[::-1], strict=True):

@@ -99,8 +99,8 @@ def perfect_sampler(environment):
         flow[finished] = np.exp(environment.log_reward(ends)) if len(ends) else []
         flow[~finished] = flow_of_next
         back = environment.backward_actions(distinct).classes_per_state(len(distinct))
-        log_scale = getattr(environment, "log_scale", lambda states: np.zeros(len(states)))
-        gain = log_scale(distinct)[inverse] - log_scale(level)[actions.state_of_class]
+        gain = environment.log_scale(distinct)[inverse]
+        gain -= environment.log_scale(level)[actions.state_of_class]
         edge = flow[inverse] / back[inverse] * np.exp(gain)
         flow_of_next = np.bincount(actions.state_of_class, edge, minlength=len(level))
         shares.append(edge / flow_of_next[actions.state_of_class])
