@@ -1,34 +1,19 @@
-"""The settings of ``molgen sample`` and ``molgen exact``: names, defaults and checks in one place.
-
-A setting has the same name in the configuration file (``max_atoms = 30``) and on the command line
-(``--max-atoms 30``). The file may hold the tables of the scoring as well (``[scoring]``,
-``[[scoring.component]]``), in the place of ``reward``.
-"""
+"""The settings of ``molgen sample`` and ``molgen exact``: their options, checked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BeforeValidator, field_serializer, field_validator, model_validator
+from pydantic import field_serializer, field_validator, model_validator
 
 from gfncore.errors import UserError
 from gfncore.objectives.registry import find_objective, reward_objectives
-from gfncore.program.configuration import (
-    RUN_FILE,
-    Budget,
-    Count,
-    Device,
-    RunSettings,
-    Seed,
-    Threads,
-    read_config,
-    resolve_settings,
-)
+from gfncore.program.configuration import RUN_FILE, RunSettings, read_config, resolve_settings
 from gfncore.text.numbers import check_int, shortened
+from molgen.options import MOST_COUNT, ExactOptions, MoleculeOptions, SampleOptions
 from molgen.output_names import EXACT_OUTPUT_NAMES, OUTPUT_NAMES
-from molgen.symmetry import SYMMETRIES, Symmetry
 
 if TYPE_CHECKING:
     from molgen.scoring import Scoring
@@ -42,8 +27,6 @@ __all__ = [
     "scoring_of_config",
 ]
 
-MOST_DRAWS = 10_000_000
-MOST_COUNT = 10_000  # atoms, rings or fragments of a molecule
 MOST_CALLS = 1_000_000_000  # molecules scored
 MOST_EXPONENT = 1e6
 _ONLY = {
@@ -51,49 +34,6 @@ _ONLY = {
     "fragments": ("fragments", "max_fragments"),
 }
 """Settings that mean something in one environment alone."""
-
-
-def _words(value: Any) -> Any:
-    """``C,N,O`` as a list; a list as it is."""
-    if isinstance(value, str):
-        return [word.strip() for word in value.split(",") if word.strip()]
-    return value
-
-
-def _rings(value: Any) -> Any:
-    words = [value] if isinstance(value, int) else _words(value)
-    if not isinstance(words, list | tuple) or tuple(words) in (("any",), ("none",)):
-        return words
-    try:
-        return [check_int(word, -MOST_COUNT, MOST_COUNT) for word in words]
-    except ValueError:
-        raise ValueError(
-            f"{shortened(repr(value))} are not ring sizes; write them as 5,6, or 'any', or 'none' "
-            "for no rings"
-        ) from None
-
-
-def _corrections(value: Any) -> Any:
-    words = _words(value)
-    return list(SYMMETRIES) if words == ["all"] else words
-
-
-def _ring_count(value: Any) -> Any:
-    if not isinstance(value, str) or value == "any":
-        return value
-    try:
-        return check_int(value, 0, MOST_COUNT)
-    except ValueError:
-        raise ValueError(
-            f"{shortened(repr(value))} is not a number of rings; write 6, or 'any'"
-        ) from None
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_words)]
-RingSizes = Annotated[
-    tuple[int, ...] | tuple[Literal["any", "none"]],
-    BeforeValidator(_rings),
-]
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -117,60 +57,16 @@ def _without_functions(value: Any) -> Any:
     return f"{value.__module__}:{value.__qualname__}" if callable(value) else value
 
 
-class MoleculeSettings(RunSettings):
+class MoleculeSettings(MoleculeOptions, RunSettings):
     """What both commands are told of the space of molecules and of its score."""
 
     EXCLUSIVE: ClassVar[tuple[tuple[str, ...], ...]] = (("reward", "scoring", "scoring_directory"),)
-    NOT_CONFIGURED: ClassVar[tuple[str, ...]] = (*RunSettings.NOT_CONFIGURED, "config_file")
-    CONTINUABLE: ClassVar[tuple[str, ...]] = (*RunSettings.CONTINUABLE, "config_file")
-    LIMITS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Defaults that depend on the environment."""
-
-    output: Path
-    """Directory of the results."""
-    reward: str | None = None
-    """A score by its name, as ``molgen rewards`` lists them; ``qed`` where no score is given."""
-    scoring: dict[str, Any] | None = None
-    """The tables of a scoring file, instead of ``reward``."""
-    scoring_directory: str | None = None
-    """Where files that ``scoring`` names are looked for."""
-    config_file: Path | None = None
-    """The file that settings came from, as messages call it."""
-    environment: Literal["fragments", "atoms"] = "fragments"
-    """Construction method: from atoms or from fragments."""
-    elements: Names | None = None
-    """Kinds of atom (environment ``atoms``)."""
-    ring_sizes: RingSizes | None = None
-    """Sizes of rings allowed (environment ``atoms``)."""
-    max_rings: Annotated[int | Literal["any"], BeforeValidator(_ring_count)] | None = None
-    """Maximum number of rings per molecule (environment ``atoms``)."""
-    strained: bool | None = None
-    """Whether rings may have triple bonds and cumulated double bonds (environment ``atoms``)."""
-    fragments: str | None = None
-    """File of fragments (environment ``fragments``); None for the one that comes with molgen."""
-    max_fragments: int | None = None
-    """Maximum number of fragments per molecule (environment ``fragments``)."""
-    max_atoms: int | None = None
-    """Maximum number of heavy atoms per molecule."""
-    core: str | None = None
-    """SMILES that every molecule grows from."""
-    seed: Seed = 1
-    """Seed of all random numbers."""
-    threads: Threads = None
-    """Threads; None for all the cores that this process may use."""
-    device: Device = "auto"
-    """Device of the network."""
-    budget: Budget = "5m"
-    """Wall-clock time for training."""
-    resume: bool = False
-    force: bool = False
-    quiet: bool = False
 
     @property
     def input_files(self) -> tuple[Path, ...]:
         """The files of fragments and of settings that the run reads, where it reads some."""
         fragments = None if self.fragments is None else Path(self.fragments)
-        return tuple(path for path in (fragments, self.config_file) if path is not None)
+        return tuple(path for path in (fragments, self.config) if path is not None)
 
     def input_paths(self) -> tuple[Path, ...]:
         """Return what may be files that the run reads, those that its scoring names included."""
@@ -195,7 +91,7 @@ class MoleculeSettings(RunSettings):
     def open_scoring(self, **options: Any) -> Scoring:
         """Return the scoring asked for; see :func:`open_scoring`."""
         run_file = self.output / RUN_FILE
-        source = self.config_file or (run_file if run_file.is_file() else "scoring")
+        source = self.config or (run_file if run_file.is_file() else "scoring")
         return open_scoring(self.model_dump(), source=str(source), **options)
 
     @property
@@ -266,7 +162,7 @@ class MoleculeSettings(RunSettings):
         return None if value is None else check_int(value, 1, MOST_COUNT)
 
 
-class SampleSettings(MoleculeSettings):
+class SampleSettings(SampleOptions, MoleculeSettings):
     """Settings of ``molgen sample``."""
 
     COMMAND: ClassVar[str] = "molgen sample"
@@ -275,33 +171,6 @@ class SampleSettings(MoleculeSettings):
         "oracle_calls",
         "max_per_scaffold",
     )
-    LIMITS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "atoms": {
-            "elements": ("C", "N", "O", "F", "S", "Cl"),
-            "ring_sizes": (5, 6),
-            "max_rings": 6,
-            "strained": False,
-            "max_atoms": 30,
-        },
-        "fragments": {"max_fragments": 8, "max_atoms": 45},
-    }
-
-    samples: Count = 1000
-    """Number of molecules in the library."""
-    max_per_scaffold: int | None = None
-    """Maximum number of library molecules per Murcko scaffold; None for no limit."""
-    oracle_calls: int = 100_000
-    """Maximum number of molecules to score."""
-    symmetry: Symmetry = "merged"
-    """Correction of the sampling probabilities of symmetric molecules."""
-    objective: str = "log_variance"
-    """Training objective (loss)."""
-    order_temperature: float | None = None
-    """Temperature of an order that is learned; lower values concentrate on the best more slowly."""
-    reward_exponent: float = 64.0
-    """Molecules are drawn in proportion to the score raised to this power."""
-    tensorboard: bool = False
-    """Whether the figures of training are written for TensorBoard as well."""
 
     @classmethod
     def result_names(cls) -> tuple[str, ...]:
@@ -372,31 +241,10 @@ class SampleSettings(MoleculeSettings):
         return value
 
 
-def _draws(value: Any) -> int:
-    return check_int(value, 2, MOST_DRAWS)  # one alone gives no standard error
-
-
-class ExactSettings(MoleculeSettings):
+class ExactSettings(ExactOptions, MoleculeSettings):
     """Settings of ``molgen exact``."""
 
     COMMAND: ClassVar[str] = "molgen exact"
-    LIMITS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "atoms": {
-            "elements": ("C", "N", "O"),
-            "ring_sizes": ("any",),
-            "max_rings": "any",
-            "strained": True,
-            "max_atoms": 5,
-        },
-        "fragments": {"max_fragments": 3, "max_atoms": 45},
-    }
-
-    environment: Literal["fragments", "atoms"] = "atoms"
-    """Construction method: from atoms or from fragments."""
-    symmetry: Annotated[tuple[Symmetry, ...], BeforeValidator(_corrections)] = SYMMETRIES
-    """The corrections to compare."""
-    draws: Annotated[int, BeforeValidator(_draws)] = 100_000
-    """Molecules drawn from the trained sampler for the test of goodness of fit."""
 
     @classmethod
     def result_names(cls) -> tuple[str, ...]:
@@ -485,7 +333,7 @@ def _with_file(
     given: Mapping[str, Any], config: Path | None, kind: type[MoleculeSettings]
 ) -> dict[str, Any]:
     """Add where the settings come from, where files that its scoring names are looked for."""
-    said = {**given, "config_file": config}
+    said = {**given, "config": config}
     if config is not None:
         from molgen.scoring.reinvent import refuse_reinvent_file
 

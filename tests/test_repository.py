@@ -196,11 +196,11 @@ IMPORT_ORDER = {
     "gfncore": "errors keys text files parent_process compiled_code graph_batch symmetry "
     "environment policies tempering trajectories exploration evaluation objectives training "
     "program report",
-    "phylogfn": "kernels errors output_names models text trees alignments likelihood parsimony "
-    "environments exploration settings citations results training estimates samplers runs "
-    "warm_up cli api __main__",
-    "molgen": "kernels citations symmetry output_names molecules scoring settings fragments "
-    "results environments policy reward probabilities runs warm_up api cli __main__",
+    "phylogfn": "kernels errors output_names options models text trees alignments likelihood "
+    "parsimony environments exploration settings citations results training estimates samplers "
+    "runs warm_up cli api __main__",
+    "molgen": "kernels citations symmetry output_names options molecules scoring settings "
+    "fragments results environments policy reward probabilities runs warm_up api cli __main__",
 }
 OPTIONAL_PACKAGES = {"meeko", "vina"}  # of docking, which runs in an environment of its own
 LARGEST_FOLDER = {"gfncore/program": 21, "phylogfn/kernels": 16}  # of others: 12 files

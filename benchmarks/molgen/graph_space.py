@@ -108,7 +108,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train, draw, and print a Markdown block."""
-    from gfncore.program.durations import parse_duration
+    from gfncore.text.durations import parse_duration
 
     words = list(sys.argv[1:] if argv is None else argv)
     options = arguments().parse_args(words)

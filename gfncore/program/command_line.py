@@ -6,30 +6,35 @@ they are called.
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from cyclopts import App, CycloptsError, Parameter, Token, convert
+from cyclopts import App, CycloptsError, Group, Parameter, Token, convert
 
 from gfncore.compiled_code import COMPILING, compilation_told
 from gfncore.errors import UserError, one_line
 from gfncore.program.clock import command_of_process
 from gfncore.program.interruption import Terminated, signals_interrupt
 from gfncore.program.messages import say
+from gfncore.program.options import Option, Options
 from gfncore.program.output import absolute_path
 from gfncore.text.hints import without_far_hints
 from gfncore.text.numbers import parse_float, parse_int
 
-__all__ = ["Flag", "InputFile", "build_app", "run_app"]
+__all__ = ["Flag", "InputFile", "build_app", "run_app", "with_options"]
 
 # PyTorch's words, on the processor and on a GPU
 _OUT_OF_MEMORY = re.compile(r"not enough memory|out of memory", re.IGNORECASE)
+
+Result = TypeVar("Result")
 
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 """An option without a value, off unless given."""
@@ -76,6 +81,74 @@ def build_app(program: str, help: str, commands: Iterable[Callable[..., Any] | A
     for command in commands:
         app.command(command)
     return app
+
+
+def with_options(
+    options: type[Options],
+) -> Callable[[Callable[[dict[str, Any]], Result]], Callable[..., Result]]:
+    """Return a decorator that makes a command with these options from a function.
+
+    The function takes the values by the names of the options. An option that the command line does
+    not give is None, so that a configuration file or the default of the settings stands for it.
+    """
+    parameters = list(_parameters(options))
+    signature = inspect.Signature(parameters)
+
+    def decorate(function: Callable[[dict[str, Any]], Result]) -> Callable[..., Result]:
+        def command(*by_place: Any, **by_name: Any) -> Result:
+            given = signature.bind(*by_place, **by_name).arguments
+            return function({name: given.get(name) for name in signature.parameters})
+
+        command.__name__ = command.__qualname__ = function.__name__
+        command.__module__, command.__doc__ = function.__module__, function.__doc__
+        command.__annotations__ = {one.name: one.annotation for one in parameters}
+        command.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
+        return command
+
+    return decorate
+
+
+def _parameters(options: type[Options]) -> Iterator[inspect.Parameter]:
+    """Yield the parameters of a command line, those that are given by place first."""
+    groups = {name: Group(name, sort_key=n) for n, name in enumerate(options.GROUPS, start=1)}
+    hints = get_type_hints(options, include_extras=True)
+    for name in sorted(hints, key=lambda name: name not in options.POSITIONAL):
+        extras = getattr(hints[name], "__metadata__", ())
+        option = next((extra for extra in reversed(extras) if isinstance(extra, Option)), None)
+        if option is None:
+            continue
+        kind = option.words or _without_none(hints[name].__origin__)
+        default = getattr(options, name, inspect.Parameter.empty)
+        flag = default is False
+        shown = options.shown_default(name) if option.shown is None else option.shown
+        only_some: dict[str, Any] = {}  # an argument that is None is not the same as none
+        if option.names:
+            only_some["name"] = option.names
+        if option.group:
+            only_some["group"] = groups[option.group]
+        if get_origin(kind) is list:
+            only_some["consume_multiple"] = True
+        if flag or get_origin(kind) is list:
+            only_some["negative"] = ""
+        parameter = Parameter(
+            help=option.help,
+            show_default=False if flag or shown is None else shown,
+            allow_leading_hyphen=option.leading_hyphen,
+            **only_some,
+        )
+        by_place = name in options.POSITIONAL
+        required = default is inspect.Parameter.empty and not by_place
+        yield inspect.Parameter(
+            name,
+            inspect.Parameter.POSITIONAL_ONLY if by_place else inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if required else None,
+            annotation=Annotated[kind if required else kind | None, parameter],
+        )
+
+
+def _without_none(hint: Any) -> Any:
+    """Return the first type of a union, which is the one that words are read as."""
+    return get_args(hint)[0] if get_origin(hint) in (Union, UnionType) else hint
 
 
 def _convert(kind: Any, tokens: Sequence[Token]) -> Any:

@@ -11,32 +11,22 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_type_hints
 
 import tomli_w
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gfncore.errors import UserError
-from gfncore.program.durations import parse_duration
+from gfncore.program.options import Options
 from gfncore.program.output import RUN_HEAD, absolute_path, check_inputs
+from gfncore.text.durations import parse_duration
 from gfncore.text.hints import did_you_mean
 from gfncore.text.input import read_bytes
-from gfncore.text.numbers import check_int, shortened
+from gfncore.text.numbers import shortened
 
 __all__ = [
     "RUN_FILE",
-    "Budget",
-    "Count",
-    "Device",
     "RunSettings",
-    "Seed",
-    "Threads",
     "available_cores",
     "check_text",
     "read_config",
@@ -47,54 +37,22 @@ __all__ = [
 
 RUN_FILE = "run.toml"
 """Where a run leaves its settings, in its output directory."""
-MOST_SAMPLES = 1_000_000
-MOST_THREADS = 1024
 THREADS_A_CORE = 4  # more take memory, and no less time
 _TOML_LIMIT = 4 * 2**20  # bytes
 _TOML_DEPTH = 50
 
 
-def _check_budget(value: Any) -> str:
-    text = str(value) if isinstance(value, int | float) else value
-    if not isinstance(text, str):
-        raise ValueError("write 30s, 5m or 1h")
-    parse_duration(text)
-    return text
-
-
-def _integer(low: int, high: int) -> BeforeValidator:
-    """A check of an integer setting."""
-    return BeforeValidator(lambda value: check_int(value, low, high))
-
-
-def _threads(value: Any) -> int | None:
-    return None if value is None else check_int(value, 1, MOST_THREADS)
-
-
-Budget = Annotated[str, BeforeValidator(_check_budget)]
-"""Wall-clock time such as ``5m``; a bare number is seconds."""
-Count = Annotated[int, _integer(1, MOST_SAMPLES)]
-"""A number of samples, one or more."""
-Seed = Annotated[int, _integer(0, 2**63 - 1)]
-"""Seed of all random numbers."""
-Device = Literal["auto", "cpu", "cuda"]
-"""Where a network runs; ``auto`` for CUDA where there is some."""
-Threads = Annotated[int | None, BeforeValidator(_threads)]
-"""Threads; None for all the cores that this process may use."""
-
-
-class RunSettings(BaseModel):
+class RunSettings(BaseModel, Options):
     """What the settings of all commands that make a run have in common.
 
-    A derived class declares the fields, of which ``output``, ``budget``, ``threads``, ``resume``,
-    ``force`` and ``quiet`` mean the same everywhere.
+    The settings of a command derive from its options, which are the fields, and from this class.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     COMMAND: ClassVar[str] = ""
     """The command, such as ``phylogfn sample``."""
-    NOT_CONFIGURED: ClassVar[tuple[str, ...]] = ("output", "resume", "force", "quiet")
+    NOT_CONFIGURED: ClassVar[tuple[str, ...]] = ("output", "config", "resume", "force", "quiet")
     """Settings of one call, which a configuration file does not hold."""
     CONTINUABLE: ClassVar[tuple[str, ...]] = (
         "budget",
@@ -104,24 +62,26 @@ class RunSettings(BaseModel):
         "tensorboard",
         "quiet",
         "output",
+        "config",
         "resume",
         "force",
     )
     """Settings that may change when a run is resumed."""
     PLACES: ClassVar[tuple[str, ...]] = ("alignment", "fragments", "scoring_directory")
     """Settings that say where an input lies."""
-    POSITIONAL: ClassVar[Mapping[str, str]] = {}
-    """Settings that the command line takes by place, with the word for them."""
     EXCLUSIVE: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Groups of settings of which one on the command line stands for those of the file."""
     MISSING: ClassVar[Mapping[str, str]] = {}
     """What to say when a setting without a default is not given."""
 
-    if TYPE_CHECKING:  # declared by the derived classes, in the order of their run.toml
+    if TYPE_CHECKING:  # declared by the options of a command, in the order of its help
         output: Path
         budget: str
+        seed: int
         threads: int | None
+        device: str
         tensorboard: bool
+        quiet: bool
 
     @property
     def budget_seconds(self) -> float:

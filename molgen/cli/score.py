@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from gfncore.program.messages import say
-from molgen.cli import options
 
 if TYPE_CHECKING:
     from molgen.molecules.smiles_file import MoleculeLine
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["score"]
 
+_SCORE = Group("Score", sort_key=1)
+_RUN = Group("Run", sort_key=2)
 _CHUNK = 1000  # molecules scored before their rows are printed
 _EACH_WORKER = 200  # molecules for which one more process is worth its start
 
@@ -24,9 +25,9 @@ def score(
     smiles_file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
     /,
     *,
-    reward: options.Reward = None,
-    config: options.Config = None,
-    threads: options.Threads = None,
+    reward: Annotated[str | None, Parameter(group=_SCORE, show_default="qed")] = None,
+    config: Annotated[Path | None, Parameter(group=_SCORE)] = None,
+    threads: Annotated[int | None, Parameter(group=_RUN, show_default="all cores")] = None,
 ) -> int:
     """Print the scores of molecules as CSV, a row a molecule, in the order of the file.
 
@@ -62,7 +63,8 @@ def score(
     import sys
 
     from gfncore.errors import UserError
-    from gfncore.program.configuration import MOST_THREADS, available_cores
+    from gfncore.program.configuration import available_cores
+    from gfncore.program.options import MOST_THREADS
     from gfncore.text.numbers import parse_int
     from molgen.molecules.smiles import silence_rdkit
     from molgen.molecules.smiles_file import read_smiles

@@ -81,7 +81,7 @@ def likelihood(
     """
 
     from gfncore.errors import UserError
-    from gfncore.program.configuration import MOST_THREADS
+    from gfncore.program.options import MOST_THREADS
     from gfncore.text.numbers import parse_int
     from phylogfn.alignments.alignment import likelihood_notes, read_alignment
     from phylogfn.alignments.patterns import compress

@@ -86,7 +86,7 @@ def test_keywords_are_the_settings():
         p.name for p in signature(molgen.sample).parameters.values() if p.kind is p.KEYWORD_ONLY
     ]
     of_a_directory = {"output", "resume", "force", "quiet", "tensorboard"}
-    of_the_score = {"reward", "scoring", "scoring_directory", "config_file"}
+    of_the_score = {"reward", "scoring", "scoring_directory", "config"}
     settings = set(SampleSettings.model_fields) - of_a_directory - of_the_score
     assert set(keywords) == settings | {"progress"}
 

@@ -38,9 +38,7 @@ def config(tmp_path):
 
 def same(one, other):
     """Whether two settings differ in nothing but the file that they came from."""
-    return one.model_copy(update={"config_file": None}) == other.model_copy(
-        update={"config_file": None}
-    )
+    return one.model_copy(update={"config": None}) == other.model_copy(update={"config": None})
 
 
 def test_defaults():

@@ -162,7 +162,7 @@ def test_a_run_is_repeated_by_its_run_toml(captured, tmp_path):
     (tmp_path / "a" / "run.toml").write_text(settings_toml(captured[0]))
     run_file = tmp_path / "a" / "run.toml"
     assert main(["sample", "--config", str(run_file), "-o", str(tmp_path / "b")]) == 0
-    expected = {"output": tmp_path / "b", "config_file": run_file}
+    expected = {"output": tmp_path / "b", "config": run_file}
     assert captured[1] == captured[0].model_copy(update=expected)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gfncore.program.durations import parse_duration
+from gfncore.text.durations import parse_duration
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,210 @@
+"""The options of ``phylogfn sample`` and ``phylogfn parsimony``.
+
+An option has the same name in the configuration file (``branch_prior = "exp:10"``) and on the
+command line (``--branch-prior exp:10``).
+"""
+
+# Annotations are objects here, not texts, which early pydantic 2 would look up in another module.
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from gfncore.program.options import (
+    RUN,
+    Budget,
+    Check,
+    Config,
+    Count,
+    Device,
+    Force,
+    Option,
+    Options,
+    Output,
+    Quiet,
+    Resume,
+    Seed,
+    Tensorboard,
+    Threads,
+)
+from gfncore.text.numbers import parse_float, shortened
+
+__all__ = ["ParsimonyOptions", "SampleOptions"]
+
+COLDEST, HOTTEST = 0.05, 20.0  # temperatures, steps
+MODEL = "Model"
+PARSIMONY = "Parsimony"
+INPUT = "Input"
+
+ALIGNMENT_FILE = (
+    "Alignment file: FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm, plain or compressed; - for "
+    "standard input."
+)
+Alignment = Annotated[str, Option(ALIGNMENT_FILE, leading_hyphen=True)]
+Environment = Annotated[
+    Literal["insertion", "merging"],
+    Option(
+        "Construction method: insertion of one taxon after another (one way to build each "
+        "topology, so its probability is exact), or merging of pairs of subtrees.",
+        group=RUN,
+    ),
+]
+Format = Annotated[
+    Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None,
+    Option("File format of the alignment.", group=INPUT, shown="detected from the content"),
+]
+
+
+def _temperatures(value: Any) -> Any:
+    """Return temperatures, ascending and each once, from numbers or text such as ``0.5,1``."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    texts = [piece for part in parts for piece in str(part).split(",")]
+    try:
+        values = dict.fromkeys(parse_float(text.strip()) for text in texts)
+    except ValueError:
+        raise ValueError(
+            f"'{shortened(','.join(texts))}' is not a list of temperatures; write numbers of "
+            "steps, such as 0.5,1,2"
+        ) from None
+    for number in values:
+        if not COLDEST <= number <= HOTTEST:
+            raise ValueError(f"{number:g} is out of range; give {COLDEST:g} to {HOTTEST:g} steps")
+    if not values:
+        raise ValueError("no temperature is given; write one or more, such as 0.5,1,2")
+    return tuple(sorted(values))
+
+
+class SampleOptions(Options):
+    """Options of ``phylogfn sample``."""
+
+    GROUPS: ClassVar[tuple[str, ...]] = (MODEL, RUN, INPUT)
+    POSITIONAL: ClassVar[Mapping[str, str]] = {"alignment": "ALIGNMENT"}
+
+    alignment: Alignment
+    output: Output
+    config: Config = None
+    model: Annotated[
+        str,
+        Option("Substitution model, such as JC69, HKY85+G4, GTR+G4+I, LG+G4.", group=MODEL),
+    ] = "JC69"
+    branch_prior: Annotated[
+        str,
+        Option(
+            "Prior on each branch length: exp:RATE, an exponential distribution of mean 1/RATE.",
+            group=MODEL,
+        ),
+    ] = "exp:10"
+    samples: Annotated[Count, Option("Number of posterior draws to write.", group=RUN)] = 1000
+    budget: Budget = "5m"
+    environment: Environment = "insertion"
+    backward_policy: Annotated[
+        Literal["uniform", "learned"],
+        Option(
+            "(merging only) Backward policy, which divides the reward of a topology among its "
+            "construction histories.",
+            group=RUN,
+        ),
+    ] = "uniform"
+    branch_lengths: Annotated[
+        Literal["collapsed", "bins", "lognormal"],
+        Option(
+            "(merging only) Treatment of branch lengths: integrated out of the reward "
+            "(collapsed), or drawn with the tree, from histograms (bins) or from mixtures of "
+            "log-normal densities.",
+            group=RUN,
+        ),
+    ] = "collapsed"
+    length_bins: Annotated[
+        str,
+        Option(
+            "(--branch-lengths bins only) Histogram bins as NUMBER:SMALLEST:LARGEST edge, equally "
+            "wide in log length.",
+            group=RUN,
+        ),
+    ] = "128:1e-5:2"
+    random_trees: Annotated[
+        bool,
+        Option(
+            "Also train on trees built by random steps, so that the probabilities of the sampler "
+            "also rank improbable trees. Requires --branch-lengths collapsed.",
+            group=RUN,
+        ),
+    ] = False
+    seed: Seed = 1
+    threads: Threads = None
+    device: Device = "auto"
+    tensorboard: Tensorboard = False
+    data_type: Annotated[
+        Literal["dna", "rna", "protein"] | None,
+        Option("Type of the sequences.", group=INPUT, shown="detected from the characters"),
+    ] = None
+    format: Format = None
+    resume: Resume = False
+    force: Force = False
+    quiet: Quiet = False
+
+
+class ParsimonyOptions(Options):
+    """Options of ``phylogfn parsimony``."""
+
+    GROUPS: ClassVar[tuple[str, ...]] = (PARSIMONY, RUN, INPUT)
+    POSITIONAL: ClassVar[Mapping[str, str]] = {"alignment": "ALIGNMENT"}
+
+    alignment: Annotated[
+        Alignment,
+        Option(
+            f"{ALIGNMENT_FILE} Character weights, ordered and excluded characters are read from "
+            "NEXUS files.",
+            leading_hyphen=True,
+        ),
+    ]
+    output: Output
+    config: Config = None
+    gaps: Annotated[
+        Literal["missing", "state"],
+        Option("Treatment of gaps: missing data, or an additional state.", group=PARSIMONY),
+    ] = "missing"
+    temperature: Annotated[
+        tuple[float, ...],
+        Check(_temperatures),
+        Option(
+            "Sampling temperatures in steps, one or more (0.5 1 2 or 0.5,1,2): a tree of score s "
+            "is drawn with probability proportional to exp(-s/T).",
+            group=PARSIMONY,
+            shown="1",
+            words=list[str],
+        ),
+    ] = (1.0,)
+    excess: Annotated[
+        float | None,
+        Option(
+            "Maximum number of steps above the best score of the trees that the search collects.",
+            group=PARSIMONY,
+            shown="2, or more while few trees are found",
+        ),
+    ] = None
+    samples: Annotated[Count, Option("Number of trees to draw at each temperature.", group=RUN)] = (
+        1000
+    )
+    budget: Budget = "5m"
+    environment: Environment = "insertion"
+    seed: Seed = 1
+    threads: Threads = None
+    device: Device = "auto"
+    tensorboard: Tensorboard = False
+    data_type: Annotated[
+        Literal["dna", "rna", "protein", "standard"] | None,
+        Option(
+            "Type of the data; standard stands for morphological characters.",
+            group=INPUT,
+            shown="as declared in the file, or detected",
+        ),
+    ] = None
+    format: Format = None
+    resume: Annotated[
+        Resume,
+        Option(
+            "Resume the run in the output directory from its last checkpoint, or draw at other "
+            "temperatures.",
+        ),
+    ] = False
+    force: Force = False
+    quiet: Quiet = False
