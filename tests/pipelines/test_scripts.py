@@ -169,7 +169,7 @@ def test_filters_and_ranks(script, pooled):
     # toluene and benzene share a scaffold; the two without rings are not counted together
     few, left = rank(pooled, everything | {"max_per_scaffold": 1, "size": 2})
     assert few["smiles"].tolist() == ["CC", "Cc1ccccc1"]
-    assert left["after the limit for each scaffold"] == 3
+    assert left["within the limit per scaffold"] == 3
     assert left["in the library"] == 2
 
 
@@ -186,8 +186,8 @@ def test_a_screen_filters_and_ranks(script, pooled):
     assert module.rank(table, settings)[0]["smiles"].tolist() == ["CC", "Cc1ccccc1"]
     by_screen, left = module.rank(table, settings | {"rank_by": "screen"})
     assert by_screen["smiles"].tolist() == ["Cc1ccccc1", "CC"]
-    assert left["past the screen"] == 2
-    with pytest.raises(ValueError, match="has 3 molecules, 4 were pooled"):
+    assert left["that pass the screen"] == 2
+    with pytest.raises(ValueError, match="has 3 molecules, but 4 were pooled"):
         module.with_screen(pooled, screened.head(3))
 
 

@@ -92,7 +92,7 @@ def test_a_name_that_stands_twice_is_told(plan):
 
     code, said = plan("molecules", change)
     assert code == 1
-    assert "scores.tsv: the name qed stands there twice" in said
+    assert "scores.tsv: the name qed occurs twice" in said
 
 
 def test_models_with_braces_get_directories(plan):

@@ -111,7 +111,7 @@ def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
     cards = [
         ("Molecules", f"{summary['n_unique']:,}", f"distinct; {summary['n_proposals']:,} drawn"),
         (
-            "Ten best",
+            "Mean of ten best",
             _number(summary["top10_mean"]),
             f"mean of all {_number(summary['mean_score'])}",
         ),

@@ -1,4 +1,4 @@
-# What all rules share: settings and table, checked; names of files; resources.
+# Shared by all rules: validated settings and table, file names, resources.
 
 import re
 from pathlib import Path
@@ -10,17 +10,17 @@ from snakemake.utils import validate
 validate(config, "../schemas/config.schema.yaml")
 
 
-# With a storage provider inputs lie there, and Snakemake looks for them itself.
+# With a storage provider, the inputs are remote and Snakemake checks them itself.
 REMOTE = workflow.storage_settings.default_storage_provider is not None
 
 
 def files_of(row):
-    """The scoring file of a row and the files that it names, as far as the row says."""
+    """Return the scoring file of a row and the files listed in the row."""
     return [row["path"], *(row.get("files") or "").split()]
 
 
 def read_scores(path):
-    """The table of scoring files, by name; what is wrong in it is said with its row."""
+    """Read the table of scoring files and return its rows by name; errors give the row."""
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, comment="#", skip_blank_lines=True)
     except (OSError, ValueError) as problem:
@@ -40,10 +40,10 @@ def read_scores(path):
                     f"(paths are relative to {Path.cwd()})"
                 )
     if table.empty:
-        raise WorkflowError(f"{path}: holds no scoring file")
+        raise WorkflowError(f"{path}: the table has no scoring file")
     double = table["score"][table["score"].duplicated()]
     if len(double):
-        raise WorkflowError(f"{path}: the name {double.iloc[0]} stands there twice")
+        raise WorkflowError(f"{path}: the name {double.iloc[0]} occurs twice")
     return table.set_index("score").to_dict("index")
 
 
@@ -53,7 +53,7 @@ RUN = "results/{score}/seed{seed}"
 SCREEN = config["library"].get("screen")
 if SCREEN and not REMOTE and not Path(SCREEN).is_file():
     raise WorkflowError(f"library: screen: there is no file {SCREEN}")
-# The Kubernetes executor takes any number of GPUs, 0 too, for a demand.
+# The Kubernetes executor treats any number of GPUs, even 0, as a request.
 GPU = {"gpu": 1, "gpu_manufacturer": "nvidia"} if config["sample"]["device"] == "cuda" else {}
 
 
@@ -63,27 +63,27 @@ wildcard_constraints:
 
 
 def of_scores(name):
-    """A file of each score."""
+    """Return the path of a file for each score."""
     return [f"results/{score}/{name}" for score in SCORES]
 
 
 def seeds_of(name):
-    """Input function: a file of each seed of a score."""
+    """Return an input function for a file of each seed of a score."""
     return lambda wildcards: expand(f"{RUN}/{name}", seed=SEEDS, **wildcards)
 
 
 def scoring_file(wildcards):
-    """Input function: the scoring file."""
+    """Return the scoring file (input function)."""
     return SCORES[wildcards.score]["path"]
 
 
 def scoring_files(wildcards):
-    """Input function: what the scoring file names."""
+    """Return the files named in the scoring file (input function)."""
     return files_of(SCORES[wildcards.score])[1:]
 
 
 def sample_options(wildcards):
-    """Options of a run that cannot change while it is resumed."""
+    """Return the options of a run that must not change when it is resumed."""
     settings = config["sample"]
     options = {
         "--seed": wildcards.seed,
@@ -95,12 +95,12 @@ def sample_options(wildcards):
 
 
 def budget_of(wildcards):
-    """Wall-clock time of a run, as its row of the table or the settings have it."""
+    """Return the budget of a run from its row of the table or from the settings."""
     return SCORES[wildcards.score].get("budget") or config["sample"]["budget"]
 
 
 def minutes_of_run(wildcards, attempt):
-    """Time to ask a cluster for: start, final draws and writing come on top of the budget."""
+    """Return the time to request in minutes: start and writing are not part of the budget."""
     seconds = sum(
         float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
         for number, unit in re.findall(r"([0-9.]+)([smhd])", budget_of(wildcards))
@@ -109,5 +109,5 @@ def minutes_of_run(wildcards, attempt):
 
 
 def memory_of_run(wildcards, attempt):
-    """Memory of a run in MB, more with each attempt."""
+    """Return the memory of a run in MB, which increases with each attempt."""
     return config["resources"]["mem_mb"] * attempt

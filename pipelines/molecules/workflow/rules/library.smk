@@ -1,4 +1,4 @@
-# The libraries of all seeds of a score: pooled, perhaps scored by another file, filtered, ranked.
+# The library of a score: seeds pooled, optionally scored by a second file, filtered, ranked.
 
 
 rule pool:
@@ -22,7 +22,7 @@ rule pool:
         "../scripts/pool.py"
 
 
-# Exit code 1 says that some molecules have no score; the table says which, and they are left out.
+# Exit code 1 means that some molecules have no score; the table marks them, and they are left out.
 rule screen:
     input:
         molecules="results/{score}/pooled.csv",

@@ -1,4 +1,4 @@
-# Tables over all scores, the report, and what MultiQC shows.
+# Tables over all scores, the report, and content for MultiQC.
 
 
 rule tables:

@@ -1,9 +1,9 @@
-# The library of one score, from one seed.
+# The library of one score and one seed.
 
 
-# A run that was interrupted (killed, out of memory or time) left its checkpoint, which is none of
-# the outputs and so stays: the next attempt goes on from there. It starts anew when a file of the
-# score or a setting that must not change is no longer what the run began with.
+# An interrupted run (killed, out of memory or time) leaves its checkpoint, which is not an output
+# and hence not deleted: the next attempt resumes from it. It starts from the beginning if a file of
+# the score, or a setting that must not change, differs from that of the interrupted run.
 rule sample:
     input:
         score=scoring_file,

@@ -1,4 +1,4 @@
-"""What MultiQC shows of the runs: two tables as its custom content, found by their file names."""
+"""Two tables of the runs as custom content for MultiQC, which finds them by their file names."""
 
 import sys
 from pathlib import Path
@@ -11,12 +11,12 @@ from gfncore.program.multiqc import table_content
 PARENT = {
     "parent_id": "molgen",
     "parent_name": "molgen",
-    "parent_description": "Libraries of molecules drawn in proportion to a score.",
+    "parent_description": "Libraries of molecules drawn with probability proportional to a score.",
 }
 RUN_COLUMNS = {
     "n_unique": {"title": "Molecules", "format": "{:,.0f}", "scale": "Blues"},
     "top10_mean": {
-        "title": "Ten best",
+        "title": "Mean of ten best",
         "description": "Mean score of the ten best",
         "format": "{:,.3f}",
         "scale": "Greens",
@@ -24,16 +24,16 @@ RUN_COLUMNS = {
     "mean_score": {"title": "Mean score", "format": "{:,.3f}", "scale": "Greens"},
     "internal_diversity": {"title": "Diversity", "format": "{:,.3f}", "scale": "Blues"},
     "ess": {
-        "title": "Effective draws",
-        "description": "Weighted draws in independent ones",
+        "title": "ESS",
+        "description": "Effective sample size",
         "format": "{:,.0f}",
         "scale": "Greens",
     },
     "log_partition": {"title": "ln partition function", "description": "nats", "format": "{:,.2f}"},
     "oracle_calls": {"title": "Scored", "format": "{:,.0f}", "scale": "Purples"},
     "failures": {
-        "title": "Without score",
-        "description": "Molecules whose score failed",
+        "title": "Failed",
+        "description": "Molecules with a failed score",
         "format": "{:,.0f}",
         "scale": "OrRd",
     },
@@ -48,7 +48,7 @@ LIBRARY_COLUMNS = {
     "mean": RUN_COLUMNS["mean_score"],
     "shared_by_seeds": {
         "title": "Shared",
-        "description": "Share of the molecules of two seeds that both found, mean over pairs",
+        "description": "Share of the molecules of two seeds that both found, averaged over pairs",
         "format": "{:,.3f}",
         "scale": "Blues",
     },
@@ -65,7 +65,7 @@ def main(snakemake: Any) -> None:
         snakemake.output.runs: table_content(
             "molgen_runs",
             "Runs of molgen",
-            "Each run of <code>molgen sample</code>: a score, a seed.",
+            "Runs of <code>molgen sample</code>, one per score and seed.",
             RUN_COLUMNS,
             {f"{row['score']} seed {row['seed']}": row for row in runs.to_dict("records")},
             PARENT,

@@ -1,4 +1,4 @@
-"""The report of all libraries: one HTML file that opens offline."""
+"""The report of all libraries: one self-contained HTML file."""
 
 import json
 import math
@@ -18,7 +18,7 @@ from gfncore.report.page import citation_rows, in_both_sizes, render_page, signe
 from molgen.citations import ALWAYS_CITED, references
 from molgen.results.report.drawing import draw_molecule
 
-MOST_DRAWING_BYTES = 2_000_000  # so that the page stays small enough to send
+MOST_DRAWING_BYTES = 2_000_000  # limits the size of the page
 DRAWN = 12  # molecules of each library
 LARGEST_RATIO = 3.0
 FEWEST_EFFECTIVE_DRAWS = 100
@@ -32,12 +32,12 @@ WORKFLOW_CITATION = (
 
 
 def number(value: float, decimals: int = 3) -> str:
-    """Return a number, or ``n/a``."""
+    """Format a number, or ``n/a`` if it is not finite."""
     return signed(value, decimals) if math.isfinite(value) else "n/a"
 
 
 def drawn(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a molecule as the page shows it."""
+    """Return the drawing and figures of a molecule for the page."""
     label = f"Molecule {row['smiles']}, score {row['reward']:.3f}"
     return {
         "svg": Markup(draw_molecule(Chem.MolFromSmiles(row["smiles"]), label)),
@@ -50,7 +50,7 @@ def drawn(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def score_parts(libraries: pd.DataFrame, molecules: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return what the page shows of each score; molecules are drawn while there is room."""
+    """Return the part of the page for each score; molecules are drawn up to a limit of size."""
     parts, size = [], 0
     for row in libraries.to_dict("records"):
         library = molecules[molecules["score"] == row["score"]]
@@ -81,7 +81,7 @@ def score_parts(libraries: pd.DataFrame, molecules: pd.DataFrame) -> list[dict[s
 
 
 def run_names(rows: pd.DataFrame, total: int) -> str:
-    """Return which runs a warning is of."""
+    """Return the names of the runs with a warning, or their number."""
     if len(rows) == total and total > 1:
         return f"all {total} runs"
     if len(rows) > NAMES_SHOWN:
@@ -91,20 +91,22 @@ def run_names(rows: pd.DataFrame, total: int) -> str:
 
 
 def page_warnings(runs: pd.DataFrame, libraries: pd.DataFrame) -> list[str]:
-    """Return what is to be known before the result is believed, the gravest first."""
+    """Return the warnings of the page, the most serious first."""
     said = []
     for row in libraries.to_dict("records"):
         if not row["molecules"]:
             steps = ", ".join(f"{n} {step}" for step, n in json.loads(row["counts"]).items())
-            said.append(f"score {row['score']}: no molecule is left ({steps}): lower the limits")
+            said.append(
+                f"score {row['score']}: no molecule passed all steps ({steps}); relax the limits"
+            )
         if row["birge_ratio"] > LARGEST_RATIO:
             said.append(
-                f"score {row['score']}: the ln partition functions of the seeds differ "
-                f"{row['birge_ratio']:.1f} times as much as their errors say: give the runs a "
-                "larger budget"
+                f"score {row['score']}: the ln partition functions of the seeds differ by "
+                f"{row['birge_ratio']:.1f} times their standard errors; give the runs a larger "
+                "budget"
             )
     if (libraries["seeds"] == 1).all():
-        said.append("there is one seed alone, so that nothing shows whether runs agree")
+        said.append("there is only one seed, so the agreement of runs cannot be assessed")
     texts = runs["warnings"].fillna("").str.split(" | ", regex=False)
     for text in dict.fromkeys(text for row in texts for text in row if text):
         which = runs[[text in row for row in texts]]
@@ -113,7 +115,7 @@ def page_warnings(runs: pd.DataFrame, libraries: pd.DataFrame) -> list[str]:
 
 
 def checks(runs: pd.DataFrame, libraries: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the checks over all runs, each by its worst case."""
+    """Return the checks over all runs, each for its worst case."""
     rows = []
     ratio = libraries["birge_ratio"].max()
     if math.isfinite(ratio):
@@ -122,30 +124,30 @@ def checks(runs: pd.DataFrame, libraries: pd.DataFrame) -> list[dict[str, Any]]:
                 "name": "Seeds agree on the partition function (Birge ratio)",
                 "value": f"{ratio:.2f}",
                 "good": ratio <= LARGEST_RATIO,
-                "meaning": "Spread of the ln partition functions of the seeds over what their "
-                "standard errors lead one to expect, the largest: about 1 when the errors can be "
-                "believed. Where it is above 1, the error of the mean has been multiplied by it.",
+                "meaning": "Largest ratio of the observed spread of the ln partition functions of "
+                "the seeds to the spread expected from their standard errors; about 1 if the "
+                "errors are reliable. If it is above 1, the error of the mean is multiplied by it.",
             }
         )
     least = runs["ess"].min()
     if math.isfinite(least):
         rows.append(
             {
-                "name": "Effective draws",
+                "name": "Effective sample size",
                 "value": f"{least:,.0f}",
                 "good": least >= FEWEST_EFFECTIVE_DRAWS,
-                "meaning": "The least of a run. Few say that molecules are not drawn in "
-                "proportion to the score; their scores are right all the same.",
+                "meaning": "Smallest value of all runs. A small value means that the sampling "
+                "probabilities of molecules are inaccurate; their scores are not affected.",
             }
         )
     failed = int(runs["failures"].sum())
     rows.append(
         {
-            "name": "Scores that failed",
+            "name": "Failed scores",
             "value": f"{failed:,}",
             "good": failed == 0,
-            "meaning": f"Of {runs['oracle_calls'].sum():,} molecules that were scored. They are "
-            "left out, and never taken for 0.",
+            "meaning": f"Of {runs['oracle_calls'].sum():,} scored molecules. Molecules with a "
+            "failed score are left out.",
         }
     )
     return rows
@@ -174,7 +176,7 @@ def cards(runs: pd.DataFrame, libraries: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def run_rows(runs: pd.DataFrame, settings: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return how the runs were made."""
+    """Return the settings of the runs as rows of text."""
     sample, library = settings["sample"], settings["library"]
     return [
         ("Seeds", ", ".join(map(str, settings["seeds"]))),

@@ -1,4 +1,4 @@
-"""The libraries of all seeds of a score as one: a row a molecule, with the seeds that found it."""
+"""The merged libraries of all seeds of a score: one row per molecule, with its seeds."""
 
 import sys
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ DRAWN = ["log_probability", "log_probability_se", "count", "seed"]
 
 
 def pool(libraries: Sequence[pd.DataFrame], seeds: Sequence[int]) -> pd.DataFrame:
-    """Return the distinct molecules, the best first.
+    """Merge libraries and return their distinct molecules in order of score.
 
-    A molecule has the same score whichever seed found it. Each seed trained a sampler of its own:
-    ``log_probability`` is that of the mixture of the samplers which drew the molecule (log of the
-    mean of their probabilities), and ``count`` the number of times that all together drew it.
+    The score of a molecule does not depend on the seed, but each seed has its own sampler:
+    ``log_probability`` is that of the mixture of the samplers which drew the molecule (logarithm of
+    their mean probability), and ``count`` the number of draws of all samplers.
 
     Parameters
     ----------

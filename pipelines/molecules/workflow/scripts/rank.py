@@ -1,4 +1,4 @@
-"""The library of a score: pooled molecules that pass the filters, ranked, few of each scaffold."""
+"""The library of a score: pooled molecules, filtered, ranked and limited per scaffold."""
 
 import json
 import sys
@@ -9,17 +9,17 @@ import pandas as pd
 
 
 def with_screen(pooled: pd.DataFrame, screened: pd.DataFrame) -> pd.DataFrame:
-    """Return the pooled table with the second score and what ``molgen score`` remarked on it.
+    """Return the pooled table with the second score and the remarks of ``molgen score``.
 
     Raises
     ------
     ValueError
-        The tables are not of the same molecules.
+        The tables contain different molecules.
     """
     if len(pooled) != len(screened):
         raise ValueError(
-            f"the table of the screen has {len(screened)} molecules, {len(pooled)} were pooled: "
-            "some could not be read (see the log of the rule screen)"
+            f"the table of the screen has {len(screened)} molecules, but {len(pooled)} were "
+            "pooled: some could not be read (see the log of the rule screen)"
         )
     return pooled.assign(
         screen=pd.to_numeric(screened["reward"]).to_numpy(),
@@ -28,7 +28,7 @@ def with_screen(pooled: pd.DataFrame, screened: pd.DataFrame) -> pd.DataFrame:
 
 
 def rank(table: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the library, and how many molecules were left after each step.
+    """Return the library, and the number of molecules after each step.
 
     Parameters
     ----------
@@ -39,21 +39,21 @@ def rank(table: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame, d
     """
     left = {"pooled": len(table)}
     table = table[table["reward"] >= settings["min_score"]]
-    left["of the least score or better"] = len(table)
+    left["with the minimum score"] = len(table)
     table = table[table["n_seeds"] >= settings["min_seeds"]]
     left["found by enough seeds"] = len(table)
     by = "reward"
     if "screen" in table:
         passed = (table["screen"] >= settings.get("min_screen", 0)) & (table["screen_remark"] == "")
         table = table[passed].drop(columns="screen_remark")
-        left["past the screen"] = len(table)
+        left["that pass the screen"] = len(table)
         by = "screen" if settings.get("rank_by") == "screen" else by
     table = table.sort_values(by, ascending=False, kind="stable")
     if "max_per_scaffold" in settings:
-        # molecules without rings have no scaffold and are not counted together
+        # molecules without rings have no scaffold and are not limited
         place = table.groupby(table["scaffold"].fillna("")).cumcount()
         table = table[table["scaffold"].isna() | (place < settings["max_per_scaffold"])]
-        left["after the limit for each scaffold"] = len(table)
+        left["within the limit per scaffold"] = len(table)
     table = table.head(settings["size"]).reset_index(drop=True)
     left["in the library"] = len(table)
     table.insert(0, "rank", range(1, len(table) + 1))

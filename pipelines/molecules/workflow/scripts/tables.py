@@ -1,4 +1,4 @@
-"""Three tables over all runs: what each found, the library of each score, and all molecules."""
+"""Three tables over all runs: results of each run, library of each score, all molecules."""
 
 import json
 import math
@@ -110,7 +110,7 @@ def main(snakemake: Any) -> None:
     figures = ["score", "rank", "smiles", "reward", "screen", "scaffold"]
     figures += ["log_probability", "count", "n_seeds", "seeds"]
     whole = pd.concat(molecules, ignore_index=True) if molecules else pd.DataFrame(columns=figures)
-    # the components of different scores have different columns: those stand in each library alone
+    # scores differ in their components, whose columns are only in the library of each score
     whole = whole[[name for name in figures if name in whole]]
     runs.to_csv(snakemake.output.runs, sep="\t", index=False, float_format="%.10g")
     libraries = pd.DataFrame(rows)

@@ -1,4 +1,4 @@
-# What the seeds of one alignment and model say together.
+# Comparison and consensus of the seeds of one alignment and model.
 
 
 rule compare:

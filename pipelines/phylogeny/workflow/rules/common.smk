@@ -1,4 +1,4 @@
-# What all rules share: settings and table, checked; names of files; resources.
+# Shared by all rules: validated settings and table, file names, resources.
 
 import re
 from pathlib import Path
@@ -10,12 +10,12 @@ from snakemake.utils import validate
 validate(config, "../schemas/config.schema.yaml")
 
 
-# With a storage provider inputs lie there, and Snakemake looks for them itself.
+# With a storage provider, the inputs are remote and Snakemake checks them itself.
 REMOTE = workflow.storage_settings.default_storage_provider is not None
 
 
 def read_alignments(path):
-    """The table of alignments, by name; what is wrong in it is said with its row."""
+    """Read the table of alignments and return its rows by name; errors give the row."""
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, comment="#", skip_blank_lines=True)
     except (OSError, ValueError) as problem:
@@ -34,24 +34,24 @@ def read_alignments(path):
                 f"{row['path']} (paths are relative to {Path.cwd()})"
             )
     if table.empty:
-        raise WorkflowError(f"{path}: holds no alignment")
+        raise WorkflowError(f"{path}: the table has no alignment")
     double = table["alignment"][table["alignment"].duplicated()]
     if len(double):
-        raise WorkflowError(f"{path}: the name {double.iloc[0]} stands there twice")
+        raise WorkflowError(f"{path}: the name {double.iloc[0]} occurs twice")
     return table.set_index("alignment").to_dict("index")
 
 
 def directory_of(model):
-    """A model as the name of a directory: HKY85{2.1}+G4 is HKY85_2.1_+G4."""
+    """Return the directory name of a model: HKY85_2.1_+G4 for HKY85{2.1}+G4."""
     return re.sub(r"[^A-Za-z0-9.+-]", "_", model)
 
 
 def models_of(alignment):
-    """The models of an alignment by the names of their directories."""
+    """Return the models of an alignment by their directory names."""
     own = (ALIGNMENTS[alignment].get("models") or "").split()
     models = {directory_of(model): model for model in own or config["models"]}
     if len(models) < len(own or config["models"]):
-        raise WorkflowError(f"models of {alignment}: two of them are the same")
+        raise WorkflowError(f"models of {alignment}: two models are identical")
     return models
 
 
@@ -60,7 +60,7 @@ MODELS = {alignment: models_of(alignment) for alignment in ALIGNMENTS}
 SEEDS = list(dict.fromkeys(config["seeds"]))
 PAIRS = [(alignment, model) for alignment in ALIGNMENTS for model in MODELS[alignment]]
 RUN = "results/{alignment}/{model}/seed{seed}"
-# The Kubernetes executor takes any number of GPUs, 0 too, for a demand.
+# The Kubernetes executor treats any number of GPUs, even 0, as a request.
 GPU = {"gpu": 1, "gpu_manufacturer": "nvidia"} if config["sample"]["device"] == "cuda" else {}
 TREES = {"topologies": "topologies.tsv", "draws": "trees.nwk"}[config["compare"]["trees"]]
 
@@ -72,22 +72,22 @@ wildcard_constraints:
 
 
 def runs(names):
-    """Files of each alignment and model."""
+    """Return paths of files for each alignment and model."""
     return [f"results/{alignment}/{model}/{name}" for alignment, model in PAIRS for name in names]
 
 
 def seeds_of(name):
-    """Input function: a file of each seed of an alignment and model."""
+    """Return an input function for a file of each seed of an alignment and model."""
     return lambda wildcards: expand(f"{RUN}/{name}", seed=SEEDS, **wildcards)
 
 
 def alignment_file(wildcards):
-    """Input function: the alignment."""
+    """Return the alignment file (input function)."""
     return ALIGNMENTS[wildcards.alignment]["path"]
 
 
 def sample_options(wildcards):
-    """Options of a run that cannot change while it is resumed."""
+    """Return the options of a run that must not change when it is resumed."""
     settings, row = config["sample"], ALIGNMENTS[wildcards.alignment]
     options = {
         "--model": MODELS[wildcards.alignment][wildcards.model],
@@ -101,12 +101,12 @@ def sample_options(wildcards):
 
 
 def budget_of(wildcards):
-    """Wall-clock time of a run, as its row of the table or the settings have it."""
+    """Return the budget of a run from its row of the table or from the settings."""
     return ALIGNMENTS[wildcards.alignment].get("budget") or config["sample"]["budget"]
 
 
 def minutes_of_run(wildcards, attempt):
-    """Time to ask a cluster for: start, final draws and writing come on top of the budget."""
+    """Return the time to request in minutes: start and writing are not part of the budget."""
     seconds = sum(
         float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
         for number, unit in re.findall(r"([0-9.]+)([smhd])", budget_of(wildcards))
@@ -115,5 +115,5 @@ def minutes_of_run(wildcards, attempt):
 
 
 def memory_of_run(wildcards, attempt):
-    """Memory of a run in MB, more with each attempt."""
+    """Return the memory of a run in MB, which increases with each attempt."""
     return config["resources"]["mem_mb"] * attempt

@@ -1,4 +1,4 @@
-# Tables over all alignments, the report, and what MultiQC shows.
+# Tables over all alignments, the report, and content for MultiQC.
 
 
 rule tables:

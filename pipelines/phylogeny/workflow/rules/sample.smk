@@ -1,9 +1,9 @@
-# The posterior of one alignment under one model, from one seed.
+# The posterior of one alignment, one model and one seed.
 
 
-# A run that was interrupted (killed, out of memory or time) left its checkpoint, which is none of
-# the outputs and so stays: the next attempt goes on from there. It starts anew when the alignment
-# or a setting that must not change is no longer what the run began with.
+# An interrupted run (killed, out of memory or time) leaves its checkpoint, which is not an output
+# and hence not deleted: the next attempt resumes from it. It starts from the beginning if the
+# alignment, or a setting that must not change, differs from that of the interrupted run.
 rule sample:
     input:
         alignment_file,
@@ -50,6 +50,6 @@ rule sample:
         phylogfn sample {input:q} --output {params.run} {params.fixed:q} \
             --budget {params.budget:q} --samples {params.samples} \
             --device {params.device} --threads {threads} $how || code=$?
-        # 3: hardly any effective draws; the files say so, and the tables and pages of all runs too
+        # 3: very low effective sample size; the files, and the tables and pages of all runs, say so
         [ $code -eq 3 ] || exit $code
         """

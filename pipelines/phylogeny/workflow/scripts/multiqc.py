@@ -1,4 +1,4 @@
-"""What MultiQC shows of the runs: two tables as its custom content, found by their file names."""
+"""Two tables of the runs as custom content for MultiQC, which finds them by their file names."""
 
 import sys
 from pathlib import Path
@@ -22,14 +22,14 @@ RUN_COLUMNS = {
         "scale": "OrRd",
     },
     "ess": {
-        "title": "Effective draws",
-        "description": "Weighted draws in independent ones",
+        "title": "ESS",
+        "description": "Effective sample size",
         "format": "{:,.0f}",
         "scale": "Greens",
     },
     "pareto_k": {
         "title": "Pareto k",
-        "description": "Tail of the weights; below 0.7 the errors can be believed",
+        "description": "Tail of the weights; below 0.7 the errors are reliable",
         "format": "{:,.2f}",
         "scale": "OrRd",
     },
@@ -71,7 +71,7 @@ def main(snakemake: Any) -> None:
         snakemake.output.runs: table_content(
             "phylogfn_runs",
             "Runs of phylogfn",
-            "Each run of <code>phylogfn sample</code>: an alignment, a model, a seed.",
+            "Runs of <code>phylogfn sample</code>, one per alignment, model and seed.",
             RUN_COLUMNS,
             {
                 f"{row['alignment']} {row['directory']} seed {row['seed']}": row
@@ -82,8 +82,8 @@ def main(snakemake: Any) -> None:
         snakemake.output.evidence: table_content(
             "phylogfn_evidence",
             "Evidence of models",
-            "Seeds combined. Free parameters of a model were held at their maximum: its evidence "
-            "is too high beside that of a model with fewer.",
+            "Seeds combined. Free parameters were fixed at their maximum-likelihood values, so the "
+            "evidence of a model with more free parameters is too high in comparison.",
             EVIDENCE_COLUMNS,
             {f"{row['alignment']} {row['directory']}": row for row in evidence.to_dict("records")},
             PARENT,

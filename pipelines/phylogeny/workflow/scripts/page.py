@@ -1,4 +1,4 @@
-"""The report of the comparison: one HTML file that opens offline."""
+"""The report of the comparison: one self-contained HTML file."""
 
 import math
 import sys
@@ -20,7 +20,7 @@ from phylogfn.trees.consensus import ConsensusTree
 from phylogfn.trees.newick import parse_newick
 
 WIDTHS = (("wide", 940), ("narrow", 350))
-MOST_TREE_BYTES = 2_000_000  # of drawings, so that the page stays small enough to send
+MOST_TREE_BYTES = 2_000_000  # of drawings; limits the size of the page
 LARGEST_RATIO = 3.0
 LEAST_LISTED = 0.95
 NAMES_SHOWN = 3
@@ -31,7 +31,7 @@ WORKFLOW_CITATION = (
     "https://doi.org/10.12688/f1000research.29032",
 )
 FACTOR_CITATION = (
-    "words for Bayes factors",
+    "verbal scale of Bayes factors",
     "Kass, R. E. and Raftery, A. E. (1995). Bayes factors. Journal of the American Statistical "
     "Association 90:773\u2013795.",
     "https://doi.org/10.1080/01621459.1995.10476572",
@@ -39,7 +39,7 @@ FACTOR_CITATION = (
 
 
 def read_consensus(path: str) -> tuple[ConsensusTree, tuple[str, ...]]:
-    """Return the tree of a file of ``phylogfn consensus`` and its taxa."""
+    """Read the tree in a file of ``phylogfn consensus`` and return it with its taxa."""
     (parsed,) = parse_newick(Path(path).read_text(encoding="utf-8"), path)
     taxon, supports, names = [], [], []
     for leaf, label in zip(parsed.is_leaf, parsed.labels, strict=True):
@@ -55,15 +55,19 @@ def read_consensus(path: str) -> tuple[ConsensusTree, tuple[str, ...]]:
 
 
 def strength(log_factor: float) -> str:
-    """Return the words of Kass and Raftery for a Bayes factor against a model (nats)."""
-    for limit, words in ((1.0, "hardly worth a mention"), (3.0, "positive"), (5.0, "strong")):
+    """Return the category of Kass and Raftery for a log Bayes factor against a model (nats)."""
+    for limit, words in (
+        (1.0, "not worth more than a bare mention"),
+        (3.0, "positive"),
+        (5.0, "strong"),
+    ):
         if -log_factor <= limit:
             return words
     return "very strong"
 
 
 def with_error(value: float, error: float) -> str:
-    """Return a number with its standard error, to the error's second digit."""
+    """Format a number with its standard error, to the second digit of the error."""
     if not math.isfinite(error):
         return signed(value, 2)
     decimals = min(max(1 - math.floor(math.log10(error)), 0), 4) if error > 0 else 2
@@ -71,7 +75,7 @@ def with_error(value: float, error: float) -> str:
 
 
 def model_row(row: pd.Series) -> dict[str, Any]:
-    """Return the words and numbers of a row of the table of evidence."""
+    """Return the formatted entries of a row of the table of evidence."""
     best = row["log_bayes_factor"] == 0.0
     failed = not math.isfinite(row["log_evidence"])  # every seed
     known = isinstance(row["agree"], bool)
@@ -93,7 +97,7 @@ def model_row(row: pd.Series) -> dict[str, Any]:
 def alignment_parts(
     runs: pd.DataFrame, evidence: pd.DataFrame, trees: dict[tuple[str, str], str]
 ) -> list[dict[str, Any]]:
-    """Return what the page shows of each alignment; trees are drawn while there is room."""
+    """Return the part of the page for each alignment; trees are drawn up to a limit of size."""
     parts, drawn = [], 0
     for name, group in evidence.groupby("alignment", sort=False):
         best = group.iloc[0]
@@ -122,7 +126,7 @@ def alignment_parts(
 
 
 def run_names(rows: pd.DataFrame, total: int) -> str:
-    """Return which runs a warning is of."""
+    """Return the names of the runs with a warning, or their number."""
     if len(rows) == total and total > 1:
         return f"all {total} runs"
     if len(rows) > NAMES_SHOWN:
@@ -132,27 +136,27 @@ def run_names(rows: pd.DataFrame, total: int) -> str:
 
 
 def page_warnings(runs: pd.DataFrame, evidence: pd.DataFrame, compare: dict) -> list[str]:
-    """Return what is to be known before the result is believed, the gravest first."""
+    """Return the warnings of the page, the most serious first."""
     said = []
     for _, row in evidence.iterrows():
         which = f"alignment {row['alignment']}, {row['model']}"
         if row["agree"] is False:
             said.append(
                 f"{which}: the seeds do not agree on the trees (ASDSF {row['asdsf']:.4f}, "
-                f"above {compare['asdsf']:g}): give the runs a larger budget"
+                f"limit {compare['asdsf']:g}); give the runs a larger budget"
             )
         if row["birge_ratio"] > LARGEST_RATIO:
             said.append(
-                f"{which}: the log evidences of the seeds differ {row['birge_ratio']:.1f} times as "
-                "much as their errors say: give the runs a larger budget"
+                f"{which}: the log evidences of the seeds differ by {row['birge_ratio']:.1f} times "
+                "their standard errors; give the runs a larger budget"
             )
     if (evidence["seeds"] == 1).all():
-        said.append("there is one seed alone, so that nothing shows whether runs agree")
+        said.append("there is only one seed, so the agreement of runs cannot be assessed")
     few = runs[runs["listed_probability"] < LEAST_LISTED]
     if compare["trees"] == "topologies" and len(few):
         said.append(
-            f"{run_names(few, len(runs))}: the topologies listed hold less than "
-            f"{100 * LEAST_LISTED:.0f} % of the probability; compare draws (compare: trees: draws)"
+            f"{run_names(few, len(runs))}: the listed topologies have less than "
+            f"{100 * LEAST_LISTED:.0f} % of the probability; set compare: trees: draws"
         )
     texts = runs["warnings"].fillna("").str.split(" | ", regex=False)
     for text in dict.fromkeys(text for row in texts for text in row if text):
@@ -170,12 +174,12 @@ def cards(runs: pd.DataFrame, evidence: pd.DataFrame, limit: float) -> list[dict
         {
             "label": "Alignments",
             "value": f"{evidence['alignment'].nunique():,}",
-            "note": f"{len(evidence):,} with their models",
+            "note": f"{len(evidence):,} combinations with models",
         },
         {
             "label": "Runs",
             "value": f"{len(runs):,}",
-            "note": f"{format_duration(runs['wall_seconds'].sum())} together",
+            "note": f"{format_duration(runs['wall_seconds'].sum())} in total",
         },
         {
             "label": "Seeds agree",
@@ -185,15 +189,15 @@ def cards(runs: pd.DataFrame, evidence: pd.DataFrame, limit: float) -> list[dict
             "note": note if len(compared) else "one seed",
         },
         {
-            "label": "Least effective draws",
+            "label": "Effective sample size",
             "value": f"{runs['ess'].min():,.0f}",
-            "note": "of one run",
+            "note": "smallest of all runs",
         },
     ]
 
 
 def checks(runs: pd.DataFrame, evidence: pd.DataFrame, limit: float) -> list[dict[str, Any]]:
-    """Return the checks over all runs, each by its worst case."""
+    """Return the checks over all runs, each for its worst case."""
     rows = []
     worst = evidence["asdsf"].max()
     if math.isfinite(worst):
@@ -213,9 +217,9 @@ def checks(runs: pd.DataFrame, evidence: pd.DataFrame, limit: float) -> list[dic
                 "name": "Seeds agree on the evidence (Birge ratio)",
                 "value": f"{ratio:.2f}",
                 "good": ratio <= LARGEST_RATIO,
-                "meaning": "Spread of the log evidences of the seeds over what their standard "
-                "errors lead one to expect, the largest: about 1 when the errors can be believed. "
-                "Where it is above 1, the error of the mean has been multiplied by it.",
+                "meaning": "Largest ratio of the observed spread of the log evidences of the seeds "
+                "to the spread expected from their standard errors; about 1 if the errors are "
+                "reliable. If it is above 1, the error of the mean is multiplied by it.",
             }
         )
     figures = zip(runs["ess"], runs["n_proposals"], runs["known_share"], strict=True)
@@ -226,20 +230,19 @@ def checks(runs: pd.DataFrame, evidence: pd.DataFrame, limit: float) -> list[dic
     rows.append(
         {
             "name": "Tail of the weights (Pareto k\u0302)",
-            "value": f"{k:.2f}" if math.isfinite(k) else "nothing to judge",
+            "value": f"{k:.2f}" if math.isfinite(k) else "not applicable",
             "good": not k > PARETO_K_LIMIT,
-            "meaning": "The largest of all draws of branch lengths, and of the draws of topologies "
-            "in runs in which less than half of these are effective and not nearly all evidence is "
-            "summed: elsewhere it says nothing. Below "
-            f"{PARETO_K_LIMIT:g} the errors stated can be believed; above it, a few draws dominate "
-            "and trees may have been missed.",
+            "meaning": "Largest value for the draws of branch lengths of all runs, and for the "
+            "draws of topologies of those runs in which less than half of the draws are effective "
+            f"and the evidence is not almost entirely summed. Below {PARETO_K_LIMIT:g} the stated "
+            "errors are reliable; above it, a few draws dominate and trees may have been missed.",
         }
     )
     return rows
 
 
 def run_rows(runs: pd.DataFrame, settings: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return how the runs were made."""
+    """Return the settings of the runs as rows of text."""
     sample = settings["sample"]
     return [
         ("Models", ", ".join(settings["models"])),
@@ -247,7 +250,7 @@ def run_rows(runs: pd.DataFrame, settings: dict[str, Any]) -> list[tuple[str, st
         ("Branch lengths", sample["branch_prior"]),
         ("Budget of a run", sample["budget"]),
         ("Posterior draws of a run", f"{sample['samples']:,}"),
-        ("Environment", sample["environment"]),
+        ("Construction method", sample["environment"]),
         ("Run time, all runs", format_duration(runs["wall_seconds"].sum())),
         ("Largest memory of a run", f"{runs['peak_memory_bytes'].max() / 2**20:,.0f} MiB"),
         ("Programs", f"phylogfn {software_version()}, Snakemake {engine.__version__}"),

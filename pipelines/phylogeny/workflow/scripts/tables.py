@@ -1,4 +1,4 @@
-"""Two tables over all runs: what each found, and the evidence of each model for each alignment."""
+"""Two tables over all runs: results of each run, and evidence by alignment and model."""
 
 import json
 import math
@@ -47,7 +47,7 @@ def read_run(path: str) -> dict[str, Any]:
 
 
 def read_comparison(path: str) -> dict[str, float]:
-    """Return the figures of ``phylogfn compare``; distances are the largest of all pairs."""
+    """Return the figures of ``phylogfn compare``, each the largest of all pairs."""
     found: dict[str, list[float]] = {}
     for line in Path(path).read_text(encoding="utf-8").splitlines():
         key, _, rest = line.partition("\t")
@@ -60,18 +60,18 @@ def read_comparison(path: str) -> dict[str, float]:
 def evidence_table(
     runs: pd.DataFrame, comparisons: dict[tuple[str, str], dict[str, float]], limit: float
 ) -> pd.DataFrame:
-    """Return a row an alignment and model, the best model of each alignment first.
+    """Return one row per alignment and model, the best model of each alignment first.
 
     Parameters
     ----------
     runs : DataFrame
         The table of runs.
     comparisons : dict
-        By alignment and directory of the model: what :func:`read_comparison` returns.
+        Results of :func:`read_comparison` by alignment and directory of the model.
     limit : float
-        Seeds agree when the average standard deviation of split frequencies is at most this.
+        Seeds agree if the average standard deviation of split frequencies is at most this.
 
-    Runs that have failed do not enter the evidence; it is NaN where all of them have.
+    Failed runs do not contribute to the evidence, which is NaN if all runs failed.
     """
     rows = []
     for (alignment, directory), group in runs.groupby(["alignment", "directory"], sort=False):
@@ -97,7 +97,7 @@ def evidence_table(
                 "largest_split_difference": compared.get("largest_split_difference", math.nan),
                 "rf_consensus": compared.get("rf_consensus", math.nan),
                 "rf_mean": compared.get("rf_mean", math.nan),
-                # with no split that any seed finds often there is nothing to disagree on
+                # without a frequent split in any seed, there is nothing to disagree on
                 "agree": (not asdsf > limit) if compared else None,
                 "ess": group["ess"].sum(),
                 "warnings": int((group["warnings"] != "").sum()),
