@@ -11,14 +11,14 @@ from pydantic import field_validator
 
 from gfncore.program import configuration
 from gfncore.program.configuration import RunSettings
-from gfncore.text.numbers import NumberError, parse_float, parse_int, shortened
+from gfncore.text.numbers import parse_float, parse_int, shortened
+from phylogfn.likelihood.branch_prior import parse_branch_prior
 from phylogfn.options import ParsimonyOptions, SampleOptions
 from phylogfn.output_names import OUTPUT_NAMES, PARSIMONY_OUTPUT_NAMES
 
 __all__ = [
     "ParsimonySettings",
     "SampleSettings",
-    "parse_branch_prior",
     "parse_length_bins",
     "read_config",
     "resolve_parsimony_settings",
@@ -26,29 +26,6 @@ __all__ = [
 ]
 
 MOST_BINS = 4096
-LEAST_RATE, MOST_RATE = 1e-6, 1e6  # of the prior on branch lengths
-
-
-def parse_branch_prior(text: str) -> float:
-    """Return the rate of the exponential prior on branch lengths from text such as ``exp:10``.
-
-    Raises
-    ------
-    ValueError
-        Another prior, or a rate that is not a positive number.
-    """
-    kind, colon, value = text.strip().partition(":")
-    try:
-        rate = parse_float(value.strip(), LEAST_RATE, MOST_RATE)
-    except NumberError:
-        rate = 0.0
-    if kind.lower() not in {"exp", "exponential"} or not colon or not rate:
-        raise ValueError(
-            f"'{shortened(text)}' is not a prior on branch lengths; write exp:RATE, such as exp:10 "
-            f"(mean 0.1 expected substitutions per site), with a rate from {LEAST_RATE:g} to "
-            f"{MOST_RATE:g}"
-        )
-    return rate
 
 
 def parse_length_bins(text: str) -> tuple[int, float, float]:
@@ -89,11 +66,6 @@ class SampleSettings(SampleOptions, RunSettings):
     def input_paths(self) -> tuple[Path, ...]:
         """Return what may be files that the run reads."""
         return (Path(self.alignment),)
-
-    @property
-    def branch_rate(self) -> float:
-        """Rate of the exponential prior on branch lengths; its mean is one over this."""
-        return parse_branch_prior(self.branch_prior)
 
     @field_validator("branch_prior")
     @classmethod

@@ -95,19 +95,20 @@ def primates():
 def make_reward():
     """Return a function that makes the `CollapsedReward` of an alignment."""
     from phylogfn.alignments.patterns import compress
+    from phylogfn.likelihood.branch_prior import parse_branch_prior
     from phylogfn.likelihood.collapsed import CollapsedReward
     from phylogfn.likelihood.tree_likelihood import TreeLikelihood
     from phylogfn.models import parse_model
 
     made = []
 
-    def make(alignment, model="JC69", branch_rate=10.0, threads=1, rescale=None):
+    def make(alignment, model="JC69", branch_prior="exp:10", threads=1, rescale=None):
         patterns = compress(alignment)
         spec = parse_model(model, alignment.alphabet.name).resolve(patterns)
         likelihood = TreeLikelihood(patterns, spec.build(spec.start(patterns)))
         if rescale is not None:
             likelihood.rescale = rescale
-        made.append(CollapsedReward(likelihood, branch_rate, threads))
+        made.append(CollapsedReward(likelihood, parse_branch_prior(branch_prior), threads))
         return made[-1]
 
     yield make

@@ -44,6 +44,7 @@ from phylogfn.alignments.patterns import compress
 from phylogfn.exploration.starting_trees import overdispersed_starts
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.exploration.walks import N_REPLICAS, Walkers
+from phylogfn.likelihood.branch_prior import ExponentialPrior
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
@@ -97,9 +98,8 @@ def run_control(options: argparse.Namespace, seed: int) -> ControlRun:
     alignment = read_alignment(str(options.alignment))
     patterns = compress(alignment)
     model = parse_model("JC69", alignment.alphabet).build(np.zeros(0))
-    reward = CollapsedReward(
-        TreeLikelihood(patterns, model), options.branch_rate, len(os.sched_getaffinity(0))
-    )
+    prior, threads = ExponentialPrior(options.branch_rate), len(os.sched_getaffinity(0))
+    reward = CollapsedReward(TreeLikelihood(patterns, model), prior, threads)
     table = TopologyTable(len(alignment.names))
     starts = overdispersed_starts(patterns, N_REPLICAS, rng)
     walkers = Walkers.start(reward, table, starts, rng)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from phylogfn.alignments.patterns import SitePatterns
     from phylogfn.estimates.length_samples import TopologyEvidence
+    from phylogfn.likelihood.branch_prior import BranchPrior
     from phylogfn.likelihood.tree_likelihood import TreeLikelihood
     from phylogfn.models import ModelSpec
     from phylogfn.trees.files import NamedTrees
@@ -86,8 +87,8 @@ def likelihood(
     from phylogfn.alignments.alignment import likelihood_notes, read_alignment
     from phylogfn.alignments.patterns import compress
     from phylogfn.cli.tree_notes import show_notes
+    from phylogfn.likelihood.branch_prior import parse_branch_prior
     from phylogfn.models import parse_model
-    from phylogfn.settings import parse_branch_prior
     from phylogfn.trees.files import read_trees
 
     if threads is not None:
@@ -95,7 +96,7 @@ def likelihood(
     parse_int(str(draws), 2, MOST_DRAWS, place="--draws", error=UserError)
     parse_int(str(seed), 0, 2**63 - 1, place="--seed", error=UserError)
     try:
-        branch_rate = parse_branch_prior(branch_prior)
+        prior = parse_branch_prior(branch_prior)
     except ValueError as error:
         raise UserError(f"--branch-prior: {error}") from None
     data = read_alignment(alignment, data_type=data_type, file_format=format)
@@ -113,7 +114,7 @@ def likelihood(
     header += ["log_evidence", "log_evidence_se", "pareto_k"] if evidence else []
     header += [*spec.labels, "newick"] if optimize else []
     print("\t".join(header))
-    integral = _Integral(branch_rate, draws, seed) if evidence else None
+    integral = _Integral(prior, draws, seed) if evidence else None
     row = _Row(spec, patterns, data.names, optimize, integral)
     usable = [_with_positive_lengths(tree) for tree in found.trees]
     for number, (fields, note) in enumerate(_in_order(row, usable, threads), start=1):
@@ -249,7 +250,7 @@ class _Row:
 class _Integral:
     """Log evidence of a topology and its standard error, by importance draws of the lengths."""
 
-    branch_rate: float
+    prior: BranchPrior
     draws: int
     seed: int
     tails: list[float] = field(default_factory=list)  # Pareto k of each tree done
@@ -258,7 +259,7 @@ class _Integral:
         from phylogfn.estimates.length_samples import topology_evidence
         from phylogfn.likelihood.collapsed import CollapsedReward
 
-        reward = CollapsedReward(target, self.branch_rate, threads=1)
+        reward = CollapsedReward(target, self.prior, threads=1)
         found = topology_evidence(tree.parent, tree.lengths, reward, self.draws, self.seed)
         reward.pool.shutdown()
         self.tails.append(found.pareto_k)

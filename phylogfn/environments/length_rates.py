@@ -8,12 +8,12 @@ from them, and from how the lengths nearby turned out; a network adds what it le
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from phylogfn.kernels import forest_lengths_numba
+from phylogfn.likelihood.branch_prior import BranchPrior
 
 __all__ = ["LengthRates"]
 
@@ -41,10 +41,10 @@ class LengthRates:
     smoothing: float
 
     @classmethod
-    def of_prior(cls, n_taxa: int, rate: float) -> LengthRates:
-        """Rates that know the prior alone: mean and variance of log b when b is Exp(``rate``)."""
+    def of_prior(cls, n_taxa: int, prior: BranchPrior) -> LengthRates:
+        """Return rates that know the prior alone: mean and variance of log b under it."""
         codes = np.random.default_rng(n_taxa).integers(0, 2**64, size=n_taxa, dtype=np.uint64)
-        mean, variance = -np.euler_gamma - math.log(rate), math.pi**2 / 6.0
+        mean, variance = prior.log_length_moments()
         overall = np.tile([1.0, mean, variance + mean**2], (2, 1))
         return cls(codes, np.zeros(2, np.uint64), np.zeros((2, 3)), overall, 1.0)
 

@@ -19,6 +19,7 @@ from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.length_rates import LengthRates
 from phylogfn.environments.merging import ForestStates, MergingEnvironment
 from phylogfn.kernels import forest_lengths_numba, merging_numba
+from phylogfn.likelihood.branch_prior import BranchPrior
 
 __all__ = ["LengthForestStates", "MergingLengthsEnvironment"]
 
@@ -60,8 +61,7 @@ class MergingLengthsEnvironment(MergingEnvironment):
     log_density : callable
         Log reward (B,), nats, of trees: parents (B, 2n-2), int16, drawn at taxon 0, and their
         lengths (B, 2n-2), float64.
-    branch_rate : float
-        Of the prior of a length.
+    branch_prior : BranchPrior
 
     Attributes
     ----------
@@ -77,13 +77,13 @@ class MergingLengthsEnvironment(MergingEnvironment):
         features: ForestFeatures,
         n_taxa: int,
         log_density: Callable[[np.ndarray, np.ndarray], np.ndarray],
-        branch_rate: float,
+        branch_prior: BranchPrior,
     ):
         def no_reward(trees: np.ndarray) -> np.ndarray:
             raise TypeError("a topology has no reward here: trees have lengths")
 
         super().__init__(features, n_taxa, no_reward)
-        self.prior_rates = LengthRates.of_prior(n_taxa, branch_rate)
+        self.prior_rates = LengthRates.of_prior(n_taxa, branch_prior)
         self.length_rates = self.prior_rates
         self._log_density = log_density
 

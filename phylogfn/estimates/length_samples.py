@@ -271,7 +271,7 @@ class _Pilot:
         draws = reward.draw_lengths(
             table.parents[rows], fit, max(n_draws // n_rows, 2), seed, start
         )
-        return cls(start.fitted(draws, fit, reward.branch_rate), cost)
+        return cls(start.fitted(draws, fit, reward.branch_prior), cost)
 
 
 @dataclass(frozen=True)
@@ -315,7 +315,7 @@ def topology_evidence(
     pilot_seed, seed = np.random.default_rng(seed).integers(2**31, size=2).tolist()
     n_pilot = PILOT_DRAWS * PILOT_TOPOLOGIES
     pilot = reward.draw_lengths(trees, fit, n_pilot, pilot_seed, start)
-    proposal = start.fitted(pilot, fit, reward.branch_rate)
+    proposal = start.fitted(pilot, fit, reward.branch_prior)
     log_weights = reward.draw_lengths(trees, fit, n_draws, seed, proposal).log_weights[0]
     found = WeightedDraws(log_weights).estimate()
     return TopologyEvidence(found.log_z, found.standard_error, found.pareto_k)

@@ -197,7 +197,7 @@ class Walkers:
         n_kept, replica.log_evidence, evaluations = walk(
             like.model_arrays,
             like.data_arrays,
-            self.reward.branch_rate,
+            self.reward.branch_prior.functions,
             replica.parent,
             replica.children,
             replica.lengths,

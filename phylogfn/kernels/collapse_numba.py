@@ -1,10 +1,10 @@
 """The collapsed reward of a topology: its branch lengths integrated out.
 
-With prior lambda exp(-lambda b) on each branch, y = log b and f(y) = l(b) + sum_v [log lambda -
-lambda b_v + y_v], Newton steps on the diagonal find the mode; with curvature -a_v there, the gamma
-distribution of shape a_v and rate a_v / b_v has that mode in y_v and that curvature. Then
+With prior p(b) on each branch, y = log b and f(y) = l(b) + sum_v [log p(b_v) + y_v], Newton steps
+on the diagonal find the mode; with curvature -a_v there, the gamma distribution of shape a_v and
+rate a_v / b_v has that mode in y_v and that curvature. Then
 
-    log R = l(b) + sum_v [log lambda - lambda b_v] - sum_v log Gamma(b_v; a_v, a_v / b_v)
+    log R = l(b) + sum_v log p(b_v) - sum_v log Gamma(b_v; a_v, a_v / b_v)
 
 in closed form; importance draws of the lengths make it unbiased (see `length_draws_numba`).
 """
@@ -34,33 +34,36 @@ MAX_STEP = 1.5  # of log length
 
 
 @njit(cache=True, nogil=True)
-def newton_step(b, d1, d2, rate):
+def newton_step(b, d1, d2, prior):
     """Step of y = log b towards the mode, and the gain that it promises (nats).
 
-    ``d1``, ``d2`` are the derivatives of the log-likelihood by b, ``rate`` is lambda.
+    ``d1``, ``d2`` are the derivatives of the log-likelihood by b, ``prior`` is a `PriorFunctions`.
     """
-    g = b * d1 - rate * b + 1.0
-    h = b * b * d2 + b * d1 - rate * b
+    _, slope, curvature = prior.terms(prior.parameters, b)
+    g = b * d1 + b * slope + 1.0
+    h = b * b * d2 + b * d1 + (b * slope + b * b * curvature)
     step = g / max(-h, 0.3)
     step = min(max(step, -MAX_STEP), MAX_STEP)
     return step, abs(0.5 * g * step)
 
 
 @njit(cache=True, nogil=True)
-def shape(b, d1, d2, rate):
+def shape(b, d1, d2, prior):
     """Shape a of the gamma that stands for one branch: minus the curvature in log b."""
-    return max(-(b * b * d2 + b * d1 - rate * b), MIN_SHAPE)
+    _, slope, curvature = prior.terms(prior.parameters, b)
+    return max(-(b * b * d2 + b * d1 + (b * slope + b * b * curvature)), MIN_SHAPE)
 
 
 @njit(cache=True, nogil=True)
-def branch_term(b, a, rate):
-    """Log of prior over gamma density of one branch at its mode (nats): what it adds to log R."""
-    return math.log(rate) - rate * b - a * math.log(a) + math.log(b) + math.lgamma(a) + a
+def branch_term(b, a, prior):
+    """Log of prior over gamma density of one branch at its mode (nats): its part of log R."""
+    value, _, _ = prior.terms(prior.parameters, b)
+    return prior.constant + value - a * math.log(a) + math.log(b) + math.lgamma(a) + a
 
 
 @njit(cache=True, nogil=True)
 def optimise(
-    model, data, rate, children, root, order, count, lengths, shapes, rescale, space, keep, d1, d2,
+    model, data, prior, children, root, order, count, lengths, shapes, rescale, space, keep, d1, d2,
     max_sweeps, tolerance,
 ):  # fmt: skip
     """Maximise over branch lengths (in place) and return the closed form of log R.
@@ -69,8 +72,8 @@ def optimise(
     ----------
     model, data, children, root, order, count, rescale, space, keep, d1, d2
         As for `pruning_numba.derivatives`.
-    rate : float
-        Of the exponential prior on branch lengths.
+    prior : PriorFunctions
+        On branch lengths.
     lengths, shapes : ndarray, shape (2n-2,), float64
         Start and mode; shapes of the gammas, filled.
     max_sweeps : int
@@ -101,7 +104,8 @@ def optimise(
         target = value
         for k in range(count):
             v = order[k]
-            target += math.log(lengths[v]) - rate * lengths[v]
+            value_of_prior, _, _ = prior.terms(prior.parameters, lengths[v])
+            target += math.log(lengths[v]) + value_of_prior
         if target < best - 1e-7 and sweeps < max_sweeps:  # the step was too long: halve it
             for k in range(count):
                 v = order[k]
@@ -112,7 +116,7 @@ def optimise(
         gain = 0.0
         for k in range(count):
             v = order[k]
-            step, promised = newton_step(lengths[v], d1[v], d2[v], rate)
+            step, promised = newton_step(lengths[v], d1[v], d2[v], prior)
             steps[v] = step
             gain += promised
         if gain < tolerance or sweeps == max_sweeps:
@@ -125,14 +129,14 @@ def optimise(
     total = value
     for k in range(count):
         v = order[k]
-        shapes[v] = shape(lengths[v], d1[v], d2[v], rate)
-        total += branch_term(lengths[v], shapes[v], rate)
+        shapes[v] = shape(lengths[v], d1[v], d2[v], prior)
+        total += branch_term(lengths[v], shapes[v], prior)
     return value, total, sweeps, gain
 
 
 @njit(cache=True, nogil=True)
 def optimise_batch(
-    model, data, rate, children, lengths, shapes, rescale, space, max_sweeps, tolerance,
+    model, data, prior, children, lengths, shapes, rescale, space, max_sweeps, tolerance,
     log_likelihoods, log_evidences,
 ):  # fmt: skip
     """`optimise` for trees ``children`` (B, 2n-2, 2); ``lengths``, ``shapes`` (B, 2n-2) in place.
@@ -147,7 +151,7 @@ def optimise_batch(
     for i in range(children.shape[0]):
         count = postorder(children[i], children[i, 0, 0], order)
         value, total, sweeps, _ = optimise(
-            model, data, rate, children[i], 0, order, count, lengths[i], shapes[i], rescale, space,
+            model, data, prior, children[i], 0, order, count, lengths[i], shapes[i], rescale, space,
             False, d1, d2, max_sweeps, tolerance,
         )  # fmt: skip
         log_likelihoods[i] = value

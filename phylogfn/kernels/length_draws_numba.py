@@ -2,7 +2,7 @@
 
 The proposal is a mixture of *families*. In a family the branches are independent, and each is drawn
 from a mixture of *components*: gamma densities with the mode of the branch (in log length) and its
-shape multiplied by a factor, and the exponential prior as the last component,
+shape multiplied by a factor, and the prior as the last component,
 
     q(b) = sum_f phi_f prod_v sum_k s_fck g_vk(b_v),
 
@@ -51,13 +51,15 @@ def _pick(cumulative):
 
 @njit(cache=True, nogil=True)
 def importance_draws(
-    model, data, rate, children, modes, shapes, factors, shares, family_shares, rescale, seed,
+    model, data, prior, children, modes, shapes, factors, shares, family_shares, rescale, seed,
     lengths, log_likelihoods, log_weights,
 ):  # fmt: skip
     """Draw branch lengths of one topology, and weigh them.
 
     Parameters
     ----------
+    prior : PriorFunctions
+        On branch lengths.
     modes, shapes : ndarray, shape (2n-2,), float64
         From `collapse_numba.optimise`.
     factors : ndarray, shape (K-1,), float64
@@ -76,16 +78,14 @@ def importance_draws(
     n_families, _, n_components = shares.shape
     classes = np.empty(n_nodes, np.int64)
     branch_classes(shapes, classes)
-    a = np.empty((n_nodes, n_components))
-    beta = np.empty((n_nodes, n_components))
-    constant = np.empty((n_nodes, n_components))
+    last = n_components - 1
+    a = np.empty((n_nodes, last))
+    beta = np.empty((n_nodes, last))
+    constant = np.empty((n_nodes, last))
     for v in range(1, n_nodes):
-        for k in range(n_components - 1):
+        for k in range(last):
             a[v, k] = max(shapes[v] * factors[k], min(shapes[v], MIN_WIDE_SHAPE))
             beta[v, k] = a[v, k] / modes[v]
-        a[v, n_components - 1] = 1.0
-        beta[v, n_components - 1] = rate
-        for k in range(n_components):
             constant[v, k] = a[v, k] * math.log(beta[v, k]) - math.lgamma(a[v, k])
     cumulative = np.empty(shares.shape)
     for f in range(n_families):
@@ -104,14 +104,20 @@ def importance_draws(
         for v in range(1, n_nodes):
             c = classes[v]
             k = _pick(cumulative[family, c])
-            b = max(np.random.gamma(a[v, k], 1.0 / beta[v, k]), SMALLEST)
+            if k < last:
+                b = np.random.gamma(a[v, k], 1.0 / beta[v, k])
+            else:
+                b = prior.draw(prior.parameters)
+            b = max(b, SMALLEST)
             lengths[m, v] = b
             log_b = math.log(b)
-            top = -np.inf
-            for k in range(n_components):
+            value_of_prior, _, _ = prior.terms(prior.parameters, b)
+            relative[last] = prior.constant + value_of_prior
+            log_prior += relative[last]
+            top = relative[last]
+            for k in range(last):
                 relative[k] = constant[v, k] + (a[v, k] - 1.0) * log_b - beta[v, k] * b
                 top = max(top, relative[k])
-            log_prior += relative[n_components - 1]
             for k in range(n_components):
                 relative[k] = math.exp(relative[k] - top)
             for f in range(n_families):

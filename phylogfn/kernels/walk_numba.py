@@ -241,7 +241,7 @@ def _star(model, data, space, rescale, x, v, b, pm, scales, buffers, out):
 
 @njit(cache=True, nogil=True)
 def _regraft_score(
-    model, data, rate, space, rescale, x, v, own_term, b, sweeps, pm, scales, buffers, out
+    model, data, prior, space, rescale, x, v, own_term, b, sweeps, pm, scales, buffers, out
 ):  # fmt: skip
     """Approximate log R of regrafting v on x, up to a constant; lengths ``b`` (3) are improved."""
     score = 0.0
@@ -250,9 +250,9 @@ def _regraft_score(
         score = out[0] - own_term
         gain = 0.0
         for j in range(3):
-            step, promised = newton_step(b[j], out[1 + j], out[4 + j], rate)
+            step, promised = newton_step(b[j], out[1 + j], out[4 + j], prior)
             gain += promised
-            score += branch_term(b[j], shape(b[j], out[1 + j], out[4 + j], rate), rate)
+            score += branch_term(b[j], shape(b[j], out[1 + j], out[4 + j], prior), prior)
             if k < sweeps - 1 or sweeps == 1:
                 b[j] = min(max(b[j] * math.exp(step), MIN_LENGTH), MAX_LENGTH)
         if gain < 0.01:
@@ -297,7 +297,7 @@ def _detach(parent, children, lengths, v):
 
 @njit(cache=True, nogil=True)
 def walk(
-    model, data, rate, parent, children, lengths, shapes, log_evidence, temperature, n_steps, seed,
+    model, data, prior, parent, children, lengths, shapes, log_evidence, temperature, n_steps, seed,
     rescale, space, kept, kept_lengths, kept_evidence, visited,
 ):  # fmt: skip
     """Walk ``n_steps`` steps from one tree drawn at leaf 0 (changed in place).
@@ -305,8 +305,8 @@ def walk(
     Parameters
     ----------
     model, data : ModelArrays, DataArrays
-    rate : float
-        Of the exponential prior on branch lengths.
+    prior : PriorFunctions
+        On branch lengths.
     parent, children, lengths, shapes : ndarray
         The tree, at its mode; replaced by the last one of the walk.
     log_evidence : float
@@ -388,17 +388,17 @@ def walk(
             if sweep < REST_SWEEPS:
                 for k in range(count):
                     x = order[k]
-                    move, _ = newton_step(lengths[x], d1[x], d2[x], rate)
+                    move, _ = newton_step(lengths[x], d1[x], d2[x], prior)
                     lengths[x] = min(max(lengths[x] * math.exp(move), MIN_LENGTH), MAX_LENGTH)
         best = -np.inf
         for k in range(count):
             x = order[k]
-            term = branch_term(lengths[x], shape(lengths[x], d1[x], d2[x], rate), rate)
+            term = branch_term(lengths[x], shape(lengths[x], d1[x], d2[x], prior), prior)
             star[x, 0] = 0.5 * lengths[x]
             star[x, 1] = 0.5 * lengths[x]
             star[x, 2] = own
             scores[x] = _regraft_score(
-                model, data, rate, space, rescale, x, v, term, star[x], 1, pm, scales, buffers, out
+                model, data, prior, space, rescale, x, v, term, star[x], 1, pm, scales, buffers, out
             )
             best = max(best, scores[x])
         # promising places, and the old one, exactly
@@ -407,10 +407,10 @@ def walk(
         for k in range(count):
             x = order[k]
             if scores[x] > threshold or x == w:
-                term = branch_term(lengths[x], shape(lengths[x], d1[x], d2[x], rate), rate)
+                term = branch_term(lengths[x], shape(lengths[x], d1[x], d2[x], prior), prior)
                 scores[x] = _regraft_score(
-                    model, data, rate, space, rescale, x, v, term, star[x], STAR_SWEEPS, pm, scales,
-                    buffers, out,
+                    model, data, prior, space, rescale, x, v, term, star[x], STAR_SWEEPS, pm,
+                    scales, buffers, out,
                 )  # fmt: skip
             else:
                 scores[x] -= 4.0  # promised gains of far places are optimistic
@@ -433,7 +433,7 @@ def walk(
             )  # fmt: skip
             count = postorder(children, children[root, 0], order)
             _, proposed, sweeps, _ = optimise(
-                model, data, rate, children, root, order, count, lengths, new_shapes, rescale,
+                model, data, prior, children, root, order, count, lengths, new_shapes, rescale,
                 space, False, d1, d2, FULL_SWEEPS, 2e-3,
             )  # fmt: skip
             evaluations += sweeps

@@ -18,6 +18,7 @@ from phylogfn.likelihood.integrals import Collapsed, LengthDraws
 from phylogfn.likelihood.length_proposals import FACTORS, LengthProposal
 
 if TYPE_CHECKING:
+    from phylogfn.likelihood.branch_prior import BranchPrior
     from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 
 __all__ = ["CollapsedReward", "log_n_topologies"]
@@ -34,19 +35,18 @@ def log_n_topologies(n_taxa: int) -> float:
 
 
 class CollapsedReward:
-    """Evaluates topologies under one likelihood and an exponential prior on branch lengths.
+    """Evaluates topologies under one likelihood and one prior on branch lengths.
 
     Parameters
     ----------
     likelihood : TreeLikelihood
-    branch_rate : float
-        Rate lambda of the prior, per expected substitution per site.
+    branch_prior : BranchPrior
     threads : int
     """
 
-    def __init__(self, likelihood: TreeLikelihood, branch_rate: float, threads: int):
+    def __init__(self, likelihood: TreeLikelihood, branch_prior: BranchPrior, threads: int):
         self.likelihood = likelihood
-        self.branch_rate = float(branch_rate)
+        self.branch_prior = branch_prior
         self.threads = threads
         self.pool = ThreadPoolExecutor(threads)
         self.evaluations = 0  # of the likelihood of a whole tree
@@ -93,7 +93,7 @@ class CollapsedReward:
             return collapse_numba.optimise_batch(
                 like.model_arrays,
                 like.data_arrays,
-                self.branch_rate,
+                self.branch_prior.functions,
                 children[part],
                 modes[part],
                 shapes[part],
@@ -147,7 +147,7 @@ class CollapsedReward:
             length_draws_numba.importance_draws(
                 like.model_arrays,
                 like.data_arrays,
-                self.branch_rate,
+                self.branch_prior.functions,
                 children[i],
                 fit.lengths[i],
                 fit.shapes[i],
@@ -186,6 +186,5 @@ class CollapsedReward:
 
     def log_priors(self, lengths: np.ndarray) -> np.ndarray:
         """Log prior densities (B,) of trees with branch lengths (B, 2n-2), topology included."""
-        branches = lengths[:, 1:]
-        per_branch = math.log(self.branch_rate) - self.branch_rate * branches
+        per_branch = self.branch_prior.densities(lengths[:, 1:]).value
         return per_branch.sum(axis=1) + self.log_topology_prior

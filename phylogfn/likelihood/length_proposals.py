@@ -17,6 +17,7 @@ from scipy.special import gammaln, logsumexp
 from phylogfn.kernels import length_draws_numba as kernels
 
 if TYPE_CHECKING:
+    from phylogfn.likelihood.branch_prior import BranchPrior
     from phylogfn.likelihood.integrals import Collapsed, LengthDraws
 
 __all__ = ["LengthProposal"]
@@ -63,7 +64,7 @@ class LengthProposal:
         """Return the proposal of draws that another is to be fitted to."""
         return cls(cls.default(n_branches).shares, np.array([0.4, 0.3, 0.2, 0.1]))
 
-    def fitted(self, draws: LengthDraws, fit: Collapsed, rate: float) -> LengthProposal:
+    def fitted(self, draws: LengthDraws, fit: Collapsed, prior: BranchPrior) -> LengthProposal:
         """Return the proposal whose shares are fitted to pilot draws of some topologies.
 
         Parameters
@@ -72,11 +73,10 @@ class LengthProposal:
             Pilot draws (B, M), by any proposal.
         fit : Collapsed
             Of the same topologies (B,).
-        rate : float
-            Of the exponential prior.
+        prior : BranchPrior
         """
         weights = _truncated(draws.log_weights).ravel()
-        components, classes = _component_densities(draws.lengths, fit, rate)
+        components, classes = _component_densities(draws.lengths, fit, prior)
         shares, families = self.shares.copy(), self.family_shares.copy()
         fitted = len(families) - 2
         for _ in range(ROUNDS):
@@ -116,7 +116,7 @@ def _truncated(log_weights: np.ndarray) -> np.ndarray:
 
 
 def _component_densities(
-    lengths: np.ndarray, fit: Collapsed, rate: float
+    lengths: np.ndarray, fit: Collapsed, prior: BranchPrior
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log densities (draws, branches, K) of draws (B, M, 2n-2), and classes (draws, branches)."""
     n_draws = lengths.shape[1]
@@ -124,11 +124,10 @@ def _component_densities(
     a = shapes[:, :, None] * FACTORS
     a = np.maximum(a, np.minimum(shapes, kernels.MIN_WIDE_SHAPE)[:, :, None])
     beta = a / modes[:, :, None]
-    a = np.concatenate([a, np.ones((*shapes.shape, 1))], axis=2)
-    beta = np.concatenate([beta, np.full((*shapes.shape, 1), rate)], axis=2)
     constant = a * np.log(beta) - gammaln(a)
     b = lengths[:, :, 1:, None]
     density = constant[:, None] + (a[:, None] - 1.0) * np.log(b) - beta[:, None] * b
+    density = np.concatenate([density, prior.densities(b).value], axis=3)
     classes = np.empty(fit.shapes.shape, np.int64)
     for row, own in zip(fit.shapes, classes, strict=True):
         kernels.branch_classes(row, own)

@@ -27,6 +27,7 @@ from phylogfn.trees.tree import Tree
 
 if TYPE_CHECKING:
     from phylogfn.alignments.patterns import SitePatterns
+    from phylogfn.likelihood.branch_prior import BranchPrior
     from phylogfn.models import ModelSpec, SubstitutionModel
 
 __all__ = ["ModelFit", "bounds_note", "fit_model", "parameters_at_bounds"]
@@ -72,7 +73,7 @@ def fit_model(
     tree: Tree,
     *,
     theta: np.ndarray | None = None,
-    branch_rate: float | None = None,
+    branch_prior: BranchPrior | None = None,
     with_prior: bool = False,
     max_iterations: int = 500,
     until: Callable[[], bool] | None = None,
@@ -89,8 +90,8 @@ def fit_model(
         Its topology is kept; its lengths, where it has any, are the start.
     theta : ndarray, shape(n_free,), dtype=float64, optional
         The only start of the free parameters. None: several, where there may be several maxima.
-    branch_rate : float, optional
-        Rate of an exponential prior on each length; then the mode in log length is sought.
+    branch_prior : BranchPrior, optional
+        Prior on each length; then the mode in log length is sought.
     with_prior : bool, default False
         Add the prior of theta (Jacobian included), so that the mode in theta is sought.
     max_iterations : int
@@ -112,7 +113,7 @@ def fit_model(
     several = theta is None
     theta = spec.start(patterns) if theta is None else np.array(theta, dtype=float)
     theta = np.clip(theta, *np.array(spec.bounds).T) if spec.n_free else theta
-    target = _Target(spec, patterns, tree, branch_rate, with_prior, until)
+    target = _Target(spec, patterns, tree, branch_prior, with_prior, until)
     lengths = _newton_lengths(target, theta, _start_lengths(tree))
     points = [_maximise(target, theta, lengths, FIRST_ITERATIONS)]
     if several:
@@ -194,7 +195,7 @@ class _Target:
         spec: ModelSpec,
         patterns: SitePatterns,
         tree: Tree,
-        branch_rate: float | None,
+        branch_prior: BranchPrior | None,
         with_prior: bool,
         until: Callable[[], bool] | None = None,
     ):
@@ -202,7 +203,7 @@ class _Target:
         self.spec = spec
         self.patterns = patterns
         self.tree = tree
-        self.branch_rate = branch_rate
+        self.branch_prior = branch_prior
         self.with_prior = with_prior
 
     def is_late(self) -> bool:
@@ -225,10 +226,11 @@ class _Target:
         inner = lengths[1:]
         slope = inner * first[1:]
         curvature = slope + inner**2 * second[1:]
-        if self.branch_rate is not None:
-            value += float(np.sum(np.log(self.branch_rate * inner) - self.branch_rate * inner))
-            slope += 1.0 - self.branch_rate * inner
-            curvature -= self.branch_rate * inner
+        if self.branch_prior is not None:
+            prior = self.branch_prior.densities(inner)
+            value += float(np.sum(np.log(inner) + prior.value))
+            slope += 1.0 + inner * prior.slope
+            curvature += inner * prior.slope + inner**2 * prior.curvature
         if self.with_prior:
             value += self.spec.log_prior(theta)
         return float(value), slope, curvature

@@ -51,7 +51,7 @@ class MergingLengthsSampler(TreeSampler):
             lambda trees, lengths: (
                 reward.log_likelihoods(trees, lengths) + reward.log_priors(lengths)
             ),
-            self.settings.branch_rate,
+            reward.branch_prior,
         )
         if isinstance(state.rates, JoinRates):
             environment.rates = state.rates

@@ -8,7 +8,7 @@ import pytest
 
 from gfncore.errors import UserError
 from gfncore.program.configuration import settings_toml
-from phylogfn.settings import parse_branch_prior, read_config, resolve_settings
+from phylogfn.settings import read_config, resolve_settings
 
 
 @pytest.fixture
@@ -21,17 +21,9 @@ def config(tmp_path):
     return make
 
 
-def test_branch_priors():
-    assert parse_branch_prior("exp:10") == 10.0
-    assert parse_branch_prior("Exponential:0.5") == 0.5
-    for text in ("exp", "exp:", "exp:-1", "exp:inf", "gamma:2", "10", "exp:nan"):
-        with pytest.raises(ValueError, match="write exp:RATE"):
-            parse_branch_prior(text)
-
-
 def test_defaults():
     settings = resolve_settings({"alignment": "x.fasta", "output": "out"})
-    assert (settings.model, settings.branch_rate, settings.samples) == ("JC69", 10.0, 1000)
+    assert (settings.model, settings.branch_prior, settings.samples) == ("JC69", "exp:10", 1000)
     assert (settings.budget_seconds, settings.seed, settings.device) == (300.0, 1, "auto")
     assert settings.n_threads >= 1
 
@@ -40,7 +32,7 @@ def test_command_line_over_file_over_default(config):
     path = config('alignment = "a.fasta"\nmodel = "GTR"\nseed = 5\nbranch-prior = "exp:20"\n')
     settings = resolve_settings({"output": "out", "seed": 9, "model": None}, path)
     assert (settings.alignment, settings.model, settings.seed) == ("a.fasta", "GTR", 9)
-    assert (settings.branch_rate, settings.samples) == (20.0, 1000)
+    assert (settings.branch_prior, settings.samples) == ("exp:20", 1000)
 
 
 def test_resolved_configuration_reads_back(config):

@@ -14,6 +14,7 @@ from gfncore.program.progress import format_duration
 from phylogfn.alignments.alignment import likelihood_notes, variable_sites
 from phylogfn.alignments.patterns import compress
 from phylogfn.estimates.collapsed import Drawn, draw_from_prior
+from phylogfn.likelihood.branch_prior import parse_branch_prior
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
@@ -133,7 +134,8 @@ class SampleRun(AlignmentRun):
     def reward(self, theta: np.ndarray) -> CollapsedReward:
         """The collapsed reward at some values of the free parameters."""
         likelihood = TreeLikelihood(self.patterns, self.spec.build(theta))
-        return CollapsedReward(likelihood, self.settings.branch_rate, self.settings.n_threads)
+        prior = parse_branch_prior(self.settings.branch_prior)
+        return CollapsedReward(likelihood, prior, self.settings.n_threads)
 
     def seconds_an_evaluation(self, reward: CollapsedReward) -> float:
         """Seconds that a likelihood of a tree with derivatives takes a thread; measured once."""

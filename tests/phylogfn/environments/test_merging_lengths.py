@@ -22,6 +22,7 @@ from phylogfn.environments.merging_lengths import LengthForestStates, MergingLen
 from phylogfn.kernels import merging_numba
 from phylogfn.kernels.forest_lengths_numba import FEATURES
 from phylogfn.kernels.topology_numba import topology_keys
+from phylogfn.likelihood.branch_prior import ExponentialPrior
 from phylogfn.training.backward import make_backward_policy
 from phylogfn.training.curricula import make_policy
 from phylogfn.trees.keys import taxon_codes
@@ -49,9 +50,8 @@ def random_trees(n_taxa, size, seed=0):
 def make(n_taxa, log_density=None):
     features = ForestFeatures(random_patterns(n_taxa), FREQUENCIES, 0.9, beta=BETA)
     features.fit(random_trees(n_taxa, 40)[0], np.random.default_rng(1))
-    return MergingLengthsEnvironment(
-        features, n_taxa, log_density or (lambda trees, lengths: np.zeros(len(trees))), 10.0
-    )
+    log_density = log_density or (lambda trees, lengths: np.zeros(len(trees)))
+    return MergingLengthsEnvironment(features, n_taxa, log_density, ExponentialPrior(10.0))
 
 
 def by_split(parents, lengths):

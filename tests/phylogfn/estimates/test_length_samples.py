@@ -88,7 +88,7 @@ def test_masses_are_the_terms_of_the_evidence(known, primates):
 def test_short_sequences_have_the_exact_evidence_and_probabilities(
     known, alignment_of, sequences, rate, log_z, probabilities
 ):
-    reward, table, masses = known(alignment_of(sequences), branch_rate=rate)
+    reward, table, masses = known(alignment_of(sequences), branch_prior=f"exp:{rate}")
     closed = logsumexp(table.log_evidence) + reward.log_topology_prior
     z, errors_of_z, away = [], [], []
     for seed in range(6):

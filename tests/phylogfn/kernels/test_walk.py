@@ -78,7 +78,7 @@ def run_walk(reward, start, n_steps, temperature=1.0, seed=1):
     n_kept, log_evidence, evaluations = walk(
         like.model_arrays,
         like.data_arrays,
-        reward.branch_rate,
+        reward.branch_prior.functions,
         out["parent"],
         out["children"],
         out["lengths"],

@@ -9,6 +9,7 @@ import pytest
 
 from phylogfn.alignments.alignment import read_alignment
 from phylogfn.alignments.patterns import SitePatterns, compress
+from phylogfn.likelihood.branch_prior import ExponentialPrior
 from phylogfn.likelihood.model_fit import bounds_note, fit_model, parameters_at_bounds
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
@@ -82,7 +83,7 @@ def test_priors_move_the_mode(problem):
     patterns, tree = problem
     spec = parse_model("K80+G4", "dna").with_priors({"gamma_shape": "exp:1000"})
     free = fit_model(spec, patterns, tree)
-    held = fit_model(spec, patterns, tree, branch_rate=200.0, with_prior=True)
+    held = fit_model(spec, patterns, tree, branch_prior=ExponentialPrior(200.0), with_prior=True)
     assert held.lengths.sum() < free.lengths.sum()
     assert spec.describe(held.theta)["alpha"] < spec.describe(free.theta)["alpha"]
     assert held.lengths[0] == 0.0

@@ -12,6 +12,7 @@ import pytest
 
 from phylogfn.alignments.patterns import SitePatterns
 from phylogfn.kernels.fast_log_numba import fast_log
+from phylogfn.likelihood.branch_prior import ExponentialPrior
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
@@ -207,7 +208,9 @@ def test_collapsed_lengths_are_the_mode_in_log_length(name):
     model, patterns, tree = make_problem(name, n_taxa=8, n_patterns=60)
     likelihood = TreeLikelihood(patterns, model)
     rate = 10.0
-    fit = CollapsedReward(likelihood, rate, threads=1).closed_form(tree.parent[None, :])
+    fit = CollapsedReward(likelihood, ExponentialPrior(rate), threads=1).closed_form(
+        tree.parent[None, :]
+    )
     mode = Tree(tree.parent, tree.children, fit.lengths[0])
     value, first, second = likelihood.derivatives(mode)
     assert value == pytest.approx(fit.log_likelihood[0], rel=1e-6)

@@ -16,6 +16,7 @@ from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.estimates.collapsed import draw
 from phylogfn.exploration.topologies import TopologyTable
+from phylogfn.likelihood.branch_prior import ExponentialPrior
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
@@ -50,7 +51,7 @@ def alignment(tmp_path):
 def problem(alignment, request):
     patterns = compress(read_alignment(str(alignment)))
     model = parse_model("JC69", "dna").build(np.zeros(0))
-    reward = CollapsedReward(TreeLikelihood(patterns, model), 10.0, 1)
+    reward = CollapsedReward(TreeLikelihood(patterns, model), ExponentialPrior(10.0), 1)
 
     def log_reward(trees):
         return reward.closed_form(trees).log_evidence + reward.log_topology_prior

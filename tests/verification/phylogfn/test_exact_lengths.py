@@ -74,7 +74,7 @@ def test_sampler_of_trees_with_lengths_is_the_posterior(
         features,
         n,
         lambda trees, own: reward.log_likelihoods(trees, own) + reward.log_priors(own),
-        reward.branch_rate,
+        reward.branch_prior,
     )
     policy = make_policy(environment, 1, "cpu", lengths=ValueSpec(shape, FEATURES))
     back = make_backward_policy(environment, 2, "cpu") if learned else None

@@ -146,7 +146,7 @@ def test_evidence_is_within_its_stated_error_of_brute_force(
     truth, truth_error = brute_force(sequences, every, rate, plain, seed=1)
     assert truth_error < 0.03
 
-    reward = make_reward(read_alignment(str(path)), model, rate)
+    reward = make_reward(read_alignment(str(path)), model, f"exp:{rate}")
     table = TopologyTable(n_taxa)
     table.look_up(reward, every)
     log_r = table.log_evidence
