@@ -10,6 +10,7 @@ from gfncore.program.callback_progress import CallbackProgress, ProgressReport
 from gfncore.program.library_call import call_text, check_keywords, temporary_run
 
 if TYPE_CHECKING:
+    from phylogfn.likelihood.branch_prior import BranchPrior
     from phylogfn.results.posterior import Posterior
 
 __all__ = ["sample"]
@@ -19,7 +20,7 @@ def sample(
     alignment: str | os.PathLike[str],
     *,
     model: str | None = None,
-    branch_prior: str | None = None,
+    branch_prior: str | BranchPrior | None = None,
     samples: int | None = None,
     budget: str | float | None = None,
     environment: Literal["insertion", "merging"] | None = None,
@@ -47,8 +48,8 @@ def sample(
         Alignment file: FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm, plain or compressed.
     model : str
         Substitution model, such as ``HKY85+G4`` or ``LG+G4``. Default: ``JC69``.
-    branch_prior : str
-        Prior on each branch length, ``exp:RATE``. Default: ``exp:10``.
+    branch_prior : str or BranchPrior
+        Prior on each branch length, such as ``exp:RATE``. Default: ``exp:10``.
     samples : int
         Number of posterior draws. Default: 1000.
     budget : str or float

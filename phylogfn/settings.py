@@ -12,7 +12,7 @@ from pydantic import field_validator
 from gfncore.program import configuration
 from gfncore.program.configuration import RunSettings
 from gfncore.text.numbers import parse_float, parse_int, shortened
-from phylogfn.likelihood.branch_prior import parse_branch_prior
+from phylogfn.likelihood.branch_prior import BranchPrior, parse_branch_prior
 from phylogfn.options import ParsimonyOptions, SampleOptions
 from phylogfn.output_names import OUTPUT_NAMES, PARSIMONY_OUTPUT_NAMES
 
@@ -67,11 +67,13 @@ class SampleSettings(SampleOptions, RunSettings):
         """Return what may be files that the run reads."""
         return (Path(self.alignment),)
 
-    @field_validator("branch_prior")
+    @field_validator("branch_prior", mode="before")
     @classmethod
-    def _branch_prior(cls, value: str) -> str:
-        parse_branch_prior(value)
-        return value
+    def _branch_prior(cls, value: Any) -> Any:
+        text = value.name if isinstance(value, BranchPrior) else value
+        if isinstance(text, str):
+            parse_branch_prior(text)
+        return text
 
     @field_validator("length_bins")
     @classmethod

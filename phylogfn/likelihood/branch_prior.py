@@ -104,7 +104,7 @@ class ExponentialPrior(BranchPrior):
     @property
     def name(self) -> str:
         """``exp:RATE``."""
-        return f"exp:{self.rate!r}"
+        return f"exp:{self.rate!r}".removesuffix(".0")
 
     @cached_property
     def functions(self) -> PriorFunctions:
