@@ -31,13 +31,17 @@ KILLED = int(os.environ.get("KILL_CASES", "1"))
 
 # One command line after another, in this process; checkpoints as often as the run can write them.
 SCRIPT = """
-import dataclasses, json, sys
+import dataclasses, functools, json, sys
 import phylogfn.cli.main, molgen.cli.main
 from phylogfn.runs.parsimony import main as parsimony_run
+from phylogfn.runs.parsimony.effort import ParsimonyEffort
 from phylogfn.runs.sample import main as sampling
 from phylogfn.runs.sample import run as sampling_run
 import molgen.runs.sample.run, molgen.runs.sample.train
-sampling.CHECKPOINT_SECONDS = parsimony_run.CHECKPOINT_SECONDS = 0.0
+parsimony_run.run_parsimony = functools.partial(
+    parsimony_run.run_parsimony, effort=ParsimonyEffort(checkpoint_seconds=0.0)
+)
+sampling.CHECKPOINT_SECONDS = 0.0
 molgen.runs.sample.run.CHECKPOINT_SECONDS = 0.0
 molgen.runs.sample.train.BLOCK, molgen.runs.sample.train.FEWEST_STEPS = 5, 20
 sampling.WALK_MOST = 20

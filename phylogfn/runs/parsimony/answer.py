@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["finish"]
 
-FEWEST_DRAWS, MOST_DRAWS = 2000, 10_000  # at each temperature
-FEWEST_OF_MANY_TAXA = 200
-DRAWS_SHARE = 1.0  # of the budget, after which no batch of draws begins
-ACCURATE = 0.01  # standard error of log Z, nats, that more draws are to reach
-
 
 def finish(run: ParsimonyRun, state: ParsimonyState, environment: TreeEnvironment | None) -> None:
     """Draws at the temperatures asked for, and files."""
@@ -87,15 +82,19 @@ def _proposals(
     n_known: int,
 ) -> tuple[TemperedDraws, np.ndarray, np.ndarray, PartitionEstimate]:
     """Draws of the sampler at a temperature: more where they are needed."""
+    effort = run.effort
     assert state.trainer is not None
     policy = state.trainer.averaged.policy
     rng = run.rng("draws", k)
     beta = run.betas[k : k + 1]
-    fewest, most = (run.fewer(number, FEWEST_OF_MANY_TAXA) for number in (FEWEST_DRAWS, MOST_DRAWS))
+    fewest, most = (
+        run.fewer(number, effort.fewest_of_many_taxa)
+        for number in (effort.fewest_draws, effort.most_draws)
+    )
     known_scores = state.table.scores[:n_known]
     # each temperature has its share of the time that is left
     began = run.seconds(state)
-    end = began + run.left(DRAWS_SHARE, state) / (len(run.betas) - k)
+    end = began + run.left(effort.draws_share, state) / (len(run.betas) - k)
 
     def late() -> bool:
         return run.seconds(state) > end
@@ -110,7 +109,7 @@ def _proposals(
     run.progress.update(detail=at)
     (draws,) = draw_trees(environment, policy, beta, fewest, rng, run.scorer.pool, late)
     found, n = judged(draws), len(draws.log_q)
-    wanted = math.ceil(n * (found[3].standard_error / ACCURATE) ** 2)
+    wanted = math.ceil(n * (found[3].standard_error / effort.accurate) ** 2)
     wanted = min(max(wanted, fewest), most)
     speed = n / max(run.seconds(state) - began, 1e-3)
     more = min(wanted - n, int(speed * (end - run.seconds(state))))
@@ -135,7 +134,8 @@ def _uniform_proposals(
     run: ParsimonyRun, state: ParsimonyState, k: int, n_known: int
 ) -> tuple[TemperedDraws, np.ndarray, np.ndarray, PartitionEstimate]:
     """Draw topologies uniformly, for data that tell no tree from another."""
-    n, rng = run.fewer(MOST_DRAWS, FEWEST_OF_MANY_TAXA), run.rng("draws", k)
+    effort = run.effort
+    n, rng = run.fewer(effort.most_draws, effort.fewest_of_many_taxa), run.rng("draws", k)
     parents = np.stack([random_topology(run.n_taxa, rng).parent for _ in range(n)])
     log_q = -sum(math.log(2 * taxa - 5) for taxa in range(4, run.n_taxa + 1))
     draws = TemperedDraws(float(run.betas[k]), parents.astype(np.int16), np.full(n, log_q))

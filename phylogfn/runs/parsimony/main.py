@@ -40,7 +40,8 @@ from phylogfn.estimates.tempered import (
 from phylogfn.output_names import PARSIMONY_OUTPUT_NAMES
 from phylogfn.parsimony.search import SearchFacts, SearchProgress, SearchResult, search
 from phylogfn.parsimony.table import ParsimonyTable
-from phylogfn.runs.parsimony.answer import ACCURATE, FEWEST_OF_MANY_TAXA, MOST_DRAWS, finish
+from phylogfn.runs.parsimony.answer import finish
+from phylogfn.runs.parsimony.effort import ParsimonyEffort
 from phylogfn.runs.parsimony.pilots import Pilots
 from phylogfn.runs.parsimony.run import ParsimonyRun
 from phylogfn.runs.parsimony.state import ParsimonyState
@@ -58,34 +59,12 @@ if TYPE_CHECKING:
 
 __all__ = ["rehearse", "run_parsimony"]
 
-SEARCH_SHARE = 0.35  # of the budget, the most that the search takes
-WIDER_SHARE = 0.25  # of the budget, after which no search for more trees begins
-TRAIN_SHARE = 0.85  # of the budget, after which no step begins
-PILOT_SHARE = 0.1  # of the budget, the most that the draws that judge a cycle take
-MOST_FOUND = 20_000  # trees that the search collects
-MOST_KNOWN = 40_000  # and with those that the sampler meets before its last draws
-FIRST_EXCESS = 2.0  # steps; doubled while the search finds few trees, up to WIDEST temperatures
-ENOUGH_FOUND = 1000
-WIDEST = 8.0
-LARGEST_TRAINED = 150  # taxa: with more, one draw of the sampler takes too long to train it
-WIDENING = 2.0  # the sampler learns temperatures from the lowest / 2 to the highest * 1.5
-HEADROOM = 1.5
-CYCLE_STEPS = 60
-SETTLING_STEPS = 120  # the last ones, in which the learning rates fall to zero
-SETTLING_SHARE = 0.1  # of the budget, the most that they take: cycles end so much earlier
-RATES_AT_CYCLES = (0, 2, 5, 10)  # before which the rates that the policy starts from are counted
 OWN_DRAWS_EVERY = {"insertion": 6, "merging": 2}  # steps, once there are any
-TRAJECTORIES = 96
-MORE_TEMPERATURES = 4  # that a cycle learns from beside those asked for
-PILOT = 500  # draws at each temperature that judge a cycle
-FEWEST_CYCLES = 3
-ACCURATE_SHARE = 0.5  # effective share of the draws at which training ends
-MISSED = 0.1  # KL from the known trees to the sampler, nats, at which training ends
-COMPARED = 200  # draws of known trees for it
-CHECKPOINT_SECONDS = 30.0
 
 
-def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
+def run_parsimony(
+    settings: ParsimonySettings, progress: Progress, effort: ParsimonyEffort | None = None
+) -> None:
     """Run and write all files.
 
     Raises
@@ -94,7 +73,7 @@ def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
         The alignment or the device cannot be used, or a run cannot be resumed as asked.
     """
     torch.set_num_threads(1)  # intra-op threads would make sums depend on their number
-    run = ParsimonyRun(settings, progress)
+    run = ParsimonyRun(settings, progress, effort)
     with locked_output(settings.output, "run.toml") as check_output:
         if settings.resume:
             clear_leftovers(settings.output)
@@ -109,10 +88,11 @@ def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
         with MetricsWriter(curves, state.steps, settings.tensorboard_directory) as metrics:
             if not run.characters.n_characters:
                 run.progress.note("no sampler is trained: all trees are equally probable")
-            elif run.n_taxa > LARGEST_TRAINED:
+            elif run.n_taxa > run.effort.largest_trained:
                 run.warn(
                     f"no sampler of near-optimal trees was trained: {run.n_taxa} taxa are more "
-                    f"than the {LARGEST_TRAINED} for which it can be trained in reasonable time"
+                    f"than the {run.effort.largest_trained} for which it can be trained in "
+                    "reasonable time"
                 )
             else:
                 environment = _environment(run, state)
@@ -123,11 +103,11 @@ def run_parsimony(settings: ParsimonySettings, progress: Progress) -> None:
 
 def rehearse(run: ParsimonyRun) -> None:
     """Go once through the parts of a run, each as short as can be, so that all is compiled."""
+    effort = run.effort
     found = search(run.scorer, 1, excess=1.0, hits=1)
     lowest, highest = float(run.betas.min()), float(run.betas.max())
-    state = ParsimonyState(
-        found.table, SearchFacts.of(found), 1.0, 0, (lowest / HEADROOM, highest * WIDENING)
-    )
+    limits = (lowest / effort.headroom, highest * effort.widening)
+    state = ParsimonyState(found.table, SearchFacts.of(found), 1.0, 0, limits)
     _set_order(run, state, lowest)
     environment = _environment(run, state)
     state.trainer = _new_trainer(run, state, environment)
@@ -169,6 +149,7 @@ def _resumed(run: ParsimonyRun) -> ParsimonyState | None:
 
 def _searched(run: ParsimonyRun) -> ParsimonyState:
     """The best score, and trees that have it or nearly."""
+    effort = run.effort
     settings, progress = run.settings, run.progress
     progress.phase("searching for the shortest trees")
 
@@ -180,10 +161,10 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
         )
 
     seed = int(run.rng("search").integers(2**31))
-    seconds = SEARCH_SHARE * settings.budget_seconds
-    cap = MOST_FOUND if run.characters.n_characters else ENOUGH_FOUND
-    excess = FIRST_EXCESS if settings.excess is None else settings.excess
-    widest = max(WIDEST * max(settings.temperature), FIRST_EXCESS)
+    seconds = effort.search_share * settings.budget_seconds
+    cap = effort.most_found if run.characters.n_characters else effort.enough_found
+    excess = effort.first_excess if settings.excess is None else settings.excess
+    widest = max(effort.widest * max(settings.temperature), effort.first_excess)
 
     def searched(within: float) -> SearchResult:
         left = seconds - run.seconds()
@@ -191,8 +172,8 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
 
     result = searched(excess)
     hurried = result.out_of_time
-    while settings.excess is None and len(result.table) < ENOUGH_FOUND and excess < widest:
-        if hurried or not run.characters.n_characters or run.past(WIDER_SHARE):
+    while settings.excess is None and len(result.table) < effort.enough_found and excess < widest:
+        if hurried or not run.characters.n_characters or run.past(effort.wider_share):
             break
         wider = searched(min(2 * excess, widest))
         hurried = wider.out_of_time
@@ -200,7 +181,7 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
             result, excess = wider, min(2 * excess, widest)
     if hurried:
         run.warn(
-            f"the search reached its time limit ({SEARCH_SHARE:.0%} of {settings.budget}); "
+            f"the search reached its time limit ({effort.search_share:.0%} of {settings.budget}); "
             "results of the same seed may differ between machines"
         )
     lowest, highest = float(run.betas.min()), float(run.betas.max())
@@ -209,7 +190,7 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
         search=SearchFacts.of(result),
         excess=excess,
         n_scores=run.scorer.n_scores,
-        range=(lowest / HEADROOM, highest * WIDENING),
+        range=(lowest / effort.headroom, highest * effort.widening),
         checksum=run.checksum,
     )
     _set_order(run, state, lowest)
@@ -233,7 +214,8 @@ def _environment(run: ParsimonyRun, state: ParsimonyState) -> TreeEnvironment:
 
     def log_reward(trees: np.ndarray) -> np.ndarray:
         scores = run.scorer.scores(trees)
-        _remember(state.table, trees[scores <= limit], scores[scores <= limit])
+        near = scores <= limit
+        _remember(state.table, trees[near], scores[near], run.effort.most_known)
         return state.search.best_score - scores
 
     if run.settings.environment == "merging":
@@ -248,11 +230,11 @@ def _environment(run: ParsimonyRun, state: ParsimonyState) -> TreeEnvironment:
     return insertion
 
 
-def _remember(table: ParsimonyTable, trees: np.ndarray, scores: np.ndarray) -> None:
-    """Add trees as long as there is room; better ones always."""
+def _remember(table: ParsimonyTable, trees: np.ndarray, scores: np.ndarray, most: int) -> None:
+    """Add trees while the table has at most `most`; better ones always."""
     best = table.scores.min()
     better = scores < best
-    room = max(0, MOST_KNOWN - len(table))
+    room = max(0, most - len(table))
     kept = np.flatnonzero(better | (np.arange(len(scores)) < room))
     table.add(trees[kept], scores[kept])
 
@@ -285,13 +267,14 @@ def _new_trainer(run: ParsimonyRun, state: ParsimonyState, environment: TreeEnvi
 
 def _cycle_betas(run: ParsimonyRun, state: ParsimonyState) -> np.ndarray:
     """Those asked for, first, and others of the range."""
-    return np.concatenate([run.betas, np.geomspace(*state.range, MORE_TEMPERATURES)])
+    return np.concatenate([run.betas, np.geomspace(*state.range, run.effort.more_temperatures)])
 
 
 def _train(
     run: ParsimonyRun, state: ParsimonyState, environment: TreeEnvironment, metrics: MetricsWriter
 ) -> None:
     """Cycles of training, until the answer is accurate or the time is up."""
+    effort = run.effort
     run.progress.phase("training the sampler of near-optimal trees")
     settings = run.settings
     if state.trainer is None:
@@ -305,20 +288,20 @@ def _train(
     found.add(
         state.table.parents[: state.search.n_trees], state.table.scores[: state.search.n_trees]
     )
-    curriculum = make_tempered_curriculum(environment, run.fewer(TRAJECTORIES, 8))
+    curriculum = make_tempered_curriculum(environment, run.fewer(effort.trajectories, 8))
     every = OWN_DRAWS_EVERY[settings.environment]
     saved = time.monotonic()
 
     def late() -> bool:
-        return run.past(TRAIN_SHARE - SETTLING_SHARE, state)
+        return run.past(effort.train_share - effort.settling_share, state)
 
     while not (state.accurate and state.judged == list(settings.temperature)):
         if not late():
             curriculum.refresh(state.pilots.weigh(found, state.search.best_score))
-            if state.cycles in RATES_AT_CYCLES:
+            if state.cycles in effort.rates_at_cycles:
                 curriculum.set_rates()
                 state.rates = environment.rates
-            for step in range(CYCLE_STEPS):
+            for step in range(effort.cycle_steps):
                 if late():
                     break
                 metrics.write(curriculum.teach(trainer, state.cycles > 0 and step % every == 0))
@@ -326,9 +309,9 @@ def _train(
         if late():
             if state.cycles:
                 run.warn(
-                    f"training reached its time limit ({TRAIN_SHARE:.0%} of {settings.budget}) "
-                    "before the target accuracy; results of the same seed may differ between "
-                    "machines"
+                    f"training reached its time limit ({effort.train_share:.0%} of "
+                    f"{settings.budget}) before the target accuracy; results of the same seed may "
+                    "differ between machines"
                 )
                 curriculum.refresh(state.pilots.weigh(found, state.search.best_score))
                 _settle(run, state, environment, curriculum, metrics)
@@ -342,10 +325,11 @@ def _train(
             curriculum.refresh(state.pilots.weigh(found, state.search.best_score))
             if _settle(run, state, environment, curriculum, metrics):
                 run.warn(
-                    f"the last steps of training reached their time limit ({SETTLING_SHARE:.0%} of "
-                    f"{settings.budget}); results of the same seed may differ between machines"
+                    "the last steps of training reached their time limit "
+                    f"({effort.settling_share:.0%} of {settings.budget}); results of the same seed "
+                    "may differ between machines"
                 )
-        if state.accurate or time.monotonic() - saved > CHECKPOINT_SECONDS:
+        if state.accurate or time.monotonic() - saved > effort.checkpoint_seconds:
             state.save(run.checkpoint, run.clock, run.settings.origin())
             saved = time.monotonic()
 
@@ -361,22 +345,23 @@ def _settle(
 
     All steps have own draws. The rates fall by steps, or by time where that is short; True if so.
     """
+    effort = run.effort
     trainer = state.trainer
     assert trainer is not None
     budget = run.settings.budget_seconds
     began = run.seconds(state)
-    allowed = min(SETTLING_SHARE * budget, TRAIN_SHARE * budget - began)
+    allowed = min(effort.settling_share * budget, effort.train_share * budget - began)
     hurried = False
-    for step in range(SETTLING_STEPS):
-        share = step / SETTLING_STEPS
+    for step in range(effort.settling_steps):
+        share = step / effort.settling_steps
         used = (run.seconds(state) - began) / allowed if allowed > 0.0 else 1.0
-        if used > (step + 1) / SETTLING_STEPS:
+        if used > (step + 1) / effort.settling_steps:
             hurried, share = True, used
         if share >= 1.0:
             break
         trainer.rate_factor = 1.0 - share
         metrics.write(curriculum.teach(trainer, True))
-        run.progress.update(detail=f"last steps, {step + 1} of {SETTLING_STEPS}")
+        run.progress.update(detail=f"last steps, {step + 1} of {effort.settling_steps}")
     trainer.rate_factor = 1.0
     table = state.table
     state.divergence = _divergence(run, state, environment, table.parents, table.scores)
@@ -396,7 +381,9 @@ def _divergence(
 
     def at(beta: float) -> float:
         rng = run.rng("divergence", state.cycles)
-        return divergence_of_known(environment, policy, beta, parents, scores, COMPARED, rng)
+        return divergence_of_known(
+            environment, policy, beta, parents, scores, run.effort.compared, rng
+        )
 
     return [at(float(beta)) for beta in run.betas]
 
@@ -409,16 +396,17 @@ def _judge(
     metrics: MetricsWriter,
 ) -> None:
     """Draw at all temperatures of the cycle: how accurate is it, and what does the next teach?"""
+    effort = run.effort
     trainer, table, pilots = state.trainer, state.table, state.pilots
     assert trainer is not None and pilots is not None
     policy = trainer.averaged.policy
     betas, asked = pilots.betas, len(run.betas)
-    n, n_known = run.fewer(PILOT, 100), len(table)
+    n, n_known = run.fewer(effort.pilot_draws, 100), len(table)
     rng = run.rng("pilot", state.cycles)
-    began, most = run.seconds(state), PILOT_SHARE * run.settings.budget_seconds
+    began, most = run.seconds(state), effort.pilot_share * run.settings.budget_seconds
 
     def late() -> bool:
-        return run.past(TRAIN_SHARE, state) or run.seconds(state) - began > most
+        return run.past(effort.train_share, state) or run.seconds(state) - began > most
 
     drawn = draw_trees(environment, policy, betas, n, rng, run.scorer.pool, late)
     n = len(drawn[0].log_q)
@@ -436,20 +424,20 @@ def _judge(
     outside = [~in_table(searched, draws.parents) for draws in drawn]
     state.pilots = pilots.after(drawn, outside, weighted)
     for draws, own in zip(drawn, scores, strict=True):
-        _remember(table, draws.parents, own)
+        _remember(table, draws.parents, own, effort.most_known)
     state.cycles += 1
     if state.cycles == 1 and isinstance(trainer.objective, TrajectoryBalance):
         fit_log_partition(trainer.objective, betas, np.array([one.log_z for one in found]))
     state.divergence = _divergence(run, state, environment, known_parents, known_scores)
     state.judged = list(run.settings.temperature)
-    factor = math.sqrt(n / run.fewer(MOST_DRAWS, FEWEST_OF_MANY_TAXA))
-    state.accurate = state.cycles >= FEWEST_CYCLES and all(
-        one.standard_error * factor < ACCURATE and one.ess > ACCURATE_SHARE * n
+    factor = math.sqrt(n / run.fewer(effort.most_draws, effort.fewest_of_many_taxa))
+    state.accurate = state.cycles >= effort.fewest_cycles and all(
+        one.standard_error * factor < effort.accurate and one.ess > effort.accurate_share * n
         for one in found[:asked]
     )
     shares = [one.known_share for one in found[:asked]]
     missed = max(kl + math.log(s) for kl, s in zip(state.divergence, shares, strict=True))
-    state.accurate &= missed < MISSED
+    state.accurate &= missed < effort.missed
     state.n_scores = run.scorer.n_scores
     worst = min(range(asked), key=lambda k: found[k].ess)
     metrics.write(

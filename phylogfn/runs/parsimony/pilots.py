@@ -18,7 +18,7 @@ from phylogfn.training.tempered_curricula import WeightedTrees
 __all__ = ["Pilots"]
 
 MEMORY = 10  # cycles
-LARGEST_WEIGHT = 0.01  # share of the sum that one tree met by luck may get
+LARGEST_WEIGHT = 0.01
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,13 @@ class Pilots:
             np.concatenate(weights),
         )
 
-    def weigh(self, found: ParsimonyTable, reference: float) -> WeightedTrees:
+    def weigh(
+        self, found: ParsimonyTable, reference: float, largest_weight: float = LARGEST_WEIGHT
+    ) -> WeightedTrees:
         """The trees of the search with their exact weights, and these with theirs.
 
-        `reference` is the score of weight 1.
+        `reference` is the score of weight 1; `largest_weight` is the largest share of the sum that
+        one tree met by luck may get.
         """
         met = ParsimonyTable(found.n_taxa)
         rows = met.add(self.parents, np.zeros(len(self.parents)))
@@ -101,7 +104,7 @@ class Pilots:
         lucky = np.zeros((len(self.betas), len(met)))
         values = np.exp(self.log_weights) * share[self.cycle, self.place]
         np.add.at(lucky, (self.place, rows), values)
-        most = LARGEST_WEIGHT * (known.sum(axis=1) + lucky.sum(axis=1))
+        most = largest_weight * (known.sum(axis=1) + lucky.sum(axis=1))
         return WeightedTrees(
             np.concatenate([found.parents, met.parents]),
             self.betas,

@@ -9,6 +9,7 @@ import numpy as np
 from phylogfn.alignments.characters import parsimony_characters
 from phylogfn.parsimony.scores import ParsimonyScorer
 from phylogfn.runs.alignment_run import AlignmentRun
+from phylogfn.runs.parsimony.effort import ParsimonyEffort
 
 if TYPE_CHECKING:
     from gfncore.program.progress import Progress
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ParsimonyRun"]
 
-EASY_TAXA = 50  # up to which a step draws so many; more taxa, fewer
 SEEDS = {
     "search": 1,
     "policy": 2,
@@ -33,6 +33,13 @@ SEEDS = {
 class ParsimonyRun(AlignmentRun):
     """One run: the settings and the data.
 
+    Parameters
+    ----------
+    settings : ParsimonySettings
+    progress : Progress
+    effort : ParsimonyEffort, optional
+        How much is done. Default: that of the command line.
+
     Raises
     ------
     UserError
@@ -42,8 +49,14 @@ class ParsimonyRun(AlignmentRun):
     SEEDS = SEEDS
     settings: ParsimonySettings
 
-    def __init__(self, settings: ParsimonySettings, progress: Progress):
+    def __init__(
+        self,
+        settings: ParsimonySettings,
+        progress: Progress,
+        effort: ParsimonyEffort | None = None,
+    ):
         super().__init__(settings, progress)
+        self.effort = ParsimonyEffort() if effort is None else effort
         self.characters = parsimony_characters(self.alignment, settings.gaps)
         self.scorer = ParsimonyScorer(self.characters, settings.n_threads)
         for note in dict.fromkeys((*self.alignment.notes, *self.characters.notes)):
@@ -61,4 +74,4 @@ class ParsimonyRun(AlignmentRun):
 
     def fewer(self, number: int, fewest: int) -> int:
         """A number of draws for many taxa: each costs as the square of the taxa."""
-        return max(fewest, min(number, round(number * (EASY_TAXA / self.n_taxa) ** 2)))
+        return max(fewest, min(number, round(number * (self.effort.easy_taxa / self.n_taxa) ** 2)))

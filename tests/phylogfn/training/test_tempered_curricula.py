@@ -56,14 +56,11 @@ def test_the_sum_over_all_trees(drawn):
         assert one.known_share == pytest.approx(share, rel=0.05)
 
 
-def test_weights_of_known_and_drawn_trees_stand_for_all(drawn, monkeypatch):
-    from phylogfn.runs.parsimony import pilots as parsimony_pilots
-
-    monkeypatch.setattr(parsimony_pilots, "LARGEST_WEIGHT", 1.0)
+def test_weights_of_known_and_drawn_trees_stand_for_all(drawn):
     every, scores, table, betas, draws, outside, weighted, _ = drawn
     pilots = Pilots.none(betas, 6).after(draws, outside, weighted)
     again = Pilots.from_state(pilots.state()).after(draws, outside, weighted)
-    for trees in (pilots.weigh(table, 10.0), again.weigh(table, 10.0)):
+    for trees in (one.weigh(table, 10.0, largest_weight=1.0) for one in (pilots, again)):
         assert len(trees.parents) == len(every)
         whole = ParsimonyTable(6)
         whole.add(every, scores)

@@ -56,6 +56,7 @@ def test_sampler_is_the_enumerated_distribution(
 ):
     from phylogfn.runs.parsimony import answer as parsimony_answer
     from phylogfn.runs.parsimony import main as parsimony_run
+    from phylogfn.runs.parsimony.effort import ParsimonyEffort
 
     write_part(tmp_path / "part.fasta", primates(taxa, sites))
     kept = []
@@ -65,8 +66,6 @@ def test_sampler_is_the_enumerated_distribution(
         parsimony_answer.finish(run, state, environment)
 
     monkeypatch.setattr(parsimony_run, "finish", keep)
-    monkeypatch.setattr(parsimony_run, "FEWEST_CYCLES", 30)
-    monkeypatch.setattr(parsimony_run, "SETTLING_STEPS", 600)
     settings = ParsimonySettings(
         alignment=str(tmp_path / "part.fasta"),
         output=tmp_path / "out",
@@ -76,7 +75,8 @@ def test_sampler_is_the_enumerated_distribution(
         threads=1,
         budget="5h",  # the clock decides nothing
     )
-    parsimony_run.run_parsimony(settings, Progress("phylogfn", quiet=True))
+    effort = ParsimonyEffort(fewest_cycles=30, settling_steps=600)
+    parsimony_run.run_parsimony(settings, Progress("phylogfn", quiet=True), effort)
     ((run, state, environment),) = kept
     every = all_topologies(len(taxa))
     scores = run.scorer.scores(every)

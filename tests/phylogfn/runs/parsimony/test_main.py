@@ -1,7 +1,6 @@
 """``phylogfn parsimony`` from an alignment to its files: right, repeatable, resumable.
 
-The constants of a run are made small, so that one takes a few seconds; what they are does not
-matter to what is tested.
+Runs are made with little effort, so that one takes a few seconds.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,22 +22,25 @@ from gfncore.program.progress import Progress
 from phylogfn.alignments.characters import parsimony_characters
 from phylogfn.cli.main import main
 from phylogfn.parsimony.scores import ParsimonyScorer
+from phylogfn.runs.parsimony.effort import ParsimonyEffort
 from phylogfn.settings import ParsimonySettings
 from phylogfn.trees.newick import parse_newick
 
 ROOT = Path(__file__).resolve().parents[4]
 
-SMALL = {
-    "CYCLE_STEPS": 10,
-    "SETTLING_STEPS": 20,
-    "PILOT": 100,
-    "TRAJECTORIES": 24,
-    "COMPARED": 20,
-    "CHECKPOINT_SECONDS": 0.0,
-    "ACCURATE_SHARE": 0.1,
-    "ACCURATE": 1.0,
-    "MISSED": 5.0,
-}
+SMALL = ParsimonyEffort(
+    cycle_steps=10,
+    settling_steps=20,
+    pilot_draws=100,
+    trajectories=24,
+    compared=20,
+    checkpoint_seconds=0.0,
+    accurate_share=0.1,
+    accurate=1.0,
+    missed=5.0,
+    fewest_draws=200,
+    most_draws=400,
+)
 # what says how long something took, or when; and the settings, which name the folder
 TIMED = {"summary.json", "provenance.json", "report.html", "train.jsonl", "checkpoint", "run.toml"}
 
@@ -59,10 +62,9 @@ class Interrupted(Progress):
         super().update(**figures)
 
 
-def run_small(alignment, output, progress=None, **settings):
-    """One run with small constants; the number of updates of its progress."""
-    from phylogfn.runs.parsimony import answer as parsimony_answer
-    from phylogfn.runs.parsimony import main as parsimony_run
+def run_small(alignment, output, progress=None, effort=SMALL, **settings):
+    """One run with little effort; the number of updates of its progress."""
+    from phylogfn.runs.parsimony.main import run_parsimony
 
     class Counting(Progress):
         updates = 0
@@ -73,16 +75,12 @@ def run_small(alignment, output, progress=None, **settings):
 
     progress = progress or Counting("phylogfn", quiet=True)
     given = {"samples": 60, "budget": "10m", "seed": 3, "threads": 1, "quiet": True}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SMALL.items():
-            patch.setattr(parsimony_run, name, value)
-        patch.setattr(parsimony_answer, "FEWEST_DRAWS", 200)
-        patch.setattr(parsimony_answer, "MOST_DRAWS", 400)
-        with progress:
-            parsimony_run.run_parsimony(
-                ParsimonySettings(alignment=str(alignment), output=output, **given | settings),
-                progress,
-            )
+    with progress:
+        run_parsimony(
+            ParsimonySettings(alignment=str(alignment), output=output, **given | settings),
+            progress,
+            effort,
+        )
     return getattr(progress, "updates", 0)
 
 
@@ -127,7 +125,7 @@ def test_all_files_are_there(finished):
     assert {path.name for path in output.iterdir()} == set(PARSIMONY_OUTPUT_NAMES) - {"tensorboard"}
     steps = [json.loads(x)["step"] for x in (output / "train.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
-    assert steps[-1] >= 3 * SMALL["CYCLE_STEPS"] + SMALL["SETTLING_STEPS"]
+    assert steps[-1] >= 3 * SMALL.cycle_steps + SMALL.settling_steps
     page = (output / "report.html").read_text()
     several = summary_of(output)["n_best_trees"] > 1
     titles = ("Strict consensus", "Majority-rule consensus") if several else ("Most parsimonious",)
@@ -140,7 +138,7 @@ def test_learning_rates_fall_to_zero_at_the_end(finished):
     _, output, _ = finished
     metrics = [json.loads(line) for line in (output / "train.jsonl").read_text().splitlines()]
     rates = np.array([one["learning_rate"] for one in metrics if "learning_rate" in one])
-    n = SMALL["SETTLING_STEPS"]
+    n = SMALL.settling_steps
     np.testing.assert_array_equal(rates[:-n], rates[0])
     np.testing.assert_allclose(rates[-n:], rates[0] * np.arange(n, 0, -1) / n)
 
@@ -152,7 +150,6 @@ def test_the_last_steps_keep_to_the_clock(monkeypatch, taken, falling, hurried):
 
     from phylogfn.runs.parsimony import main as parsimony_run
 
-    monkeypatch.setattr(parsimony_run, "SETTLING_STEPS", 4)
     monkeypatch.setattr(parsimony_run, "_divergence", lambda *_: [0.0])
     factors, clock = [], [7.0]
 
@@ -164,6 +161,7 @@ def test_the_last_steps_keep_to_the_clock(monkeypatch, taken, falling, hurried):
 
     run = SimpleNamespace(
         settings=SimpleNamespace(budget_seconds=10.0),
+        effort=ParsimonyEffort(settling_steps=4),
         seconds=lambda state: clock[0],
         progress=SimpleNamespace(update=lambda **_: None),
     )
@@ -290,12 +288,9 @@ def test_a_morphological_matrix(tmp_path):
     assert summary["warnings"] == [w for w in summary["warnings"] if "parsimony alone" not in w]
 
 
-def test_many_taxa_are_searched_without_a_sampler(tmp_path, monkeypatch):
-    from phylogfn.runs.parsimony import main as parsimony_run
-
-    monkeypatch.setattr(parsimony_run, "LARGEST_TRAINED", 5)
+def test_many_taxa_are_searched_without_a_sampler(tmp_path):
     alignment = write_fasta(tmp_path / "six.fasta", [0, 1, 2, 5, 7, 11], 60)
-    run_small(alignment, tmp_path / "out")
+    run_small(alignment, tmp_path / "out", effort=replace(SMALL, largest_trained=5))
     summary = summary_of(tmp_path / "out")
     assert any("no sampler" in warning for warning in summary["warnings"])
     (sample,) = summary["temperatures"]
