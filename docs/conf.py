@@ -14,7 +14,7 @@ copyright = author
 release = version = __version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "numpydoc",
     "sphinx_copybutton",
@@ -27,6 +27,15 @@ nitpicky = True
 # Pages
 myst_enable_extensions = ["deflist", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
+
+# Notebooks are executed at every build, in a temporary directory.
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_execution_show_tb = True
+nb_merge_streams = True
+nb_output_stderr = "remove"
 
 # Examples: budgets of the small form come with -D examples_budget=5s
 examples_folder = str(HERE.parent / "build" / "docs" / "examples")
