@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ __all__ = [
     "pareto_table",
     "run_warnings",
     "summarise",
+    "table_columns",
     "write_results",
 ]
 
@@ -176,15 +177,16 @@ def library_sdf(library: LibraryColumns) -> str:
     """
     stream = io.StringIO()
     writer = Chem.SDWriter(stream)
+    cells = [(_property_name(name), _texts(c)) for name, c in table_columns(library).items()]
     for row, molecule in enumerate(library.molecules):
         if molecule is None:
             continue
         drawn = Chem.Mol(molecule)
         rdDepictor.Compute2DCoords(drawn, canonOrient=True)
         drawn.SetProp("_Name", f"molgen-{row + 1}")
-        for name, value in _cells(library, row, {}).items():
-            if value:
-                drawn.SetProp(_property_name(name), value)
+        for name, texts in cells:
+            if texts[row]:
+                drawn.SetProp(name, texts[row])
         writer.write(drawn)
     writer.close()
     return stream.getvalue()
@@ -199,36 +201,48 @@ def _property_name(column: str) -> str:
 def _csv(library: LibraryColumns, rows: np.ndarray, objectives: Mapping[str, np.ndarray]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_names(library, objectives))
-    for row in rows.tolist():
-        writer.writerow(_cells(library, row, objectives).values())
+    columns = table_columns(library, objectives)
+    writer.writerow(columns)
+    writer.writerows(zip(*(_texts(column, rows) for column in columns.values()), strict=True))
     return stream.getvalue()
 
 
-def _names(library: LibraryColumns, objectives: Mapping[str, np.ndarray]) -> list[str]:
+def table_columns(
+    library: LibraryColumns, objectives: Mapping[str, np.ndarray] | None = None
+) -> dict[str, Sequence[str] | np.ndarray]:
+    """Return the columns of the library's table by their names, no two of which are the same.
+
+    Parameters
+    ----------
+    library : LibraryColumns
+    objectives : mapping of str to ndarray, shape(n,), optional
+        Further columns after the reward.
+    """
+    objectives = objectives or {}
     components, more = column_names(list(library.components), list(objectives))
-    tail = ["log_probability", "log_probability_se", "scaffold", "count"]
-    names = ["smiles", "reward", *more, *components, *tail]
-    taken = set(names)
-    labels = [f"{name}_group" if name in taken else name for name in library.labels]
-    return [*names, *(free_name(name, taken) for name in labels)]
+    columns: dict[str, Sequence[str] | np.ndarray] = {
+        "smiles": library.smiles,
+        "reward": library.reward,
+        **dict(zip(more, objectives.values(), strict=True)),
+        **dict(zip(components, library.components.values(), strict=True)),
+        "log_probability": library.log_probability,
+        "log_probability_se": library.log_probability_se,
+        "scaffold": library.scaffold,
+        "count": library.count,
+    }
+    taken = set(columns)
+    groups = {name: f"{name}_group" if name in taken else name for name in library.labels}
+    for name, labels in library.labels.items():
+        columns[free_name(groups[name], taken)] = labels
+    return columns
 
 
-def _cells(
-    library: LibraryColumns, row: int, objectives: Mapping[str, np.ndarray]
-) -> dict[str, str]:
-    values = [
-        library.smiles[row],
-        score_text(library.reward[row]),
-        *(score_text(column[row]) for column in objectives.values()),
-        *(score_text(column[row]) for column in library.components.values()),
-        score_text(library.log_probability[row]),
-        score_text(library.log_probability_se[row]),
-        library.scaffold[row],
-        str(library.count[row]),
-        *(column[row] for column in library.labels.values()),
-    ]
-    return dict(zip(_names(library, objectives), values, strict=True))
+def _texts(column: Sequence[str] | np.ndarray, rows: np.ndarray | None = None) -> list[str]:
+    """Return the cells of a column, of some rows or of all."""
+    values = column.tolist() if isinstance(column, np.ndarray) else list(column)
+    if rows is not None:
+        values = [values[row] for row in rows.tolist()]
+    return [score_text(value) if isinstance(value, float) else str(value) for value in values]
 
 
 def run_warnings(facts: RunFacts) -> tuple[str, ...]:

@@ -1,16 +1,22 @@
-"""A library: the answer of ``molgen sample``."""
+"""The answer of a run as an object: tables, files, and a view for notebooks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gfncore.files import write_atomic
 from gfncore.program.output import check_output, locked_output
 from molgen.results.columns import LibraryColumns
 from molgen.results.facts import RunFacts
-from molgen.results.files import run_warnings, write_results
+from molgen.results.files import library_sdf, run_warnings, summarise, table_columns, write_results
+from molgen.results.report.notebook import render_view
 from molgen.results.scored import ScoredMolecules
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["Library"]
 
@@ -43,6 +49,31 @@ class Library(LibraryColumns):
         """What to know before trusting the result."""
         return run_warnings(self.facts)
 
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Content of ``summary.json``: the figures of the library and of its run."""
+        return summarise(self, self.facts)
+
+    def to_pandas(self) -> DataFrame:
+        """Return the columns of ``library.csv`` with all digits, a row per molecule.
+
+        These are ``smiles``, ``reward``, one per component of the score, ``log_probability``,
+        ``log_probability_se`` (both NaN where unknown), ``scaffold``, ``count`` and the labels.
+        """
+        import pandas
+
+        return pandas.DataFrame(table_columns(self))
+
+    def to_sdf(self, path: str | Path) -> None:
+        """Write an SD file with flat coordinates, and the columns as properties.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; it is replaced if it exists.
+        """
+        write_atomic(Path(path), library_sdf(self))
+
     def write(self, directory: str | Path) -> None:
         """Write the result files that ``molgen sample`` writes, all but the checkpoint.
 
@@ -62,3 +93,11 @@ class Library(LibraryColumns):
             write_atomic(directory / "run.toml", self.facts.run_toml)
             write_atomic(directory / "train.jsonl", self.facts.train_jsonl)
             write_results(directory, self, self.facts, scored=self.scored)
+
+    def __repr__(self) -> str:
+        mean, best = self.top_mean(len(self)), self.top_mean(1)
+        score = f"{self.facts.score}: mean {mean:.3f}, best {best:.3f}"
+        return f"Library({len(self):,} molecules, {score})"
+
+    def _repr_html_(self) -> str:
+        return render_view(self, self.summary)

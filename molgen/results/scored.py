@@ -7,12 +7,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from molgen.scoring import Scoring
 from molgen.scoring.table import column_names, score_text
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["ScoredMolecules"]
 
@@ -81,6 +85,22 @@ class ScoredMolecules:
             np.array(calls, np.int64),
             np.array([count.get(text, 0) for text in smiles], np.int64),
             remarks,
+        )
+
+    def to_pandas(self) -> DataFrame:
+        """Return the columns of ``scored.csv`` with all digits."""
+        import pandas
+
+        components, _ = column_names(list(self.components))
+        return pandas.DataFrame(
+            {
+                "smiles": self.smiles,
+                "reward": self.reward,
+                **dict(zip(components, self.components.values(), strict=True)),
+                "oracle_call": self.oracle_call,
+                "count": self.count,
+                "remark": [self.remarks.get(row, "") for row in range(len(self))],
+            }
         )
 
     def write(self, path: Path) -> None:

@@ -20,16 +20,16 @@ from gfncore.report.page import (
     signed,
 )
 from molgen.citations import references
-from molgen.molecules.diversity import MODE_SIMILARITY, Modes, find_modes
+from molgen.molecules.diversity import MODE_SIMILARITY, Modes
 from molgen.results.columns import LibraryColumns, front_rows
 from molgen.results.facts import RunFacts
 from molgen.results.report.charts import draw_agreement, draw_distributions, draw_fronts
 from molgen.results.report.drawing import draw_molecule
+from molgen.results.report.grid import diverse_rows, molecule_row
 
 __all__ = ["render_report"]
 
 _DRAWN = 24  # molecules in the grid
-_GRID_FROM = 1000  # number of best molecules from which they are selected
 _SCAFFOLDS_SHOWN = 10
 _FRONT_SHOWN = 8
 _BEST_SHOWN = 4
@@ -85,7 +85,7 @@ def render_report(
         "name": facts.score,
         "cards": _cards(summary, proportional),
         "warnings": summary["warnings"],
-        "grid": _grid(library),
+        "grid": diverse_rows(library, _DRAWN),
         "best_scored": _best_scored_rows(library, facts),
         "similarity": MODE_SIMILARITY,
         "modes": _mode_rows(library, modes),
@@ -112,12 +112,12 @@ def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
         ("Molecules", f"{summary['n_unique']:,}", f"distinct; {summary['n_proposals']:,} drawn"),
         (
             "Mean of ten best",
-            _number(summary["top10_mean"]),
-            f"mean of all {_number(summary['mean_score'])}",
+            signed(summary["top10_mean"], 3),
+            f"mean of all {signed(summary['mean_score'], 3)}",
         ),
         (
             "Diversity",
-            _number(summary["internal_diversity"], 2),
+            signed(summary["internal_diversity"], 2),
             f"{summary['n_scaffolds']:,} scaffolds",
         ),
         ("Modes", f"{summary['n_modes']:,}", f"with score {summary['mode_score']:g} or more"),
@@ -143,41 +143,22 @@ def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
     return [{"label": label, "value": value, "note": note} for label, value, note in cards]
 
 
-def _grid(library: LibraryColumns) -> list[dict[str, Any]]:
-    """Return the best molecules that are dissimilar to each other."""
-    best = library.fingerprints[:_GRID_FROM]
-    groups = find_modes(best, library.reward[:_GRID_FROM], least_score=-math.inf)
-    return [_drawn(library, row) for row in groups.leaders[:_DRAWN].tolist()]
-
-
 def _best_scored_rows(library: LibraryColumns, facts: RunFacts) -> list[dict[str, Any]]:
     """Return the best of all scored molecules with their drawings."""
     there = set(library.smiles)
     rows = []
     for smiles, score in facts.best_scored[:_BEST_SHOWN]:
-        label = f"Molecule {smiles}, score {_number(score)}"
+        label = f"Molecule {smiles}, score {signed(score, 3)}"
         drawing = draw_molecule(Chem.MolFromSmiles(smiles), label)
         rows.append(
             {
                 "svg": Markup(drawing),
                 "smiles": smiles,
-                "score": _number(score),
+                "score": signed(score, 3),
                 "in_library": smiles in there,
             }
         )
     return rows
-
-
-def _drawn(library: LibraryColumns, row: int) -> dict[str, Any]:
-    smiles = library.smiles[row]
-    score = _number(float(library.reward[row]))
-    label = f"Molecule {smiles}, score {score}"
-    return {
-        "svg": Markup(draw_molecule(library.molecules[row], label)),
-        "smiles": smiles,
-        "score": score,
-        "log_probability": signed(float(library.log_probability[row]), 2),
-    }
 
 
 def _mode_rows(library: LibraryColumns, modes: Modes) -> dict[str, Any]:
@@ -204,7 +185,7 @@ def _scaffold_rows(library: LibraryColumns) -> list[dict[str, Any]]:
                 "svg": Markup(drawing),
                 "smiles": smiles,
                 "count": count,
-                "best": _number(best[smiles]),
+                "best": signed(best[smiles], 3),
             }
         )
     return rows
@@ -217,8 +198,8 @@ def _front_table(library: LibraryColumns) -> list[dict[str, Any]]:
     order = np.argsort(-library.objectives[rows, 0], kind="stable")
     shown = rows[order][np.unique(np.linspace(0, len(rows) - 1, _FRONT_SHOWN).astype(int))]
     return [
-        _drawn(library, row)
-        | {"values": [_number(float(value)) for value in library.objectives[row]]}
+        molecule_row(library, row)
+        | {"values": [signed(float(value), 3) for value in library.objectives[row]]}
         for row in shown.tolist()
     ]
 
@@ -312,10 +293,6 @@ def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]
         ("Program", f"molgen {summary['version']}"),
         ("Command", facts.command),
     ]
-
-
-def _number(value: float, decimals: int = 3) -> str:
-    return signed(value, decimals)
 
 
 def _percent(share: float) -> str:
