@@ -1,11 +1,11 @@
-"""Compiled kernels: those that are out of date, and the time that compiling takes.
+"""Compiled kernels: detection of outdated code, and compilation time.
 
-Numba compares a cached function with its own file alone, but the code of the functions and
-constants that it takes from other kernel files is part of it: after an edit or a ``git pull`` it
-could run on arrays of another layout.
+Numba compares a cached function only with its own file, but the compiled code includes functions
+and constants from other kernel files: after an edit or a ``git pull`` it could run on arrays of
+another layout.
 
-Compiling happens once after an installation and may take a minute. Users are told, and it is not
-charged to the budget of a run (`gfncore.program.clock`).
+Compilation happens once after an installation and may take a minute. It is reported to the user and
+does not count towards the budget of a run (`gfncore.program.clock`).
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ TOLD_AFTER = 1.0  # seconds of compilation
 def discard_stale_code(folder: Path, pattern: str = "*_numba") -> None:
     """Remove the compiled functions of kernel files if they are older than any of their sources.
 
-    From then on compilation is timed (`compile_seconds`).
+    Compilation is timed from then on (`compile_seconds`).
 
     Parameters
     ----------
     folder : Path
-        Where the files are; call this when their package is imported.
+        Directory of the files; call this function when their package is imported.
     pattern : str
-        The stems of those that take from each other.
+        Pattern of the stems of files that use each other.
     """
     newest = max(path.stat().st_mtime for path in folder.glob(f"{pattern}.py"))
     for index in (folder / "__pycache__").glob(f"{pattern}.*.nbi"):
@@ -55,9 +55,9 @@ def discard_stale_code(folder: Path, pattern: str = "*_numba") -> None:
 
 
 class _Compilation:
-    """How long Numba has compiled in this process; functions found in the cache do not count.
+    """Time that Numba has spent compiling in this process; cached functions do not count.
 
-    Numba compiles one function at a time: what a function needs, inside of it.
+    Numba compiles one function at a time, including the functions that it needs.
     """
 
     def __init__(self) -> None:
@@ -114,13 +114,13 @@ def compile_seconds() -> float:
 
 @contextmanager
 def compilation_told(tell: Callable[[bool], None]) -> Iterator[None]:
-    """Tell of compilation while inside.
+    """Report compilation while the context is active.
 
     Parameters
     ----------
     tell : callable
-        Called from any thread with True when compiling has taken a second in this process and goes
-        on, and with False whenever it then ends.
+        Called from any thread with True when compilation has taken a second in this process and
+        continues, and with False when it ends.
     """
     before, _compilation.tell = _compilation.tell, tell
     try:
@@ -130,10 +130,10 @@ def compilation_told(tell: Callable[[bool], None]) -> Iterator[None]:
 
 
 def _keep_somewhere(folder: Path) -> None:
-    """Let Numba keep compiled functions until the process ends, where it can keep them nowhere.
+    """Store compiled functions in a temporary directory if no other place is writable.
 
-    It would refuse to define them: neither beside the source, nor in the user's cache, nor in
-    ``NUMBA_CACHE_DIR`` may be written.
+    Numba would otherwise refuse to define them, if the directory of the source, the user's cache
+    and ``NUMBA_CACHE_DIR`` are not writable.
     """
     from numba import config
     from numba.core.caching import FunctionCache
@@ -149,7 +149,7 @@ def _keep_somewhere(folder: Path) -> None:
 
 
 def _time_compilation() -> None:
-    """Listen to what Numba compiles."""
+    """Register the listener for Numba's compilation events."""
     global _listening
     if _listening:
         return

@@ -11,11 +11,11 @@ _LONGEST = 1000  # characters of a message
 
 
 class UserError(Exception):
-    """A wrong input or setting.
+    """An invalid input or setting.
 
-    The message is one line that states the file or option, the place, what was found, and what
-    would do instead. The command lines print it on stderr and exit with code 2. Text of the user in
-    it cannot break the line, nor write to the terminal: see `one_line`.
+    The message is one line with the file or option, the place, the value found, and the remedy. The
+    command-line programs print it on stderr and exit with code 2. User text in the message cannot
+    break the line or control the terminal: see `one_line`.
     """
 
     def __init__(self, message: object = "") -> None:
@@ -23,10 +23,10 @@ class UserError(Exception):
 
 
 def one_line(text: str, longest: int = _LONGEST) -> str:
-    r"""Return text on one line, in characters that a terminal shows.
+    r"""Return text on one line, with printable characters only.
 
-    Line ends become blanks, other control characters and what is not a character are escaped, and
-    the middle of text longer than `longest` is left out.
+    Line ends become blanks, control characters and invalid characters are escaped, and text longer
+    than `longest` loses its middle.
 
     Examples
     --------

@@ -17,13 +17,13 @@ _TEMPORARY_PREFIX = ".writing-"
 
 
 def clear_leftovers(directory: Path) -> None:
-    """Remove what a killed write left in ``directory``; for a run that is resumed.
+    """Remove temporary files that a killed process left in ``directory``, before a run is resumed.
 
     Parameters
     ----------
     directory : Path
-        The output directory, in which nothing else may be writing. What lies in directories below
-        it stays.
+        The output directory, to which no other process may write. Its subdirectories are not
+        changed.
     """
     for entry in sorted(directory.iterdir()):
         if entry.name.startswith((STAGING_PREFIX, _TEMPORARY_PREFIX)):

@@ -13,20 +13,20 @@ __all__ = ["GraphBatch", "ValueQueries"]
 
 @dataclass(frozen=True)
 class ValueQueries:
-    """Actions of a batch of graphs that carry values, which are to be scored or drawn.
+    """Actions of a batch of graphs whose values are to be scored or drawn.
 
     Attributes
     ----------
-    action : Tensor, shape(Q,), dtype=int64
+    action : Tensor, shape (Q,), int64
         Row in the batch's list of actions.
-    features : Tensor, shape(Q, 2, F), dtype=float32
-        Of each value; the first two are place and log spread of its logarithm.
-    present : Tensor, shape(Q, 2), dtype=bool
-        Which values the action has.
-    values : Tensor, shape(Q, 2), dtype=float64, optional
-        What is to be scored. None: they are drawn.
-    noise : Tensor, shape(Q, 2, 2), dtype=float64, optional
-        Uniform numbers to draw from.
+    features : Tensor, shape (Q, 2, F), float32
+        Features of each value; the first two are location and log scale of its logarithm.
+    present : Tensor, shape (Q, 2), bool
+        Whether the action has each value.
+    values : Tensor, shape (Q, 2), float64, optional
+        Values to score. If None, values are drawn.
+    noise : Tensor, shape (Q, 2, 2), float64, optional
+        Uniform random numbers for drawing.
     """
 
     action: torch.Tensor
@@ -43,42 +43,42 @@ class ValueQueries:
 
 @dataclass(frozen=True)
 class GraphBatch:
-    """What the policy reads: the graphs of B states laid end to end, and their A actions.
+    """Input of the policy: the concatenated graphs of B states, and their A actions.
 
     Attributes
     ----------
-    node_features : Tensor, shape(N, F), dtype=float32
-    node_graph : Tensor, shape(N,), dtype=int64
-        Row of the graph that a node belongs to; sorted. Every graph has at least one node.
-    graph_type : Tensor, shape(B,), dtype=int64
-        States that read the same may share a graph, where nothing is asked of states themselves
-        (no `action_bias`, no flow): then there are fewer graphs than states.
-        A category of the state, embedded and added to its nodes (e.g. which taxon comes next).
-    edge_index : Tensor, shape(2, E), dtype=int64
-        Source and target node of directed edges, as PyTorch Geometric has them.
-    edge_type : Tensor, shape(E,), dtype=int64
-        The relation of each edge, 0..R-1; each has weights of its own.
-    action_state : Tensor, shape(A,), dtype=int64
-        As in the environment's list of actions, and in its order.
-    action_index : Tensor, shape(A,), dtype=int64
-        What the action's head reads: the node, the column of `edge_index`, the column of `pairs`,
-        or the graph, by the kind of the head.
-    action_head : Tensor, shape(A,), dtype=int64, optional
-        Which of the policy's heads gives the logit. None: head 0 for all.
-    action_column : Tensor, shape(A,), dtype=int64, optional
-        Which output of that head. None: output 0 for all.
-    pairs : Tensor, shape(2, P), dtype=int64, optional
+    node_features : Tensor, shape (N, F), float32
+    node_graph : Tensor, shape (N,), int64
+        Row of the graph of each node; sorted. Every graph has at least one node.
+    graph_type : Tensor, shape (B,), int64
+        A category of the state, embedded and added to its nodes (e.g. the next taxon). States with
+        the same input may share a graph if no output refers to states themselves (no `action_bias`,
+        no flow): there are then fewer graphs than states.
+    edge_index : Tensor, shape (2, E), int64
+        Source and target nodes of directed edges, as in PyTorch Geometric.
+    edge_type : Tensor, shape (E,), int64
+        The relation of each edge, 0..R-1; each relation has its own weights.
+    action_state : Tensor, shape (A,), int64
+        State of each action, in the order of the environment's list of actions.
+    action_index : Tensor, shape (A,), int64
+        Input of the action's head, depending on its kind: the node, the column of `edge_index`, the
+        column of `pairs`, or the graph.
+    action_head : Tensor, shape (A,), int64, optional
+        Head of the policy that computes the logit. Default: head 0 for all.
+    action_column : Tensor, shape (A,), int64, optional
+        Output of that head. Default: output 0 for all.
+    pairs : Tensor, shape (2, P), int64, optional
         Unordered pairs of nodes, for heads of kind "pair".
-    action_bias : Tensor, shape(A,), dtype=float32, optional
-        A data-informed logit; the policy adds it times a learned scale.
-    graph_keys : Tensor, shape(G, 2), dtype=int64, optional
-        Equal for graphs that are equal in all that the backbone reads, numbering of nodes included,
-        and for no others: a graph that was embedded just before need not be embedded again.
-    condition : Tensor, shape(B,), dtype=float32, optional
-        log of the inverse temperature of each state; for a policy that is conditioned on it.
-        `graph_keys` do not count it.
+    action_bias : Tensor, shape (A,), float32, optional
+        A data-informed logit, which the policy adds with a learned scale.
+    graph_keys : Tensor, shape (G, 2), int64, optional
+        Equal if and only if two graphs are identical in all inputs of the backbone, including the
+        numbering of nodes, so that a graph embedded just before can be reused.
+    condition : Tensor, shape (B,), float32, optional
+        log of the inverse temperature of each state, for conditioned policies. It is not part of
+        `graph_keys`.
     queries : ValueQueries, optional
-        Actions whose values a policy with densities is to score or to draw.
+        Actions whose values are scored or drawn by a policy with densities.
     """
 
     node_features: torch.Tensor

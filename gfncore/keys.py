@@ -12,13 +12,13 @@ def unique_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Parameters
     ----------
-    keys : ndarray, shape(B, 2), dtype=uint64
+    keys : ndarray, shape (B, 2), uint64
 
     Returns
     -------
-    first : ndarray, shape(U,), dtype=int64
+    first : ndarray, shape (U,), int64
         A row of each distinct key (its first one).
-    inverse : ndarray, shape(B,), dtype=int64
+    inverse : ndarray, shape (B,), int64
         For each row, the number of its key among the distinct ones.
     """
     n = len(keys)
@@ -34,6 +34,6 @@ def unique_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def key_bytes(keys: np.ndarray) -> list[bytes]:
-    """Keys as hashable 16-byte strings, one a row of the uint64 (B, 2) array."""
+    """Return keys as hashable 16-byte strings, one for each row of the uint64 (B, 2) array."""
     data = np.ascontiguousarray(keys, dtype=np.uint64).tobytes()
     return [data[16 * i : 16 * (i + 1)] for i in range(len(keys))]

@@ -1,12 +1,12 @@
-"""Any environment at many inverse temperatures at once.
+"""An environment at many inverse temperatures.
 
-A state is a state of the environment inside and an inverse temperature beta, which it keeps from
-s_0 to its object x; log R(x, beta) = beta log R(x). A policy that is conditioned on log beta
+A state is a state of the inner environment with an inverse temperature beta, which is constant from
+s_0 to the object x; log R(x, beta) = beta log R(x). A policy that is conditioned on log beta
 (`gfncore.policies.conditioning`) then learns P(x | beta) = R(x)^beta / Z(beta) for a range of beta
-(Kim et al. 2024, arXiv:2310.02823), each batch holding several temperatures.
+(Kim et al. 2024, arXiv:2310.02823), with several temperatures in each batch.
 
-All of the log R inside is multiplied, so what an environment takes off it for its own counting
-(the number of graphs that are one molecule) is tempered as well.
+The complete log R of the inner environment is multiplied, so its terms for multiple counting (the
+number of graphs that represent one molecule) are tempered as well.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class TemperedStates:
     ----------
     inner : States
         B states.
-    inverse_temperature : ndarray, shape(B,), dtype=float64
+    inverse_temperature : ndarray, shape (B,), float64
         beta > 0.
     """
 
@@ -65,7 +65,7 @@ def _scattered(x: np.ndarray) -> np.ndarray:
 
 
 def _tempered_keys(keys: np.ndarray, inverse_temperature: np.ndarray) -> np.ndarray:
-    """Keys that tell temperatures apart too: keys moved by an offset of each; uint64 (B, 2)."""
+    """Return keys that also distinguish temperatures, by an offset for each; uint64 (B, 2)."""
     bits = np.ascontiguousarray(inverse_temperature, np.float64).view(np.uint64)
     offset = _scattered(bits + GOLDEN)
     return keys + np.stack([offset, _scattered(offset + GOLDEN)], axis=1)

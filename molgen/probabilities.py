@@ -49,7 +49,7 @@ def molecule_probabilities(
     policy : Policy
     states : States
         All finished states of the molecules.
-    molecule : ndarray, shape(len(states),), dtype=int64
+    molecule : ndarray, shape (len(states),), int64
         Which molecule a state stands for, 0..n-1; each has one state at least.
     generator : numpy Generator
     trajectories : int
@@ -62,7 +62,7 @@ def molecule_probabilities(
 
     Returns
     -------
-    log_probability, standard_error : ndarray, shape(n,), dtype=float64
+    log_probability, standard_error : ndarray, shape (n,), float64
         Nats; the error is of the log, by the delta method.
     fewest : int
         The smallest M of a state.

@@ -16,15 +16,15 @@ __all__ = ["check_contract"]
 
 
 def check_contract(environment: Environment, largest: int = 100_000, starts: int = 1) -> int:
-    """Walk all states and check actions, keys, classes, inverses and graphs.
+    """Visit all states, check actions, keys, classes, inverses and graphs, and return a count.
 
     Parameters
     ----------
     environment : Environment
     largest : int
-        Most states to visit.
+        Maximum number of states to visit.
     starts : int
-        Distinct states s_0: 1, or the number of temperatures where states have one.
+        Number of distinct states s_0: 1, or the number of temperatures if states have one.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def check_contract(environment: Environment, largest: int = 100_000, starts: int
     Raises
     ------
     AssertionError
-        Says which promise does not hold.
+        If a requirement is violated; the message names it.
     """
     level = environment.initial(starts)
     assert len(environment.backward_actions(level)) == 0, "s_0 has a backward action"

@@ -12,7 +12,7 @@ def effective_sample_size(log_weights: np.ndarray) -> float:
 
     Parameters
     ----------
-    log_weights : ndarray, shape(n,), dtype=float64
+    log_weights : ndarray, shape (n,), float64
         In nats; -inf allowed.
     """
     top = np.max(log_weights, initial=-np.inf)

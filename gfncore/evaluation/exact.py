@@ -28,8 +28,8 @@ class ExactDistribution:
     ----------
     terminals : States
         Each object once, in the order of its key.
-    keys : ndarray, shape(m, 2), dtype=uint64
-    probability : ndarray, shape(m,), dtype=float64
+    keys : ndarray, shape (m, 2), uint64
+    probability : ndarray, shape (m,), float64
         Under the policy; sums to one.
     n_states : int
         States visited, s_0 and terminal ones counted, once a level.

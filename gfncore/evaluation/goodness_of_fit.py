@@ -34,9 +34,9 @@ def chi_squared(
 
     Parameters
     ----------
-    counts : ndarray, shape(m,)
+    counts : ndarray, shape (m,)
         Independent draws in each cell.
-    probabilities : ndarray, shape(m,), dtype=float64
+    probabilities : ndarray, shape (m,), float64
         Of the cells; sum to one.
     smallest_expected : float
 

@@ -1,9 +1,9 @@
-"""Divergence from known objects to a sampler: draws of the sampler cannot show a mode it has lost.
+"""Divergence of a sampler from known objects, which reveals modes that its draws have lost.
 
-Let C be known objects, R their rewards, Z the sum over all objects, q the sampler. The mean of
-log(R/Z) - log q over C, by weight R, is the Kullback-Leibler divergence from the target restricted
-to C to q, plus the log of the share of Z that C holds. For a sampler that is equal to the target it
-is 0 whatever that share is; with R normalised to 1 over C it would be minus the log of the share.
+Let C be the set of known objects, R their rewards, Z the sum over all objects, and q the sampler.
+The mean of log(R/Z) - log q over C, weighted by R, is the Kullback-Leibler divergence of q from the
+target restricted to C, plus the log of the share of C in Z. For a sampler equal to the target it is
+0 for any share; with R normalised to 1 over C it would be minus the log of the share.
 """
 
 from __future__ import annotations
@@ -18,24 +18,23 @@ __all__ = ["known_divergence"]
 def known_divergence(
     log_p: np.ndarray, log_q: np.ndarray, counts: np.ndarray
 ) -> tuple[float, float]:
-    """Return the divergence from known objects to a sampler and its standard error, nats.
+    """Return the divergence of a sampler from known objects and its standard error, in nats.
 
     Parameters
     ----------
     log_p : ndarray, shape (M,), float64
-        log R/Z of known objects drawn by weight, Z being the sum over all objects, the unknown ones
-        included.
+        log R/Z of known objects drawn by weight, where Z is the sum over all objects, known or not.
     log_q : ndarray, shape (M,), float64
         Their log-probabilities under the sampler.
     counts : ndarray, shape (M,), int64
-        How often each was drawn.
+        Number of times that each was drawn.
 
     Returns
     -------
     divergence : float
-        Positive where the sampler gives the known objects less than their share.
+        Positive if the sampler gives the known objects less than their share.
     standard_error : float
-        Of the draws alone: an error of Z has to be added.
+        Sampling error only; the error of Z must be added.
 
     Examples
     --------

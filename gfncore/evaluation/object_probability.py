@@ -1,11 +1,11 @@
-"""The probability that a policy builds an object, over all the ways to build it.
+"""Probability that a policy builds an object, summed over all trajectories to it.
 
     q(x) = sum_{tau -> x} P_F(tau) = E_{tau ~ P_B(.|x)}[P_F(tau) / P_B(tau | x)]
 
-A mean over K trajectories drawn backward is unbiased for q. For a weight R / q of an object that
-was itself drawn forward, the trajectory that drew it is to be one of the K: then the mean of
-R / mean_k(P_F / P_B) over objects is unbiased for Z for every K, as it is a weight on the space of
-an object and K trajectories with their order forgotten.
+The mean over K trajectories drawn backward is unbiased for q. For the weight R / q of an object
+drawn forward, the K trajectories must include the one that generated it: the mean of R / mean_k(P_F
+/ P_B) over objects is then unbiased for Z for every K, because it is a weight on the space of an
+object and an unordered set of K trajectories.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ def log_object_probabilities(
     generator : numpy Generator
     backward_policy : Policy, optional
         That draws them; None: uniform.
-    drawn : ndarray, shape(n,), dtype=float64, optional
+    drawn : ndarray, shape (n,), float64, optional
         `trajectory_log_ratios` of the trajectories by which the policy drew the objects: counts as
         one of the K.
 
     Returns
     -------
-    ndarray, shape(n,), dtype=float64
+    ndarray, shape (n,), float64
         In nats. The estimate of q is unbiased, so that of log q is a little low.
     """
     if environment.is_tree:
@@ -91,15 +91,15 @@ def draw_objects(
     generator: np.random.Generator,
     backward_policy: Policy | None = None,
 ) -> tuple[Any, np.ndarray]:
-    """Objects that a policy draws, with the log q by which they are to be weighed.
+    """Draw objects from a policy and return them with log q for their importance weights.
 
     Returns
     -------
     terminals : States
         n terminal states.
-    log_q : ndarray, shape(n,), dtype=float64
-        Exact where `is_tree`; else over `paths` trajectories, the one that drew it among them, so
-        that weights R / q are unbiased.
+    log_q : ndarray, shape (n,), float64
+        Exact if `is_tree`; otherwise averaged over `paths` trajectories including the one that
+        generated the object, so that weights R / q are unbiased.
     """
     drawn = sample_trajectories(environment, policy, n, generator)
     log_q = trajectory_log_ratios(environment, policy, drawn, backward_policy)

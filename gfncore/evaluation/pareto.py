@@ -1,12 +1,12 @@
-"""Fronts of several objectives, and indicators of how good a set of points is.
+"""Pareto fronts of several objectives, and indicators of the quality of a set of points.
 
-All objectives are to be maximised. A point dominates another if it is nowhere smaller and somewhere
-larger; equal points do not dominate one another.
+All objectives are maximised. A point dominates another if it is not smaller in any objective and
+larger in at least one; equal points do not dominate each other.
 
 Indicators: hypervolume (Zitzler & Thiele 1998), IGD+ (Ishibuchi et al. 2015) and R2 (Hansen &
 Jaszkiewicz 1998; Brockhoff et al. 2012). IGD+ and the hypervolume never prefer a set that another
-one dominates. Fronts, hypervolume and IGD+ are those of moocore (López-Ibáñez et al.), which sees
-ranks in place of values where these may be -inf. Glossary: n points, K objectives.
+one dominates. Fronts, hypervolume and IGD+ are computed by moocore (López-Ibáñez et al.), from
+ranks if values may be -inf. Glossary: n points, K objectives.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ def _ranks(points: np.ndarray) -> np.ndarray:
 
 
 def non_dominated(points: np.ndarray) -> np.ndarray:
-    """Tell which points no other point dominates.
+    """Return whether each point is non-dominated.
 
     Parameters
     ----------
-    points : ndarray, shape(n, K), dtype=float64
+    points : ndarray, shape (n, K), float64
         -inf allowed.
 
     Returns
     -------
-    ndarray, shape(n,), dtype=bool
+    ndarray, shape (n,), bool
 
     Raises
     ------
     ValueError
-        If points are not a table of numbers.
+        If `points` is not a table of numbers.
     """
     ranks = _ranks(_table(points))
     return moocore.is_nondominated(ranks, maximise=True, keep_weakly=True)
@@ -67,11 +67,11 @@ def front_numbers(points: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    points : ndarray, shape(n, K), dtype=float64
+    points : ndarray, shape (n, K), float64
 
     Returns
     -------
-    ndarray, shape(n,), dtype=int64
+    ndarray, shape (n,), int64
     """
     return moocore.pareto_rank(_ranks(_table(points)), maximise=True).astype(np.int64)
 
@@ -81,9 +81,9 @@ def hypervolume(points: np.ndarray, reference: np.ndarray) -> float:
 
     Parameters
     ----------
-    points : ndarray, shape(n, K), dtype=float64
+    points : ndarray, shape (n, K), float64
         Points that do not exceed `reference` in every objective add nothing.
-    reference : ndarray, shape(K,), dtype=float64
+    reference : ndarray, shape (K,), float64
         The worst corner.
 
     Raises
@@ -99,14 +99,14 @@ def hypervolume(points: np.ndarray, reference: np.ndarray) -> float:
 
 
 def igd_plus(points: np.ndarray, front: np.ndarray) -> float:
-    """Mean over a reference front of how far the nearest point falls short of it; 0 is best.
+    """Return IGD+, the mean shortfall of the nearest point from a reference front; 0 is best.
 
         mean over z in front of min over a in points of sqrt(sum_k max(z_k - a_k, 0)^2)
 
     Parameters
     ----------
-    points : ndarray, shape(n, K), dtype=float64
-    front : ndarray, shape(m, K), dtype=float64
+    points : ndarray, shape (n, K), float64
+    front : ndarray, shape (m, K), float64
 
     Returns
     -------
@@ -120,17 +120,17 @@ def igd_plus(points: np.ndarray, front: np.ndarray) -> float:
 
 
 def r2_indicator(points: np.ndarray, ideal: np.ndarray, weights: np.ndarray) -> float:
-    """Mean over weights of the smallest weighted Chebyshev distance to the ideal; 0 is best.
+    """Return R2, the mean smallest weighted Chebyshev distance to the ideal; 0 is best.
 
         mean over w of min over a in points of max_k w_k (ideal_k - a_k)
 
     Parameters
     ----------
-    points : ndarray, shape(n, K), dtype=float64
-    ideal : ndarray, shape(K,), dtype=float64
-        Not exceeded by any point.
-    weights : ndarray, shape(W, K), dtype=float64
-        E.g. of `simplex_weights`.
+    points : ndarray, shape (n, K), float64
+    ideal : ndarray, shape (K,), float64
+        An upper bound of all points.
+    weights : ndarray, shape (W, K), float64
+        For example from `simplex_weights`.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def simplex_weights(objectives: int, divisions: int) -> np.ndarray:
 
     Returns
     -------
-    ndarray, shape(W, K), dtype=float64
+    ndarray, shape (W, K), float64
         W = binomial(divisions + K - 1, K - 1).
     """
     bars = combinations(range(divisions + objectives - 1), objectives - 1)

@@ -28,7 +28,7 @@ def generalised_pareto_fit(excess: np.ndarray) -> tuple[float, float]:
 
     Parameters
     ----------
-    excess : ndarray, shape(m,), dtype=float64
+    excess : ndarray, shape (m,), float64
         Sorted, not negative, the largest positive.
 
     Returns
@@ -49,20 +49,20 @@ def generalised_pareto_fit(excess: np.ndarray) -> tuple[float, float]:
 
 
 def pareto_k(log_weights: np.ndarray) -> float:
-    """k-hat of the upper tail: the largest min(n/5, 3 sqrt(n)) weights.
+    """Return k-hat of the upper tail, the largest min(n/5, 3 sqrt(n)) weights.
 
     Parameters
     ----------
-    log_weights : ndarray, shape(n,), dtype=float64
+    log_weights : ndarray, shape (n,), float64
         In nats; -inf allowed.
 
     Returns
     -------
     float
-        k-hat, drawn towards 1/2 by a weak prior; -inf if the tail is constant (all weights
-        equal), inf if it has fewer than 5 weights (n is 20 or less) or one of them is zero or not
-        finite, NaN if fewer than 5 different ones above the largest weight outside it (a sampler
-        of a few objects draws the same weight again and again).
+        k-hat, shrunk towards 1/2 by a weak prior; -inf if the tail is constant (all weights equal);
+        inf if it has fewer than 5 weights (n at most 20) or one of them is zero or not finite; NaN
+        if fewer than 5 distinct weights exceed the largest weight outside the tail (a sampler of
+        few objects repeats the same weights).
     """
     n = len(log_weights)
     tail = math.ceil(min(n / 5, 3 * math.sqrt(n)))

@@ -24,22 +24,22 @@ __all__ = ["PartitionEstimate", "WeightedDraws"]
 
 @dataclass(frozen=True)
 class PartitionEstimate:
-    """log Z with its standard error, and whether the draws behind it can be trusted.
+    """Estimate of log Z with its standard error and diagnostics of the draws.
 
     Attributes
     ----------
     log_z : float
-        Nats. Z is unbiased, so that log Z is low by half its variance.
+        In nats. Z is unbiased, so log Z is biased downwards by half its variance.
     standard_error : float
-        Of log Z, by the delta method; it says nothing about what the sampler never draws. NaN for
-        one draw.
+        Standard error of log Z by the delta method, without objects that the sampler never draws.
+        NaN for a single draw.
     ess : float
         Effective sample size of the importance weights of all draws.
     n_draws : int
     pareto_k : float
         Pareto k-hat of the weights: above 0.7 neither log Z nor its error is reliable.
     known_share : float
-        Share of Z that known objects hold, which is summed exactly where their rewards were given.
+        Share of Z of known objects, which is summed exactly if their rewards were given.
 
     Examples
     --------
@@ -112,13 +112,13 @@ class WeightedDraws:
         return weights / weights.sum()
 
     def estimate(self, log_rewards_known: np.ndarray | None = None) -> PartitionEstimate:
-        """Estimate log Z.
+        """Estimate log Z and return it with diagnostics.
 
         Parameters
         ----------
         log_rewards_known : ndarray, shape (m,), float64, optional
             log R of the objects of C, each once: they are summed exactly, and `known` draws do not
-            count. None: Z is estimated from all draws, and so is the share of C.
+            count. If None, Z and the share of C are estimated from all draws.
 
         Returns
         -------
@@ -127,7 +127,7 @@ class WeightedDraws:
         Raises
         ------
         ValueError
-            If there is no draw, or Z is estimated as zero.
+            If there are no draws, or the estimate of Z is zero.
         """
         n = len(self.log_weights)
         if n == 0:

@@ -11,17 +11,17 @@ __all__ = ["WeightedMean", "weighted_mean"]
 
 @dataclass(frozen=True)
 class WeightedMean:
-    """What :func:`weighted_mean` finds.
+    """Result of :func:`weighted_mean`.
 
     Parameters
     ----------
     value : float
         The mean.
     error : float
-        Its standard error; NaN if it is not known.
+        Its standard error; NaN if unknown.
     birge_ratio : float
-        The spread of the estimates over what their errors lead one to expect: about 1 when the
-        errors can be believed. NaN for one estimate, or where errors are not known.
+        Ratio of the observed to the expected spread of the estimates: about 1 if the errors are
+        reliable. NaN for a single estimate or unknown errors.
     """
 
     value: float
@@ -32,9 +32,9 @@ class WeightedMean:
 def weighted_mean(values: Sequence[float], errors: Sequence[float]) -> WeightedMean:
     """Return the mean weighted by the inverse squares of the errors.
 
-    Where the estimates differ by more than their errors say, the error of the mean is multiplied by
-    the Birge ratio (R. T. Birge, Phys. Rev. 40:207, 1932). If an error is not known or is 0, the
-    plain mean is taken, with its error from the spread.
+    If the estimates differ by more than expected from their errors, the error of the mean is
+    multiplied by the Birge ratio (R. T. Birge, Phys. Rev. 40:207, 1932). If an error is unknown or
+    0, the unweighted mean is used, with its error from the spread.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def backward_trajectories(
     generator: np.random.Generator,
     backward_policy: Policy | None = None,
 ) -> Trajectories:
-    """Draw one trajectory to each of the given terminal states by P_B.
+    """Draw one trajectory to each of the given terminal states by P_B and return them.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ def backward_trajectories(
     terminals : States
         n terminal states, at least one, repeats allowed.
     generator : numpy Generator
-        Unused where every state has one parent.
+        Not used if every state has a single parent.
     backward_policy : Policy, optional
-        None: uniform over the backward classes of a state.
+        Default: uniform over the backward classes of a state.
 
     Returns
     -------

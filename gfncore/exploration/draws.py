@@ -16,9 +16,9 @@ def explored(
 
     Parameters
     ----------
-    log_p : ndarray, shape(C,), dtype=float64
+    log_p : ndarray, shape (C,), float64
         Log-probabilities of the classes, normalised in each state.
-    state_of_class : ndarray, shape(C,), dtype=int64
+    state_of_class : ndarray, shape (C,), int64
     n : int
         Number of states.
     epsilon : float
@@ -28,7 +28,7 @@ def explored(
 
     Returns
     -------
-    ndarray, shape(C,), dtype=float64
+    ndarray, shape (C,), float64
     """
     if temperature != 1.0:
         top = np.full(n, -np.inf)
@@ -46,21 +46,21 @@ def explored(
 def draw_classes(
     p: np.ndarray, actions: Actions, n: int, state: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """For each entry of `state`, draw a class of that state by inversion.
+    """Draw a class of actions by inversion for each entry of `state`, and return the classes.
 
     Parameters
     ----------
-    p : ndarray, shape(C,), dtype=float64
-        Non-negative; normalised within each state here.
+    p : ndarray, shape (C,), float64
+        Non-negative; they are normalised within each state.
     actions : Actions
-        Of `n` states, each of which has at least one class.
+        Actions of `n` states, each with at least one class.
     n : int
-    state : ndarray, shape(m,), dtype=int64
+    state : ndarray, shape (m,), int64
     generator : numpy Generator
 
     Returns
     -------
-    ndarray, shape(m,), dtype=int64
+    ndarray, shape (m,), int64
         Rows in the list of classes.
     """
     ends = np.cumsum(actions.classes_per_state(n))

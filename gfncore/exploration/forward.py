@@ -25,9 +25,9 @@ def sample_trajectories(
     epsilon: float = 0.0,
     temperature: float = 1.0,
 ) -> Trajectories:
-    """Draw `n` trajectories from s_0 to a terminal state.
+    """Draw `n` trajectories from s_0 to a terminal state and return them.
 
-    Where states have temperatures, trajectory i starts at the i-th of ``environment.initial(n)``.
+    If states have temperatures, trajectory i starts at state i of ``environment.initial(n)``.
 
     Parameters
     ----------
@@ -37,14 +37,14 @@ def sample_trajectories(
         At least 1.
     generator : numpy Generator
     epsilon : float
-        Share of uniform choices among a state's classes of actions.
+        Share of choices drawn uniformly from the classes of actions of a state.
     temperature : float
         Choices are drawn from P_F ** (1 / temperature), normalised.
 
     Returns
     -------
     Trajectories
-        Its `log_pf` is under P_F itself, without epsilon and temperature.
+        Their `log_pf` refers to P_F itself, without epsilon and temperature.
 
     Raises
     ------

@@ -1,17 +1,17 @@
-"""Local search in object space: undo some steps by P_B, rebuild by P_F, keep what is accepted.
+"""Local search in object space: undo some steps by P_B, rebuild by P_F, accept or reject.
 
-An object x is taken back by k steps, x -> ... -> s along a path b, and built again from s along a
-path f to x'. In the space of objects with their paths the way back is to undo f and to redo b, so
-that the step from x to x' is accepted by Metropolis and Hastings' rule with the ratio
+From an object x, k steps are undone along a path b, x -> ... -> s, and an object x' is built from s
+along a path f. In the space of objects with their paths the reverse move undoes f and repeats b, so
+the move from x to x' has the Metropolis-Hastings ratio
 
     R(x') p(k') P_B(f | x') P_F(b | s)
     ----------------------------------
     R(x)  p(k)  P_B(b | x)  P_F(f | s)
 
-where k' is the number of steps of f, and p(k) the chance of undoing that many. This leaves
-R(x) / Z invariant whatever the two policies are. Kim et al. (2024, Local search GFlowNets, ICLR,
-arXiv:2310.02710) proposed the move for training, with either this rule or that of keeping an object
-of higher reward; there k is fixed and all objects take equally many steps.
+where k' is the number of steps of f, and p(k) the probability of undoing k steps. This leaves R(x)
+/ Z invariant for any two policies. Kim et al. (2024, Local search GFlowNets, ICLR,
+arXiv:2310.02710) proposed the move for training, with either this rule or the rule of keeping the
+object with the higher reward; there k is fixed and all objects have the same number of steps.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ __all__ = ["LocalSearch", "local_search"]
 
 @dataclass(frozen=True)
 class LocalSearch:
-    """What a round of local search gave.
+    """Result of a round of local search.
 
     Attributes
     ----------
     terminals : States
-        The n objects afterwards: the proposal where it was accepted, what was given elsewhere.
-    log_reward : ndarray, shape(n,), dtype=float64
+        The n objects after the round: accepted proposals, and the given objects otherwise.
+    log_reward : ndarray, shape (n,), float64
         Their log reward, nats.
-    accepted : ndarray, shape(n,), dtype=bool
+    accepted : ndarray, shape (n,), bool
     proposals : States
-        The n objects that were rebuilt, accepted or not; for a replay.
-    proposal_log_reward : ndarray, shape(n,), dtype=float64
+        The n rebuilt objects, accepted or not, for a replay buffer.
+    proposal_log_reward : ndarray, shape (n,), float64
     """
 
     terminals: Any
@@ -77,7 +77,7 @@ def local_search(
     backward_policy: Policy | None = None,
     acceptance: Literal["metropolis", "greedy"] = "metropolis",
 ) -> LocalSearch:
-    """Propose one neighbour of each object, and accept it or not.
+    """Propose a neighbour of each object and return the objects after acceptance or rejection.
 
     Parameters
     ----------
@@ -86,17 +86,17 @@ def local_search(
         P_F, which rebuilds.
     terminals : States
         n terminal states, at least one, repeats allowed.
-    log_reward : ndarray, shape(n,), dtype=float64
+    log_reward : ndarray, shape (n,), float64
         Their log reward, nats.
     steps : int
-        Steps that are undone, or as many as there are up to s_0.
+        Number of undone steps, limited by the number of steps from s_0.
     generator : numpy Generator
     fewest_steps : int, optional
-        The number of steps is drawn evenly from ``fewest_steps..steps`` for each object. None:
-        always `steps`; then, where objects are built in different numbers of steps, Metropolis and
-        Hastings' rule accepts only what was rebuilt in as many steps as were undone, or from s_0.
+        If given, the number of steps of each object is uniform on ``fewest_steps..steps``. Default:
+        always `steps`; if objects differ in their number of steps, the Metropolis-Hastings rule
+        then accepts only objects rebuilt in the number of undone steps, or from s_0.
     backward_policy : Policy, optional
-        P_B, which undoes; None: uniform over the backward classes of a state.
+        P_B, which undoes steps. Default: uniform over the backward classes of a state.
     acceptance : {"metropolis", "greedy"}
         "greedy" keeps the proposal if its reward is higher.
 
@@ -109,7 +109,7 @@ def local_search(
     ValueError
         If there are no objects, the numbers of steps do not fit, or the rule is unknown.
     TypeError
-        If actions carry values: the rule above is not one of densities.
+        If actions carry values, because the rule above does not apply to densities.
     """
     if environment.carries_values:
         raise TypeError("local search requires discrete actions, but these carry values")
@@ -152,7 +152,7 @@ def local_search(
 
 
 def _log_chance(length: np.ndarray, at_start: np.ndarray, fewest: int, steps: int) -> np.ndarray:
-    """log of the chance that so many steps are undone; where they lead to s_0, so many or more."""
+    """Return the log-probability of undoing `length` steps (or more, if they lead to s_0)."""
     ways = (length >= fewest) & (length <= steps)
     ways = np.where(at_start, np.maximum(steps - np.maximum(length, fewest) + 1, 0), ways)
     with np.errstate(divide="ignore"):

@@ -20,22 +20,22 @@ NO_ACTIONS = Actions(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 @dataclass(frozen=True)
 class Moved:
-    """Where m walkers are after a move.
+    """Positions of m walkers after a move.
 
     Attributes
     ----------
     states : States
         Distinct states.
-    row : ndarray, shape(m,), dtype=int64
+    row : ndarray, shape (m,), int64
         Row of each walker in `states`.
     ways_back : Actions
-        Of `states`, in the direction that undoes the move.
-    undoing : ndarray, shape(m,), dtype=int64
+        Actions of `states` in the direction that undoes the move.
+    undoing : ndarray, shape (m,), int64
         Class in `ways_back` that undoes the move of each walker.
-    values : ndarray, shape(m, 2), dtype=float64, optional
-        After a move backward: what the undone action had carried, if actions carry anything.
+    values : ndarray, shape (m, 2), float64, optional
+        After a backward move: the values of the undone actions, if actions carry values.
 
-    `ways_back` and `undoing` are empty after a move forward where every state has one parent.
+    `ways_back` and `undoing` are empty after a forward move if every state has a single parent.
     """
 
     states: Any

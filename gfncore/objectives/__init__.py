@@ -1,1 +1,1 @@
-"""Training objectives, one a file: what each learns from scored trajectories."""
+"""Training objectives, each in its own file: losses of scored trajectories."""

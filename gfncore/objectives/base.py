@@ -17,12 +17,12 @@ __all__ = ["Objective", "ObjectiveOptions", "make_objective"]
 
 @dataclass(frozen=True)
 class ObjectiveOptions:
-    """Settings of objectives; each takes those that it has a use for.
+    """Settings of all objectives; each uses those that apply to it.
 
     Attributes
     ----------
     log_z : float
-        Where a learned log Z starts.
+        Initial value of a learned log Z.
     loss_shape : str
         See `gfncore.objectives.shapes`.
     conditional : bool
@@ -38,7 +38,7 @@ class ObjectiveOptions:
 
 
 class Objective(nn.Module, ABC):
-    """A scalar loss of scored trajectories, with what it learns beside the policy.
+    """A scalar loss of scored trajectories, with its own learned parameters.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Objective(nn.Module, ABC):
     takes_scales : bool
         Whether it reads `ScoredTrajectories.scale`.
     log_z : Parameter, optional
-        Learned log Z, float64 scalar; None where none is learned.
+        Learned log Z, float64 scalar; None if it is not learned.
     """
 
     on_policy_allowed = True
@@ -89,12 +89,12 @@ def make_objective(
     conditional: bool = False,
     order_temperature: float = 1.0,
 ) -> Objective:
-    """Return the objective of that name; for its options see `ObjectiveOptions`.
+    """Return the objective with the given name; for its options see `ObjectiveOptions`.
 
     Raises
     ------
     ValueError
-        If there is no such objective; the message names those that exist.
+        If there is no such objective; the message lists the known ones.
     """
     kind: type[Objective] = find_objective(name).load()
     return kind.from_options(ObjectiveOptions(log_z, loss_shape, conditional, order_temperature))

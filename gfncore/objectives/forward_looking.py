@@ -1,13 +1,14 @@
 """Forward-looking detailed balance (Pan et al. 2023, arXiv:2302.01687).
 
-The flow of an unfinished state is written F(s) = F~(s) exp(-E(s)), so that what is known of its
-energy E(s) need not be learned. Over each step s -> s',
+The flow of an unfinished state is written F(s) = F~(s) exp(-E(s)), so that known energies E(s) need
+not be learned. Over each step s -> s',
 
     d = log F~(s) - E(s) + log P_F(s'|s) - log F(s') - log P_B(s|s'),    loss = mean of d^2
 
 with F(s') = F~(s') exp(-E(s')) for an unfinished s' and F(s') = R(s') for an object. Without
-energies (E = 0) it is detailed balance (Bengio et al. 2023, arXiv:2111.09266). Every step is a term
-of its own, so that an energy is felt where it arises and not at the end of the trajectory.
+energies (E = 0) it is detailed balance (Bengio et al. 2023, arXiv:2111.09266). Every step is a
+separate term, so an energy has its effect where it arises and not only at the end of the
+trajectory.
 
 log F~(s) = log F_0 + the flow head of the policy; log F_0 is learned at the rate of log Z.
 """

@@ -4,14 +4,14 @@ With c = log beta,
 
     log Z(beta) = log Z_0 + a (beta - 1) + sum_k w_k B(c / h - k)
 
-where B is the cubic B-spline: a network with one hidden layer, whose units are fixed. It is linear
-in what is learned and each w_k is felt near its own beta alone, which suits the large learning rate
-of log Z: trained for 600 steps on batches of 64 with an error of one nat each, it is within 0.03 of
-the log Z(beta) of a hundred normal log rewards over beta = 1/2 to 2, where softplus units, all of
-which are felt everywhere, are off by 0.2.
+where B is the cubic B-spline: a network with one hidden layer of fixed units. It is linear in the
+learned parameters, and each w_k acts only near its own beta, which suits the large learning rate of
+log Z: trained for 600 steps on batches of 64 with an error of one nat each, it is within 0.03 of
+the log Z(beta) of a hundred normal log rewards over beta = 1/2 to 2, whereas softplus units, which
+act everywhere, are off by 0.2.
 
-log Z(beta) follows beta log R, and the curve starts flat: log R should be given such that the best
-objects are near zero (a constant less for all objects changes no distribution).
+log Z(beta) follows beta log R, and the curve starts flat: log R should be shifted such that the
+best objects are near zero (subtracting a constant does not change the distribution).
 """
 
 from __future__ import annotations

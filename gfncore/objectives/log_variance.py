@@ -2,14 +2,14 @@
 
     f = log R + sum log P_B - sum log P_F,    loss = mean over the batch of (f - mean f)^2
 
-It is trajectory balance with the log Z that is best for the batch, so there is no Z to learn. With
-a shape that grows linearly in place of the square, the median of f (the lower of the two in the
-middle of an even number) takes the place of its mean: a few draws of hardly any reward must not
-move what all others are held against.
+It is trajectory balance with the optimal log Z for the batch, so no Z is learned. With a linearly
+growing shape instead of the square, the median of f (the lower of the two middle values for even
+numbers) replaces its mean: a few draws with very low reward must not shift the reference of all
+others.
 
-Where trajectories have temperatures, mean and median are those of the trajectories with the same
-temperature. One that is alone with its temperature is its own mean: it adds nothing to the loss,
-and counts in the size of the batch.
+If trajectories have temperatures, mean and median are computed over trajectories with the same
+temperature. A trajectory with a unique temperature is its own mean: it does not contribute to the
+loss, but counts in the size of the batch.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class LogVariance(Objective):
         return self.shape(log_weight - centre).mean()
 
     def _centre(self, log_weight: torch.Tensor) -> torch.Tensor:
-        """What f is held against, without temperatures; scalar."""
+        """Return the reference of f without temperatures, a scalar."""
         return log_weight.detach().median() if self.robust else log_weight.mean()
 
     def log_partition(self, batch: ScoredTrajectories) -> float | None:

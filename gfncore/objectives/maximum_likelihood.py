@@ -40,7 +40,7 @@ def state_divergence(log_p: torch.Tensor, batch: StateTargets) -> torch.Tensor:
 
     Parameters
     ----------
-    log_p : Tensor, shape(C,), dtype=float64
+    log_p : Tensor, shape (C,), float64
         From `state_log_probabilities` of ``batch.states``.
     batch : StateTargets
 
@@ -56,16 +56,16 @@ def state_divergence(log_p: torch.Tensor, batch: StateTargets) -> torch.Tensor:
 
 
 def value_cross_entropy(log_density: torch.Tensor, batch: StateTargets) -> torch.Tensor:
-    """Mean of minus the log-density of what the targets' actions carry, by weight of the states.
+    """Return the mean negative log-density of the values of the targets' actions, by weight.
 
-    Beside `state_divergence`, the two are the likelihood of a step, up to a constant.
+    Together with `state_divergence` it is the negative log-likelihood of a step, up to a constant.
 
     Parameters
     ----------
-    log_density : Tensor, shape(Q,), dtype=float64
+    log_density : Tensor, shape (Q,), float64
         Of ``batch.values``, see `state_log_probabilities_and_densities`.
     batch : StateTargets
-        Its weights are numbers of visits, each of which has one row of the values.
+        Its weights are numbers of visits; each visit has one row of the values.
 
     Returns
     -------

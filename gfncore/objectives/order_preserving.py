@@ -1,24 +1,25 @@
 """Order-preserving objectives (Chen & Mauch 2024, arXiv:2310.00386).
 
-A policy with its P_B implies a reward, up to the constant Z, for the object of each trajectory:
+Together with its P_B, a policy implies a reward for the object of each trajectory, up to the
+constant Z:
 
     log R'(tau) = (sum log P_F - sum log P_B) / T
 
-with a temperature T, which is 1 in the paper. It is trained so that R' has the order of the figures
-of merit u alone; their scale does not matter, and there is no exponent to tune. The target
-distribution is therefore none that is known: it gets sharper for as long as training goes on. The
-sharper it is, the more of the policy's draws are the same few objects, and the less is learned of
-the order of the others. Below T = 1 smaller differences of log P_F show the same order, so that
-more of it is learned before that, and what is drawn stays more diverse.
+with a temperature T, which is 1 in the paper. Training makes R' reproduce only the order of the
+figures of merit u; their scale does not matter, and there is no exponent to tune. Hence there is no
+known target distribution: the policy becomes sharper as long as training continues. The sharper it
+is, the more its draws are restricted to the same few objects, and the less is learned about the
+order of the others. With T < 1 smaller differences of log P_F represent the same order, so that
+more of it is learned before this happens, and the draws remain more diverse.
 
-One figure of merit: for each pair i, j of the batch, the cross-entropy between the softmax of
-(log R'_i, log R'_j) and (1, 0), (1/2, 1/2) or (0, 1), as u_i is above, equal to or below u_j; the
-mean over pairs.
+One figure of merit: for each pair i, j of the batch, the cross-entropy between the softmax of (log
+R'_i, log R'_j) and (1, 0), (1/2, 1/2) or (0, 1), depending on whether u_i is above, equal to or
+below u_j; the loss is the mean over pairs.
 
 Several: the cross-entropy between the softmax of log R' over the batch and the uniform distribution
-on its non-dominated members. What is on the front of one batch is dominated in another; with a
-memory, each object is given the number of its front among the batch and the objects of the last
-batches together, and the pairs are trained on these numbers.
+on its non-dominated members. A member of the front of one batch may be dominated in another. With a
+memory, each object gets the number of its front among the objects of this and the last batches
+together, and pairs are trained on these numbers.
 """
 
 from __future__ import annotations
@@ -38,20 +39,19 @@ __all__ = ["OrderPreserving", "pairwise_order_loss", "pareto_order_loss"]
 
 
 def pairwise_order_loss(log_learned: torch.Tensor, merit: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of the order of pairs.
+    """Return the mean cross-entropy of the order of pairs.
 
     Parameters
     ----------
-    log_learned : Tensor, shape(n,), dtype=float64
+    log_learned : Tensor, shape (n,), float64
         log R', up to a constant; n >= 2.
-    merit : Tensor, shape(n,)
+    merit : Tensor, shape (n,)
         u, larger is better; -inf allowed.
 
     Returns
     -------
     Tensor, float64 scalar
-        In nats; log 2 for a policy that knows nothing, and at least log 2 times the share of pairs
-        that are equal.
+        In nats; log 2 for an untrained policy, and at least log 2 times the share of equal pairs.
     """
     n = len(merit)
     first, second = torch.triu_indices(n, n, offset=1, device=merit.device)
@@ -62,13 +62,13 @@ def pairwise_order_loss(log_learned: torch.Tensor, merit: torch.Tensor) -> torch
 
 
 def pareto_order_loss(log_learned: torch.Tensor, front: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of the batch with the uniform distribution on its front.
+    """Return the cross-entropy of the batch with the uniform distribution on its front.
 
     Parameters
     ----------
-    log_learned : Tensor, shape(n,), dtype=float64
+    log_learned : Tensor, shape (n,), float64
         log R', up to a constant.
-    front : Tensor, shape(n,), dtype=bool
+    front : Tensor, shape (n,), bool
         The non-dominated members.
 
     Returns
@@ -80,13 +80,13 @@ def pareto_order_loss(log_learned: torch.Tensor, front: torch.Tensor) -> torch.T
 
 
 class OrderPreserving(Objective):
-    """The order of ``batch.objectives``: pairwise, or by fronts where there are several of them.
+    """Order-preserving loss on ``batch.objectives``: pairwise, or by fronts if there are several.
 
     Parameters
     ----------
     memory : int
-        Most objects of earlier batches against which fronts are numbered; 0: the front is that of
-        the batch. Without effect with one objective.
+        Maximum number of objects of earlier batches used for numbering fronts; 0: only the front of
+        the batch is used. No effect with one objective.
     temperature : float
         T > 0.
 

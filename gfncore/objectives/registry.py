@@ -1,8 +1,9 @@
-"""The objectives by name, and what programs say of them.
+"""The objectives by name, with their descriptions for the programs.
 
-Settings, help, reports and citations read this table, so nothing here imports torch: the class of
-an objective is imported when one is made, see `gfncore.objectives.base.make_objective`. An
-objective is one file in this folder and one entry of `OBJECTIVES`.
+Settings, help, reports and citations read this table, so this module does not import torch: the
+class of an objective is imported when an instance is created, see
+`gfncore.objectives.base.make_objective`. An objective is one file in this folder and one entry of
+`OBJECTIVES`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ __all__ = ["OBJECTIVES", "ObjectiveEntry", "find_objective", "reward_objectives"
 
 @dataclass(frozen=True)
 class ObjectiveEntry:
-    """An objective, described.
+    """Description of an objective.
 
     Attributes
     ----------
@@ -29,10 +30,10 @@ class ObjectiveEntry:
     citations : tuple of str
         Keys of the references of the method.
     rewards_suffice : bool
-        Whether it learns from the policy's own draws and their rewards alone, which every
-        environment has; False where it needs energies of unfinished states or given objects.
+        Whether the policy's own draws and their rewards suffice for training, as in every
+        environment; False if it needs energies of unfinished states or given objects.
     orders : bool
-        Whether it learns the order of rewards and no target distribution: draws are not
+        Whether it learns the order of rewards instead of a target distribution: draws are not
         proportional to a reward, and there is no log Z.
     """
 
@@ -86,12 +87,12 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
 
 
 def find_objective(name: str) -> ObjectiveEntry:
-    """Return the entry of that name.
+    """Return the entry with the given name.
 
     Raises
     ------
     ValueError
-        There is none; the message names those that exist.
+        If there is none; the message lists the known ones.
     """
     if name not in OBJECTIVES:
         raise ValueError(f"objective is {name!r}, but must be one of {', '.join(OBJECTIVES)}")
@@ -99,12 +100,12 @@ def find_objective(name: str) -> ObjectiveEntry:
 
 
 def reward_objectives(*, orders: bool | None = None) -> tuple[str, ...]:
-    """Return the names of the objectives for which draws and their rewards suffice.
+    """Return the names of the objectives that need only draws and their rewards.
 
     Parameters
     ----------
     orders : bool, optional
-        Only those that learn an order (True), or a target distribution (False).
+        Restrict to objectives that learn an order (True) or a target distribution (False).
     """
     return tuple(
         name

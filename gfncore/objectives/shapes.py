@@ -1,8 +1,9 @@
-"""Shapes of a loss: what is summed over residuals in place of their squares.
+"""Loss functions of residuals, which replace the square.
 
-A shape is even, zero at zero, and close to the square there. ``square`` is what the papers of the
-balance objectives use. ``pseudo_huber``, 2 sqrt(1 + x^2) - 2, grows linearly, so that a few draws
-far out of balance (a policy's leak into objects of hardly any reward) do not drown the others.
+A shape is even, zero at zero, and close to the square there. ``square`` is used in the publications
+of the balance objectives. ``pseudo_huber``, 2 sqrt(1 + x^2) - 2, grows linearly, so that a few
+draws far out of balance (objects with very low reward that the policy still draws) do not dominate
+the others.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ SHAPES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 def shape(name: str) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The shape of that name.
+    """Return the shape with the given name.
 
     Raises
     ------
     ValueError
-        If there is none; the message names those that exist.
+        If there is none; the message lists the known ones.
     """
     if name not in SHAPES:
         raise ValueError(

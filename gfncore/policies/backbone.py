@@ -1,23 +1,23 @@
-"""The message-passing network that every environment's graphs go through.
+"""The message-passing network for the graphs of all environments.
 
 Relational graph convolution (Schlichtkrull 2018): a round computes, for each node v,
 
     h_v <- h_v + relu(LayerNorm(W_0 h_v + sum_r W_r agg_{u -r-> v} h_u + b))
 
-On a CPU this is bound by memory, so all relations are aggregated by one sparse product: in the
-adjacency of shape (N R, N), row v R + r collects the sources of relation r at v, and the result,
-read as (N, R H), goes through one matrix product. PyTorch Geometric's `EdgeIndex` does the sparse
-product and keeps the transposed adjacency for the backward pass.
+On a CPU this is limited by memory bandwidth, so all relations are aggregated by one sparse product:
+in the adjacency of shape (N R, N), row v R + r collects the sources of relation r at v, and the
+result, viewed as (N, R H), is multiplied by one matrix. PyTorch Geometric's `EdgeIndex` computes
+the sparse product and stores the transposed adjacency for the backward pass.
 
-PyTorch Geometric's own layer, `RGCNConv`, goes through the relations one by one and scatters. With
-the same weights, forward and backward of all rounds take it 1.03 to 1.16 times the CPU time on one
+PyTorch Geometric's own layer, `RGCNConv`, loops over the relations and scatters. With the same
+weights, forward and backward passes of all rounds take 1.03 to 1.16 times the CPU time on one
 thread and, on two threads of a busy machine, 1.4 to 2.9 times the wall-clock time (medians of 10
-pairs: 3,700 to 4,500 atoms or fragments as `molgen sample` has them, and 500 and 2,000 trees of 40
-nodes; both layers repeat to the digit on a CPU). As it would change the digits of every seed and
-the names in every checkpoint without being faster, this layer stays.
+pairs: 3,700 to 4,500 atoms or fragments as in `molgen sample`, and 500 and 2,000 trees of 40 nodes;
+both layers are reproducible to the digit on a CPU). Since it would change the digits of every seed
+and the names in every checkpoint without being faster, this layer is used.
 
-Rows are picked by `index_select` throughout: the gradient of plain indexing in float32 depends on
-the order in which threads add, so that a run could not be repeated.
+Rows are always selected by `index_select`: the gradient of plain indexing in float32 depends on the
+order of additions by threads, so runs would not be reproducible.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _sorted_edge_index(
 
 
 def relation_matrix(graph: GraphBatch, relations: int) -> EdgeIndex:
-    """The adjacency of shape (N R, N) whose row v R + r holds the sources of relation r at v."""
+    """Return the adjacency of shape (N R, N); row v R + r has the sources of relation r at v."""
     n = graph.node_features.shape[0]
     row = graph.edge_index[1] * relations + graph.edge_type
     return _sorted_edge_index(row, graph.edge_index[0], (n * relations, n))
@@ -129,13 +129,13 @@ class Backbone(nn.Module):
         self.context = nn.Linear(hidden, hidden) if context else None
 
     def forward(self, graph: GraphBatch, added: torch.Tensor | None = None) -> torch.Tensor:
-        """Embeddings of the nodes; float32 (N, H).
+        """Return the embeddings of the nodes; float32 (N, H).
 
         Parameters
         ----------
         graph : GraphBatch
-        added : Tensor, shape(B, H), optional
-            Added to the input of the nodes of each graph, beside the embedding of its type.
+        added : Tensor, shape (B, H), optional
+            Added to the input of the nodes of each graph, in addition to the embedding of its type.
         """
         n = graph.node_features.shape[0]
         edges = relation_matrix(graph, self.relations)

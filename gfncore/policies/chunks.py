@@ -53,7 +53,7 @@ def _values(output: PolicyOutput) -> torch.Tensor:
 
 
 class _ChunkedOutputs(torch.autograd.Function):
-    """What is read of the outputs of all chunks, as one function of the policy's parameters."""
+    """The required outputs of all chunks as a single function of the policy's parameters."""
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -109,14 +109,14 @@ def _outputs(
 
 
 def chunked_logits(policy: Policy, graphs: Sequence[Callable[[], GraphBatch]]) -> torch.Tensor:
-    """Logits of graph batches, laid end to end; float32 (A,).
+    """Return the concatenated logits of graph batches; float32 (A,).
 
     Parameters
     ----------
     policy : Policy
-        Its ``pool`` is used; without one, this thread alone.
+        Its ``pool`` is used; without a pool, only this thread.
     graphs : sequence of callables
-        Each makes one graph batch; called on the threads.
+        Each creates one graph batch; they are called on the threads.
     """
     return _outputs(policy, _logits, graphs)
 

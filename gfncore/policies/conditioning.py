@@ -1,19 +1,20 @@
-"""A policy for many temperatures: what the log of the inverse temperature changes in the network.
+"""Conditioning of a policy on temperature, by the log of the inverse temperature.
 
-The target at inverse temperature beta is R(x)^beta / Z(beta). One network answers any beta, in one
+The target at inverse temperature beta is R(x)^beta / Z(beta). One network covers all beta, in one
 of three ways:
 
     scaling    logit(a | s, beta) = f(log beta) logit(a | s)
-    input      the nodes of s get an embedding of log beta, at the input of the backbone
+    input      an embedding of log beta is added to the nodes of s at the input of the backbone
     both
 
-Scaling is that of Kim et al. 2024 (arXiv:2310.02823): what beta does to the size of logits, which
-is most of what it does, is then not left to the whole network. Scaling alone keeps the order of the
-actions at every beta; where that order changes with beta it is an approximation, and "both" is not.
+Scaling follows Kim et al. 2024 (arXiv:2310.02823): the main effect of beta, on the size of logits,
+need then not be learned by the whole network. With scaling alone, the order of the actions is the
+same at every beta; if the true order changes with beta it is an approximation, in contrast to
+"both".
 
-Both parts start as if they were not there: f = 1, and an embedding of zero. f is the exponential of
-a network with one hidden layer and a linear term, so that f = beta^k can be learned and goes on
-beyond the temperatures that were trained.
+Both parts initially have no effect: f = 1, and the embedding is zero. f is the exponential of a
+network with one hidden layer and a linear term, so that f = beta^k can be learned and extrapolates
+beyond the trained temperatures.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class LogitScale(nn.Module):
 
 
 class ConditionEmbedding(nn.Module):
-    """What is added to each node of a graph, by log beta of its state; zero when made.
+    """Embedding of log beta of a state, added to each node of its graph; initially zero.
 
     Parameters
     ----------

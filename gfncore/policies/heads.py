@@ -1,8 +1,8 @@
-"""Heads: from node embeddings to logits of actions.
+"""Heads, which map node embeddings to logits of actions.
 
-A head is of a kind, which says what it reads, and has one or more outputs (columns), e.g. one an
-element that could be added at a node. The last layer starts at zero: an untrained policy is
-uniform, or follows the environment's `action_bias` alone.
+The kind of a head determines its input. A head has one or more outputs (columns), for example one
+for each element that could be added at a node. The last layer starts at zero: an untrained policy
+is uniform, or follows only the environment's `action_bias`.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class HeadSpec:
 
 
 class Head(nn.Module):
-    """A two-layer perceptron on what the kind of the head reads.
+    """A two-layer perceptron whose input depends on the kind of the head.
 
-    node: h_v; edge: (h_source, h_target); pair: (h_u + h_v, h_u * h_v), which does not know the
-    order of the two; graph: the mean of the nodes.
+    node: h_v; edge: (h_source, h_target); pair: (h_u + h_v, h_u * h_v), which is symmetric in the
+    two nodes; graph: the mean of the nodes.
 
-    factors: pairs as well, but the perceptron runs once a node and gives it a vector f and a
-    number g; the logit of a pair is sum_k s_k f_uk f_vk + g_u + g_v,
-    with learned s that start at zero. Where graphs have all pairs
-    of their nodes as actions, this costs one product a pair in place of a perceptron.
+    factors: also pairs, but the perceptron runs once per node and gives a vector f and a number g;
+    the logit of a pair is sum_k s_k f_uk f_vk + g_u + g_v, with learned s that start at zero. If
+    all pairs of nodes of a graph are actions, this costs one product per pair instead of a
+    perceptron.
     """
 
     def __init__(self, spec: HeadSpec, hidden: int) -> None:
@@ -64,15 +64,15 @@ class Head(nn.Module):
         index: torch.Tensor,
         column: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Logits of the actions that read `index`; float32 (len(index),).
+        """Return the logits of the actions with the inputs `index`; float32 (len(index),).
 
         Parameters
         ----------
-        nodes : Tensor, shape(N, H)
-        pooled : Tensor, shape(B, H)
-            Means over the graphs; needed by the kind "graph" alone.
+        nodes : Tensor, shape (N, H)
+        pooled : Tensor, shape (B, H)
+            Means over the graphs; needed only by the kind "graph".
         graph : GraphBatch
-        index, column : Tensor, shape(A',), dtype=int64
+        index, column : Tensor, shape (A',), int64
             See `GraphBatch.action_index` and `GraphBatch.action_column`.
         """
         if self.kind == "factors":
@@ -91,7 +91,7 @@ class Head(nn.Module):
         graph: GraphBatch,
         index: torch.Tensor,
     ) -> torch.Tensor:
-        """All outputs for what each entry of `index` reads; float32 (len(index), columns)."""
+        """Return all outputs for the inputs `index`; float32 (len(index), columns)."""
         if self.kind == "node":
             read = nodes.index_select(0, index)
         elif self.kind == "edge":

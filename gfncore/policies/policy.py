@@ -22,17 +22,17 @@ __all__ = ["Policy", "PolicyOutput", "class_log_probabilities", "segment_log_sof
 
 @dataclass(frozen=True)
 class PolicyOutput:
-    """What a policy says of a batch of graphs.
+    """Output of a policy for a batch of graphs.
 
     Attributes
     ----------
-    logits : Tensor, shape(A,), dtype=float32
-    log_flow : Tensor, shape(B,), dtype=float32, optional
+    logits : Tensor, shape (A,), float32
+    log_flow : Tensor, shape (B,), float32, optional
         log F of the states.
-    values : Tensor, shape(Q, 2), dtype=float64, optional
-        Of the actions that were asked about, as given or as drawn.
-    log_density : Tensor, shape(Q,), dtype=float64, optional
-        Of these.
+    values : Tensor, shape (Q, 2), float64, optional
+        Values of the actions in the queries, as given or as drawn.
+    log_density : Tensor, shape (Q,), float64, optional
+        Log-densities of the values.
     """
 
     logits: torch.Tensor
@@ -52,29 +52,29 @@ class Policy(nn.Module):
     ----------
     backbone : Backbone
     heads : sequence of HeadSpec
-        `GraphBatch.action_head` counts in this order.
+        `GraphBatch.action_head` refers to this order.
     initial_scale : float
-        Where the learned scales of the bias start; there is one for each graph type.
+        Initial value of the learned scales of the bias, one for each graph type.
     flow : bool
-        Also give log F of each state (for objectives that need it).
+        Whether to compute log F of each state (for objectives that need it).
     conditioning : {"none", "input", "scaling", "both"}
-        What `GraphBatch.condition` changes. An untrained policy is the same with all four.
-        With `flow`, not "scaling" alone: log F would be that of no temperature.
+        Effect of `GraphBatch.condition`. An untrained policy is the same with all four. "scaling"
+        cannot be combined with `flow`, because log F would not depend on the temperature.
     values : ValueSpec, optional
-        Densities of what the actions carry, for environments whose actions carry values.
+        Densities of the values, for environments whose actions carry values.
 
     Attributes
     ----------
     temperature : float
-        Logits are divided by it; 1 when made. A policy that was trained too sharp gives better
-        importance draws when it is softened. Densities of values are softened as well.
+        Divisor of the logits; initially 1. Softening an overconfident policy improves importance
+        sampling. Densities of values are softened as well.
     defence : float
-        Share, in each choice, of the square root of the probabilities (normalised): choices that
-        training took for impossible keep a chance, so that importance weights have no long tail.
-        0 when made; see `gfncore.trajectories.scoring.state_log_probabilities`.
+        Share of each choice that follows the normalised square roots of the probabilities: choices
+        that training considered impossible keep a positive probability, so that importance weights
+        have no long tail. Initially 0; see `gfncore.trajectories.scoring.state_log_probabilities`.
     pool : Executor, optional
-        Threads that share large batches (see `gfncore.policies.chunks`). Its tasks must not
-        use this policy themselves.
+        Threads that share large batches (see `gfncore.policies.chunks`). Its tasks must not use
+        this policy.
     """
 
     def __init__(
@@ -123,10 +123,10 @@ class Policy(nn.Module):
         return self.bias_scale.device
 
     def new_batch(self) -> None:
-        """Tell that a batch without gradient begins: what the last one embedded is remembered.
+        """Start a batch without gradient, reusing embeddings of the previous one.
 
-        A state and what it becomes by an action that leaves its graph as it is follow one another.
-        Nothing is remembered once the parameters have changed.
+        Consecutive batches share graphs, because some actions change a state but not its graph. The
+        embeddings are discarded when the parameters change.
         """
         version = sum(p._version for p in self._embedding_parameters)
         self._last = self._current if version == self._version else {}
@@ -139,7 +139,7 @@ class Policy(nn.Module):
         return self.backbone(graph, self.condition_embedding(graph.condition))
 
     def _names(self, graph: GraphBatch) -> list[bytes]:
-        """What tells the graphs apart for the backbone: their keys, and log beta if it is read."""
+        """Return identifiers of the graphs: their keys, and log beta if it is used."""
         assert graph.graph_keys is not None
         names = key_bytes(graph.graph_keys.cpu().numpy())
         if self.condition_embedding is None or graph.condition is None:
@@ -231,15 +231,15 @@ def segment_log_softmax(logits: torch.Tensor, segment: torch.Tensor, n: int) -> 
 
     Parameters
     ----------
-    logits : Tensor, shape(A,)
-    segment : Tensor, shape(A,), dtype=int64
+    logits : Tensor, shape (A,)
+    segment : Tensor, shape (A,), int64
         Segment of each entry, 0..n-1.
     n : int
         Number of segments; some may be empty.
 
     Returns
     -------
-    Tensor, shape(A,), dtype=float64
+    Tensor, shape (A,), float64
     """
     values = logits.double()
     with torch.no_grad():
@@ -254,7 +254,7 @@ def class_log_probabilities(logits: torch.Tensor, actions: Actions, n: int) -> t
 
     Parameters
     ----------
-    logits : Tensor, shape(A,)
+    logits : Tensor, shape (A,)
         In the order of `actions`.
     actions : Actions
         Of `n` states.
@@ -262,7 +262,7 @@ def class_log_probabilities(logits: torch.Tensor, actions: Actions, n: int) -> t
 
     Returns
     -------
-    Tensor, shape(C,), dtype=float64
+    Tensor, shape (C,), float64
     """
     state = torch.from_numpy(actions.state).to(logits.device)
     log_p = segment_log_softmax(logits, state, n)

@@ -1,20 +1,20 @@
-"""Densities of positive numbers that an action carries, such as the lengths of branches.
+"""Densities of positive numbers carried by actions, such as branch lengths.
 
-An action that reads a pair of nodes carries a number for each of the two, or for the first alone.
-The density of a number x is with respect to Lebesgue measure on x, so that sums of log-probability
-of the action and log-density of its numbers are those of a GFlowNet on a hybrid space (Lahlou et
-al. 2023, A theory of continuous generative flow networks, ICML, arXiv:2301.12594). Two shapes:
+An action on a pair of nodes carries a number for each of the two, or only for the first. The
+density of a number x is with respect to Lebesgue measure on x, so the sums of the log-probability
+of the action and the log-density of its numbers are those of a GFlowNet on a hybrid space (Lahlou
+et al. 2023, A theory of continuous generative flow networks, ICML, arXiv:2301.12594). Two shapes:
 
-lognormal: a mixture of log-normals, log x ~ sum_k pi_k N(m + s (o_k + u_k), s w_k e^(v_k));
-bins: a histogram with bins of equal width in log x and a density that is even within each; below
-    the bins one more reaches down to 0, above them an exponential tail goes on.
+lognormal: a mixture of log-normals, log x ~ sum_k pi_k N(m + s (o_k + u_k), s w_k e^(v_k)); bins: a
+histogram with bins of equal width in log x and constant density within each bin; a further
+    bin extends down to 0, and an exponential tail extends upwards.
 
-m and s, the place and the spread of log x, are given by the environment; pi, u, v, and what is
-added to the logits of the bins, by a network that reads the two nodes, further features, and how
-far the number before turned out from its own place. Its last layer starts at zero: an untrained
-head follows m and s alone, with bins as those of the gamma distribution whose logarithm has this
-mean and about this spread. A share `WIDE` of every density is a broad log-normal (its bins), so
-that no number that matters is left without density.
+m and s, the location and scale of log x, are given by the environment. pi, u, v, and the terms
+added to the logits of the bins are computed by a network from the two nodes, further features, and
+the deviation of the previous number from its location. Its last layer starts at zero: an untrained
+head follows only m and s, with bins as for the gamma distribution whose logarithm has this mean and
+about this standard deviation. A share `WIDE` of every density is a broad log-normal (or its bins),
+so that no relevant number is left without density.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ SMALLEST = 1e-30  # number that is drawn
 
 @dataclass(frozen=True)
 class ValueSpec:
-    """Shape of the densities (one of `SHAPES`) and what they read.
+    """Shape of the densities (one of `SHAPES`) and their inputs.
 
     Attributes
     ----------
     shape : str
     features : int
-        F, features of a number; the first two are m and log s.
+        F, the number of features of a number; the first two are m and log s.
     bins : int
         Between `low` and `high`.
     low, high : float
@@ -136,7 +136,7 @@ class _LogNormals(nn.Module):
 
 
 class _Bins(nn.Module):
-    """Histogram; cell 0 lies below the first edge, the last one above the last edge."""
+    """Histogram; cell 0 is below the first edge, the last cell above the last edge."""
 
     edges: torch.Tensor
     log_edges: torch.Tensor
@@ -239,7 +239,7 @@ class _Bins(nn.Module):
 
 
 class ValueHead(nn.Module):
-    """The densities of what actions carry, see the top of this file.
+    """Densities of the values of actions, as described in the module docstring.
 
     Parameters
     ----------
@@ -264,7 +264,7 @@ class ValueHead(nn.Module):
 
         Parameters
         ----------
-        nodes : Tensor, shape(N, H)
+        nodes : Tensor, shape (N, H)
         graph : GraphBatch
             With `pairs` and `queries`.
         temperature : float
@@ -272,9 +272,9 @@ class ValueHead(nn.Module):
 
         Returns
         -------
-        values : Tensor, shape(Q, 2), dtype=float64
+        values : Tensor, shape (Q, 2), float64
             As given, or as drawn; 0 where there is none.
-        log_density : Tensor, shape(Q,), dtype=float64
+        log_density : Tensor, shape (Q,), float64
         """
         asked = graph.queries
         if asked is None or graph.pairs is None:

@@ -24,22 +24,22 @@ _LONGEST = 10_000  # characters of a message
 
 @dataclass(frozen=True)
 class ProgressReport:
-    """What a run is doing, and the latest figures.
+    """Current phase of a run and its latest figures.
 
     Parameters
     ----------
     phase : str
         Such as ``"training"``.
     seconds : float
-        Seconds of the budget that are spent.
+        Seconds of the budget that have been used.
     done : float, optional
-        Share of the phase that is done, 0 to 1; None if it is not known.
+        Completed share of the phase, 0 to 1; None if unknown.
     seconds_left : float, optional
-        Maximum number of seconds that the phase still takes; None if it is not known.
+        Maximum remaining time of the phase in seconds; None if unknown.
     log_evidence, se : float, optional
         Log evidence and its standard error, in nats.
     ess : float, optional
-        Effective number of draws.
+        Effective sample size.
     detail : str
         A few words on the current work.
     figures : mapping of str to float or str
@@ -65,8 +65,8 @@ class CallbackProgress(Progress):
     program : str
         Name of the logger.
     tell : callable, optional
-        Called with a `ProgressReport` when a phase begins, when it is done, and in between at most
-        once in `interval`. An exception that it raises ends the run.
+        Called with a `ProgressReport` when a phase starts, when it ends, and in between at most
+        once per `interval`. An exception in it ends the run.
     budget_seconds : float, optional
         Maximum time of the run.
     interval : float

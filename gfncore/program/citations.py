@@ -1,6 +1,6 @@
 """References of methods, as text or BibTeX.
 
-Those of the engine stand in ``references.toml`` beside this file; the programs have their own.
+The references of the engine are in ``references.toml`` in this folder; the programs have their own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Reference:
     Parameters
     ----------
     use : str
-        What it is cited for.
+        The reason for citing it.
     authors : str
         ``Surname, Initials and Surname, Initials``.
     title, source : str
@@ -36,9 +36,9 @@ class Reference:
     year : int
         Year of publication.
     volume, pages, doi : str
-        Where they exist; ``doi`` without the resolver.
+        If they exist; ``doi`` without the resolver.
     url : str
-        When there is no DOI.
+        If there is no DOI.
     kind : str
         BibTeX entry type.
     """
@@ -125,7 +125,7 @@ def bibtex(key: str, reference: Reference) -> str:
 
 
 def citations_text(found: Mapping[str, Reference], *, as_bibtex: bool = False) -> str:
-    """Return references with what they are cited for, as the command ``cite`` prints them."""
+    """Return references and the reasons for citing them, as printed by the command ``cite``."""
     if as_bibtex:
         return "\n\n".join(bibtex(key, reference) for key, reference in found.items())
     return "\n".join(

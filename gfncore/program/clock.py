@@ -1,8 +1,8 @@
-"""The clock of a run: the user's wall clock, from the start of the process on.
+"""The clock of a run: wall-clock time since the start of the process.
 
-A budget is wall-clock time without the time that compiling kernels takes, which happens once after
-an installation (`gfncore.compiled_code`); everything else counts, the imports among it. A run that
-is resumed goes on with the times of its earlier sessions.
+A budget is wall-clock time without the compilation of kernels, which happens once after an
+installation (`gfncore.compiled_code`); everything else counts, including imports. A resumed run
+continues with the times of its earlier sessions.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _command_start: float | None = None
 
 
 def process_start() -> float:
-    """When this process began, as `time.monotonic` counts; where unknown, when this was imported.
+    """Return the start of this process on the clock `time.monotonic`, or the time of import.
 
-    Linux tells the start in clock ticks since the machine was booted (proc_pid_stat(5)).
+    Linux reports the start in clock ticks since the machine was booted (proc_pid_stat(5)).
     """
     try:
         fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
@@ -42,7 +42,7 @@ def process_start() -> float:
 
 @contextmanager
 def command_of_process() -> Iterator[None]:
-    """Let the clocks made inside start with the process, which does this one command alone."""
+    """Let clocks created in this context start with the process, which runs only this command."""
     global _command_start
     before, _command_start = _command_start, process_start()
     try:

@@ -1,7 +1,7 @@
-"""What the command lines share: how they start, end and fail.
+"""Shared parts of the command lines: start, end and errors.
 
-Importing this module imports nothing heavy; the modules of commands import what they need when
-they are called.
+Importing this module is cheap; the modules of commands import their dependencies when they are
+called.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def build_app(program: str, help: str, commands: Iterable[Callable[..., Any] | A
     program : str
         Its name.
     help : str
-        What it does, with examples, as Markdown.
+        Its description with examples, as Markdown.
     commands : iterable of callables or applications
         The subcommands, in the order of the help.
     """
@@ -86,10 +86,10 @@ def build_app(program: str, help: str, commands: Iterable[Callable[..., Any] | A
 def with_options(
     options: type[Options],
 ) -> Callable[[Callable[[dict[str, Any]], Result]], Callable[..., Result]]:
-    """Return a decorator that makes a command with these options from a function.
+    """Return a decorator that turns a function into a command with these options.
 
-    The function takes the values by the names of the options. An option that the command line does
-    not give is None, so that a configuration file or the default of the settings stands for it.
+    The function receives the values by the names of the options. An option that is not on the
+    command line is None, so that a configuration file or the default of the settings applies.
     """
     parameters = list(_parameters(options))
     signature = inspect.Signature(parameters)
@@ -109,7 +109,7 @@ def with_options(
 
 
 def _parameters(options: type[Options]) -> Iterator[inspect.Parameter]:
-    """Yield the parameters of a command line, those that are given by place first."""
+    """Yield the parameters of a command line, positional ones first."""
     groups = {name: Group(name, sort_key=n) for n, name in enumerate(options.GROUPS, start=1)}
     hints = get_type_hints(options, include_extras=True)
     for name in sorted(hints, key=lambda name: name not in options.POSITIONAL):
@@ -147,7 +147,7 @@ def _parameters(options: type[Options]) -> Iterator[inspect.Parameter]:
 
 
 def _without_none(hint: Any) -> Any:
-    """Return the first type of a union, which is the one that words are read as."""
+    """Return the first type of a union, as which command-line words are parsed."""
     return get_args(hint)[0] if get_origin(hint) in (Union, UnionType) else hint
 
 
@@ -166,18 +166,18 @@ def run_app(program: str, app: App, arguments: Sequence[str] | None = None) -> i
     Parameters
     ----------
     program : str
-        Its name, which stands at the head of messages.
+        Its name, with which messages begin.
     app : App
-        What to run.
+        The application to run.
     arguments : sequence of str, optional
         Default: those of this process.
 
     Returns
     -------
     code : int
-        0 on success, or what the command returned; 2 for a wrong input or usage, said in one line
-        on standard error, or when disk or memory do not suffice; 130 when interrupted, 143 by
-        SIGTERM, 129 by SIGHUP.
+        0 on success, or the return value of the command; 2 for invalid input or usage, reported in
+        one line on standard error, or if disk or memory is insufficient; 130, 143 and 129 after an
+        interruption by Ctrl-C, SIGTERM and SIGHUP.
     """
     _prepare_streams()
     # called as a function, a command begins with the call

@@ -43,7 +43,7 @@ _TOML_DEPTH = 50
 
 
 class RunSettings(BaseModel, Options):
-    """What the settings of all commands that make a run have in common.
+    """Common settings of all commands that perform a run.
 
     The settings of a command derive from its options, which are the fields, and from this class.
     """
@@ -90,13 +90,13 @@ class RunSettings(BaseModel, Options):
 
     @property
     def n_threads(self) -> int:
-        """Number of threads, resolved: at most `THREADS_A_CORE` for each core."""
+        """Resolved number of threads, at most `THREADS_A_CORE` per core."""
         cores = available_cores()
         return cores if self.threads is None else min(self.threads, THREADS_A_CORE * cores)
 
     @property
     def threads_note(self) -> str | None:
-        """What to tell where fewer threads are used than asked for."""
+        """A note if fewer threads are used than requested."""
         if self.threads is None or self.threads == self.n_threads:
             return None
         cores = available_cores()
@@ -116,13 +116,13 @@ class RunSettings(BaseModel, Options):
         return ()
 
     def input_paths(self) -> tuple[Path, ...]:
-        """Return what may be files that the run reads."""
+        """Return the values that may be input files of the run."""
         return ()
 
     def origin(self) -> dict[str, Any]:
-        """Return what a checkpoint of the run records of it: command, version, lasting settings.
+        """Return the origin recorded in a checkpoint of the run: command, version, fixed settings.
 
-        Where inputs lie may change; their content has checksums of its own.
+        Paths of inputs may change; their content is identified by checksums.
         """
         from gfncore.program.provenance import software_version
 
@@ -131,7 +131,7 @@ class RunSettings(BaseModel, Options):
         return {"command": self.COMMAND, "version": software_version(), "settings": lasting}
 
     def configured(self) -> dict[str, Any]:
-        """Return the settings that ``run.toml`` holds, None left out."""
+        """Return the settings for ``run.toml``, without those that are None."""
         values = self.model_dump(mode="json", exclude=set(self.NOT_CONFIGURED))
         return {key: value for key, value in values.items() if value is not None}
 
@@ -154,17 +154,17 @@ def resolve_settings(
     Parameters
     ----------
     kind : type
-        The settings to make.
+        The class of the settings.
     given : mapping of str to object
-        What the command line says; None where it says nothing.
+        Values of the command line; None for options not given.
     config : Path, optional
-        The configuration file. When a run is resumed, its own ``run.toml`` is read too, and only
-        the settings of :attr:`RunSettings.CONTINUABLE` may differ from it.
+        The configuration file. When a run is resumed, its ``run.toml`` is also read, and only the
+        settings in :attr:`RunSettings.CONTINUABLE` may differ from it.
 
     Raises
     ------
     UserError
-        A value or a key is wrong; the message says where it came from.
+        A value or key is invalid; the message gives its origin.
     """
     said = {key: value for key, value in given.items() if value is not None}
     filed = read_config(kind, config) if config is not None else {}
@@ -198,12 +198,12 @@ def resolve_settings(
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a TOML file holds.
+    """Return the content of a TOML file.
 
     Raises
     ------
     UserError
-        It cannot be read, or is no TOML.
+        The file cannot be read or is not valid TOML.
     """
     check_text(str(path), "--config")
     data = read_bytes(path, limit=_TOML_LIMIT)
@@ -224,7 +224,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _check_values(values: dict[str, Any], path: Path) -> None:
-    """Refuse what no setting means and what breaks later: integers over 64 bits, deep nesting."""
+    """Refuse values that would cause errors later: integers over 64 bits, deep nesting."""
     level: list[Any] = [values]
     for _ in range(_TOML_DEPTH):
         inner: list[Any] = []
@@ -250,12 +250,12 @@ def _too_deep(path: Path) -> UserError:
 
 
 def read_config(kind: type[RunSettings], path: Path) -> dict[str, Any]:
-    """Return the settings that a configuration file holds.
+    """Return the settings in a configuration file.
 
     Raises
     ------
     UserError
-        It cannot be read, is no TOML, or has a key that is not known.
+        The file cannot be read, is not valid TOML, or has an unknown key.
     """
     known = [name for name in kind.model_fields if name not in kind.NOT_CONFIGURED]
     settings = {}
@@ -324,12 +324,12 @@ def check_text(text: str, place: str) -> None:
     ----------
     text : str
     place : str
-        The option or the file and key that it comes from.
+        The option, or the file and key, of the text.
 
     Raises
     ------
     UserError
-        It is such a text.
+        The text is of that kind.
     """
     try:
         text.encode()

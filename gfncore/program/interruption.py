@@ -1,4 +1,4 @@
-"""What ends a command from outside: Ctrl-C, SIGTERM of schedulers, SIGHUP of a closed terminal."""
+"""Interruption of commands by Ctrl-C, SIGTERM (schedulers) and SIGHUP (a closed terminal)."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP interrupt what runs within, as Ctrl-C does.
+    """Let SIGTERM and SIGHUP interrupt the enclosed code in the same way as Ctrl-C.
 
-    So files are closed and child processes ended. A signal that is ignored (SIGHUP under ``nohup``)
-    stays ignored. Only the main thread may set handlers; elsewhere nothing changes.
+    Files are thus closed and child processes ended. A signal that is ignored (SIGHUP under
+    ``nohup``) remains ignored. Only the main thread may set handlers; in other threads nothing
+    changes.
     """
     process = os.getpid()
 

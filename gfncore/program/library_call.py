@@ -1,7 +1,7 @@
-"""What a run inside of another Python program leaves as it was: its directory and PyTorch's state.
+"""Isolation of a run within another Python program: temporary directory and PyTorch's state.
 
-The command lines end with their process; a function must not leave files in the temporary
-directory, nor another number of threads or other random numbers to its caller.
+Command lines end with their process; a function must not leave files in the temporary directory, or
+change the number of threads or the random state of its caller.
 """
 
 from __future__ import annotations

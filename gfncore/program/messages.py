@@ -13,9 +13,10 @@ _LONGEST = 10_000  # characters
 
 
 def say(line: str) -> None:
-    """Print a line on standard error, control characters escaped.
+    """Print a line on standard error with control characters escaped.
 
-    Where nobody reads any more, as when the terminal was closed, nothing is said.
+    Nothing is printed if the stream has no reader any more, for example after the terminal was
+    closed.
     """
     with suppress(OSError):
         print(one_line(line, _LONGEST), file=sys.stderr, flush=True)

@@ -19,20 +19,20 @@ def table_content(
     rows: Mapping[str, Mapping[str, Any]],
     parent: Mapping[str, str],
 ) -> str:
-    """Return the text of a file of custom content; figures that are not known are left out.
+    """Return the text of a custom-content file; unknown figures are left out.
 
     Parameters
     ----------
     identity : str
-        Of the table, as MultiQC calls it.
+        Identifier of the table for MultiQC.
     name, description : str
-        Of the section.
+        Name and description of the section.
     columns : mapping
-        Headers by the key of the column, with the settings of MultiQC's tables.
+        Headers by column key, with the settings of MultiQC's tables.
     rows : mapping
-        Figures by the name of the sample; each has all keys of `columns`.
+        Figures by sample name; each has all keys of `columns`.
     parent : mapping
-        ``parent_id``, ``parent_name`` and ``parent_description``: what sections are grouped under.
+        ``parent_id``, ``parent_name`` and ``parent_description``: the group of the section.
     """
     data = {
         sample: {key: row[key] for key in columns if pd.notna(row[key])}

@@ -48,20 +48,20 @@ RUN = "Run"
 
 @dataclass(frozen=True)
 class Option:
-    """What an option adds to the name, the type and the default of its attribute.
+    """Properties of an option in addition to the name, type and default of its attribute.
 
     Attributes
     ----------
     help : str
         As Markdown.
     group : str
-        The heading it stands under; empty: that of all parameters.
+        Its heading in the help; if empty, that of all parameters.
     shown : str, optional
-        The default as the help has it, where it is not the attribute's.
+        The default shown in the help, if different from that of the attribute.
     names : tuple of str
-        Names on the command line, where they are not the attribute's.
+        Names on the command line, if different from that of the attribute.
     words : type, optional
-        The type on the command line, where it is not the attribute's.
+        The type on the command line, if different from that of the attribute.
     leading_hyphen : bool
         Whether the value may begin with a hyphen.
     """
@@ -104,7 +104,7 @@ class Options:
 
     @classmethod
     def shown_default(cls, name: str) -> str | None:
-        """Return the default as the help has it, where no :class:`Option` says it; None: none."""
+        """Return the default for the help, unless an :class:`Option` sets it; None if none."""
         value = getattr(cls, name, None)
         return f"{value:g}" if isinstance(value, float) else None if value is None else str(value)
 

@@ -1,11 +1,11 @@
-"""The rules of an output directory: refused when not empty, never half overwritten.
+"""Rules for output directories: they must be empty, and are never partly overwritten.
 
-Only a directory with the ``run.toml`` of an earlier run is cleared, and only of names that the
-program writes; inputs that lie in it under such a name are refused.
+Only a directory with the ``run.toml`` of an earlier run is cleared, and only files with names that
+the program writes are removed; input files in it with such a name are refused.
 
-Files are written to a temporary name in the same directory, synced to disk and renamed. A set of
-files that belong together is staged first and moved into place at the end, so that a reader sees
-the old set or the new one.
+Files are written under a temporary name in the same directory, synced to disk and renamed. A set of
+related files is staged first and moved into place at the end, so that readers see either the old
+set or the new one.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def check_output(
     directory : Path
         The directory; it need not exist.
     force : bool
-        A directory that is not empty is accepted.
+        Whether a directory that is not empty is accepted.
     resume : bool
-        The directory must hold the file ``resume_file`` of an earlier run.
+        Whether the directory must contain the file ``resume_file`` of an earlier run.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def check_output(
 
 
 def absolute_path(path: Path) -> Path:
-    """Return a path that means the same wherever the process goes later.
+    """Return an absolute path, which stays valid if the working directory changes.
 
     Raises
     ------
@@ -121,8 +121,8 @@ def check_inputs(directory: Path, inputs: Iterable[Path], known: Collection[str]
     directory : Path
         The output directory.
     inputs : iterable of Path
-        What the run reads; names that are no files are left out. The ``run.toml`` of an earlier
-        run in the directory is allowed: it is read first, and written again.
+        Input files of the run; names that are not files are ignored. The ``run.toml`` of an earlier
+        run in the directory is allowed, since it is read first and written again.
     known : collection of str
         The names (files or directories) that the program writes.
 
@@ -150,7 +150,7 @@ def check_inputs(directory: Path, inputs: Iterable[Path], known: Collection[str]
 
 
 def check_replaced(directory: Path, known: Collection[str]) -> None:
-    """Refuse to replace in a directory what no earlier run has written.
+    """Refuse to replace files that no earlier run has written.
 
     Parameters
     ----------
@@ -194,8 +194,8 @@ def clear_output(directory: Path, known: Collection[str]) -> None:
     directory : Path
         The output directory.
     known : collection of str
-        The names (files or directories) that the program writes. Whatever else lies in the
-        directory stays; so does what lies in directories of these names and no run has written.
+        The names (files or directories) that the program writes. All other files are kept,
+        including those in directories of these names that no run has written.
 
     Raises
     ------
@@ -212,7 +212,7 @@ def clear_output(directory: Path, known: Collection[str]) -> None:
 
 
 def _remove(entry: Path) -> None:
-    """Remove a file, a link (not what it points to), or what runs have written in a directory."""
+    """Remove a file, a link (not its target), or the files of runs in a directory."""
     if not entry.is_dir() or entry.is_symlink():
         entry.unlink()
     else:
@@ -225,30 +225,30 @@ def _remove(entry: Path) -> None:
 
 @contextlib.contextmanager
 def locked_output(directory: Path, holds: str | None = None) -> Iterator[Callable[[], None]]:
-    """Keep other runs off ``directory`` while one writes there, and watch that it stays.
+    """Lock ``directory`` against other runs, and yield a check that it still exists.
 
-    The lock is one on the directory itself: no file is left, and it is gone as soon as the process
-    is, however that ends. Only those who ask for it are kept off. A file system that cannot lock a
-    directory (some network file systems) locks nothing, and nothing is said.
+    The directory itself is locked: no lock file is left, and the lock ends with the process in any
+    case. Only processes that request the lock are kept out. On file systems that cannot lock a
+    directory (some network file systems) there is no lock, and no message.
 
     Parameters
     ----------
     directory : Path
-        The output directory; made when missing. Of processes that train together, only the one
-        that writes asks for the lock.
+        The output directory, created if missing. If several processes train together, only the one
+        that writes requests the lock.
     holds : str, optional
-        A file that the run writes at its start; when it is gone, so is the directory's content.
+        A file that the run writes at its start; its absence means that the directory was emptied.
 
     Yields
     ------
     check : callable
-        Raises `UserError` when the directory has been deleted, replaced or emptied since; it is
-        called once more at the end.
+        Raises `UserError` if the directory has been deleted, replaced or emptied; also called at
+        the end.
 
     Raises
     ------
     UserError
-        It is locked already, by another process or by this one, or it is no longer there.
+        The directory is already locked, by this or another process, or no longer exists.
     """
     directory.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(directory, os.O_RDONLY)

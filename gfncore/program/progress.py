@@ -1,12 +1,12 @@
-"""What a run says while it works: live on a terminal, else a plain line every few seconds.
+"""Progress of a run: a live line on a terminal, otherwise a plain line every few seconds.
 
-It says how long the work may still take, where that is known: what is left of the budget, or less
-where the caller tells the share of a phase that is done. When a sampler will have learned enough
-cannot be told beforehand, so no such time is named.
+The maximum remaining time is shown if it is known: the rest of the budget, or less if the caller
+reports the completed share of a phase. The time at which a sampler will be accurate enough cannot
+be predicted and is not shown.
 
-Everything goes to standard error. The display is a context manager; long work calls
-:meth:`Progress.phase`, :meth:`Progress.update` and :meth:`Progress.warn` at will, as calls are
-cheap: nothing is printed more often than the interval allows.
+All output goes to standard error. The display is a context manager; :meth:`Progress.phase`,
+:meth:`Progress.update` and :meth:`Progress.warn` can be called at any rate, because calls are cheap
+and nothing is printed more often than the interval allows.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ class Progress:
     Parameters
     ----------
     program : str
-        What stands at the head of each line.
+        Name at the beginning of each line.
     budget_seconds : float, optional
-        Time the run may take; shown beside the time elapsed.
+        Maximum time of the run; shown together with the elapsed time.
     quiet : bool
         Print warnings only.
     stream : text stream, optional
         Default: standard error.
     interval : float
-        Least seconds between two plain lines.
+        Minimum number of seconds between two plain lines.
     live : bool, optional
         Redraw one line in place. Default: whether the stream is a terminal that can.
 
     Attributes
     ----------
     clock : RunClock
-        From the start of the process on, or of this object inside of another program.
+        Starts with the process, or with this object within another program.
     """
 
     def __init__(
@@ -105,10 +105,10 @@ class Progress:
         return self.clock.seconds()
 
     def seconds_left(self) -> float | None:
-        """Return how long the phase can still take at most; None where that is not known.
+        """Return the maximum remaining time of the phase; None if unknown.
 
-        That is what is left of the budget, or, if less, what the rest of the phase will take at
-        the speed of the phase so far.
+        It is the rest of the budget or, if less, the time for the rest of the phase at its previous
+        speed.
         """
         left = None
         if self._done == 1.0:
@@ -136,7 +136,7 @@ class Progress:
         self._refresh()
 
     def compiling(self, begins: bool) -> None:
-        """Say that kernels are being compiled, or that this is over and the phase goes on."""
+        """Show that compilation of kernels has started or ended."""
         self._compiling = begins
         if begins and not self.quiet and not self._compiling_told:
             self._compiling_told = True  # until the next phase: kernels come one after another
@@ -152,20 +152,20 @@ class Progress:
         done: float | None = None,
         **figures: float | str,
     ) -> None:
-        """Set the figures shown; what is not given stays as it was.
+        """Set the figures shown; figures that are not given keep their values.
 
         Parameters
         ----------
         log_evidence, se : float
             Log evidence and its standard error, in nats.
         ess : float
-            Effective number of draws.
+            Effective sample size.
         detail : str
-            A few words on what is being done.
+            A few words on the current work.
         done : float
-            Share of the phase that is done, 0 to 1: of all that may end it, by what is nearest.
+            Completed share of the phase, 0 to 1, by the limit that will be reached first.
         **figures
-            Further figures by name, in the order in which they first came.
+            Further figures by name, in the order of their first occurrence.
         """
         given = {"log_evidence": log_evidence, "se": se, "ess": ess, "detail": detail, **figures}
         self._figures.update({key: value for key, value in given.items() if value is not None})
@@ -267,7 +267,7 @@ class Progress:
             self._display.start()
 
     def _line(self) -> Any:
-        """The live line, asked for again and again, so that its clock goes on by itself."""
+        """The live line, rendered repeatedly so that its clock advances without updates."""
         from rich.text import Text
 
         self._spinner.update(text=Text(self._status()))

@@ -1,6 +1,6 @@
-"""Where a result comes from: program, command, parameters, machine, inputs, resources.
+"""Provenance of a result: program, command, parameters, machine, inputs, resources.
 
-After tskit's provenance schema: each output says what made it and what would make it again.
+It follows tskit's provenance schema: each output records how it was made and how to repeat it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _KEY_PACKAGES = (
 
 @dataclass(frozen=True)
 class ResourceUse:
-    """What a run has used so far, in all of its sessions."""
+    """Resources used by a run so far, in all of its sessions."""
 
     wall_seconds: float
     """From the start of the process on."""

@@ -1,7 +1,7 @@
-"""Where the data that travel with the program lie: the checkout first, then the installed copy.
+"""Location of the data files of the programs: in a checkout or in the installed copy.
 
-In a checkout (editable installs included) the folder ``data`` stands beside the packages. A wheel
-carries the same folder in ``gfncore_share``, a directory of its own without ``__init__.py``.
+In a checkout (including editable installs) the folder ``data`` is next to the packages. A wheel
+contains the same folder in ``gfncore_share``, a separate directory without ``__init__.py``.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ def resource_directory(name: str, packages: Path | None = None) -> Path:
     name : str
         Name of the directory.
     packages : Path, optional
-        The directory that holds the import packages. Default: where this package lies.
+        The directory of the import packages. Default: that of this package.
 
     Returns
     -------
     directory : Path
-        ``<checkout>/<name>`` if this is a checkout, else ``gfncore_share/<name>``.
+        ``<checkout>/<name>`` in a checkout, otherwise ``gfncore_share/<name>``.
 
     Raises
     ------
     UserError
-        Neither is there: the installation is incomplete.
+        Neither exists: the installation is incomplete.
     """
     root = _PACKAGES if packages is None else packages
     if (root / "pyproject.toml").is_file() and (root / name).is_dir():
@@ -69,13 +69,13 @@ def data_file(name: str, packages: Path | None = None) -> Path:
     Parameters
     ----------
     name : str
-        Its name as ``data list`` prints it; the suffix or the directory may be left out when
-        what remains names one file only.
+        Its name as printed by ``data list``; the suffix or the directory may be omitted if the rest
+        is unambiguous.
 
     Raises
     ------
     UserError
-        There is none of that name, or several; the message names the nearest.
+        There is no such file, or several; the message suggests the most similar names.
     """
     files = data_files(packages)
     if name in files:

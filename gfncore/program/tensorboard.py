@@ -32,14 +32,14 @@ def require_tensorboard() -> None:
 
 
 class TensorBoardWriter:
-    """Writes the numbers of metrics as scalars, each by its name, over steps.
+    """Writer of metrics as named scalars over steps.
 
     Parameters
     ----------
     directory : Path
-        Of the event files; made if missing. Show it with ``tensorboard --logdir``.
+        Directory of the event files, created if missing; shown by ``tensorboard --logdir``.
     after_step : int
-        On resume, what an earlier session wrote of later steps is no longer shown.
+        On resume, later steps written by an earlier session are no longer shown.
     """
 
     def __init__(self, directory: Path, after_step: int = 0) -> None:
@@ -56,5 +56,5 @@ class TensorBoardWriter:
                 self._writer.add_scalar(name, value, metrics["step"])
 
     def close(self) -> None:
-        """Write what is left, and close the file."""
+        """Write all pending events and close the file."""
         self._writer.close()

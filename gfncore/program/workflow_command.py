@@ -20,7 +20,7 @@ def workflow_app(program: str, workflow: str, description: str) -> App:
     workflow : str
         The name of its workflow, a directory of ``pipelines``.
     description : str
-        What that does, in a line.
+        Its description in one line.
     """
     app = App(name="workflow", help="List or copy the Snakemake workflow for many inputs.")
 

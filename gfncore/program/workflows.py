@@ -15,9 +15,9 @@ _MADE_BY_RUNS = frozenset({".snakemake", "__pycache__", "benchmarks", "logs", "r
 
 
 def workflow_files(name: str, packages: Path | None = None) -> dict[str, Path]:
-    """Return the files of a workflow by their names below its directory.
+    """Return the files of a workflow by their relative paths.
 
-    What a run in the checkout left behind (results, logs, ``.snakemake``) is left out.
+    Files of runs in the checkout (results, logs, ``.snakemake``) are excluded.
 
     Parameters
     ----------

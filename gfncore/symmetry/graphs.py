@@ -1,10 +1,10 @@
 """Exact symmetry of small coloured graphs: canonical numbering, keys, orbits, automorphism counts.
 
-Nodes and edges have colours. Two graphs are isomorphic if some renumbering of the nodes takes the
+Nodes and edges have colours. Two graphs are isomorphic if some renumbering of the nodes maps the
 colours and edges of one to those of the other; an automorphism is such a renumbering of a graph
 onto itself. The method is individualisation and refinement with pruning by automorphisms (McKay and
 Piperno 2014); the number of automorphisms is the product of the orbit sizes along the stabiliser
-chain that the search goes through. Nothing is approximate, and nothing is cut short.
+chain of the search. All results are exact, and the search is never truncated.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class ColouredGraphs:
 
     Attributes
     ----------
-    colours : ndarray, shape(B, N), dtype=int32
+    colours : ndarray, shape (B, N), int32
         Colours of the nodes, 0 or more; padding -1.
-    n_nodes : ndarray, shape(B,), dtype=int32
+    n_nodes : ndarray, shape (B,), int32
         0 is allowed.
-    edges : ndarray, shape(B, M, 3), dtype=int32
+    edges : ndarray, shape (B, M, 3), int32
         Both ends, in any order, and the colour, 0 or more; padding -1.
-    n_edges : ndarray, shape(B,), dtype=int32
+    n_edges : ndarray, shape (B,), int32
     """
 
     colours: np.ndarray
@@ -62,20 +62,20 @@ class ColouredGraphs:
 
 @dataclass(frozen=True)
 class Symmetry:
-    """What `analyse` finds out about a batch of graphs.
+    """Result of `analyse` for a batch of graphs.
 
     Attributes
     ----------
-    keys : ndarray, shape(B, 2), dtype=uint64
+    keys : ndarray, shape (B, 2), uint64
         Hash of the canonical form: equal for isomorphic graphs, and for others with a probability
         of about 2**-128.
-    position : ndarray, shape(B, N), dtype=int32
+    position : ndarray, shape (B, N), int32
         Canonical position of each node, a permutation of 0..n-1; padding -1.
-    node_orbits : ndarray, shape(B, N), dtype=int32
+    node_orbits : ndarray, shape (B, N), int32
         Smallest node of the orbit; padding -1.
-    edge_orbits : ndarray, shape(B, M), dtype=int32
+    edge_orbits : ndarray, shape (B, M), int32
         Smallest row of the orbit of edges; padding -1.
-    factors : ndarray, shape(B, N), dtype=int32
+    factors : ndarray, shape (B, N), int32
         Orbit sizes along the stabiliser chain; their product is the number of automorphisms.
         Padding 1.
     """
@@ -91,12 +91,12 @@ class Symmetry:
         return np.log(self.factors).sum(axis=1)
 
     def automorphisms(self) -> list[int]:
-        """Exact numbers of automorphisms, one a graph."""
+        """Exact numbers of automorphisms, one per graph."""
         return [math.prod(row) for row in self.factors.tolist()]
 
 
 def analyse(graphs: ColouredGraphs) -> Symmetry:
-    """Canonical numbering, keys, orbits and automorphisms of a batch of graphs.
+    """Compute canonical numbering, keys, orbits and automorphisms of a batch of graphs.
 
     Parameters
     ----------
@@ -105,12 +105,12 @@ def analyse(graphs: ColouredGraphs) -> Symmetry:
     Returns
     -------
     Symmetry
-        Depends on each graph alone, not on the rest of the batch.
+        The result for a graph does not depend on the rest of the batch.
 
     Raises
     ------
     ValueError
-        If a graph has more than 64 nodes, or is not a simple graph with colours of 0 or more.
+        If a graph has more than 64 nodes, or is not a simple graph with non-negative colours.
     """
     return _analyse(graphs, np.empty((0, 0, 0), np.int32))
 
@@ -124,7 +124,7 @@ def pair_orbits(graphs: ColouredGraphs) -> np.ndarray:
 
     Returns
     -------
-    ndarray, shape(B, N, N), dtype=int32
+    ndarray, shape (B, N, N), int32
         For nodes u != v the smallest ``u * N + v``, u < v, of the orbit of {u, v}. Symmetric; -1 on
         the diagonal and in the padding.
 

@@ -14,12 +14,12 @@ _HINT = re.compile(
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that `name` is most likely a slip of, or None.
+    """Return the known name of which `name` is most likely a misspelling, or None.
 
-    Capitals, ``-`` and ``_`` do not count. At most one edit in three letters is a slip (an
-    insertion, a deletion, a substitution, or a transposition of neighbours), so that a name that
-    belongs to another program gives no hint. A name of four letters or more that a known one
-    contains, or the other way round, is near as well if it makes up half of it.
+    Case, ``-`` and ``_`` are ignored. At most one edit (an insertion, deletion, substitution, or
+    transposition of neighbours) per three letters is accepted, so that a name of another program
+    gives no hint. A name of at least four letters that is contained in a known one, or contains it,
+    is also accepted if it is at least half as long.
 
     Examples
     --------

@@ -1,7 +1,8 @@
-"""Bytes that a user hands in: a file or standard input, unpacked, up to a limit that is told.
+"""Input from a file or standard input, decompressed, with a size limit.
 
-Compressed data are recognised by their first bytes, not by the name of the file. They are unpacked
-piece by piece, so that a small file that expands to gigabytes is refused and not stored.
+Compressed data are recognised by their first bytes, not by the name of the file. They are
+decompressed piece by piece, so that a small file that expands to gigabytes is refused before it is
+stored.
 """
 
 from __future__ import annotations
@@ -67,21 +68,21 @@ def read_input(
     expanded_limit: int = EXPANDED_LIMIT,
     plain_limit: int = PLAIN_LIMIT,
 ) -> bytes:
-    """Return the bytes of a file or of standard input, unpacked where they are compressed.
+    """Return the bytes of a file or of standard input, decompressed if necessary.
 
     Parameters
     ----------
     path : path-like
         The file; ``-`` is standard input.
     error : type
-        The class of the errors.
+        Class of the errors.
     expanded_limit, plain_limit : int
-        Largest sizes accepted, bytes: of what is unpacked, and of the file itself.
+        Maximum sizes in bytes of the decompressed data and of the file itself.
 
     Raises
     ------
     UserError
-        The file is missing, unreadable, damaged or too large; of class ``error``.
+        The file is missing, unreadable, damaged or too large; the class is ``error``.
     """
     name = "standard input" if os.fspath(path) == "-" else os.fspath(path)
     data = read_bytes(path, error=error, limit=plain_limit)
@@ -148,7 +149,7 @@ def expand(
     name : str
         The file, for messages.
     error : type
-        The class of the errors.
+        Class of the errors.
     limit : int
         Largest size of the unpacked data, bytes.
 
@@ -203,7 +204,7 @@ def _expand_zip(data: bytes, name: str, error: type[UserError], limit: int) -> b
 
 
 def _read_up_to(file: BinaryIO, limit: int) -> bytes | None:
-    """Return all that a file holds; None if that is more than ``limit`` bytes."""
+    """Return the content of a file; None if it has more than ``limit`` bytes."""
     pieces, total = [], 0
     while piece := file.read(_PIECE):
         total += len(piece)

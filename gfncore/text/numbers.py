@@ -1,8 +1,8 @@
-"""Numbers from text that a user hands in: one strict form, a range, and one line when it is wrong.
+"""Numbers in user text: one strict form, a range, and a one-line error.
 
 Python's own `int` and `float` accept underscores, digits of other scripts, blanks, ``nan`` and
-``inf``, and `int` raises an error of its own on more than 4,300 digits. Here a number is ASCII,
-finite and in its range, or a `NumberError` that says what was found.
+``inf``, and `int` raises a different error for more than 4,300 digits. Here a number must be ASCII,
+finite and within its range; otherwise `NumberError` states the text found.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ def parse_int(
     place: str = "",
     error: type[UserError] = NumberError,
 ) -> int:
-    """Return the integer that a text holds.
+    """Return the integer in a text.
 
     Parameters
     ----------
     text : str
-        ASCII digits, perhaps after a sign; no blanks, no underscores.
+        ASCII digits with an optional sign; no blanks or underscores.
     low, high : int, optional
         Smallest and largest value accepted.
     place : str
-        What is read and where, for the head of the message.
+        The quantity and its location, with which the message begins.
     error : type
-        The class of the error.
+        Class of the error.
 
     Raises
     ------
     UserError
-        The text is not an integer, or it is out of range; of class ``error``.
+        The text is not an integer, or it is out of range; the class is ``error``.
 
     Examples
     --------
@@ -76,12 +76,12 @@ def parse_int(
 
 
 def check_int(value: object, low: int | None = None, high: int | None = None) -> int:
-    """Return the integer that a value of a configuration file, or a text, holds.
+    """Return the integer in a value of a configuration file or in a text.
 
     Parameters
     ----------
     value : object
-        An integer, a float that is one, or text; a truth value is not a number.
+        An integer, a float with an integer value, or text; a bool is not a number.
     low, high : int, optional
         Smallest and largest value accepted.
 
@@ -119,26 +119,26 @@ def parse_float(
     place: str = "",
     error: type[UserError] = NumberError,
 ) -> float:
-    """Return the finite number that a text holds.
+    """Return the finite number in a text.
 
     Parameters
     ----------
     text : str
-        A decimal number in ASCII, perhaps with an exponent; no blanks, no underscores, neither
-        ``nan`` nor ``inf``.
+        A decimal number in ASCII with an optional exponent; no blanks, underscores, ``nan`` or
+        ``inf``.
     low, high : float, optional
         Smallest and largest value accepted.
     above, below : float, optional
-        Bounds that are not themselves accepted.
+        Exclusive bounds.
     place : str
-        What is read and where, for the head of the message.
+        The quantity and its location, with which the message begins.
     error : type
-        The class of the error.
+        Class of the error.
 
     Raises
     ------
     UserError
-        The text is not a finite number, or it is out of range; of class ``error``.
+        The text is not a finite number, or it is out of range; the class is ``error``.
 
     Examples
     --------

@@ -89,13 +89,13 @@ class Covers:
         ----------
         kinds : ndarray, shape (B, N), int32
             Kinds of atom, numbered as in the vocabulary.
-        n_nodes, n_edges : ndarray, shape(B,), dtype=int16
-        edges : ndarray, shape(B, M, 3), dtype=int16
+        n_nodes, n_edges : ndarray, shape (B,), int16
+        edges : ndarray, shape (B, M, 3), int16
             u, v, order.
 
         Returns
         -------
-        molecule : ndarray, shape(C,), dtype=int64
+        molecule : ndarray, shape (C,), int64
             Ascending.
         states : GraphStates
             C of them.

@@ -59,21 +59,21 @@ class Vocabulary:
         With places as ``[*]`` or ``[3*]``; a name may be empty.
     rules : tuple of (str, str, str)
         "allow" or "forbid" and two sides; the last one that fits a pair counts.
-    first_atom : ndarray, shape(V + 1,), dtype=int32
+    first_atom : ndarray, shape (V + 1,), int32
         Where each fragment's atoms begin.
     atom_orbit : ndarray, shape (A,), int32
         Ascending: the atoms of a fragment are sorted by orbit.
-    first_bond : ndarray, shape(V + 1,), dtype=int32
-    bonds : ndarray, shape(E, 3), dtype=int16
+    first_bond : ndarray, shape (V + 1,), int32
+    bonds : ndarray, shape (E, 3), int16
         u < v, counted within the fragment, and order 1..3, or 4 for aromatic.
-    log_aut : ndarray, shape(V,), dtype=float64
+    log_aut : ndarray, shape (V,), float64
         log |Aut(C)|.
     orbit_fragment, orbit_kind : ndarray, shape (O,), int32
         Fragment; kind of atom (row of `kinds`).
     orbit_open, orbit_hydrogens, orbit_degree, orbit_label : ndarray, shape (O,), int16
         Places; hydrogens besides those in place of fragments that are not there; neighbours inside
         the fragment; label of the places.
-    kinds : ndarray, shape(K, 8), dtype=int16
+    kinds : ndarray, shape (K, 8), int16
         What an atom keeps whatever is joined to it: atomic number, charge, aromatic, in a ring,
         neighbours with hydrogens (and places), double, triple and aromatic bonds.
     orbit_class : ndarray, shape (O,), int32

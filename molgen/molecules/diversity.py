@@ -73,9 +73,9 @@ class Modes:
 
     Parameters
     ----------
-    leaders : ndarray, shape(n_modes,), dtype=int64
+    leaders : ndarray, shape (n_modes,), int64
         The best molecule of each group, best first.
-    members : ndarray, shape(n_modes,), dtype=int64
+    members : ndarray, shape (n_modes,), int64
         Molecules of each group, the leader among them.
     """
 
@@ -105,7 +105,7 @@ def find_modes(
     ----------
     fingerprints : list of ExplicitBitVect, length n
         Bits of each molecule; one without bits (not readable) is never a mode.
-    score : ndarray, shape(n,), dtype=float64
+    score : ndarray, shape (n,), float64
         Its score; nan is never high enough.
     """
     candidates = np.flatnonzero(score >= least_score)

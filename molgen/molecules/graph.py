@@ -58,7 +58,7 @@ class AtomTable:
     ----------
     symbols : tuple of str, length T
         E.g. "C", "N+", "S6"; the place is the kind's number.
-    atomic_numbers, charges, valences : ndarray, shape(T,), dtype=int64
+    atomic_numbers, charges, valences : ndarray, shape (T,), int64
         The valence is the sum of the orders of all bonds, those to hydrogen counted. Atomic
         number 0: an abstract node that no molecule has.
     max_bond_order : int
@@ -115,18 +115,18 @@ class GraphStates:
     ----------
     colour : ndarray, shape (B, N), int16 or int32
         Colour of each node; its meaning and its type are the environment's.
-    n_nodes, n_edges : ndarray, shape(B,), dtype=int16
-    edges : ndarray, shape(B, M, 3), dtype=int16
+    n_nodes, n_edges : ndarray, shape (B,), int16
+    edges : ndarray, shape (B, M, 3), int16
         u < v and the edge's colour, in lexicographic order.
-    node_orbit : ndarray, shape(B, N), dtype=int16
+    node_orbit : ndarray, shape (B, N), int16
         Smallest node of the orbit under the automorphisms of the coloured, marked graph.
-    edge_orbit : ndarray, shape(B, M), dtype=int16
+    edge_orbit : ndarray, shape (B, M), int16
         Smallest row of the orbit.
-    log_aut : ndarray, shape(B,), dtype=float64
+    log_aut : ndarray, shape (B,), float64
         log of the number of automorphisms, nats.
-    stage : ndarray, shape(B,), dtype=int8
+    stage : ndarray, shape (B,), int8
         0 building, MARKED, or FINISHED (terminal).
-    mark : ndarray, shape(B,), dtype=int16
+    mark : ndarray, shape (B,), int16
         The marked node, or -1.
     """
 
@@ -169,13 +169,13 @@ def canonical_states(
     ----------
     colour, n_nodes, edges, n_edges, stage, mark : ndarray
         As in `GraphStates`, but nodes and edges in any order, and u, v in either.
-    node_colour_for_symmetry : ndarray, shape(B, N), dtype=int, optional
+    node_colour_for_symmetry : ndarray, shape (B, N), int, optional
         Tells nodes apart at least as far as `colour` does. None: `colour`.
 
     Returns
     -------
     states : GraphStates
-    position : ndarray, shape(B, N), dtype=int32
+    position : ndarray, shape (B, N), int32
         Where in `states` each given node is; padding -1.
     """
     seen = colour if node_colour_for_symmetry is None else node_colour_for_symmetry

@@ -246,12 +246,12 @@ def kekule_forms(mol: Chem.Mol, bonds: np.ndarray) -> np.ndarray:
     ----------
     mol : Mol
         Sanitised, its bonds numbered as `bonds`.
-    bonds : ndarray, shape(m, 3), dtype=int16
+    bonds : ndarray, shape (m, 3), int16
         One form.
 
     Returns
     -------
-    ndarray, shape(k, m), dtype=int16
+    ndarray, shape (k, m), int16
         The given form is the first.
     """
     # by number: RDKit's sequence of bonds is slow to go through

@@ -46,23 +46,23 @@ class LibraryColumns:
     ----------
     smiles : tuple of str
         Canonical SMILES, no two the same.
-    reward : ndarray, shape(n,), dtype=float64
+    reward : ndarray, shape (n,), float64
         Score of each, nan where it could not be computed.
-    log_reward : ndarray, shape(n,), dtype=float64
+    log_reward : ndarray, shape (n,), float64
         Log of what the probability is to be proportional to.
     components : mapping of str to ndarray, shape(n,)
         The values that the score is made of.
-    objectives : ndarray, shape(n, K), dtype=float64
+    objectives : ndarray, shape (n, K), float64
         What is to be large; K = 1 but for the search of a Pareto front.
     objective_names : tuple of str
         What the columns of ``objectives`` are.
-    log_probability : ndarray, shape(n,), dtype=float64
+    log_probability : ndarray, shape (n,), float64
         Log of the probability that the sampler draws the molecule, nan where it is not known.
-    log_probability_se : ndarray, shape(n,), dtype=float64
+    log_probability_se : ndarray, shape (n,), float64
         Standard error of that, nan where it is not known.
     scaffold : tuple of str
         SMILES of the Murcko scaffold; empty for a molecule without rings.
-    count : ndarray, shape(n,), dtype=int64
+    count : ndarray, shape (n,), int64
         How often it was drawn.
     labels : mapping of str to sequence of str
         Further columns of text: what the molecule carries at the numbered attachment points of the
@@ -105,11 +105,11 @@ class LibraryColumns:
             Distinct canonical SMILES.
         scores : Scores
             Their scores, in the same order, as :class:`molgen.scoring.ScoreTable` has them.
-        log_reward : ndarray, shape(n,), optional
+        log_reward : ndarray, shape (n,), optional
             Default: log of the score.
         objective_names : sequence of str, optional
             Default: ``objective_1`` and so on.
-        log_probability, log_probability_se : ndarray, shape(n,), optional
+        log_probability, log_probability_se : ndarray, shape (n,), optional
             Default: nan.
         count : sequence of int, optional
             Default: once each.
@@ -198,7 +198,7 @@ def share_valid(smiles: Sequence[str], count: NDArray[np.int64]) -> float:
     ----------
     smiles : sequence of str
         Of all draws, distinct, those without a score included.
-    count : ndarray, shape(n,), dtype=int64
+    count : ndarray, shape (n,), int64
         How often each was drawn.
     """
     with BlockLogs():
@@ -214,9 +214,9 @@ def count_draws(draws: Sequence[str]) -> tuple[list[str], NDArray[np.int64], NDA
     -------
     smiles : list of str
         Distinct SMILES.
-    count : ndarray, shape(n,), dtype=int64
+    count : ndarray, shape (n,), int64
         How often each was drawn.
-    first : ndarray, shape(n,), dtype=int64
+    first : ndarray, shape (n,), int64
         The draw in which each came first.
     """
     position: dict[str, int] = {}

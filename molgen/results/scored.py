@@ -29,13 +29,13 @@ class ScoredMolecules:
     ----------
     smiles : tuple of str
         Canonical SMILES.
-    reward : ndarray, shape(n,), dtype=float64
+    reward : ndarray, shape (n,), float64
         Score, nan where it could not be computed.
     components : mapping of str to ndarray, shape(n,)
         Raw values of the components.
-    oracle_call : ndarray, shape(n,), dtype=int64
+    oracle_call : ndarray, shape (n,), int64
         Number of the oracle call that gave the score, from 1.
-    count : ndarray, shape(n,), dtype=int64
+    count : ndarray, shape (n,), int64
         Number of draws of the trained sampler.
     remarks : mapping of int to str
         By row, why there is no score, or the filter that was not passed.

@@ -48,21 +48,21 @@ class Alignment:
         The taxa, exactly as in the file.
     alphabet : Alphabet
         DNA, RNA, protein or standard.
-    masks : ndarray, shape(n, n_sites), dtype=uint32
+    masks : ndarray, shape (n, n_sites), uint32
         The states possible: bit i is set for state i; gaps and missing data have all bits set.
     source : str
         What messages call the input.
     notes : tuple of str
         What a user should know though nothing is wrong, each one line.
-    gaps : ndarray, shape(n, n_sites), dtype=bool, optional
+    gaps : ndarray, shape (n, n_sites), bool, optional
         Which cells are or may be gaps, not other missing data; None: no cell is known to be one.
     assumptions : Assumptions, optional
         Weights and types of characters, which count in parsimony.
-    beside_gaps : ndarray, shape(n, n_sites), dtype=uint32, optional
+    beside_gaps : ndarray, shape (n, n_sites), uint32, optional
         The states that a cell may have in place of its gap, as in ``{A-}``; None: there are none.
     headers : tuple of str
         Other names of the taxa, for matching trees: whole FASTA headers; empty: there are none.
-    columns : ndarray, shape(n_sites,), dtype=int64, optional
+    columns : ndarray, shape (n_sites,), int64, optional
         The places in the file, from 0, of the columns; None: none was left out.
     n_excluded : int
         How many columns of the file were left out, as it says.

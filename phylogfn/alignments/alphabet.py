@@ -62,7 +62,7 @@ class Alphabet:
         "dna", "rna", "protein" or "standard".
     states : str
         The states, 4, 20, or 2 to 32 symbols; state i is ``states[i]``.
-    masks : ndarray, shape(128,), dtype=uint32
+    masks : ndarray, shape (128,), uint32
         The set that each ASCII character stands for; 0 where it is no character of this alphabet.
     """
 

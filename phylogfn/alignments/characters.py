@@ -47,9 +47,9 @@ class Characters:
 
     Parameters
     ----------
-    masks : ndarray, shape(n_taxa, n_characters), dtype=uint32
+    masks : ndarray, shape (n_taxa, n_characters), uint32
         The states possible: bit i is set for state i; all `n_states` bits where a tip says nothing.
-    weights : ndarray, shape(n_characters,), dtype=float64
+    weights : ndarray, shape (n_characters,), float64
         What a step costs, > 0; the sum over the columns that are equal.
     n_states : int
         The largest number of states of a character, 2 to 32.

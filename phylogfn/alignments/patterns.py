@@ -18,11 +18,11 @@ class SitePatterns:
 
     Parameters
     ----------
-    masks : ndarray, shape(n_taxa, n_patterns), dtype=uint32
+    masks : ndarray, shape (n_taxa, n_patterns), uint32
         The columns, as in `Alignment.masks`.
-    weights : ndarray, shape(n_patterns,), dtype=float64
+    weights : ndarray, shape (n_patterns,), float64
         How many sites show each.
-    site_to_pattern : ndarray, shape(n_sites,), dtype=int32
+    site_to_pattern : ndarray, shape (n_sites,), int32
         The pattern of each site.
     n_states : int
         The number of states of the alphabet.
@@ -67,12 +67,12 @@ def distinct_columns(
 
     Parameters
     ----------
-    masks : ndarray, shape(n, n_sites), dtype=uint32
+    masks : ndarray, shape (n, n_sites), uint32
 
     Returns
     -------
-    distinct : ndarray, shape(n, n_distinct), dtype=uint32
-    places : ndarray, shape(n_sites,), dtype=int32
+    distinct : ndarray, shape (n, n_distinct), uint32
+    places : ndarray, shape (n_sites,), int32
         The place of each column among them.
     """
     columns = np.ascontiguousarray(masks.T)

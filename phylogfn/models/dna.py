@@ -51,13 +51,13 @@ def dna_exchangeabilities(values: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    values : ndarray, shape(0,) or shape(1,) or shape(6,), dtype=float64
+    values : ndarray, shape (0,) or shape (1,) or shape (6,), float64
         Nothing (all equal), kappa (transitions over transversions), or the six rates in the
         order of `GTR_PAIRS`.
 
     Returns
     -------
-    exchangeabilities : ndarray, shape(4,4), dtype=float64
+    exchangeabilities : ndarray, shape (4,4), float64
         Zero diagonal.
     """
     values = np.asarray(values, dtype=float)

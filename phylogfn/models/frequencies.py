@@ -20,9 +20,9 @@ def empirical_frequencies(
 
     Parameters
     ----------
-    masks : ndarray, shape(n_taxa, n_patterns), dtype=uint32
+    masks : ndarray, shape (n_taxa, n_patterns), uint32
         Bit i is set when state i is possible.
-    weights : ndarray, shape(n_patterns,), dtype=float64
+    weights : ndarray, shape (n_patterns,), float64
         Number of sites that show each pattern.
     n_states : int
         Number of states K.
@@ -31,7 +31,7 @@ def empirical_frequencies(
 
     Returns
     -------
-    frequencies : ndarray, shape(K,), dtype=float64
+    frequencies : ndarray, shape (K,), float64
         Positive, sum 1.
     """
     codes, index = np.unique(masks, return_inverse=True)

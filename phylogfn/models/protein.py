@@ -33,9 +33,9 @@ def protein_matrix(name: str) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    exchangeabilities : ndarray, shape(20,20), dtype=float64
+    exchangeabilities : ndarray, shape (20,20), float64
         Symmetric with a zero diagonal.
-    frequencies : ndarray, shape(20,), dtype=float64
+    frequencies : ndarray, shape (20,), float64
         Scaled to sum 1 (the published figures are rounded).
     """
     text = _TEXTS[name]

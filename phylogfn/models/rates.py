@@ -24,7 +24,7 @@ def gamma_category_rates(shape: float, n_categories: int) -> np.ndarray:
 
     Returns
     -------
-    rates : ndarray, shape(C,), dtype=float64
+    rates : ndarray, shape (C,), float64
         Ascending, mean exactly 1.
     """
     if n_categories == 1:
@@ -51,9 +51,9 @@ def site_rates(
 
     Returns
     -------
-    rates : ndarray, shape(C,), dtype=float64
+    rates : ndarray, shape (C,), float64
         Sped up by 1/(1 - invariant), as MrBayes and IQ-TREE do.
-    weights : ndarray, shape(C,), dtype=float64
+    weights : ndarray, shape (C,), float64
         Sum 1 - `invariant`.
     """
     rates = np.ones(1) if shape is None else gamma_category_rates(shape, n_categories)

@@ -161,7 +161,7 @@ class ModelSpec:
 
         Parameters
         ----------
-        theta : ndarray, shape(n_free,), dtype=float64, optional
+        theta : ndarray, shape (n_free,), float64, optional
             Unconstrained values; `start()` when left out.
 
         Raises

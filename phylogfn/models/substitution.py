@@ -21,14 +21,14 @@ def rate_matrix(exchangeabilities: np.ndarray, frequencies: np.ndarray) -> np.nd
 
     Parameters
     ----------
-    exchangeabilities : ndarray, shape(K,K), dtype=float64
+    exchangeabilities : ndarray, shape (K,K), float64
         Symmetric, not negative; the diagonal is ignored.
-    frequencies : ndarray, shape(K,), dtype=float64
+    frequencies : ndarray, shape (K,), float64
         Equilibrium frequencies, positive, sum 1.
 
     Returns
     -------
-    generator : ndarray, shape(K,K), dtype=float64
+    generator : ndarray, shape (K,K), float64
         Rows sum to 0 and `-sum_i pi_i Q_ii = 1`.
     """
     generator = exchangeabilities * frequencies[None, :]
@@ -46,13 +46,13 @@ class SubstitutionModel:
     ----------
     name : str
         As the user wrote it, e.g. "HKY85+G4".
-    frequencies : ndarray, shape(K,), dtype=float64
+    frequencies : ndarray, shape (K,), float64
         Equilibrium frequencies pi.
-    exchangeabilities : ndarray, shape(K,K), dtype=float64
+    exchangeabilities : ndarray, shape (K,K), float64
         Symmetric with a zero diagonal, in arbitrary units.
-    category_rates : ndarray, shape(C,), dtype=float64
+    category_rates : ndarray, shape (C,), float64
         Relative rates r_c of the variable sites.
-    category_weights : ndarray, shape(C,), dtype=float64
+    category_weights : ndarray, shape (C,), float64
         Probabilities w_c, sum 1 - `invariant`.
     invariant : float
         Probability that a site cannot change.
@@ -108,11 +108,11 @@ class SubstitutionModel:
 
         Returns
         -------
-        right : ndarray, shape(K,K), dtype=float64
+        right : ndarray, shape (K,K), float64
             Right eigenvectors in columns.
-        values : ndarray, shape(K,), dtype=float64
+        values : ndarray, shape (K,), float64
             Eigenvalues, ascending; the last is 0.
-        left : ndarray, shape(K,K), dtype=float64
+        left : ndarray, shape (K,K), float64
             Inverse of `right`.
         """
         return self._eigen
@@ -137,7 +137,7 @@ class SubstitutionModel:
 
         Returns
         -------
-        probabilities : ndarray, shape(..., K, K), dtype=float64
+        probabilities : ndarray, shape (..., K, K), float64
             Rows are start states and sum to 1.
         """
         right, values, left = self.eigen()

@@ -30,17 +30,17 @@ class PosteriorData:
     ----------
     names : tuple of str, length n
         The taxa, exactly as in the input and in its order.
-    draw_parents : ndarray, shape(S, 2n-2), dtype=int32
+    draw_parents : ndarray, shape (S, 2n-2), int32
         Topologies of S equally weighted draws.
-    draw_lengths : ndarray, shape(S, 2n-2), dtype=float64
+    draw_lengths : ndarray, shape (S, 2n-2), float64
         Their branch lengths.
-    draw_log_likelihoods, draw_log_priors : ndarray, shape(S,), dtype=float64
+    draw_log_likelihoods, draw_log_priors : ndarray, shape (S,), float64
         Their log likelihoods and log prior densities.
-    topology_parents : ndarray, shape(T, 2n-2), dtype=int32
+    topology_parents : ndarray, shape (T, 2n-2), int32
         The topologies known, best first.
-    topology_probabilities : ndarray, shape(T,), dtype=float64
+    topology_probabilities : ndarray, shape (T,), float64
         Their posterior probabilities.
-    topology_log_evidences : ndarray, shape(T,), dtype=float64
+    topology_log_evidences : ndarray, shape (T,), float64
         log p(data, topology): likelihood and prior with the branch lengths integrated out.
     log_evidence, log_evidence_se : float
         log p(data) and its standard error; infinite if the error cannot be estimated.
@@ -54,7 +54,7 @@ class PosteriorData:
         What the user must know, in plain words.
     extra : dict
         More entries for the summary.
-    topology_errors : ndarray, shape(T,), dtype=float64, optional
+    topology_errors : ndarray, shape (T,), float64, optional
         Standard errors of the probabilities; None if they are not known.
     facts : RunFacts, optional
         What the files say of the run; without it they cannot be written.

@@ -191,9 +191,9 @@ def numbered_newicks(
 
     Parameters
     ----------
-    parents : ndarray, shape(S, 2n-2), dtype=int32
+    parents : ndarray, shape (S, 2n-2), int32
         The trees.
-    lengths : ndarray, shape(S, 2n-2), dtype=float64, optional
+    lengths : ndarray, shape (S, 2n-2), float64, optional
         Their branch lengths.
     """
     numbers = tuple(str(number) for number in range(1, parents.shape[1] // 2 + 2))

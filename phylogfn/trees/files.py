@@ -40,7 +40,7 @@ class NamedTrees:
         The taxa: taxon i of each tree is ``names[i]``.
     trees : tuple of Tree
         In canonical form; lengths are None where the file has none.
-    weights : ndarray, shape(n_trees,), dtype=float64
+    weights : ndarray, shape (n_trees,), float64
         The ``[&W ...]`` of each tree, else 1; not normalised.
     source : str
         What messages call the file.

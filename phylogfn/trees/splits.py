@@ -92,9 +92,9 @@ def split_supports(
 
     Parameters
     ----------
-    parents : ndarray, shape(T, 2n-2), dtype=int32
+    parents : ndarray, shape (T, 2n-2), int32
         The topologies.
-    weights : ndarray, shape(T,), dtype=float64, optional
+    weights : ndarray, shape (T,), float64, optional
         Their weights; need not sum to one. Default: equal.
     """
     unique: dict[bytes, float] = {}

@@ -49,11 +49,11 @@ class Tree:
 
     Parameters
     ----------
-    parent : ndarray, shape(2n-2,), dtype=int32
+    parent : ndarray, shape (2n-2,), int32
         The node above each node; -1 for leaf 0.
-    children : ndarray, shape(2n-2, 2), dtype=int32
+    children : ndarray, shape (2n-2, 2), int32
         The nodes below each node; see `children_from_parents`.
-    lengths : ndarray, shape(2n-2,), dtype=float64, or None
+    lengths : ndarray, shape (2n-2,), float64, or None
         The branch above each node, in expected substitutions per site. None: topology alone.
     """
 
@@ -80,12 +80,12 @@ def children_from_parents(parent: NDArray[np.int32]) -> NDArray[np.int32]:
 
     Parameters
     ----------
-    parent : ndarray, shape(..., 2n-2), dtype=int32
+    parent : ndarray, shape (..., 2n-2), int32
         Parent arrays.
 
     Returns
     -------
-    children : ndarray, shape(..., 2n-2, 2), dtype=int32
+    children : ndarray, shape (..., 2n-2, 2), int32
         In ascending order; -1 where there is none.
 
     Raises

@@ -39,9 +39,9 @@ class Assumptions:
 
     Parameters
     ----------
-    weights : ndarray, shape(n_sites,), dtype=float64, optional
+    weights : ndarray, shape (n_sites,), float64, optional
         What a step costs; None: 1 each.
-    ordered : ndarray, shape(n_sites,), dtype=bool, optional
+    ordered : ndarray, shape (n_sites,), bool, optional
         Whether states are ordered (Wagner), a step apart; None: all are unordered (Fitch).
     problem : str
         Why the statements cannot be used, one line that starts with the file; empty when they can.

@@ -57,9 +57,9 @@ class Selection:
 
     Parameters
     ----------
-    excluded : ndarray, shape(n_sites,), dtype=bool
+    excluded : ndarray, shape (n_sites,), bool
         Characters to be left out.
-    deleted : ndarray, shape(n_taxa,), dtype=bool
+    deleted : ndarray, shape (n_taxa,), bool
         Taxa to be left out.
     assumptions : Assumptions or None
         None where all characters are unordered and of weight 1.
@@ -87,9 +87,9 @@ def carry_out(
         All that the file says.
     names : sequence of str, length n
         The taxa.
-    masks : ndarray, shape(n, n_sites), dtype=uint32
+    masks : ndarray, shape (n, n_sites), uint32
         The states possible; 0 where a character is not one of the alphabet.
-    gaps : ndarray, shape(n, n_sites), dtype=bool
+    gaps : ndarray, shape (n, n_sites), bool
         Which cells are gaps.
 
     Raises
