@@ -118,6 +118,8 @@ def sample(
     ... )
     >>> len(library), library.facts.oracle_calls <= 200
     (5, True)
+    >>> list(library.to_pandas())[:4]
+    ['smiles', 'reward', 'qed', 'log_probability']
     """
     given = dict(locals())  # the settings by their names, before anything else is one
     check_keywords(sample, given.pop("unknown"))

@@ -226,4 +226,4 @@ def test_a_script_without_a_guard_runs_once(tmp_path):
 
 def test_examples_of_the_docstring():
     found = doctest.testmod(molgen.api)
-    assert found.failed == 0 and found.attempted == 3
+    assert found.failed == 0 and found.attempted == 4
