@@ -74,7 +74,7 @@ def _kept(run: SampleRun, draws: Draws, smiles: Sequence[str]) -> np.ndarray:
     settings = run.settings
     if draws.unscored:
         run.warn(
-            f"{draws.unscored:,} of the last draws were left out: all {settings.oracle_calls:,} "
+            f"{draws.unscored:,} of the last draws were discarded: all {settings.oracle_calls:,} "
             "oracle calls were used up; --oracle-calls allows more",
             passing=True,
         )
@@ -87,10 +87,10 @@ def _kept(run: SampleRun, draws: Draws, smiles: Sequence[str]) -> np.ndarray:
             f"{settings.max_per_scaffold:,} of their scaffold (--max-per-scaffold)"
         )
     if len(keep) < settings.samples:
-        beside = f" beside the {beyond:,} left out" if beyond else ""
+        beside = f", apart from the {beyond:,} left out," if beyond else ""
         run.warn(
-            f"{len(keep):,} different molecules with a score above zero were found{beside} in "
-            f"{len(draws.smiles):,} draws, and {settings.samples:,} were asked for"
+            f"{len(keep):,} of the {settings.samples:,} requested molecules with a score above "
+            f"zero were found{beside} in {len(draws.smiles):,} draws"
         )
     if not len(keep):
         raise UserError(_why_nothing(run))
@@ -102,7 +102,7 @@ def _estimate(run: SampleRun, draws: Draws) -> tuple[float, float, float]:
     steps = run.trainer.step_number
     if steps < HARDLY_TRAINED:
         run.warn(
-            f"the sampler was trained for {steps:,} steps only: its molecules are little better "
+            f"the sampler was trained for {steps:,} steps only: its molecules are hardly better "
             "than those of random choices; train longer, or allow more oracle calls",
             passing=True,
         )
@@ -223,10 +223,8 @@ def _why_nothing(run: SampleRun) -> str:
     if failed := run.scoring.failed:
         why += f"; scores that failed: {commonest(failed, examples=run.scoring.failure_examples)}"
     if filtered := run.scoring.filtered:
-        why += f"; molecules that a filter left out: {commonest(filtered)}"
-    return (
-        f"{why}. Look at the scoring file; molgen score shows what it makes of molecules you know"
-    )
+        why += f"; molecules rejected by a filter: {commonest(filtered)}"
+    return f"{why}. Check the scoring file; molgen score applies it to molecules that you know"
 
 
 def _learned_log_z(run: SampleRun) -> float | None:
@@ -261,8 +259,8 @@ def drawn_probabilities(run: SampleRun, states: Any) -> tuple[np.ndarray, np.nda
     )
     if fewest < TRAJECTORIES:
         run.warn(
-            f"the budget of {run.settings.budget} allowed {fewest} trajectories for some of the "
-            f"probabilities in place of {TRAJECTORIES}: their errors are larger",
+            f"the budget of {run.settings.budget} allowed {fewest} instead of {TRAJECTORIES} "
+            "trajectories for some of the probabilities; their standard errors are larger",
             passing=True,
         )
     return log_p, error

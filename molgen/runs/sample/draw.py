@@ -63,8 +63,8 @@ def draw_molecules(run: SampleRun) -> Draws:
     if fitting < size:
         size = max(int(fitting), min(size, FEWEST_IN_BATCH))
         run.warn(
-            f"molecules are drawn {size:,} at a time, as scores are slow for the budget of "
-            f"{settings.budget}: with the same seed, files may differ between machines",
+            f"scores are slow for the budget of {settings.budget}: molecules are drawn {size:,} at "
+            "a time; results of the same seed may differ between machines",
             passing=True,
         )
     while len(cap.admitted) < settings.samples and drawn < MOST_DRAWS * settings.samples:
@@ -80,7 +80,7 @@ def draw_molecules(run: SampleRun) -> Draws:
         smiles += here
         total = run.scoring.evaluate(here, canonical=True).total
         log_weights = run.merged.log_reward(states) + (log_pb - batch.log_pf)[known]
-        # what stands for the log of a score of zero in training is no part of Z
+        # the reward floor of training, which stands for a score of zero, does not count towards Z
         weights.append(np.where(total > 0.0, log_weights, -np.inf))
         parts.append(states)
         for name, score in zip(here, total, strict=True):
@@ -95,8 +95,8 @@ def draw_molecules(run: SampleRun) -> Draws:
             break
         if len(cap.admitted) < settings.samples and run.past(DRAWS_SHARE):
             run.warn(
-                f"the budget of {settings.budget} ended the draws after {drawn:,}: the library has "
-                f"{len(cap.admitted):,} molecules of the {settings.samples:,} asked for",
+                f"the budget of {settings.budget} allowed {drawn:,} draws: the library has "
+                f"{len(cap.admitted):,} of the {settings.samples:,} molecules requested",
                 passing=True,
             )
             break
@@ -105,9 +105,10 @@ def draw_molecules(run: SampleRun) -> Draws:
 
 
 def _scored_draws(run: SampleRun, names: list[str]) -> int:
-    """How many draws, from the first on, have a score once the calls that are left were spent.
+    """Return the number of leading draws that have a score once the remaining calls are used up.
 
-    Later draws are left out even if their molecule is known: known ones are not like the others.
+    Later draws are discarded even if their molecule is known, as known molecules are not a fair
+    sample of the draws.
     """
     left = run.settings.oracle_calls - run.scoring.calls
     allowed: set[str] = set()

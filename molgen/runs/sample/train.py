@@ -32,23 +32,24 @@ MOSTLY_FAILED = 0.5  # share of the first block's scores, from which the user is
 
 
 def train(run: SampleRun, metrics: MetricsWriter) -> None:
-    """Blocks of training until the sampler is accurate, or calls or time are used up."""
+    """Train in blocks until the sampler is accurate, or calls or time are used up."""
     run.progress.phase("training the sampler")
     settings, state, trainer = run.settings, run.state, run.trainer
     ended = ""
     proportional = settings.proportional
-    early = "" if not proportional else " before the accuracy aimed for was reached"
+    early = "" if not proportional else " before the target accuracy"
     while not state.accurate:
         if _out_of_time(run):
             ended = (
-                f"the budget of {settings.budget} ended the training{early}: with the same seed, "
-                "files may differ between machines"
+                f"training reached its time limit within the budget of {settings.budget}{early}; "
+                "results of the same seed may differ between machines"
             )
             break
         if run.calls_left < run.calls_a_step:
             ended = (
-                f"training ended when {run.scoring.calls:,} of {settings.oracle_calls:,} molecules "
-                f"were scored{early}; the rest is for the draws. --oracle-calls allows more"
+                f"training ended after {run.scoring.calls:,} of {settings.oracle_calls:,} oracle "
+                f"calls{early}; the remaining calls are kept for the final draws. Increase "
+                "--oracle-calls to train for longer"
             )
             break
         if trainer.step_number == 0:
@@ -92,7 +93,7 @@ def train(run: SampleRun, metrics: MetricsWriter) -> None:
 
 
 def _show(run: SampleRun) -> None:
-    """Show where the training stands."""
+    """Show the progress of training."""
     shown: dict[str, float] = {"best_score": run.reward.best}
     if math.isfinite(run.state.ess_share):
         shown["effective_share"] = run.state.ess_share
@@ -101,7 +102,7 @@ def _show(run: SampleRun) -> None:
 
 
 def _out_of_time(run: SampleRun) -> bool:
-    """Whether training, of one step at least, has had its share of the budget."""
+    """Return whether training, of at least one step, has used its share of the budget."""
     spent = run.seconds() > TRAIN_SHARE * run.settings.budget_seconds
     return spent and run.trainer.step_number > 0
 
@@ -117,7 +118,7 @@ def _tell_of_failures(run: SampleRun) -> None:
 
 
 def _spent(run: SampleRun) -> float:
-    """Share of the calls or of the time of training that is used up, whichever is larger."""
+    """Return the share of the calls or of the training time that is used up, the larger one."""
     allowed = run.scoring.calls + max(run.calls_left - run.calls_a_step, 0)
     calls = run.scoring.calls / allowed if allowed else 1.0
     return max(calls, run.seconds() / (TRAIN_SHARE * run.settings.budget_seconds))

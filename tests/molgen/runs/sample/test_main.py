@@ -713,7 +713,7 @@ def test_the_budget_ends_the_draws(tmp_path, monkeypatch):
     run_small(tmp_path / "out", small=small, **ATOMS, budget="7s")
     summary = summary_of(tmp_path / "out")
     assert summary["extra"]["training_steps"] == 7 and summary["n_proposals"] == 20
-    assert any("ended the draws after 20" in warning for warning in summary["warnings"])
+    assert any("allowed 20 draws" in warning for warning in summary["warnings"])
 
 
 def test_a_library_writes_the_files_of_its_run(tmp_path, monkeypatch):
@@ -813,7 +813,7 @@ def test_a_score_that_never_works_is_said_to(tmp_path):
 
 def test_a_filter_that_nothing_passes_is_named(tmp_path):
     everything = {"type": "alerts", "name": "everything", "params": {"smarts": ["*"]}}
-    with pytest.raises(UserError, match="a filter left out: everything: [0-9]+"):
+    with pytest.raises(UserError, match="rejected by a filter: everything: [0-9]+"):
         run_small(
             tmp_path / "out",
             **ATOMS | {"max_atoms": 3},
