@@ -1,4 +1,4 @@
-"""What to cite for a library of molecules: the references of the methods that a run used."""
+"""References to cite for a library of molecules, by the methods of its run."""
 
 from __future__ import annotations
 
@@ -74,17 +74,17 @@ _COMPONENT = {
 
 
 def methods_of_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the keys of the references for the settings of a run, ``ALWAYS_CITED`` not included.
+    """Return the keys of the references for the settings of a run, without ``ALWAYS_CITED``.
 
     Parameters
     ----------
     settings : mapping
-        As ``run.toml`` holds them, or None where it holds nothing.
+        Values as in ``run.toml``, None for missing ones.
 
     Raises
     ------
     TypeError, AttributeError
-        An entry is not of the type that settings have.
+        An entry has the wrong type.
     """
     keys = [] if settings.get("symmetry") == "none" else ["symmetry"]
     if (name := settings.get("objective")) is not None:

@@ -1,8 +1,8 @@
 """The options of ``molgen sample`` and ``molgen exact``.
 
 An option has the same name in the configuration file (``max_atoms = 30``) and on the command line
-(``--max-atoms 30``). The file may hold the tables of the scoring as well (``[scoring]``,
-``[[scoring.component]]``), in the place of ``reward``.
+(``--max-atoms 30``). The file may also contain the tables of the scoring (``[scoring]``,
+``[[scoring.component]]``), instead of ``reward``.
 """
 
 # Annotations are objects here, not texts, which early pydantic 2 would look up in another module.

@@ -17,25 +17,25 @@ def make_policy(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Policy:
-    """A policy that reads the graphs of an environment, with random weights.
+    """Return a policy for the graphs of an environment, with random weights.
 
     Parameters
     ----------
     environment : MoleculeEnvironment
-        Says with `node_features`, `graph_types`, `relations` and `heads` what its graphs hold.
+        Its `node_features`, `graph_types`, `relations` and `heads` describe the graphs.
     hidden : int
         Width of the embeddings.
     rounds : int
-        Rounds of message passing: how many bonds away an atom sees. What is further is known from
-        the mean over the graph.
+        Rounds of message passing, the reach of an atom in bonds. More distant parts contribute only
+        to the mean over the graph.
     seed : int
-        Of the weights; torch's own generator is left as it was.
+        Seed of the weights; torch's own generator is not changed.
     device : device
 
     Returns
     -------
     Policy
-        Uniform over the actions until it is trained.
+        Uniform over the actions before training.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,11 +1,11 @@
-"""The probability with which a trained sampler draws a molecule.
+"""Probability with which a trained sampler draws a molecule.
 
-A finished state x is reached by many trajectories. With trajectories drawn backward from it,
+A finished state x has many trajectories. With trajectories drawn backward from it,
 
     p(x) = E_{tau ~ P_B(. | x)} [P_F(tau) / P_B(tau | x)]
 
-is estimated without bias by a mean over M of them, P_F and P_B being of classes of actions. The
-probability of a molecule is the sum over the states that stand for it (Kekule forms, fragment
+is estimated without bias by a mean over M of them, where P_F and P_B refer to classes of actions.
+The probability of a molecule is the sum over the states that represent it (Kekule forms, fragment
 graphs).
 """
 
@@ -40,30 +40,29 @@ def molecule_probabilities(
     left: Callable[[], float] = lambda: math.inf,
     tell: Callable[[float], None] = lambda done: None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Log-probability of molecules under a policy, with its standard error.
+    """Estimate the log-probabilities of molecules under a policy, with standard errors.
 
     Parameters
     ----------
     environment : environment
-        In the regime "merged", whatever the policy was trained in.
+        In the regime "merged", regardless of the regime in training.
     policy : Policy
     states : States
         All finished states of the molecules.
     molecule : ndarray, shape (len(states),), int64
-        Which molecule a state stands for, 0..n-1; each has one state at least.
+        Molecule of each state, 0..n-1; each molecule has at least one state.
     generator : numpy Generator
     trajectories : int
         M, at least 2.
     left : callable
-        Seconds that this may still take: M is made smaller, down to `FEWEST`, where they call for
-        it.
+        Returns the remaining time in seconds; M is reduced, down to `FEWEST`, if necessary.
     tell : callable
-        Given the share that is done, now and then.
+        Called from time to time with the completed share.
 
     Returns
     -------
     log_probability, standard_error : ndarray, shape (n,), float64
-        Nats; the error is of the log, by the delta method.
+        In nats; the error is that of the logarithm, by the delta method.
     fewest : int
         The smallest M of a state.
     """

@@ -1,10 +1,10 @@
-"""From scores to the reward that molecules are drawn in proportion to.
+"""The reward, computed from scores, to which sampling probabilities are proportional.
 
     log R(x) = exponent * log score(x)        exactly, for every score above zero
 
-A score of zero, or one that could not be computed, has no log. Such molecules are counted, have
-weight zero in estimates, and are kept out of the library. Training needs a finite number for them:
-`Reward.least`, which scales with the exponent so that it lies below all scores down to
+A score that is zero or could not be computed has no log. Such molecules are counted, have weight
+zero in estimates, and are left out of the library. Training needs a finite number for them:
+`Reward.least`, which scales with the exponent such that it is below all scores down to
 `LEAST_SCORE`.
 """
 
@@ -31,20 +31,20 @@ class Reward:
     ----------
     scoring : Scoring
     exponent : float
-        The power of the score that the reward is.
+        The reward is the score raised to this power.
 
     Attributes
     ----------
     environment : environment or None
-        Set by the caller where `objectives` is asked for: it knows the SMILES of states.
+        Set by the caller if `objectives` is used; it provides the SMILES of states.
     floored : set of str
-        Molecules whose score is zero or failed.
+        Molecules whose score is zero or could not be computed.
     buried : set of str
-        Molecules of a score above zero that is as low for training as zero, or lower.
+        Molecules with a positive score that training cannot distinguish from zero.
     least : float
-        What stands for log R of a score of zero in training, nats.
+        log R of a score of zero in training, in nats.
     best : float
-        The best score seen since this object was made.
+        The best score since this object was created.
     """
 
     def __init__(self, scoring: Scoring, exponent: float = 1.0) -> None:

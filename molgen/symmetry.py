@@ -14,12 +14,12 @@ SYMMETRIES: tuple[Symmetry, ...] = get_args(Symmetry)
 
 
 def check_symmetry(name: str) -> None:
-    """Refuse what is not one of `SYMMETRIES`.
+    """Refuse a name that is not in `SYMMETRIES`.
 
     Raises
     ------
     UserError
-        Says which there are.
+        The name is unknown; the message lists the known ones.
     """
     if name not in SYMMETRIES:
         raise UserError(f"symmetry: {name!r} is not known; choose among {', '.join(SYMMETRIES)}")

@@ -1,7 +1,7 @@
-"""Compile the kernels of a run before it begins, by rehearsing it on molecules of a few atoms.
+"""Compilation of the kernels of a run before it begins, by a rehearsal on molecules of a few atoms.
 
-The types of arrays decide what is compiled, not the data. Where the kernels are in Numba's cache,
-it takes a fraction of a second.
+Compilation depends only on the types of arrays, not on the data. If the kernels are in Numba's
+cache, it takes a fraction of a second.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _FRAGMENTS = "[*]c1ccc([*])cc1 p\n[*]C([*])=O c\n[*]N([*])C n\n[*]CC([*])C e\n"
 
 
 def warm_up(settings: MoleculeSettings, symmetry: str = "merged") -> None:
-    """Compile what a run in the environment of these settings needs.
+    """Compile the kernels for a run in the environment of these settings.
 
     Parameters
     ----------
     settings : MoleculeSettings
-        Of ``molgen sample`` or ``molgen exact``.
+        Settings of ``molgen sample`` or ``molgen exact``.
     symmetry : str
-        How symmetric molecules are treated.
+        Correction for symmetry.
     """
     torch.set_num_threads(1)  # as the run does: threads that wait for one another are slow
     with (

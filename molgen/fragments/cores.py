@@ -1,8 +1,8 @@
-"""Cores: where building starts, and what is joined to each numbered attachment point.
+"""Cores, from which construction starts, and the substituents at their attachment points.
 
-A core is one SMILES with attachment points ``[*]``. Their numbers, ``[*:1]`` or ``[1*]`` as RDKit
-writes them, are names of columns: a library has what each molecule carries there as R1, R2, ....
-They are never labels, which rules of a file of fragments speak of.
+A core is one SMILES with attachment points ``[*]``. Their numbers, ``[*:1]`` or ``[1*]`` as written
+by RDKit, are column names: a library has the substituents of each molecule as R1, R2, .... They are
+never labels, to which rules of a fragment file refer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BONDS = {
 
 
 def core_notes(core: str, left_out: Sequence[str]) -> tuple[str, ...]:
-    """Return what the user should know of a core that was read, at most one sentence."""
+    """Return notes for the user about a core, at most one sentence."""
     if not left_out:
         return ()
     return (
@@ -64,7 +64,7 @@ def core_numbers(core: str) -> tuple[int, ...]:
 
 
 def r_groups(core: str, smiles: Sequence[str]) -> dict[str, list[str]]:
-    """Return what each molecule carries at the numbered attachment points of a core.
+    """Return the substituents of each molecule at the numbered attachment points of a core.
 
     Parameters
     ----------
@@ -75,10 +75,10 @@ def r_groups(core: str, smiles: Sequence[str]) -> dict[str, list[str]]:
     Returns
     -------
     dict of str to list of str
-        For each number n of the core, ``"Rn"``: the groups as SMILES with the attachment point as
-        ``[*:n]``, ``[H][*:n]`` where there is hydrogen, and "" where the core is not found. A group
-        that several points hold is written for each of them. Where the core can be laid on a
-        molecule in several ways, the one whose groups come first in the alphabet is taken.
+        For each number n of the core, ``"Rn"``: the substituents as SMILES with the attachment
+        point as ``[*:n]``, ``[H][*:n]`` for hydrogen, and "" if the core is not found. A group
+        attached to several points is given for each of them. If the core matches a molecule in
+        several ways, the match whose groups come first in alphabetical order is used.
     """
     numbers = core_numbers(core)
     if not numbers:
@@ -124,7 +124,7 @@ def _groups(
     points: list[list[int]],
     numbers: tuple[int, ...],
 ) -> list[str] | None:
-    """Groups by number for one way in which the core lies on the molecule; None if it does not."""
+    """Return the groups by number for one match of the core, or None if it is not valid."""
     inside = set(match)
     ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
     if sum(u in inside and v in inside for u, v in ends) != query.GetNumBonds():

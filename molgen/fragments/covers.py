@@ -1,8 +1,8 @@
-"""The ways in which a molecule falls into fragments, so that each molecule is counted once.
+"""Decompositions of a molecule into fragments, so that each molecule is counted once.
 
-A molecule that m different (non-isomorphic) fragment graphs stand for would be drawn m times too
+A molecule represented by m different (non-isomorphic) fragment graphs would be drawn m times too
 often. The covers of its atoms by fragments are enumerated; covers that an automorphism of the
-molecule carries into one another are one fragment graph.
+molecule maps to each other are the same fragment graph.
 """
 
 from __future__ import annotations

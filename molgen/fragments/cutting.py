@@ -1,9 +1,9 @@
-"""A vocabulary out of a user's molecules: cut them, count the pieces, keep the frequent ones.
+"""A fragment vocabulary from the user's molecules: cut them, count the pieces, keep frequent ones.
 
-Cuts are single bonds outside rings: those that BRICS names (Degen, Wegscheid-Gerber, Zaliani and
-Rarey 2008), or all between a ring and what it carries. Pieces of one skeleton are one fragment,
-with places wherever one was cut, and at the atoms that are equivalent, and only kinds of atom that
-were cut apart may be joined: so few molecules fall into the fragments in several ways.
+Cuts are single bonds outside rings: those defined by BRICS (Degen, Wegscheid-Gerber, Zaliani and
+Rarey 2008), or all bonds between a ring and its substituents. Pieces with the same skeleton are one
+fragment, with attachment points wherever one was cut and at equivalent atoms. Only kinds of atoms
+that were cut apart may be joined, so few molecules have several decompositions.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ METHODS = ("brics", "rings")
 
 @dataclass(frozen=True)
 class Fragmentation:
-    """What `fragment_file` made.
+    """Result of `fragment_file`.
 
     Attributes
     ----------
     text : str
-        Fragments, most frequent first, their count as name, as
-        `molgen.fragments.vocabulary.Vocabulary` reads them.
+        Fragments in order of frequency, with their counts as names, in the format of
+        `molgen.fragments.vocabulary.Vocabulary`.
     problems : list of (int, str)
-        Lines that were left out, counted from 1, and why.
+        Skipped lines, counted from 1, with the reason.
     n_molecules : int
-        Molecules that gave a fragment.
+        Number of molecules that gave a fragment.
     n_fragments : int
-        Fragments in the text.
+        Number of fragments in the text.
     uncut : list of (int, str, str)
-        Molecules that gave none: line, name (or SMILES), and why.
+        Molecules without a cut: line, name (or SMILES), and reason.
     notes : tuple of str
-        What was left out of molecules, such as stereo marks.
+        Properties that were ignored, such as stereochemistry.
     """
 
     text: str
@@ -61,22 +61,22 @@ class Fragmentation:
 def fragment_file(
     path: str | Path, method: str = "brics", max_fragments: int = 200, min_count: int = 1
 ) -> Fragmentation:
-    """Cut the molecules of a file.
+    """Cut the molecules of a file and return their fragments.
 
     Parameters
     ----------
     path : path
-        Molecules, as `molgen.molecules.smiles_file.read_entries` reads them.
+        File of molecules, see `molgen.molecules.smiles_file.read_entries`.
     method : {"brics", "rings"}
     max_fragments : int
-        Fragments to keep, the most frequent ones.
+        Maximum number of fragments; the most frequent are kept.
     min_count : int
-        Occurrences that a fragment needs.
+        Minimum number of occurrences of a fragment.
 
     Raises
     ------
     UserError
-        The file cannot be read, or gives no fragment.
+        The file cannot be read or yields no fragment.
     """
     broken: list[tuple[int, str]] = []
     entries = list(read_entries(path, broken))
@@ -154,7 +154,7 @@ def fragment_molecules(
 
 
 def _molecule(smiles: str) -> tuple[Chem.Mol, tuple[str, ...]]:
-    """A molecule that can be cut, and what was left out of it; SmilesError says why it cannot."""
+    """Return a molecule and its ignored properties; raise SmilesError if it is unusable."""
     mol, left_out = plain_mol(smiles)
     if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
         raise SmilesError("has an atom that is not an element (*)")
@@ -269,5 +269,5 @@ def _with_places(skeleton: str, places: np.ndarray) -> str:
 
 
 def _rules(pairs: Counter[tuple[str, str]]) -> list[str]:
-    """Kinds of atom are joined only as they were cut apart: chains are not put together anew."""
+    """Return rules that allow only joins that were cut, so no new chains are built."""
     return ["#rule forbid * *", *[f"#rule allow {a} {b}" for a, b in sorted(pairs)]]

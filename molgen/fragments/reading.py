@@ -47,13 +47,12 @@ class Fragment:
     smiles : str
         Canonical, with its attachment points as ``[*]``, or ``[3*]`` with a label.
     kinds : ndarray, shape (n, 8), int16
-        See `molgen.fragments.vocabulary.Vocabulary.kinds`.
-    open, labels, hydrogens : ndarray, shape (n,), int16
-        Attachment points, their label, and hydrogens besides them.
+        See `molgen.fragments.vocabulary.Vocabulary.kinds`. open, labels, hydrogens : ndarray, shape
+        (n,), int16 Attachment points, their label, and further hydrogens.
     bonds : ndarray, shape (m, 3), int16
         u, v, and order 1..3, or 4 for aromatic.
     left_out : tuple of str
-        What the text has and the fragment has not, such as "stereo marks".
+        Properties of the text that are ignored, such as "stereo marks".
     """
 
     smiles: str
@@ -100,21 +99,22 @@ def _kinds_and_bonds(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_fragment(smiles: str, *, labels_are_numbers: bool = False) -> Fragment:
-    """Read a SMILES with attachment points, ``[*]``.
+    """Read a SMILES with attachment points, ``[*]``, and return the fragment.
 
-    A number behind a colon, ``[*:2]``, as RDKit and REINVENT write it, only tells attachment
-    points apart; one before the star, ``[2*]``, is a label that rules of a file of fragments name.
+    A number after a colon, ``[*:2]``, as written by RDKit and REINVENT, only distinguishes
+    attachment points; a number before the star, ``[2*]``, is a label to which rules of a fragment
+    file refer.
 
     Parameters
     ----------
     smiles : str
     labels_are_numbers : bool
-        Take ``[2*]`` for ``[*:2]``, as in cores.
+        Whether to interpret ``[2*]`` as ``[*:2]``, as in cores.
 
     Raises
     ------
     FragmentError
-        Says why it cannot be used.
+        The SMILES cannot be used; the message gives the reason.
     """
     try:
         mol, left_out = plain_mol(smiles)
@@ -152,7 +152,7 @@ def read_fragment(smiles: str, *, labels_are_numbers: bool = False) -> Fragment:
 
 
 def _labelled(mol: Chem.Mol, labels_are_numbers: bool) -> bool:
-    """Leave labels alone at attachment points, in place; return whether any had a number."""
+    """Keep only the labels at attachment points, in place; return whether any had a number."""
     numbered = False
     for atom in mol.GetAtoms():
         if atom.GetAtomicNum() > 0:
@@ -213,7 +213,7 @@ def element_numbers() -> dict[str, int]:
 
 
 def atom_token(kind: np.ndarray, hydrogens: int) -> str:
-    """How SMILES writes an atom of a kind that has so many hydrogens."""
+    """Return the SMILES of an atom of a kind with the given number of hydrogens."""
     number, charge, aromatic, _, connections, double, triple, _ = (int(x) for x in kind)
     symbol = Chem.GetPeriodicTable().GetElementSymbol(number)
     if aromatic:

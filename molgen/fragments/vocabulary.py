@@ -1,16 +1,16 @@
-"""A vocabulary of fragments: what the fragment environment joins into molecules.
+"""The vocabulary of fragments that the fragment environment joins into molecules.
 
-A fragment is a SMILES with places, ``[*]``, where another may be joined by a single bond; where
-none is, there is a hydrogen. The text form (``data/fragments.smi``) has one fragment a line, a name
-after it, and rules for joins in lines that begin with ``#rule``; other lines that begin with ``#``
-are comments.
+A fragment is a SMILES with attachment points (here: places), ``[*]``, where another fragment may be
+joined by a single bond; open places are filled with hydrogen. The text form
+(``data/fragments.smi``) has one fragment per line, followed by a name, and rules for joins in lines
+that begin with ``#rule``; other lines that begin with ``#`` are comments.
 
-The atoms of all fragments are laid end to end. Atoms of one fragment that an automorphism of it
-(places and labels kept) carries into one another are an orbit; orbits are numbered through over the
-vocabulary and are the colours of states.
+The atoms of all fragments are concatenated. Atoms of a fragment that its automorphisms (preserving
+places and labels) map to each other form an orbit; orbits are numbered over the whole vocabulary
+and are the colours of states.
 
-Glossary: V fragments, A atoms of all of them, E bonds inside them, O orbits, S orbits with places,
-P atoms with places, K kinds of atom.
+Glossary: V fragments, A atoms of all fragments, E bonds within them, O orbits, S orbits with
+places, P atoms with places, K kinds of atoms.
 """
 
 from __future__ import annotations
@@ -51,40 +51,40 @@ DEFAULT_RULES = (("forbid", "hetero", "hetero"),)
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Fragments, their atoms, and which places may be joined.
+    """Fragments, their atoms, and the allowed joins of places.
 
     Attributes
     ----------
     smiles, names : tuple of str, length V
-        With places as ``[*]`` or ``[3*]``; a name may be empty.
+        SMILES with places as ``[*]`` or ``[3*]``; names may be empty.
     rules : tuple of (str, str, str)
-        "allow" or "forbid" and two sides; the last one that fits a pair counts.
+        "allow" or "forbid" and two sides; the last rule that matches a pair applies.
     first_atom : ndarray, shape (V + 1,), int32
-        Where each fragment's atoms begin.
+        Index of the first atom of each fragment.
     atom_orbit : ndarray, shape (A,), int32
-        Ascending: the atoms of a fragment are sorted by orbit.
+        Orbit of each atom, ascending: the atoms of a fragment are sorted by orbit.
     first_bond : ndarray, shape (V + 1,), int32
     bonds : ndarray, shape (E, 3), int16
-        u < v, counted within the fragment, and order 1..3, or 4 for aromatic.
+        u < v, numbered within the fragment, and order 1..3, or 4 for aromatic.
     log_aut : ndarray, shape (V,), float64
         log |Aut(C)|.
     orbit_fragment, orbit_kind : ndarray, shape (O,), int32
         Fragment; kind of atom (row of `kinds`).
     orbit_open, orbit_hydrogens, orbit_degree, orbit_label : ndarray, shape (O,), int16
-        Places; hydrogens besides those in place of fragments that are not there; neighbours inside
-        the fragment; label of the places.
+        Number of places; number of hydrogens not counting open places; neighbours within the
+        fragment; label of the places.
     kinds : ndarray, shape (K, 8), int16
-        What an atom keeps whatever is joined to it: atomic number, charge, aromatic, in a ring,
-        neighbours with hydrogens (and places), double, triple and aromatic bonds.
+        Properties of atoms that joins do not change: atomic number, charge, aromatic, in a ring,
+        neighbours including hydrogens (and places), double, triple and aromatic bonds.
     orbit_class : ndarray, shape (O,), int32
-        Orbits of one class fit the same partners; class 0 has no places.
+        Class of each orbit; orbits of a class have the same partners, and class 0 has no places.
     orbit_hypervalent : ndarray, shape (O,), bool
-        Atoms with places that must not keep a hydrogen there: sulfur of valence above 2 and the
-        like, as in a sulfone.
+        Whether the places of an atom must not be filled with hydrogen: sulfur of valence above 2
+        and similar atoms, as in a sulfone.
     joins_allowed : ndarray, shape (C, C), bool
         Whether atoms of two classes may be joined; symmetric.
     notes : tuple of str
-        What the user should know of the fragments as they were read.
+        Notes for the user about the fragments.
     """
 
     smiles: tuple[str, ...]
@@ -410,7 +410,7 @@ def _classes(
 
 
 def _coloured(fragments: Sequence[Fragment]) -> symmetry.ColouredGraphs:
-    """The fragments as coloured graphs; a colour tells kind, places and label."""
+    """Return the fragments as coloured graphs; colours encode kind, places and label."""
     rows = np.concatenate(
         [np.column_stack([f.kinds, f.open, f.labels, f.hydrogens]) for f in fragments]
     )

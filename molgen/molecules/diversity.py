@@ -51,9 +51,9 @@ def _similarities(one: ExplicitBitVect, others: Sequence[ExplicitBitVect]) -> li
 
 
 def internal_diversity(fingerprints: Sequence[ExplicitBitVect]) -> float:
-    """Return one minus the mean similarity of two different molecules; nan for fewer than two.
+    """Return one minus the mean pairwise similarity of molecules; nan for fewer than two.
 
-    Of more than 5,000 molecules, 5,000 evenly spaced ones stand for all.
+    If there are more than 5,000 molecules, an evenly spaced subset of 5,000 is used.
     """
     n = len(fingerprints)
     if n > _MOST_COMPARED:
@@ -94,19 +94,18 @@ def find_modes(
     least_score: float = MODE_SCORE,
     similarity: float = MODE_SIMILARITY,
 ) -> Modes:
-    """Count molecules of high score that differ from one another.
+    """Find dissimilar molecules of high score and return them as modes.
 
-    Molecules with at least the score asked for are taken from the best on (in the order of the
-    rows where scores are equal). Each becomes the leader of a mode if its similarity to all
-    leaders before it is below ``similarity``; else it is a member of the mode of the leader that
-    it is most similar to.
+    Molecules with at least the requested score are visited in order of score (equal scores in the
+    order of rows). A molecule becomes the leader of a mode if its similarity to all earlier leaders
+    is below ``similarity``; otherwise it belongs to the mode of the most similar leader.
 
     Parameters
     ----------
     fingerprints : list of ExplicitBitVect, length n
-        Bits of each molecule; one without bits (not readable) is never a mode.
+        Bits of each molecule; a molecule without bits (unreadable) is never a mode.
     score : ndarray, shape (n,), float64
-        Its score; nan is never high enough.
+        Score of each molecule; nan is never high enough.
     """
     candidates = np.flatnonzero(score >= least_score)
     has_bits = [fingerprints[row].GetNumOnBits() > 0 for row in candidates.tolist()]
@@ -126,26 +125,26 @@ def find_modes(
 
 
 def murcko_scaffold(molecule: Chem.Mol) -> str:
-    """Return the SMILES of the rings of a molecule and of what links them; empty without rings."""
+    """Return the SMILES of the ring systems and linkers of a molecule; empty without rings."""
     return Chem.MolToSmiles(GetScaffoldForMol(molecule))
 
 
 class ScaffoldCap:
-    """Lets in at most so many molecules of each scaffold: the first that come.
+    """Filter that admits a limited number of molecules per scaffold, in order of arrival.
 
-    Molecules without rings have no scaffold and are all let in.
+    Molecules without rings have no scaffold and are all admitted.
 
     Parameters
     ----------
     most : int, optional
-        Molecules of a scaffold. None: any number.
+        Maximum number of molecules per scaffold. None: no limit.
 
     Attributes
     ----------
     admitted : dict of str to None
-        SMILES of those let in, in the order in which they came.
+        SMILES of admitted molecules, in order of arrival.
     refused : set of str
-        SMILES of the others.
+        SMILES of all other molecules.
     """
 
     def __init__(self, most: int | None = None) -> None:

@@ -96,14 +96,14 @@ class AtomTable:
 
     @classmethod
     def plain(cls, n_types: int, valence: int) -> AtomTable:
-        """Abstract kinds of node, of at most `valence` neighbours, for benchmarks on graphs."""
+        """Return abstract nodes with at most `valence` neighbours, for benchmarks."""
         zeros = np.zeros(n_types, np.int64)
         names = tuple(f"node{i}" for i in range(n_types))
         return cls(names, zeros, zeros, zeros + valence, max_bond_order=1)
 
     @property
     def is_plain(self) -> bool:
-        """Whether its graphs are no molecules."""
+        """Whether its graphs are abstract instead of molecules."""
         return bool((self.atomic_numbers == 0).any())
 
 
@@ -163,20 +163,20 @@ def canonical_states(
     mark: np.ndarray,
     node_colour_for_symmetry: np.ndarray | None = None,
 ) -> tuple[GraphStates, np.ndarray]:
-    """Bring graphs in any numbering into the canonical one, with orbits and automorphisms.
+    """Return graphs in canonical numbering, with orbits and automorphisms.
 
     Parameters
     ----------
     colour, n_nodes, edges, n_edges, stage, mark : ndarray
-        As in `GraphStates`, but nodes and edges in any order, and u, v in either.
+        As in `GraphStates`, but with nodes, edges, and u, v in any order.
     node_colour_for_symmetry : ndarray, shape (B, N), int, optional
-        Tells nodes apart at least as far as `colour` does. None: `colour`.
+        A refinement of `colour`. Default: `colour`.
 
     Returns
     -------
     states : GraphStates
     position : ndarray, shape (B, N), int32
-        Where in `states` each given node is; padding -1.
+        Position in `states` of each given node; padding -1.
     """
     seen = colour if node_colour_for_symmetry is None else node_colour_for_symmetry
     # doubled in every batch: a graph must not be numbered by what else is in the batch
@@ -214,7 +214,7 @@ def canonical_states(
 
 
 def state_keys(states: GraphStates) -> np.ndarray:
-    """Canonical keys: equal for isomorphic states of the same stage alone; uint64 (B, 2)."""
+    """Return canonical keys, equal only for isomorphic states of the same stage; uint64 (B, 2)."""
     return kernels.hash_states(
         states.colour, states.n_nodes, states.edges, states.n_edges, states.stage, states.mark
     )

@@ -119,7 +119,7 @@ def mol_of_graph(kinds: np.ndarray, bonds: np.ndarray, table: AtomTable) -> Chem
 
 
 def _kinds(mol: Chem.Mol, table: AtomTable, hydrogens: np.ndarray) -> np.ndarray:
-    """Kind of each atom by element, charge and valence; ValueError says which has none."""
+    """Return the kind of each atom by element, charge and valence; ValueError if none."""
     known = {
         key: kind
         for kind, key in enumerate(
@@ -158,7 +158,7 @@ def _bonds(mol: Chem.Mol) -> np.ndarray:
 
 
 def _read(smiles: str) -> tuple[Chem.Mol, tuple[str, ...]]:
-    """The molecule in one Kekulé form, and what was left out; ValueError says why there is none."""
+    """Return a Kekulé form of the molecule and its ignored properties."""
     mol, left_out = plain_mol(smiles)
     parts = len(Chem.GetMolFrags(mol))
     if parts > 1:
@@ -169,13 +169,13 @@ def _read(smiles: str) -> tuple[Chem.Mol, tuple[str, ...]]:
 
 
 def graph_of_smiles(smiles: str, table: AtomTable) -> Graph:
-    """Return a Kekulé form of the molecule as a graph; stereo marks and isotopes are left out.
+    """Return a Kekulé form of the molecule as a graph, without stereochemistry and isotopes.
 
     Raises
     ------
     ValueError
-        The text is not a SMILES of one connected molecule made of the table's kinds: the message
-        says what it is or has, e.g. "has F of valence 1".
+        The text is not a SMILES of one connected molecule with kinds of the table; the message
+        gives the reason, e.g. "has F of valence 1".
     """
     mol, _ = _read(smiles)
     bonds = _bonds(mol)
@@ -186,13 +186,13 @@ def graph_of_smiles(smiles: str, table: AtomTable) -> Graph:
 
 
 def core_of_smiles(smiles: str, table: AtomTable) -> tuple[Graph, np.ndarray, tuple[str, ...]]:
-    """Read a core, and by how much the bond orders at each of its atoms may grow.
+    """Read a core and return it with the possible growth of bond orders at each atom.
 
     Parameters
     ----------
     smiles : str
-        Each ``[*]`` (or ``[*:1]``), held by a single bond, is a place where one bond may be made.
-        Without any, every hydrogen of the core is.
+        Each ``[*]`` (or ``[*:1]``) on a single bond is an attachment point for one bond. Without
+        any, every hydrogen of the core is one.
     table : AtomTable
 
     Returns
@@ -200,12 +200,12 @@ def core_of_smiles(smiles: str, table: AtomTable) -> tuple[Graph, np.ndarray, tu
     graph : Graph
     growth : ndarray, shape (n,), int64
     left_out : tuple of str
-        What the text has and the core has not, such as "stereo marks".
+        Properties of the text that are ignored, such as "stereo marks".
 
     Raises
     ------
     UserError
-        The text is not a core made of the table's kinds.
+        The text is not a core with kinds of the table.
     """
     try:
         mol, left_out = _read(smiles)
@@ -236,16 +236,16 @@ def core_of_smiles(smiles: str, table: AtomTable) -> tuple[Graph, np.ndarray, tu
 
 
 def kekule_forms(mol: Chem.Mol, bonds: np.ndarray) -> np.ndarray:
-    """Bond orders of all forms that differ in the double bonds of aromatic systems.
+    """Return bond orders of all forms that differ in the double bonds of aromatic systems.
 
-    The hydrogens and all bonds outside aromatic systems stay, so the sum of the orders of the
-    aromatic bonds of each atom does: the forms are the perfect matchings of the atoms that have an
-    aromatic double bond. Whether RDKit takes all of them for the same molecule is not said.
+    Hydrogens and all bonds outside aromatic systems are fixed, and hence the sum of the orders of
+    the aromatic bonds of each atom: the forms are the perfect matchings of the atoms with an
+    aromatic double bond. RDKit does not necessarily consider all of them the same molecule.
 
     Parameters
     ----------
     mol : Mol
-        Sanitised, its bonds numbered as `bonds`.
+        Sanitised, with bonds numbered as in `bonds`.
     bonds : ndarray, shape (m, 3), int16
         One form.
 

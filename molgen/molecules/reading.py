@@ -45,12 +45,12 @@ def read_molecule(smiles: str) -> Chem.Mol:
 
 
 def read_pattern(smarts: str) -> Chem.Mol:
-    """Return a query that a setting names.
+    """Return the SMARTS query of a setting.
 
     Raises
     ------
     ValueError
-        It is no SMARTS.
+        It is not a valid SMARTS.
     """
     with BlockLogs():
         try:
@@ -63,13 +63,13 @@ def read_pattern(smarts: str) -> Chem.Mol:
 
 
 def peculiarities(mol: Chem.Mol, smiles: str) -> list[str]:
-    """Return what is unusual in a molecule and may make its scores meaningless, in words.
+    """Return remarks on unusual features of a molecule that may make its scores meaningless.
 
     Parameters
     ----------
     mol : Mol
     smiles : str
-        Its canonical SMILES, which shows at once that most molecules have nothing unusual.
+        Its canonical SMILES, from which most molecules are quickly recognised as normal.
     """
     if not any(sign in smiles for sign in "[.*"):
         return []

@@ -1,12 +1,12 @@
-"""The one door from text to RDKit molecules.
+"""Conversion of text to RDKit molecules; the only module that does this.
 
-What RDKit raises or prints never leaves this module: a text that is not a molecule is a
-`SmilesError`, whose message is half a sentence. Some texts are refused before RDKit sees them,
+Errors and output of RDKit never leave this module: a text that is not a molecule raises
+`SmilesError`, whose message completes a sentence. Some texts are refused before RDKit reads them,
 because it would read another molecule (labels above 16 bits and charges above 8 bits wrap around,
 letters beyond ASCII are ignored) or crash (chains of 10^5 atoms).
 
-`plain_mol` gives the normal form of molecules that this program builds: hydrogens are implicit, and
-there are no stereo marks, isotopes or atom maps. Its second result names what was left out.
+`plain_mol` returns the normal form of molecules that this program builds: implicit hydrogens and no
+stereochemistry, isotopes or atom maps. Its second result names the ignored properties.
 """
 
 from __future__ import annotations
@@ -48,12 +48,13 @@ def silence_rdkit() -> None:
 
 
 def mol_from_smiles(smiles: str) -> Chem.Mol:
-    """Read a SMILES as RDKit does: with its stereo, isotopes and atom maps.
+    """Read a SMILES with stereochemistry, isotopes and atom maps, and return the molecule.
 
     Raises
     ------
     SmilesError
-        The text is not a molecule; the message says why.
+        The text is not a molecule; the message gives the reason.
+
     """
     smiles = smiles.strip()
     check_text(smiles)
@@ -73,7 +74,7 @@ def mol_from_smiles(smiles: str) -> Chem.Mol:
 
 
 def _chemistry_problem(smiles: str) -> str:
-    """What RDKit says of a molecule that can be parsed and not sanitised."""
+    """Return RDKit's message on a molecule that can be parsed but not sanitised."""
     mol = Chem.MolFromSmiles(smiles, sanitize=False)
     problems = [] if mol is None else Chem.DetectChemistryProblems(mol)
     reason = " ".join(problems[0].Message().split()) if problems else ""
@@ -141,7 +142,7 @@ def plain_mol(smiles: str) -> tuple[Chem.Mol, tuple[str, ...]]:
 
 
 def _without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
-    """The molecule with its hydrogen atoms made implicit, also those that RDKit keeps as atoms."""
+    """Return the molecule with all hydrogens implicit, even those that RDKit keeps explicit."""
     if all(atom.GetAtomicNum() <= 1 for atom in mol.GetAtoms()):
         raise SmilesError(
             "consists of hydrogen only; open attachment points are filled with hydrogen "

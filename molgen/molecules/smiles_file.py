@@ -1,4 +1,4 @@
-"""Reading molecules from text: what cannot be read is reported by line, the rest is used."""
+"""Molecules read from text files; unreadable lines are reported and skipped."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class MoleculeLine:
     Parameters
     ----------
     line : int
-        Where it stands, from 1.
+        Line number, from 1.
     smiles : str
         Its canonical SMILES.
     name : str
-        What stands behind it, or empty.
+        Text after the SMILES, or empty.
     remark : str
-        What is unusual in it (salt, dummy atom, radical, ...), or empty.
+        Unusual features (salt, dummy atom, radical, ...), or empty.
     """
 
     line: int
@@ -55,16 +55,16 @@ class MoleculeLine:
 
 @dataclass(frozen=True)
 class SmilesFile:
-    """What a file of molecules holds.
+    """Content of a file of molecules.
 
     Parameters
     ----------
     source : str
-        The file, as messages call it.
+        Name of the file for messages.
     molecules : tuple of MoleculeLine
-        What could be read, in the order of the file.
+        Readable molecules in the order of the file.
     problems : tuple of str
-        A line for each that could not: file, line, what was found and what is wrong with it.
+        One message for each unreadable line: file, line, text found and reason.
     """
 
     source: str
@@ -82,16 +82,17 @@ def _to_stderr(message: str) -> None:
 
 
 def read_smiles(path: Path | str, note: Callable[[str], None] = _to_stderr) -> SmilesFile:
-    """Read a file of molecules.
+    """Read a file of molecules and return its content.
 
-    See `read_entries` for what it may look like.
+    `read_entries` describes the format.
 
     Parameters
     ----------
     path : Path or str
         ``-`` for standard input.
     note : callable
-        Takes one line about how the file was read; by default it is printed on standard error.
+        Called with one-line messages about the reading; by default they are printed on standard
+        error.
 
     Raises
     ------
@@ -125,24 +126,25 @@ def read_entries(
     broken: list[tuple[int, str]] | None = None,
     note: Callable[[str], None] = _to_stderr,
 ) -> Iterator[tuple[int, str, str]]:
-    """Yield line number, SMILES and name of all that a file lists, valid molecules or not.
+    """Yield line number, SMILES and name of all entries of a file, valid molecules or not.
 
-    Each line is one record: a SMILES and, after white space, a comma or a semicolon, perhaps a
-    name. A file whose first line names a column of SMILES (see `molgen.molecules.table`) is read as
-    a table. Empty lines are skipped, and so are lines that begin with ``#``, unless they follow a
-    header whose first column is not the SMILES. SD files and mol files are read, too (the line is
-    the one where the record begins, the SMILES is written by RDKit). Packed files and other
-    encodings: see `molgen.molecules.text_file.read_text`.
+    Each line is one record: a SMILES, optionally followed by white space, a comma or a semicolon
+    and a name. A file whose first line names a column of SMILES (see `molgen.molecules.table`) is
+    read as a table. Empty lines are skipped, and so are lines that begin with ``#``, unless they
+    follow a header whose first column is not the SMILES. SD and mol files are also read (with the
+    line at which the record begins, and the SMILES written by RDKit). For compressed files and
+    other encodings see `molgen.molecules.text_file.read_text`.
 
     Parameters
     ----------
     path : Path or str
         ``-`` for standard input.
     broken : list of (int, str), optional
-        Takes line number and reason for each line that is no record. By default they are told
-        by `note`.
+        Receives line number and reason of each line that is not a record. By default they are
+        reported by `note`.
     note : callable
-        Takes one line about how the file was read; by default it is printed on standard error.
+        Called with one-line messages about the reading; by default they are printed on standard
+        error.
 
     Raises
     ------
@@ -252,7 +254,7 @@ def _sd_record(
 
 
 def _read_block(block: str) -> tuple[Chem.Mol | None, str]:
-    """Return the molecule of a mol block, or None and what is wrong with it."""
+    """Return the molecule of a mol block, or None and the problem."""
     molecule = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
     if molecule is None:
         return None, "is not a valid mol block"
@@ -266,7 +268,7 @@ def _read_block(block: str) -> tuple[Chem.Mol | None, str]:
 
 
 def _parse(smiles: str) -> tuple[Chem.Mol | None, str]:
-    """Return the molecule, or None and what is wrong with it."""
+    """Return the molecule, or None and the problem."""
     if not smiles:
         return None, "is not a valid SMILES"
     try:

@@ -1,7 +1,7 @@
-"""The layout of a list of molecules: which column is the SMILES, and what stands between columns.
+"""Layout of a list of molecules: the column of SMILES, and the separator.
 
-Every line is one record. No record reaches over several lines, whatever quotation marks stand in
-it; a line that does not fit the header is a problem of this line alone.
+Every line is one record. No record extends over several lines, regardless of quotation marks; a
+line that does not fit the header affects only itself.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TYPICAL = re.compile(
 
 
 class BrokenLine(ValueError):
-    """A line that is not a record of its table; the message says why."""
+    """A line that is not a record of its table; the message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -106,17 +106,17 @@ def plain_record(line: str) -> tuple[str, str]:
 
 
 def find_layout(header: str, separator: str = "") -> Layout | None:
-    """Return the layout that a first line names; None where it names no column of SMILES.
+    """Return the layout given by a header line, or None if it has no column of SMILES.
 
     The separator is the one of tab, semicolon, comma and bar that gives a column called SMILES
-    (``smiles``, ``canonical_smiles``, ``Canonical SMILES``, ``SMILES string``, ...) and the most
-    columns; white space, where none of them stands in the line.
+    (``smiles``, ``canonical_smiles``, ``Canonical SMILES``, ``SMILES string``, ...) and the largest
+    number of columns; white space if the line has none of them.
 
     Parameters
     ----------
     header : str
     separator : str
-        The separator, where the file declares it.
+        The separator, if the file declares it.
     """
     found: list[Layout] = []
     for candidate in separator or SEPARATORS:
@@ -156,10 +156,10 @@ def _plain(column: str) -> str:
 
 
 def header_columns(line: str, is_smiles: Callable[[str], bool]) -> list[str]:
-    """Return the columns that a first line seems to name; empty where it does not look like that.
+    """Return the columns of a first line that looks like a header; otherwise empty.
 
-    A header has two or more fields, all of words, none of which is a SMILES; where white space
-    stands between them, one is a word that headers have (name, id, structure, ...).
+    A header has two or more fields, all of words, none of which is a SMILES; if they are separated
+    by white space, one must be a typical word of headers (name, id, structure, ...).
 
     Parameters
     ----------
@@ -180,10 +180,10 @@ def header_columns(line: str, is_smiles: Callable[[str], bool]) -> list[str]:
 
 
 def split_fields(line: str, separator: str, maximum: int = 0) -> list[str]:
-    """Return the fields of a line, without blanks and quotation marks around them.
+    """Return the fields of a line, without surrounding blanks and quotation marks.
 
-    A quotation mark counts where it begins a field and another one ends that field; two of them
-    inside stand for one. Any other quotation mark is a sign like all others.
+    Quotation marks are syntax if one begins a field and another ends it; two of them inside
+    represent one. Any other quotation mark is an ordinary character.
 
     Parameters
     ----------

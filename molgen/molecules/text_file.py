@@ -30,22 +30,22 @@ def source_name(path: Path | str) -> str:
 
 
 def read_text(path: Path | str, note: Callable[[str], None]) -> str:
-    """Return the text of a file: compressed data are unpacked, the encoding is found.
+    """Return the text of a file, decompressed and decoded.
 
     Text is UTF-8, or UTF-16 or UTF-32 (with a byte order mark, or recognised by its zero bytes), or
-    else Windows-1252 or Latin-1. Any encoding but UTF-8 is told.
+    else Windows-1252 or Latin-1. Any encoding other than UTF-8 is reported.
 
     Parameters
     ----------
     path : Path or str
         ``-`` for standard input.
     note : callable
-        Takes one line about what the user should know.
+        Called with one-line messages for the user.
 
     Raises
     ------
     UserError
-        The file cannot be read or unpacked (see `gfncore.text.input`), or is not text.
+        The file cannot be read or decompressed (see `gfncore.text.input`), or is not text.
     """
     source = source_name(path)
     data = read_bytes(path)

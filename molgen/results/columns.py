@@ -34,39 +34,39 @@ class Scores(Protocol):
 
     @property
     def objectives(self) -> NDArray[np.float64]:
-        """What is to be large, shape(n, K)."""
+        """The objectives to maximise, shape (n, K)."""
         ...
 
 
 @dataclass(frozen=True)
 class LibraryColumns:
-    """Distinct molecules, best first: columns of equal length.
+    """Distinct molecules in order of score, as columns of equal length.
 
     Parameters
     ----------
     smiles : tuple of str
-        Canonical SMILES, no two the same.
+        Canonical SMILES, all distinct.
     reward : ndarray, shape (n,), float64
-        Score of each, nan where it could not be computed.
+        Score of each, nan if it could not be computed.
     log_reward : ndarray, shape (n,), float64
-        Log of what the probability is to be proportional to.
+        Log of the target to which the probability is proportional.
     components : mapping of str to ndarray, shape(n,)
-        The values that the score is made of.
+        Values of the components of the score.
     objectives : ndarray, shape (n, K), float64
-        What is to be large; K = 1 but for the search of a Pareto front.
+        Objectives to maximise; K = 1 except for Pareto fronts.
     objective_names : tuple of str
-        What the columns of ``objectives`` are.
+        Names of the columns of ``objectives``.
     log_probability : ndarray, shape (n,), float64
-        Log of the probability that the sampler draws the molecule, nan where it is not known.
+        Log of the sampling probability of the molecule, nan if unknown.
     log_probability_se : ndarray, shape (n,), float64
-        Standard error of that, nan where it is not known.
+        Its standard error, nan if unknown.
     scaffold : tuple of str
         SMILES of the Murcko scaffold; empty for a molecule without rings.
     count : ndarray, shape (n,), int64
-        How often it was drawn.
+        Number of times that it was drawn.
     labels : mapping of str to sequence of str
-        Further columns of text: what the molecule carries at the numbered attachment points of the
-        core (R1, R2, ...), the stereoisomer that was docked.
+        Further columns of text: substituents at the numbered attachment points of the core (R1, R2,
+        ...), the docked stereoisomer.
     """
 
     smiles: tuple[str, ...]

@@ -26,7 +26,7 @@ class RunFacts:
     score : str
         The score in a few words.
     environment, symmetry, objective : str
-        How molecules were built, how symmetric ones were dealt with, what training made small.
+        Construction method, correction for symmetry, and training objective.
     n_proposals : int
         Draws made from the trained sampler.
     oracle_calls : int
@@ -34,33 +34,33 @@ class RunFacts:
     use : ResourceUse
         Time and memory used.
     validity : float
-        Share of all draws that RDKit reads and sanitises.
+        Share of all draws that RDKit can read and sanitise.
     log_partition, log_partition_se : float
-        Log of the sum of the reward over all molecules, and its standard error; nan when unknown.
+        Log of the sum of the reward over all molecules, and its standard error; nan if unknown.
     ess : float
-        Effective number of the draws; nan when unknown.
+        Effective sample size of the draws; nan if unknown.
     reward_exponent : float
-        Power of the score that probabilities are proportional to.
+        Power of the score to which probabilities are proportional.
     order_temperature : float, optional
-        Of order-preserving training; None for other objectives.
+        Temperature of order-preserving training; None for other objectives.
     failures : mapping of str to int
         Scores that could not be computed, by reason.
     failure_examples : mapping of str to str
-        For each reason one molecule and the message of its failure.
+        One molecule and its error message for each reason.
     best_scored : tuple of (str, float)
-        The best molecules of all that were scored, in the library or not, with their scores.
+        The best of all scored molecules, in the library or not, with their scores.
     methods : tuple of str
-        Keys of :mod:`molgen.citations` for what the run used.
+        Keys of :mod:`molgen.citations` for the methods of the run.
     budget_seconds : float, optional
-        The time that was allowed.
+        Maximum time of the run.
     provenance : Provenance, optional
         Content of ``provenance.json``; None: the file is not written.
     run_toml, train_jsonl : str
         Content of these files, which the run itself writes to its output directory.
     mode_score : float
-        Least score of what counts as a mode.
+        Minimum score of modes.
     warnings : tuple of str
-        What the user should know before trusting the result.
+        Warnings about unreliable results.
     extra : dict
         Further figures.
     """

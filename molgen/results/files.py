@@ -1,7 +1,7 @@
 """The files that ``molgen sample`` writes.
 
-Times, memory and the command line stand in ``summary.json``, ``provenance.json`` and the report
-alone: every other file is the same, byte for byte, whenever settings and seed are the same.
+Times, memory and the command line occur only in ``summary.json``, ``provenance.json`` and the
+report: all other files are byte-identical for the same settings and seed.
 """
 
 from __future__ import annotations
@@ -49,24 +49,24 @@ def write_results(
 ) -> dict[str, Any]:
     """Write all result files of a run to ``output``, ``summary.json`` last.
 
-    ``run.toml``, ``train.jsonl`` and ``checkpoint/`` are written by the run itself, as it goes;
-    the report shows ``train.jsonl`` if it is there.
+    ``run.toml``, ``train.jsonl`` and ``checkpoint/`` are written during the run; the report shows
+    ``train.jsonl`` if it exists.
 
     Parameters
     ----------
     output : Path
         The output directory.
     library : LibraryColumns
-        The answer.
+        The library.
     facts : RunFacts
-        What else the files say.
+        Further facts for the files.
     scored : ScoredMolecules, optional
         Content of ``scored.csv``; None: the file is not written.
 
     Returns
     -------
     summary : dict
-        What ``summary.json`` holds.
+        Content of ``summary.json``.
     """
     from molgen.results.report.page import render_report
 
@@ -95,7 +95,7 @@ def write_results(
 def summarise(
     library: LibraryColumns, facts: RunFacts, modes: Modes | None = None
 ) -> dict[str, Any]:
-    """Return what ``summary.json`` holds; ``modes`` if they have been found already."""
+    """Return the content of ``summary.json``; ``modes`` are computed unless given."""
     if modes is None:
         modes = find_modes(library.fingerprints, library.reward, least_score=facts.mode_score)
     front = {"n_pareto": len(front_rows(library))} if library.n_objectives > 1 else {}
@@ -141,20 +141,20 @@ def summarise(
 
 
 def library_table(library: LibraryColumns) -> str:
-    """Return the library as CSV, best first.
+    """Return the library as CSV, in order of score.
 
     Columns: smiles, reward, one per component, log_probability and its standard error, scaffold,
-    count, and the library's labels, such as R1. What is not known is empty.
+    count, and the library's labels, such as R1. Unknown values are empty.
     """
     return _csv(library, np.arange(len(library)), {})
 
 
 def pareto_table(library: LibraryColumns) -> str:
-    """Return the molecules that no other of the library surpasses in all objectives, as CSV.
+    """Return the Pareto front of the library as CSV.
 
-    The columns are those of the library, the objectives after the reward: what is to be large, so
-    the transformed values. One that is named as a component is ``NAME_objective``, as ``NAME`` has
-    the component's own value.
+    The columns are those of the library, with the objectives (the transformed values, which are
+    maximised) after the reward. An objective with the name of a component is ``NAME_objective``,
+    because ``NAME`` is the raw value of the component.
     """
     objectives = {
         name: library.objectives[:, column] for column, name in enumerate(library.objective_names)
@@ -238,7 +238,7 @@ def table_columns(
 
 
 def _texts(column: Sequence[str] | np.ndarray, rows: np.ndarray | None = None) -> list[str]:
-    """Return the cells of a column, of some rows or of all."""
+    """Return the cells of a column, for some rows or for all."""
     values = column.tolist() if isinstance(column, np.ndarray) else list(column)
     if rows is not None:
         values = [values[row] for row in rows.tolist()]

@@ -23,14 +23,14 @@ __all__ = ["Library"]
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Library(LibraryColumns):
-    """Distinct molecules, best first, with scores and probabilities, and the facts of their run.
+    """Distinct molecules in order of score, with probabilities and the facts of their run.
 
     Parameters
     ----------
     facts : RunFacts
-        What the files say of the run.
+        Facts of the run for the files.
     scored : ScoredMolecules
-        All molecules that were scored, in the library or not.
+        All scored molecules, in the library or not.
     """
 
     facts: RunFacts
@@ -46,7 +46,7 @@ class Library(LibraryColumns):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What to know before trusting the result."""
+        """Warnings about unreliable results."""
         return run_warnings(self.facts)
 
     @cached_property

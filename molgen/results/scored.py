@@ -23,22 +23,22 @@ __all__ = ["ScoredMolecules"]
 
 @dataclass(frozen=True, eq=False)
 class ScoredMolecules:
-    """All molecules that were scored, best first, then by SMILES; those without a score come last.
+    """All scored molecules in order of score and SMILES; molecules without a score come last.
 
     Parameters
     ----------
     smiles : tuple of str
         Canonical SMILES.
     reward : ndarray, shape (n,), float64
-        Score, nan where it could not be computed.
+        Score, nan if it could not be computed.
     components : mapping of str to ndarray, shape(n,)
         Raw values of the components.
     oracle_call : ndarray, shape (n,), int64
-        Number of the oracle call that gave the score, from 1.
+        Number of the oracle call of the score, from 1.
     count : ndarray, shape (n,), int64
         Number of draws of the trained sampler.
     remarks : mapping of int to str
-        By row, why there is no score, or the filter that was not passed.
+        The reason for a missing score, or the failed filter, by row.
     """
 
     smiles: tuple[str, ...]

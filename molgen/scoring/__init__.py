@@ -1,4 +1,4 @@
-"""Scores of molecules: components, transforms, how they are combined, and what runs them."""
+"""Scores of molecules: components, transforms, aggregation and execution."""
 
 from molgen.scoring.listing import describe_rewards
 from molgen.scoring.scores import Scoring

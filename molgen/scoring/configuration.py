@@ -1,6 +1,6 @@
 """Scoring files: from the ``[scoring]`` tables of a TOML file to checked components.
 
-A file after the habits of REINVENT 4::
+A file following the conventions of REINVENT 4::
 
     [scoring]
     aggregation = "geometric"
@@ -18,8 +18,8 @@ A file after the habits of REINVENT 4::
     params = { catalogs = ["PAINS"] }
 
 ``executor = "module:function"`` in ``[scoring]`` names a function that returns an executor of
-`concurrent.futures`, which then computes all components; ``chunk_size`` is how many molecules a
-call of it has at most.
+`concurrent.futures`, which then computes all components; ``chunk_size`` is the maximum number of
+molecules per call.
 """
 
 from __future__ import annotations
@@ -62,12 +62,11 @@ class Component:
     weight : float
     transform : Transform or None
     filter : bool
-        Whether a molecule must pass it, in place of being scored by it.
+        Whether it is a filter that molecules must pass, instead of a part of the score.
     scorer : object
-        What the kind built.
+        The function or object built by the kind.
     files : dict of str to str
-        SHA-256 of the files that decide its raw values beside the parameters, by the names that
-        the scoring file gives them.
+        SHA-256 of the files on which its raw values depend, by their names in the scoring file.
     """
 
     name: str
@@ -80,7 +79,7 @@ class Component:
     files: dict[str, str]
 
     def described(self) -> dict[str, Any]:
-        """Return what decides its raw values, beside `files`, as JSON."""
+        """Return the determinants of its raw values, except `files`, as JSON."""
         parameters = {
             key: f"{value.__module__}:{value.__qualname__}" if callable(value) else value
             for key, value in self.parameters.items()
@@ -97,16 +96,16 @@ class Component:
 
 @dataclass(frozen=True)
 class ScoringPlan:
-    """All components of a scoring, how their scores are combined, and where they are computed.
+    """All components of a scoring, their aggregation, and where they are computed.
 
     Attributes
     ----------
     components : tuple of Component
     aggregation : str
     open_executor : callable or None
-        Opens the executor that computes them.
+        Opens the executor that computes the components.
     chunk_size : int or None
-        Most molecules that it is given at a time.
+        Maximum number of molecules per call.
     """
 
     components: tuple[Component, ...]
@@ -118,12 +117,12 @@ class ScoringPlan:
 def read_scoring_file(path: Path) -> Mapping[str, Any]:
     """Return the ``[scoring]`` table of a TOML file.
 
-    Other top-level tables and keys are the business of whoever else reads the file.
+    Other top-level tables and keys are ignored; they are checked by other readers of the file.
 
     Raises
     ------
     UserError
-        The file cannot be read, is no TOML, or has no ``[scoring]``.
+        The file cannot be read, is not valid TOML, or has no ``[scoring]``.
     """
     refuse_reinvent_file(path)
     return _scoring_table(read_toml(path), str(path))
@@ -151,17 +150,17 @@ def make_plan(
     Parameters
     ----------
     config : mapping
-        The ``[scoring]`` table, or a mapping that holds it under ``scoring``.
+        The ``[scoring]`` table, or a mapping with this table as ``scoring``.
     source : str
         The file, for messages.
     directory : Path, optional
-        Where files and modules that it names are looked for first.
+        Searched first for files and modules that it names.
 
     Raises
     ------
     UserError
-        A key, type, parameter, weight or transform is wrong; the message gives file and place,
-        and the nearest name that is known.
+        A key, type, parameter, weight or transform is invalid; the message gives file and place,
+        and the most similar known name.
     """
     config = _checked_table(config, source)
     refuse_reinvent(config, source)

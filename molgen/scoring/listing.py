@@ -1,4 +1,4 @@
-"""The text of ``molgen rewards``: all that scoring offers, from the tables that scoring goes by."""
+"""The text of ``molgen rewards``: all components and transforms, from the registry of scoring."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The one table of what scoring offers: kinds of component, their parameters, their words.
+"""The registry of scoring: kinds of components, their parameters and descriptions.
 
-Reading a scoring file, building the components and listing them (``molgen rewards``) all go by
-this table, so that a kind cannot be offered without being described. The modules that define kinds
-call `register` when they are imported; `molgen.scoring.catalogue.kinds` imports them all.
+Reading a scoring file, building the components and listing them (``molgen rewards``) all use this
+table, so that every available kind is documented. The modules that define kinds call `register`
+when they are imported; `molgen.scoring.catalogue.kinds` imports them all.
 """
 
 from __future__ import annotations
@@ -86,30 +86,30 @@ class Kind:
     Attributes
     ----------
     name : str
-        What ``type`` says in a scoring file.
+        Value of ``type`` in a scoring file.
     group : str
         Heading in the listing.
     summary : str
-        One line: what the raw value is.
+        One-line description of the raw value.
     build : callable
         Takes the checked parameters (a dict). Returns a function of an RDKit molecule to a number
         or, with `batch`, a `molgen.scoring.parallel.batch.BatchScorer`.
     parameters : tuple of Parameter
     batch : bool
         Whether the component takes lists of SMILES in the main process (a user's function or
-        program), rather than one RDKit molecule in any worker.
+        program), instead of one RDKit molecule in any worker.
     unit : bool
-        Whether raw values lie between 0 and 1, so that no transform is needed.
+        Whether raw values are between 0 and 1, so that no transform is needed.
     transform : mapping or None
-        The transform where the file gives none.
+        The default transform.
     preset : bool
-        Whether the name alone is a reward (``--reward NAME``).
+        Whether the name can be used as a reward (``--reward NAME``).
     files : callable or None
-        Takes the checked parameters. Returns the files that decide the values beside them, by the
-        names that the scoring file gives them.
+        Takes the checked parameters. Returns the files on which the values depend, by their names
+        in the scoring file.
     isomer : callable or None
-        Takes a canonical SMILES. Returns the SMILES of the stereoisomer that is scored, where one
-        must be chosen.
+        Takes a canonical SMILES. Returns the SMILES of the stereoisomer that is scored, if one must
+        be chosen.
     """
 
     name: str
@@ -206,7 +206,7 @@ def _is_texts(value: Any) -> bool:
 
 
 def reference_path(name: str, directory: Path | None) -> Path:
-    """Return the path of a file that a scoring file names: beside that file, else as it stands."""
+    """Return the path of a file named in a scoring file: relative to it, or as given."""
     path = Path(name).expanduser()
     if directory is not None and not path.is_absolute() and (directory / path).exists():
         return directory / path

@@ -23,12 +23,12 @@ _CURE = (
 
 
 def refuse_reinvent_file(path: Path) -> None:
-    """Refuse a TOML or JSON file of REINVENT 4; say nothing of any other file.
+    """Refuse a TOML or JSON file of REINVENT 4; accept any other file.
 
     Raises
     ------
     UserError
-        It is one, cannot be read, or is not valid TOML.
+        It is such a file, cannot be read, or is not valid TOML.
     """
     data = read_bytes(path, limit=4 << 20)
     if data.lstrip().startswith(b"{"):
@@ -55,7 +55,7 @@ def refuse_reinvent(values: Mapping[str, Any], source: str) -> None:
 
 
 def _sign(values: Mapping[str, Any]) -> str:
-    """Return what gives a file of REINVENT 4 away; empty for other files."""
+    """Return the sign of a file of REINVENT 4; empty for other files."""
     top = sorted(key for key in values if key in _TOP)
     if "run_type" in top or len(top) > 1:
         return f"'{'run_type' if 'run_type' in top else top[0]}'"

@@ -1,4 +1,4 @@
-"""The scoring: every distinct molecule once, in parallel, whatever goes wrong."""
+"""Scoring of molecules: each distinct molecule once, in parallel, robust against failures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _to_stderr(message: str) -> None:
 
 
 class Scoring:
-    """Scores molecules: every distinct molecule once, in parallel, whatever goes wrong.
+    """A scoring function: each distinct molecule once, in parallel, robust against failures.
 
     Use `from_config`, `from_toml` or `preset`. It is a context manager; `close` ends workers and
     programs.
@@ -51,13 +51,13 @@ class Scoring:
     ----------
     plan : ScoringPlan
     workers : int
-        Processes for the components that need RDKit alone; 1 is this process.
+        Number of processes for components that only need RDKit; 1 means this process.
     executor : concurrent.futures.Executor or callable, optional
-        Runs all components, users' functions and programs too, in place of own processes; for
-        instance ``client.get_executor(pure=False)`` of a Dask client. A callable opens one, and
-        another where that one broke. Default: what the scoring file says.
+        Runs all components, including users' functions and programs, instead of own processes; for
+        instance ``client.get_executor(pure=False)`` of a Dask client. A callable opens an executor,
+        and another one if it is broken. Default: as in the scoring file.
     warn : callable, optional
-        Takes one line about something that went wrong; by default it is printed on stderr.
+        Called with one-line warnings; by default they are printed on stderr.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Scoring:
 
     @classmethod
     def preset(cls, name: str, **options: Any) -> Scoring:
-        """Return the scoring of one name, such as ``"qed"`` or ``"druglike"``.
+        """Return the scoring with the given name, such as ``"qed"`` or ``"druglike"``.
 
         Raises
         ------
@@ -200,7 +200,7 @@ class Scoring:
         return smiles in self._rows
 
     def best(self, n: int) -> tuple[list[str], np.ndarray]:
-        """Return at most `n` of the molecules scored and their scores above zero, best first."""
+        """Return at most `n` molecules with positive scores, in order of score."""
         table = self._table(list(self._rows), list(self._rows.values()))
         order = np.argsort(-np.nan_to_num(table.total), kind="stable")[:n]
         order = order[table.total[order] > 0.0]
@@ -312,9 +312,10 @@ class Scoring:
         return np.clip(values[:, column], 0.0, 1.0)
 
     def _check_range(self, values: np.ndarray, failures: dict[int, dict[int, Failure]]) -> None:
-        """Where there is no transform, a value outside 0 to 1 is a failure, not cut off.
+        """Treat values outside 0 to 1 without a transform as failures.
 
-        So is a transformed value that is not a number, as extreme parameters may give.
+        The same applies to transformed values that are not numbers, which extreme parameters may
+        cause.
         """
         for column, component in enumerate(self.components):
             lost = np.isfinite(values[:, column]) & ~np.isfinite(self._transformed(values, column))
@@ -338,7 +339,7 @@ class Scoring:
             )
 
     def _reason(self, row: int, detail: bool = False) -> str:
-        """The first failure of a row, in the order of the components."""
+        """Return the first failure of a row, in the order of the components."""
         column, failure = min(self._failures[row].items(), key=lambda item: item[0])
         if row in self._unread:
             return failure.reason
@@ -377,12 +378,12 @@ class Scoring:
         )
 
     def fingerprint(self) -> str:
-        """Return a hash of what decides the raw values; weights and aggregation do not."""
+        """Return a hash of the determinants of the raw values, without weights and aggregation."""
         described = [[c.name, c.described()] for c in self.components]
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
     def cache_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return what was scored: arrays for a checkpoint and JSON beside them.
+        """Return the stored scores for a checkpoint, as arrays and JSON.
 
         Returns
         -------
@@ -407,15 +408,15 @@ class Scoring:
         return {"smiles": np.frombuffer(text, dtype=np.uint8).copy(), "values": values}, extra
 
     def restore(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
-        """Take up what `cache_state` gave; molecules known there are not scored again.
+        """Restore the result of `cache_state`; its molecules are not scored again.
 
-        Those that have no score because a program or worker failed are left out, with a warning,
-        so that they are tried again.
+        Molecules without a score because a program or worker failed are omitted, with a warning, so
+        that they are scored again.
 
         Raises
         ------
         UserError
-            It comes from other components, or a file of a user behind them has changed.
+            It belongs to other components, or a user's file on which they depend has changed.
         """
         if extra["fingerprint"] != self.fingerprint():
             raise UserError(
@@ -444,7 +445,7 @@ class Scoring:
             )
 
     def _check_files(self, saved: Mapping[str, Mapping[str, str]] | None) -> None:
-        """Refuse other files of users than those that scores come from."""
+        """Refuse the scores if a user's file has changed since they were computed."""
         for component in self.components:
             now = component.files
             before = now if saved is None else saved[component.name]

@@ -42,9 +42,9 @@ def smallest_ring(mol: Chem.Mol) -> int:
 
 @functools.cache
 def _sascorer() -> ModuleType:
-    """RDKit's own implementation, which its distributions carry among the contributions.
+    """Return RDKit's own implementation, which is part of its contributions.
 
-    It is loaded from its file, as the folder is no package.
+    It is loaded from its file, because the folder is not a package.
     """
     path = Path(RDConfig.RDContribDir) / "SA_Score" / "sascorer.py"
     spec = importlib.util.spec_from_file_location("molgen_sascorer", path)
@@ -99,7 +99,7 @@ def _named_descriptor(parameters: dict[str, Any]) -> MoleculeFunction:
 
 
 def _within(parameters: dict[str, Any]) -> MoleculeFunction:
-    """1 where everything lies within its limits, else 0."""
+    """Return 1 if all properties are within their limits, otherwise 0."""
     tests = [
         (measure, parameters[f"min_{name}"], parameters[f"max_{name}"])
         for name, (measure, _) in _LIMITED.items()

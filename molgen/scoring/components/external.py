@@ -1,20 +1,20 @@
 """An external program as a component: one line of JSON in, one line of JSON out.
 
-The program is started once and kept. For each batch it reads one line from stdin and writes one
-line to stdout, flushed::
+The program is started once and keeps running. For each batch it reads one line from stdin and
+writes one line to stdout, flushed::
 
     {"id": 7, "smiles": ["CCO", "c1ccccc1"]}
     {"id": 7, "scores": [0.41, 0.93]}
 
-A score is a number, or ``null`` where the program has none. ``{"id": 7, "error": "why"}`` fails the
-batch. Messages belong on stderr. A program that ends, does not answer in time or writes anything
-else is stopped and started again; empty lines are ignored. One that ends after an answer is
-started again at the next request, and no molecule is blamed. A failed batch is tried once more
-one molecule at a time, so that the guilty one alone loses its score. After some starts in a row
-without a single answer the program is given up, and its molecules are failures; the run goes on.
+A score is a number, or ``null`` if the program has none. ``{"id": 7, "error": "why"}`` reports that
+the batch failed. Messages belong on stderr. A program that ends, does not answer in time or writes
+anything else is stopped and restarted; empty lines are ignored. A program that ends after an answer
+is restarted at the next request, without a failure. A failed batch is repeated once, one molecule
+at a time, so that only the molecule responsible loses its score. After several consecutive starts
+without an answer the program is abandoned and its molecules fail; the run continues.
 
-A program that takes long to start (it loads a model) may say when it is ready, and has
-``start_limit`` for that: its first line is then ``{"ready": true}``.
+A program with a long start (for example, to load a model) may report when it is ready, within
+``start_limit``: its first line is then ``{"ready": true}``.
 """
 
 from __future__ import annotations
@@ -55,24 +55,26 @@ _CLOSED = Failure("scoring was ended", of_program=True)
 
 
 class ExternalScorer:
-    """Keeps one or several copies of a program and asks them for scores.
+    """One or several running copies of a program that compute scores.
 
     Parameters
     ----------
     command : sequence of str
         The program and its arguments.
     size : int
-        Molecules of one request.
+        Number of molecules per request.
     time_limit : float
-        Seconds for the answer to one request, the first one with the start of the program.
+        Maximum seconds for the answer to a request; the first one includes the start of the
+        program.
     restarts : int
-        Starts in a row without an answer after which a copy is given up.
+        Number of consecutive starts without an answer after which a copy is abandoned.
     processes : int
-        Copies that run at once.
+        Number of copies that run concurrently.
     directory : Path, optional
         Working directory of the program.
     start_limit : float, optional
-        Seconds for the line that says that it is ready; None where it writes no such line.
+        Maximum seconds until the line that reports readiness; None if the program writes no such
+        line.
     """
 
     def __init__(
@@ -107,7 +109,7 @@ class ExternalScorer:
         return self._lost[-1].given_up if len(self._lost) == len(self._copies) else ""
 
     def score(self, smiles: Sequence[str]) -> BatchScores:
-        """Return the raw values; what the program does wrong is a failure of molecules."""
+        """Return the raw values; errors of the program are failures of molecules."""
         return score_batches(smiles, self._size, self._ask, self._threads.map)
 
     def _ask(self, batch: list[str]) -> list[float]:
@@ -122,7 +124,7 @@ class ExternalScorer:
                 self._free.put(copy)
 
     def close(self) -> None:
-        """Stop all copies, also those that are at work; what they were asked fails."""
+        """Stop all copies, including busy ones, whose requests fail."""
         for copy in self._copies:
             copy.interrupt()  # first, as the threads wait for the answers
         self._threads.shutdown(wait=True, cancel_futures=True)
@@ -131,7 +133,7 @@ class ExternalScorer:
 
 
 class _Program:
-    """One copy of the program with the threads that read what it writes."""
+    """One copy of the program, with the threads that read its output."""
 
     def __init__(
         self,
@@ -313,9 +315,9 @@ class _Program:
         return f"program ended with exit code {code}"
 
     def interrupt(self) -> None:
-        """Let what is asked now and later fail at once; for other threads than the one that asks.
+        """Let current and later requests fail immediately; called from other threads.
 
-        `stop` has to follow when nobody asks any more.
+        `stop` must be called once there are no more requests.
         """
         with self._lock:
             self._closed = True
@@ -326,10 +328,10 @@ class _Program:
                 self._lines.put_nowait(None)
 
     def stop(self) -> None:
-        """Kill the program and its process group; the next request starts it again.
+        """Kill the program and its process group; the next request restarts it.
 
-        What it started in a session of its own lives on, and may hold the pipes open. The threads
-        on them, and the pipes, are then left to themselves.
+        Processes that it started in another session survive and may keep the pipes open. The pipes
+        and their threads are then abandoned.
         """
         with self._lock:
             process, self._process = self._process, None

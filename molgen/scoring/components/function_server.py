@@ -1,7 +1,7 @@
-"""Runs a user's Python function as an external program, so that it can be stopped.
+"""Server that runs a user's Python function as an external program, so that it can be stopped.
 
-Its arguments are ``module:function`` and, perhaps, a directory; it speaks the protocol of
-`molgen.scoring.components.external`, which starts it (`server_command`). What the function prints
+Its arguments are ``module:function`` and, optionally, a directory. It uses the protocol of
+`molgen.scoring.components.external`, which starts it (`server_command`). Output of the function
 goes to stderr.
 """
 

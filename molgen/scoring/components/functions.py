@@ -33,9 +33,9 @@ _stdout: TextIO = sys.stdout  # what the first of them found in its place
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let a user's code neither print on standard output nor leave another current directory.
+    """Send the output of a user's code to stderr and restore the current directory afterwards.
 
-    What this process writes later would otherwise get into the directory that it moved to.
+    Otherwise this process would later write into a directory to which the code has changed.
     """
     try:
         before = os.getcwd()
@@ -52,11 +52,11 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def prints_to_stderr() -> Iterator[None]:
-    """Send to stderr what Python code prints; several threads may do so at once.
+    """Redirect the output of Python code to stderr, also for several concurrent threads.
 
-    So it does not get into a table on standard output. ``sys.stdout`` is another for the whole
-    process, from the first of the calls that overlap to the last. What has kept the stream from
-    before, libraries in C and other programs still reach standard output.
+    It thus cannot get into a table on standard output. ``sys.stdout`` is replaced for the whole
+    process from the first to the last of overlapping calls. Code that has stored the original
+    stream, C libraries and other programs still reach standard output.
     """
     global _printing, _stdout
     with _LOCK:
@@ -73,22 +73,22 @@ def prints_to_stderr() -> Iterator[None]:
 
 
 def find_function(name: str, directory: Path | None = None) -> Callable[[list[str]], Any]:
-    """Return the function that ``module:function`` or ``path/file.py:function`` names.
+    """Return the function named by ``module:function`` or ``path/file.py:function``.
 
-    What it prints on import goes to stderr, and a directory that it changes to is left again.
+    Output during the import goes to stderr, and the current directory is restored.
 
     Parameters
     ----------
     name : str
     directory : Path, optional
-        Where the file or module is looked for first: the directory of the scoring file. The
-        current directory comes next, then all that is installed. What it imports in its turn
-        is looked for there last.
+        Searched first for the file or module: the directory of the scoring file. The current
+        directory follows, then all installed modules. For imports of the file itself it is searched
+        last.
 
     Raises
     ------
     ValueError
-        It is not of that form, cannot be imported, or is no function; the message says which.
+        The name has another form, cannot be imported, or is not a function; the message says which.
     """
     module_name, attribute = _parts(name)
     module = _module(module_name, directory)
@@ -110,7 +110,7 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def _module(name: str, directory: Path | None) -> ModuleType:
-    """The module of a name, or of a file."""
+    """Return the module of a name or of a file."""
     places = [directory or Path(), Path()]
     if name.endswith(".py"):
         path = _file(name, places)
@@ -131,7 +131,7 @@ def _module(name: str, directory: Path | None) -> ModuleType:
 
 
 def _check_not_hidden(name: str, module: ModuleType, places: Sequence[Path]) -> None:
-    """Refuse an installed module where a package beside the scoring file has its name."""
+    """Refuse an installed module if a package next to the scoring file has the same name."""
     top = name.partition(".")[0]
     found = Path(getattr(module, "__file__", None) or "").resolve()
     beside = [place.resolve() for place in places if (place / top / "__init__.py").is_file()]
@@ -149,14 +149,14 @@ def _file(name: str, places: Sequence[Path]) -> Path:
 
 
 class FunctionScorer:
-    """Calls a Python function in this process; what it prints goes to stderr.
+    """Scorer that calls a Python function in this process, with its output sent to stderr.
 
     Parameters
     ----------
     function : callable
-        Takes a list of canonical SMILES, returns as many numbers (None or NaN where it has none).
+        Takes a list of canonical SMILES and returns one number for each (None or NaN if missing).
     size : int
-        Molecules of one call.
+        Number of molecules per call.
     """
 
     def __init__(self, function: Callable[[list[str]], Any], size: int) -> None:
@@ -197,7 +197,7 @@ def _build(parameters: dict[str, Any]) -> Any:
 
 
 def _files(parameters: dict[str, Any]) -> dict[str, Path]:
-    """The file behind a function that is named; what that imports is not looked at."""
+    """Return the file of a named function; files imported by it are not included."""
     if callable(parameters["function"]):
         return {}
     name, _ = _parts(parameters["function"])

@@ -1,10 +1,10 @@
-"""The goal-directed objectives of GuacaMol that need RDKit alone.
+"""The goal-directed objectives of GuacaMol that need only RDKit.
 
 Formulas, molecules and thresholds are those of suite "v2" (Brown, Fiscato, Segler, Vaucher 2019, J.
-Chem. Inf. Model. 59:1096-1108, as in version 0.5.5 of the package ``guacamol``), under the names
-that the PMO benchmark gave them (Gao et al. 2022). PMO took its objectives from TDC, where the
-terms for a molecular formula (isomers, sitagliptin, zaleplon) were changed; here GuacaMol is
-followed: hydrogens are counted, and the means are geometric.
+Chem. Inf. Model. 59:1096-1108, as in version 0.5.5 of the package ``guacamol``), under their names
+in the PMO benchmark (Gao et al. 2022). PMO took its objectives from TDC, where the terms for a
+molecular formula (isomers, sitagliptin, zaleplon) were changed; this module follows GuacaMol:
+hydrogens are counted, and the means are geometric.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def formula_counts(formula: str) -> dict[str, int]:
     Raises
     ------
     ValueError
-        It is no formula, names an unknown element or one element twice.
+        It is not a formula, or has an unknown or repeated element.
     """
     parts = re.findall(r"([A-Z][a-z]?)(\d*)", formula)
     if not parts or "".join(symbol + count for symbol, count in parts) != formula:

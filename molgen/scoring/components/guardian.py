@@ -1,9 +1,9 @@
-"""Ends external programs when the process that started them is gone, however that ended.
+"""Helper process that ends external programs when their parent process has ended in any way.
 
-A process that is killed (``kill -9``, a closed terminal, a batch system) cannot end what it
-started. So one small helper process of its own session reads the process groups to end from a
-pipe. When the pipe is closed, which the operating system does at the death of the other end, it
-kills the groups that are left, and ends. This works wherever there are pipes and process groups.
+A killed process (``kill -9``, a closed terminal, a batch system) cannot end its child processes.
+Therefore one small helper process in its own session reads the process groups to end from a pipe.
+When the pipe is closed, which the operating system does when the other end dies, it kills the
+remaining groups and ends. This works on all systems with pipes and process groups.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The stereoisomer that stands for a molecule where a score needs one in space.
+"""The stereoisomer that represents a molecule in scores that depend on 3D structure.
 
-Molecules are built without stereo. What docks them takes one isomer, always the same: of those
-that agree with the marks of the SMILES, sorted by their canonical SMILES, the first that RDKit can
-embed in space.
+Molecules are built without stereochemistry. Docking always uses the same isomer: of the isomers
+that agree with the stereochemistry given in the SMILES, sorted by canonical SMILES, the first that
+RDKit can embed in 3D.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ EMBEDDING_SEED = 1
 
 
 def chosen_isomer(smiles: str) -> str:
-    """Return the isomer that stands for a molecule, as canonical SMILES with all stereo marks.
+    """Return the isomer that represents a molecule, as canonical SMILES with full stereochemistry.
 
     Parameters
     ----------
     smiles : str
-        Its marks are kept.
+        Its specified stereochemistry is kept.
 
     Returns
     -------
     isomer : str
-        The SMILES itself where no stereo is open; the first of the sorted isomers where none can
-        be embedded.
+        The SMILES itself if no stereochemistry is undefined; the first of the sorted isomers if
+        none can be embedded.
 
     Raises
     ------

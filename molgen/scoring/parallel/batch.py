@@ -1,4 +1,4 @@
-"""Components that take lists of SMILES: what they return, how one bad molecule is told apart."""
+"""Components that take lists of SMILES: their results, and isolation of failing molecules."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ __all__ = [
 
 
 class Failure(NamedTuple):
-    """Why there is no score.
+    """Reason for a missing score.
 
     Attributes
     ----------
     reason : str
-        By which failures are counted, for instance ``"timed out"``.
+        Category for counting failures, for instance ``"timed out"``.
     detail : str
-        What else is known: the message of the error, the last words of the program.
+        Further details: the error message, the last output of the program.
     of_program : bool
-        Whether a program or worker failed, not the molecule: another try may give a score.
+        Whether a program or worker failed instead of the molecule, so that a retry may give a
+        score.
     """
 
     reason: str
@@ -71,7 +72,7 @@ class BatchScorer(Protocol):
     """A component that takes lists of canonical SMILES."""
 
     def score(self, smiles: Sequence[str]) -> BatchScores:
-        """Return the raw values; what goes wrong is a failure of molecules, never an exception."""
+        """Return the raw values; errors are failures of molecules, never exceptions."""
         ...
 
     def close(self) -> None:
@@ -80,12 +81,12 @@ class BatchScorer(Protocol):
 
 
 def numbers(found: Any, expected: int) -> list[float]:
-    """Return what a function or program answered as floats, None as NaN.
+    """Return the answer of a function or program as floats, with None as NaN.
 
     Raises
     ------
     ScoringFailed
-        It is not a list of numbers (arrays of shape (n, 1) are), or has the wrong length.
+        It is not a list of numbers (arrays of shape (n, 1) are accepted), or has the wrong length.
     """
     kind = type(found).__name__
     if isinstance(found, str | bytes | Mapping | Set):
@@ -152,7 +153,7 @@ def score_batches(
 
 
 def batch_scores(entries: Sequence[float | Failure]) -> BatchScores:
-    """Return what molecules have, a value or a failure each, as arrays."""
+    """Return the results of molecules, each a value or a failure, as arrays."""
     failures = {i: entry for i, entry in enumerate(entries) if isinstance(entry, Failure)}
     values = np.array(
         [math.nan if isinstance(entry, Failure) else entry for entry in entries], dtype=float

@@ -13,23 +13,23 @@ __all__ = ["executor_opener"]
 
 
 def executor_opener(name: object, directory: Path | None, where: str) -> OpenExecutor:
-    """Return what opens the executor that a user's function returns.
+    """Return a callable that opens the executor of a user's function.
 
     Parameters
     ----------
     name : str
-        ``module:function`` or ``path/file.py:function``; the function takes nothing and returns a
-        `concurrent.futures.Executor`.
+        ``module:function`` or ``path/file.py:function``; the function takes no arguments and
+        returns a `concurrent.futures.Executor`.
     directory : Path, optional
-        Where modules and files are looked for first.
+        Searched first for modules and files.
     where : str
-        File and place, the beginning of messages.
+        File and place, with which messages begin.
 
     Raises
     ------
     UserError
-        There is no such function. What is returned raises it where the function raises an
-        exception or returns no executor.
+        There is no such function. The returned callable raises it if the function raises an
+        exception or does not return an executor.
     """
     if not isinstance(name, str):
         raise UserError(f'{where}: executor is {name!r}; write executor = "module:function"')

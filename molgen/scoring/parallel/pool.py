@@ -23,33 +23,33 @@ OpenExecutor = Callable[[], Executor]
 
 
 class ChunkRunner:
-    """Applies functions to lists in chunks: in this process, in own workers, or in an executor.
+    """Runner of functions on chunks of lists: in this process, its own workers, or an executor.
 
-    Results do not depend on which. Where a worker dies, chunks that were done keep their results,
-    and the others run again: first as they were, then one molecule at a time, so that a molecule
-    that kills workers is found (`lost` stands for it). Where no workers can be had at all,
-    everything runs in this process, after a warning.
+    The results are the same in each case. If a worker dies, completed chunks keep their results and
+    the others are repeated: first unchanged, then one molecule at a time, so that a molecule that
+    kills workers is found (`lost` gives its result). If no workers can be started, everything runs
+    in this process, with a warning.
 
     Parameters
     ----------
     workers : int
-        Processes; 1 is this process. They are started when they are first needed.
+        Number of processes; 1 means this process. They are started on first use.
     executor : Executor or callable, optional
-        Used in place of own workers. An executor that is given is not closed, and once it is
-        broken (as a `ProcessPoolExecutor` is by the death of a worker) this process takes over.
-        A callable that opens one is called when it is first needed and again where the executor
-        broke; what it opened is shut down by `close`.
+        Used instead of own workers. A given executor is not closed, and if it is broken (as a
+        `ProcessPoolExecutor` after the death of a worker) this process takes over. A callable that
+        opens an executor is called on first use and again if the executor is broken; executors that
+        it opened are shut down by `close`.
     warn : callable
-        Takes one line.
+        Called with one-line warnings.
     chunk : int, optional
-        Most molecules of a task. Default: 64.
+        Maximum number of molecules per task. Default: 64.
 
     Attributes
     ----------
     elsewhere : bool
-        Whether an executor or what opens one was given.
+        Whether an executor, or a callable that opens one, was given.
     retried : int
-        How many times a molecule was sent to a worker again, as the one before died.
+        Number of times that a molecule was sent to a worker again because the previous one died.
     """
 
     def __init__(
@@ -83,24 +83,24 @@ class ChunkRunner:
         lost: Callable[[Any], Any],
         chunk: int | None = None,
     ) -> list[Any]:
-        """Return ``task(*fixed, chunk)`` of all chunks, in one list in the order of ``items``.
+        """Return the results of ``task(*fixed, chunk)`` as one list in the order of ``items``.
 
         Parameters
         ----------
         task : callable
-            A function of a module; returns one result an item.
+            A module-level function that returns one result per item.
         fixed : tuple
             Its first arguments.
         items : sequence
         lost : callable
-            Gives the result of an item whose worker died each time.
+            Returns the result of an item whose worker died each time.
         chunk : int, optional
-            Most items of a task, where that is less than is set for all.
+            Maximum number of items per task, if less than the general limit.
 
         Raises
         ------
         Exception
-            Of the callable that opens the executor, the first time that it is needed.
+            Any exception of the callable that opens the executor, on its first use.
         """
         if self._alone or not items:
             return list(task(*fixed, list(items))) if items else []
@@ -141,7 +141,7 @@ class ChunkRunner:
         spans: list[tuple[int, int]],
         results: list[Any],
     ) -> list[tuple[int, int]]:
-        """Run some spans and return those that were lost with a worker."""
+        """Run some spans and return the spans lost with a worker."""
         if self._alone:
             for start, end in spans:
                 results[start:end] = task(*fixed, list(items[start:end]))
@@ -175,8 +175,11 @@ class ChunkRunner:
 
     @property
     def _losses(self) -> tuple[type[Exception], ...]:
-        """What says that a worker died. Clusters have errors of their own for it, and one of the
-        task itself comes again when the task runs in this process."""
+        """Return the exceptions that mean the loss of a worker.
+
+        Clusters have their own errors for it; an error of the task itself recurs when the task runs
+        in this process.
+        """
         return (Exception,) if self.elsewhere else (BrokenExecutor, OSError)
 
     def _works(self, task: Callable[..., Sequence[Any]], fixed: tuple[Any, ...]) -> bool:
@@ -254,7 +257,7 @@ def _begin_worker() -> None:
 
 
 def _words(problem: Exception) -> str:
-    """What is known of a loss, in one short line."""
+    """Return a one-line description of a loss."""
     name = type(problem).__name__
     text = " ".join(str(problem).split())
     return name if isinstance(problem, BrokenExecutor) or not text else f"{name}: {text[:150]}"

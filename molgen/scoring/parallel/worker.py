@@ -1,8 +1,8 @@
-"""What workers do: components that are functions of one RDKit molecule, or of lists of SMILES.
+"""Tasks of workers: components that are functions of one RDKit molecule, or of lists of SMILES.
 
-A plan, a JSON text, names the components of the first sort; each process builds their functions
-once. One of the second sort is named by its kind and parameters, and each thread builds its own.
-So a task is a few words and some SMILES, and any `concurrent.futures.Executor` can run it.
+A plan, a JSON text, names the components of the first kind; each process builds their functions
+once. A component of the second kind is named by its kind and parameters, and each thread builds its
+own. A task is thus a short text and some SMILES, and any `concurrent.futures.Executor` can run it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class MoleculeScore(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def _functions(plan: str) -> list[tuple[Callable, Callable | None]]:
-    """The function of each component of a plan, and for filters what tells whether it is passed."""
+    """Return the function of each component of a plan, and for filters the test for passing."""
     built = []
     for entry in json.loads(plan):
         kind = find_kind(entry["type"], "plan")
@@ -95,7 +95,7 @@ def canonical_chunk(smiles: Sequence[str]) -> list[str | None]:
 
 
 def score_batch(kind: str, parameters: dict[str, Any], smiles: Sequence[str]) -> list[Any]:
-    """Return what a component that takes lists makes of ``smiles``: a float or a `Failure` each.
+    """Return the results of a list component for ``smiles``, each a float or a `Failure`.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Python files of users as modules, whose names say where the file is.
+"""Python files of users as modules, whose names encode the path of the file.
 
 ``/data/my_scores.py`` is imported as ``molgen.scoring.user_files._2fdata_2fmy_5fscores_2epy``: a
-name that shadows no other module, and that every process with molgen can import again. So classes
+name that shadows no other module and can be imported in every process with molgen, so that classes
 and functions of the file can be pickled.
 """
 
@@ -28,14 +28,14 @@ _hashes: dict[str, str] = {}  # of the files of modules, when they were imported
 
 
 def import_file(path: Path) -> ModuleType:
-    """Return the module of a Python file, imported anew where the file was edited.
+    """Return the module of a Python file, reimported if the file was edited.
 
-    What it imports is looked for beside it last (see `search_last`).
+    For its own imports, its directory is searched last (see `search_last`).
 
     Raises
     ------
     Exception
-        Whatever the file does.
+        Any exception raised by the file.
     """
     path = path.resolve()
     quoted = re.sub(rb"[^A-Za-z0-9]", lambda found: b"_%02x" % ord(found[0]), os.fsencode(path))
@@ -49,7 +49,7 @@ def import_file(path: Path) -> ModuleType:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds the file that a name of `import_file` stands for, in any process."""
+    """Finder of the files of names of `import_file`, in any process."""
 
     def find_spec(
         self,
@@ -57,7 +57,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None = None,
         target: ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        """Return what the module is loaded from; None where the name is of another sort."""
+        """Return the spec of the module; None for other names."""
         quoted = fullname.removeprefix(f"{__name__}.")
         if not re.fullmatch(r"_2f(?:[A-Za-z0-9]|_[0-9a-f]{2})+", quoted):
             return None
@@ -84,10 +84,10 @@ sys.meta_path.append(_Finder())
 
 
 def search_last(directories: Sequence[Path]) -> None:
-    """Look for modules in directories, too, after all other places.
+    """Search directories for modules after all other places.
 
-    So a file can import what lies beside it, also when its functions are called; but a file
-    ``numpy.py`` there never stands for the library.
+    A file can thus import its neighbours, also when its functions are called; but a neighbouring
+    file ``numpy.py`` never replaces the library.
     """
     for directory in directories:
         entry = str(directory.resolve())
