@@ -40,8 +40,8 @@ from gfncore.training.trainer import Trainer
 from gfncore.trajectories.batch import StateTargets
 from phylogfn.environments.tree_environment import TreeEnvironment
 from phylogfn.likelihood.collapsed import CollapsedReward
+from phylogfn.runs.sample.effort import SampleEffort
 from phylogfn.runs.sample.main import open_run
-from phylogfn.runs.sample.run import COLLAPSED
 from phylogfn.runs.sample.state import RunState
 from phylogfn.training.curricula import (
     TRAJECTORIES_A_STEP,
@@ -172,7 +172,7 @@ def _round(
     steps = 0
     began = time.perf_counter()
     while not steps or time.perf_counter() - began < seconds:
-        if steps and steps % COLLAPSED.cycle_steps == 0:
+        if steps and steps % SampleEffort().collapsed.cycle_steps == 0:
             curriculum.refresh(log_z)
         curriculum.teach(trainer, own_draws=True)
         steps += 1

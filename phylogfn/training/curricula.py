@@ -53,7 +53,6 @@ __all__ = [
 
 STATES_A_STEP = 300
 HISTORIES_A_STEP = 96
-RANDOM_FROM_STEP = 240  # of training, from which on random trees are taught
 SEARCHED = 24  # of the known topologies of a step that local search changes
 TRAJECTORIES_A_STEP = 96
 NEGLIGIBLE = 16.0  # nats below the best topology: not worth teaching
@@ -269,7 +268,7 @@ class Curriculum(ABC):
         """One step of the trainer; with ``own_draws``, by trajectory balance as well."""
         step = trainer.step_number
         trainer.known_batches = None
-        if self._random_trees is not None and step >= RANDOM_FROM_STEP:
+        if self._random_trees is not None and step >= self._random_trees.from_step:
             if self._random_due:
                 self._random_trees.refresh(trainer, self.table, self._log_z)
                 self._random_due = False

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from phylogfn.exploration.topologies import TopologyTable
     from phylogfn.likelihood.collapsed import CollapsedReward
 
-__all__ = ["RandomTrees"]
+__all__ = ["BATCH", "FROM_STEP", "RandomTrees"]
 
 SHARES = (0.1, 0.3, 0.3, 0.5, 0.7)  # of random steps, one batch of each is drawn
 JUDGED = 0.5  # of one more batch, on which the policy is judged before it learns from it
 PATHS = 8  # histories of a tree, for this, where it has many
 BATCH = 96  # trees
+FROM_STEP = 240  # of training, from which on they are taught
 A_STEP = 64  # trees that a step of training gets
 SCALE = 30.0  # nats
 TOO_MUCH = 1.5  # nats by which log q of an overrated tree is above its target
@@ -49,18 +50,32 @@ class RandomTrees:
     reward : CollapsedReward
         What is drawn is evaluated, and does not go into the table of topologies.
     seed : int
+    batch : int
+        Trees drawn with each share of random steps.
+    from_step : int
+        Step of training from which on they are taught.
 
     Attributes
     ----------
+    from_step : int
     correlation : float, optional
         Pearson's r of the policy's log-probability with log R over the trees last drawn with a
         share `JUDGED` of random steps, before the policy learned from them. None: not drawn yet.
     """
 
-    def __init__(self, environment: TreeEnvironment, reward: CollapsedReward, seed: int):
+    def __init__(
+        self,
+        environment: TreeEnvironment,
+        reward: CollapsedReward,
+        seed: int,
+        batch: int = BATCH,
+        from_step: int = FROM_STEP,
+    ):
         self._environment = environment
         self._reward = reward
         self._seed = seed
+        self._batch = batch
+        self.from_step = from_step
         self._parents = np.zeros((0, 2 * environment.n_taxa - 2), np.int16)
         self._log_reward = np.zeros(0)
         self._overrated_parents, self._overrated_log_reward = self._parents, self._log_reward
@@ -114,7 +129,7 @@ class RandomTrees:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Trees drawn with a share of random steps, int16 (B, 2n-2), and their log R (B,)."""
         environment = self._environment
-        drawn = sample_trajectories(environment, policy, BATCH, rng, epsilon=share)
+        drawn = sample_trajectories(environment, policy, self._batch, rng, epsilon=share)
         parents = environment.trees(drawn.terminals)
         found = self._reward.closed_form(parents)
         return parents, found.log_evidence + self._reward.log_topology_prior

@@ -9,13 +9,13 @@ import pytest
 
 from benchmarks.phylogfn.paper_measures import main, measure
 from gfncore.program.progress import Progress
-from phylogfn.runs.sample import main as sampling
-from phylogfn.runs.sample import run as sampling_run
+from phylogfn.runs.sample.effort import SampleEffort
+from phylogfn.runs.sample.main import run_sample
 from phylogfn.settings import SampleSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = {"WALK_MOST": 10, "CYCLE_ROUNDS": 1, "FEWEST_CYCLES": 1}
-AIMS = replace(sampling_run.COLLAPSED, cycle_steps=20, pilot=200)
+AIMS = replace(SampleEffort().collapsed, cycle_steps=20, pilot=200)
+SMALL = SampleEffort(collapsed=AIMS, walk_most=10, cycle_rounds=1, fewest_cycles=1)
 
 
 @pytest.fixture(scope="module", params=["insertion", "merging"])
@@ -26,10 +26,7 @@ def output(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     pairs = [record.partition("\n") for record in records]
     text = "".join(f">{name}\n{''.join(body.split())[:150]}\n" for name, _, body in pairs)
     (folder / "seven.fasta").write_text(text)
-    with pytest.MonkeyPatch.context() as patch, Progress("phylogfn", quiet=True) as progress:
-        for name, value in SMALL.items():
-            patch.setattr(sampling, name, value)
-        patch.setattr(sampling_run, "COLLAPSED", AIMS)
+    with Progress("phylogfn", quiet=True) as progress:
         settings = SampleSettings(
             alignment=str(folder / "seven.fasta"),
             output=folder / "out",
@@ -38,7 +35,7 @@ def output(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             threads=1,
             environment=request.param,
         )
-        sampling.run_sample(settings, progress)
+        run_sample(settings, progress, SMALL)
     return folder / "out"
 
 

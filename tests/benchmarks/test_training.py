@@ -9,14 +9,14 @@ import pytest
 
 from benchmarks.phylogfn.training import PARTS, main, measure
 from gfncore.program.progress import Progress
-from phylogfn.runs.sample import main as sampling
-from phylogfn.runs.sample import run as sampling_run
+from phylogfn.runs.sample.effort import SampleEffort
+from phylogfn.runs.sample.main import run_sample
 from phylogfn.settings import SampleSettings
 from phylogfn.training.curricula import TRAJECTORIES_A_STEP
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = {"WALK_MOST": 10, "CYCLE_ROUNDS": 1, "FEWEST_CYCLES": 1}
-AIMS = replace(sampling_run.COLLAPSED, cycle_steps=5, pilot=200)
+AIMS = replace(SampleEffort().collapsed, cycle_steps=5, pilot=200)
+SMALL = SampleEffort(collapsed=AIMS, walk_most=10, cycle_rounds=1, fewest_cycles=1)
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +27,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = [record.partition("\n") for record in records]
     text = "".join(f">{name}\n{''.join(body.split())[:120]}\n" for name, _, body in pairs)
     (folder / "six.fasta").write_text(text)
-    with pytest.MonkeyPatch.context() as patch, Progress("phylogfn", quiet=True) as progress:
-        for name, value in SMALL.items():
-            patch.setattr(sampling, name, value)
-        patch.setattr(sampling_run, "COLLAPSED", AIMS)
+    with Progress("phylogfn", quiet=True) as progress:
         settings = SampleSettings(
             alignment=str(folder / "six.fasta"),
             output=folder / "out",
@@ -38,7 +35,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
             budget="10m",
             threads=1,
         )
-        sampling.run_sample(settings, progress)
+        run_sample(settings, progress, SMALL)
     return folder / "out"
 
 

@@ -41,17 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["answer", "write_answer"]
 
-TEMPERATURES = (1.0, 1.15, 1.3, 1.5)  # of the trained sampler, tried in this order
-SHARP_ENOUGH = 0.5  # effective share at which no further one is tried
-FEWEST_DRAWS = 2000
-FEWEST_IN_HASTE = 64  # where the time for draws is up
 # shares of the budget, after which a phase ends
-SOFTEN_SHARE = 0.88  # the search for a temperature
-DRAWS_SHARE = 0.98  # draws
-WRITING_SHARE = 0.03  # of the budget, left for the files when branch lengths are drawn
-LENGTHS_SHARE = 0.08  # of a budget that is used up, which draws of branch lengths may take
 FAILED = 3  # exit code of a run with hardly any effective draws
-LISTED = 20000  # topologies in the table of results, at most
 
 
 def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Posterior:
@@ -59,6 +50,7 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Pos
 
     The sampler is softened first where that gives better draws.
     """
+    effort = run.effort
     run.progress.phase("drawing from the sampler")
     settings, table, reward = run.settings, state.table, state.walkers.reward
     prior = reward.log_topology_prior
@@ -67,10 +59,10 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Pos
     n_known = len(table)
 
     def late() -> bool:
-        return run.past(DRAWS_SHARE, state)
+        return run.past(effort.draws_share, state)
 
     began = run.seconds(state)
-    first = FEWEST_IN_HASTE if late() else FEWEST_DRAWS
+    first = effort.fewest_in_haste if late() else effort.fewest_draws
     drawn = draw_from_sampler(run, state, environment, first, rng, late)
     n_drawn = len(drawn.rows)
     speed = n_drawn / max(run.seconds(state) - began, 1e-3)
@@ -78,10 +70,10 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Pos
     # more draws where they are needed; their number is set by the first ones
     aims = run.aims
     short = (found.standard_error / aims.standard_error) ** 2
-    wanted = max(FEWEST_DRAWS, math.ceil(n_drawn * short / BATCH) * BATCH)
+    wanted = max(effort.fewest_draws, math.ceil(n_drawn * short / BATCH) * BATCH)
     wanted = min(wanted, aims.most_draws)
-    more = min(wanted - n_drawn, int(speed * run.left(DRAWS_SHARE, state)))
-    if more > 0 and n_drawn >= FEWEST_DRAWS:
+    more = min(wanted - n_drawn, int(speed * run.left(effort.draws_share, state)))
+    if more > 0 and n_drawn >= effort.fewest_draws:
         run.progress.update(detail=f"{more + n_drawn} draws")
         extra = draw_from_sampler(run, state, environment, more, rng, late)
         drawn = type(drawn).concat([drawn, extra])
@@ -117,12 +109,12 @@ def write_answer(run: SampleRun, posterior: Posterior) -> int:
 
 def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> LengthSamples:
     """Draw branch lengths in the time that is left."""
+    effort = run.effort
     settings = run.settings
     run.progress.phase("drawing branch lengths")
     left = settings.budget_seconds - run.seconds(state)
-    seconds = max(
-        left - WRITING_SHARE * settings.budget_seconds, LENGTHS_SHARE * settings.budget_seconds
-    )
+    least = effort.lengths_share * settings.budget_seconds
+    seconds = max(left - effort.writing_share * settings.budget_seconds, least)
     lengths = draw_branch_lengths(
         masses,
         state.table,
@@ -190,28 +182,31 @@ def _facts(run: SampleRun, state: RunState) -> RunFacts:
 
 def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> None:
     """Set the temperature of the sampler that gives most effective draws, by draws of its own."""
+    effort = run.effort
     assert state.trainer is not None
     policy = state.trainer.averaged.policy
     table = state.table
     best = 0.0
     chosen = 1.0
-    for i, temperature in enumerate(TEMPERATURES):
-        if run.past(SOFTEN_SHARE, state):
+
+    def late() -> bool:
+        return run.past(effort.soften_share, state)
+
+    for i, temperature in enumerate(effort.temperatures):
+        if late():
             run.warn(
                 f"the budget of {run.settings.budget} ended before sampler temperatures above "
-                f"{TEMPERATURES[max(i - 1, 0)]:g} were tried"
+                f"{effort.temperatures[max(i - 1, 0)]:g} were tried"
             )
             break
         policy.temperature = temperature
         n_known = len(table)
         rng = run.rng("temperature", i)
-        drawn = draw_from_sampler(
-            run, state, environment, run.aims.pilot, rng, lambda: run.past(SOFTEN_SHARE, state)
-        )
+        drawn = draw_from_sampler(run, state, environment, run.aims.pilot, rng, late)
         share = run.sampler.estimate(state, drawn, n_known).ess / len(drawn.rows)
         if share > best:
             best, chosen = share, temperature
-        if share > SHARP_ENOUGH:
+        if share > effort.sharp_enough:
             break
     policy.temperature = chosen
 
@@ -234,7 +229,7 @@ def _posterior(
     log_z = found.log_z + lengths.log_correction
     # topologies that the draws found may weigh more together than their number suggested
     log_total = max(log_z, float(np.asarray(logsumexp(log_mass))))
-    best = np.argsort(-log_mass, kind="stable")[:LISTED]
+    best = np.argsort(-log_mass, kind="stable")[: run.effort.listed]
     probabilities = np.exp(log_mass[best] - log_total)
     listed = probabilities > 1e-12
     best, probabilities = best[listed], probabilities[listed]
@@ -294,7 +289,7 @@ def _posterior_with_lengths(
         state.walkers.reward,
         state.table,
         run.settings.samples,
-        LISTED,
+        run.effort.listed,
         run.rng("draws", 1),
     )
     extra = {

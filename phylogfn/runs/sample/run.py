@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
 from phylogfn.runs.alignment_run import AlignmentRun
+from phylogfn.runs.sample.effort import Aims, SampleEffort
 from phylogfn.samplers.registry import make_sampler
 from phylogfn.settings import SampleSettings
 from phylogfn.training.random_trees import RandomTrees
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from phylogfn.runs.sample.state import RunState
 
 __all__ = [
-    "COLLAPSED",
-    "WITH_LENGTHS",
-    "Aims",
     "SampleRun",
     "draw_from_sampler",
     "of_the_known",
@@ -41,37 +38,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Aims:
-    """How a sampler is trained and judged, and when it is good enough.
-
-    Attributes
-    ----------
-    cycle_steps : int
-        Steps of training in a cycle.
-    pilot : int
-        Draws that judge a cycle.
-    most_draws : int
-        That the answer is computed from.
-    standard_error : float
-        Of log evidence, nats, with the most draws, at which training ends.
-    effective_share : float
-        Of the pilot's draws, at which training ends.
-    missed : float
-        Divergence from the known topologies to the sampler, nats, at which training ends.
-    """
-
-    cycle_steps: int
-    pilot: int
-    most_draws: int
-    standard_error: float
-    effective_share: float
-    missed: float
-
-
-COLLAPSED = Aims(60, 2000, 20_000, standard_error=0.008, effective_share=0.5, missed=0.1)
-# trees drawn with their lengths, whose weights vary more and cost more
-WITH_LENGTHS = Aims(120, 500, 8000, standard_error=0.03, effective_share=0.3, missed=1.0)
 MEASURED_LENGTH = 0.05  # of the branches of the tree that the cost of a likelihood is measured on
 MEASURED = 25  # likelihoods timed at the start, at most
 MEASURED_SECONDS = 0.25  # after which no further one is timed
@@ -102,6 +68,8 @@ class SampleRun(AlignmentRun):
     progress : Progress
     command : str, optional
         How the run was started. Default: the command line of this process.
+    effort : SampleEffort, optional
+        How much is done. Default: that of the command line.
 
     Raises
     ------
@@ -113,13 +81,18 @@ class SampleRun(AlignmentRun):
     settings: SampleSettings
 
     def __init__(
-        self, settings: SampleSettings, progress: Progress, command: str | None = None
+        self,
+        settings: SampleSettings,
+        progress: Progress,
+        command: str | None = None,
+        effort: SampleEffort | None = None,
     ) -> None:
         standard = type(settings).model_fields["length_bins"].default
         if settings.branch_lengths != "bins" and settings.length_bins != standard:
             raise UserError("--length-bins: needs --branch-lengths bins")
         self.sampler = make_sampler(settings)
         super().__init__(settings, progress, command)
+        self.effort = SampleEffort() if effort is None else effort
         self.with_lengths = settings.branch_lengths != "collapsed"
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)
         self.patterns = compress(self.alignment)
@@ -167,7 +140,7 @@ class SampleRun(AlignmentRun):
     @property
     def aims(self) -> Aims:
         """How the sampler of these settings is trained and judged."""
-        return WITH_LENGTHS if self.with_lengths else COLLAPSED
+        return self.effort.with_lengths if self.with_lengths else self.effort.collapsed
 
 
 def draw_from_sampler(
@@ -191,7 +164,10 @@ def random_trees_of(
     if not run.settings.random_trees:
         return None
     seed = int(run.rng("random trees").integers(2**31))
-    return RandomTrees(environment, state.walkers.reward, seed)
+    effort = run.effort
+    return RandomTrees(
+        environment, state.walkers.reward, seed, effort.random_batch, effort.random_from_step
+    )
 
 
 def of_the_known(run: SampleRun, state: RunState, found: PartitionEstimate) -> dict[str, float]:

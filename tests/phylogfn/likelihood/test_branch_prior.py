@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from phylogfn.likelihood.branch_prior import (
     parse_branch_prior,
 )
 from phylogfn.settings import resolve_settings
+from tests.phylogfn.runs.sample.test_main import run_small, write_fasta
 
 
 @cfunc(TERMS)
@@ -185,3 +187,18 @@ def test_settings_take_a_new_prior(gamma, tmp_path):
     assert resolve_settings(given | {"branch_prior": GammaPrior(2.0, 20.0)}).branch_prior == (
         "gamma:2.0,20.0"
     )
+
+
+def test_a_run_samples_under_a_new_prior(gamma, tmp_path):
+    alignment = write_fasta(tmp_path / "five.fasta", [0, 2, 5, 7, 11], 150)
+    evidence = []
+    for number, options in enumerate(
+        ({}, {"environment": "merging", "branch_lengths": "lognormal"})
+    ):
+        out = tmp_path / str(number)
+        run_small(alignment, out, branch_prior="gamma:3,30", **options)
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["branch_prior"] == "gamma:3,30"
+        evidence.append((summary["log_evidence"], summary["log_evidence_se"]))
+    (first, error), (second, other) = evidence  # of lengths integrated out, and of lengths drawn
+    assert first == pytest.approx(second, abs=5.0 * math.hypot(error, other))

@@ -1,21 +1,18 @@
 """A new way of building trees is one entry of the registry, and a run takes it to an answer."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
 from gfncore.errors import UserError
 from gfncore.program.progress import Progress
-from phylogfn.runs.sample import answer as sampling_answer
-from phylogfn.runs.sample import main as sampling
-from phylogfn.runs.sample import run as sampling_run
+from phylogfn.runs.sample.main import run_sample
 from phylogfn.samplers.insertion import InsertionSampler
 from phylogfn.samplers.merging import MergingSampler
 from phylogfn.samplers.merging_lengths import MergingLengthsSampler
 from phylogfn.samplers.registry import SAMPLERS, make_sampler
 from phylogfn.settings import SampleSettings
-from tests.phylogfn.runs.sample.test_main import FEWEST_DRAWS, SHORT, SMALL, write_fasta
+from tests.phylogfn.runs.sample.test_main import SMALL, write_fasta
 
 
 def settings(tmp_path, **given):
@@ -69,14 +66,10 @@ def test_a_registered_sampler_runs_to_an_answer(tmp_path, monkeypatch):
             return super().divergence(*given)
 
     monkeypatch.setitem(SAMPLERS, ("reversed", False), ReversedInsertion)
-    for name, value in SMALL.items():
-        monkeypatch.setattr(sampling, name, value)
-    monkeypatch.setattr(sampling_answer, "FEWEST_DRAWS", FEWEST_DRAWS)
-    monkeypatch.setattr(sampling_run, "COLLAPSED", replace(sampling_run.COLLAPSED, **SHORT))
     write_fasta(tmp_path / "six.fasta", [0, 1, 2, 5, 7, 11], 150)
     chosen = settings(tmp_path).model_copy(update={"environment": "reversed"})
     with Progress("phylogfn", quiet=True) as progress:
-        sampling.run_sample(chosen, progress)
+        run_sample(chosen, progress, SMALL)
     assert asked == {"prepare", "draw", "divergence"}
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["log_evidence"] < 0.0 and summary["ess"] > 0.0

@@ -20,16 +20,22 @@ from phylogfn.likelihood.branch_prior import ExponentialPrior
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
-from phylogfn.runs.sample import main as sampling
-from phylogfn.runs.sample import run as sampling_run
+from phylogfn.runs.sample.effort import Aims, SampleEffort
+from phylogfn.runs.sample.main import run_sample
 from phylogfn.settings import SampleSettings
-from phylogfn.training import curricula as learning
 from phylogfn.training import random_trees
 from phylogfn.training.curricula import make_policy
 from phylogfn.training.random_trees import RandomTrees
 
-SMALL = {"WALK_MOST": 10, "CYCLE_ROUNDS": 1, "FEWEST_CYCLES": 2, "RANKED": 0.8}
-ENOUGH = sampling_run.Aims(20, 100, 20_000, standard_error=9.0, effective_share=0.0, missed=9.0)
+SMALL = SampleEffort(
+    collapsed=Aims(20, 100, 20_000, standard_error=9.0, effective_share=0.0, missed=9.0),
+    walk_most=10,
+    cycle_rounds=1,
+    fewest_cycles=2,
+    ranked=0.8,
+    random_batch=48,
+    random_from_step=10,
+)
 
 
 @pytest.fixture
@@ -129,14 +135,9 @@ def test_correlation_is_that_of_the_judged_batch(problem):
 
 
 @pytest.mark.parametrize("environment", ["insertion", "merging"])
-def test_a_run_says_how_well_it_ranks_them(alignment, tmp_path, monkeypatch, environment):
+def test_a_run_says_how_well_it_ranks_them(alignment, tmp_path, environment):
     from gfncore.program.progress import Progress
 
-    for name, value in SMALL.items():
-        monkeypatch.setattr(sampling, name, value)
-    monkeypatch.setattr(sampling_run, "COLLAPSED", ENOUGH)
-    monkeypatch.setattr(random_trees, "BATCH", 48)
-    monkeypatch.setattr(learning, "RANDOM_FROM_STEP", 10)
     output = tmp_path / "out"
     settings = SampleSettings(
         alignment=str(alignment),
@@ -148,7 +149,7 @@ def test_a_run_says_how_well_it_ranks_them(alignment, tmp_path, monkeypatch, env
         quiet=True,
     )
     with Progress("phylogfn", quiet=True) as progress:
-        sampling.run_sample(settings, progress)
+        run_sample(settings, progress, SMALL)
     extra = json.loads((output / "summary.json").read_text())["extra"]
     assert 0.7 < extra["random_trees_correlation"] < 1.0
     assert "random_trees = true" in (output / "run.toml").read_text()

@@ -21,7 +21,7 @@ from phylogfn.estimates.collapsed import draw, estimate
 from phylogfn.exploration.starting_trees import overdispersed_starts
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.exploration.walks import N_REPLICAS, Walkers
-from phylogfn.runs.sample.main import LAST_RATE, SETTLE_FROM, TRAIN_SHARE
+from phylogfn.runs.sample.effort import SampleEffort
 from phylogfn.training.curricula import make_curriculum, make_policy, make_trainer
 from phylogfn.trees.keys import taxon_codes
 
@@ -71,9 +71,10 @@ def trained(reward, seed, kind):
         if step == 0:
             curriculum.set_rates()
         if kind == "merging":  # as in a run: averages out the noise of the histories
-            left = (TRAIN_SHARE * STEPS[kind] - step) / STEPS[kind]
-            factor = left / (TRAIN_SHARE - SETTLE_FROM)
-            trainer.rate_factor = min(1.0, max(LAST_RATE, factor))
+            effort = SampleEffort()
+            left = (effort.train_share * STEPS[kind] - step) / STEPS[kind]
+            factor = left / (effort.train_share - effort.settle_from)
+            trainer.rate_factor = min(1.0, max(effort.last_rate, factor))
         curriculum.teach(trainer, step % OWN_DRAWS[kind] == 0)
     return table, environment, trainer
 

@@ -1,7 +1,6 @@
 """``phylogfn sample`` from an alignment to its files: right, repeatable, resumable.
 
-The constants of a run are made small, so that one takes a second or two; what they are does not
-matter to what is tested.
+Runs are made with little effort, so that one takes a second or two.
 """
 
 from __future__ import annotations
@@ -23,24 +22,22 @@ from gfncore.errors import UserError
 from gfncore.program.output import locked_output
 from gfncore.program.progress import Progress
 from phylogfn.cli.main import main
+from phylogfn.runs.sample.effort import SampleEffort
 from phylogfn.settings import SampleSettings
 from phylogfn.trees.newick import parse_newick
 
 ROOT = Path(__file__).resolve().parents[4]
 
-SMALL = {
-    "WALK_MOST": 20,
-    "CYCLE_ROUNDS": 2,
-    "OWN_DRAWS_EVERY": 4,
-    "LENGTHS_JUDGED": 30,
-    "CHECKPOINT_SECONDS": 0.0,
-}
-FEWEST_DRAWS = 500
-SHORT = {
-    "cycle_steps": 20,
-    "pilot": 200,
-    "most_draws": 1000,
-}  # of the aims, with and without lengths
+SMALL = SampleEffort(
+    collapsed=replace(SampleEffort().collapsed, cycle_steps=20, pilot=200, most_draws=1000),
+    with_lengths=replace(SampleEffort().with_lengths, cycle_steps=20, pilot=200, most_draws=1000),
+    walk_most=20,
+    cycle_rounds=2,
+    own_draws_every=4,
+    lengths_judged=30,
+    checkpoint_seconds=0.0,
+    fewest_draws=500,
+)
 GOOD = ">a\nACGT\n>b\nACGA\n>c\nACGG\n>d\nACGA\n"
 # what says how long something took, or when
 TIMED = {"summary.json", "provenance.json", "report.html", "train.jsonl", "checkpoint"}
@@ -63,11 +60,9 @@ class Interrupted(Progress):
         super().update(**figures)
 
 
-def run_small(alignment, output, progress=None, **settings):
-    """One run with small constants; the number of updates of its progress."""
-    from phylogfn.runs.sample import answer as sampling_answer
-    from phylogfn.runs.sample import main as sampling
-    from phylogfn.runs.sample import run as sampling_run
+def run_small(alignment, output, progress=None, effort=SMALL, **settings):
+    """One run with little effort; the number of updates of its progress."""
+    from phylogfn.runs.sample.main import run_sample
 
     class Counting(Progress):
         updates = 0
@@ -78,17 +73,12 @@ def run_small(alignment, output, progress=None, **settings):
 
     progress = progress or Counting("phylogfn", quiet=True)
     given = {"samples": 60, "budget": "10m", "seed": 3, "threads": 1, "quiet": True}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SMALL.items():
-            patch.setattr(sampling, name, value)
-        patch.setattr(sampling_answer, "FEWEST_DRAWS", FEWEST_DRAWS)
-        for name in ("COLLAPSED", "WITH_LENGTHS"):
-            patch.setattr(sampling_run, name, replace(getattr(sampling_run, name), **SHORT))
-        with progress:
-            sampling.run_sample(
-                SampleSettings(alignment=str(alignment), output=output, **given | settings),
-                progress,
-            )
+    with progress:
+        run_sample(
+            SampleSettings(alignment=str(alignment), output=output, **given | settings),
+            progress,
+            effort,
+        )
     return getattr(progress, "updates", 0)
 
 
@@ -125,7 +115,7 @@ def test_all_files_are_there(finished):
     assert len(trees) == 60
     lines = (output / "train.jsonl").read_text().splitlines()
     steps = [json.loads(line)["step"] for line in lines]
-    assert steps == sorted(steps) and steps[-1] >= 3 * SHORT["cycle_steps"]
+    assert steps == sorted(steps) and steps[-1] >= 3 * SMALL.collapsed.cycle_steps
 
 
 def test_summary_states_the_enumerated_evidence(finished, primates, make_reward, all_topologies):
@@ -255,13 +245,12 @@ def test_free_parameters_and_a_small_budget(tmp_path):
 
 
 def test_a_budget_that_ends_before_the_burn_in_gives_results(tmp_path, monkeypatch):
-    from phylogfn.runs.sample import answer as sampling_answer
     from phylogfn.runs.sample.run import SampleRun
 
     alignment = write_fasta(tmp_path / "seven.fasta", range(7), 200)
     monkeypatch.setattr(SampleRun, "seconds", lambda run, state=None: 2.0)
-    monkeypatch.setattr(sampling_answer, "SHARP_ENOUGH", 2.0)
-    run_small(alignment, tmp_path / "out", budget="1s")
+    effort = replace(SMALL, sharp_enough=2.0)
+    run_small(alignment, tmp_path / "out", effort=effort, budget="1s")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     for words in (
         "the walk reached its time limit (35% of 1s) during burn-in",
@@ -269,7 +258,7 @@ def test_a_budget_that_ends_before_the_burn_in_gives_results(tmp_path, monkeypat
         "ended before sampler temperatures above 1 were tried",
     ):
         assert any(words in text for text in summary["warnings"]), words
-    assert 8 <= summary["n_proposals"] <= FEWEST_DRAWS and summary["ess"] > 0
+    assert 8 <= summary["n_proposals"] <= SMALL.fewest_draws and summary["ess"] > 0
 
 
 def test_another_alignment_under_the_same_name_is_refused(finished, tmp_path):
@@ -289,27 +278,29 @@ def test_two_runs_in_one_directory_are_refused(finished, tmp_path):
 
 
 def test_more_time_goes_on_from_where_the_budget_ended(tmp_path, monkeypatch):
-    from phylogfn.runs.sample import main as sampling
     from phylogfn.runs.sample.run import SampleRun
     from phylogfn.runs.sample.state import read_state
 
     alignment = write_fasta(tmp_path / "seven.fasta", range(7), 200)
     # never accurate enough; a cycle takes a second; no checkpoint but the last
-    monkeypatch.setitem(SHORT, "effective_share", 2.0)
-    monkeypatch.setattr(sampling, "TRAIN_SHARE", 0.99)
+    effort = replace(
+        SMALL,
+        collapsed=replace(SMALL.collapsed, effective_share=2.0),
+        train_share=0.99,
+        checkpoint_seconds=1e9,
+        # the length of blocks goes by the true cost of a step, and the budget here by cycles
+        round_share=1e9,
+    )
     monkeypatch.setattr(
         SampleRun, "seconds", lambda run, state=None: float(state.cycles if state else 0)
     )
-    monkeypatch.setitem(SMALL, "CHECKPOINT_SECONDS", 1e9)
-    # the length of blocks goes by the true cost of a step, and the budget here by cycles
-    monkeypatch.setitem(SMALL, "ROUND_SHARE", 1e9)
     part, whole = tmp_path / "part", tmp_path / "whole"
     for out, budget, resume, cycles in (
         (part, "3s", False, 3),
         (part, "6s", True, 6),
         (whole, "6s", False, 6),
     ):
-        run_small(alignment, out, budget=budget, resume=resume)
+        run_small(alignment, out, effort=effort, budget=budget, resume=resume)
         summary = json.loads((out / "summary.json").read_text())
         assert any(f"budget of {budget}" in warning for warning in summary["warnings"])
         assert f'budget = "{budget}"' in (out / "run.toml").read_text()
@@ -321,17 +312,16 @@ def test_more_time_goes_on_from_where_the_budget_ended(tmp_path, monkeypatch):
 
 
 def test_a_cycle_longer_than_the_budget_is_cut_short(tmp_path, monkeypatch):
-    from phylogfn.runs.sample import main as sampling
     from phylogfn.runs.sample.run import SampleRun
 
     alignment = write_fasta(tmp_path / "seven.fasta", range(7), 200)
     # a step takes a second, and a cycle the whole day
-    monkeypatch.setitem(SHORT, "cycle_steps", 100_000)
-    monkeypatch.setattr(sampling, "TRAIN_SHARE", 0.99)
+    endless = replace(SMALL.collapsed, cycle_steps=100_000)
+    effort = replace(SMALL, collapsed=endless, train_share=0.99)
     monkeypatch.setattr(
         SampleRun, "seconds", lambda run, state=None: float(state.steps if state else 0)
     )
-    run_small(alignment, tmp_path / "out", budget="30s")
+    run_small(alignment, tmp_path / "out", effort=effort, budget="30s")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["extra"]["training_steps"] == 30
     assert any(
@@ -341,16 +331,15 @@ def test_a_cycle_longer_than_the_budget_is_cut_short(tmp_path, monkeypatch):
 
 @pytest.mark.verification
 @pytest.mark.long
-def test_a_posterior_of_which_little_is_known_ends_without_a_false_warning(tmp_path, monkeypatch):
+def test_a_posterior_of_which_little_is_known_ends_without_a_false_warning(tmp_path):
     alignment = write_fasta(tmp_path / "twelve.fasta", [0, 1, 2], 300)
     last = alignment.read_text().rpartition("\n>")[2].partition("\n")[2]
     with alignment.open("a") as file:
         for copy in range(9):  # (2 * 9 - 3)!! ways to place them, all about equal
             file.write(f">copy{copy}\n{last}")
     # of the aims, that the known topologies are not lost alone decides
-    monkeypatch.setitem(SHORT, "effective_share", 0.0)
-    monkeypatch.setitem(SHORT, "standard_error", 9.0)
-    run_small(alignment, tmp_path / "out")
+    aims = replace(SMALL.collapsed, effective_share=0.0, standard_error=9.0)
+    run_small(alignment, tmp_path / "out", effort=replace(SMALL, collapsed=aims))
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["extra"]["known_share"] < 0.05  # -log: 3 nats and more
     assert summary["extra"]["kl_known_to_sampler"] < 1.0
