@@ -18,13 +18,14 @@ from gfncore.program.progress import Progress
 from molgen.runs.sample import main as sampling
 from molgen.runs.sample.run import SampleRun
 from molgen.settings import MoleculeSettings, SampleSettings
+from molgen.symmetry import Symmetry
 
 __all__ = ["warm_up"]
 
 _FRAGMENTS = "[*]c1ccc([*])cc1 p\n[*]C([*])=O c\n[*]N([*])C n\n[*]CC([*])C e\n"
 
 
-def warm_up(settings: MoleculeSettings, symmetry: str = "merged") -> None:
+def warm_up(settings: MoleculeSettings, symmetry: Symmetry = "merged") -> None:
     """Compile the kernels for a run in the environment of these settings.
 
     Parameters
@@ -40,15 +41,21 @@ def warm_up(settings: MoleculeSettings, symmetry: str = "merged") -> None:
         ThreadPoolExecutor(1) as pool,
         Progress("molgen", quiet=True, stream=io.StringIO()) as progress,
     ):
-        given: dict[str, Any] = {"environment": settings.environment, "symmetry": symmetry}
-        if settings.environment == "fragments":
-            few = Path(folder) / "few.smi"
-            few.write_text(_FRAGMENTS)
-            given |= {"fragments": str(few), "max_fragments": 3}
-        else:
-            given |= {"elements": ("C", "N"), "max_atoms": 5}
+        few = Path(folder) / "few.smi"
+        few.write_text(_FRAGMENTS)
+        limits: dict[str, dict[str, Any]] = {
+            "fragments": {"fragments": str(few), "max_fragments": 3},
+            "atoms": {"elements": ("C", "N"), "max_atoms": 5},
+        }
         small = SampleSettings(
-            output=Path(folder) / "out", budget="1h", threads=1, device="cpu", samples=4, **given
+            output=Path(folder) / "out",
+            environment=settings.environment,
+            symmetry=symmetry,
+            budget="1h",
+            threads=1,
+            device="cpu",
+            samples=4,
+            **limits[settings.environment],
         )
         run = SampleRun(small, progress, pool)
         try:

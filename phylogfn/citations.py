@@ -57,16 +57,19 @@ def methods_of_model(model: str) -> tuple[str, ...]:
     return tuple(keys)
 
 
+# by environment, and whether trees are built with their branch lengths
+_TRAINING: dict[tuple[str, bool], tuple[str, ...]] = {
+    ("merging", False): ("local_search", "muon"),
+    ("merging", True): ("continuous_gflownet", "subsplit_lengths", "muon"),
+}
+
+
 def methods_of_environment(environment: str, branch_lengths: str = "collapsed") -> tuple[str, ...]:
     """Return the keys of the references of the training in an environment, by its name.
 
     ``branch_lengths`` is the setting of this name.
     """
-    if environment != "merging":
-        return ()
-    if branch_lengths == "collapsed":
-        return ("local_search", "muon")
-    return ("continuous_gflownet", "subsplit_lengths", "muon")
+    return _TRAINING.get((environment, branch_lengths != "collapsed"), ())
 
 
 def methods_of_parsimony(ordered: bool, trained: bool) -> tuple[str, ...]:

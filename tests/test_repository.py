@@ -11,6 +11,7 @@ import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -292,3 +293,78 @@ def test_public_names_exist(import_graph: dict[str, set[str]]) -> None:
             assert module.__all__, name
         missing = [n for n in getattr(module, "__all__", ()) if not hasattr(module, n)]
         assert not missing, name
+
+
+@pytest.fixture(scope="module")
+def environment_classes() -> set[str]:
+    """Names of the classes that derive from `gfncore.environment.Environment`."""
+    bases: dict[str, set[str]] = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    bases[node.name] = {
+                        base.id for base in node.bases if isinstance(base, ast.Name)
+                    }
+    found = {"Environment"}
+    while more := {name for name, own in bases.items() if own & found} - found:
+        found |= more
+    return found
+
+
+def environment_questions(tree: ast.AST, classes: set[str], names: set[str]) -> Iterator[int]:
+    """Lines that ask an object for its class of environment, or an environment for its name."""
+    for node in ast.walk(tree):
+        is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if is_call and node.func.id in ("isinstance", "issubclass"):
+            asked = {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)}
+            if asked & classes:
+                yield node.lineno
+        elif isinstance(node, ast.Compare | ast.MatchValue):
+            one = isinstance(node, ast.MatchValue)
+            compared = [node.value] if one else [node.left, *node.comparators]
+            for part in list(compared):
+                compared += part.elts if isinstance(part, ast.Tuple | ast.List | ast.Set) else []
+            texts = [part.value for part in compared if isinstance(part, ast.Constant)]
+            if any(text in names for text in texts):
+                yield node.lineno
+
+
+@pytest.mark.parametrize(
+    ("line", "asks"),
+    [
+        ("isinstance(environment, InsertionEnvironment)", True),
+        ("isinstance(environment, (Other, InsertionEnvironment | None))", True),
+        ("settings.environment == 'merging'", True),
+        ("kind in ('merging', 'other')", True),
+        ("match kind:\n    case 'merging':\n        pass", True),
+        ("isinstance(states, ForestStates)", False),
+        ("SAMPLERS['merging']", False),
+        ("extra['merging'] == checksum", False),
+    ],
+)
+def test_questions_to_environments_are_found(line: str, asks: bool) -> None:
+    found = environment_questions(ast.parse(line), {"InsertionEnvironment"}, {"merging"})
+    assert any(found) == asks
+
+
+def test_environments_are_not_asked_what_they_are(environment_classes: set[str]) -> None:
+    from molgen.settings import SampleSettings as Molecules
+    from phylogfn.settings import SampleSettings as Trees
+
+    assert {"TreeEnvironment", "MoleculeEnvironment", "TemperedEnvironment"} <= environment_classes
+    names = {
+        name
+        for settings in (Molecules, Trees)
+        for name in get_args(settings.model_fields["environment"].annotation)
+    }
+    assert {"insertion", "merging", "atoms", "fragments"} <= names
+    allowed = {"samplers", "environments", "settings.py"}
+    asked = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path.relative_to(ROOT / package).parts[0] not in allowed
+        for line in environment_questions(ast.parse(path.read_text()), environment_classes, names)
+    ]
+    assert not asked

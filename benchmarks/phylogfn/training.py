@@ -38,16 +38,15 @@ from gfncore.errors import UserError
 from gfncore.program.progress import Progress
 from gfncore.training.trainer import Trainer
 from gfncore.trajectories.batch import StateTargets
-from phylogfn.environments.tree_environment import TreeEnvironment
+from phylogfn.environments.base import TreeEnvironment
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.runs.sample.effort import SampleEffort
 from phylogfn.runs.sample.main import open_run
 from phylogfn.runs.sample.state import RunState
-from phylogfn.training.curricula import (
-    TRAJECTORIES_A_STEP,
-    Curriculum,
-    make_curriculum,
-)
+from phylogfn.samplers.registry import make_sampler
+from phylogfn.samplers.topologies import TopologySampler
+from phylogfn.settings import resolve_settings
+from phylogfn.training.curricula import TRAJECTORIES_A_STEP, Curriculum
 
 __all__ = ["PARTS", "Round", "main", "measure"]
 
@@ -136,7 +135,9 @@ def measure(output: Path, seconds: float, rounds: int) -> tuple[list[Round], str
         raise SystemExit(str(error)) from None
     if state.trainer is None or not state.cycles:
         raise SystemExit(f"{output}: the run has not finished a cycle of training")
-    counting = _Counting(make_curriculum(environment, state.table))
+    sampler = make_sampler(resolve_settings({"output": output, "resume": True}))
+    assert isinstance(sampler, TopologySampler)  # `open_run` refuses others
+    counting = _Counting(sampler.curriculum_by(environment, state.table))
     curriculum = counting.curriculum
     # what a run does between cycles: the table is not taken for the whole where it is not
     log_z = None if state.known_share > 0.9 else state.log_z

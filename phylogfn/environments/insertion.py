@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, Environment
+from gfncore.environment import Actions
 from gfncore.graph_batch import GraphBatch
+from gfncore.policies import HeadSpec
 from phylogfn.environments.attachment_rates import AttachmentRates
+from phylogfn.environments.base import TreeEnvironment
 from phylogfn.kernels import insertion_numba as kernels
 
 __all__ = ["InsertionEnvironment", "InsertionStates"]
@@ -53,7 +55,7 @@ class InsertionStates:
         )
 
 
-class InsertionEnvironment(Environment):
+class InsertionEnvironment(TreeEnvironment):
     """Builds unrooted topologies of n taxa by insertion.
 
     Parameters
@@ -70,6 +72,8 @@ class InsertionEnvironment(Environment):
     """
 
     is_tree = True
+    relations, rounds = 2, 2
+    heads = (HeadSpec("node"),)
 
     def __init__(self, order: np.ndarray, log_reward_of_trees: Callable[[np.ndarray], np.ndarray]):
         self.order = np.asarray(order, np.int64)
@@ -79,6 +83,11 @@ class InsertionEnvironment(Environment):
         width = 2 * self.n_taxa - 2
         rng = np.random.default_rng(width)  # fixed: keys must agree between runs
         self._codes = rng.integers(0, 2**64, size=(2, width, width + 1), dtype=np.uint64)
+
+    @property
+    def node_features(self) -> int:
+        """Width of what a policy reads of a branch: the taxa below, and the rate there."""
+        return self.n_taxa + 1
 
     def initial(self, n: int) -> InsertionStates:
         """The tree of the first three taxa."""

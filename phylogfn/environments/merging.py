@@ -15,8 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, Environment
+from gfncore.environment import Actions
 from gfncore.graph_batch import GraphBatch
+from gfncore.policies import HeadSpec
+from phylogfn.environments.base import TreeEnvironment
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.kernels import forest_numba, merging_numba
@@ -55,7 +57,7 @@ class ForestStates:
         )
 
 
-class MergingEnvironment(Environment):
+class MergingEnvironment(TreeEnvironment):
     """Builds unrooted topologies of n taxa by joining rooted trees.
 
     Parameters
@@ -71,6 +73,9 @@ class MergingEnvironment(Environment):
     rates : JoinRates
         What the policy starts from; may be replaced between steps of training.
     """
+
+    relations, rounds, context = 1, 1, True
+    heads = (HeadSpec("factors"),)
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ from phylogfn.trees.tree import random_topology
 
 if TYPE_CHECKING:
     from gfncore.policies import Policy
-    from phylogfn.environments.tree_environment import TreeEnvironment
+    from phylogfn.environments.base import TreeEnvironment
     from phylogfn.exploration.topologies import TopologyTable
     from phylogfn.likelihood.collapsed import CollapsedReward
 

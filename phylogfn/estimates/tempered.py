@@ -27,7 +27,7 @@ from gfncore.evaluation.object_probability import draw_objects, log_object_proba
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
 from gfncore.tempering import TemperedEnvironment
-from phylogfn.environments.tree_environment import TreeEnvironment
+from phylogfn.environments.base import TreeEnvironment
 from phylogfn.estimates.collapsed import BATCH, PATHS, batch_size
 from phylogfn.kernels.topology_numba import topology_keys
 from phylogfn.parsimony.table import ParsimonyTable

@@ -12,6 +12,7 @@ from phylogfn.environments.insertion import InsertionEnvironment
 from phylogfn.environments.taxon_order import taxon_order
 from phylogfn.samplers.base import Data, State, log_evidence_of
 from phylogfn.samplers.topologies import TopologySampler
+from phylogfn.training.curricula import InsertionCurriculum
 from phylogfn.trees.keys import taxon_codes
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ __all__ = ["InsertionSampler"]
 
 class InsertionSampler(TopologySampler):
     """Build each topology by its one history of insertions."""
+
+    curriculum_by = InsertionCurriculum
 
     @classmethod
     def check(cls, settings: SampleSettings) -> None:

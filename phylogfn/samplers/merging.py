@@ -13,6 +13,7 @@ from phylogfn.environments.merging import MergingEnvironment
 from phylogfn.samplers.base import Data, State, log_evidence_of
 from phylogfn.samplers.topologies import TopologySampler
 from phylogfn.training.backward import make_backward_policy
+from phylogfn.training.curricula import MergingCurriculum
 
 if TYPE_CHECKING:
     from gfncore.policies import Policy
@@ -24,6 +25,8 @@ FEATURES_FROM = 200  # topologies of the table, drawn by evidence, that the proj
 
 class MergingSampler(TopologySampler):
     """Build topologies by joins; a topology has many histories."""
+
+    curriculum_by = MergingCurriculum
 
     # the noise of the histories is averaged out at the end; insertion gained nothing by it
     rates_fall = True

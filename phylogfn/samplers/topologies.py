@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gfncore.evaluation import draw_by_weight, known_divergence
 from gfncore.evaluation.object_probability import log_object_probabilities
 from phylogfn.estimates.collapsed import PATHS, Drawn, batch_size, draw, estimate
 from phylogfn.samplers.base import Data, State, TreeSampler
-from phylogfn.training.curricula import Curriculum, make_curriculum
+from phylogfn.training.curricula import Curriculum
 
 if TYPE_CHECKING:
     from gfncore.evaluation import PartitionEstimate
@@ -22,6 +23,8 @@ class TopologySampler(TreeSampler):
     """A sampler of topologies, by their evidence with branch lengths integrated out."""
 
     draw_by = staticmethod(draw)
+    curriculum_by: ClassVar[Callable[..., Curriculum]]
+    """The curriculum of the environment, from environment, table and random trees."""
 
     def curriculum(
         self,
@@ -32,7 +35,7 @@ class TopologySampler(TreeSampler):
         n_pool: int,
     ) -> Curriculum:
         """Return the curriculum of the environment."""
-        return make_curriculum(environment, state.table, random_trees)
+        return self.curriculum_by(environment, state.table, random_trees)
 
     def estimate(self, state: State, drawn: Drawn, n_known: int) -> PartitionEstimate:
         """Return the evidence: known topologies summed, the others estimated from the draws."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,17 +24,17 @@ from scipy.special import logsumexp
 from gfncore.environment import Environment
 from gfncore.exploration import backward_trajectories, local_search
 from gfncore.objectives.base import make_objective
-from gfncore.policies import Backbone, HeadSpec, Policy, ValueSpec
+from gfncore.policies import Backbone, Policy, ValueSpec
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
 from gfncore.training.prefix_tree import PrefixTree
 from gfncore.training.settings import TrainingSettings
 from gfncore.training.trainer import Trainer
 from gfncore.trajectories.batch import StateTargets, StateValues
 from phylogfn.environments.attachment_rates import AttachmentRates
+from phylogfn.environments.base import TreeEnvironment
 from phylogfn.environments.insertion import InsertionEnvironment, InsertionStates
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging import ForestStates, MergingEnvironment
-from phylogfn.environments.tree_environment import TreeEnvironment
 from phylogfn.kernels import insertion_numba
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ __all__ = [
     "MergingCurriculum",
     "PrefixDraws",
     "history_targets",
-    "make_curriculum",
     "make_policy",
     "make_trainer",
 ]
@@ -57,14 +57,34 @@ SEARCHED = 24  # of the known topologies of a step that local search changes
 TRAJECTORIES_A_STEP = 96
 NEGLIGIBLE = 16.0  # nats below the best topology: not worth teaching
 LARGEST_WEIGHT = 0.005  # share of the sum that one topology may get
-# of the averaged policy, from which all is drawn that is weighed; merging has n^2 choices a state,
-# hardly any of which makes sense
-INSERTION_DEFENCE, MERGING_DEFENCE = 0.02, 0.002
 HIDDEN = 64
-ROUNDS = 2
-RELATIONS = 2
-INSERTION_RATE, MERGING_RATE = 2e-3, 4e-3  # of Adam, and of Muon
-INSERTION_AVERAGE, MERGING_AVERAGE = 0.985, 0.995  # histories are noisier than exact choices
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a policy is trained, by how many histories a topology has.
+
+    Attributes
+    ----------
+    optimiser : {"adam", "muon"}
+    rate : float
+        Of the optimiser.
+    average_decay : float
+        Of the averaged policy, from which all is drawn that is weighed.
+    defence : float
+        Of the averaged policy, see `gfncore.policies.Policy`.
+    """
+
+    optimiser: str
+    rate: float
+    average_decay: float
+    defence: float
+
+
+SINGLE_HISTORIES = Learning("adam", 2e-3, 0.985, 0.02)
+# histories are learned several times faster with Muon than with Adam; they are noisier than exact
+# choices; and of n^2 joins of a state hardly any makes sense
+MANY_HISTORIES = Learning("muon", 4e-3, 0.995, 0.002)
 
 
 def make_policy(
@@ -80,14 +100,16 @@ def make_policy(
     densities branch lengths have, where trees are built with them.
     """
     torch.manual_seed(seed)
-    n = environment.n_taxa
-    if isinstance(environment, InsertionEnvironment):
-        backbone = Backbone(n + 1, n + 1, RELATIONS, HIDDEN, ROUNDS)
-        head = HeadSpec("node")
-    else:
-        backbone = Backbone(environment.node_features, n + 1, 1, HIDDEN, 1, context=True)
-        head = HeadSpec("factors")
-    policy = Policy(backbone, [head], 1.0, conditioning=conditioning, values=lengths)
+    backbone = Backbone(
+        environment.node_features,
+        environment.n_taxa + 1,
+        environment.relations,
+        HIDDEN,
+        environment.rounds,
+        context=environment.context,
+    )
+    heads = list(environment.heads)
+    policy = Policy(backbone, heads, 1.0, conditioning=conditioning, values=lengths)
     return policy.to(device)
 
 
@@ -105,23 +127,20 @@ def make_trainer(
     With `temperatures`, its environment is the given one at many inverse temperatures. A
     `backward_policy` is trained with the policy; None: uniform.
     """
-    merging = isinstance(environment, MergingEnvironment)
+    learning = SINGLE_HISTORIES if environment.is_tree else MANY_HISTORIES
     settings = TrainingSettings(
         steps=10**9,  # the caller decides when it is enough
         on_policy=0,
-        # histories are learned several times faster with Muon than with Adam
-        optimiser="muon" if merging else "adam",
-        learning_rate=MERGING_RATE if merging else INSERTION_RATE,
+        optimiser=learning.optimiser,
+        learning_rate=learning.rate,
         log_z_learning_rate=2e-2,
         clip_norm=1.0,
-        average_decay=MERGING_AVERAGE if merging else INSERTION_AVERAGE,
+        average_decay=learning.average_decay,
     )
     tempered = temperatures is not None
-    # a type checker does not take the property `is_tree` for the attribute of the contract
-    taught: Any = TemperedEnvironment(environment, 1.0) if tempered else environment
     objective = make_objective("trajectory_balance", log_z, "pseudo_huber", conditional=tempered)
     trainer = Trainer(
-        taught,
+        TemperedEnvironment(environment, 1.0) if tempered else environment,
         policy,
         objective,
         settings,
@@ -129,7 +148,7 @@ def make_trainer(
         temperatures=temperatures.draw if tempered else None,
         backward_policy=backward_policy,
     )
-    trainer.averaged.policy.defence = MERGING_DEFENCE if merging else INSERTION_DEFENCE
+    trainer.averaged.policy.defence = learning.defence
     policy.pool = pool  # the average, a copy, draws in the pool's threads and must not wait for it
     return trainer
 
@@ -381,12 +400,3 @@ class MergingCurriculum(Curriculum):
         terminals = self.environment.terminals(self.table.parents[rows])
         backward = None if self._trainer is None else self._trainer.backward_policy
         return history_targets(self.environment, terminals, generator, backward)
-
-
-def make_curriculum(
-    environment: TreeEnvironment, table: TopologyTable, random_trees: RandomTrees | None = None
-) -> Curriculum:
-    """The curriculum of an environment."""
-    if isinstance(environment, InsertionEnvironment):
-        return InsertionCurriculum(environment, table, random_trees)
-    return MergingCurriculum(environment, table, random_trees)

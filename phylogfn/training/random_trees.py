@@ -23,7 +23,7 @@ from gfncore.trajectories.batch import KnownObjects
 if TYPE_CHECKING:
     from gfncore.policies import Policy
     from gfncore.training.trainer import Trainer
-    from phylogfn.environments.tree_environment import TreeEnvironment
+    from phylogfn.environments.base import TreeEnvironment
     from phylogfn.exploration.topologies import TopologyTable
     from phylogfn.likelihood.collapsed import CollapsedReward
 
@@ -46,7 +46,7 @@ class RandomTrees:
 
     Parameters
     ----------
-    environment : InsertionEnvironment or MergingEnvironment
+    environment : TreeEnvironment
     reward : CollapsedReward
         What is drawn is evaluated, and does not go into the table of topologies.
     seed : int

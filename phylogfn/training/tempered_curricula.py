@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,10 +22,10 @@ from gfncore.training.prefix_tree import PrefixTree
 from gfncore.training.trainer import Trainer
 from gfncore.trajectories.batch import StateTargets
 from phylogfn.environments.attachment_rates import AttachmentRates
+from phylogfn.environments.base import TreeEnvironment
 from phylogfn.environments.insertion import InsertionEnvironment, InsertionStates
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging import MergingEnvironment
-from phylogfn.environments.tree_environment import TreeEnvironment
 from phylogfn.kernels import insertion_numba
 from phylogfn.training.curricula import (
     HISTORIES_A_STEP,
@@ -42,7 +41,6 @@ __all__ = [
     "TemperedMergingCurriculum",
     "WeightedTrees",
     "fit_log_partition",
-    "make_tempered_curriculum",
 ]
 
 FIT_ROUNDS = 60  # of L-BFGS, to set log Z(beta)
@@ -70,7 +68,7 @@ class TemperedCurriculum(ABC):
 
     Parameters
     ----------
-    environment : InsertionEnvironment or MergingEnvironment
+    environment : TreeEnvironment
         Without temperature.
     n_trajectories : int
         Known and own ones, of each so many, in a step with own draws.
@@ -78,7 +76,7 @@ class TemperedCurriculum(ABC):
 
     def __init__(self, environment: TreeEnvironment, n_trajectories: int):
         self.environment = environment
-        self.tempered: Any = TemperedEnvironment(environment, 1.0)
+        self.tempered = TemperedEnvironment(environment, 1.0)
         self.n_trajectories = n_trajectories
         self._known: list[tuple[np.ndarray, np.ndarray]] = []  # rows, cumulative shares
         self._trees = WeightedTrees(np.zeros((0, 0), np.int16), np.ones(1), np.zeros((1, 0)))
@@ -181,15 +179,6 @@ class TemperedMergingCurriculum(TemperedCurriculum):
         """The forests of histories of known trees, with the joins that were made there."""
         drawn = self._drawn(HISTORIES_A_STEP, generator)
         return history_targets(self.tempered, drawn, generator)
-
-
-def make_tempered_curriculum(
-    environment: TreeEnvironment, n_trajectories: int
-) -> TemperedCurriculum:
-    """The curriculum of an environment."""
-    if isinstance(environment, InsertionEnvironment):
-        return TemperedInsertionCurriculum(environment, n_trajectories)
-    return TemperedMergingCurriculum(environment, n_trajectories)
 
 
 def fit_log_partition(objective: TrajectoryBalance, betas: np.ndarray, log_z: np.ndarray) -> None:

@@ -24,7 +24,7 @@ from phylogfn.trees.tree import random_topology
 
 if TYPE_CHECKING:
     from gfncore.evaluation import PartitionEstimate
-    from phylogfn.environments.tree_environment import TreeEnvironment
+    from phylogfn.environments.base import TreeEnvironment
     from phylogfn.runs.parsimony.run import ParsimonyRun
     from phylogfn.runs.parsimony.state import ParsimonyState
 

@@ -23,14 +23,7 @@ from gfncore.program.metrics import MetricsWriter
 from gfncore.program.output import clear_output, locked_output
 from gfncore.tempering import TemperatureRange
 from gfncore.training.checkpoint import read_checkpoint, restore_trainer
-from phylogfn.alignments.patterns import SitePatterns
-from phylogfn.environments.attachment_rates import AttachmentRates
-from phylogfn.environments.forest_features import ForestFeatures
-from phylogfn.environments.insertion import InsertionEnvironment
-from phylogfn.environments.join_rates import JoinRates
-from phylogfn.environments.merging import MergingEnvironment
-from phylogfn.environments.taxon_order import taxon_order
-from phylogfn.environments.tree_environment import TreeEnvironment
+from phylogfn.environments.base import TreeEnvironment
 from phylogfn.estimates.tempered import (
     divergence_of_known,
     draw_trees,
@@ -46,11 +39,7 @@ from phylogfn.runs.parsimony.pilots import Pilots
 from phylogfn.runs.parsimony.run import ParsimonyRun
 from phylogfn.runs.parsimony.state import ParsimonyState
 from phylogfn.training.curricula import make_policy, make_trainer
-from phylogfn.training.tempered_curricula import (
-    TemperedCurriculum,
-    fit_log_partition,
-    make_tempered_curriculum,
-)
+from phylogfn.training.tempered_curricula import TemperedCurriculum, fit_log_partition
 
 if TYPE_CHECKING:
     from gfncore.program.progress import Progress
@@ -58,8 +47,6 @@ if TYPE_CHECKING:
     from phylogfn.settings import ParsimonySettings
 
 __all__ = ["rehearse", "run_parsimony"]
-
-OWN_DRAWS_EVERY = {"insertion": 6, "merging": 2}  # steps, once there are any
 
 
 def run_parsimony(
@@ -108,10 +95,10 @@ def rehearse(run: ParsimonyRun) -> None:
     lowest, highest = float(run.betas.min()), float(run.betas.max())
     limits = (lowest / effort.headroom, highest * effort.widening)
     state = ParsimonyState(found.table, SearchFacts.of(found), 1.0, 0, limits)
-    _set_order(run, state, lowest)
+    run.sampler.prepare(state, lowest)
     environment = _environment(run, state)
     state.trainer = _new_trainer(run, state, environment)
-    curriculum = make_tempered_curriculum(environment, 4)
+    curriculum = run.sampler.curriculum(environment, 4)
     pilots = Pilots.none(_cycle_betas(run, state), run.n_taxa)
     curriculum.refresh(pilots.weigh(found.table, found.best_score))
     curriculum.set_rates()
@@ -193,17 +180,9 @@ def _searched(run: ParsimonyRun) -> ParsimonyState:
         range=(lowest / effort.headroom, highest * effort.widening),
         checksum=run.checksum,
     )
-    _set_order(run, state, lowest)
+    run.sampler.prepare(state, lowest)
     state.save(run.checkpoint, run.clock, run.settings.origin())
     return state
-
-
-def _set_order(run: ParsimonyRun, state: ParsimonyState, beta: float) -> None:
-    """Choose the order in which taxa are inserted, from the trees weighed at an inverse T."""
-    if run.settings.environment == "insertion":
-        table = state.table
-        weights = np.exp(beta * (state.search.best_score - table.scores))
-        state.order = taxon_order(table.parents, weights, table.codes)
 
 
 def _environment(run: ParsimonyRun, state: ParsimonyState) -> TreeEnvironment:
@@ -218,16 +197,7 @@ def _environment(run: ParsimonyRun, state: ParsimonyState) -> TreeEnvironment:
         _remember(state.table, trees[near], scores[near], run.effort.most_known)
         return state.search.best_score - scores
 
-    if run.settings.environment == "merging":
-        merging = MergingEnvironment(_features(run, state), run.n_taxa, log_reward)
-        if isinstance(state.rates, JoinRates):
-            merging.rates = state.rates
-        return merging
-    assert state.order is not None
-    insertion = InsertionEnvironment(state.order, log_reward)
-    if isinstance(state.rates, AttachmentRates):
-        insertion.rates = state.rates
-    return insertion
+    return run.sampler.environment(run, state, log_reward)
 
 
 def _remember(table: ParsimonyTable, trees: np.ndarray, scores: np.ndarray, most: int) -> None:
@@ -237,23 +207,6 @@ def _remember(table: ParsimonyTable, trees: np.ndarray, scores: np.ndarray, most
     room = max(0, most - len(table))
     kept = np.flatnonzero(better | (np.arange(len(scores)) < room))
     table.add(trees[kept], scores[kept])
-
-
-def _features(run: ParsimonyRun, state: ParsimonyState) -> ForestFeatures:
-    """What the policy reads of rooted trees: Fitch's sets, projected."""
-    data = run.characters
-    patterns = SitePatterns(
-        data.masks, data.weights, np.arange(data.n_characters, dtype=np.int32), data.n_states
-    )
-    frequencies = np.full(data.n_states, 1.0 / data.n_states)
-    features = ForestFeatures(patterns, frequencies, None, state.projection)
-    if state.projection is None:
-        rng = run.rng("features")
-        weights = np.exp(state.search.best_score - state.table.scores)
-        rows = rng.choice(len(weights), 200, p=weights / weights.sum())
-        features.fit(state.table.parents[rows], rng)
-        state.projection = (features.projection[0], features.projection[1])
-    return features
 
 
 def _new_trainer(run: ParsimonyRun, state: ParsimonyState, environment: TreeEnvironment) -> Trainer:
@@ -288,8 +241,8 @@ def _train(
     found.add(
         state.table.parents[: state.search.n_trees], state.table.scores[: state.search.n_trees]
     )
-    curriculum = make_tempered_curriculum(environment, run.fewer(effort.trajectories, 8))
-    every = OWN_DRAWS_EVERY[settings.environment]
+    curriculum = run.sampler.curriculum(environment, run.fewer(effort.trajectories, 8))
+    every = run.sampler.own_draws_every
     saved = time.monotonic()
 
     def late() -> bool:

@@ -10,6 +10,7 @@ from phylogfn.alignments.characters import parsimony_characters
 from phylogfn.parsimony.scores import ParsimonyScorer
 from phylogfn.runs.alignment_run import AlignmentRun
 from phylogfn.runs.parsimony.effort import ParsimonyEffort
+from phylogfn.samplers.parsimony import PARSIMONY_SAMPLERS
 
 if TYPE_CHECKING:
     from gfncore.program.progress import Progress
@@ -58,6 +59,7 @@ class ParsimonyRun(AlignmentRun):
         super().__init__(settings, progress)
         self.effort = ParsimonyEffort() if effort is None else effort
         self.characters = parsimony_characters(self.alignment, settings.gaps)
+        self.sampler = PARSIMONY_SAMPLERS[settings.environment]()
         self.scorer = ParsimonyScorer(self.characters, settings.n_threads)
         for note in dict.fromkeys((*self.alignment.notes, *self.characters.notes)):
             self.warn(note)

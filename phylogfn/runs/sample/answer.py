@@ -33,7 +33,7 @@ from phylogfn.runs.sample.run import (
 
 if TYPE_CHECKING:
     from gfncore.evaluation import PartitionEstimate
-    from phylogfn.environments.tree_environment import TreeEnvironment
+    from phylogfn.environments.base import TreeEnvironment
     from phylogfn.estimates.collapsed import Drawn
     from phylogfn.estimates.length_samples import LengthSamples
     from phylogfn.runs.sample.run import SampleRun

@@ -21,7 +21,7 @@ from gfncore.program.configuration import settings_toml
 from gfncore.program.metrics import MetricsWriter
 from gfncore.program.output import clear_output, locked_output
 from gfncore.training.checkpoint import restore_trainer
-from phylogfn.environments.tree_environment import TreeEnvironment
+from phylogfn.environments.base import TreeEnvironment
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.output_names import OUTPUT_NAMES
 from phylogfn.runs.sample.answer import answer, write_answer

@@ -26,7 +26,7 @@ from phylogfn.trees.tree import Tree, random_topology
 
 if TYPE_CHECKING:
     from gfncore.program.progress import Progress
-    from phylogfn.environments.tree_environment import TreeEnvironment
+    from phylogfn.environments.base import TreeEnvironment
     from phylogfn.runs.sample.state import RunState
 
 __all__ = [

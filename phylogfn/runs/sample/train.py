@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 
 from gfncore.evaluation import PartitionEstimate
 from gfncore.program.metrics import MetricsWriter
-from phylogfn.environments.tree_environment import TreeEnvironment
+from phylogfn.environments.base import TreeEnvironment
 from phylogfn.estimates.length_samples import mean_correction
 from phylogfn.exploration.walks import Block
 from phylogfn.likelihood.collapsed import CollapsedReward

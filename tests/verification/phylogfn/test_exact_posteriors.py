@@ -22,11 +22,17 @@ from phylogfn.exploration.starting_trees import overdispersed_starts
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.exploration.walks import N_REPLICAS, Walkers
 from phylogfn.runs.sample.effort import SampleEffort
-from phylogfn.training.curricula import make_curriculum, make_policy, make_trainer
+from phylogfn.training.curricula import (
+    InsertionCurriculum,
+    MergingCurriculum,
+    make_policy,
+    make_trainer,
+)
 from phylogfn.trees.keys import taxon_codes
 
 pytestmark = pytest.mark.verification
 
+CURRICULA = {"insertion": InsertionCurriculum, "merging": MergingCurriculum}
 STEPS = {"insertion": 1500, "merging": 600}
 OWN_DRAWS = {"insertion": 6, "merging": 1}  # steps from one with own draws to the next
 N_DRAWS = 4000
@@ -64,7 +70,7 @@ def trained(reward, seed, kind):
         environment = MergingEnvironment(features, n, log_reward)
     log_z = float(logsumexp(table.log_evidence)) + reward.log_topology_prior
     trainer = make_trainer(environment, make_policy(environment, seed, "cpu"), log_z, rng, None)
-    curriculum = make_curriculum(environment, table)
+    curriculum = CURRICULA[kind](environment, table)
     for step in range(STEPS[kind]):
         if step % 100 == 0:
             curriculum.refresh(None)  # the table holds nearly all
