@@ -26,7 +26,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Look a public name up when it is asked for: the programs start without what it needs."""
+    """Import a public name on first access, so that the programs start without its dependencies."""
     if name in _MODULES:
         return getattr(import_module(_MODULES[name]), name)
     if name != "__version__":

@@ -1,4 +1,4 @@
-"""What to cite for a tree: the references of the methods that a run used."""
+"""References to cite for a tree, by the methods of its run."""
 
 from __future__ import annotations
 

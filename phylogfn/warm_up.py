@@ -1,7 +1,7 @@
-"""Compile the kernels of a run before it begins, by rehearsing it on five taxa.
+"""Compilation of the kernels of a run before it begins, by a rehearsal on five taxa.
 
-The types of arrays decide what is compiled, not the data. Where the kernels are in Numba's cache,
-it takes a fraction of a second.
+Compilation depends only on the types of arrays, not on the data. If the kernels are in Numba's
+cache, it takes a fraction of a second.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _ALIKE = ("environment", "threads", "backward_policy", "branch_lengths")  # what
 
 
 def warm_up_sampling(settings: SampleSettings) -> None:
-    """Compile what ``phylogfn sample`` with these settings needs."""
+    """Compile the kernels for ``phylogfn sample`` with these settings."""
     with tempfile.TemporaryDirectory() as folder:
         small = SampleSettings(**_small(settings, folder))
         rehearse_sampling(SampleRun(small, _silent()))
 
 
 def warm_up_parsimony(settings: ParsimonySettings) -> None:
-    """Compile what ``phylogfn parsimony`` with these settings needs."""
+    """Compile the kernels for ``phylogfn parsimony`` with these settings."""
     with tempfile.TemporaryDirectory() as folder:
         small = ParsimonySettings(**_small(settings, folder))
         rehearse_parsimony(ParsimonyRun(small, _silent()))

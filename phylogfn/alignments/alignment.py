@@ -49,23 +49,23 @@ class Alignment:
     alphabet : Alphabet
         DNA, RNA, protein or standard.
     masks : ndarray, shape (n, n_sites), uint32
-        The states possible: bit i is set for state i; gaps and missing data have all bits set.
+        Possible states: bit i is set for state i; gaps and missing data have all bits set.
     source : str
-        What messages call the input.
+        Name of the input for messages.
     notes : tuple of str
-        What a user should know though nothing is wrong, each one line.
+        One-line notes for the user that are not errors.
     gaps : ndarray, shape (n, n_sites), bool, optional
-        Which cells are or may be gaps, not other missing data; None: no cell is known to be one.
+        Whether a cell is or may be a gap, in contrast to other missing data; None: no known gaps.
     assumptions : Assumptions, optional
-        Weights and types of characters, which count in parsimony.
+        Weights and types of characters, for parsimony.
     beside_gaps : ndarray, shape (n, n_sites), uint32, optional
-        The states that a cell may have in place of its gap, as in ``{A-}``; None: there are none.
+        Possible states of a cell instead of its gap, as in ``{A-}``; None if there are none.
     headers : tuple of str
-        Other names of the taxa, for matching trees: whole FASTA headers; empty: there are none.
+        Alternative names of the taxa for matching trees: complete FASTA headers; empty if none.
     columns : ndarray, shape (n_sites,), int64, optional
-        The places in the file, from 0, of the columns; None: none was left out.
+        Positions of the columns in the file, from 0; None if none was left out.
     n_excluded : int
-        How many columns of the file were left out, as it says.
+        Number of columns left out by statements of the file.
     """
 
     names: tuple[str, ...]
@@ -108,10 +108,10 @@ class Alignment:
 
 
 def variable_sites(masks: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Return which sites vary for certain, bool (n_sites,).
+    """Return whether each site is certainly variable, bool (n_sites,).
 
-    A site varies when no one state is possible in all taxa, so that ambiguous characters and
-    missing data alone make no site variable.
+    A site is variable if no state is possible in all taxa, so ambiguous characters and missing
+    data alone do not make a site variable.
     """
     return np.bitwise_and.reduce(masks, axis=0) == 0
 
@@ -122,7 +122,7 @@ def read_alignment(
     data_type: str | None = None,
     file_format: str | None = None,
 ) -> Alignment:
-    """Read and check an alignment.
+    """Read, check and return an alignment.
 
     Parameters
     ----------
@@ -130,14 +130,14 @@ def read_alignment(
         A FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm file, plain or gzipped; ``-`` is standard
         input.
     data_type : {"dna", "rna", "protein", "standard"}, optional
-        The kind of data; as the file declares, else found out from the characters.
+        The kind of data. Default: as declared in the file, or detected from the characters.
     file_format : one of `FORMATS`, optional
-        The format; found out from the content.
+        The format. Default: detected from the content.
 
     Raises
     ------
     AlignmentError
-        One line that says what is wrong, where, and what would do.
+        The alignment cannot be used; the message is one line with place, problem and remedy.
     """
     source = source_name(path)
     if data_type is not None and data_type not in ALPHABETS:
@@ -190,7 +190,7 @@ def read_alignment(
 
 
 def likelihood_notes(alignment: Alignment) -> list[str]:
-    """Return what a user of a likelihood should know of an alignment, each one line."""
+    """Return one-line notes on an alignment for users of likelihoods."""
     notes = []
     if alignment.assumptions is not None:
         notes.append("weights and types of characters, which the file has, count in parsimony only")
@@ -221,7 +221,7 @@ def _codes(raw: RawAlignment) -> NDArray[np.uint32]:
 def _encode(
     raw: RawAlignment, codes: NDArray[np.uint32], alphabet: Alphabet
 ) -> tuple[NDArray[np.uint32], NDArray[np.bool_], NDArray[np.uint32] | None]:
-    """Return the states possible (0: no character), which cells may be gaps, and states beside."""
+    """Return possible states (0: not a character), possible gaps, and states instead of gaps."""
     masks = np.where(codes < 128, alphabet.masks[np.minimum(codes, 127)], np.uint32(0))
     gaps = codes == ord("-")
     beside = None

@@ -1,10 +1,10 @@
 """Characters of DNA, RNA, protein and morphological matrices as sets of states.
 
-A set is a bitmask: bit i says that state i of `Alphabet.states` is possible. The letters are those
+A set is a bitmask: bit i means that state i of `Alphabet.states` is possible. The letters are those
 of IUPAC-IUB (Cornish-Bowden, Nucleic Acids Res. 13:3021, 1985; IUPAC-IUB JCBN, Eur. J. Biochem.
 138:9, 1984); gaps, ``?``, ``N`` (nucleotides) and ``X`` are missing data, the set of all states.
-Amino acids stand in the order of PAML's data files. "standard" is the name that NEXUS files give to
-data whose states are symbols without a meaning of their own, 0 to 9 unless the file lists others.
+Amino acids are in the order of PAML's data files. "standard" is the name in NEXUS files of data
+whose states are symbols without a general meaning, 0 to 9 unless the file lists others.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Alphabet:
     states : str
         The states, 4, 20, or 2 to 32 symbols; state i is ``states[i]``.
     masks : ndarray, shape (128,), uint32
-        The set that each ASCII character stands for; 0 where it is no character of this alphabet.
+        The set of states of each ASCII character; 0 for characters not in this alphabet.
     """
 
     name: str
@@ -77,12 +77,12 @@ class Alphabet:
 
     @property
     def missing(self) -> int:
-        """The set of all states, which gaps stand for."""
+        """The set of all states, which represents gaps."""
         return (1 << len(self.states)) - 1
 
     @property
     def label(self) -> str:
-        """The name as it stands in messages."""
+        """The name for messages."""
         return self.name.upper() if self.name in ("dna", "rna") else self.name
 
     def mask(self, characters: str) -> int:
@@ -124,12 +124,12 @@ def standard_alphabet(symbols: str) -> Alphabet:
     ----------
     symbols : str
         The states, 2 to 32 printing ASCII characters other than ``-`` and ``?``; their order is
-        that of ordered characters. Letters of either case are one state, as NEXUS has it.
+        that of ordered characters. Upper and lower case are the same state, as in NEXUS.
 
     Raises
     ------
     ValueError
-        Where the symbols are none of that; the message says why, after "symbols ".
+        If the symbols are invalid; the message continues the phrase "symbols ".
     """
     folded = symbols.upper()
     wrong = [c for c in folded if not "!" <= c <= "~" or c in "-?"]
@@ -144,11 +144,11 @@ def standard_alphabet(symbols: str) -> Alphabet:
 
 
 def detect_alphabet(sequences: Iterable[str]) -> Alphabet:
-    """Return the alphabet that sequences are written in.
+    """Return the alphabet of sequences.
 
     Sequences in which every letter is an IUPAC code of nucleotides, or at least 90 % of the letters
-    other than ``N`` and ``X`` are A, C, G, T or U, are RNA if there are U and no T, else DNA; those
-    that have digits and no letter are standard; all others are protein.
+    other than ``N`` and ``X`` are A, C, G, T or U, are RNA if they contain U and no T, otherwise
+    DNA; sequences with digits and no letter are standard; all others are protein.
     """
     counts: Counter[str] = Counter()
     for sequence in sequences:

@@ -1,22 +1,21 @@
-"""Characters for parsimony: what is left of an alignment when all that is the same on every tree
-has been taken out.
+"""Characters for parsimony: the part of an alignment whose steps differ between trees.
 
 The score of a tree is ``constant_steps`` plus the weighted steps (Fitch, Syst. Zool. 20:406, 1971)
-of unordered characters. These come about as follows.
+of unordered characters. These are obtained as follows.
 
-* A set of states, such as ``{01}``, ``(01)``, ``R``, ``?`` or ``N``, is uncertainty: the tip has
-  the one of these states that costs least. With ``gaps="state"`` a gap is one more state, and
-  ``?`` and ``N`` are any state but the gap, and ``{0-}`` is 0 or the gap.
-* An ordered character of m states (Wagner: Farris, Syst. Zool. 19:83, 1970) becomes m - 1
-  characters of two states, the j-th of which says whether the state is above the j-th. Their steps
-  add up to those of the ordered character where every set is an interval, so a set is read as all
-  states from its lowest to its highest: ``{02}`` as ``{012}``.
-* A tip that can have every state says nothing. A state is taken out where all other tips that can
-  have it can have one other state too, which does as well. A tip with a state that it alone has
-  costs one step on every tree and says nothing else. A column all tips of which can then share a
+* A set of states, such as ``{01}``, ``(01)``, ``R``, ``?`` or ``N``, means uncertainty: the tip has
+  the state of the set with the lowest cost. With ``gaps="state"`` a gap is an additional state,
+  ``?`` and ``N`` are any state except the gap, and ``{0-}`` is 0 or the gap.
+* An ordered character with m states (Wagner: Farris, Syst. Zool. 19:83, 1970) becomes m - 1
+  characters with two states, where character j tells whether the state is above j. Their steps add
+  up to those of the ordered character if every set is an interval, so a set is extended to all
+  states from its lowest to its highest: ``{02}`` becomes ``{012}``.
+* A tip that can have every state is uninformative. A state is removed if all other tips that can
+  have it can also have one common other state, which is equivalent. A tip with a unique state costs
+  one step on every tree and is otherwise uninformative. A column whose tips can then all share a
   state costs no further step; all others are kept. For columns of single states and missing data,
-  those kept are exactly the parsimony-informative ones.
-* States are numbered anew in each column, which changes no step, and equal columns become one.
+  exactly the parsimony-informative columns are kept.
+* States are renumbered in each column, which does not change steps, and equal columns are merged.
 """
 
 from __future__ import annotations
@@ -41,26 +40,26 @@ Columns = NDArray[np.uint32]  # (n_taxa, columns), a set of states in each cell
 
 @dataclass(frozen=True, eq=False)
 class Characters:
-    """The parsimony-informative characters of an alignment, all unordered and all different.
+    """The parsimony-informative characters of an alignment, all unordered and distinct.
 
-    There may be none: then all trees have the same score.
+    There may be none; all trees then have the same score.
 
     Parameters
     ----------
     masks : ndarray, shape (n_taxa, n_characters), uint32
-        The states possible: bit i is set for state i; all `n_states` bits where a tip says nothing.
+        Possible states: bit i is set for state i; all `n_states` bits for uninformative tips.
     weights : ndarray, shape (n_characters,), float64
-        What a step costs, > 0; the sum over the columns that are equal.
+        Cost of a step, > 0; the sum over identical columns.
     n_states : int
         The largest number of states of a character, 2 to 32.
     constant_steps : float
-        What every tree costs besides, for the columns and parts of columns left out.
+        Steps that are the same on every tree, from columns and parts of columns left out.
     n_sites, n_informative, n_ordered, n_excluded : int
-        Columns of the alignment; those of which something is in `masks`; those that are ordered;
-        those left out because the file excludes them or gives them weight 0. The second and third
-        count no column that is left out.
+        Number of columns of the alignment; of columns represented in `masks`; of ordered columns;
+        of columns excluded by the file or with weight 0. The second and third do not include
+        excluded columns.
     notes : tuple of str
-        What a user should know though nothing is wrong, each one line.
+        One-line notes for the user that are not errors.
     """
 
     masks: Columns
@@ -181,9 +180,9 @@ def _unordered(alignment: Alignment, gaps: str) -> Columns:
 
 
 def _binary(masks: Columns, n_states: int) -> tuple[Columns, int]:
-    """Return the two-state characters of ordered ones, and how many sets were no intervals.
+    """Return the two-state characters of ordered ones, and the number of non-interval sets.
 
-    Those of one ordered character stand together, (n_taxa, n_ordered * (n_states - 1)).
+    Characters of one ordered character are adjacent, (n_taxa, n_ordered * (n_states - 1)).
     """
     above = np.arange(n_states - 1, dtype=np.uint32)
     low = (masks[:, :, None] & ((np.uint32(2) << above) - np.uint32(1))) != 0  # at most state j
@@ -196,7 +195,7 @@ def _binary(masks: Columns, n_states: int) -> tuple[Columns, int]:
 
 
 def _reduced(columns: Columns) -> tuple[Columns, NDArray[np.int64]]:
-    """Take out what costs the same on every tree; return the rest and the steps taken out."""
+    """Remove parts with the same cost on every tree; return the rest and the removed steps."""
     masks = columns.copy()
     steps = np.zeros(masks.shape[1], np.int64)
     kept = np.bitwise_or.reduce(masks, axis=0)

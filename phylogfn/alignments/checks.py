@@ -1,4 +1,4 @@
-"""Checks of an alignment as its file has it, and what a user should know of it."""
+"""Checks of an alignment as read from its file, and notes for the user."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def alignment_notes(
     codes: NDArray[np.uint32],
     masks: NDArray[np.uint32],
 ) -> list[str]:
-    """Return what a user should know of the characters, of those taxa and columns that are used."""
+    """Return notes for the user about the characters of the taxa and columns in use."""
     notes = []
     empty = (masks == alphabet.missing).all(axis=1)
     if empty.any():
@@ -203,7 +203,7 @@ def alignment_notes(
 
 
 def doubtful_type(raw: RawAlignment, alphabet: Alphabet) -> list[str]:
-    """Tell of nucleotides, found out from the letters, most of which are ambiguity codes."""
+    """Return a note if detected nucleotides are mostly ambiguity codes."""
     if alphabet.name not in ("dna", "rna"):
         return []
     text = "".join(raw.sequences).upper()
@@ -219,7 +219,7 @@ def doubtful_type(raw: RawAlignment, alphabet: Alphabet) -> list[str]:
 
 
 def _notes_on_bases(raw: RawAlignment, names: Sequence[str]) -> list[str]:
-    """Tell of both T and U in one sequence."""
+    """Return a note if a sequence contains both T and U."""
     used = set(names)
     odd = [
         name

@@ -1,7 +1,7 @@
-"""Alignment formats: told apart by content, read into names and strings.
+"""Alignment formats: detected by content, read into names and strings.
 
-FASTA goes through Biopython. The others have readers of their own, because Biopython's neither
-name the taxon that is wrong nor keep all names and characters (lower case symbols, ``{AC}``,
+FASTA is read by Biopython. The other formats have their own readers, because Biopython's readers
+neither name the invalid taxon nor keep all names and characters (lower-case symbols, ``{AC}``,
 names that are not unique in ten characters).
 """
 
@@ -25,7 +25,7 @@ FORMATS = ("fasta", "phylip", "nexus", "clustal", "stockholm")
 def detect_format(text: str, source: str) -> str:
     """Return the format of an alignment's text, one of `FORMATS`.
 
-    Raises AlignmentError for anything else, and says what the text looks like.
+    Raises AlignmentError for any other text; the message says what it looks like.
     """
     head = text.lstrip()
     line = head.split("\n", 1)[0].rstrip()
@@ -63,9 +63,9 @@ def parse_alignment(text: str, source: str, file_format: str | None = None) -> R
     text : str
         The content of the file.
     source : str
-        What messages call it.
+        Name of the file for messages.
     file_format : one of `FORMATS`, optional
-        Found out from the content when not given.
+        Default: detected from the content.
     """
     parsers: dict[str, Callable[[str, str], RawAlignment]] = {
         "fasta": _parse_fasta,

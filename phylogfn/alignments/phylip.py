@@ -1,10 +1,10 @@
 """PHYLIP alignments: strict or relaxed names, sequential or interleaved.
 
-The format does not say which of these it is. Each reading is tried, the relaxed ones (a name ends
-at the first blank) before the strict ones (a name is the first ten characters), and the first that
-gives as many sequences, of as many characters, as the header says is the right one. Where none
-does, digits are taken for the numbering of molecular sequences, which PHYLIP passes over. A ``.``
-stands for the character of the first sequence (Felsenstein, PHYLIP documentation).
+The format does not declare the variant. Each interpretation is tried, relaxed ones (a name ends at
+the first blank) before strict ones (a name is the first ten characters), and the first one that
+gives the numbers of sequences and characters in the header is used. If there is none, digits are
+treated as the numbering of molecular sequences, which PHYLIP ignores. A ``.`` represents the
+character of the first sequence (Felsenstein, PHYLIP documentation).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NO_DIGITS = str.maketrans("", "", "0123456789")
 
 
 class _Misfit(Exception):
-    """A reading that does not fit; the message says why, after the file's name."""
+    """An interpretation that does not fit; the message continues the name of the file."""
 
 
 def parse_phylip(text: str, source: str) -> RawAlignment:

@@ -11,27 +11,26 @@ __all__ = ["RawAlignment"]
 
 @dataclass(frozen=True)
 class RawAlignment:
-    """An alignment as its file has it, not yet checked.
+    """An unchecked alignment as read from its file.
 
     Parameters
     ----------
     names, sequences : list of str
         Taxa and their characters, white space removed.
     data_type : {"dna", "rna", "protein", "standard"} or None
-        What the file declares.
+        The type declared in the file.
     state_sets : dict of str to str
-        For characters of Unicode's private area: the states that one such character stands for,
-        as in ``{AC}`` of NEXUS.
+        States represented by characters of Unicode's private area, as for ``{AC}`` of NEXUS.
     notes : tuple of str
-        What a user should know.
+        Notes for the user.
     symbols : str or None
-        The states of standard data, where the file lists them.
+        The states of standard data, if the file lists them.
     statements : Statements or None
-        What the file says of its characters and taxa, to be carried out on the matrix.
+        Statements of the file on its characters and taxa, to be applied to the matrix.
     parts : tuple of (str, tuple of int)
-        The data type and the characters of each part of a mixed matrix; empty: all are of one.
+        The data type and the characters of each part of a mixed matrix; empty if it is not mixed.
     headers : tuple of str
-        Whole headers, where names are shorter than these.
+        Complete headers, if names are shorter.
     """
 
     names: list[str]

@@ -1,9 +1,9 @@
-"""Attachment rates: what a table of known trees says about the next insertion, at once.
+"""Attachment rates: probabilities of the next insertion from a table of known trees.
 
-The rates serve the policy as a start: log rates are a logit with a learned scale, and an input.
-They know a branch only by what lies next to it; what the network adds is how distant parts depend
-on one another. They are to insertion what conditional clade probabilities are to splits (Hoehna &
-Drummond 2012; Larget 2013).
+The rates initialise the policy: log rates are a logit with a learned scale, and an input. They
+describe a branch only by its neighbourhood; the network adds dependencies between distant parts.
+They are the analogue for insertion of conditional clade probabilities for splits (Hoehna & Drummond
+2012; Larget 2013).
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ class AttachmentRates:
 
     @classmethod
     def none(cls, n_taxa: int) -> AttachmentRates:
-        """Rates that say nothing: all branches alike."""
+        """Return uninformative rates, equal for all branches."""
         size = 2
         codes = np.random.default_rng(n_taxa).integers(0, 2**64, size=n_taxa, dtype=np.uint64)
         return cls(codes, np.zeros(size, np.uint64), np.zeros(size), np.zeros(size), 1.0)
 
     @classmethod
     def of(cls, trie: PrefixTree, n_taxa: int) -> AttachmentRates:
-        """Counts over all prefixes of a trie of topologies, by flow.
+        """Return rates from counts over all prefixes of a trie of topologies, by flow.
 
-        The smoothing is what one topology weighs, if all weighed the same.
+        The smoothing constant is the weight of one topology if all had the same weight.
         """
         codes = cls.none(n_taxa).codes
         size = 2**16

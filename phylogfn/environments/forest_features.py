@@ -1,9 +1,8 @@
 """Features of rooted trees for the policy of the merging environment.
 
-A tree is embedded once: its partials (one number a state and site pattern) are projected on a few
-directions, found beforehand as the principal components of the partials of subtrees of known
-topologies, and the projection is kept by the tree's hash. A memory of fixed size serves both; what
-was pushed out is computed again.
+A tree is embedded once: its partials (one number per state and site pattern) are projected on a few
+principal components of the partials of subtrees of known topologies, and the projection is stored
+by the hash of the tree. Both are kept in a cache of fixed size; dropped entries are recomputed.
 """
 
 from __future__ import annotations
@@ -146,7 +145,7 @@ class ForestFeatures:
 
     @property
     def component_scales(self) -> np.ndarray:
-        """What each component, a unit vector of weighted partials, was multiplied by (width,)."""
+        """Return the scale of each component, a unit vector of weighted partials, (width,)."""
         directions = self.projection[1] / self._scale[:, None]
         return np.sqrt(np.square(directions, dtype=np.float64).sum(axis=0))
 

@@ -1,7 +1,7 @@
-"""The insertion environment: taxa enter a tree in a fixed order, each into a branch of it.
+"""The insertion environment: taxa are inserted in a fixed order, each into a branch of the tree.
 
 Every topology has exactly one trajectory, so P_F(topology) is exact and there is no backward
-policy. The order of the taxa is chosen beforehand (`phylogfn.environments.taxon_order`).
+policy. The order of the taxa is chosen in advance (`phylogfn.environments.taxon_order`).
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ class InsertionStates:
 
 
 class InsertionEnvironment(TreeEnvironment):
-    """Builds unrooted topologies of n taxa by insertion.
+    """Environment that builds unrooted topologies of n taxa by insertion.
 
     Parameters
     ----------
     order : ndarray, shape (n,)
-        The taxon at each position; the first three are there from the start.
+        The taxon at each position; the first three form the initial tree.
     log_reward_of_trees : callable
         Log reward (B,), nats, of topologies: parents (B, 2n-2), int16, drawn at taxon 0.
 
     Attributes
     ----------
     rates : AttachmentRates
-        What the policy starts from; may be replaced between steps of training.
+        Initial logits of the policy; may be replaced between training steps.
     """
 
     is_tree = True
@@ -170,9 +170,9 @@ class InsertionEnvironment(TreeEnvironment):
         return self._log_reward_of_trees(self.trees(states))
 
     def keys(self, states: InsertionStates) -> np.ndarray:
-        """Keys (B, 2), uint64: sums of scattered (node, parent) pairs.
+        """Return keys (B, 2), uint64: sums of hashed (node, parent) pairs.
 
-        A state has one representation, so its own numbers tell it.
+        A state has a unique representation, so its numbers identify it.
         """
         columns = np.arange(states.parents.shape[1])
         values = states.parents.astype(np.int64) + 1

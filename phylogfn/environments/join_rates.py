@@ -1,9 +1,9 @@
-"""Join rates: what a table of known trees says about which two trees of a forest belong together.
+"""Join rates: preferences for joining two trees of a forest, from a table of known trees.
 
-The rate of a pair is the weight of the topologies in which the two clades meet, over that of those
-that have the rarer of the two. Log rates are a logit with a learned scale: they know the two clades
-alone, as conditional clade probabilities do (Larget 2013); what the network adds is how the rest of
-the forest bears on them, and what lies inside the trees.
+The rate of a pair is the weight of the topologies in which the two clades are joined, divided by
+the weight of the topologies that contain the rarer of the two. Log rates are a logit with a learned
+scale: they depend only on the two clades, as conditional clade probabilities do (Larget 2013); the
+network adds the influence of the rest of the forest and of the structure of the trees.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class JoinRates:
 
     @classmethod
     def none(cls, n_taxa: int) -> JoinRates:
-        """Rates that say nothing: all pairs alike."""
+        """Return uninformative rates, equal for all pairs."""
         codes = np.random.default_rng(n_taxa).integers(0, 2**64, size=n_taxa, dtype=np.uint64)
         return cls(codes, np.zeros(2, np.uint64), np.zeros(2), 1.0)
 
     @classmethod
     def of(cls, trees: np.ndarray, weights: np.ndarray) -> JoinRates:
-        """Rates of weighted topologies ``trees`` (B, 2n-2), parents drawn at taxon 0.
+        """Return the rates of weighted topologies ``trees`` (B, 2n-2), parents drawn at taxon 0.
 
-        The smoothing is what one topology weighs, if all weighed the same.
+        The smoothing constant is the weight of one topology if all had the same weight.
         """
         trees = np.ascontiguousarray(trees, np.int16)
         codes = cls.none(trees.shape[1] // 2 + 1).codes

@@ -1,9 +1,10 @@
-"""What a set of trees with lengths says about the length of a branch, as join rates do of joins.
+"""Length rates: statistics of branch lengths from a set of trees, in analogy to join rates.
 
-Mean and variance of log b are kept for every branch (by its split), and for every branch with how
-either of its ends goes on, each smoothed towards the coarser: what variational inference on trees
-parametrises by splits and primary subsplit pairs (Zhang & Matsen 2019). A density of lengths starts
-from them, and from how the lengths nearby turned out; a network adds what it learns.
+Mean and variance of log b are stored for every branch (by its split), and for every branch with the
+continuation at either of its ends, each smoothed towards the coarser level: the parametrisation of
+variational inference on trees by splits and primary subsplit pairs (Zhang & Matsen 2019). A density
+of lengths starts from these statistics and from the lengths of neighbouring branches; a network
+adds learned terms.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class LengthRates:
 
     @classmethod
     def of_prior(cls, n_taxa: int, prior: BranchPrior) -> LengthRates:
-        """Return rates that know the prior alone: mean and variance of log b under it."""
+        """Return rates from the prior only: mean and variance of log b under it."""
         codes = np.random.default_rng(n_taxa).integers(0, 2**64, size=n_taxa, dtype=np.uint64)
         mean, variance = prior.log_length_moments()
         overall = np.tile([1.0, mean, variance + mean**2], (2, 1))
@@ -52,9 +53,9 @@ class LengthRates:
     def of(
         cls, trees: np.ndarray, lengths: np.ndarray, weights: np.ndarray, prior: LengthRates
     ) -> LengthRates:
-        """Rates of weighted trees ``trees`` (B, 2n-2), drawn at taxon 0, with their lengths.
+        """Return the rates of weighted trees ``trees`` (B, 2n-2), drawn at taxon 0, with lengths.
 
-        What branches have in common starts from ``prior``, as one tree more.
+        Statistics over all branches include ``prior`` with the weight of one tree.
         """
         trees = np.ascontiguousarray(trees, np.int16)
         shares = weights / weights.sum()

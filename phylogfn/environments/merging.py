@@ -58,12 +58,12 @@ class ForestStates:
 
 
 class MergingEnvironment(TreeEnvironment):
-    """Builds unrooted topologies of n taxa by joining rooted trees.
+    """Environment that builds unrooted topologies of n taxa by joining rooted trees.
 
     Parameters
     ----------
     features : ForestFeatures
-        What the network reads of each tree beside its taxa.
+        Inputs of the network for each tree, in addition to its taxa.
     n_taxa : int
     log_reward_of_trees : callable
         Log reward (B,), nats, of topologies: parents (B, 2n-2), int16, drawn at taxon 0.
@@ -71,7 +71,7 @@ class MergingEnvironment(TreeEnvironment):
     Attributes
     ----------
     rates : JoinRates
-        What the policy starts from; may be replaced between steps of training.
+        Initial logits of the policy; may be replaced between training steps.
     """
 
     relations, rounds, context = 1, 1, True
@@ -135,7 +135,7 @@ class MergingEnvironment(TreeEnvironment):
         return self._split(states, action)[1]
 
     def backward_of_forward(self, states: ForestStates, action: np.ndarray) -> np.ndarray:
-        """What undoes the join of a pair."""
+        """Return the backward actions that undo the join of a pair."""
         return self._joined(states, action)[1]
 
     def _rows(self, states: ForestStates, state: np.ndarray, root: np.ndarray) -> np.ndarray:
@@ -165,12 +165,12 @@ class MergingEnvironment(TreeEnvironment):
         )
 
     def backward_graph(self, states: ForestStates) -> GraphBatch:
-        """What a backward policy reads: trees of a forest, or branches of a finished tree.
+        """Return the input of a backward policy: trees of a forest, or branches of a finished tree.
 
-        A branch is shown as the rooted tree below it, on the side without taxon 0: by its taxa and
-        projected partials, as the trees of a forest are. Actions are nodes; their bias is the less,
-        the higher the rate of the join that they undo: joins of high rate tend to come early. The
-        number of trees is the type of the graph.
+        A branch is represented by the rooted tree below it, on the side without taxon 0: by its
+        taxa and projected partials, like the trees of a forest. Actions are nodes; their bias
+        decreases with the rate of the join that they undo, because joins with a high rate tend to
+        come early. The type of the graph is the number of trees.
         """
         parents, counts = states.parents, states.counts
         state, root, below, owner, node = forest_numba.backward_graph_arrays(parents, counts)

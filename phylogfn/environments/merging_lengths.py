@@ -1,11 +1,11 @@
-"""The merging environment with branch lengths: a step joins two trees and draws their branches.
+"""The merging environment with branch lengths: a step joins two trees and draws branch lengths.
 
 As in PhyloGFN (Zhou et al., ICLR 2024) a tree is built with its lengths: a join of two rooted trees
-carries the lengths of the branches that now lead to them, the last one the length of the single
-branch that it makes. The reward of a tree with lengths is a density with respect to Lebesgue
-measure on its 2n - 3 lengths, and so is its probability under a policy: the product of the chances
-of the joins and of the densities of the lengths. A tree has many histories, wherever its last
-branch lies; they carry the same lengths, so that no Jacobian comes in.
+includes the lengths of the two branches that lead to them, and the last join the length of the
+single branch that it adds. The reward of a tree with lengths is a density with respect to Lebesgue
+measure on its 2n - 3 lengths, and so is its probability under a policy: the product of the
+probabilities of the joins and of the densities of the lengths. A tree has many histories, wherever
+its last branch is; all of them have the same lengths, so there is no Jacobian.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class LengthForestStates(ForestStates):
 
 
 class MergingLengthsEnvironment(MergingEnvironment):
-    """Builds unrooted trees of n taxa with branch lengths by joining rooted trees.
+    """Environment that builds unrooted trees with branch lengths by joining rooted trees.
 
     Parameters
     ----------
     features : ForestFeatures
-        What the network reads of each tree beside its taxa; made with ``beta``.
+        Inputs of the network for each tree, in addition to its taxa; created with ``beta``.
     n_taxa : int
     log_density : callable
         Log reward (B,), nats, of trees: parents (B, 2n-2), int16, drawn at taxon 0, and their
@@ -67,7 +67,7 @@ class MergingLengthsEnvironment(MergingEnvironment):
     ----------
     rates : JoinRates
     length_rates : LengthRates
-        What the policy starts from; may be replaced between steps of training.
+        Initial logits and densities of the policy; may be replaced between training steps.
     """
 
     carries_values = True
@@ -142,7 +142,7 @@ class MergingLengthsEnvironment(MergingEnvironment):
     def value_features(
         self, states: LengthForestStates, action: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What is known of the lengths of a join of each forest, and which of the two there are.
+        """Return features of the lengths of a join of each forest, and which of the two exist.
 
         See `forest_lengths_numba.length_features`.
         """

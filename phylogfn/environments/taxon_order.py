@@ -1,10 +1,10 @@
-"""The order in which taxa enter the tree: the first ones should be the certain ones.
+"""The order of insertion of taxa, starting with those whose positions are most certain.
 
-Every order gives the same distribution over whole trees, but not the same number of distinct
-partial trees, and that number is what a policy must learn. So from a sample of trees the order is
-built backward: the taxon is put last whose removal leaves the distribution of the rest with the
-least entropy, then the one before it, and so on. Taxa that wander enter last, when all that they
-could attach to is there.
+Every order gives the same distribution over complete trees, but not the same number of distinct
+partial trees, which a policy must learn. The order is therefore built backward from a sample of
+trees: the last taxon is the one whose removal leaves the distribution of the rest with the lowest
+entropy, and so on for the taxa before it. Taxa with uncertain positions are inserted last, when all
+possible neighbours are present.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_TREES = 400  # of the highest weight; more do not change the order by much
 
 
 def taxon_order(trees: np.ndarray, weights: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Order of taxa (n,), int64, most certain first.
+    """Return the order of taxa (n,), int64, most certain first.
 
     Parameters
     ----------

@@ -75,11 +75,11 @@ def draw(
     backward_policy: Policy | None = None,
     until: Callable[[], bool] | None = None,
 ) -> Drawn:
-    """Draw n topologies; those that are new are evaluated and put into the table.
+    """Draw n topologies, evaluate new ones and add them to the table; return the draws.
 
-    Where a topology has many histories, its probability is an average over `PATHS` of them, the one
-    that was drawn among them, by the backward policy; without one, the uniform. ``until`` is asked
-    now and then, and ends the draws where it says so; the first few are made in any case.
+    If a topology has many histories, its probability is an average over `PATHS` of them, including
+    the drawn one, by the backward policy (default: uniform). ``until`` is called from time to time
+    and ends the draws when it returns True; the first few are made in any case.
     """
 
     def one(size: int, own: np.random.Generator) -> tuple[Any, np.ndarray]:
@@ -134,8 +134,8 @@ def in_waves(
 ) -> Iterator[list[Any]]:
     """Yield the results of ``task(size, generator)`` for batches of n draws.
 
-    As many at a time as there are threads; what is drawn does not depend on their number.
-    ``until`` is asked after each.
+    The number of concurrent batches is that of the threads; the draws do not depend on it.
+    ``until`` is called after each.
     """
     sizes = [min(batch, n - start) for start in range(0, n, batch)]
     generators = generator.spawn(len(sizes))

@@ -66,7 +66,7 @@ MOST_PICKS = 32  # draws of a block that can be posterior samples
 
 @dataclass(frozen=True)
 class TopologyMasses:
-    """Distinct topologies and what share of the evidence each stands for, by the closed form.
+    """Distinct topologies and the share of the evidence that each represents, by the closed form.
 
     Attributes
     ----------
@@ -87,10 +87,10 @@ class TopologyMasses:
         n_known: int,
         log_topology_prior: float,
     ) -> TopologyMasses:
-        """Return the masses that `phylogfn.estimates.collapsed.estimate` sums up.
+        """Return the masses that are summed by `phylogfn.estimates.collapsed.estimate`.
 
         The first ``n_known`` rows of the table have their closed form; others the mean weight of
-        the draws that met them.
+        their draws.
         """
         outside = drawn.rows >= n_known
         others, inverse = np.unique(drawn.rows[outside], return_inverse=True)
@@ -109,14 +109,15 @@ class TopologyMasses:
 
 @dataclass(frozen=True)
 class Corrections:
-    """Log of r_i, what the closed form of each topology is to be multiplied by.
+    """Log of r_i, the factor that corrects the closed form of each topology.
 
     Attributes
     ----------
     log_ratios, variances : ndarray, shape (size of the table,), float64
         With the relative variance of each ratio.
     drawn_for : ndarray, shape (size of the table,), bool
-        Topologies that draws of their own entered; the others have the mean of those like them.
+        Whether a topology is corrected by its own draws; others have the mean of similar
+        topologies.
     """
 
     log_ratios: np.ndarray
@@ -157,18 +158,19 @@ class LengthSamples:
 
 @dataclass(frozen=True)
 class _Design:
-    """Which topologies are drawn for.
+    """Topologies for which lengths are drawn.
 
     Attributes
     ----------
     index : ndarray, shape (D,)
-        Of the masses.
+        Index into the masses.
     coefficients : ndarray, shape (D,)
-        Of their ratios in the estimate; sum 1.
+        Coefficients of their ratios in the estimate; sum 1.
     blocks : ndarray, shape (D,)
-        Of draws for each.
+        Number of blocks of draws for each.
     n_certain : int
-        The first of them stand for themselves alone, the others for all that are left.
+        This number of topologies represent only themselves; the others represent all remaining
+        ones.
     """
 
     index: np.ndarray
@@ -206,18 +208,18 @@ class _Design:
 
 @dataclass(frozen=True)
 class _Blocks:
-    """The draws of a design, block by block.
+    """Draws of a design by blocks.
 
     Attributes
     ----------
     owner : ndarray, shape (K,)
         Position of its topology in the design; ascending.
     log_weights : ndarray, shape (K, BLOCK)
-        Over the closed form of the topology.
+        Log weights relative to the closed form of the topology.
     lengths : ndarray, shape (K, P, 2n-2)
-        Of P draws of each block, chosen by weight.
+        Lengths of P draws of each block, resampled by weight.
     log_likelihoods : ndarray, shape (K, P)
-        Of the same draws.
+        Log likelihoods of the same draws.
     """
 
     owner: np.ndarray
@@ -228,7 +230,7 @@ class _Blocks:
 
 @dataclass(frozen=True)
 class _Pilot:
-    """What pilot draws say: the proposal to draw from, and what a block of draws costs."""
+    """Result of pilot draws: the proposal, and the cost of a block of draws."""
 
     proposal: LengthProposal
     seconds: float
@@ -243,7 +245,7 @@ class _Pilot:
         seconds: float,
         clock: Callable[[], float],
     ) -> _Pilot:
-        """Draw for a few topologies, chosen by mass, in about ``seconds`` at most."""
+        """Draw for a few topologies, chosen by mass, in at most about ``seconds``."""
         at = systematic_resample(masses.shares, PILOT_TOPOLOGIES, rng)
         rows = masses.rows[np.unique(at)]
         seed = int(rng.integers(2**31))
@@ -353,7 +355,7 @@ def draw_branch_lengths(
     tell: Callable[[float, str], None] = lambda done, text: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> LengthSamples:
-    """Draw branch lengths, correct the closed form, and resample trees with their lengths.
+    """Draw branch lengths, correct the closed form, and return resampled trees with lengths.
 
     Parameters
     ----------
@@ -361,17 +363,17 @@ def draw_branch_lengths(
     table : TopologyTable
     reward : CollapsedReward
     n_samples : int
-        S, of trees with lengths, equally weighted.
+        S, the number of equally weighted trees with lengths.
     rng : numpy.random.Generator
     aim : float
-        Standard error of the log correction, nats, that further draws are made for.
+        Target standard error of the log correction, in nats, for further draws.
     seconds : float
-        Time that this may take. The cost of a block of draws is measured first, and the number of
-        blocks is chosen to fit; where nothing is cut, it is that of the seed.
+        Maximum time. The cost of a block of draws is measured first, and the number of blocks is
+        reduced to fit; if it is not reduced, the result depends only on the seed.
     tell : callable
-        Given the share of the draws that is done and a few words, now and then.
+        Called from time to time with the completed share of the draws and a few words.
     clock : callable
-        Time in seconds, by which ``seconds`` is counted.
+        Clock in seconds, on which ``seconds`` is measured.
     """
     end = clock() + seconds
     limit = MOST_DRAWS // BLOCK
@@ -455,7 +457,7 @@ def _answer(
     n_samples: int,
     rng: np.random.Generator,
 ) -> LengthSamples:
-    """Return what the draws of a design say."""
+    """Return the result of the draws of a design."""
     coefficients, owner = design.coefficients, blocks.owner
     n_draws = design.blocks * BLOCK
     top = blocks.log_weights.max()
@@ -549,20 +551,20 @@ def _shrunken(
     coefficients: np.ndarray,
     certain: np.ndarray,
 ) -> tuple[np.ndarray, _Variances]:
-    """Ratios of the topologies, each drawn towards the mean by its error (empirical Bayes).
+    """Return the ratios of the topologies, shrunk towards the mean (empirical Bayes).
 
-    A topology has few draws where there are many of them, while ratios hardly differ: then the
-    mean of all is the better estimate. The weighted mean of the ratios stays 1.
+    If there are many topologies, each has few draws, and ratios hardly differ: the overall mean is
+    then the better estimate. The weighted mean of the ratios remains 1.
 
     Parameters
     ----------
     ratios : ndarray, shape (D,)
-        Over their weighted mean.
+        Ratios relative to their weighted mean.
     variances : ndarray, shape (D,)
-        Of one draw.
+        Variances of one draw.
     n_draws, coefficients : ndarray, shape (D,)
     certain : ndarray, shape (D,), bool
-        Topologies that stand for themselves; the others are drawn towards a mean of their own.
+        Whether a topology represents only itself; the others are shrunk towards their own mean.
     """
     pooled = float(coefficients @ variances)
     raw = ((n_draws - 1) * variances + POOLED * pooled) / (n_draws - 1 + POOLED) / n_draws

@@ -73,10 +73,10 @@ def draw_trees(
     pool: Executor,
     until: Callable[[], bool] | None = None,
 ) -> list[TemperedDraws]:
-    """Draw n trees at each inverse temperature; what is drawn does not depend on the threads.
+    """Draw n trees at each inverse temperature and return them, independently of the threads.
 
-    ``until`` is asked after each batch and ends the draws where it says so, with as many at each
-    temperature; those of the first batch are made in any case.
+    ``until`` is called after each batch and ends the draws when it returns True, with equal numbers
+    at each temperature; the first batch is made in any case.
     """
     batch = batch_size(BATCH, environment.n_taxa)
     sizes = [min(batch, n - start) for start in range(0, n, batch)]

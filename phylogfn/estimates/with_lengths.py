@@ -72,12 +72,12 @@ def draw_trees(
     backward_policy: Policy | None = None,
     until: Callable[[], bool] | None = None,
 ) -> DrawnTrees:
-    """Draw n trees; topologies that are new are evaluated (collapsed) and put into the table.
+    """Draw n trees, add new topologies (collapsed) to the table, and return the draws.
 
     The density of a tree is an average over `PATHS` histories, as in
-    `phylogfn.estimates.collapsed.draw`. The probability of a topology, which the table keeps of its
-    last draw, is that density over the posterior density of the lengths. ``until`` ends the draws,
-    as it does there.
+    `phylogfn.estimates.collapsed.draw`. The probability of a topology, which the table stores for
+    its last draw, is that density divided by the posterior density of the lengths. ``until`` ends
+    the draws as in that function.
     """
 
     def one(size: int, own: np.random.Generator) -> tuple[Any, np.ndarray]:

@@ -1,9 +1,10 @@
-"""Do two independent searches agree? What one missed and the other found, both may have missed.
+"""Agreement of two independent searches: both may have missed what only one of them found.
 
-Two figures are compared, since each has a kind of posterior on which it says nothing. Where the
-posterior lies on few topologies, each search should have evaluated nearly all of its known mass.
-Where it is spread over more topologies than can be evaluated, the searches share hardly any, but
-their splits should have the same frequencies (ASDSF, Lakner et al., Syst. Biol. 57:86, 2008).
+Two criteria are used, because each is uninformative for some posteriors. If the posterior is
+concentrated on few topologies, each search should have evaluated nearly all of its known mass. If
+it is spread over more topologies than can be evaluated, the searches have hardly any topologies in
+common, but their splits should have the same frequencies (ASDSF, Lakner et al., Syst. Biol. 57:86,
+2008).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ TREES = 400  # drawn of what each search evaluated, by weight, for the frequenci
 
 @dataclass(frozen=True)
 class SearchAgreement:
-    """What two independent searches have in common.
+    """Agreement of two independent searches.
 
     Attributes
     ----------
@@ -45,7 +46,7 @@ class SearchAgreement:
     log_mass_difference : float
         Absolute difference of the logs of these masses, nats.
     asdsf : float
-        Average standard deviation of the split frequencies of what each evaluated, by mass.
+        Average standard deviation of split frequencies, by mass of the topologies of each search.
     split_difference : float
         Largest difference of a split frequency.
     """
@@ -64,7 +65,7 @@ class SearchAgreement:
 
     @property
     def warning(self) -> str:
-        """What to tell the user of searches that do not agree."""
+        """The warning for searches that do not agree."""
         return disagreement_warning(self.as_dict())
 
     def as_dict(self) -> dict[str, float | bool]:
@@ -80,13 +81,13 @@ class SearchAgreement:
 
 
 def compare_searches(table: TopologyTable, rng: np.random.Generator) -> SearchAgreement:
-    """Compare what the two searches of `phylogfn.exploration.walks` have evaluated so far.
+    """Compare the topologies evaluated so far by the two searches of `phylogfn.exploration.walks`.
 
     Parameters
     ----------
     table : TopologyTable
     rng : numpy.random.Generator
-        Draws the trees whose splits are compared.
+        Generator for drawing the trees whose splits are compared.
 
     Returns
     -------
@@ -112,7 +113,7 @@ def compare_searches(table: TopologyTable, rng: np.random.Generator) -> SearchAg
 
 
 def _split_frequencies(parents: np.ndarray, counts: np.ndarray) -> dict[int, float]:
-    """Return the frequencies of the splits of topologies that stand for ``counts`` trees each."""
+    """Return split frequencies of topologies with ``counts`` trees each."""
     times: dict[int, float] = {}
     for parent, count in zip(parents, counts, strict=True):
         for split in splits(Tree.from_parents(parent)):

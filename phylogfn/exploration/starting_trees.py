@@ -123,10 +123,10 @@ def overdispersed_starts(
     rng: np.random.Generator,
     until: Callable[[], bool] | None = None,
 ) -> np.ndarray:
-    """Starting topologies, shape (n_starts, 2n-2), int16, from unlike sources.
+    """Return starting topologies from different sources, shape (n_starts, 2n-2), int16.
 
-    The first is neighbour joining, every fourth is random, the rest are parsimony trees. From where
-    ``until``, asked after each, says so, they are those built so far once more.
+    The first is the neighbour-joining tree, every fourth is random, the rest are parsimony trees.
+    Once ``until``, called after each, returns True, the trees built so far are repeated.
     """
     n = patterns.masks.shape[0]
     source = StartingTrees(patterns)

@@ -1,7 +1,7 @@
-"""A table of distinct topologies with what is known of each.
+"""A table of distinct topologies with their computed quantities.
 
-Rows are found by a 128-bit key that does not depend on how nodes are numbered: the sum over clades
-of a scattered hash, clades being taken on the side without taxon 0.
+Rows are found by a 128-bit key that does not depend on the numbering of nodes: the sum of hashes of
+the clades on the side without taxon 0.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class TopologyTable:
     log_evidence : ndarray, shape (size,), float64
         Closed form of log p(Y | topology), nats; without the prior of the topology.
     visits : ndarray, shape (size,), int64
-        Steps that walks at temperature 1 stood on it.
+        Number of steps that walks at temperature 1 spent on it.
     searches : ndarray, shape (size,), uint8
-        Bit h is set where search h evaluated it; 0 where policies alone have drawn it.
+        Bit h is set if search h evaluated it; 0 if only policies have drawn it.
     log_q : ndarray, shape (size,), float64
-        Log-probability under the policy that drew it last; -inf if none has.
+        Log-probability under the last policy that drew it; -inf if none has.
     n_draws : int
-        Draws by policies altogether.
+        Total number of draws by policies.
     """
 
     def __init__(self, n_taxa: int):
@@ -122,10 +122,10 @@ class TopologyTable:
         parents: np.ndarray,
         until: Callable[[], bool] | None = None,
     ) -> np.ndarray:
-        """Find topologies, evaluating and adding those that are missing; return rows, shape (B,).
+        """Find topologies, evaluating and adding missing ones; return rows, shape (B,).
 
-        ``until`` is asked now and then and ends it where it says so; the rows of the topologies
-        from there on are left out, but for those of the first few.
+        ``until`` is called from time to time and ends the search when it returns True; the rows of
+        the remaining topologies are omitted, except for the first few.
         """
         rows = self.find(parents)
         missing = np.flatnonzero(rows < 0)

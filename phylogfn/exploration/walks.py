@@ -1,13 +1,13 @@
-"""Experience for training: two independent searches over topologies, by tempered walks.
+"""Two independent searches for topologies by tempered walks, which provide training data.
 
-Each search has replicas at the rungs of a temperature ladder, which exchange neighbours (parallel
-tempering, Geyer 1991), and scouts: walks that begin at a new starting tree, cool down (simulated
-annealing, Kirkpatrick et al. 1983), climb, and begin anew once they no longer rise. How many of
-them end near the best topology tells whether better ones may exist. Where a scout ends is offered
-to a replica at temperature 1, so that islands of trees between which no walk finds a way are
-nevertheless reached. The searches share nothing, so that what one of them found and the other did
-not tells how much both may have missed (`phylogfn.exploration.agreement`). All that a walk
-evaluates goes into the `TopologyTable`.
+Each search has replicas at the rungs of a temperature ladder, which exchange trees with
+neighbouring rungs (parallel tempering, Geyer 1991), and scouts: walks that start at a new tree,
+cool down (simulated annealing, Kirkpatrick et al. 1983), climb, and restart once they no longer
+improve. The number of scouts that end near the best topology indicates whether better ones may
+exist. The final tree of a scout is proposed to a replica at temperature 1, so that islands of trees
+that no walk connects are nevertheless reached. The searches are independent, so that topologies
+found by only one of them indicate how much both may have missed (`phylogfn.exploration.agreement`).
+All topologies evaluated by a walk enter the `TopologyTable`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PATIENCE_CLOSE = 20.0  # of such a scout, in place of `PATIENCE`
 
 @dataclass
 class Replica:
-    """One tree of a search, as the kernels take it.
+    """One tree of a search, in the form used by the kernels.
 
     Attributes
     ----------
@@ -60,11 +60,11 @@ class Replica:
     row : int
         Its row in the table.
     highest : float
-        Largest log R since the walk began; of scouts alone.
+        Largest log R since the walk began; only for scouts.
     idle : int
-        Steps since it last rose; of scouts alone.
+        Steps since the last improvement; only for scouts.
     age : int
-        Steps since the walk began; of scouts alone.
+        Steps since the walk began; only for scouts.
     """
 
     parent: np.ndarray
@@ -79,17 +79,17 @@ class Replica:
 
 @dataclass(frozen=True)
 class Block:
-    """What one replica did in a block of steps: kept trees, and on which of them it stood.
+    """Result of a block of steps of one replica: stored trees, and the tree of each step.
 
     Attributes
     ----------
     replica : Replica
     place : int
-        Of the replica, among all.
+        Index of the replica among all.
     parents, lengths, log_evidence : ndarray
         See `phylogfn.kernels.walk_numba.walk`.
     visited : ndarray, shape (steps,), int32
-        Of a starting tree, shape (1,).
+        Stored tree of each step; shape (1,) for a starting tree.
     evaluations : int
     """
 
@@ -109,17 +109,17 @@ class Walkers:
     ----------
     reward : CollapsedReward
     replicas : sequence of Replica
-        `N_REPLICAS`; those of a search stand together, scouts last.
+        `N_REPLICAS` replicas, grouped by search, scouts last.
     rng : numpy.random.Generator
 
     Attributes
     ----------
     steps : int
-        Of all replicas so far.
+        Total number of steps of all replicas so far.
     ends : list of float
-        Largest log R of each scout that has ended, nats.
+        Largest log R of each completed scout, in nats.
     block : int
-        Steps between exchanges, `BLOCK` unless these take too long (`keep_pace`).
+        Steps between exchanges: `BLOCK`, unless they take too long (`keep_pace`).
     """
 
     def __init__(
@@ -168,19 +168,19 @@ class Walkers:
         return cls(reward, replicas, rng)
 
     def keep_pace(self, seconds: float, seconds_an_evaluation: float, threads: int) -> bool:
-        """Make blocks so short that a round of them takes some seconds at most, about.
+        """Shorten blocks such that a round takes at most about the given time.
 
         Parameters
         ----------
         seconds : float
         seconds_an_evaluation : float
-            That a likelihood of a whole tree with its derivatives takes one thread.
+            Time of one likelihood of a complete tree with derivatives on one thread.
         threads : int
 
         Returns
         -------
         bool
-            Whether they are shorter than `BLOCK`.
+            Whether blocks are shorter than `BLOCK`.
         """
         a_step = EVALUATIONS_A_STEP * seconds_an_evaluation * len(self.replicas) / threads
         self.block = max(1, min(BLOCK, int(seconds / max(a_step, 1e-9))))
@@ -242,12 +242,12 @@ class Walkers:
         until: Callable[[], bool] | None = None,
         scouts_only: bool = False,
     ) -> list[Block]:
-        """Walk rounds: a block with every replica, then exchanges, and scouts that begin anew.
+        """Run rounds of blocks, exchanges and restarts of scouts; return the blocks.
 
-        Nothing but the replicas is changed, so this may run beside the training; `absorb` what it
-        returns. ``parallel``: use the threads of the reward's pool, otherwise this thread alone.
-        ``until``: asked after each round; they end where it says so. ``scouts_only``: the replicas
-        of the ladders rest.
+        Only the replicas are changed, so this may run concurrently with training; pass the result
+        to `absorb`. ``parallel``: use the threads of the reward's pool instead of only this thread.
+        ``until``: called after each round; the rounds end when it returns True. ``scouts_only``:
+        the replicas of the ladders do not move.
         """
         blocks: list[Block] = []
         for _ in range(n_rounds):
@@ -300,19 +300,19 @@ class Walkers:
         return [Block(new, place, start, new.lengths[None].copy(), evidence, visited, evaluations)]
 
     def _patience(self, scout: Replica, first: int) -> float:
-        """Return the steps, times the number of taxa, that a scout may go on without a rise.
+        """Return the maximum number of steps per taxon without improvement of a scout.
 
-        A scout that stopped a few nats below the ladder is given more of them: where it stands may
-        be the flank of an island that the ladder has not reached, and one regraft from its top.
+        A scout that has stopped a few nats below the ladder gets more steps: it may be on the flank
+        of an island that the ladder has not reached, one regraft from its top.
         """
         ladder = max(replica.log_evidence for replica in self.replicas[first : first + COLD])
         below = ladder - scout.highest
         return PATIENCE_CLOSE if NEAR < below < CLOSE else PATIENCE
 
     def absorb(self, blocks: Sequence[Block], table: TopologyTable, count_visits: bool) -> None:
-        """Put what was walked into the table, in order; count the ladders' visits at temperature 1.
+        """Add the topologies of blocks to the table, in order, and count visits at temperature 1.
 
-        Visits of scouts are not counted: they do not follow the posterior.
+        Visits of scouts are not counted, because they do not follow the posterior.
         """
         for block in blocks:
             n_steps = len(block.visited)
@@ -364,7 +364,7 @@ def _is_scout(place: int) -> bool:
 
 
 def _is_cold(place: int) -> bool:
-    """Return whether a replica stands on a rung of temperature 1, and is no scout."""
+    """Return whether a replica is on a rung of temperature 1 and is not a scout."""
     rung = place % (len(RUNGS) + SCOUTS)
     return rung < len(RUNGS) and RUNGS[rung] == 1.0
 

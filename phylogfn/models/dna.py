@@ -30,7 +30,7 @@ _RATES = Parameter(
 
 @dataclass(frozen=True)
 class DnaFamily:
-    """What a nucleotide model leaves free: its rates, and whether its frequencies are equal."""
+    """Free parameters of a nucleotide model: its rates, and whether its frequencies are equal."""
 
     name: str
     rates: Parameter | None

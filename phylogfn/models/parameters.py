@@ -1,13 +1,13 @@
 """Free parameters of a model: their unconstrained coordinates, their bounds and their priors.
 
-An optimiser or a Laplace approximation works on a vector theta without constraints:
+Optimisers and Laplace approximations use an unconstrained vector theta:
 
 * positive parameters (kappa, gamma shape): theta = log x;
 * shares (invariant sites): theta = log(x / (1 - x));
 * simplexes (frequencies, exchangeabilities): additive log ratios to the last component.
 
-`log_prior` is the density of theta, so it holds the logarithm of the Jacobian. Default priors are
-those of MrBayes (Ronquist et al. 2012, Syst Biol 61:539-542).
+`log_prior` is the density of theta, so it includes the logarithm of the Jacobian. Default priors
+are those of MrBayes (Ronquist et al. 2012, Syst Biol 61:539-542).
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class _Piece:
 
 
 def parse_model(text: str, alphabet: object) -> ModelSpec:
-    """Read a model string.
+    """Parse a model string and return the model.
 
     Parameters
     ----------
@@ -53,16 +53,17 @@ def parse_model(text: str, alphabet: object) -> ModelSpec:
         gamma rates in k categories (4), `+I` invariant sites, `+F` frequencies counted in the
         alignment, `+FO` free, `+FQ` equal. Braces fix values: "HKY85{kappa=2.1}+G4{0.5}+I{0.2}",
         "F81{0.1,0.2,0.3,0.4}", "+F{...}", "GTR{AG=4,CT=4,AC=1,AT=1,CG=1}"; with labels, in any
-        order. Nucleotide models with unequal frequencies have
-        free ones unless told otherwise; protein models those of their matrix.
+        order. By default, nucleotide models with unequal frequencies have free frequencies, and
+        protein models those of their matrix.
     alphabet : Alphabet or str
-        "dna", "rna" or "protein", or an object with such a `name`; there is no model of "standard".
+        "dna", "rna" or "protein", or an object with such a `name`; there is no model for
+        "standard".
 
     Raises
     ------
     UserError
-        If the string cannot be read (the message names the nearest known model), or there is no
-        model of the data.
+        If the string is invalid (the message suggests the most similar model), or there is no model
+        for the data.
     """
     kind = str(getattr(alphabet, "name", alphabet)).lower()
     if kind == "standard":
@@ -196,7 +197,7 @@ def _free_frequencies(states: str) -> Parameter:
 def _frequency_fields(
     text: str, suffixes: dict[str, tuple[int, _Piece]], states: str
 ) -> tuple[dict[str, Any], tuple[Parameter, ...]] | None:
-    """What a frequency suffix asks for; None when there is none."""
+    """Return the frequencies of a suffix, or None without a suffix."""
     if "FQ" in suffixes:
         return {"frequencies": (1.0 / len(states),) * len(states)}, ()
     if "FO" in suffixes:

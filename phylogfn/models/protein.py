@@ -1,7 +1,7 @@
 """Amino acid models: Poisson, LG, WAG, JTT and Dayhoff, in the state order of `AMINO_ACIDS`.
 
-The sources of the matrices are given beside them in `protein_matrices`. Poisson (equal rates and
-frequencies) is the Jukes-Cantor model of twenty states (Bishop & Friday 1987).
+The sources of the matrices are given in `protein_matrices`. Poisson (equal rates and frequencies)
+is the Jukes-Cantor model of twenty states (Bishop & Friday 1987).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Empirical amino acid exchangeabilities and frequencies, as published and as PAML ships them.
+"""Empirical amino acid exchangeabilities and frequencies, as published and distributed with PAML.
 
-Each text holds the lower triangle of the symmetric exchangeabilities row by row (19 rows), and, as
-its last row, the 20 equilibrium frequencies. States are in the order of `AMINO_ACIDS`. The units of
-the exchangeabilities are arbitrary: a model scales them to one expected substitution per unit time.
+Each text contains the lower triangle of the symmetric exchangeabilities row by row (19 rows), and,
+as its last row, the 20 equilibrium frequencies. States are in the order of `AMINO_ACIDS`. The units
+of the exchangeabilities are arbitrary: a model scales them to one expected substitution per unit
+time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A model as the user names it, what it leaves free, and how a vector theta becomes a model."""
+"""A named model, its free parameters, and the conversion of a vector theta to a model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ModelSpec:
     Attributes
     ----------
     name : str
-        As the user wrote it.
+        Name as written by the user.
     family : str
         Key of `DNA_MODELS` or a name in `PROTEIN_MODELS`.
     n_states : int
@@ -51,7 +51,7 @@ class ModelSpec:
     frequencies : tuple of float
         Fixed frequencies; empty when free, empirical or those of the published matrix.
     empirical : bool
-        Frequencies are to be counted in the alignment: call `resolve` first.
+        Whether frequencies must be counted in the alignment; call `resolve` first.
     n_categories : int
         Gamma categories; 1 for equal rates.
     gamma_shape : float or None

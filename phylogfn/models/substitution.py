@@ -94,7 +94,7 @@ class SubstitutionModel:
 
     @property
     def is_jukes_cantor(self) -> bool:
-        """Whether all exchangeabilities and all frequencies are equal (closed forms hold)."""
+        """Whether all exchangeabilities and frequencies are equal, so that closed forms apply."""
         off_diagonal = self.exchangeabilities[~np.eye(self.n_states, dtype=bool)]
         return bool(
             np.ptp(self.frequencies) < 1e-14 and np.ptp(off_diagonal) <= 1e-14 * off_diagonal.max()

@@ -1,7 +1,7 @@
 """Fitch scores of trees: characters packed into bit slices, batches of trees on several threads.
 
-A state that no tip is held to (it stands only where a tip may have any state) takes no words. What
-else all trees have in common is taken out by `phylogfn.alignments.characters`.
+A state that occurs only in tips that may have any state needs no words. Other parts common to all
+trees are removed by `phylogfn.alignments.characters`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _renumbered(masks: np.ndarray, n_states: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _copies(weights: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Ways to write weighted characters: (index, weight) of what is packed."""
+    """Return representations of weighted characters: (index, weight) of the packed characters."""
     ways = [(np.arange(weights.size), weights)]
     if weights.size == 0 or weights.max() > LARGEST_INTEGER or np.any(weights != np.rint(weights)):
         return ways
@@ -103,19 +103,20 @@ class PackedCharacters:
 
 
 def pack(masks: np.ndarray, weights: np.ndarray, n_states: int) -> PackedCharacters:
-    """Bit slices of characters.
+    """Return the bit slices of characters.
 
-    Integer weights are met by copies, by binary digits (a character of weight 5 stands among those
-    of weight 4 and of weight 1), or by tiles for each weight: whichever takes fewest words.
+    Integer weights are represented by copies, by binary digits (a character of weight 5 is among
+    those of weight 4 and of weight 1), or by tiles for each weight, whichever needs the fewest
+    words.
 
     Parameters
     ----------
     masks : ndarray, shape (n, C), uint32
-        Sets of states, none of them empty.
+        Non-empty sets of states.
     weights : ndarray, shape (C,), float64
-        0 or more.
+        Non-negative weights.
     n_states : int
-        A set of all of them says nothing.
+        The set of all states is uninformative.
     """
     masks, states = _renumbered(np.asarray(masks, np.uint32), n_states)
     kept = np.flatnonzero((states > 1) & (weights > 0))
@@ -176,11 +177,11 @@ class ParsimonyScorer:
     n_taxa : int
     packed : PackedCharacters
     constant : float
-        Steps that every tree has beside those that the kernels count.
+        Steps of every tree in addition to those counted by the kernels.
     tolerance : float
-        Scores that differ by no more are equal; 0 where all weights are integers.
+        Largest difference of scores that are considered equal; 0 if all weights are integers.
     n_scores : int
-        Trees scored, and places for a subtree scored, so far.
+        Number of trees, and of positions of subtrees, scored so far.
     """
 
     def __init__(self, characters: Characters, threads: int):

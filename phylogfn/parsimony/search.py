@@ -1,14 +1,14 @@
-"""Search for the most parsimonious trees, and for all that are nearly as short.
+"""Search for the most parsimonious and near-optimal trees.
 
-Independent runs of the parsimony ratchet (Nixon 1999), each from a stepwise-addition tree of its
-own, find the best score; it is trusted once several runs have ended there. From the trees they
-found, all trees within an excess of the best are then collected breadth first: the neighbours of a
-tree are all that cutting one branch and joining the parts anew makes of it (TBR; Swofford & Olsen
-1990), which holds the neighbours by pruning and regrafting a subtree (SPR). In large trees, cuts
-into two large parts are joined by SPR alone.
+Independent runs of the parsimony ratchet (Nixon 1999), each from its own stepwise-addition tree,
+find the best score, which is accepted once several runs have ended there. Starting from the trees
+found, all trees within an excess of the best are then collected breadth first. The neighbours of a
+tree are all trees obtained by cutting one branch and reconnecting the parts (TBR; Swofford & Olsen
+1990), which include those obtained by pruning and regrafting a subtree (SPR). In large trees, cuts
+into two large parts are only reconnected by SPR.
 
-What is decided depends on counts alone, and on the seed, not on the number of threads; only the
-budget of seconds ends a search by the clock.
+All decisions depend only on counts and the seed, not on the number of threads; only the budget ends
+a search by the clock.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MOST_MOVES = 2**17
 
 @dataclass(frozen=True)
 class SearchProgress:
-    """Where a search stands.
+    """State of a search.
 
     Attributes
     ----------
@@ -48,13 +48,13 @@ class SearchProgress:
         "ratchet", "best trees" or "near-optimal trees".
     best_score : float
     runs, hits : int
-        Ratchet runs finished, and those that ended at the best score.
+        Number of completed ratchet runs, and of those that ended at the best score.
     n_trees : int
-        Distinct trees within the excess.
+        Number of distinct trees within the excess.
     n_expanded : int
-        Those whose neighbours have been looked at in this stage.
+        Number of trees whose neighbours have been examined in this stage.
     seconds : float
-        Since the search began.
+        Time since the search began.
     """
 
     stage: str
@@ -68,23 +68,24 @@ class SearchProgress:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """Result of a search.
 
     Attributes
     ----------
     best_score : float
     runs, hits : int
-        Ratchet runs made, and those that ended at the best score.
+        Number of ratchet runs, and of those that ended at the best score.
     table : ParsimonyTable
-        Distinct trees with a score within the excess of the best, best first.
+        Distinct trees with a score within the excess of the best, in order of score.
     all_best : bool
-        The table holds every best tree that neighbours of best trees lead to.
+        Whether the table contains all best trees that are connected by moves between best trees.
     all_near : bool
-        It holds every tree within the excess that neighbours within the excess lead to.
+        Whether it contains all trees within the excess that are connected by moves within the
+        excess.
     capped : bool
-        More trees were there than the cap let in.
+        Whether there were more trees than the cap.
     out_of_time : bool
-        The budget ended the search, or the runs of the ratchet.
+        Whether the budget ended the search or the ratchet runs.
     """
 
     best_score: float
@@ -140,7 +141,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Near:
-    """Neighbours of one tree: moves, scores of what they make, keys; whether these are all."""
+    """Neighbours of one tree: moves, scores and keys, and whether the list is complete."""
 
     moves: np.ndarray
     scores: np.ndarray
@@ -262,7 +263,7 @@ class _Search:
                 self.report("ratchet", 0)
 
     def neighbours(self, row: int, limit: float) -> _Near:
-        """Trees that are one move from a row of the table and score ``limit`` or less."""
+        """Return the neighbours of a row of the table with a score of at most ``limit``."""
         scorer = self.scorer
         space, tiles = scorer.workspace(), scorer.packed.tiles
         parent = self.table.parents[row].astype(np.int32)
@@ -303,9 +304,9 @@ class _Search:
             yield from zip(part, list(near), strict=True)
 
     def explore(self, excess: float) -> str:
-        """Collect trees within ``excess`` of the best.
+        """Collect trees within ``excess`` of the best and return the reason for ending.
 
-        Returns "done", "better" (a better tree was met: begin again), "cap" or "time".
+        The reason is "done", "better" (a better tree was found; restart), "cap" or "time".
         """
         stage = "near-optimal trees" if excess > 0 else "best trees"
         done, complete = 0, True
@@ -353,29 +354,29 @@ def search(
     seconds: float = np.inf,
     progress: Callable[[SearchProgress], None] | None = None,
 ) -> SearchResult:
-    """Find the most parsimonious trees and those within ``excess`` steps of them.
+    """Find the most parsimonious trees and all within ``excess`` steps of them; return the result.
 
     Parameters
     ----------
     scorer : ParsimonyScorer
-        Of three taxa or more.
+        A scorer for at least three taxa.
     seed : int
     excess : float
-        Weighted steps, 0 or more.
+        Weighted steps, non-negative.
     cap : int
-        Most trees that are kept, 4n - 4 bytes each.
+        Maximum number of stored trees, 4n - 4 bytes each.
     hits : int
-        Independent runs of the ratchet that must end at the best score before it is trusted;
-        `MOST_RUNS` are made at most.
+        Number of independent ratchet runs that must end at the best score before it is accepted; at
+        most `MOST_RUNS` are made.
     seconds : float
-        Budget. At least one round of each of the first `RUNS` runs is made.
+        Maximum time. At least one round of each of the first `RUNS` runs is made.
     progress : callable, optional
-        Called now and then.
+        Called from time to time.
 
     Raises
     ------
     ValueError
-        When ``excess``, ``cap`` or ``hits`` are out of range.
+        If ``excess``, ``cap`` or ``hits`` are out of range.
     """
     if not 0 <= excess < np.inf:
         raise ValueError(f"excess is {excess}, and must be 0 or more")

@@ -13,7 +13,7 @@ KEY_BYTES = 16
 
 
 class ParsimonyTable:
-    """Distinct topologies and their scores, in the order in which they were added.
+    """Distinct topologies and their scores, in order of addition.
 
     Rows are found by the keys of `phylogfn.exploration.topologies`.
 
@@ -21,7 +21,7 @@ class ParsimonyTable:
     ----------
     n_taxa : int
     codes : ndarray, shape (n_taxa, 2), uint64
-        What keys are made of.
+        Codes from which keys are computed.
     parents : ndarray, shape (size, 2n-2), int16
         Drawn at taxon 0.
     scores : ndarray, shape (size,), float64
@@ -81,7 +81,7 @@ class ParsimonyTable:
         self._scores = np.concatenate([self._scores, np.zeros_like(self._scores)])
 
     def within(self, limit: float) -> ParsimonyTable:
-        """A table of the topologies whose score is ``limit`` or less, in the same order."""
+        """Return a table of the topologies with a score of at most ``limit``, in the same order."""
         table = ParsimonyTable(self.n_taxa)
         kept = np.flatnonzero(self.scores <= limit)
         table.add(self.parents[kept], self.scores[kept])

@@ -1,1 +1,1 @@
-"""What a run found, and how it is written."""
+"""Results of runs, and their output files."""

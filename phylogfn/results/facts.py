@@ -1,4 +1,4 @@
-"""Facts of a run that its files state beside the result."""
+"""Facts of a run for its files, in addition to the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ParsimonyFacts", "RunFacts"]
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Facts of a run of ``phylogfn sample`` beside its posterior.
+    """Facts of a run of ``phylogfn sample``, in addition to its posterior.
 
     Parameters
     ----------
@@ -22,29 +22,29 @@ class RunFacts:
     seed : int
         Seed of all random numbers.
     alignment : str
-        Name of the alignment as the user gave it.
+        Name of the alignment as given by the user.
     n_sites, n_patterns : int
-        Columns of the alignment, and distinct columns among them.
+        Number of columns of the alignment, and of distinct columns.
     model : str
-        Substitution model, with values of its parameters where they were set or estimated.
+        Substitution model, with given or estimated values of its parameters.
     branch_prior : str
         Prior on branch lengths.
     likelihood_evaluations : int
-        How often a full likelihood was computed.
+        Number of full likelihoods computed.
     use : ResourceUse
         Time and memory used.
     methods : tuple of str
-        Keys of :mod:`phylogfn.citations` for what the run used.
+        Keys of :mod:`phylogfn.citations` for the methods of the run.
     budget_seconds : float, optional
-        The time that was allowed.
+        Maximum time of the run.
     files_seed : tuple of int
-        Seed of the generator that deals the draws out to the two runs of the MrBayes files.
+        Seed of the generator that distributes the draws between the two runs of the MrBayes files.
     provenance : Provenance, optional
-        Content of ``provenance.json``; None: the file is not written.
+        Content of ``provenance.json``; if None, the file is not written.
     run_toml, train_jsonl : str
         Content of these files, which the run itself writes to its output directory.
     extra : dict
-        More entries for the summary.
+        Further entries of the summary.
     """
 
     command: str
@@ -67,7 +67,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class ParsimonyFacts:
-    """Facts of a run of ``phylogfn parsimony`` beside its result.
+    """Facts of a run of ``phylogfn parsimony``, in addition to its result.
 
     Attributes
     ----------
@@ -75,17 +75,17 @@ class ParsimonyFacts:
         The command line.
     seed : int
     alignment : str
-        Its name as the user gave it.
+        Its name as given by the user.
     data_type : str
         Kind of data, in words.
     gaps, environment : str
         As in the settings.
     characters : Characters
     n_scores : int
-        Trees, and places for a subtree, scored.
+        Number of trees, and of positions of subtrees, scored.
     use : ResourceUse
     methods : tuple of str
-        Keys of :mod:`phylogfn.citations` for what the run used.
+        Keys of :mod:`phylogfn.citations` for the methods of the run.
     budget_seconds : float
     """
 

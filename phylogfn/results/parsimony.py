@@ -35,23 +35,23 @@ class TemperatureSample:
     temperature : float
         Steps.
     trained : bool
-        Drawn by the trained sampler; else from the known trees alone, by their weights.
+        Whether it was drawn by the trained sampler, instead of from the known trees by weight.
     log_partition, standard_error : float
-        log Z(T), nats; of the known trees alone where the sampler was not trained.
+        log Z(T) in nats; for known trees only if the sampler was not trained.
     ess, pareto_k : float
-        Of the importance weights of the proposals; NaN where there were none.
+        Diagnostics of the importance weights of the proposals; NaN without proposals.
     n_proposals : int
-        Draws of the sampler that were weighed.
+        Number of weighted draws of the sampler.
     known_share : float
-        Share of Z(T) that trees hold which were known before these draws.
+        Share of Z(T) of trees that were known before these draws.
     mean_score, optimal_share : float
-        Of the trees at this temperature, estimated from all weights.
+        Mean score and share of best trees at this temperature, estimated from all weights.
     sampler_mean_score, sampler_optimal_share : float
-        Of the draws of the sampler as they came, without weights; NaN where there were none.
+        The same for the unweighted draws of the sampler; NaN without draws.
     divergence : float
         Mean of log p - log q over the known trees, nats; p is normalised over all trees.
     counts : ndarray, shape (M,), int64
-        How often each tree of the result is in the sample.
+        Number of occurrences of each tree of the result in the sample.
     probabilities : ndarray, shape (M,), float64
     """
 
@@ -84,7 +84,7 @@ class TemperatureSample:
 
 @dataclass(frozen=True, eq=False)
 class ParsimonyResult:
-    """Trees, best first, and samples of them.
+    """Trees in order of score, and samples of them.
 
     Attributes
     ----------
@@ -94,12 +94,12 @@ class ParsimonyResult:
     scores : ndarray, shape (M,), float64
         Weighted steps.
     n_best : int
-        The first so many have the best score.
+        Number of trees with the best score, which come first.
     samples : tuple of TemperatureSample
-        By ascending temperature.
+        Samples by ascending temperature.
     search : SearchFacts
     excess : float
-        Steps above the best within which the search collected trees.
+        Maximum number of steps above the best of trees collected by the search.
     warnings : tuple of str
     extra : dict
     """
@@ -126,7 +126,7 @@ class ParsimonyResult:
 
 
 def parsimony_warnings(result: ParsimonyResult) -> tuple[str, ...]:
-    """Return what a user must know before trusting a result, in plain words."""
+    """Return the warnings about a result in plain language."""
     found = list(result.warnings)
     search = result.search
     if result.best_score < search.best_score:

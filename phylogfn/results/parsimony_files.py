@@ -1,7 +1,7 @@
 """The files that ``phylogfn parsimony`` writes.
 
-Times, memory and the command line stand in ``summary.json``, ``provenance.json`` and the report
-alone: every other file is the same, byte for byte, whenever settings and seed are the same.
+Times, memory and the command line occur only in ``summary.json``, ``provenance.json`` and the
+report: all other files are byte-identical for the same settings and seed.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def write_parsimony(
 ) -> dict[str, Any]:
     """Write all result files of a run to ``output``, ``summary.json`` last; return the summary.
 
-    ``run.toml``, ``train.jsonl`` and ``checkpoint/`` are written by the run itself, as it goes;
-    the report shows ``train.jsonl`` if it is there.
+    ``run.toml``, ``train.jsonl`` and ``checkpoint/`` are written during the run; the report shows
+    ``train.jsonl`` if it exists.
     """
     from phylogfn.results.report.parsimony_page import render_parsimony_report
 
@@ -78,7 +78,7 @@ def best_splits(result: ParsimonyResult) -> SplitTable:
 
 
 def summarise_parsimony(result: ParsimonyResult, facts: ParsimonyFacts) -> dict[str, Any]:
-    """Return what ``summary.json`` holds."""
+    """Return the content of ``summary.json``."""
     characters, search = facts.characters, result.search
     return {
         "software": "phylogfn",

@@ -37,12 +37,12 @@ class Phylogeny:
     tree : ConsensusTree
         Its leaves are numbers of taxa.
     rooted : bool
-        The base is a root; otherwise its place means nothing.
+        Whether the base is a root; otherwise its position has no meaning.
     exact : bool
-        Branch lengths are written so that they read back to the same numbers, instead of with eight
+        Whether branch lengths are written with enough digits for exact reading, instead of eight
         digits.
     warning : str, optional
-        Added to Newick and NEXUS text as a comment: the tree is no result to rely on.
+        Added to Newick and NEXUS text as a comment if the tree is not a reliable result.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class Phylogeny:
         Raises
         ------
         UserError
-            A taxon is not known, or the taxa are no clade of this tree.
+            A taxon is unknown, or the taxa are not a clade of this tree.
         """
         taxa = [outgroup] if isinstance(outgroup, str) else list(dict.fromkeys(outgroup))
         for taxon in taxa:
@@ -162,7 +162,7 @@ class Phylogeny:
 
 
 def _import(module: str) -> Any:
-    """Import an optional package, or say how to install it."""
+    """Import and return an optional package; the error says how to install it."""
     from importlib import import_module
 
     try:
@@ -177,8 +177,8 @@ def _import(module: str) -> Any:
 def newick_with_warning(newick: str, warning: str | None) -> str:
     """Return a Newick tree with a warning as a comment of its root.
 
-    The comment has the form of the New Hampshire X format, ``[&&NHX:warning=...]``, and stands
-    before the semicolon: a comment of another form, or elsewhere, makes some readers fail.
+    The comment has the form of the New Hampshire X format, ``[&&NHX:warning=...]``, and precedes
+    the semicolon: some readers fail on comments of another form or at other positions.
     """
     if warning is None:
         return newick

@@ -45,8 +45,8 @@ class Posterior(PosteriorData):
     def clades(self) -> DataFrame:
         """Return the clades, the most probable first.
 
-        A clade is the smaller side of a split, as trees are unrooted. The columns are ``taxa``,
-        ``n_taxa``, ``probability``, ``mean_length`` and ``sd_length`` (of its branch).
+        A clade is the smaller side of a split, because trees are unrooted. The columns are
+        ``taxa``, ``n_taxa``, ``probability``, ``mean_length`` and ``sd_length`` (of its branch).
         """
         return clade_frame(self)
 
@@ -61,7 +61,7 @@ class Posterior(PosteriorData):
         Raises
         ------
         UserError
-            The outgroup is not known, or no clade of the consensus.
+            The outgroup is unknown, or not a clade of the consensus.
         """
         tree = consensus_of(self)
         return tree if outgroup is None else tree.rooted_at(outgroup)

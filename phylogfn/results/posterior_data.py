@@ -1,6 +1,6 @@
-"""Numbers of a posterior: draws, the posterior over topologies, the evidence.
+"""Data of a posterior: draws, the posterior over topologies, the evidence.
 
-Splits are integers: bit i is set when taxon i lies on the side without taxon 0 (see
+Splits are integers: bit i is set if taxon i is on the side without taxon 0 (see
 :mod:`phylogfn.trees.tree`). Branch lengths are expected substitutions per site; log quantities are
 in nats.
 """
@@ -37,7 +37,7 @@ class PosteriorData:
     draw_log_likelihoods, draw_log_priors : ndarray, shape (S,), float64
         Their log likelihoods and log prior densities.
     topology_parents : ndarray, shape (T, 2n-2), int32
-        The topologies known, best first.
+        Known topologies, most probable first.
     topology_probabilities : ndarray, shape (T,), float64
         Their posterior probabilities.
     topology_log_evidences : ndarray, shape (T,), float64
@@ -45,19 +45,19 @@ class PosteriorData:
     log_evidence, log_evidence_se : float
         log p(data) and its standard error; infinite if the error cannot be estimated.
     ess : float
-        Effective number of the weighted proposals.
+        Effective sample size of the weighted proposals.
     n_proposals : int
         Number of weighted proposals.
     pareto_k : float
-        Shape of the tail of the importance weights, of proposals and of branch lengths.
+        Pareto k of the importance weights of proposals and of branch lengths.
     warnings : tuple of str
-        What the user must know, in plain words.
+        Warnings in plain language.
     extra : dict
-        More entries for the summary.
+        Further entries of the summary.
     topology_errors : ndarray, shape (T,), float64, optional
-        Standard errors of the probabilities; None if they are not known.
+        Standard errors of the probabilities; None if unknown.
     facts : RunFacts, optional
-        What the files say of the run; without it they cannot be written.
+        Facts of the run, which are required for writing files.
     """
 
     names: tuple[str, ...]
@@ -121,10 +121,10 @@ class PosteriorData:
         return Tree.from_parents(self.topology_parents[index])
 
     def support_error(self) -> float:
-        """Return an upper bound of the standard errors of clade probabilities; NaN if not known.
+        """Return an upper bound of the standard errors of clade probabilities; NaN if unknown.
 
-        Errors of the topologies listed, and the sampling errors of what is estimated by draws: the
-        probability of topologies that are not summed, and of those that are not listed.
+        It combines the errors of the listed topologies and the sampling errors of the probabilities of
+        topologies that are not summed or not listed.
         """
         if self.topology_errors is None:
             return math.nan
@@ -142,9 +142,10 @@ class PosteriorData:
 def split_table(posterior: PosteriorData) -> SplitTable:
     """Return split supports and branch lengths of a posterior.
 
-    Supports come from the probabilities of the topologies listed, which have less noise than counts
-    of draws; what probability these leave goes to the draws of other topologies, if there are any.
-    Lengths come from the draws. Without a list of topologies, both come from the draws.
+    Supports are computed from the probabilities of the listed topologies, which have less noise
+    than counts of draws; the remaining probability is distributed over draws of other topologies,
+    if there are any. Lengths are computed from the draws. Without a list of topologies, both are
+    computed from the draws.
     """
     drawn = tabulate_splits(posterior.names, _draw_branches(posterior))
     if posterior.n_topologies == 0 or not posterior.topology_probabilities.sum() > 0:

@@ -1,7 +1,7 @@
 """The files that ``phylogfn sample`` writes.
 
-Times, memory and the command line stand in ``summary.json``, ``provenance.json`` and the report
-alone: every other file is the same, byte for byte, whenever settings and seed are the same.
+Times, memory and the command line occur only in ``summary.json``, ``provenance.json`` and the
+report: all other files are byte-identical for the same settings and seed.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ _TAXON_NUMBER = re.compile(r"(?<=[(,])[0-9]+")
 def write_results(output: Path, posterior: PosteriorData) -> dict[str, Any]:
     """Write all result files of a run to ``output``, ``summary.json`` last.
 
-    ``run.toml``, ``train.jsonl`` and ``checkpoint/`` are written by the run itself, as it goes;
-    the report shows ``train.jsonl`` if it is there.
+    ``run.toml``, ``train.jsonl`` and ``checkpoint/`` are written during the run; the report shows
+    ``train.jsonl`` if it exists.
 
     Parameters
     ----------
     output : Path
         The output directory.
     posterior : PosteriorData
-        The answer, with its facts.
+        The posterior with its facts.
 
     Returns
     -------
@@ -108,14 +108,14 @@ def write_results(output: Path, posterior: PosteriorData) -> dict[str, Any]:
 
 
 def write_directory(directory: Path, posterior: PosteriorData) -> None:
-    """Write all files of a run, `write_results` and those of the run itself, but no checkpoint.
+    """Write all files of a run, including those written during the run, except the checkpoint.
 
     Parameters
     ----------
     directory : Path
-        Made if it does not exist.
+        Output directory, created if missing.
     posterior : PosteriorData
-        The answer, with its facts.
+        The posterior with its facts.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def consensus_of(posterior: PosteriorData, table: SplitTable | None = None) -> P
 
 
 def summarise(posterior: PosteriorData, facts: RunFacts) -> dict[str, Any]:
-    """Return what ``summary.json`` holds; the log evidence has one digit more than its error."""
+    """Return the content of ``summary.json``; log evidence has one more digit than its error."""
     se = float(posterior.log_evidence_se)
     return {
         "software": "phylogfn",
@@ -205,7 +205,7 @@ def numbered_newicks(
 
 
 def with_names(newick: str, names: tuple[str, ...]) -> str:
-    """Return a numbered Newick with the names of the taxa in the place of their numbers."""
+    """Return a numbered Newick with the numbers of the taxa replaced by their names."""
     labels = newick_labels(names)
     return _TAXON_NUMBER.sub(lambda match: labels[int(match[0]) - 1], newick)
 

@@ -10,7 +10,7 @@ MOST_DECIMALS = 12
 
 
 def decimals(error: float, most: int = MOST_DECIMALS) -> int:
-    """Return how many decimals show the first two digits of a standard error.
+    """Return the number of decimals that show the first two digits of a standard error.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def decimals(error: float, most: int = MOST_DECIMALS) -> int:
 def rounded(value: float, error: float, most: int = MOST_DECIMALS) -> str:
     """Return a value in plain or scientific notation, with the digits that its error supports.
 
-    At least one digit that is not 0 is shown, and two where the error is not finite.
+    At least one non-zero digit is shown, and two if the error is not finite.
 
     Parameters
     ----------

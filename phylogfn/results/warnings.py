@@ -44,15 +44,15 @@ NEARLY_ALL = 0.99  # share of the whole that is known, above which the sampler h
 
 
 def weights_matter(ess: float, n_proposals: float, known_share: float = 0.0) -> bool:
-    """Return whether a few weights could spoil the answer, so that their tail is to be judged.
+    """Return whether a few weights could dominate the result, so that their tail must be assessed.
 
-    With half of the draws effective no few weights can dominate, whatever the shape of the tail;
-    and hardly anything hangs on them where nearly all of the evidence is summed.
+    If half of the draws are effective, no few weights can dominate for any shape of the tail; if
+    nearly all of the evidence is summed, the result hardly depends on them.
 
     Parameters
     ----------
     ess, n_proposals : float
-        Effective number of the draws, and their number.
+        Effective sample size, and number of draws.
     known_share : float
         Share of the evidence that was summed topology by topology.
     """
@@ -92,7 +92,7 @@ def failure(posterior: PosteriorData) -> str | None:
 def verdict(posterior: PosteriorData) -> str:
     """Return ``failed`` (see `failure`), ``doubtful`` (a figure is beyond its limit) or ``passed``.
 
-    What the run itself reported, such as the end of its budget, is no reason for doubt.
+    Warnings of the run itself, such as the end of its budget, do not make it doubtful.
     """
     if failure(posterior) is not None:
         return "failed"
@@ -100,9 +100,9 @@ def verdict(posterior: PosteriorData) -> str:
 
 
 def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
-    """Return what a user must know before trusting a posterior, in plain words.
+    """Return the warnings about a posterior in plain language.
 
-    Those that the run itself gave come first; nothing is said twice.
+    Warnings of the run itself come first; there are no repetitions.
     """
     found = list(posterior.warnings)
     failed = failure(posterior)

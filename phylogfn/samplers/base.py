@@ -1,4 +1,4 @@
-"""The contract of a sampler: what a run asks of a way of building trees."""
+"""The interface of samplers, which a run uses for each construction method."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ State = Any
 
 
 class TreeSampler(ABC):
-    """One way of building trees: its environment, policy, training, draws and estimates.
+    """A construction method: its environment, policy, training, draws and estimates.
 
     Parameters
     ----------
@@ -52,12 +52,12 @@ class TreeSampler(ABC):
     Raises
     ------
     UserError
-        The settings ask for something that this way of building trees does not offer.
+        The construction method does not support the settings.
 
     Attributes
     ----------
     rates_fall : bool
-        Learning rates fall towards the end of training, even without random trees.
+        Whether learning rates fall towards the end of training even without random trees.
     """
 
     draw_by: ClassVar[Callable[..., Drawn]]
@@ -73,11 +73,11 @@ class TreeSampler(ABC):
         """Refuse settings that this way of building trees does not offer (UserError)."""
 
     def prepare(self, run: Data, state: State) -> None:  # noqa: B027 - neutral default
-        """Choose, once the first walk has ended, what stays fixed during training."""
+        """Choose, after the first walk, the quantities that are fixed during training."""
 
     @abstractmethod
     def environment(self, run: Data, state: State) -> Any:
-        """Return a new environment with the rates that the state holds."""
+        """Return a new environment with the rates in the state."""
 
     def environment_of(self, run: Data, state: State) -> Any:
         """Return the environment of the trainer, or a new one before there is a trainer."""
@@ -116,7 +116,7 @@ class TreeSampler(ABC):
         """Return the curriculum; ``n_pool`` is the number of trees whose lengths it may draw."""
 
     def keep_rates(self, state: State, environment: Any) -> None:
-        """Copy the rates of the environment into the state, which checkpoints hold."""
+        """Copy the rates of the environment into the state for checkpoints."""
         state.rates = environment.rates
 
     def draw(
@@ -140,15 +140,15 @@ class TreeSampler(ABC):
     def divergence(
         self, run: Data, state: State, environment: Any, estimate: PartitionEstimate, n: int
     ) -> tuple[float, float]:
-        """Return the divergence from what is known to the sampler and its error, nats.
+        """Return the divergence of the sampler from known trees and its error, in nats.
 
         Parameters
         ----------
         run, state, environment
         estimate : PartitionEstimate
-            Of the draws that judge the sampler.
+            Estimate from the draws that assess the sampler.
         n : int
-            Maximum number of trees that it is measured on.
+            Maximum number of trees for the measurement.
         """
 
 

@@ -48,7 +48,7 @@ class InsertionSampler(TopologySampler):
             state.order = taxon_order(table.parents, relative, taxon_codes(run.alignment.n_taxa))
 
     def environment(self, run: Data, state: State) -> InsertionEnvironment:
-        """Return a new environment with the attachment rates that the state holds."""
+        """Return a new environment with the attachment rates in the state."""
         assert state.order is not None
         environment = InsertionEnvironment(state.order, log_evidence_of(state))
         if isinstance(state.rates, AttachmentRates):

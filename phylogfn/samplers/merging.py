@@ -32,7 +32,7 @@ class MergingSampler(TopologySampler):
     rates_fall = True
 
     def environment(self, run: Data, state: State) -> MergingEnvironment:
-        """Return a new environment with the join rates that the state holds."""
+        """Return a new environment with the join rates in the state."""
         features = forest_features(run, state)
         environment = MergingEnvironment(features, run.alignment.n_taxa, log_evidence_of(state))
         if isinstance(state.rates, JoinRates):

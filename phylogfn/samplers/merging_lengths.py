@@ -43,7 +43,7 @@ class MergingLengthsSampler(TreeSampler):
             raise UserError("--random-trees: needs --branch-lengths collapsed")
 
     def environment(self, run: Data, state: State) -> MergingLengthsEnvironment:
-        """Return a new environment with the rates of joins and lengths that the state holds."""
+        """Return a new environment with the rates of joins and lengths in the state."""
         reward = state.walkers.reward
         environment = MergingLengthsEnvironment(
             forest_features(run, state),
@@ -81,7 +81,7 @@ class MergingLengthsSampler(TreeSampler):
         return LengthsCurriculum(environment, state.table, state.walkers.reward, seed, n_pool)
 
     def keep_rates(self, state: State, environment: Any) -> None:
-        """Copy the rates of joins and lengths into the state, which checkpoints hold."""
+        """Copy the rates of joins and lengths into the state for checkpoints."""
         super().keep_rates(state, environment)
         state.length_rates = environment.length_rates
 

@@ -19,12 +19,12 @@ SAMPLERS: dict[tuple[str, bool], type[TreeSampler]] = {
 
 
 def make_sampler(settings: SampleSettings) -> TreeSampler:
-    """Return the sampler that the settings ask for.
+    """Return the sampler for the settings.
 
     Raises
     ------
     UserError
-        The way of building trees does not offer what the settings ask for.
+        The construction method does not support the settings.
     """
     environment, with_lengths = settings.environment, settings.branch_lengths != "collapsed"
     # one that cannot build lengths says so itself

@@ -1,4 +1,4 @@
-"""What samplers of topologies have in common: branch lengths are integrated out."""
+"""Common base of samplers of topologies, with branch lengths integrated out."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ class Command:
     name : str
         The first word, in lower case.
     text : str
-        What follows it, up to the semicolon.
+        Text after the name, up to the semicolon.
     line, column : int
-        Where in the file the text starts, from 1.
+        Position of the text in the file, from 1.
     """
 
     name: str
@@ -46,11 +46,11 @@ def blank_comments(text: str, source: str, error: type[UserError], keep: str = "
     text : str
         The content of a file.
     source : str
-        What messages call it.
+        Name of the file for messages.
     error : type
         The class of the error for a comment that is never closed.
     keep : str
-        Comments that start with ``[`` and one of these characters stay.
+        Comments that start with ``[`` and one of these characters are kept.
     """
     if "[" not in text:
         return text
@@ -83,7 +83,7 @@ def _comment_end(text: str, start: int) -> int:
 
 
 def tokens(text: str) -> list[str]:
-    """Return the tokens of a command, quotes removed."""
+    """Return the tokens of a command, without quotes."""
     return [
         token[1:-1] if token[0] == token[-1] == '"' and len(token) > 1 else unquote(token)
         for token in _TOKEN.findall(text)
@@ -117,21 +117,21 @@ def blocks(
 ) -> Iterator[tuple[str, list[Command]]]:
     """Yield the name (lower case) and the commands of each block of a NEXUS file.
 
-    Text before a ``begin`` at the start of a line is skipped. Commands that stand outside of all
-    blocks come last, as those of a block without a name.
+    Text before a ``begin`` at the start of a line is skipped. Commands outside of all blocks come
+    last, as a block without a name.
 
     Parameters
     ----------
     text, source, error, keep
         As in `blank_comments`.
     unclosed : list of str, optional
-        Where a trees block, the last of the file, has no ``end;``, a message is appended here and
-        the complete commands of the block are yielded: a chain that is still running.
+        If the last block is a trees block without ``end;`` (a chain that is still running), a
+        message is appended here and the complete commands of the block are yielded.
 
     Raises
     ------
     error
-        When a comment or a block is not closed.
+        If a comment or a block is not closed.
     """
     if unclosed is not None:
         text = _without_cut_comment(text)

@@ -1,11 +1,10 @@
 """Quoting of taxon names in Newick and NEXUS text.
 
-A name is written as it is whenever every reader takes it as it is, otherwise between single
-quotes with inner single quotes doubled (the Newick standard of 1986, and NEXUS: Maddison,
-Swofford & Maddison, Syst. Biol. 46:590, 1997). An underscore is never a reason to quote: the
-standards turn an unquoted one into a blank, but most programs, ours among them, do not, and many
-do not understand quotes. Only where names differ in nothing else, such as ``a b`` and ``a_b``, all
-of these are quoted.
+A name is written unchanged if every reader accepts it, otherwise between single quotes with inner
+single quotes doubled (the Newick standard of 1986, and NEXUS: Maddison, Swofford & Maddison, Syst.
+Biol. 46:590, 1997). An underscore is not a reason to quote: the standards convert an unquoted one
+to a blank, but most programs, including this one, do not, and many do not understand quotes. Only
+names that differ in nothing else, such as ``a b`` and ``a_b``, are all quoted.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def quote_nexus(name: str) -> str:
 
 
 def newick_labels(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the Newick labels of taxa that stand in one file.
+    """Return the Newick labels of the taxa of one file.
 
     Examples
     --------
@@ -49,7 +48,7 @@ def newick_labels(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def nexus_labels(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the NEXUS tokens of taxa that stand in one file; see `newick_labels`."""
+    """Return the NEXUS tokens of the taxa of one file; see `newick_labels`."""
     return _labels(tuple(names), True)
 
 
@@ -64,7 +63,7 @@ def _labels(names: tuple[str, ...], nexus: bool) -> tuple[str, ...]:
 
 
 def unquote(token: str) -> str:
-    """Return the name that a token stands for; a token without quotes is returned verbatim."""
+    """Return the name represented by a token; a token without quotes is returned verbatim."""
     if len(token) >= 2 and token[0] == token[-1] == "'":
         return token[1:-1].replace("''", "'")
     return token

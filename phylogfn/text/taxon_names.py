@@ -1,9 +1,9 @@
-"""Taxa found by the names that trees give them, in spite of small differences in spelling.
+"""Matching of taxon names in trees, tolerating small differences in spelling.
 
 Programs exchange blanks and underscores, and editors exchange composed and decomposed characters
-(Unicode Standard Annex 15: é as one character, NFC, or as e and an accent, NFD). Names are kept as
-they stand; only the search for a name passes over such differences, and only where one taxon alone
-comes into question.
+(Unicode Standard Annex 15: é as one character, NFC, or as e and an accent, NFD). Names are kept
+unchanged; only the search for a name ignores such differences, and only if there is a single
+candidate.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BLANK = re.compile(r"\s")
 
 
 def spelling_key(name: str) -> str:
-    """Return what names have in common that differ in blanks and Unicode normal form alone."""
+    """Return a key that is equal for names that differ only in blanks and Unicode normal form."""
     if name.isascii() and " " not in name:
         return _BLANK.sub("_", name)
     return _BLANK.sub("_", unicodedata.normalize("NFC", name))
@@ -71,7 +71,7 @@ class TaxonIndex(Mapping[str, int]):
         return self._others.get(spelling_key(name)) if number is None else number
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return the number of a taxon, or `default` where there is none of that name."""
+        """Return the number of a taxon, or `default` if there is none of that name."""
         number = self._number(name)
         return default if number is None else number
 

@@ -16,7 +16,7 @@ _STAND_IN = "\ufffd"  # Unicode's replacement character
 
 
 def source_name(path: str | os.PathLike[str]) -> str:
-    """Return what messages call the input: the path, or ``standard input`` for ``-``."""
+    """Return the name of the input for messages: the path, or ``standard input`` for ``-``."""
     return "standard input" if os.fspath(path) == "-" else os.fspath(path)
 
 
@@ -28,22 +28,22 @@ def read_text(
     r"""Return the text of a file, with ``\n`` line ends.
 
     It is UTF-8, or UTF-16 with a byte order mark, else Windows-1252 (Latin-1). A few control
-    characters become U+FFFD, which no reader takes for anything but part of a name or a comment.
+    characters become U+FFFD, which all readers treat as part of a name or a comment.
 
     Parameters
     ----------
     path : path-like
-        A file, plain or compressed (told by its first bytes, not its name); ``-`` is standard
+        A file, plain or compressed (recognised by its first bytes, not its name); ``-`` is standard
         input.
     error : type, default UserError
-        The class of the errors.
+        Class of the errors.
     notes : list of str, optional
-        Gets a line for each thing that a user should know.
+        Receives one-line notes for the user.
 
     Raises
     ------
     UserError
-        When the file is missing, unreadable, empty, binary, too large or damaged.
+        If the file is missing, unreadable, empty, binary, too large or damaged.
     """
     name = source_name(path)
     told: list[str] = []

@@ -29,7 +29,7 @@ def tree_from_edges(
     Parameters
     ----------
     n_taxa : int
-        The number of leaves, at least 2; they are called 0..n-1, internal nodes anything else.
+        The number of leaves, at least 2; they are labelled 0..n-1, internal nodes arbitrarily.
     edges : iterable of (int, int), length 2n-3
         The branches.
     lengths : iterable of float, length 2n-3, optional
@@ -38,7 +38,7 @@ def tree_from_edges(
     Raises
     ------
     ValueError
-        When the edges are not an unrooted binary tree on those leaves.
+        If the edges are not an unrooted binary tree on those leaves.
     """
     edges = list(edges)
     values = [0.0] * len(edges) if lengths is None else [float(x) for x in lengths]
@@ -150,7 +150,7 @@ def tree_from_parsed(
     """Return the unrooted binary tree of parsed text, in canonical form.
 
     A root of two branches becomes one branch of their summed length; nodes with one child are
-    passed over.
+    removed.
 
     Parameters
     ----------
@@ -159,16 +159,16 @@ def tree_from_parsed(
     index : mapping of str to int
         The number of each taxon, 0..n-1.
     source : str
-        What messages call the file.
+        Name of the file for messages.
     multifurcations : {"error", "resolve"}
-        What to do with nodes of more than three branches: refuse, or resolve them in the order
+        Treatment of nodes with more than three branches: refuse them, or resolve them in the order
         of the text by branches of length 0.
 
     Raises
     ------
     TreeFileError
-        When the taxa are not those of `index`, or the tree is not binary, or some branches
-        have lengths and others not.
+        If the taxa are not those of `index`, or the tree is not binary, or only some branches have
+        lengths.
     """
     where = f"{source}: {parsed.place}"
     numbers = _leaf_numbers(parsed, index, source)

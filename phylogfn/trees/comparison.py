@@ -42,7 +42,7 @@ class SplitDifference:
 
     @property
     def difference(self) -> float:
-        """The highest frequency less the lowest."""
+        """The highest frequency minus the lowest."""
         return self.highest - self.lowest
 
 
@@ -54,12 +54,12 @@ def asdsf(runs: Sequence[Mapping[int, float]], minimum: float = 0.10) -> float:
     runs : sequence of mapping of int to float, two or more
         Split frequencies of each run.
     minimum : float
-        A split counts when its frequency is at least this in some run.
+        A split is included if its frequency is at least this in some run.
 
     Returns
     -------
     asdsf : float
-        NaN when no split is that frequent: then nothing was compared.
+        NaN if no split is that frequent, so that nothing was compared.
     """
     if len(runs) < 2:
         raise ValueError("the deviation between runs needs two runs or more")
@@ -72,7 +72,7 @@ def asdsf(runs: Sequence[Mapping[int, float]], minimum: float = 0.10) -> float:
 
 
 def largest_split_difference(runs: Sequence[Mapping[int, float]]) -> SplitDifference | None:
-    """Return the split whose frequency differs most between runs; None when there are no splits."""
+    """Return the split whose frequency differs most between runs; None if there are no splits."""
     candidates = [
         SplitDifference(
             split,
@@ -85,7 +85,7 @@ def largest_split_difference(runs: Sequence[Mapping[int, float]]) -> SplitDiffer
 
 
 def robinson_foulds_splits(first: Set[int], second: Set[int]) -> int:
-    """Return the number of splits found in one of two trees alone (Robinson & Foulds 1981)."""
+    """Return the number of splits found in only one of two trees (Robinson & Foulds 1981)."""
     return len(first ^ second)
 
 

@@ -28,10 +28,10 @@ ROUNDING = 1e-9  # a sum of shares that is 0.5 may come out larger than that by 
 
 @dataclass(frozen=True)
 class ConsensusTree:
-    """A tree of any degree, as parallel tuples with one entry a node.
+    """A tree of any degree, as parallel tuples with one entry per node.
 
-    Node 0 is the base. Nodes come in the order in which a pen would draw them: each before its
-    children, and all that is below a node before its next sister.
+    Node 0 is the base. Nodes are in pre-order: each before its children, and all nodes below a node
+    before its next sister.
 
     Parameters
     ----------
@@ -40,11 +40,11 @@ class ConsensusTree:
     taxon : tuple of int or None
         The number of the taxon, for leaves.
     lengths : tuple of float or None
-        The branch above each node, in expected substitutions per site; None if not known.
+        The branch above each node, in expected substitutions per site; None if unknown.
     length_sds : tuple of float or None
         Standard deviations of these in the posterior.
     supports : tuple of float or None
-        Share of the trees that hold the split of the branch above; None for leaves and the base.
+        Share of the trees that contain the split of the branch above; None for leaves and the base.
     """
 
     parent: tuple[int, ...]
@@ -97,7 +97,7 @@ def consensus_splits(table: SplitTable, *, strict: bool = False) -> dict[int, fl
     table : SplitTable
         Supports of all splits.
     strict : bool
-        Splits found in all trees alone, not those in more than half; both to within rounding.
+        Only splits found in all trees, instead of in more than half; both up to rounding.
     """
     kept = {
         split: support
@@ -182,10 +182,10 @@ def consensus_newick(tree: ConsensusTree, names: Sequence[str], *, exact: bool =
 def consensus_nexus(
     tree: ConsensusTree, names: Sequence[str], *, strict: bool = False, rooted: bool = False
 ) -> str:
-    """Return a NEXUS file that FigTree shows with clade probabilities (``prob``).
+    """Return a NEXUS file with clade probabilities (``prob``) for FigTree.
 
-    The layout is that of MrBayes' ``.con.tre``: annotations ``[&key=value]`` stand behind the
-    node, before the length of its branch.
+    The layout is that of MrBayes' ``.con.tre``: annotations ``[&key=value]`` follow the node and
+    precede the length of its branch.
     """
 
     def end(node: int) -> str:

@@ -39,13 +39,13 @@ class NamedTrees:
     names : tuple of str, length n
         The taxa: taxon i of each tree is ``names[i]``.
     trees : tuple of Tree
-        In canonical form; lengths are None where the file has none.
+        Trees in canonical form; lengths are None if the file has none.
     weights : ndarray, shape (n_trees,), float64
-        The ``[&W ...]`` of each tree, else 1; not normalised.
+        The ``[&W ...]`` of each tree, otherwise 1; not normalised.
     source : str
-        What messages call the file.
+        Name of the file for messages.
     notes : tuple of str
-        What a user must know of how the file was read.
+        Notes for the user about reading the file.
     """
 
     names: tuple[str, ...]
@@ -62,9 +62,9 @@ class NamedTrees:
 
 
 def parse_tree_file(path: str | os.PathLike[str]) -> list[ParsedTree]:
-    """Return the trees of a Newick or NEXUS file as they stand there, of any degree.
+    """Return the trees of a Newick or NEXUS file unchanged, of any degree.
 
-    Raises TreeFileError when the file has no tree or is malformed.
+    Raises TreeFileError if the file has no tree or is malformed.
     """
     notes: list[str] = []
     text = read_text(path, TreeFileError, notes)
@@ -124,20 +124,19 @@ def read_trees(
     aliases: Mapping[str, int] | None = None,
     multifurcations: str = "error",
 ) -> NamedTrees:
-    """Read all trees of a file.
+    """Read and return all trees of a file.
 
     Parameters
     ----------
     path : path-like
         A Newick file of one or many trees, or a NEXUS file with trees blocks, with or without
-        TRANSLATE (MrBayes' .t, .trprobs and .con.tre among them); plain or gzipped; ``-`` is
+        TRANSLATE (including MrBayes' .t, .trprobs and .con.tre); plain or gzipped; ``-`` is
         standard input.
     names : sequence of str, optional
-        The taxa, in the order in which they are to be numbered; every tree must have exactly
-        these. Without it: the taxa of the first tree, in the order of TRANSLATE or TAXLABELS,
-        else of its text.
+        The taxa in the order of their numbers; every tree must have exactly these. Default: the
+        taxa of the first tree, in the order of TRANSLATE or TAXLABELS, otherwise of its text.
     aliases : mapping of str to int, optional
-        Further names by which trees may call a taxon, and its number.
+        Alternative names of taxa in trees, and their numbers.
     multifurcations : {"error", "resolve"}
         See `phylogfn.trees.building.tree_from_parsed`.
 
@@ -149,7 +148,8 @@ def read_trees(
     Raises
     ------
     TreeFileError
-        One line: the file, the tree or the line and column, what was found.
+        The file cannot be read; the message is one line with file, tree or line and column, and the
+        text found.
     """
     source = source_name(path)
     parsed = parse_tree_file(path)

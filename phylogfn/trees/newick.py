@@ -1,9 +1,9 @@
-"""Newick text: read exactly, and written so that it reads back the same.
+"""Newick text: exact reading, and writing that can be read back exactly.
 
-Names are kept verbatim: an unquoted underscore stays an underscore, an unquoted blank inside a name
-stays a blank, and inside single quotes everything counts, two quotes standing for one. Comments in
-square brackets are skipped, but for the weight ``[&W 0.05]`` of a tree, and so are Mesquite's
-``<color = 5 >``. Labels of internal nodes (supports) are skipped.
+Names are kept verbatim: an unquoted underscore remains an underscore, an unquoted blank inside a
+name remains a blank, and inside single quotes everything is literal, with two quotes representing
+one. Comments in square brackets are skipped, except for the weight ``[&W 0.05]`` of a tree, and so
+are Mesquite's ``<color = 5 >``. Labels of internal nodes (supports) are skipped.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _FRACTION = re.compile(r"[0-9]+(?:[eE][+-]?[0-9]+)?")
 
 @dataclass(frozen=True)
 class ParsedTree:
-    """A tree as its text has it: rooted, of any degree.
+    """A tree as in its text: rooted, of any degree.
 
     Parameters
     ----------
@@ -65,17 +65,17 @@ class ParsedTree:
     lengths : list of float or None
         The branch above each node.
     is_leaf : list of bool
-        Which nodes are leaves.
+        Whether each node is a leaf.
     weight : float
-        What ``[&W ...]`` says, else 1.
+        Value of ``[&W ...]``, otherwise 1.
     place : str
-        Where the tree starts, for messages.
+        Position of the tree, for messages.
     taxa : tuple of str
-        The taxa in the order that the file declares, where it does.
+        The taxa in the order declared in the file, if any.
     notes : tuple of str
-        What a user must know of how the text was read.
+        Notes for the user about reading the text.
     name : str
-        What a NEXUS file calls the tree.
+        Name of the tree in a NEXUS file.
     """
 
     parent: list[int]
@@ -99,20 +99,20 @@ def parse_newick(
     text : str
         Any number of trees, each closed by a semicolon.
     source : str
-        What messages call the file.
+        Name of the file for messages.
     first_line, first_column : int, default 1
-        The line and column of the file at which the text starts.
+        Line and column of the file at which the text starts.
 
     Raises
     ------
     TreeFileError
-        One line with the line and column at which the text goes wrong.
+        The text is invalid; the message is one line with line and column of the error.
     """
     return _Parser(text, source, first_line, first_column).trees()
 
 
 class _Parser:
-    """Reads token by token; `state` says what came last.
+    """Parser of tokens; `state` is the kind of the last token.
 
     start   nothing of this tree          label   a name, or the label after ")"
     open    "(" or ","                    length  ":", a number must follow
@@ -265,7 +265,7 @@ class _Parser:
         return self._tree()
 
     def _tree(self) -> ParsedTree:
-        """Return the tree that was read, after a check of what its numbers may mean."""
+        """Return the tree, after a check for misinterpreted numbers."""
         place = f"tree {self.number} (line {self.line})"
         if problem := _decimal_comma(self.parent, self.labels, self.lengths, self.is_leaf):
             raise TreeFileError(f"{self.source}: {place}: {problem}")
@@ -281,7 +281,7 @@ class _Parser:
         )
 
     def _read_weight(self, comment: str, at: int) -> None:
-        """Read ``[&W 0.05]`` or ``[&W 1/20]``, which stands before a tree; skip other comments."""
+        """Read ``[&W 0.05]`` or ``[&W 1/20]`` before a tree; skip other comments."""
         match = _WEIGHT.fullmatch(comment)
         if match is None:
             return
@@ -300,7 +300,7 @@ class _Parser:
 
 
 def _length_problem(token: str) -> str:
-    """Return what is wrong with a branch length."""
+    """Return the problem of a branch length."""
     try:
         parse_float(token, 0.0)
     except NumberError as problem:
@@ -316,9 +316,9 @@ def _decimal_comma(
     lengths: list[float | None],
     is_leaf: list[bool],
 ) -> str | None:
-    """Return what is wrong if leaves look like the fractions of numbers with decimal commas.
+    """Return the problem if leaves look like fractional parts of numbers with decimal commas.
 
-    ``(A:0,1,B:0,2)`` reads as four leaves, of which '1' and '2' have no length; and
+    ``(A:0,1,B:0,2)`` parses as four leaves, of which '1' and '2' have no length; and
     ``((A,B)0,95,C)`` has a leaf '95' after an internal node called '0'.
     """
     cure = "write numbers with a decimal point, as in 0.1"

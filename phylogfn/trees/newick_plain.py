@@ -1,8 +1,8 @@
-"""The short cut for plain Newick text: no quotes, no blanks, no comments.
+"""Fast path for plain Newick text without quotes, blanks and comments.
 
-Files of many trees are nearly always of this kind, and this reads them in half the time. It is
-never wrong, only unable: what it cannot read is read again, token by token, by
-`phylogfn.trees.newick`, which also words the errors.
+Files of many trees are nearly always of this kind, and are read in half the time. Text that cannot
+be read here is read again, token by token, by `phylogfn.trees.newick`, which also produces the
+error messages.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Rooting: at an outgroup, or half way between the two leaves farthest from one another.
+"""Rooting at an outgroup, or halfway between the two most distant leaves.
 
-The posterior says nothing of the root. Midpoint rooting is that of Farris, Am. Nat. 106:645 (1972).
+The posterior does not determine the root. Midpoint rooting follows Farris, Am. Nat. 106:645 (1972).
 """
 
 from __future__ import annotations

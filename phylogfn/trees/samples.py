@@ -1,7 +1,7 @@
-"""Sets of trees to compare or to sum up: their splits, branch lengths and weights.
+"""Sets of trees for comparison or consensus: their splits, branch lengths and weights.
 
-Trees may be of any degree, rooted or not. What is read: Newick, NEXUS (MrBayes' ``.t`` and
-``.trprobs`` among them), and tables of topologies as ``topologies.tsv`` is one.
+Trees may be of any degree, rooted or not. Supported formats: Newick, NEXUS (including MrBayes'
+``.t`` and ``.trprobs``), and tables of topologies such as ``topologies.tsv``.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ class TreeSample:
     names : tuple of str, length n
         The taxa; bit i of a split is taxon i.
     branches : tuple of dict
-        For each tree, the length (or None) of each split's branch, leaves included.
+        For each tree, the length (or None) of the branch of each split, including leaves.
     weights : tuple of float
         The weight of each tree; not normalised.
     n_read : int
-        Trees in the file, those left out as burn-in included.
+        Number of trees in the file, including burn-in.
     source : str
-        What messages call the file.
+        Name of the file for messages.
     notes : tuple of str
-        What a user must know of how the file was read and used.
+        Notes for the user about reading and using the file.
     """
 
     names: tuple[str, ...]
@@ -71,20 +71,20 @@ class TreeSample:
 def read_tree_sample(
     path: Path | str, names: Sequence[str] | None = None, *, burnin: float = 0.0
 ) -> TreeSample:
-    """Read a set of trees.
+    """Read and return a set of trees.
 
-    What a file is shows in its content alone: a table has a first line with a column ``newick``.
+    The format is determined only by the content: a table has a first line with a column ``newick``.
 
     Parameters
     ----------
     path : Path or str
         The file; ``-`` is standard input.
     names : sequence of str, optional
-        The taxa that every tree must have, in the order wanted. Default: those of the first tree,
+        The taxa that every tree must have, in the desired order. Default: those of the first tree,
         in alphabetical order.
     burnin : float
-        Share of the trees to leave out at the start; weighted trees, which have no order of
-        sampling, are all used.
+        Share of the trees to omit at the start. Weighted trees, which have no order of sampling,
+        are all used.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def _all_branches(
 ) -> tuple[dict[int, float | None], ...]:
     """Return the length of each split of each tree; equal splits are stored once.
 
-    A split takes n/8 bytes, so a tree takes up to about n^2/5: what is above the limit is refused.
+    A split needs n/8 bytes, so a tree needs up to about n^2/5; trees above the limit are refused.
     """
     n = len(index)
     limit = f"the limit is {_LARGEST_MEMORY / 2**30:g} GiB"

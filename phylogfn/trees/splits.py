@@ -1,6 +1,6 @@
 """Supports and branch lengths of the splits of a weighted set of trees.
 
-Splits are integers: bit i is set when taxon i lies on the side without taxon 0 (see
+Splits are integers: bit i is set if taxon i is on the side without taxon 0 (see
 :mod:`phylogfn.trees.tree`). Branch lengths are expected substitutions per site.
 """
 
@@ -26,10 +26,10 @@ class SplitTable:
     names : tuple of str
         The taxa; bit i of a split is taxon i.
     supports : mapping of int to float
-        Share of the trees (by weight) that hold each non-trivial split.
+        Share of the trees (by weight) that contain each non-trivial split.
     mean_lengths, sd_lengths : mapping of int to float
-        Mean and standard deviation of the length of the branch, over the trees that hold it;
-        branches to the leaves included. Empty when the trees have no lengths.
+        Mean and standard deviation of the length of the branch, over the trees that contain it,
+        including branches to leaves. Empty if the trees have no lengths.
     """
 
     names: tuple[str, ...]
@@ -54,8 +54,8 @@ def tabulate_splits(
     names : tuple of str, length n
         The taxa.
     trees : iterable of (weight, branches)
-        ``branches`` maps each split of a tree, those of the leaves included, to the length of
-        the branch, or to None.
+        ``branches`` maps each split of a tree, including those of the leaves, to the length of the
+        branch, or to None.
     """
     n = len(names)
     weights: dict[int, float] = {}

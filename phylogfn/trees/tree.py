@@ -54,7 +54,7 @@ class Tree:
     children : ndarray, shape (2n-2, 2), int32
         The nodes below each node; see `children_from_parents`.
     lengths : ndarray, shape (2n-2,), float64, or None
-        The branch above each node, in expected substitutions per site. None: topology alone.
+        The branch above each node, in expected substitutions per site. None for a topology.
     """
 
     parent: NDArray[np.int32]
@@ -141,7 +141,7 @@ def splits(tree: Tree) -> set[int]:
 
 
 def robinson_foulds(first: Tree, second: Tree) -> int:
-    """Return the number of splits found in one tree alone (Robinson & Foulds 1981), 0..2n-6."""
+    """Return the number of splits found in only one tree (Robinson & Foulds 1981), 0..2n-6."""
     if first.n_taxa != second.n_taxa:
         raise ValueError(f"trees of {first.n_taxa} and {second.n_taxa} taxa cannot be compared")
     return len(splits(first) ^ splits(second))
@@ -178,11 +178,11 @@ def ordered_children(tree: Tree) -> list[list[int]]:
 
 
 def canonical(tree: Tree) -> Tree:
-    """Return the same tree with its internal nodes numbered by the topology alone.
+    """Return the same tree with its internal nodes numbered by the topology only.
 
-    Two trees of one topology get identical `parent` and `children`, and so identical `lengths`
-    where theirs agree. The numbering is a post-order with the subtree of the smallest leaf first,
-    so that in the result each internal node has a smaller number than its parent and the
+    Two trees with the same topology have identical `parent` and `children`, and identical `lengths`
+    if their lengths agree. The numbering is a post-order with the subtree of the smallest leaf
+    first, so that in the result each internal node has a smaller number than its parent and the
     neighbour of leaf 0 is 2n-3.
     """
     lengths = None if tree.lengths is None else tree.lengths.tolist()
@@ -208,7 +208,7 @@ def canonical_from_lists(
 
 
 def topology_key(tree: Tree) -> bytes:
-    """Return bytes that are equal for trees of one topology alone (length 8n - 8)."""
+    """Return bytes that are equal only for trees with the same topology (length 8n - 8)."""
     return canonical(tree).parent.tobytes()
 
 

@@ -1,8 +1,8 @@
-"""Statements of NEXUS files on characters and taxa, collected; what they say about characters.
+"""Collected statements of NEXUS files on characters and taxa, and their effect on characters.
 
-`phylogfn.alignments.nexus.statements` carries them out. Sets of another matrix of the file, by its
-title, are skipped: ``LINK CHARACTERS = title`` of a block, and ``(CHARACTERS = title)`` behind the
-name of a set, as Mesquite writes them.
+`phylogfn.alignments.nexus.statements` applies them. Sets of another matrix of the file, identified
+by its title, are skipped: ``LINK CHARACTERS = title`` of a block, and ``(CHARACTERS = title)``
+after the name of a set, as written by Mesquite.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _OF_MATRIX = re.compile(r"\bcharacters\s*=\s*('(?:[^']|'')*'|\"[^\"]*\"|[^\s,()]
 
 @dataclass(frozen=True, eq=False)
 class Assumptions:
-    """What a file says about its characters, for parsimony.
+    """Assumptions of a file about its characters, for parsimony.
 
     Parameters
     ----------
     weights : ndarray, shape (n_sites,), float64, optional
-        What a step costs; None: 1 each.
+        Cost of a step; None: 1 for all.
     ordered : ndarray, shape (n_sites,), bool, optional
-        Whether states are ordered (Wagner), a step apart; None: all are unordered (Fitch).
+        Whether states are ordered (Wagner), one step apart; None: all are unordered (Fitch).
     problem : str
-        Why the statements cannot be used, one line that starts with the file; empty when they can.
-        It is for those who need them to raise: a likelihood does without.
+        Reason why the statements cannot be used, one line that starts with the file; empty if they
+        can. Code that needs the statements raises it; likelihoods do not need them.
     """
 
     weights: NDArray[np.float64] | None = None
@@ -53,7 +53,7 @@ class Assumptions:
     problem: str = ""
 
     def of_columns(self, kept: NDArray[np.bool_]) -> Assumptions | None:
-        """Return what is assumed of some characters, bool (n_sites,); None if nothing is."""
+        """Return the assumptions for some characters, bool (n_sites,); None if there are none."""
         weights = None if self.weights is None else self.weights[kept]
         ordered = None if self.ordered is None else self.ordered[kept]
         weights = None if weights is None or (weights == 1).all() else weights
@@ -65,20 +65,20 @@ class Assumptions:
 
 @dataclass(frozen=True, eq=False)
 class Statements:
-    """The statements of a NEXUS file, to be carried out on its matrix.
+    """The statements of a NEXUS file, to be applied to its matrix.
 
     Parameters
     ----------
     commands : tuple of (str, Command)
-        The block and the command, in the order of the file.
+        Blocks and commands in the order of the file.
     labels : tuple of str
-        Names of characters, perhaps fewer than there are.
+        Names of characters, possibly not of all.
     taxa : tuple of str
-        The taxa in the order of TAXLABELS, by which they are numbered; empty: that of the matrix.
+        The taxa in the order of TAXLABELS, by which they are numbered; empty: order of the matrix.
     title : str or None
-        Of the matrix, in lower case.
+        Title of the matrix, in lower case.
     source : str
-        What messages call the file.
+        Name of the file for messages.
     unused : tuple of str
         Other parts of the file that are not used.
     """
@@ -98,16 +98,16 @@ class Statements:
         source: str,
         unused: Sequence[str] = (),
     ) -> Statements:
-        """Return what a file says of a matrix.
+        """Return the statements of a file about a matrix.
 
         Parameters
         ----------
         found : sequence of (str, list of Command)
-            All blocks of the file, as `phylogfn.text.nexus.blocks` gives them.
+            All blocks of the file, from `phylogfn.text.nexus.blocks`.
         matrix : list of Command
-            The commands of the block of the matrix, one of these.
+            The commands of the block of the matrix, one of `found`.
         source : str
-            What messages call the file.
+            Name of the file for messages.
         unused : sequence of str
             Parts of the matrix's block that are not used.
         """
@@ -134,7 +134,7 @@ class Statements:
 
 
 def _matrix_title(commands: list[Command]) -> str | None:
-    """Return the title of a block, in lower case; None where it has none."""
+    """Return the title of a block in lower case, or None."""
     titles = [tokens(c.text) for c in commands if c.name == "title"]
     return titles[0][0].lower() if titles and titles[0] else None
 
@@ -152,7 +152,7 @@ def _set_of_another(command: Command, title: str | None) -> bool:
 
 
 def _labels(commands: list[Command]) -> tuple[str, ...]:
-    """Return the names of characters, empty strings for those that have none."""
+    """Return the names of characters, with empty strings for unnamed ones."""
     for command in commands:
         if command.name == "charlabels":
             return tuple(tokens(command.text))

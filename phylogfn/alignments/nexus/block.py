@@ -1,6 +1,6 @@
-"""The alignment in a NEXUS file: its first DATA or CHARACTERS block, and what the file says of it.
+"""The alignment in a NEXUS file: its first DATA or CHARACTERS block, and statements about it.
 
-Further blocks of these kinds are told of and not read; sets that name them are skipped.
+Further blocks of these kinds are reported and not read; sets that refer to them are skipped.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _dimension(dimensions: str, name: str, source: str) -> int | None:
 
 
 def _other_matrices(found: list[tuple[str, list[Command]]]) -> tuple[str, ...]:
-    """Tell of the matrices that are not read."""
+    """Return notes about matrices that are not read."""
     further = sum(
         block in ("data", "characters") and any(c.name == "matrix" for c in commands)
         for block, commands in found
@@ -113,12 +113,12 @@ def _subcommands(commands: list[Command]) -> dict[str, str | None]:
 
 
 def _is_on(form: dict[str, str | None], name: str) -> bool:
-    """Whether a word stands in FORMAT, and not as ``word=no``."""
+    """Return whether a word occurs in FORMAT, except as ``word=no``."""
     return name in form and (form[name] or "").lower() not in ("no", "false", "off")
 
 
 def _data_type(form: dict[str, str | None], source: str) -> tuple[str, str]:
-    """Return the data type in lower case, and what ``mixed`` has between parentheses."""
+    """Return the data type in lower case, and the content of the parentheses of ``mixed``."""
     unsaid = "standard" if form.get("symbols") else "nucleotide"
     kind, opened, parts = (form.get("datatype") or unsaid).partition("(")
     kind = kind.strip("'\" ").lower()

@@ -76,7 +76,7 @@ class MemberLists:
         self._loose = {folded(name): i for i, name in enumerate(names)}
 
     def define(self, name: str, place: str, text: str, vector: bool) -> None:
-        """Define a set; what is wrong with it is raised where the set is used."""
+        """Define a set; errors in it are raised when the set is used."""
         used, self.used = self.used, set()
         try:
             self._sets[folded(name)] = self.members(place, text, vector)

@@ -1,7 +1,7 @@
 """The matrix of a NEXUS file: names and sequences, in one piece or in blocks of lines.
 
-An unquoted underscore stands for a blank in NEXUS, so ``'Aus bus'`` and ``Aus_bus`` are one taxon;
-its name is kept as it is first written.
+An unquoted underscore represents a blank in NEXUS, so ``'Aus bus'`` and ``Aus_bus`` are the same
+taxon; its first spelling is kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST_SETS = 100_000  # fewer than these planes have characters
 
 @dataclass(frozen=True)
 class MatrixLayout:
-    """How a matrix is written; None where DIMENSIONS and FORMAT do not say."""
+    """Layout of a matrix; None if not given by DIMENSIONS and FORMAT."""
 
     n_taxa: int | None
     n_sites: int | None
@@ -38,7 +38,7 @@ class MatrixLayout:
 
 
 class _Misfit(Exception):
-    """A reading that does not fit; the message says why, after the file's name."""
+    """An interpretation that does not fit; the message continues the name of the file."""
 
 
 def _count(sequence: str) -> int:
@@ -47,14 +47,14 @@ def _count(sequence: str) -> int:
 
 
 class _Taxa:
-    """The names met so far; a quoted and an unquoted spelling may be one taxon."""
+    """The names read so far; quoted and unquoted spellings may be the same taxon."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.names: dict[str, str] = {}  # what NEXUS takes the name for -> its first spelling
 
     def key(self, written: str) -> str:
-        """Return what NEXUS takes a name for."""
+        """Return the interpretation of a name by NEXUS."""
         quoted = written[0] in "'\"" and len(written) > 1
         name = tokens(written)[0] if quoted else written
         key = unicodedata.normalize("NFC", name if quoted else name.replace("_", " "))
@@ -114,10 +114,10 @@ def read_matrix(matrix: Command, layout: MatrixLayout, source: str) -> tuple[lis
 
 
 def _read_stream(matrix: Command, n_sites: int, source: str) -> tuple[list[str], list[str]]:
-    """Read names and sequences that run over several lines, each to its full length.
+    """Read names and sequences that extend over several lines, each to its full length.
 
-    Several taxa may stand on one line. One that begins within a line after a taxon that began on
-    another line is not believed: a sequence of a wrong length has shifted the reading.
+    Several taxa may be on one line. A taxon that begins within a line, after a taxon that began on
+    another line, is an error: a sequence of wrong length has shifted the reading.
     """
     taxa = _Taxa(source)
     keys: list[str] = []

@@ -1,18 +1,18 @@
-r"""Statements of NEXUS files on characters and taxa: what is left out, weights, types.
+r"""Statements of NEXUS files on characters and taxa: exclusions, weights, types.
 
-Read are the blocks ASSUMPTIONS and SETS (Maddison et al., Syst. Biol. 46:590, 1997) and the same
-and further commands of PAUP and MRBAYES blocks, in the order of the file:
+Supported are the blocks ASSUMPTIONS and SETS (Maddison et al., Syst. Biol. 46:590, 1997) and the
+same and further commands of PAUP and MRBAYES blocks, in the order of the file:
 
-* CHARSET, TAXSET name lists; character lists may also hold names of characters, ``all``, ``.`` (the
-  last), ``\3`` (every third), and ``constant``, ``uninf``, ``gapped``, ``missambig`` of PAUP.
-* EXCLUDE, INCLUDE, EXSET, ELIMINATE leave out characters; DELETE, RESTORE leave out taxa. They hold
-  for every command.
-* CTYPE, TYPESET, OPTIONS DEFTYPE give types; WEIGHTS, WTSET weights. They count in parsimony alone.
-* Of the sets, those count that an asterisk marks as the default or that ASSUME names.
+* CHARSET, TAXSET name lists; character lists may also name characters, ``all``, ``.`` (the last),
+  ``\3`` (every third), and ``constant``, ``uninf``, ``gapped``, ``missambig`` of PAUP.
+* EXCLUDE, INCLUDE, EXSET, ELIMINATE select characters; DELETE, RESTORE select taxa. They apply to
+  every command.
+* CTYPE, TYPESET, OPTIONS DEFTYPE define types; WEIGHTS, WTSET weights. They only affect parsimony.
+* Sets are applied if an asterisk marks them as the default or ASSUME names them.
 
-In a list of types or weights, a list of characters goes before ``all`` and ``remainder``, wherever
-these stand. Sets of another matrix of the file, by its title, are skipped: ``LINK CHARACTERS =
-title`` of a block, and ``(CHARACTERS = title)`` behind the name of a set, as Mesquite writes them.
+In a list of types or weights, a list of characters overrides ``all`` and ``remainder`` in any
+order. Sets of another matrix of the file, identified by its title, are skipped: ``LINK CHARACTERS =
+title`` of a block, and ``(CHARACTERS = title)`` after the name of a set, as written by Mesquite.
 Everything else is named in one note.
 """
 
@@ -53,18 +53,18 @@ _Stored = tuple[str, str, bool]  # place, list, whether it is a vector
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """What the statements of a file do to its matrix.
+    """Effect of the statements of a file on its matrix.
 
     Parameters
     ----------
     excluded : ndarray, shape (n_sites,), bool
-        Characters to be left out.
+        Characters to leave out.
     deleted : ndarray, shape (n_taxa,), bool
-        Taxa to be left out.
+        Taxa to leave out.
     assumptions : Assumptions or None
-        None where all characters are unordered and of weight 1.
+        None if all characters are unordered with weight 1.
     notes : tuple of str
-        What a user should know.
+        Notes for the user.
     """
 
     excluded: NDArray[np.bool_]
@@ -79,23 +79,23 @@ def carry_out(
     masks: NDArray[np.uint32],
     gaps: NDArray[np.bool_],
 ) -> Selection:
-    """Carry out the statements of a file on its matrix, and return what comes of it.
+    """Apply the statements of a file to its matrix and return the resulting selection.
 
     Parameters
     ----------
     statements : Statements
-        All that the file says.
+        All statements of the file.
     names : sequence of str, length n
         The taxa.
     masks : ndarray, shape (n, n_sites), uint32
-        The states possible; 0 where a character is not one of the alphabet.
+        Possible states; 0 for characters that are not in the alphabet.
     gaps : ndarray, shape (n, n_sites), bool
-        Which cells are gaps.
+        Whether each cell is a gap.
 
     Raises
     ------
     AlignmentError
-        A character or taxon to be left out is not known.
+        A character or taxon to leave out is unknown.
     """
     return _Interpreter(statements, names, masks, gaps).run()
 
@@ -169,7 +169,7 @@ class _Interpreter:
         return f"{self.statements.source}: line {command.line}: {name}"
 
     def _unused_name(self, name: str, command: Command) -> str:
-        """Return what a note calls a command: with the name of its set, if it defines one."""
+        """Return the name of a command for notes, with the set that it defines, if any."""
         head = SET_HEAD.match(command.text) if name in _SETS else None
         if head is not None:
             plain = name in _CHOSEN_SETS and not head["star"]
@@ -294,7 +294,7 @@ class _Interpreter:
         return True
 
     def _head(self, command: Command, place: str) -> tuple[re.Match[str], str, bool]:
-        """Return name and format of a set, its list, and whether that is a vector."""
+        """Return name and format of a set, its list, and whether the list is a vector."""
         head = SET_HEAD.match(command.text)
         if head is None:
             raise AlignmentError(f"{place}: {shown(command.text)} is not of the form 'NAME = ...'")

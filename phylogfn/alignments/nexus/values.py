@@ -62,12 +62,12 @@ def character_values(
     read: Callable[[str, str], Value],
     characters: MemberLists,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return the values that a vector, or parts ``value: characters``, give to characters.
+    """Return the values of characters from a vector or from parts ``value: characters``.
 
     Parameters
     ----------
     place : str
-        Where the text stands, for messages.
+        Location of the text, for messages.
     text : str
         The values.
     vector : bool
@@ -79,13 +79,13 @@ def character_values(
     Returns
     -------
     given : ndarray, shape (n_sites,), bool
-        Which characters have a value.
+        Whether each character has a value.
     values : ndarray, shape (n_sites,), float64
 
     Raises
     ------
     AlignmentError
-        The text is not of this form, or a character has two values.
+        The text does not have this form, or a character has two values.
     """
     n_sites = characters.count
     values = np.zeros(n_sites)
