@@ -123,8 +123,8 @@ class PosteriorData:
     def support_error(self) -> float:
         """Return an upper bound of the standard errors of clade probabilities; NaN if unknown.
 
-        It combines the errors of the listed topologies and the sampling errors of the probabilities of
-        topologies that are not summed or not listed.
+        It combines the errors of the listed topologies and the sampling errors of the probabilities
+        of topologies that are not summed or not listed.
         """
         if self.topology_errors is None:
             return math.nan
