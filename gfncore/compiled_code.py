@@ -74,7 +74,7 @@ class _Compilation:
         return self._seconds + (time.monotonic() - self._since if self._depth else 0.0)
 
     def began(self) -> None:
-        """Numba begins to compile a function."""
+        """Record that Numba begins to compile a function."""
         with self._lock:
             self._depth += 1
             if self._depth > 1:
@@ -85,7 +85,7 @@ class _Compilation:
             self._timer.start()
 
     def ended(self) -> None:
-        """Numba has compiled a function."""
+        """Record that Numba has compiled a function."""
         with self._lock:
             if self._depth == 1:
                 self._seconds = self.seconds
@@ -108,7 +108,7 @@ _listening = False
 
 
 def compile_seconds() -> float:
-    """Seconds in which kernels were compiled in this process."""
+    """Return seconds in which kernels were compiled in this process."""
     return _compilation.seconds
 
 

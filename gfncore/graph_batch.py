@@ -36,7 +36,7 @@ class ValueQueries:
     noise: torch.Tensor | None = None
 
     def to(self, device: torch.device | str) -> ValueQueries:
-        """The same on another device."""
+        """Return a copy on another device."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{k: v.to(device) for k, v in values.items() if v is not None})
 
@@ -97,6 +97,6 @@ class GraphBatch:
     queries: ValueQueries | None = None
 
     def to(self, device: torch.device | str) -> GraphBatch:
-        """The same batch on another device."""
+        """Return a copy of the batch on another device."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{k: v.to(device) for k, v in values.items() if v is not None})

@@ -8,7 +8,7 @@ __all__ = ["key_bytes", "unique_keys"]
 
 
 def unique_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct keys of a batch.
+    """Return the distinct keys of a batch.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ _PATIENCE = 20.0  # seconds for an orderly end once the parent is gone
 
 
 def end_with_parent() -> None:
-    """Watch from a thread that the parent lives; end this process, in order at first, when it died.
+    """Watch the parent from a thread; end this process, orderly at first, when it has died.
 
     For processes that another program started and may leave behind, such as torchrun.
     """

@@ -45,12 +45,12 @@ class TemperedStates:
         return len(self.inverse_temperature)
 
     def take(self, index: np.ndarray) -> TemperedStates:
-        """Rows as a new batch."""
+        """Return the given rows as a new batch."""
         return TemperedStates(self.inner.take(index), self.inverse_temperature[index])
 
     @staticmethod
     def concat(parts: Sequence[TemperedStates]) -> TemperedStates:
-        """One batch out of several."""
+        """Concatenate several batches into one."""
         return TemperedStates(
             type(parts[0].inner).concat([part.inner for part in parts]),
             np.concatenate([part.inverse_temperature for part in parts]),
@@ -58,7 +58,7 @@ class TemperedStates:
 
 
 def _scattered(x: np.ndarray) -> np.ndarray:
-    """The finaliser of splitmix64 (Steele et al. 2014), a bijection of 64-bit numbers."""
+    """Apply the finaliser of splitmix64 (Steele et al. 2014), a bijection of 64-bit numbers."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
@@ -122,19 +122,19 @@ class TemperedEnvironment(Environment):
         self._inverse_temperatures = _checked(inverse_temperatures)
 
     def at(self, inverse_temperatures: Any) -> TemperedEnvironment:
-        """Another environment around the same one, at other temperatures: to sample at one."""
+        """Return an environment around the same inner one at other temperatures."""
         return TemperedEnvironment(self.inner, inverse_temperatures)
 
     def condition(self, states: TemperedStates) -> np.ndarray:
-        """log beta of each state; float64 (B,)."""
+        """Return log beta of each state; float64 (B,)."""
         return np.log(states.inverse_temperature)
 
     def without_temperature(self, states: TemperedStates) -> Any:
-        """The states of `inner`."""
+        """Return the states of `inner`."""
         return states.inner
 
     def with_temperature(self, states: Any, inverse_temperatures: Any = None) -> TemperedStates:
-        """States of `inner` with a temperature each.
+        """Return states of `inner`, each with a temperature.
 
         Parameters
         ----------
@@ -150,35 +150,35 @@ class TemperedEnvironment(Environment):
         return TemperedStates(states, np.broadcast_to(values, len(states)).copy())
 
     def initial(self, n: int) -> TemperedStates:
-        """`n` states s_0, with the temperatures in turn."""
+        """Return `n` states s_0, with the temperatures in turn."""
         return self.with_temperature(self.inner.initial(n))
 
     def is_terminal(self, states: TemperedStates) -> np.ndarray:
-        """Which states are finished objects."""
+        """Return whether states are finished objects."""
         return self.inner.is_terminal(states.inner)
 
     def forward_actions(self, states: TemperedStates) -> Actions:
-        """As inside."""
+        """Delegate to the inner environment."""
         return self.inner.forward_actions(states.inner)
 
     def step(self, states: TemperedStates, action: np.ndarray) -> TemperedStates:
-        """As inside; the temperature stays."""
+        """Delegate to the inner environment; the temperature does not change."""
         return TemperedStates(self.inner.step(states.inner, action), states.inverse_temperature)
 
     def backward_actions(self, states: TemperedStates) -> Actions:
-        """As inside."""
+        """Delegate to the inner environment."""
         return self.inner.backward_actions(states.inner)
 
     def backstep(self, states: TemperedStates, action: np.ndarray) -> TemperedStates:
-        """As inside; the temperature stays."""
+        """Delegate to the inner environment; the temperature does not change."""
         return TemperedStates(self.inner.backstep(states.inner, action), states.inverse_temperature)
 
     def forward_of_backward(self, states: TemperedStates, action: np.ndarray) -> np.ndarray:
-        """As inside."""
+        """Delegate to the inner environment."""
         return self.inner.forward_of_backward(states.inner, action)
 
     def backward_of_forward(self, states: TemperedStates, action: np.ndarray) -> np.ndarray:
-        """As inside."""
+        """Delegate to the inner environment."""
         return self.inner.backward_of_forward(states.inner, action)
 
     def _conditioned(self, states: TemperedStates, draw: Callable[[Any], GraphBatch]) -> GraphBatch:
@@ -186,24 +186,24 @@ class TemperedEnvironment(Environment):
         return replace(draw(states.inner), condition=condition)
 
     def graph(self, states: TemperedStates) -> GraphBatch:
-        """The graph inside, with log beta as its condition."""
+        """Return the graph of the inner environment, with log beta as its condition."""
         return self._conditioned(states, self.inner.graph)
 
     def backward_graph(self, states: TemperedStates) -> GraphBatch:
-        """The backward graph inside, with log beta as its condition."""
+        """Return the inner backward graph, with log beta as its condition."""
         return self._conditioned(states, self.inner.backward_graph)
 
     def log_reward(self, states: TemperedStates) -> np.ndarray:
-        """beta log R of the object; float64 (B,), nats."""
+        """Return beta log R of the object in nats; float64 (B,)."""
         return states.inverse_temperature * self.inner.log_reward(states.inner)
 
     def energy(self, states: TemperedStates) -> np.ndarray | None:
-        """beta times the energy inside; None where there is none."""
+        """Return beta times the energy of the inner environment; None if there is none."""
         energy = self.inner.energy(states.inner)
         return None if energy is None else states.inverse_temperature * energy
 
     def keys(self, states: TemperedStates) -> np.ndarray:
-        """Keys of the state inside and beta; uint64 (B, 2)."""
+        """Return keys of the inner state and beta; uint64 (B, 2)."""
         return _tempered_keys(self.inner.keys(states.inner), states.inverse_temperature)
 
     def labels(self, states: TemperedStates) -> np.ndarray:
@@ -211,16 +211,16 @@ class TemperedEnvironment(Environment):
         return _tempered_keys(self.inner.labels(states.inner), states.inverse_temperature)
 
     def log_scale(self, states: TemperedStates) -> np.ndarray:
-        """As inside: the scale mends how actions are counted, which no temperature changes."""
+        """Delegate to the inner environment: the correction of action counts has no temperature."""
         return self.inner.log_scale(states.inner)
 
     @property
     def has_objectives(self) -> bool:
-        """As inside."""
+        """Delegate to the inner environment."""
         return self.inner.has_objectives
 
     def objectives(self, states: TemperedStates) -> np.ndarray:
-        """As inside."""
+        """Delegate to the inner environment."""
         return self.inner.objectives(states.inner)
 
 
@@ -250,7 +250,7 @@ class TemperatureRange:
             raise ValueError(f"number of temperatures is {self.number}, but must be at least 1")
 
     def draw(self, generator: np.random.Generator) -> np.ndarray:
-        """beta for one step; float64 (number,)."""
+        """Draw beta for one step; float64 (number,)."""
         low, high = np.log(self.lowest), np.log(self.highest)
         share = (np.arange(self.number) + generator.random(self.number)) / self.number
         return np.exp(low + (high - low) * share)

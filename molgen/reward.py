@@ -57,7 +57,7 @@ class Reward:
         self.best = 0.0
 
     def __call__(self, smiles: Sequence[str]) -> np.ndarray:
-        """log R of distinct canonical SMILES, nats; float64 (n,), finite."""
+        """Return log R of distinct canonical SMILES in nats; float64 (n,), finite."""
         total = self.scoring.evaluate(smiles, canonical=True).total
         log_reward = np.full(len(total), self.least)  # whatever the exponent
         good = total > 0.0
@@ -69,10 +69,10 @@ class Reward:
         return log_reward
 
     def positive(self, smiles: Sequence[str]) -> np.ndarray:
-        """Whether canonical SMILES have a score above zero; bool (n,)."""
+        """Return whether canonical SMILES have a score above zero; bool (n,)."""
         return self.scoring.evaluate(smiles, canonical=True).total > 0.0
 
     def objectives(self, states: Any) -> np.ndarray:
-        """Figures of merit of finished states; float64 (B, K), zero where a score failed."""
+        """Return figures of merit of finished states; float64 (B, K), zero for failed scores."""
         table = self.scoring.evaluate(self.environment.smiles(states), canonical=True)
         return np.nan_to_num(table.objectives, nan=0.0)

@@ -82,7 +82,7 @@ def _check_actions(environment: Environment, states: Any, actions: Actions) -> N
 
 
 def _links(state: np.ndarray, keys: np.ndarray, classes: np.ndarray) -> dict[tuple, int]:
-    """How many classes of a state lead to each key."""
+    """Return the number of classes of a state that lead to each key."""
     joint = np.column_stack([state.astype(np.uint64), keys, classes.astype(np.uint64)])
     links: dict[tuple, int] = {}
     for one in np.unique(joint, axis=0):
@@ -92,7 +92,7 @@ def _links(state: np.ndarray, keys: np.ndarray, classes: np.ndarray) -> dict[tup
 
 
 def _check_classes(environment: Environment, actions: Actions, children: Any) -> None:
-    """Actions of one class lead to isomorphic states."""
+    """Check that actions of one class lead to isomorphic states."""
     links = _links(actions.state, environment.keys(children), actions.class_of_action)
     n_classes = len(actions.first_of_class)
     assert sum(links.values()) == n_classes, "actions of one class lead to different states"
@@ -116,7 +116,7 @@ def _check_undone(environment: Environment, parents: Any, codes: np.ndarray, chi
 
 
 def _check_parents(environment: Environment, level: Any, actions: Actions, children: Any) -> None:
-    """Between two states, there are as many classes backward as forward."""
+    """Check that two states have as many backward as forward classes."""
     own, child_keys = environment.keys(level), environment.keys(children)
     first, _ = unique_keys(child_keys)
     distinct = children.take(first)

@@ -8,7 +8,7 @@ __all__ = ["effective_sample_size"]
 
 
 def effective_sample_size(log_weights: np.ndarray) -> float:
-    """(sum w)^2 / sum w^2, from 1 to n; zero if no weight is positive.
+    """Return (sum w)^2 / sum w^2, from 1 to n; zero if no weight is positive.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ class ExactDistribution:
     n_states: int
 
     def rows(self, keys: np.ndarray) -> np.ndarray:
-        """Row of each of the given keys, uint64 (n, 2); KeyError if one is not there."""
+        """Return the row of each key, uint64 (n, 2); KeyError if a key is missing."""
         first, inverse = unique_keys(np.concatenate([self.keys, keys]))
         if len(first) != len(self.keys):
             raise KeyError("a key is not among the objects of the space")
@@ -51,7 +51,7 @@ class ExactDistribution:
 
 
 def exact_distribution(environment: Environment, policy: Policy | None = None) -> ExactDistribution:
-    """The distribution of a policy over all objects, without sampling.
+    """Return the distribution of a policy over all objects, without sampling.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ __all__ = ["ChiSquared", "chi_squared", "total_variation"]
 
 
 def total_variation(p: np.ndarray, q: np.ndarray) -> float:
-    """Half the sum of |p - q|; both (m,), each summing to one."""
+    """Return half the sum of |p - q|; both (m,), each summing to one."""
     return 0.5 * float(np.abs(p - q).sum())
 
 
@@ -27,7 +27,7 @@ class ChiSquared:
 def chi_squared(
     counts: np.ndarray, probabilities: np.ndarray, smallest_expected: float = 5.0
 ) -> ChiSquared:
-    """Pearson's test of counts against a known distribution.
+    """Perform Pearson's test of counts against a known distribution.
 
     Cells with a small expectation are pooled, the smallest first, into cells of
     `smallest_expected` or more (Cochran 1954).

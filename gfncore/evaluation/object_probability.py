@@ -32,7 +32,7 @@ def trajectory_log_ratios(
     trajectories: Trajectories,
     backward_policy: Policy | None = None,
 ) -> np.ndarray:
-    """log P_F - log P_B of whole trajectories, nats; float64 (n,)."""
+    """Return log P_F - log P_B of complete trajectories in nats; float64 (n,)."""
     with torch.no_grad():
         if trajectories.log_pf is None:
             log_pf = score_forward(environment, policy, trajectories).sum(dim=1).cpu().numpy()
@@ -51,7 +51,7 @@ def log_object_probabilities(
     backward_policy: Policy | None = None,
     drawn: np.ndarray | None = None,
 ) -> np.ndarray:
-    """log q of objects, estimated by an average over trajectories; exact where `is_tree`.
+    """Estimate log q of objects by an average over trajectories; exact if `is_tree`.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ def non_dominated(points: np.ndarray) -> np.ndarray:
 
 
 def front_numbers(points: np.ndarray) -> np.ndarray:
-    """Non-dominated sorting (Deb et al. 2002): 0 for the front, 1 for the front of the rest, ...
+    """Return front numbers (Deb et al. 2002): 0 for the front, 1 for the front of the rest, ...
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def r2_indicator(points: np.ndarray, ideal: np.ndarray, weights: np.ndarray) -> 
 
 
 def simplex_weights(objectives: int, divisions: int) -> np.ndarray:
-    """The lattice of weights i / divisions that are not negative and sum to one.
+    """Return the lattice of non-negative weights i / divisions that sum to one.
 
     Das & Dennis 1998.
 

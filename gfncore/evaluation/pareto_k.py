@@ -21,7 +21,7 @@ PRIOR_WEIGHT = 10  # observations that the prior k = 1/2 counts for (Vehtari et 
 
 
 def generalised_pareto_fit(excess: np.ndarray) -> tuple[float, float]:
-    """Shape k and scale sigma of a generalised Pareto distribution with location zero.
+    """Return the shape k and scale sigma of a generalised Pareto distribution with location zero.
 
     The posterior mean of theta = -k/sigma on a grid under the data-based prior of Zhang &
     Stephens (2009), from the profile likelihood. Positive k is a heavy tail.

@@ -12,7 +12,7 @@ __all__ = ["draw_classes", "explored"]
 def explored(
     log_p: np.ndarray, state_of_class: np.ndarray, n: int, epsilon: float, temperature: float
 ) -> np.ndarray:
-    """Probabilities to draw from: tempered, then mixed with the uniform distribution.
+    """Return sampling probabilities: tempered, then mixed with the uniform distribution.
 
     Parameters
     ----------

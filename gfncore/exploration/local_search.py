@@ -232,6 +232,6 @@ def _rebuilt(
 
 
 def _in_order(parts: list[Any], rows: list[np.ndarray]) -> Any:
-    """States of walkers `rows`, which ended part by part, as one batch in the walkers' order."""
+    """Return the states of walkers `rows` as one batch in the order of the walkers."""
     order = np.argsort(np.concatenate(rows), kind="stable")
     return type(parts[0]).concat(parts).take(order)

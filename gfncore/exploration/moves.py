@@ -46,7 +46,7 @@ class Moved:
 
 
 def _distinct_moves(states: Any, actions: Actions, chosen: np.ndarray) -> tuple:
-    """States moved from and codes of the distinct (state, class) pairs, and each walker's pair."""
+    """Return states and codes of the distinct (state, class) pairs, and the pair of each walker."""
     moves, move = np.unique(chosen, return_inverse=True)
     codes = actions.action[actions.first_of_class[moves]]
     return states.take(actions.state_of_class[moves]), codes, move
@@ -99,7 +99,7 @@ def move_backward(
 def backward_log_probabilities(
     environment: Environment, backward_policy: Policy | None, states: Any, actions: Actions
 ) -> np.ndarray:
-    """log P_B of every class of backward `actions` of `states`; float64 (C,).
+    """Return log P_B of every class of backward `actions` of `states`; float64 (C,).
 
     Uniform over the classes of a state without a backward policy.
     """

@@ -49,13 +49,13 @@ class ForwardLooking(Objective):
         return cls(options.log_z, options.loss_shape)
 
     def _log_flow(self, batch: ScoredTrajectories) -> torch.Tensor:
-        """log F of the state of every step; float64 (n, T)."""
+        """Return log F of the state of every step; float64 (n, T)."""
         if batch.flow is None:
             raise ValueError("forward-looking balance was given a batch without state flows")
         return self.log_z + batch.flow.log_flow - batch.flow.energy
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
-        """The loss, float64 scalar."""
+        """Return the loss, float64 scalar."""
         log_flow = self._log_flow(batch)
         assert batch.flow is not None
         lengths = batch.flow.lengths
@@ -68,7 +68,7 @@ class ForwardLooking(Objective):
         return self.shape(residual[taken]).mean()
 
     def log_partition(self, batch: ScoredTrajectories) -> float | None:
-        """log F(s_0); None where there are temperatures, each of which has its own."""
+        """Return log F(s_0), or None if there are temperatures, each of which has its own."""
         if batch.condition is not None:
             return None
         return float(self._log_flow(batch)[0, 0].detach())

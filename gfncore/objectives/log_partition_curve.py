@@ -27,7 +27,7 @@ KNOTS = int(REACH / SPACING) + 1  # units on each side of beta = 1
 
 
 def _b_spline(x: torch.Tensor) -> torch.Tensor:
-    """The cubic B-spline with knots at the integers, centred at zero."""
+    """Return the cubic B-spline with knots at the integers, centred at zero."""
     x = x.abs()
     near = 2.0 / 3.0 - x.square() + 0.5 * x**3
     return torch.where(x < 1.0, near, (2.0 - x).clamp(min=0.0) ** 3 / 6.0)
@@ -42,7 +42,7 @@ class LogPartitionCurve(nn.Module):
         self.weights = nn.Parameter(torch.zeros(2 * KNOTS + 1, dtype=torch.float64))
 
     def forward(self, condition: torch.Tensor) -> torch.Tensor:
-        """Differences of log Z in nats; log beta, float64 (n,) -> (n,)."""
+        """Return differences of log Z in nats for log beta; float64 (n,) -> (n,)."""
         centres = torch.arange(-KNOTS, KNOTS + 1, device=condition.device)
         place = condition.clamp(-REACH, REACH)[:, None] / SPACING  # (n, 1)
         return self.slope * torch.expm1(condition) + _b_spline(place - centres) @ self.weights

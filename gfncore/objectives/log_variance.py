@@ -26,18 +26,18 @@ __all__ = ["LogVariance"]
 
 
 def _log_weight(batch: ScoredTrajectories) -> torch.Tensor:
-    """f of each trajectory; (n,)."""
+    """Return f of each trajectory; (n,)."""
     return batch.log_reward + (batch.log_pb - batch.log_pf).sum(dim=1)
 
 
 def _grouped_mean(values: torch.Tensor, group: torch.Tensor, n: int) -> torch.Tensor:
-    """Mean of the values of each group, at each of its members; (n_values,)."""
+    """Return the mean of the values of each group, at each of its members; (n_values,)."""
     total = values.new_zeros(n).index_add(0, group, values)
     return (total / torch.bincount(group, minlength=n)).index_select(0, group)
 
 
 def _grouped_median(values: torch.Tensor, group: torch.Tensor, n: int) -> torch.Tensor:
-    """Median of the values of each group, at each of its members; (n_values,)."""
+    """Return the median of the values of each group, at each of its members; (n_values,)."""
     medians = torch.stack([values[group == i].median() for i in range(n)])
     return medians.index_select(0, group)
 
@@ -56,7 +56,7 @@ class LogVariance(Objective):
         return cls(options.loss_shape)
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
-        """The loss, float64 scalar."""
+        """Return the loss, float64 scalar."""
         log_weight = _log_weight(batch)
         if batch.condition is not None:
             values, group = torch.unique(batch.condition, return_inverse=True)
@@ -74,7 +74,7 @@ class LogVariance(Objective):
         return log_weight.detach().median() if self.robust else log_weight.mean()
 
     def log_partition(self, batch: ScoredTrajectories) -> float | None:
-        """The batch mean of f, or its median as in the loss: exactly log Z once the loss is zero.
+        """Return the batch mean (or median) of f, which is exactly log Z once the loss is zero.
 
         None where there are temperatures, each of which has a log Z of its own.
         """

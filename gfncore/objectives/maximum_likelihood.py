@@ -31,12 +31,12 @@ class MaximumLikelihood(Objective):
     needs_reward = False
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
-        """The loss in nats a trajectory, float64 scalar."""
+        """Return the loss in nats per trajectory, float64 scalar."""
         return -batch.log_pf.sum(dim=1).mean()
 
 
 def state_divergence(log_p: torch.Tensor, batch: StateTargets) -> torch.Tensor:
-    """Weighted mean over states of KL(target || policy).
+    """Return the weighted mean over states of KL(target || policy).
 
     Parameters
     ----------

@@ -112,7 +112,7 @@ class OrderPreserving(Objective):
         return cls(temperature=options.order_temperature)
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
-        """The loss, float64 scalar."""
+        """Return the loss, float64 scalar."""
         if batch.condition is not None:
             raise ValueError("an order has no temperature, but the trajectories have: take `inner`")
         log_learned = (batch.log_pf - batch.log_pb).sum(dim=1) / self.temperature
@@ -128,7 +128,7 @@ class OrderPreserving(Objective):
         return pairwise_order_loss(log_learned, merit)
 
     def _numbered(self, merits: np.ndarray) -> np.ndarray:
-        """Front number of each row among the batch and the memory, which takes the batch in."""
+        """Return the front number of each row among batch and memory, and add the batch to it."""
         known = self._remembered if len(self._remembered) else merits[:0]
         together = np.concatenate([merits, known])
         distinct, first = np.unique(together, axis=0, return_index=True)
@@ -136,7 +136,7 @@ class OrderPreserving(Objective):
         return front_numbers(together)[: len(merits)]
 
     def get_extra_state(self) -> torch.Tensor:
-        """The memory, for checkpoints; float64 (m, K)."""
+        """Return the memory, for checkpoints; float64 (m, K)."""
         return torch.from_numpy(self._remembered.copy())
 
     def set_extra_state(self, state: torch.Tensor) -> None:

@@ -46,7 +46,7 @@ class TrajectoryBalance(Objective):
         return cls(options.log_z, options.loss_shape, options.conditional)
 
     def log_z_at(self, condition: torch.Tensor | None) -> torch.Tensor:
-        """The learned log Z: of log beta, float64 (n,) -> (n,); of None, a scalar.
+        """Return the learned log Z for log beta, float64 (n,) -> (n,); a scalar for None.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class TrajectoryBalance(Objective):
         return self.log_z + self.curve(condition)
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
-        """The loss, float64 scalar."""
+        """Return the loss, float64 scalar."""
         log_ratio = (batch.log_pf - batch.log_pb).sum(dim=1) - batch.log_reward
         residual = self.log_z_at(batch.condition) + log_ratio
         if batch.scale is not None:
@@ -72,7 +72,7 @@ class TrajectoryBalance(Objective):
         return self.shape(residual).mean()
 
     def log_partition(self, batch: ScoredTrajectories) -> float:
-        """The learned log Z; that of beta = 1 where there are temperatures."""
+        """Return the learned log Z; with temperatures, that of beta = 1."""
         if self.curve is None:
             return float(self.log_z.detach())
         return float(self.log_z_at(self.log_z.new_zeros(1)).detach())

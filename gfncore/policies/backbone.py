@@ -45,7 +45,7 @@ __all__ = ["Backbone", "group_matrix", "relation_matrix"]
 def _sorted_edge_index(
     row: torch.Tensor, column: torch.Tensor, shape: tuple[int, int]
 ) -> EdgeIndex:
-    """A (row, column) index with its rows sorted; its transpose too, where gradients are wanted."""
+    """Return a (row, column) index with sorted rows; with its transpose if needed."""
     order = torch.argsort(row, stable=True)
     index = torch.stack([row[order], column[order]])
     edges = EdgeIndex(index, sparse_size=shape, sort_order="row")  # pyright: ignore
@@ -60,7 +60,7 @@ def relation_matrix(graph: GraphBatch, relations: int) -> EdgeIndex:
 
 
 def group_matrix(graph: GraphBatch) -> EdgeIndex:
-    """The matrix of shape (B, N) that sums the nodes of each graph."""
+    """Return the matrix of shape (B, N) that sums the nodes of each graph."""
     n, b = graph.node_features.shape[0], graph.graph_type.shape[0]
     nodes = torch.arange(n, device=graph.node_graph.device)
     return _sorted_edge_index(graph.node_graph, nodes, (b, n))

@@ -124,7 +124,7 @@ def chunked_logits(policy: Policy, graphs: Sequence[Callable[[], GraphBatch]]) -
 def chunked_logits_and_flows(
     policy: Policy, graphs: Sequence[Callable[[], GraphBatch]], sizes: Sequence[tuple[int, int]]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits and log F of graph batches, laid end to end; float32 (A,) and (B,).
+    """Return the concatenated logits and log F of graph batches; float32 (A,) and (B,).
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def chunked_logits_and_flows(
 def chunked_logits_and_densities(
     policy: Policy, graphs: Sequence[Callable[[], GraphBatch]], sizes: Sequence[tuple[int, int]]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits and log-densities of graph batches, laid end to end; float64 (A,) and (Q,).
+    """Return the concatenated logits and log-densities of graph batches; float64 (A,) and (Q,).
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def chunked_logits_and_densities(
 def chunked_values(
     policy: Policy, graphs: Sequence[Callable[[], GraphBatch]]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values of the queries, drawn, float64 (Q, 2), and their log-densities, float64 (Q,).
+    """Draw values of the queries, float64 (Q, 2), and return them with log-densities (Q,).
 
     Without gradient. Arguments as in `chunked_logits_and_densities`; the queries have noise.
     """

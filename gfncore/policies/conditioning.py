@@ -29,7 +29,7 @@ HIDDEN = 32
 
 
 def _network(width: int) -> tuple[nn.Module, nn.Linear]:
-    """A hidden layer that reads one number, and a last layer of `width` outputs that is zero."""
+    """Return a network with one input, one hidden layer, and `width` outputs that start at zero."""
     last = nn.Linear(HIDDEN, width)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
@@ -45,7 +45,7 @@ class LogitScale(nn.Module):
         self.power = nn.Parameter(torch.zeros(()))
 
     def forward(self, condition: torch.Tensor) -> torch.Tensor:
-        """Factors of the logits; float32 (B,) -> (B,)."""
+        """Return factors of the logits; float32 (B,) -> (B,)."""
         bend = self.last(self.first(condition.unsqueeze(1))).squeeze(1)
         return torch.exp(self.power * condition + bend)
 
@@ -64,5 +64,5 @@ class ConditionEmbedding(nn.Module):
         self.first, self.last = _network(hidden)
 
     def forward(self, condition: torch.Tensor) -> torch.Tensor:
-        """Embeddings; float32 (B,) -> (B, H)."""
+        """Return the embeddings; float32 (B,) -> (B, H)."""
         return self.last(self.first(condition.unsqueeze(1)))

@@ -111,7 +111,7 @@ class Head(nn.Module):
     def _products(
         self, nodes: torch.Tensor, graph: GraphBatch, index: torch.Tensor
     ) -> torch.Tensor:
-        """Logits of the pairs ``index`` from the factors of their nodes; float32 (len(index),)."""
+        """Return logits of the pairs ``index`` from factors of nodes; float32 (len(index),)."""
         if graph.pairs is None:
             raise ValueError("the policy has a head of factors, but the environment gave no pairs")
         assert self.factors is not None and self.sign is not None

@@ -148,7 +148,7 @@ class Policy(nn.Module):
         return [name + one.tobytes() for name, one in zip(names, conditions, strict=True)]
 
     def _embedded(self, graph: GraphBatch) -> torch.Tensor:
-        """Embeddings of the nodes, from the last batch where it had all these graphs."""
+        """Return embeddings of the nodes, reused if the last batch had all these graphs."""
         if graph.graph_keys is None or torch.is_grad_enabled():
             return self._embed(graph)
         names = self._names(graph)
@@ -183,7 +183,7 @@ class Policy(nn.Module):
             )
 
     def forward(self, graph: GraphBatch) -> PolicyOutput:
-        """Logits in the order of the batch's actions; the batch is moved to the policy's device.
+        """Return logits in the order of the actions; the batch is moved to this device.
 
         Raises
         ------
@@ -227,7 +227,7 @@ class Policy(nn.Module):
 
 
 def segment_log_softmax(logits: torch.Tensor, segment: torch.Tensor, n: int) -> torch.Tensor:
-    """log softmax within segments, in float64.
+    """Return the log softmax within segments, in float64.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def segment_log_softmax(logits: torch.Tensor, segment: torch.Tensor, n: int) -> 
 
 
 def class_log_probabilities(logits: torch.Tensor, actions: Actions, n: int) -> torch.Tensor:
-    """log-probability of each class of actions: the sum over its actions of their probabilities.
+    """Return the log-probability of each class, the sum over the probabilities of its actions.
 
     Parameters
     ----------

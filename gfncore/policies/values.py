@@ -126,7 +126,7 @@ class _LogNormals(nn.Module):
         noise: torch.Tensor,
         temperature: float,
     ) -> torch.Tensor:
-        """Values (Q,), float64, by inversion of the uniform numbers ``noise`` (Q, 2)."""
+        """Draw values (Q,), float64, by inversion of the uniform numbers ``noise`` (Q, 2)."""
         log_share, mean, width = self._components(out, place, spread, temperature)
         cumulative = log_share.exp().cumsum(dim=1)
         chosen = (cumulative < noise[:, :1] * cumulative[:, -1:]).sum(dim=1, keepdim=True)
@@ -225,7 +225,7 @@ class _Bins(nn.Module):
         noise: torch.Tensor,
         temperature: float,
     ) -> torch.Tensor:
-        """Values (Q,), float64, by inversion of the uniform numbers ``noise`` (Q, 2)."""
+        """Draw values (Q,), float64, by inversion of the uniform numbers ``noise`` (Q, 2)."""
         log_mass = self._log_masses(out, place, spread, temperature)
         cumulative = log_mass.exp().cumsum(dim=1)
         cell = (cumulative < noise[:, :1] * cumulative[:, -1:]).sum(dim=1)

@@ -111,7 +111,7 @@ class CallbackProgress(Progress):
         self._log.info("%s", one_line(message, _LONGEST))
 
     def compiling(self, begins: bool) -> None:
-        """Log, once a phase, that kernels are being compiled."""
+        """Log once per phase that kernels are being compiled."""
         if begins and not self._compiling_told:
             self._compiling_told = True
             self._log.info("%s", COMPILING)

@@ -61,15 +61,15 @@ class RunClock:
         self._earlier: dict[str, float] = {}
 
     def seconds(self) -> float:
-        """Seconds that are charged to the budget: wall-clock time without compilation."""
+        """Return the seconds that count towards the budget: wall-clock time without compilation."""
         return self.wall_seconds() - self.compile_seconds()
 
     def wall_seconds(self) -> float:
-        """Wall-clock time of all sessions of the run."""
+        """Return the wall-clock time of all sessions of the run."""
         return self._earlier.get("wall", 0.0) + time.monotonic() - self._start
 
     def compile_seconds(self) -> float:
-        """The part of it in which kernels were compiled."""
+        """Return the compilation time of kernels in all sessions of the run."""
         return self._earlier.get("compile", 0.0) + compile_seconds() - self._compiled_before
 
     def usage(self) -> ResourceUse:
@@ -84,7 +84,7 @@ class RunClock:
         )
 
     def spent(self) -> dict[str, float]:
-        """The times so far, for a checkpoint."""
+        """Return the times so far, for a checkpoint."""
         return {
             "wall": self.wall_seconds(),
             "cpu": self._cpu(),
@@ -92,7 +92,7 @@ class RunClock:
         }
 
     def resume(self, spent: Mapping[str, float]) -> None:
-        """Go on from the times that a checkpoint has."""
+        """Resume from the times in a checkpoint."""
         self._earlier = dict(spent)
 
     def _cpu(self) -> float:
@@ -100,7 +100,7 @@ class RunClock:
 
 
 def _cpu_seconds() -> float:
-    """User and system time of this process and of the children it has waited for."""
+    """Return user and system time of this process and of its completed child processes."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime

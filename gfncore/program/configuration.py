@@ -298,7 +298,7 @@ def _check_unchanged(
 
 
 def _as_read(kind: type[RunSettings], key: str, value: Any) -> Any:
-    """A value as its field has it: ``C,N`` and ``["C", "N"]`` are the same."""
+    """Return a value as stored in its field: ``C,N`` and ``["C", "N"]`` are the same."""
     try:
         return TypeAdapter(get_type_hints(kind, include_extras=True)[key]).validate_python(value)
     except ValidationError:  # told when the settings are made

@@ -53,7 +53,7 @@ class MetricsWriter:
         self._board = TensorBoardWriter(tensorboard, after_step) if tensorboard else None
 
     def write(self, metrics: Mapping[str, Any]) -> None:
-        """Append one line; a number that is NaN or infinite becomes ``null`` there."""
+        """Append one line; NaN and infinite numbers become ``null``."""
         self._file.write(json_line(metrics))
         if self._board is not None:
             self._board.write(metrics)

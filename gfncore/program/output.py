@@ -178,7 +178,7 @@ def check_replaced(directory: Path, known: Collection[str]) -> None:
 
 
 def _holds_run(directory: Path) -> bool:
-    """Whether there is a ``run.toml`` that this program wrote."""
+    """Return whether there is a ``run.toml`` written by this program."""
     try:
         with (directory / _RUN_FILE).open("rb") as file:
             return file.read(len(RUN_HEAD)) == RUN_HEAD.encode()

@@ -267,7 +267,7 @@ class Progress:
             self._display.start()
 
     def _line(self) -> Any:
-        """The live line, rendered repeatedly so that its clock advances without updates."""
+        """Return the live line, rendered repeatedly so that its clock advances without updates."""
         from rich.text import Text
 
         self._spinner.update(text=Text(self._status()))

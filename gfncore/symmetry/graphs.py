@@ -87,11 +87,11 @@ class Symmetry:
     factors: np.ndarray
 
     def log_automorphisms(self) -> np.ndarray:
-        """Logarithms of the numbers of automorphisms, float64 (B,)."""
+        """Return logarithms of the numbers of automorphisms, float64 (B,)."""
         return np.log(self.factors).sum(axis=1)
 
     def automorphisms(self) -> list[int]:
-        """Exact numbers of automorphisms, one per graph."""
+        """Return the exact numbers of automorphisms, one per graph."""
         return [math.prod(row) for row in self.factors.tolist()]
 
 
@@ -116,7 +116,7 @@ def analyse(graphs: ColouredGraphs) -> Symmetry:
 
 
 def pair_orbits(graphs: ColouredGraphs) -> np.ndarray:
-    """Orbits of unordered pairs of nodes under the automorphisms of each graph.
+    """Return orbits of unordered pairs of nodes under the automorphisms of each graph.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def pair_orbits(graphs: ColouredGraphs) -> np.ndarray:
 
 
 def canonical_graphs(graphs: ColouredGraphs, symmetry: Symmetry) -> ColouredGraphs:
-    """Graphs in canonical order: isomorphic graphs give equal arrays.
+    """Return graphs in canonical order: isomorphic graphs have equal arrays.
 
     Parameters
     ----------

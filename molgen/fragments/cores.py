@@ -89,7 +89,7 @@ def r_groups(core: str, smiles: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _query(core: Chem.Mol) -> tuple[Chem.Mol, list[list[int]]]:
-    """The core without its attachment points, and the numbers (or 0) of those of each atom."""
+    """Return the core without attachment points, and their numbers (or 0) for each atom."""
     query, points, place = Chem.RWMol(), [], {}
     for atom in core.GetAtoms():
         if atom.GetAtomicNum() > 0:

@@ -83,7 +83,7 @@ class Covers:
     def states(
         self, kinds: np.ndarray, n_nodes: np.ndarray, edges: np.ndarray, n_edges: np.ndarray
     ) -> tuple[np.ndarray, GraphStates]:
-        """All finished states of each molecule, none twice.
+        """Return all distinct finished states of each molecule.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class Covers:
 
 
 def _walk(square: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
-    """Atoms of a connected graph from `start` on, and the place of one bonded before each."""
+    """Return the atoms of a connected graph from `start`, and an earlier bonded atom of each."""
     walk, parent = [start], [-1]
     for place, u in enumerate(walk):  # grows as it goes
         for v in np.flatnonzero(square[u]):
@@ -153,7 +153,7 @@ def _states(
     edges: np.ndarray,
     n_edges: np.ndarray,
 ) -> GraphStates:
-    """Covers as finished states, in canonical numbering."""
+    """Return covers as finished states, in canonical numbering."""
     edges = edges[molecule].copy()
     rows = np.arange(len(molecule))[:, None]
     joins = (edges[:, :, 2] >= 0) & (piece[rows, edges[:, :, 0]] != piece[rows, edges[:, :, 1]])

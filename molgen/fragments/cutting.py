@@ -164,7 +164,7 @@ def _molecule(smiles: str) -> tuple[Chem.Mol, tuple[str, ...]]:
 
 
 def _cuts(mol: Chem.Mol, method: str) -> list[int]:
-    """Bonds to cut: single, in no ring."""
+    """Return the bonds to cut: single bonds outside rings."""
     if method == "brics":
         pairs = [atoms for atoms, _ in BRICS.FindBRICSBonds(mol)]
         bonds = [mol.GetBondBetweenAtoms(u, v) for u, v in pairs]
@@ -179,7 +179,7 @@ def _cuts(mol: Chem.Mol, method: str) -> list[int]:
 
 
 def _pieces(mol: Chem.Mol, method: str, pairs: Counter[tuple[str, str]]) -> Iterator[str]:
-    """Pieces as canonical SMILES with places; kinds of atom that were cut apart are counted."""
+    """Return pieces as canonical SMILES with places; count kinds of atoms that were cut apart."""
     bonds = _cuts(mol, method)
     if not bonds:
         return
@@ -194,13 +194,13 @@ def _pieces(mol: Chem.Mol, method: str, pairs: Counter[tuple[str, str]]) -> Iter
 
 
 def _side(atom: Chem.Atom) -> str:
-    """An atom as a rule speaks of it."""
+    """Return an atom in the notation of rules."""
     where = "aromatic" if atom.GetIsAromatic() else "aliphatic+ring" if atom.IsInRing() else "chain"
     return f"{where}+{atom.GetSymbol()}"
 
 
 def _merged(count: Counter[str]) -> tuple[dict[str, int], set[str]]:
-    """Fragments, one per skeleton, with how often they occurred; and the pieces used."""
+    """Return fragments, one per skeleton, with their counts; and the pieces used."""
     usable: set[str] = set()
     places: dict[str, np.ndarray] = {}
     totals: Counter[str] = Counter()
@@ -220,7 +220,7 @@ def _merged(count: Counter[str]) -> tuple[dict[str, int], set[str]]:
 
 
 def _skeleton(piece: str) -> tuple[str, np.ndarray]:
-    """Canonical SMILES with hydrogens for places, and places at each of its atoms."""
+    """Return the canonical SMILES with hydrogens for places, and places at each of its atoms."""
     mol = Chem.RWMol(Chem.MolFromSmiles(piece))
     for atom in list(mol.GetAtoms()):
         if atom.GetAtomicNum() > 0:
@@ -239,7 +239,7 @@ def _skeleton(piece: str) -> tuple[str, np.ndarray]:
 
 
 def _with_places(skeleton: str, places: np.ndarray) -> str:
-    """The skeleton with places, equivalent atoms having as many."""
+    """Return the skeleton with places, equally many at equivalent atoms."""
     read = read_molecule(skeleton)
     assert read is not None
     kinds, bonds = read

@@ -170,7 +170,7 @@ def _labelled(mol: Chem.Mol, labels_are_numbers: bool) -> bool:
 
 
 def _places(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Attachment points, labels and hydrogens of each atom; int16 (n,) each."""
+    """Return attachment points, labels and hydrogens of each atom; int16 (n,) each."""
     places, labels, hydrogens = (np.zeros(mol.GetNumAtoms(), np.int16) for _ in range(3))
     for atom in mol.GetAtoms():
         if atom.GetAtomicNum() > 0:
@@ -196,7 +196,7 @@ def _places(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def read_molecule(smiles: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Kinds (n, 8) and bonds (m, 3) of a molecule in its normal form; None if it cannot be used."""
+    """Return kinds (n, 8) and bonds (m, 3) of a molecule in normal form; None if unusable."""
     try:
         mol, _ = plain_mol(smiles)
         if len(Chem.GetMolFrags(mol)) != 1:
@@ -207,7 +207,7 @@ def read_molecule(smiles: str) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def element_numbers() -> dict[str, int]:
-    """Atomic numbers of the elements by their symbols."""
+    """Return the atomic numbers of the elements by their symbols."""
     table = Chem.GetPeriodicTable()
     return {table.GetElementSymbol(number): number for number in range(1, 119)}
 
@@ -233,7 +233,7 @@ def atom_token(kind: np.ndarray, hydrogens: int) -> str:
 
 
 def canonical_smiles(smiles: list[str]) -> list[str]:
-    """Canonical SMILES of strings written from fragments; "" stays as it is.
+    """Return canonical SMILES of strings written from fragments; "" is unchanged.
 
     Their valences and aromatic atoms are right already, as rings come whole out of a fragment:
     without looking at them again, this takes two thirds of the time.

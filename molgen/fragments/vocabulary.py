@@ -113,7 +113,7 @@ class Vocabulary:
 
     @classmethod
     def default(cls) -> Vocabulary:
-        """The vocabulary that comes with the program, ``data/fragments.smi``."""
+        """Return the default vocabulary, ``data/fragments.smi``."""
         return cls.read(data_file("fragments.smi"))
 
     @classmethod
@@ -200,12 +200,12 @@ class Vocabulary:
         smiles: Sequence[str],
         rules: Sequence[tuple[str, str, str]] = DEFAULT_RULES,
     ) -> Vocabulary:
-        """A vocabulary from a list of SMILES with places, and rules."""
+        """Return a vocabulary from a list of SMILES with places, and rules."""
         lines = ["#rule " + " ".join(rule) for rule in rules]
         return cls.parse("\n".join([*lines, *smiles]))
 
     def text(self) -> str:
-        """The text form, which `parse` reads."""
+        """Return the text form, which `parse` reads."""
         lines = ["#rule " + " ".join(rule) for rule in self.rules]
         pairs = zip(self.smiles, self.names, strict=True)
         return "\n".join([*lines, *[f"{s} {name}".rstrip() for s, name in pairs], ""])
@@ -241,7 +241,7 @@ class Vocabulary:
         return np.flatnonzero(self.orbit_open > 0).astype(np.int32)
 
     def may_join(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Whether atoms of two orbits may be joined; bool, broadcast."""
+        """Return whether atoms of two orbits may be joined; bool, broadcast."""
         return self.joins_allowed[self.orbit_class[first], self.orbit_class[second]]
 
     @cached_property
@@ -267,7 +267,7 @@ class Vocabulary:
         return {tuple(kind): i for i, kind in enumerate(self.kinds.tolist())}
 
     def graph_of_smiles(self, smiles: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Kinds (n,), int32, and bonds (m, 3), int16, of a molecule; stereo is left out.
+        """Return kinds (n,), int32, and bonds (m, 3), int16, of a molecule without stereo.
 
         None if the SMILES is not one connected molecule of kinds that the vocabulary has.
         """
@@ -300,7 +300,7 @@ def _rule(line: str, place: str) -> tuple[str, str, str]:
 
 
 def _side(side: str, atoms: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Which orbits a side of a rule speaks of; bool (O,)."""
+    """Return the orbits to which a side of a rule refers; bool (O,)."""
     number, aromatic, ring = atoms[:, 0], atoms[:, 2] > 0, atoms[:, 3] > 0
     fits = np.ones(len(atoms), bool)
     for term in side.split("+"):
@@ -377,7 +377,7 @@ def _assemble(
 
 
 def _hypervalent(kinds: np.ndarray) -> np.ndarray:
-    """Which kinds are uncharged atoms of more than their lowest valence; bool (O,)."""
+    """Return whether kinds are uncharged atoms above their lowest valence; bool (O,)."""
     number, charge, _, _, connections, double, triple, aromatic = kinds.T
     lowest = np.zeros(len(kinds), np.int64)
     for element, valence in LOWEST_VALENCES.items():
@@ -389,7 +389,7 @@ def _hypervalent(kinds: np.ndarray) -> np.ndarray:
 def _classes(
     table: np.ndarray, hypervalent: np.ndarray, rules: Sequence[tuple[str, str, str]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Class of each orbit, int32 (O,), and which classes may be joined, bool (C, C)."""
+    """Return the class of each orbit, int32 (O,), and the allowed joins of classes, bool (C, C)."""
     atoms, open_, label = table[:, 1 : 1 + KIND_FIELDS], table[:, 1 + KIND_FIELDS], table[:, -1]
     # what rules speak of: element, aromatic, in a ring, label
     facts = np.column_stack([atoms[:, 0], atoms[:, 2], atoms[:, 3], label, hypervalent])

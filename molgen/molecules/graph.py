@@ -76,7 +76,7 @@ class AtomTable:
 
     @classmethod
     def of(cls, names: Sequence[str], max_bond_order: int = 3) -> AtomTable:
-        """The table of the named kinds: an element, with its charge ("N+") or valence ("S6").
+        """Return the table of named kinds: an element, with its charge ("N+") or valence ("S6").
 
         Raises
         ------
@@ -144,12 +144,12 @@ class GraphStates:
         return len(self.n_nodes)
 
     def take(self, index: np.ndarray) -> GraphStates:
-        """Rows as a new batch."""
+        """Return the given rows as a new batch."""
         return GraphStates(*[getattr(self, f.name)[index] for f in fields(self)])
 
     @staticmethod
     def concat(parts: Sequence[GraphStates]) -> GraphStates:
-        """One batch out of several of the same widths."""
+        """Concatenate several batches of equal widths into one."""
         names = [f.name for f in fields(GraphStates)]
         return GraphStates(*[np.concatenate([getattr(p, name) for p in parts]) for name in names])
 
@@ -221,5 +221,5 @@ def state_keys(states: GraphStates) -> np.ndarray:
 
 
 def unmarked(states: GraphStates) -> GraphStates:
-    """The same molecules in the making, neither marked nor finished."""
+    """Return the same states, neither marked nor finished."""
     return replace(states, stage=np.zeros_like(states.stage), mark=np.full_like(states.mark, -1))

@@ -58,7 +58,7 @@ def mol_of(
     hydrogens: Sequence[int],
     bonds: Sequence[Sequence[int]],
 ) -> Chem.Mol:
-    """A sanitised molecule; its atoms and bonds are numbered as given.
+    """Return a sanitised molecule with atoms and bonds numbered as given.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def mol_of(
 
 
 def smiles_of_mol(mol: Chem.Mol) -> str:
-    """The canonical SMILES, without stereo marks."""
+    """Return the canonical SMILES without stereochemistry."""
     return Chem.MolToSmiles(mol, isomericSmiles=False)
 
 
@@ -102,7 +102,7 @@ def molecule_of_smiles(smiles: str) -> Chem.Mol | None:
 
 
 def mol_of_graph(kinds: np.ndarray, bonds: np.ndarray, table: AtomTable) -> Chem.Mol:
-    """A sanitised molecule of kinds (n,) and bonds (m, 3), the free valences filled by hydrogen.
+    """Return a sanitised molecule of kinds (n,) and bonds (m, 3), saturated with hydrogen.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def _kinds(mol: Chem.Mol, table: AtomTable, hydrogens: np.ndarray) -> np.ndarray
 
 
 def _bonds(mol: Chem.Mol) -> np.ndarray:
-    """Bonds (m, 3), int16, of a molecule in a Kekulé form."""
+    """Return bonds (m, 3), int16, of a molecule in a Kekulé form."""
     bonds = np.zeros((mol.GetNumBonds(), 3), np.int16)
     for row, bond in enumerate(mol.GetBonds()):
         order = bond.GetBondTypeAsDouble()

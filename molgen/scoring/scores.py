@@ -196,7 +196,7 @@ class Scoring:
         return dict(Counter(found.values()).most_common())
 
     def is_known(self, smiles: str) -> bool:
-        """Whether a molecule, by its canonical SMILES, was scored before."""
+        """Return whether a molecule, by its canonical SMILES, has been scored."""
         return smiles in self._rows
 
     def best(self, n: int) -> tuple[list[str], np.ndarray]:
@@ -288,7 +288,7 @@ class Scoring:
         self._unread.update(first + row for row in unread)
 
     def _batch_scores(self, component: Component, smiles: list[str]) -> BatchScores:
-        """Raw values of a component that takes lists, by the executor where there is one."""
+        """Return raw values of a list component, computed by the executor if there is one."""
         if not self._runner.elsewhere:
             return component.scorer.score(smiles)
         task = (component.kind.name, component.parameters)
@@ -297,7 +297,7 @@ class Scoring:
         return batch_scores(self._runner.run(score_batch, task, smiles, lambda _: died, size))
 
     def _passed(self, values: np.ndarray) -> np.ndarray:
-        """Whether rows pass all filters that were asked so far."""
+        """Return whether rows pass all filters evaluated so far."""
         passed = np.ones(len(values), dtype=bool)
         for column, component in enumerate(self.components):
             if component.filter:

@@ -89,7 +89,7 @@ def make_transform(config: Mapping[str, Any], where: str) -> Transform:
 
 
 def _logistic(exponent: np.ndarray) -> np.ndarray:
-    """``1 / (1 + 10^-exponent)`` without overflow."""
+    """Return ``1 / (1 + 10^-exponent)`` without overflow."""
     # tanh saturates where the power of ten would overflow
     return 0.5 * (1.0 + np.tanh(0.5 * np.log(10.0) * exponent))
 

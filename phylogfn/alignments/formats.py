@@ -84,7 +84,7 @@ def parse_alignment(text: str, source: str, file_format: str | None = None) -> R
 
 
 def _parse_fasta(text: str, source: str) -> RawAlignment:
-    """Names are the first words of the headers; whole headers where those are not unique."""
+    """Parse FASTA; names are the first words of headers, or complete headers if not unique."""
     from Bio.SeqIO.FastaIO import SimpleFastaParser
 
     text = text.lstrip()

@@ -94,7 +94,7 @@ class AttachmentRates:
         )
 
     def state(self) -> dict[str, np.ndarray]:
-        """As arrays, for a checkpoint."""
+        """Return the rates as arrays, for a checkpoint."""
         return {
             "codes": self.codes,
             "table": self.table,
@@ -105,7 +105,7 @@ class AttachmentRates:
 
     @classmethod
     def from_state(cls, state: dict[str, np.ndarray]) -> AttachmentRates:
-        """The rates that `state` described."""
+        """Return the rates from the result of `state`."""
         return cls(
             state["codes"],
             state["table"],

@@ -150,7 +150,7 @@ class ForestFeatures:
         return np.sqrt(np.square(directions, dtype=np.float64).sum(axis=0))
 
     def rows(self, parents: np.ndarray, state: np.ndarray, root: np.ndarray) -> np.ndarray:
-        """Features (N, width), float32, of the trees under the given roots.
+        """Return features (N, width), float32, of the trees under the given roots.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class ForestFeatures:
     def rows_with_lengths(
         self, parents: np.ndarray, lengths: np.ndarray, state: np.ndarray, root: np.ndarray
     ) -> np.ndarray:
-        """As `rows`, of trees with branch lengths (B, 2n), under the equal-input model.
+        """Return `rows` of trees with branch lengths (B, 2n), under the equal-input model.
 
         An object is asked for one of the two kinds of rows only: they have one memory.
         """
@@ -197,7 +197,7 @@ class ForestFeatures:
         return self._projected(hashes, raw)
 
     def _projected(self, hashes: np.ndarray, raw: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Features of trees by their hashes; ``raw`` gives the partials of the rows asked for."""
+        """Return features of trees by their hashes; ``raw`` computes missing partials."""
         names, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
         place = (names >> np.uint64(1)) & np.uint64(REMEMBERED - 1)
         mean, basis = self.projection

@@ -43,12 +43,12 @@ class InsertionStates:
         return len(self.counts)
 
     def take(self, index: np.ndarray) -> InsertionStates:
-        """Rows as a new batch."""
+        """Return the given rows as a new batch."""
         return InsertionStates(self.parents[index], self.counts[index])
 
     @staticmethod
     def concat(parts: Sequence[InsertionStates]) -> InsertionStates:
-        """One batch out of several."""
+        """Concatenate several batches into one."""
         return InsertionStates(
             np.concatenate([part.parents for part in parts]),
             np.concatenate([part.counts for part in parts]),
@@ -90,17 +90,17 @@ class InsertionEnvironment(TreeEnvironment):
         return self.n_taxa + 1
 
     def initial(self, n: int) -> InsertionStates:
-        """The tree of the first three taxa."""
+        """Return trees of the first three taxa."""
         actions = np.zeros((n, self.n_taxa - 3), np.int16)
         depths = np.zeros(n, np.int64)
         return InsertionStates(kernels.states_of_actions(actions, depths), depths + 3)
 
     def is_terminal(self, states: InsertionStates) -> np.ndarray:
-        """Which trees have all taxa."""
+        """Return whether trees have all taxa."""
         return states.counts == self.n_taxa
 
     def forward_actions(self, states: InsertionStates) -> Actions:
-        """All branches of unfinished trees, by the node below."""
+        """Return all branches of unfinished trees, by the node below."""
         branches = states.parents[:, 1:] >= 0
         branches &= ~self.is_terminal(states)[:, None]
         state, node = np.nonzero(branches)
@@ -113,7 +113,7 @@ class InsertionEnvironment(TreeEnvironment):
         return InsertionStates(parents, counts)
 
     def backward_actions(self, states: InsertionStates) -> Actions:
-        """The one way back: take the last taxon off."""
+        """Return the only backward action: remove the last taxon."""
         state = np.flatnonzero(states.counts > 3)
         return Actions(state, np.zeros_like(state))
 
@@ -128,15 +128,15 @@ class InsertionEnvironment(TreeEnvironment):
         return self._undone(states)[0]
 
     def forward_of_backward(self, states: InsertionStates, action: np.ndarray) -> np.ndarray:
-        """The branch that the last taxon was inserted into."""
+        """Return the branch into which the last taxon was inserted."""
         return self._undone(states)[1]
 
     def backward_of_forward(self, states: InsertionStates, action: np.ndarray) -> np.ndarray:
-        """Always 0, the one way back."""
+        """Return 0, the only backward action."""
         return np.zeros(len(states), np.int64)
 
     def graph(self, states: InsertionStates) -> GraphBatch:
-        """Branches as nodes, with the taxa below each and the log rate of the next taxon there.
+        """Return branches as nodes, with the taxa below each and the log rate of the next taxon.
 
         The next taxon is the type of the graph.
         """
@@ -156,11 +156,11 @@ class InsertionEnvironment(TreeEnvironment):
         )
 
     def trees(self, states: InsertionStates) -> np.ndarray:
-        """Parents (B, 2n-2), int16, of finished trees, drawn at taxon 0."""
+        """Return parents (B, 2n-2), int16, of finished trees, drawn at taxon 0."""
         return kernels.trees_of_states(states.parents, self.order)
 
     def terminals(self, trees: np.ndarray) -> InsertionStates:
-        """Finished states of topologies ``trees`` (B, 2n-2), parents drawn at taxon 0."""
+        """Return finished states of topologies ``trees`` (B, 2n-2), parents drawn at taxon 0."""
         actions = kernels.actions_of_trees(np.ascontiguousarray(trees, np.int16), self.order)
         depths = np.full(len(trees), self.n_taxa - 3)
         return InsertionStates(kernels.states_of_actions(actions, depths), depths + 3)

@@ -80,7 +80,7 @@ class JoinRates:
         )
 
     def state(self) -> dict[str, np.ndarray]:
-        """All as arrays, for a checkpoint."""
+        """Return the rates as arrays, for a checkpoint."""
         return {
             "codes": self.codes,
             "table": self.table,
@@ -90,5 +90,5 @@ class JoinRates:
 
     @classmethod
     def from_state(cls, state: dict[str, np.ndarray]) -> JoinRates:
-        """The rates that `state` described."""
+        """Return the rates from the result of `state`."""
         return cls(state["codes"], state["table"], state["weight"], float(state["smoothing"][0]))

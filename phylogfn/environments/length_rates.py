@@ -76,7 +76,7 @@ class LengthRates:
     def features(
         self, parents: np.ndarray, counts: np.ndarray, lengths: np.ndarray, action: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Features (B, 2, F), float32, of the lengths of one join of each state; which exist."""
+        """Return features (B, 2, F), float32, of the lengths of a join; which exist."""
         out = np.empty((len(parents), 2, forest_lengths_numba.FEATURES), np.float32)
         present = np.empty((len(parents), 2), np.bool_)
         forest_lengths_numba.length_features(
@@ -95,7 +95,7 @@ class LengthRates:
         return out, present
 
     def state(self) -> dict[str, np.ndarray]:
-        """All as arrays, for a checkpoint."""
+        """Return the rates as arrays, for a checkpoint."""
         return {
             "codes": self.codes,
             "table": self.table,
@@ -106,7 +106,7 @@ class LengthRates:
 
     @classmethod
     def from_state(cls, state: dict[str, np.ndarray]) -> LengthRates:
-        """The rates that `state` described."""
+        """Return the rates from the result of `state`."""
         return cls(
             state["codes"],
             state["table"],

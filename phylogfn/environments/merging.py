@@ -45,12 +45,12 @@ class ForestStates:
         return len(self.counts)
 
     def take(self, index: np.ndarray) -> ForestStates:
-        """Rows as a new batch."""
+        """Return the given rows as a new batch."""
         return ForestStates(self.parents[index], self.counts[index])
 
     @staticmethod
     def concat(parts: Sequence[ForestStates]) -> ForestStates:
-        """One batch out of several."""
+        """Concatenate several batches into one."""
         return ForestStates(
             np.concatenate([part.parents for part in parts]),
             np.concatenate([part.counts for part in parts]),
@@ -94,16 +94,16 @@ class MergingEnvironment(TreeEnvironment):
         return self.n_taxa + self.features.width
 
     def initial(self, n: int) -> ForestStates:
-        """Single taxa."""
+        """Return forests of single taxa."""
         parents = np.full((n, 2 * self.n_taxa), -1, np.int16)
         return ForestStates(parents, np.full(n, self.n_taxa))
 
     def is_terminal(self, states: ForestStates) -> np.ndarray:
-        """Which forests are one tree."""
+        """Return whether forests are a single tree."""
         return states.counts == 1
 
     def forward_actions(self, states: ForestStates) -> Actions:
-        """All pairs of trees, by their smallest taxa i < j: i n + j."""
+        """Return all pairs of trees, by their smallest taxa i < j: i n + j."""
         return Actions(*merging_numba.forward_codes(states.parents, states.counts))
 
     def _joined(self, states: ForestStates, action: np.ndarray) -> tuple[ForestStates, np.ndarray]:
@@ -123,7 +123,7 @@ class MergingEnvironment(TreeEnvironment):
         return self._joined(states, action)[0]
 
     def backward_actions(self, states: ForestStates) -> Actions:
-        """Trees whose last join can be undone; of a finished tree, its branches."""
+        """Return the trees whose last join can be undone; for a finished tree, its branches."""
         return Actions(*merging_numba.backward_codes(states.parents, states.counts))
 
     def backstep(self, states: ForestStates, action: np.ndarray) -> ForestStates:
@@ -131,7 +131,7 @@ class MergingEnvironment(TreeEnvironment):
         return self._split(states, action)[0]
 
     def forward_of_backward(self, states: ForestStates, action: np.ndarray) -> np.ndarray:
-        """The pair that the undone join had joined."""
+        """Return the pair that the undone join had joined."""
         return self._split(states, action)[1]
 
     def backward_of_forward(self, states: ForestStates, action: np.ndarray) -> np.ndarray:
@@ -139,11 +139,11 @@ class MergingEnvironment(TreeEnvironment):
         return self._joined(states, action)[1]
 
     def _rows(self, states: ForestStates, state: np.ndarray, root: np.ndarray) -> np.ndarray:
-        """Features (N, width) of the trees under roots (N,) of the given states (N,)."""
+        """Return features (N, width) of the trees under roots (N,) of the given states (N,)."""
         return self.features.rows(states.parents, state, root)
 
     def graph(self, states: ForestStates) -> GraphBatch:
-        """Trees as nodes, with their taxa and projected partials; joins as pairs of nodes.
+        """Return trees as nodes, with taxa and projected partials; joins as pairs of nodes.
 
         The number of trees is the type of the graph.
         """
@@ -190,11 +190,11 @@ class MergingEnvironment(TreeEnvironment):
         )
 
     def trees(self, states: ForestStates) -> np.ndarray:
-        """Parents (B, 2n-2), int16, of finished trees, drawn at taxon 0."""
+        """Return parents (B, 2n-2), int16, of finished trees, drawn at taxon 0."""
         return merging_numba.trees_of_states(states.parents)
 
     def terminals(self, trees: np.ndarray) -> ForestStates:
-        """Finished states of topologies ``trees`` (B, 2n-2), parents drawn at taxon 0."""
+        """Return finished states of topologies ``trees`` (B, 2n-2), parents drawn at taxon 0."""
         parents = merging_numba.states_of_trees(np.ascontiguousarray(trees, np.int16))
         return ForestStates(parents, np.ones(len(trees), np.int64))
 
@@ -203,5 +203,5 @@ class MergingEnvironment(TreeEnvironment):
         return self._log_reward_of_trees(self.trees(states))
 
     def keys(self, states: ForestStates) -> np.ndarray:
-        """Keys (B, 2), uint64; a state has one representation."""
+        """Return keys (B, 2), uint64; a state has a unique representation."""
         return merging_numba.state_keys(states.parents, states.counts)

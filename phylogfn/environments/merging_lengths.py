@@ -37,12 +37,12 @@ class LengthForestStates(ForestStates):
     lengths: np.ndarray
 
     def take(self, index: np.ndarray) -> LengthForestStates:
-        """Rows as a new batch."""
+        """Return the given rows as a new batch."""
         return LengthForestStates(self.parents[index], self.counts[index], self.lengths[index])
 
     @staticmethod
     def concat(parts: Sequence[LengthForestStates]) -> LengthForestStates:  # pyright: ignore
-        """One batch out of several."""
+        """Concatenate several batches into one."""
         return LengthForestStates(
             np.concatenate([part.parents for part in parts]),
             np.concatenate([part.counts for part in parts]),
@@ -88,7 +88,7 @@ class MergingLengthsEnvironment(MergingEnvironment):
         self._log_density = log_density
 
     def initial(self, n: int) -> LengthForestStates:
-        """Single taxa."""
+        """Return forests of single taxa."""
         bare = super().initial(n)
         return LengthForestStates(bare.parents, bare.counts, np.zeros(bare.parents.shape))
 
@@ -136,7 +136,7 @@ class MergingLengthsEnvironment(MergingEnvironment):
         return self._joined(states, action, values)[0]
 
     def undone_values(self, states: LengthForestStates, action: np.ndarray) -> np.ndarray:
-        """Lengths (B, 2) that the undone joins had carried."""
+        """Return the lengths (B, 2) of the undone joins."""
         return self._parted(states, action)[2]
 
     def value_features(
@@ -152,12 +152,12 @@ class MergingLengthsEnvironment(MergingEnvironment):
         return self.features.rows_with_lengths(states.parents, states.lengths, state, root)
 
     def trees_with_lengths(self, states: LengthForestStates) -> tuple[np.ndarray, np.ndarray]:
-        """Parents (B, 2n-2), int16, of finished trees, drawn at taxon 0, and their lengths."""
+        """Return parents (B, 2n-2), int16, of finished trees drawn at taxon 0, and lengths."""
         lengths = forest_lengths_numba.trees_of_states(states.lengths)
         return self.trees(states), lengths
 
     def terminals(self, trees: np.ndarray, lengths: np.ndarray | None = None) -> LengthForestStates:
-        """Finished states of trees with lengths (B, 2n-2), parents drawn at taxon 0."""
+        """Return the finished states of trees with lengths (B, 2n-2), parents drawn at taxon 0."""
         if lengths is None:
             raise TypeError("a finished tree has lengths here")
         parents, own = forest_lengths_numba.states_of_trees(
@@ -170,7 +170,7 @@ class MergingLengthsEnvironment(MergingEnvironment):
         return self._log_density(*self.trees_with_lengths(states))
 
     def keys(self, states: LengthForestStates) -> np.ndarray:
-        """Keys (B, 2), uint64, of forests with their lengths."""
+        """Return keys (B, 2), uint64, of forests with their lengths."""
         keys = merging_numba.state_keys(states.parents, states.counts)
         bits = np.ascontiguousarray(states.lengths).view(np.uint64)
         forest_lengths_numba.hash_lengths(bits, keys)

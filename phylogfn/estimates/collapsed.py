@@ -58,7 +58,7 @@ class Drawn:
 
     @staticmethod
     def concat(parts: list[Drawn]) -> Drawn:
-        """One out of several."""
+        """Concatenate several into one."""
         return Drawn(
             np.concatenate([part.rows for part in parts]),
             np.concatenate([part.log_q for part in parts]),
@@ -120,7 +120,7 @@ def draw_from_prior(
 
 
 def batch_size(most: int, n_taxa: int) -> int:
-    """Trajectories that one thread draws at a time: fewer of many taxa, which take longer."""
+    """Return the number of trajectories per batch, smaller for many taxa, which take longer."""
     return max(FEWEST_IN_BATCH, min(most, round(most * (EASY_TAXA / n_taxa) ** 2)))
 
 

@@ -299,7 +299,7 @@ def topology_evidence(
     n_draws: int,
     seed: int,
 ) -> TopologyEvidence:
-    """Integrate over the branch lengths of one topology.
+    """Integrate over the branch lengths of one topology and return its evidence.
 
     Parameters
     ----------
@@ -539,7 +539,7 @@ class _Variances:
 
 
 def _spread(ratios: np.ndarray, variances: np.ndarray) -> float:
-    """Variance of the true ratios between topologies, from estimates with errors."""
+    """Return the variance of the true ratios between topologies, from estimates with errors."""
     excess = float(((ratios - 1.0) ** 2 - variances).sum()) + PRIOR_COUNT * PRIOR_SPREAD**2
     return max(excess / (PRIOR_COUNT + len(ratios)), SMALLEST_SPREAD**2)
 

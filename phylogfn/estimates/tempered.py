@@ -114,7 +114,7 @@ def draw_trees(
 
 
 def in_table(table: ParsimonyTable, parents: np.ndarray) -> np.ndarray:
-    """Which topologies ``parents`` (N, 2n-2) are in a table; bool (N,)."""
+    """Return whether topologies ``parents`` (N, 2n-2) are in a table; bool (N,)."""
     keys = topology_keys(np.ascontiguousarray(parents, np.int16), table.codes)
     first, group = unique_keys(keys)
     known = np.ones(len(first), bool)
@@ -163,7 +163,7 @@ def estimate_partition(
 def resample(
     log_known: np.ndarray, log_outside: np.ndarray, size: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Places (size,) in known trees and then outside draws, by their weights.
+    """Draw positions (size,) in known trees followed by outside draws, by their weights.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ class DrawnTrees(Drawn):
 
     @staticmethod
     def concat(parts: list[DrawnTrees]) -> DrawnTrees:  # pyright: ignore
-        """One out of several."""
+        """Concatenate several into one."""
         return DrawnTrees(
             np.concatenate([part.rows for part in parts]),
             np.concatenate([part.log_q for part in parts]),

@@ -50,12 +50,12 @@ class StartingTrees:
 
 
 def parsimony_tree(patterns: SitePatterns, rng: np.random.Generator) -> np.ndarray:
-    """Parents (2n-2,), int16, of a stepwise-addition parsimony tree, taxa in random order."""
+    """Return parents (2n-2,), int16, of a stepwise-addition parsimony tree in random order."""
     return StartingTrees(patterns).parsimony_tree(rng)
 
 
 def pattern_distances(patterns: SitePatterns) -> np.ndarray:
-    """Pairwise distances (n, n): Poisson-corrected share of sites whose state sets do not meet.
+    """Return pairwise distances (n, n): Poisson-corrected share of sites with disjoint state sets.
 
     Sites at which either taxon has no information are left out; pairs without a common site get
     the largest distance of the others.
@@ -82,7 +82,7 @@ def pattern_distances(patterns: SitePatterns) -> np.ndarray:
 
 
 def neighbour_joining(distances: np.ndarray) -> np.ndarray:
-    """Neighbour joining (Saitou & Nei 1987): parents (2n-2,), int16, drawn at taxon 0."""
+    """Return the neighbour-joining tree (Saitou & Nei 1987): parents (2n-2,), int16."""
     n = len(distances)
     links: list[tuple[int, int]] = []
     active = list(range(n))

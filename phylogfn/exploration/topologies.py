@@ -86,7 +86,7 @@ class TopologyTable:
         return self._log_q[: self._size]
 
     def find(self, parents: np.ndarray) -> np.ndarray:
-        """Rows of topologies, shape (B,); -1 where one is not in the table."""
+        """Return rows of topologies, shape (B,); -1 for topologies not in the table."""
         keys = topology_keys(np.ascontiguousarray(parents, np.int16), self._codes)
         rows = [self._rows.get(key.tobytes(), -1) for key in keys]
         return np.array(rows, np.int64)
@@ -147,7 +147,7 @@ class TopologyTable:
             setattr(self, name, new)
 
     def state(self) -> dict[str, np.ndarray]:
-        """All rows as arrays, for a checkpoint."""
+        """Return all rows as arrays, for a checkpoint."""
         return {
             "parents": self.parents.copy(),
             "lengths": self.lengths.copy(),
@@ -160,7 +160,7 @@ class TopologyTable:
 
     @classmethod
     def from_state(cls, n_taxa: int, state: dict[str, np.ndarray]) -> TopologyTable:
-        """The table that `state` described."""
+        """Return the table from the result of `state`."""
         table = cls(n_taxa)
         table.add(state["parents"], state["lengths"], state["log_evidence"])
         table.visits[:] = state["visits"]

@@ -329,7 +329,7 @@ class Walkers:
                 np.add.at(table.visits, stood, 1)
 
     def state(self) -> dict[str, np.ndarray]:
-        """The replicas as arrays, for a checkpoint."""
+        """Return the replicas as arrays, for a checkpoint."""
         names = ("parent", "children", "lengths", "log_evidence", "row")
         names += ("highest", "idle", "age")
         arrays = {name: np.array([getattr(r, name) for r in self.replicas]) for name in names}
@@ -337,7 +337,7 @@ class Walkers:
 
     @staticmethod
     def replicas_of_state(state: dict[str, np.ndarray]) -> list[Replica]:
-        """The replicas that `state` described."""
+        """Return the replicas from the result of `state`."""
         return [
             Replica(
                 state["parent"][i].copy(),

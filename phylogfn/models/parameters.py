@@ -163,7 +163,7 @@ class Parameter:
         return replace(self, prior=prior)
 
     def _log_natural(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
-        """Logarithms of the natural values and, for a share, of 1 - x."""
+        """Return logarithms of the natural values and, for a share, of 1 - x."""
         if self.kind == "positive":
             return theta, 0.0
         if self.kind == "share":

@@ -95,7 +95,7 @@ def _piece(text: str, piece: str) -> _Piece:
 
 
 def _in_order(text: str, piece: _Piece, order: tuple[str, ...]) -> tuple[float, ...]:
-    """The values of a piece in the order of its parameters, whatever the order of their labels."""
+    """Return the values of a piece in the order of its parameters, for any order of labels."""
     if not any(piece.labels):
         return piece.values
     given = dict(zip(piece.labels, piece.values, strict=True))
@@ -132,7 +132,7 @@ def _family(text: str, name: str, known: tuple[str, ...], kind: str) -> str:
 
 
 def _suffixes(text: str, pieces: list[_Piece]) -> dict[str, tuple[int, _Piece]]:
-    """Suffixes by kind ("F", "FO", "FQ", "G", "I"), with the number of gamma categories."""
+    """Return suffixes by kind ("F", "FO", "FQ", "G", "I"), with the number of gamma categories."""
     found: dict[str, tuple[int, _Piece]] = {}
     for piece in pieces:
         match = re.fullmatch(r"(FO|FQ|F|I|G)(\d*)", piece.name.upper())
@@ -164,7 +164,7 @@ def _frequencies(text: str, piece: _Piece, states: str) -> tuple[float, ...]:
 
 
 def _common(text: str, suffixes: dict[str, tuple[int, _Piece]]) -> dict[str, Any]:
-    """Gamma and invariant sites: fixed values, and parameters where they are free."""
+    """Return fixed values for gamma and invariant sites, and parameters if they are free."""
     fields: dict[str, Any] = {"parameters": ()}
     if "G" in suffixes:
         categories, piece = suffixes["G"]

@@ -156,7 +156,7 @@ class Workspace:
 def addition_tree(
     packed: PackedCharacters, space: Workspace, rng: np.random.Generator
 ) -> np.ndarray:
-    """Parents (2n-2,), int16, of a stepwise-addition tree, taxa in random order, ties at random."""
+    """Return parents (2n-2,), int16, of a stepwise-addition tree with random order and ties."""
     sequence = np.concatenate([[0], 1 + rng.permutation(packed.n_taxa - 1)]).astype(np.int64)
     seed = int(rng.integers(2**31))
     return fitch_numba.stepwise_addition(
@@ -197,13 +197,13 @@ class ParsimonyScorer:
         self._local = threading.local()
 
     def workspace(self) -> Workspace:
-        """The calling thread's working space."""
+        """Return the calling thread's working space."""
         if not hasattr(self._local, "space"):
             self._local.space = Workspace(self.packed)
         return self._local.space
 
     def scores(self, parents: np.ndarray) -> np.ndarray:
-        """Scores (B,) of topologies ``parents`` (B, 2n-2), drawn at taxon 0."""
+        """Return scores (B,) of topologies ``parents`` (B, 2n-2), drawn at taxon 0."""
         parents = np.ascontiguousarray(parents, np.int16)
         out = np.empty(len(parents))
 

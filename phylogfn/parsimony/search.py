@@ -121,12 +121,12 @@ class SearchFacts:
 
     @classmethod
     def of(cls, result: SearchResult) -> SearchFacts:
-        """The facts of a result."""
+        """Return the facts of a result."""
         names = [field.name for field in fields(cls) if field.name != "n_trees"]
         return cls(**{name: getattr(result, name) for name in names}, n_trees=len(result.table))
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON takes them."""
+        """Return the facts for JSON."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
@@ -175,7 +175,7 @@ class _Search:
         return sum(score <= self.best + self.scorer.tolerance for score in self.ends)
 
     def late(self, share: float = 1.0) -> bool:
-        """Whether this share of the seconds is used up."""
+        """Return whether this share of the time has been used."""
         return time.monotonic() - self.start > share * self.seconds
 
     def report(self, stage: str, n_expanded: int) -> None:
@@ -203,7 +203,7 @@ class _Search:
         return better
 
     def sorted_table(self) -> ParsimonyTable:
-        """The trees, best first, each scored once more as a whole."""
+        """Return the trees in order of score, each scored again completely."""
         scores = self.scorer.scores(self.table.parents)
         order = np.argsort(scores, kind="stable")
         table = ParsimonyTable(self.table.n_taxa)

@@ -49,7 +49,7 @@ class ParsimonyTable:
         return self._scores[: len(self)]
 
     def unknown(self, keys: np.ndarray) -> np.ndarray:
-        """Positions in ``keys`` (B, 2) of topologies that are not here, each topology once."""
+        """Return positions in ``keys`` (B, 2) of missing topologies, each topology once."""
         text = keys.tobytes()
         seen: set[bytes] = set()
         found = []

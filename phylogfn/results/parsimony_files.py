@@ -150,5 +150,5 @@ def trees_table(result: ParsimonyResult, newicks: Sequence[str]) -> str:
 
 
 def _number(value: float) -> int | float:
-    """A whole number as an int: scores are counts of steps unless weights are fractions."""
+    """Return whole numbers as int: scores are counts of steps unless weights are fractions."""
     return int(value) if value == int(value) else value

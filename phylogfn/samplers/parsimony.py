@@ -63,7 +63,7 @@ class ParsimonySampler(ABC):
     own_draws_every: ClassVar[int]
 
     def prepare(self, state: State, beta: float) -> None:  # noqa: B027 - neutral default
-        """Choose, from the trees weighed at an inverse temperature, what stays fixed."""
+        """Choose the fixed quantities from trees weighted at an inverse temperature."""
 
     @abstractmethod
     def environment(

@@ -10,6 +10,6 @@ _CODES_SEED = 20240229  # any fixed number: keys must agree between runs that sh
 
 
 def taxon_codes(n_taxa: int) -> np.ndarray:
-    """Fixed random codes of the taxa, shape (n_taxa, 2), uint64."""
+    """Return fixed random codes of the taxa, shape (n_taxa, 2), uint64."""
     rng = np.random.default_rng(_CODES_SEED)
     return rng.integers(0, 2**64, size=(n_taxa, 2), dtype=np.uint64)

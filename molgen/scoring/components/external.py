@@ -273,7 +273,7 @@ class _Program:
         return answer
 
     def _read(self, limit: float, begun: float | None = None) -> dict[str, Any]:
-        """The next line of the program, which must be a JSON object."""
+        """Read the next line of the program, which must be a JSON object."""
         deadline = (time.monotonic() if begun is None else begun) + limit
         line: bytes | None = b""
         while line is not None and not line.strip():  # empty lines mean nothing
@@ -410,7 +410,7 @@ def _words(parameters: dict[str, Any]) -> list[str]:
 
 
 def _files(parameters: dict[str, Any]) -> dict[str, Path]:
-    """The words of the command that are files."""
+    """Return the words of the command that are files."""
     found = {word: (parameters["directory"] or Path()) / word for word in _words(parameters)}
     # no method of Path: a word may be a long script
     return {word: path for word, path in found.items() if os.path.isfile(path)}

@@ -179,7 +179,7 @@ class FunctionScorer:
             raise ScoringFailed(Failure(f"raised {name}", str(problem)[:500])) from None
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing; there are no resources to release."""
 
 
 def _build(parameters: dict[str, Any]) -> Any:

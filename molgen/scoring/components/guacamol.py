@@ -49,17 +49,17 @@ def _bell(measure: MoleculeFunction, mu: float, sigma: float) -> MoleculeFunctio
 
 
 def _at_least(measure: MoleculeFunction, mu: float, sigma: float) -> MoleculeFunction:
-    """1 from ``mu`` on, the half of a bell below."""
+    """Return 1 from ``mu`` on, and half a Gaussian below."""
     return _bell(lambda mol: min(measure(mol), mu), mu, sigma)
 
 
 def _at_most(measure: MoleculeFunction, mu: float, sigma: float) -> MoleculeFunction:
-    """1 up to ``mu``, the half of a bell above."""
+    """Return 1 up to ``mu``, and half a Gaussian above."""
     return _bell(lambda mol: max(measure(mol), mu), mu, sigma)
 
 
 def _capped(measure: MoleculeFunction, full: float) -> MoleculeFunction:
-    """Straight from 0 to 1 at ``full``."""
+    """Return a linear increase from 0 to 1 at ``full``."""
     return lambda mol: min(measure(mol) / full, 1.0)
 
 

@@ -84,7 +84,7 @@ def _needs(pattern: Chem.Mol) -> set[Need]:
 
 @functools.cache
 def _tables() -> tuple[list[Need], list[tuple[Chem.Mol, int]], list[tuple[Chem.Mol, int]]]:
-    """All needs, a bit each; alerts and acceptors with the bits that each pattern asks for."""
+    """Return all requirements as bits; alerts and acceptors with the bits of each pattern."""
     groups = [[(p, _needs(p)) for p in group] for group in (QED.StructuralAlerts, QED.Acceptors)]
     bits: dict[Need, int] = {}
     for group in groups:
@@ -100,7 +100,7 @@ def _tables() -> tuple[list[Need], list[tuple[Chem.Mol, int]], list[tuple[Chem.M
 
 @functools.cache
 def _atom_bits(kind: int, charge: int, isotope: int) -> int:
-    """The needs that an atom meets."""
+    """Return the requirements that an atom fulfils."""
     features = {kind, _CHARGE + charge, _ISOTOPE + isotope}
     needs = _tables()[0]
     return sum(
@@ -112,7 +112,7 @@ def _atom_bits(kind: int, charge: int, isotope: int) -> int:
 
 @functools.cache
 def _bond_bits(first: int, second: int, order: float) -> int:
-    """The needs that a bond meets."""
+    """Return the requirements that a bond fulfils."""
     bits = 0
     for place, need in enumerate(_tables()[0]):
         if isinstance(need, frozenset):
@@ -127,7 +127,7 @@ def _bond_bits(first: int, second: int, order: float) -> int:
 
 
 def _met(mol: Chem.Mol) -> tuple[int, bool]:
-    """The needs that a molecule meets, and whether some atom is an explicit hydrogen."""
+    """Return the requirements that a molecule fulfils, and whether it has explicit hydrogens."""
     kinds = []
     found = 0
     for atom in mol.GetAtoms():

@@ -183,7 +183,7 @@ class ChunkRunner:
         return (Exception,) if self.elsewhere else (BrokenExecutor, OSError)
 
     def _works(self, task: Callable[..., Sequence[Any]], fixed: tuple[Any, ...]) -> bool:
-        """Whether a worker can be started and answers."""
+        """Return whether a worker can be started and answers."""
         try:
             with nullcontext() if self.elsewhere else _clean_start():
                 future = self._executor().submit(task, *fixed, [])

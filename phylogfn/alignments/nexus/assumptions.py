@@ -140,7 +140,7 @@ def _matrix_title(commands: list[Command]) -> str | None:
 
 
 def _of_another(text: str, title: str | None) -> bool:
-    """Whether text names a matrix that has not this title."""
+    """Return whether text names a matrix with another title."""
     named = _OF_MATRIX.search(text)
     return named is not None and title is not None and tokens(named[1])[0].lower() != title
 

@@ -264,7 +264,7 @@ class _Interpreter:
         return rest is None
 
     def _overlay(self, name: str, command: Command, place: str) -> bool:
-        """CTYPE and WEIGHTS: values for some characters; the others keep theirs."""
+        """Apply CTYPE or WEIGHTS: set values of some characters and keep the others."""
         text = command.text.partition("/")[0]
         if name == "ctype":
             self._assign(self.types, place, text, False, read_type)
@@ -273,7 +273,7 @@ class _Interpreter:
         return True
 
     def _leave_out(self, name: str, command: Command, place: str) -> bool:
-        """EXCLUDE, INCLUDE, DELETE, RESTORE, UNDELETE."""
+        """Apply EXCLUDE, INCLUDE, DELETE, RESTORE or UNDELETE."""
         text, _, options = command.text.partition("/")
         lists, out = (
             (self.characters, self.excluded)
