@@ -27,7 +27,7 @@ __all__ = ["TRAJECTORIES", "molecule_probabilities"]
 
 TRAJECTORIES = 10  # drawn backward from each state
 FEWEST = 2  # of these, where there is no time
-BATCH = 2000  # trajectories scored at a time
+BATCH = 2000
 
 
 def molecule_probabilities(
@@ -39,6 +39,7 @@ def molecule_probabilities(
     trajectories: int = TRAJECTORIES,
     left: Callable[[], float] = lambda: math.inf,
     tell: Callable[[float], None] = lambda done: None,
+    batch: int = BATCH,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Estimate the log-probabilities of molecules under a policy, with standard errors.
 
@@ -58,6 +59,8 @@ def molecule_probabilities(
         Returns the remaining time in seconds; M is reduced, down to `FEWEST`, if necessary.
     tell : callable
         Called from time to time with the completed share.
+    batch : int
+        Trajectories scored at a time.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def molecule_probabilities(
     """
     m = len(states)
     log_p, error = np.empty(m), np.empty(m)
-    step = max(1, BATCH // trajectories)
+    step = max(1, batch // trajectories)
     fewest, spent, scored = trajectories, 0.0, 0
     for begin in range(0, m, step):
         rows = np.arange(begin, min(m, begin + step))

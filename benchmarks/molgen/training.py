@@ -32,7 +32,8 @@ from benchmarks.machine import markdown_table, measured_on
 from benchmarks.phylogfn.likelihood import spread
 from gfncore.program.progress import Progress
 from gfncore.training.trainer import Trainer
-from molgen.runs.sample.run import ON_POLICY, REPLAYED, SampleRun
+from molgen.runs.sample.effort import SampleEffort
+from molgen.runs.sample.run import SampleRun
 from molgen.runs.sample.train import start_log_z
 from molgen.scoring import Scoring
 from molgen.settings import SampleSettings
@@ -163,9 +164,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.seconds, options.rounds = 1.0, 2
     if options.seconds <= 0 or options.rounds < 1 or options.threads < 1:
         parser.error("--seconds must be above zero, --rounds and --threads at least 1")
+    effort = SampleEffort()
     mixes = {
-        f"{ON_POLICY} drawn": False,
-        f"{ON_POLICY} drawn, {REPLAYED} replayed": True,
+        f"{effort.on_policy} drawn": False,
+        f"{effort.on_policy} drawn, {effort.replayed} replayed": True,
     }
     rows = [
         row(name, measure(replayed, options.threads, options.seconds, options.rounds))

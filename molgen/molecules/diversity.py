@@ -36,7 +36,6 @@ MODE_SIMILARITY = 0.7
 """Modes are less similar to one another than this."""
 
 _RADIUS, _BITS = 2, 2048
-_MOST_COMPARED = 5000  # molecules whose pairs are all compared
 
 
 def morgan_fingerprints(molecules: Sequence[Chem.Mol]) -> list[ExplicitBitVect]:
@@ -50,14 +49,14 @@ def _similarities(one: ExplicitBitVect, others: Sequence[ExplicitBitVect]) -> li
     return list(BulkTanimotoSimilarity(one, others))  # pyright: ignore
 
 
-def internal_diversity(fingerprints: Sequence[ExplicitBitVect]) -> float:
+def internal_diversity(fingerprints: Sequence[ExplicitBitVect], most_compared: int = 5000) -> float:
     """Return one minus the mean pairwise similarity of molecules; nan for fewer than two.
 
-    If there are more than 5,000 molecules, an evenly spaced subset of 5,000 is used.
+    If there are more than `most_compared` molecules, an evenly spaced subset of so many is used.
     """
     n = len(fingerprints)
-    if n > _MOST_COMPARED:
-        rows = np.linspace(0, n - 1, _MOST_COMPARED).astype(np.int64).tolist()
+    if n > most_compared:
+        rows = np.linspace(0, n - 1, most_compared).astype(np.int64).tolist()
         return internal_diversity([fingerprints[int(row)] for row in rows])
     if n < 2:
         return float("nan")

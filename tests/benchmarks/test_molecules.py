@@ -11,16 +11,17 @@ import pytest
 from benchmarks.molgen import druglike
 from benchmarks.molgen.sampling import Batch, n_valid, rows_of
 from benchmarks.molgen.training import PARTS, measure, row
-from molgen.runs.sample.run import ON_POLICY, REPLAYED
+from molgen.runs.sample.effort import SampleEffort
 
 
 def test_counts_and_times_of_training_add_up() -> None:
+    effort = SampleEffort()
     rounds = measure(True, threads=1, seconds=0.2, rounds=2)
     assert len(rounds) == 2
     for one in rounds:
         assert one.steps >= 1 and one.seconds >= 0.1
-        assert one.trajectories == one.steps * (ON_POLICY + REPLAYED)
-        assert 0 < one.scored <= one.steps * ON_POLICY
+        assert one.trajectories == one.steps * (effort.on_policy + effort.replayed)
+        assert 0 < one.scored <= one.steps * effort.on_policy
         assert set(one.parts) == set(PARTS) and min(one.parts.values()) >= 0
         assert sum(one.parts.values()) == pytest.approx(one.seconds)
     shown = row("mix", rounds)

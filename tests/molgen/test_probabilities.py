@@ -114,17 +114,19 @@ def test_no_molecule_has_no_probability(case):
     assert log_p.shape == error.shape == (0,)
 
 
-def test_where_there_is_no_time_fewer_trajectories_are_scored(case, monkeypatch):
+def test_where_there_is_no_time_fewer_trajectories_are_scored(case):
     space, policy = case
-    monkeypatch.setattr("molgen.probabilities.BATCH", 40)  # several batches
     told = []
     given = space.environment, policy, space.terminals, space.molecule
     log_p, error, fewest = molecule_probabilities(
-        *given, np.random.default_rng(1), left=lambda: 1e9, tell=told.append
+        *given, np.random.default_rng(1), left=lambda: 1e9, tell=told.append, batch=40
     )
     assert fewest == TRAJECTORIES and told[-1] == 1.0 and told == sorted(told)
     seconds = count()
     _, wider, fewest = molecule_probabilities(
-        *given, np.random.default_rng(1), left=lambda: max(1.0 - 0.3 * next(seconds), 0.0)
+        *given,
+        np.random.default_rng(1),
+        left=lambda: max(1.0 - 0.3 * next(seconds), 0.0),
+        batch=40,
     )
     assert fewest == FEWEST and np.isfinite(log_p).all() and np.isfinite(wider).all()

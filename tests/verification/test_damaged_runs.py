@@ -37,15 +37,16 @@ from phylogfn.runs.parsimony import main as parsimony_run
 from phylogfn.runs.parsimony.effort import ParsimonyEffort
 from phylogfn.runs.sample import main as sampling
 from phylogfn.runs.sample.effort import SampleEffort
-import molgen.runs.sample.run, molgen.runs.sample.train
+import molgen.runs.sample.main as molecules
+from molgen.runs.sample.effort import SampleEffort as MoleculeEffort
 parsimony_run.run_parsimony = functools.partial(
     parsimony_run.run_parsimony, effort=ParsimonyEffort(checkpoint_seconds=0.0)
 )
 aims = dataclasses.replace(SampleEffort().collapsed, cycle_steps=20, pilot=200, most_draws=1000)
 effort = SampleEffort(collapsed=aims, walk_most=20, checkpoint_seconds=0.0)
 sampling.run_sample = functools.partial(sampling.run_sample, effort=effort)
-molgen.runs.sample.run.CHECKPOINT_SECONDS = 0.0
-molgen.runs.sample.train.BLOCK, molgen.runs.sample.train.FEWEST_STEPS = 5, 20
+effort = MoleculeEffort(block=5, fewest_steps=20, checkpoint_seconds=0.0)
+molecules.run_sample = functools.partial(molecules.run_sample, effort=effort)
 MAINS = {"phylogfn": phylogfn.cli.main.main, "molgen": molgen.cli.main.main}
 for line in sys.stdin:
     program, *arguments = json.loads(line)

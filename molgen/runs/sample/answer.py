@@ -21,7 +21,6 @@ from molgen.results.files import failure_warning
 from molgen.results.library import Library
 from molgen.results.scored import ScoredMolecules
 from molgen.runs.sample.draw import Draws, draw_molecules
-from molgen.runs.sample.run import ON_POLICY, REPLAYED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["answer", "commonest", "drawn_probabilities"]
 
 BEST_SHOWN = 10  # molecules of all scored that summary and report show
-HARDLY_TRAINED = 20  # steps of training below which the user is told
-PROBABILITIES_SHARE = 1.02  # of the budget, after which no more probabilities are refined
 
 
 def answer(run: SampleRun) -> Library:
@@ -100,7 +97,7 @@ def _kept(run: SampleRun, draws: Draws, smiles: Sequence[str]) -> np.ndarray:
 def _estimate(run: SampleRun, draws: Draws) -> tuple[float, float, float]:
     """Log Z, its standard error and the effective sample size; nan if draws follow an order."""
     steps = run.trainer.step_number
-    if steps < HARDLY_TRAINED:
+    if steps < run.effort.hardly_trained:
         run.warn(
             f"the sampler was trained for {steps:,} steps only: its molecules are hardly better "
             "than those of random choices; train longer, or allow more oracle calls",
@@ -120,6 +117,7 @@ def _estimate(run: SampleRun, draws: Draws) -> tuple[float, float, float]:
 
 def _facts(run: SampleRun, draws: Draws, smiles: Sequence[str], count: np.ndarray) -> RunFacts:
     """Facts of the run for its files, all warnings included."""
+    effort = run.effort
     settings = run.settings
     table = run.scoring.evaluate(smiles, canonical=True)
     log_z, log_z_se, ess = _estimate(run, draws)
@@ -173,7 +171,7 @@ def _facts(run: SampleRun, draws: Draws, smiles: Sequence[str], count: np.ndarra
             "filtered": run.scoring.filtered,
             "training_steps": run.trainer.step_number,
             "trajectories_trained": (
-                run.trainer.step_number * (ON_POLICY + REPLAYED) * run.n_processes
+                run.trainer.step_number * (effort.on_policy + effort.replayed) * run.n_processes
             ),
             "processes": run.n_processes,
             "oracle_calls_retried": run.scoring.retried,
@@ -254,7 +252,7 @@ def drawn_probabilities(run: SampleRun, states: Any) -> tuple[np.ndarray, np.nda
         type(states).concat([states.take(alone), found]),
         np.concatenate([alone, rows[molecule]]),
         run.rng("probabilities"),
-        left=lambda: run.left(PROBABILITIES_SHARE),
+        left=lambda: run.left(run.effort.probabilities_share),
         tell=lambda done: run.progress.update(done=done),
     )
     if fewest < TRAJECTORIES:

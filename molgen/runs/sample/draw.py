@@ -16,13 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Draws", "draw_molecules"]
 
-DRAW_BATCH = 500
-MOST_DRAWS_AT_ONCE = 10  # draws a molecule of the library, at most, in a batch
-FEWEST_IN_BATCH = 16
-BATCH_SHARE = 0.1  # of the budget, the most that a batch of draws takes
-DRAWS_SHARE = 0.95  # of the budget, after which the draws end
-MOST_DRAWS = 20  # draws a molecule of the library, at most
-
 
 @dataclass
 class Draws:
@@ -51,23 +44,24 @@ class Draws:
 
 def draw_molecules(run: SampleRun) -> Draws:
     """Draw until the library has as many molecules as were asked for."""
+    effort = run.effort
     settings, generator = run.settings, run.rng("draws")
     policy = run.trainer.averaged.policy
     smiles: list[str] = []
     parts, weights = [], []
     cap = ScaffoldCap(settings.max_per_scaffold)
     unscored = drawn = 0
-    size = min(DRAW_BATCH, MOST_DRAWS_AT_ONCE * settings.samples)
+    size = min(effort.draw_batch, effort.most_draws_at_once * settings.samples)
     # a score may take long
-    fitting = BATCH_SHARE * settings.budget_seconds / max(run.seconds_a_draw(), 1e-9)
+    fitting = effort.batch_share * settings.budget_seconds / max(run.seconds_a_draw(), 1e-9)
     if fitting < size:
-        size = max(int(fitting), min(size, FEWEST_IN_BATCH))
+        size = max(int(fitting), min(size, effort.fewest_in_batch))
         run.warn(
             f"scores are slow for the budget of {settings.budget}: molecules are drawn {size:,} at "
             "a time; results of the same seed may differ between machines",
             passing=True,
         )
-    while len(cap.admitted) < settings.samples and drawn < MOST_DRAWS * settings.samples:
+    while len(cap.admitted) < settings.samples and drawn < effort.most_draws * settings.samples:
         batch = sample_trajectories(run.merged, policy, size, generator)
         log_pb = score_backward(run.merged, None, batch).sum(dim=1).cpu().numpy()
         assert batch.log_pf is not None
@@ -93,7 +87,7 @@ def draw_molecules(run: SampleRun) -> Draws:
         run.save_if_due()  # with the scores: the same draws are made again when it is resumed
         if unscored:
             break
-        if len(cap.admitted) < settings.samples and run.past(DRAWS_SHARE):
+        if len(cap.admitted) < settings.samples and run.past(effort.draws_share):
             run.warn(
                 f"the budget of {settings.budget} allowed {drawn:,} draws: the library has "
                 f"{len(cap.admitted):,} of the {settings.samples:,} molecules requested",

@@ -26,6 +26,7 @@ from gfncore.training.distributed import join_processes
 from molgen.output_names import OUTPUT_NAMES
 from molgen.results.files import write_results
 from molgen.runs.sample.answer import answer, drawn_probabilities
+from molgen.runs.sample.effort import SampleEffort
 from molgen.runs.sample.run import SEEDS, SampleRun
 from molgen.runs.sample.train import draw_weighted, train
 from molgen.settings import SampleSettings
@@ -33,7 +34,9 @@ from molgen.settings import SampleSettings
 __all__ = ["rehearse", "run_sample", "trained_run"]
 
 
-def run_sample(settings: SampleSettings, progress: Progress) -> None:
+def run_sample(
+    settings: SampleSettings, progress: Progress, effort: SampleEffort | None = None
+) -> None:
     """Run and write all files.
 
     Raises
@@ -41,7 +44,7 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
     UserError
         The score, the fragments, the core or the device cannot be used.
     """
-    with trained_run(settings, progress) as run:
+    with trained_run(settings, progress, effort=effort) as run:
         if run is None:
             return
         library = answer(run)
@@ -55,7 +58,10 @@ def run_sample(settings: SampleSettings, progress: Progress) -> None:
 
 @contextmanager
 def trained_run(
-    settings: SampleSettings, progress: Progress, command: str | None = None
+    settings: SampleSettings,
+    progress: Progress,
+    command: str | None = None,
+    effort: SampleEffort | None = None,
 ) -> Iterator[SampleRun | None]:
     """Run until the sampler is trained; its output directory is locked inside of the context.
 
@@ -65,6 +71,8 @@ def trained_run(
     progress : Progress
     command : str, optional
         How the run was started. Default: the command line of this process.
+    effort : SampleEffort, optional
+        How much is done. Default: that of the command line.
 
     Yields
     ------
@@ -81,7 +89,7 @@ def trained_run(
     torch.set_num_threads(1)  # the pool's threads share the work; sums then do not depend on it
     processes = join_processes([settings.seed, SEEDS["training"]])
     with ThreadPoolExecutor(settings.n_threads) as pool:
-        run = SampleRun(settings, progress, pool, processes, command)
+        run = SampleRun(settings, progress, pool, processes, command, effort)
         try:
             if processes is not None and not processes.leads:
                 run.trainer.follow()

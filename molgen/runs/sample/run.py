@@ -22,6 +22,7 @@ from gfncore.training.trainer import Trainer
 from molgen.environments.making import make_environment
 from molgen.policy import make_policy
 from molgen.reward import Reward
+from molgen.runs.sample.effort import SampleEffort
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -30,18 +31,14 @@ if TYPE_CHECKING:
     from gfncore.training.distributed import Processes
     from molgen.settings import SampleSettings
 
-__all__ = ["ON_POLICY", "REPLAYED", "RunState", "SampleRun"]
+__all__ = ["RunState", "SampleRun"]
 
-ON_POLICY = 64  # trajectories a step
-REPLAYED = 64
 LEARNING_RATE = 2e-3  # of Muon
 LOG_Z_LEARNING_RATE = 0.3
 EPSILON = 0.02  # share of uniform choices in the training draws
 AVERAGE_DECAY = 0.99
 CLIP_NORM = 5.0
 REPLAY_CAPACITY = 20_000
-CHECKPOINT_SECONDS = 30.0
-CALLS_KEPT = 2.0  # calls a molecule of the library that training leaves for the draws
 SEEDS = {"policy": 1, "training": 2, "pilot": 3, "draws": 4, "probabilities": 5}
 
 
@@ -83,6 +80,8 @@ class SampleRun:
         Where torchrun started several.
     command : str, optional
         How the run was started. Default: the command line of this process.
+    effort : SampleEffort, optional
+        How much is done. Default: that of the command line.
 
     Raises
     ------
@@ -97,12 +96,14 @@ class SampleRun:
         pool: ThreadPoolExecutor,
         processes: Processes | None = None,
         command: str | None = None,
+        effort: SampleEffort | None = None,
     ) -> None:
         if processes is not None and not settings.proportional:
             raise UserError(
                 f"--objective {settings.objective} works in one process; start it without torchrun"
             )
         self.settings, self.progress = settings, progress
+        self.effort = SampleEffort() if effort is None else effort
         self.command = command_line() if command is None else command
         self.processes = processes
         self.n_processes = 1 if processes is None else processes.size
@@ -138,8 +139,8 @@ class SampleRun:
     def _new_trainer(self) -> Trainer:
         settings = TrainingSettings(
             steps=10**9,  # the run decides when it is enough
-            on_policy=ON_POLICY,
-            replay=REPLAYED,
+            on_policy=self.effort.on_policy,
+            replay=self.effort.replayed,
             epsilon=EPSILON,
             optimiser="muon",
             learning_rate=LEARNING_RATE,
@@ -148,7 +149,13 @@ class SampleRun:
             average_decay=AVERAGE_DECAY,
         )
         seed = int(self.rng("policy").integers(2**31))
-        policy = make_policy(self.environment, seed=seed, device=self.device)
+        policy = make_policy(
+            self.environment,
+            hidden=self.effort.hidden,
+            rounds=self.effort.rounds,
+            seed=seed,
+            device=self.device,
+        )
         objective = make_objective(
             self.settings.objective,
             loss_shape="pseudo_huber",
@@ -179,13 +186,13 @@ class SampleRun:
     @property
     def calls_a_step(self) -> int:
         """Molecules that a step of training may ask to be scored."""
-        return ON_POLICY * self.n_processes
+        return self.effort.on_policy * self.n_processes
 
     @property
     def calls_left(self) -> int:
         """Scores that training may still ask for: some are left for the draws of the library."""
         settings = self.settings
-        kept = min(math.ceil(CALLS_KEPT * settings.samples), settings.oracle_calls // 2)
+        kept = min(math.ceil(self.effort.calls_kept * settings.samples), settings.oracle_calls // 2)
         return settings.oracle_calls - kept - self.scoring.calls
 
     def warn(self, message: str, *, passing: bool = False) -> None:
@@ -211,7 +218,7 @@ class SampleRun:
 
     def seconds_a_draw(self) -> float:
         """Seconds that a trajectory of the training took to be drawn and scored; 0 before any."""
-        trained = self.trainer.step_number * ON_POLICY
+        trained = self.trainer.step_number * self.effort.on_policy
         by_part = self.trainer.seconds_by_part
         return (by_part["sampling"] + by_part["reward"]) / trained if trained else 0.0
 
@@ -234,8 +241,8 @@ class SampleRun:
         self._saved = time.monotonic()
 
     def save_if_due(self) -> None:
-        """Write a checkpoint if the last one is `CHECKPOINT_SECONDS` old."""
-        if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+        """Write a checkpoint if the last one is `SampleEffort.checkpoint_seconds` old."""
+        if time.monotonic() - self._saved > self.effort.checkpoint_seconds:
             self.save()
 
     def restore(self, saved: Checkpoint) -> None:

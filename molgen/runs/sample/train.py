@@ -19,20 +19,10 @@ from molgen.runs.sample.run import SampleRun
 
 __all__ = ["draw_weighted", "start_log_z", "train"]
 
-BLOCK = 10  # steps between looks at the clock
-PILOT_EVERY = 10  # blocks
-MODES_EVERY = 10  # blocks between counts of modes
-MODES_AMONG = 1000  # best molecules in which they are counted during training
-PILOT = 512  # draws that judge the sampler
-FEWEST_STEPS = 400
-ACCURATE_SHARE = 0.8  # effective share of the pilot's draws at which training ends
-TRAIN_SHARE = 0.85  # of the budget
-START_SHARE = 0.03  # of the budget, the most that the first draws take
-MOSTLY_FAILED = 0.5  # share of the first block's scores, from which the user is told
-
 
 def train(run: SampleRun, metrics: MetricsWriter) -> None:
     """Train in blocks until the sampler is accurate, or calls or time are used up."""
+    effort = run.effort
     run.progress.phase("training the sampler")
     settings, state, trainer = run.settings, run.state, run.trainer
     ended = ""
@@ -54,27 +44,28 @@ def train(run: SampleRun, metrics: MetricsWriter) -> None:
             break
         if trainer.step_number == 0:
             start_log_z(run)
-        while state.in_block < BLOCK and run.calls_left >= run.calls_a_step:
+        while state.in_block < effort.block and run.calls_left >= run.calls_a_step:
             metrics.write(trainer.step())
             state.in_block += 1
             # a score may take long: steps are shown, end with the budget, and are not lost
-            if state.in_block < BLOCK:
+            if state.in_block < effort.block:
                 _show(run)
                 run.save_if_due()
                 if _out_of_time(run):
                     break
-        if state.in_block < BLOCK and _out_of_time(run):
+        if state.in_block < effort.block and _out_of_time(run):
             continue
         state.blocks, state.in_block = state.blocks + 1, 0
         if state.blocks == 1:
             _tell_of_failures(run)
-        judged = proportional and run.calls_left >= PILOT
+        judged = proportional and run.calls_left >= effort.pilot
         metrics.write(_best_so_far(run))
-        if judged and state.blocks % PILOT_EVERY == 0:
+        if judged and state.blocks % effort.pilot_every == 0:
             log_z, error, ess = _pilot(run)
-            state.ess_share = ess / PILOT
+            state.ess_share = ess / effort.pilot
             state.accurate = (
-                state.ess_share > ACCURATE_SHARE and trainer.step_number >= FEWEST_STEPS
+                state.ess_share > effort.accurate_share
+                and trainer.step_number >= effort.fewest_steps
             )
             metrics.write(
                 {
@@ -103,14 +94,14 @@ def _show(run: SampleRun) -> None:
 
 def _out_of_time(run: SampleRun) -> bool:
     """Return whether training, of at least one step, has used its share of the budget."""
-    spent = run.seconds() > TRAIN_SHARE * run.settings.budget_seconds
+    spent = run.seconds() > run.effort.train_share * run.settings.budget_seconds
     return spent and run.trainer.step_number > 0
 
 
 def _tell_of_failures(run: SampleRun) -> None:
     """Warn early where most scores fail: the run would otherwise learn nothing for hours."""
     failed = run.scoring.failed
-    if sum(failed.values()) > MOSTLY_FAILED * run.scoring.calls:
+    if sum(failed.values()) > run.effort.mostly_failed * run.scoring.calls:
         run.warn(
             f"{sum(failed.values()):,} of the first {run.scoring.calls:,} scores failed "
             f"({commonest(failed, examples=run.scoring.failure_examples)})"
@@ -121,19 +112,20 @@ def _spent(run: SampleRun) -> float:
     """Return the share of the calls or of the training time that is used up, the larger one."""
     allowed = run.scoring.calls + max(run.calls_left - run.calls_a_step, 0)
     calls = run.scoring.calls / allowed if allowed else 1.0
-    return max(calls, run.seconds() / (TRAIN_SHARE * run.settings.budget_seconds))
+    return max(calls, run.seconds() / (run.effort.train_share * run.settings.budget_seconds))
 
 
 def _best_so_far(run: SampleRun) -> dict[str, Any]:
     """How good and, now and then, how different the best of the molecules scored are."""
+    effort = run.effort
     found = {
         "step": run.trainer.step_number,
         "seconds": run.trainer.seconds,
         "best_score": run.reward.best,
         "oracle_calls": run.scoring.calls,
     }
-    if run.state.blocks % MODES_EVERY == 0:
-        smiles, scores = run.scoring.best(MODES_AMONG)
+    if run.state.blocks % effort.modes_every == 0:
+        smiles, scores = run.scoring.best(effort.modes_among)
         bits = morgan_fingerprints([Chem.MolFromSmiles(name) for name in smiles])
         found["n_modes"] = len(find_modes(bits, scores, least_score=MODE_SCORE))
     return found
@@ -141,14 +133,16 @@ def _best_so_far(run: SampleRun) -> dict[str, Any]:
 
 def start_log_z(run: SampleRun) -> None:
     """Let a learned log Z start where the first draws of the untrained policy put it."""
+    effort = run.effort
     log_z = run.trainer.objective.log_z
-    n = min(PILOT // 4, run.calls_left - run.calls_a_step)
+    n = min(effort.pilot // 4, run.calls_left - run.calls_a_step)
     if log_z is None or n <= 1:
         return
-    generator, end = run.rng("pilot"), run.seconds() + START_SHARE * run.settings.budget_seconds
+    generator = run.rng("pilot")
+    end = run.seconds() + effort.start_share * run.settings.budget_seconds
     parts: list[np.ndarray] = []
     while n > 0 and (not parts or run.seconds() < end):  # a score may take long
-        size = min(n, PILOT // 16)
+        size = min(n, effort.pilot // 16)
         parts.append(draw_weighted(run, run.trainer.policy, size, generator)[1])
         n -= size
     with torch.no_grad():
@@ -166,13 +160,13 @@ def draw_weighted(
 
 
 def _pilot(run: SampleRun) -> tuple[float, float, float]:
-    """log Z, its standard error, and the effective number of `PILOT` draws.
+    """log Z, its standard error, and the effective number of draws.
 
     Where all draws have a score of zero, log Z is NaN, and the number is that of draws that are
     equally likely: training need not go on until the budget ends.
     """
-    generator = run.rng("pilot", run.state.blocks)
-    drawn, log_weights = draw_weighted(run, run.trainer.averaged.policy, PILOT, generator)
+    policy, generator = run.trainer.averaged.policy, run.rng("pilot", run.state.blocks)
+    drawn, log_weights = draw_weighted(run, policy, run.effort.pilot, generator)
     # what stands for the log of a score of zero in training is no part of Z
     positive = run.reward.positive(run.merged.smiles(drawn))
     if not positive.any():

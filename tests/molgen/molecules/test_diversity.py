@@ -10,7 +10,6 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from rdkit.DataStructs import CreateFromBitString
 
-from molgen.molecules import diversity
 from molgen.molecules.diversity import (
     ScaffoldCap,
     find_modes,
@@ -56,13 +55,12 @@ def test_internal_diversity(molecules, similarity):
     assert internal_diversity(morgan_fingerprints(molecules)) == pytest.approx(expected, abs=1e-6)
 
 
-def test_internal_diversity_of_few_and_of_many(monkeypatch, molecules):
+def test_internal_diversity_of_few_and_of_many(molecules):
     bits = morgan_fingerprints(molecules)
     assert np.isnan(internal_diversity(bits[:1]))
     assert internal_diversity([bits[0], bits[0]]) == 0.0
     whole = internal_diversity(bits)
-    monkeypatch.setattr(diversity, "_MOST_COMPARED", 23)
-    assert internal_diversity(bits) == pytest.approx(whole, abs=0.1)
+    assert internal_diversity(bits, most_compared=23) == pytest.approx(whole, abs=0.1)
 
 
 def plain_modes(similarity, score, least, limit):

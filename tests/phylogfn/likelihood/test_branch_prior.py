@@ -192,11 +192,10 @@ def test_settings_take_a_new_prior(gamma, tmp_path):
 def test_a_run_samples_under_a_new_prior(gamma, tmp_path):
     alignment = write_fasta(tmp_path / "five.fasta", [0, 2, 5, 7, 11], 150)
     evidence = []
-    for number, options in enumerate(
-        ({}, {"environment": "merging", "branch_lengths": "lognormal"})
-    ):
-        out = tmp_path / str(number)
-        run_small(alignment, out, branch_prior="gamma:3,30", **options)
+    for lengths in ("collapsed", "lognormal"):
+        out = tmp_path / lengths
+        options = {"branch_prior": "gamma:3,30", "branch_lengths": lengths}
+        run_small(alignment, out, environment="merging", **options)
         summary = json.loads((out / "summary.json").read_text())
         assert summary["branch_prior"] == "gamma:3,30"
         evidence.append((summary["log_evidence"], summary["log_evidence_se"]))

@@ -1,7 +1,6 @@
 """``molgen sample`` from settings to files: right, repeatable, resumable, whatever a score does.
 
-The constants of a run are made small, so that one takes a second or two; what they are does not
-matter to what is tested.
+Runs are made with little effort, so that one takes a second or two.
 """
 
 from __future__ import annotations
@@ -29,28 +28,37 @@ from gfncore.program.progress import Progress
 from gfncore.training.checkpoint import read_checkpoint
 from molgen.cli.main import main
 from molgen.output_names import OUTPUT_NAMES
-from molgen.policy import make_policy
 from molgen.runs.exact import enumerate_space, policy_distribution
 from molgen.runs.sample.answer import answer
+from molgen.runs.sample.effort import SampleEffort
 from molgen.scoring import catalogue, registry
 from molgen.scoring.components.isomers import chosen_isomer
 from molgen.settings import SampleSettings
 
 ROOT = Path(__file__).resolve().parents[4]
 
-SMALL = {
-    "runs.sample.run.ON_POLICY": 16,
-    "runs.sample.run.REPLAYED": 16,
-    "runs.sample.train.BLOCK": 5,
-    "runs.sample.train.PILOT_EVERY": 2,
-    "runs.sample.train.PILOT": 64,
-    "runs.sample.train.FEWEST_STEPS": 20,
-    "runs.sample.train.ACCURATE_SHARE": 0.5,
-    "runs.sample.run.CHECKPOINT_SECONDS": 0.0,
-    "runs.sample.answer.ON_POLICY": 16,
-    "runs.sample.answer.REPLAYED": 16,
-    "runs.sample.draw.DRAW_BATCH": 100,
-}
+SMALL = SampleEffort(
+    hidden=16,
+    rounds=2,
+    on_policy=16,
+    replayed=16,
+    block=5,
+    pilot_every=2,
+    pilot=64,
+    fewest_steps=20,
+    accurate_share=0.5,
+    checkpoint_seconds=0.0,
+    draw_batch=100,
+)
+# never accurate enough, and so trained until the budget is used up
+ENDLESS = replace(
+    SMALL,
+    accurate_share=2.0,
+    train_share=0.99,
+    batch_share=1e9,
+    draws_share=9.0,
+    probabilities_share=9.0,
+)
 GIVEN = {
     "samples": 20,
     "budget": "10m",
@@ -91,12 +99,8 @@ class Interrupted(Progress):
         super().update(**figures)
 
 
-def small_policy(environment, **given):
-    return make_policy(environment, hidden=16, rounds=2, **given)
-
-
-def run_small(output, progress=None, small=(), **settings):
-    """One run with small constants; the number of updates of its progress."""
+def run_small(output, progress=None, effort=SMALL, **settings):
+    """One run with little effort; the number of updates of its progress."""
     from molgen.runs.sample import main as sampling
 
     class Counting(Progress):
@@ -107,12 +111,8 @@ def run_small(output, progress=None, small=(), **settings):
             super().update(**figures)
 
     progress = progress or Counting("molgen", quiet=True)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**SMALL, **dict(small)}.items():
-            patch.setattr(f"molgen.{name}", value)
-        patch.setattr("molgen.runs.sample.run.make_policy", small_policy)
-        with progress:
-            sampling.run_sample(SampleSettings(output=output, **GIVEN | settings), progress)
+    with progress:
+        sampling.run_sample(SampleSettings(output=output, **GIVEN | settings), progress, effort)
     return getattr(progress, "updates", 0)
 
 
@@ -166,9 +166,7 @@ def check_library(output):
 def atoms(tmp_path_factory):
     """Output of one run in a space that can be enumerated."""
     output = tmp_path_factory.mktemp("sampling") / "out"
-    run_small(
-        output, **ATOMS, tensorboard=HAS_TENSORBOARD, small={"runs.sample.train.FEWEST_STEPS": 60}
-    )
+    run_small(output, **ATOMS, tensorboard=HAS_TENSORBOARD, effort=replace(SMALL, fewest_steps=60))
     return output
 
 
@@ -211,9 +209,7 @@ def test_all_files_are_there(atoms):
     assert steps == sorted(steps) and steps[-1] == extra["training_steps"]
     found = [line for line in untimed(atoms / "train.jsonl") if "best_score" in line]
     best = [line["best_score"] for line in found]
-    assert len(best) == extra["training_steps"] // SMALL[
-        "runs.sample.train.BLOCK"
-    ] and best == sorted(best)
+    assert len(best) == extra["training_steps"] // SMALL.block and best == sorted(best)
     assert best[-1] == pytest.approx(max(float(row["reward"]) for row in rows), abs=0.02)
     modes = [line["n_modes"] for line in found if "n_modes" in line]
     assert len(modes) == len(best) // 10 and modes[-1] <= found[-1]["oracle_calls"]
@@ -239,13 +235,8 @@ def reopened(atoms):
     from molgen.runs.sample.run import SampleRun
 
     settings = SampleSettings(output=atoms, **GIVEN, **ATOMS)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Progress("molgen", quiet=True) as progress,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        patch.setattr("molgen.runs.sample.run.make_policy", small_policy)
-        run = SampleRun(settings, progress, pool)
+    with Progress("molgen", quiet=True) as progress, ThreadPoolExecutor(1) as pool:
+        run = SampleRun(settings, progress, pool, effort=SMALL)
         run.restore(read_checkpoint(atoms / "checkpoint"))
         space = enumerate_space(run.environment)
         yield run, space, policy_distribution(space, run.trainer.averaged.policy)
@@ -648,25 +639,18 @@ def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
 
     # never accurate enough; a block takes a second; no checkpoint but the last
     monkeypatch.setattr(SampleRun, "seconds", lambda run: float(run.state.blocks))
-    small = {
-        "runs.sample.train.ACCURATE_SHARE": 2.0,
-        "runs.sample.train.TRAIN_SHARE": 0.99,
-        "runs.sample.draw.BATCH_SHARE": 1e9,
-        "runs.sample.draw.DRAWS_SHARE": 9.0,
-        "runs.sample.answer.PROBABILITIES_SHARE": 9.0,
-        "runs.sample.run.CHECKPOINT_SECONDS": 1e9,
-    }
+    effort = replace(ENDLESS, checkpoint_seconds=1e9)
     part, whole = tmp_path / "part", tmp_path / "whole"
     for out, budget, resume, blocks in (
         (part, "2s", False, 2),
         (part, "4s", True, 4),
         (whole, "4s", False, 4),
     ):
-        run_small(out, small=small, **ATOMS, budget=budget, resume=resume)
+        run_small(out, effort=effort, **ATOMS, budget=budget, resume=resume)
         summary = summary_of(out)
         assert sum("the budget of" in warning for warning in summary["warnings"]) == 1
         assert f"budget of {budget}" in summary["warnings"][0]
-        assert summary["extra"]["training_steps"] == SMALL["runs.sample.train.BLOCK"] * blocks
+        assert summary["extra"]["training_steps"] == SMALL.block * blocks
     assert contents(part) == contents(whole)
 
 
@@ -675,20 +659,13 @@ def test_the_budget_ends_training_within_a_block(tmp_path, monkeypatch):
 
     # a step takes a second, as where a score takes long; a checkpoint after each
     monkeypatch.setattr(SampleRun, "seconds", lambda run: float(run.trainer.step_number))
-    small = {
-        "runs.sample.train.ACCURATE_SHARE": 2.0,
-        "runs.sample.train.TRAIN_SHARE": 0.99,
-        "runs.sample.draw.BATCH_SHARE": 1e9,
-        "runs.sample.draw.DRAWS_SHARE": 9.0,
-        "runs.sample.answer.PROBABILITIES_SHARE": 9.0,
-    }
     part, whole = tmp_path / "part", tmp_path / "whole"
     for out, budget, resume, steps in (
         (part, "7s", False, 7),
         (part, "14s", True, 14),
         (whole, "14s", False, 14),
     ):
-        run_small(out, small=small, **ATOMS, budget=budget, resume=resume)
+        run_small(out, effort=ENDLESS, **ATOMS, budget=budget, resume=resume)
         assert summary_of(out)["extra"]["training_steps"] == steps
     libraries = [contents(out) for out in (part, whole)]
     # the first session of `part` scored its draws before training went on
@@ -708,9 +685,8 @@ def test_the_budget_ends_the_draws(tmp_path, monkeypatch):
     from molgen.runs.sample.run import SampleRun
 
     monkeypatch.setattr(SampleRun, "seconds", lambda run: float(run.trainer.step_number))
-    small = {"runs.sample.train.TRAIN_SHARE": 0.99, "runs.sample.draw.DRAW_BATCH": 20}
-    small["runs.sample.draw.BATCH_SHARE"] = 1e9
-    run_small(tmp_path / "out", small=small, **ATOMS, budget="7s")
+    effort = replace(SMALL, train_share=0.99, draw_batch=20, batch_share=1e9)
+    run_small(tmp_path / "out", effort=effort, **ATOMS, budget="7s")
     summary = summary_of(tmp_path / "out")
     assert summary["extra"]["training_steps"] == 7 and summary["n_proposals"] == 20
     assert any("allowed 20 draws" in warning for warning in summary["warnings"])

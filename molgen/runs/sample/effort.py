@@ -1,0 +1,46 @@
+"""How much a run of ``molgen sample`` trains and draws, and when that is enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["SampleEffort"]
+
+
+@dataclass(frozen=True)
+class SampleEffort:
+    """Numbers that decide how long the parts of a run take; tests make them small."""
+
+    # Policy (`molgen.policy.make_policy`)
+    hidden: int = 64
+    rounds: int = 3
+
+    # Training
+    on_policy: int = 64  # trajectories a step
+    replayed: int = 64
+    block: int = 10  # steps between looks at the clock
+    fewest_steps: int = 400
+    calls_kept: float = 2.0  # calls a molecule of the library that training leaves for the draws
+    mostly_failed: float = 0.5  # share of the first block's scores, from which the user is told
+    hardly_trained: int = 20  # steps of training below which the user is told
+    checkpoint_seconds: float = 30.0
+
+    # Judging the sampler
+    pilot_every: int = 10  # blocks
+    pilot: int = 512  # draws
+    accurate_share: float = 0.8  # effective share of these draws at which training ends
+    modes_every: int = 10  # blocks between counts of modes
+    modes_among: int = 1000  # best molecules in which they are counted during training
+
+    # Draws for the library
+    draw_batch: int = 500
+    fewest_in_batch: int = 16  # where scores are slow
+    most_draws_at_once: int = 10  # draws a molecule of the library, at most, in a batch
+    most_draws: int = 20  # draws a molecule of the library, at most
+
+    # Shares of the budget
+    start_share: float = 0.03  # maximum of the first draws
+    train_share: float = 0.85  # after which training ends
+    batch_share: float = 0.1  # maximum of a batch of draws
+    draws_share: float = 0.95  # after which the draws end
+    probabilities_share: float = 1.02  # after which no more probabilities are refined
