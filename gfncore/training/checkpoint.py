@@ -16,7 +16,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from safetensors.torch import save
 from gfncore.errors import UserError
 from gfncore.files import clear_leftovers, write_atomic
 from gfncore.text.input import read_bytes
-from gfncore.text.numbers import parse_int, shortened
-from gfncore.training.replay import Replay
+from gfncore.text.numbers import shortened
+from gfncore.training.state import tensors_below
 from gfncore.training.trainer import Trainer
 
 __all__ = ["Checkpoint", "CheckpointError", "read_checkpoint", "restore_trainer", "save_checkpoint"]
@@ -68,29 +68,12 @@ class Checkpoint:
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         """The caller's own arrays."""
-        return {k: v.numpy() for k, v in _under(self.tensors, "arrays").items()}
+        return {k: v.numpy() for k, v in tensors_below(self.tensors, "arrays").items()}
 
     @property
     def has_trainer(self) -> bool:
         """Whether a trainer was saved."""
         return "generator" in self.index
-
-
-def _array_fields(states: Any) -> dict[str, np.ndarray]:
-    """The array fields of a batch of states by name."""
-    values = {field.name: getattr(states, field.name) for field in fields(states)}
-    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
-
-
-def _modules(trainer: Trainer) -> dict[str, torch.nn.Module]:
-    modules = {
-        "policy": trainer.policy,
-        "average": trainer.averaged.policy,
-        "objective": trainer.objective,
-    }
-    if trainer.backward_policy is not None:
-        modules["backward_policy"] = trainer.backward_policy
-    return modules
 
 
 def save_checkpoint(
@@ -126,14 +109,10 @@ def save_checkpoint(
         "extra": dict(extra or {}),
     }
     if trainer is not None:
-        index |= {
-            "step": trainer.step_number,
-            "seconds_by_part": trainer.seconds_by_part,
-            "generator": trainer.generator.bit_generator.state,
-            "optimiser": type(trainer.optimizer).__name__,
-        }
-        tensors |= _trainer_tensors(trainer)
-    data = save({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
+        state = trainer.state_dict()
+        tensors |= state.pop("tensors")
+        index |= state
+    data = save({key: value.contiguous() for key, value in tensors.items()})
     checksum = hashlib.sha256(data).hexdigest()
     name = f"{checksum[:16]}.safetensors"
     index |= {"tensors": name, "sha256": checksum}
@@ -143,22 +122,6 @@ def save_checkpoint(
         if old.name != name and _TENSOR_FILE.fullmatch(old.name):
             old.unlink()
     clear_leftovers(directory)
-
-
-def _trainer_tensors(trainer: Trainer) -> dict[str, torch.Tensor]:
-    tensors: dict[str, torch.Tensor] = {}
-    for name, module in _modules(trainer).items():
-        tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
-    for index, state in trainer.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items()}
-    if trainer.replay is not None:
-        stored = _replay_arrays(trainer.replay)
-        tensors |= {f"replay/{key}": _tensor(value) for key, value in stored.items()}
-    return tensors
-
-
-def _replay_arrays(replay: Replay) -> dict[str, np.ndarray]:
-    return _array_fields(replay.states) | {"log_reward": replay.log_reward}
 
 
 def read_checkpoint(directory: Path | str, origin: Mapping[str, Any] | None = None) -> Checkpoint:
@@ -259,74 +222,35 @@ def restore_trainer(checkpoint: Checkpoint, trainer: Trainer) -> None:
     CheckpointError
         If the checkpoint does not fit the trainer.
     """
-    index, tensors = checkpoint.index, checkpoint.tensors
     differences = "; ".join(_differences(checkpoint, trainer))  # before anything is changed
     if differences:
         raise CheckpointError(
             f"{checkpoint.directory}: of a run with other settings: {differences}"
         )
     try:
-        for name, module in _modules(trainer).items():
-            module.load_state_dict(_under(tensors, name))
-    except RuntimeError as error:
+        trainer.load_state_dict(checkpoint.index | {"tensors": checkpoint.tensors})
+    except RuntimeError as error:  # of a module
         reason = " ".join(str(error).split())
         raise CheckpointError(
             f"{checkpoint.directory}: of a run with other settings: {reason}"
         ) from None
-    try:
-        _restore_optimizer(trainer.optimizer, _under(tensors, "optimizer"))
-        trainer.step_number = int(index["step"])
-        trainer.seconds_by_part = dict(index["seconds_by_part"])
-        trainer.generator.bit_generator.state = index["generator"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{checkpoint.directory}: the state of training cannot be used: {error}"
         ) from None
-    if trainer.replay is not None:
-        stored = {key: value.numpy() for key, value in _under(tensors, "replay").items()}
-        _check_replay(stored, trainer.replay, checkpoint.directory)
-        log_reward = stored.pop("log_reward")
-        trainer.replay.restore(replace(trainer.replay.environment.initial(0), **stored), log_reward)
-
-
-def _restore_optimizer(optimizer: torch.optim.Optimizer, stored: dict[str, torch.Tensor]) -> None:
-    """Put an optimiser into a stored state, whose tensors have the shapes of the parameters."""
-    state = optimizer.state_dict()
-    state["state"] = {}
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for key, value in stored.items():
-        number, _, field = key.partition("/")
-        place = parse_int(number, 0, len(parameters) - 1)
-        if value.ndim and value.shape != parameters[place].shape:
-            raise ValueError(f"'optimizer/{key}' has shape {tuple(value.shape)}")
-        state["state"].setdefault(place, {})[field] = value
-    optimizer.load_state_dict(state)
-
-
-def _check_replay(stored: dict[str, np.ndarray], replay: Replay, directory: Path) -> None:
-    """Refuse a replay whose arrays do not fit one another or the environment."""
-    n = stored["log_reward"].shape[0] if stored["log_reward"].ndim == 1 else -1
-    for name, empty in _replay_arrays(replay).items():
-        array = stored[name]
-        # sizes behind the first are those of the environment, or grow with the largest object
-        if array.dtype != empty.dtype or array.ndim != empty.ndim or len(array) != n:
-            raise CheckpointError(
-                f"{directory}: the replay's '{name}' is {array.dtype} {array.shape}, which does "
-                f"not fit its {n} objects"
-            )
 
 
 def _differences(checkpoint: Checkpoint, trainer: Trainer) -> Iterator[str]:
     """Yield what the checkpoint has and the trainer has not, or the other way round."""
     for key, part in (("backward_policy", trainer.backward_policy), ("replay", trainer.replay)):
-        name, saved = key.replace("_", " "), bool(_under(checkpoint.tensors, key))
+        name, saved = key.replace("_", " "), bool(tensors_below(checkpoint.tensors, key))
         if saved and part is None:
             yield f"it has a {name}, and this run has none"
         if part is not None and not saved:
             yield f"it has no {name}, and this run has one"
-    stored = _under(checkpoint.tensors, "replay").keys()
+    stored = tensors_below(checkpoint.tensors, "replay").keys()
     if stored and trainer.replay is not None:
-        wanted = _replay_arrays(trainer.replay).keys()
+        wanted = trainer.replay.arrays().keys()
         if stored != wanted:
             yield f"its replay has {', '.join(stored)}, and not {', '.join(wanted)}"
     here = type(trainer.optimizer).__name__
@@ -337,9 +261,3 @@ def _differences(checkpoint: Checkpoint, trainer: Trainer) -> Iterator[str]:
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))
-
-
-def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """The entries below ``prefix/``, without it."""
-    start = prefix + "/"
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

@@ -103,11 +103,11 @@ class SharedTrainer(Protocol):
     step_number: int
     generator: np.random.Generator
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of the training, on the CPU."""
+    def state_dict(self, *, shared: bool) -> dict[str, Any]:
+        """Return the state of the training, on the CPU; `shared`: that of all processes alone."""
         ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any], *, shared: bool) -> None:
         """Take over the state of another trainer that was made in the same way."""
         ...
 
@@ -140,7 +140,7 @@ class Processes:
         factor : float
             On the learning rates.
         """
-        state = None if self._in_step else trainer.state_dict()
+        state = None if self._in_step else trainer.state_dict(shared=True)
         self._in_step = True
         self._from_leader((state, trainer.on_policy, trainer.from_replay, factor))
 
@@ -158,7 +158,7 @@ class Processes:
             return None
         state, trainer.on_policy, trainer.from_replay, factor = order
         if state is not None:
-            trainer.load_state_dict(state)
+            trainer.load_state_dict(state, shared=True)
         # of the step, so that a run that is resumed draws what it would have drawn
         trainer.generator = np.random.default_rng([*self._seed, self.rank, trainer.step_number])
         return factor

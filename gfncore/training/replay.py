@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -66,10 +67,34 @@ class Replay:
             self.states, self.log_reward = self.states.take(keep), self.log_reward[keep]
         return len(new)
 
-    def restore(self, states: Any, log_reward: np.ndarray) -> None:
-        """Replace the content."""
-        self.states, self.log_reward = states, log_reward
-        self._known = set(key_bytes(self.environment.keys(states)))
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the content: the arrays of the states by their names, and ``log_reward``."""
+        values = {field.name: getattr(self.states, field.name) for field in fields(self.states)}
+        stored = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+        return stored | {"log_reward": self.log_reward}
+
+    def load_arrays(self, stored: dict[str, np.ndarray]) -> None:
+        """Replace the content by what `arrays` returned.
+
+        Raises
+        ------
+        ValueError
+            The arrays do not fit one another or the environment.
+        """
+        log_reward = stored["log_reward"]
+        n = log_reward.shape[0] if log_reward.ndim == 1 else -1
+        for name, own in self.arrays().items():
+            array = stored[name]
+            # sizes behind the first are those of the environment, or grow with the largest object
+            if array.dtype != own.dtype or array.ndim != own.ndim or len(array) != n:
+                raise ValueError(
+                    f"the replay's '{name}' is {array.dtype} {array.shape}, which does not fit its "
+                    f"{n} objects"
+                )
+        states = {name: array for name, array in stored.items() if name != "log_reward"}
+        self.states = replace(self.environment.initial(0), **states)
+        self.log_reward = log_reward
+        self._known = set(key_bytes(self.environment.keys(self.states)))
 
     def draw(self, n: int, generator: np.random.Generator) -> tuple[Any, np.ndarray]:
         """`n` objects with replacement, and their log rewards; the replay must not be empty."""

@@ -27,6 +27,7 @@ from gfncore.training.averaging import AveragedPolicy
 from gfncore.training.distributed import Processes
 from gfncore.training.replay import Replay
 from gfncore.training.settings import OPTIMISERS, SCHEDULES, TrainingSettings
+from gfncore.training.state import load_optimizer, optimizer_tensors, tensors_below
 from gfncore.trajectories.batch import KnownObjects, ScoredTrajectories, StateTargets, Trajectories
 from gfncore.trajectories.scoring import (
     score_backward,
@@ -387,33 +388,70 @@ class Trainer:
             if callback is not None and callback(metrics):
                 break
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what another process needs to go on with this training, on the CPU.
-
-        The averaged policy is not part of it: the process that leads alone has one.
-        """
-        state: dict[str, Any] = {
-            "step": self.step_number,
-            "policy": _cpu(self.policy.state_dict()),
-            "objective": _cpu(self.objective.state_dict()),
-            "optimizer": _cpu(self.optimizer.state_dict()),
-        }
+    def _modules(self, shared: bool) -> dict[str, nn.Module]:
+        """The modules that learn, by name."""
+        modules: dict[str, nn.Module] = {"policy": self.policy, "objective": self.objective}
+        if not shared:
+            modules["average"] = self.averaged.policy
         if self.backward_policy is not None:
-            state["backward_policy"] = _cpu(self.backward_policy.state_dict())
+            modules["backward_policy"] = self.backward_policy
+        return modules
+
+    def state_dict(self, *, shared: bool = False) -> dict[str, Any]:
+        """Return what a trainer made in the same way needs to go on with this training.
+
+        Parameters
+        ----------
+        shared : bool
+            Only what all processes of a training have in common: neither the averaged policy nor
+            the generator and the time.
+
+        Returns
+        -------
+        dict
+            ``tensors``, on the CPU, by names that begin with those of their parts; the other
+            values are what JSON can hold.
+        """
+        parts = {name: module.state_dict() for name, module in self._modules(shared).items()}
+        parts["optimizer"] = optimizer_tensors(self.optimizer)
         if self.replay is not None:
-            state["replay"] = (self.replay.states, self.replay.log_reward)
+            stored = self.replay.arrays().items()
+            parts["replay"] = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in stored}
+        tensors = {
+            f"{part}/{key}": value.detach().cpu()
+            for part, values in parts.items()
+            for key, value in values.items()
+        }
+        state: dict[str, Any] = {"step": self.step_number, "tensors": tensors}
+        if not shared:
+            state |= {
+                "seconds_by_part": dict(self.seconds_by_part),
+                "generator": self.generator.bit_generator.state,
+                "optimiser": type(self.optimizer).__name__,
+            }
         return state
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` of a trainer made in the same way returned."""
-        self.step_number = state["step"]
-        self.policy.load_state_dict(state["policy"])
-        self.objective.load_state_dict(state["objective"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.backward_policy is not None:
-            self.backward_policy.load_state_dict(state["backward_policy"])
+    def load_state_dict(self, state: dict[str, Any], *, shared: bool = False) -> None:
+        """Take over what `state_dict` of a trainer made in the same way returned.
+
+        Raises
+        ------
+        RuntimeError
+            The tensors of a module are not those of this trainer.
+        KeyError, TypeError, ValueError
+            Another value is missing or does not fit.
+        """
+        tensors = state["tensors"]
+        for name, module in self._modules(shared).items():
+            module.load_state_dict(tensors_below(tensors, name))
+        load_optimizer(self.optimizer, tensors_below(tensors, "optimizer"))
+        self.step_number = int(state["step"])
+        if not shared:
+            self.seconds_by_part = dict(state["seconds_by_part"])
+            self.generator.bit_generator.state = state["generator"]
         if self.replay is not None:
-            self.replay.restore(*state["replay"])
+            stored = tensors_below(tensors, "replay")
+            self.replay.load_arrays({key: value.numpy() for key, value in stored.items()})
 
 
 def _check_finite(name: str, value: float, log_reward: torch.Tensor | None = None) -> None:
@@ -430,12 +468,3 @@ def _check_finite(name: str, value: float, log_reward: torch.Tensor | None = Non
         f"{name} is {value}: use a smaller learning rate or a clip_norm, and look whether all "
         "figures of the environment are finite"
     )
-
-
-def _cpu(value: Any) -> Any:
-    """Return the same with all tensors on the CPU."""
-    if isinstance(value, dict):
-        return {key: _cpu(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_cpu(item) for item in value]
-    return value.detach().cpu() if hasattr(value, "detach") else value

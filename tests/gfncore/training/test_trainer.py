@@ -246,6 +246,42 @@ def test_resumed_run_is_the_uninterrupted_one(hypergrid, make_policy, tmp_path):
     assert whole.generator.random() == resumed.generator.random()
 
 
+def test_the_names_in_a_checkpoint_are_those_of_its_format(hypergrid, make_policy, tmp_path):
+    """Another set of names is another `FORMAT`: a run begun before could not be resumed."""
+    trainer = make_trainer(hypergrid.Hypergrid(4), make_policy)
+    trainer.step()
+    save_checkpoint(tmp_path, trainer, arrays={"seen": np.arange(3)})
+    saved = read_checkpoint(tmp_path)
+    weights = list(trainer.policy.state_dict())
+    expected = {f"{part}/{k}" for part in ("policy", "average", "backward_policy") for k in weights}
+    expected |= {f"replay/{name}" for name in ("position", "stopped", "log_reward")}
+    expected |= {"objective/log_z", "arrays/seen"}
+    learned = {key for key in saved.tensors if key.startswith("optimizer/")}
+    assert set(saved.tensors) - learned == expected
+    fields = {key.rpartition("/")[2] for key in learned}
+    assert fields == {"step", "exp_avg", "exp_avg_sq"}
+    assert set(saved.index) == {
+        *("format", "origin", "extra", "step", "seconds_by_part", "generator", "optimiser"),
+        *("tensors", "sha256"),
+    }
+    assert saved.index["format"] == 3
+
+
+def test_the_shared_state_leaves_each_process_its_own(hypergrid, make_policy):
+    grid = hypergrid.Hypergrid(4)
+    leader, other = make_trainer(grid, make_policy), make_trainer(grid, make_policy, seed=5)
+    leader.step()
+    state = leader.state_dict(shared=True)
+    assert set(state) == {"step", "tensors"}
+    assert not [name for name in state["tensors"] if name.startswith("average/")]
+    draws = other.generator.bit_generator.state
+    other.load_state_dict(state, shared=True)
+    assert other.step_number == 1 and other.generator.bit_generator.state == draws
+    for key, value in leader.policy.state_dict().items():
+        assert torch.equal(value, other.policy.state_dict()[key]), key
+    assert np.array_equal(leader.replay.log_reward, other.replay.log_reward)
+
+
 def test_checkpoint_keeps_one_complete_state(hypergrid, make_policy, tmp_path):
     grid = hypergrid.Hypergrid(4)
     trainer = make_trainer(grid, make_policy)
