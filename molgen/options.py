@@ -107,7 +107,7 @@ class MoleculeOptions(Options):
     output: Output
     reward: Annotated[
         str | None,
-        Option("A score by its name; `molgen rewards` lists them.", group=SCORE, shown="qed"),
+        Option("Name of a score; `molgen rewards` lists them.", group=SCORE, shown="qed"),
     ] = None
     scoring: dict[str, Any] | None = None
     """The tables of a scoring file, instead of ``reward``."""
@@ -141,14 +141,14 @@ class MoleculeOptions(Options):
         Option(
             "File of fragments; `molgen fragments` makes one from molecules.",
             group=MOLECULES,
-            shown="those of molgen",
+            shown="the fragments of molgen",
         ),
     ] = None
     elements: Annotated[
         tuple[str, ...] | None,
         Check(_words),
         Option(
-            "Kinds of atom when building from atoms, such as C,N,O,F,S,Cl.",
+            "Elements when building from atoms, such as C,N,O,F,S,Cl.",
             group=MOLECULES,
             words=str,
         ),
@@ -265,8 +265,8 @@ class ExactOptions(MoleculeOptions):
         tuple[Symmetry, ...],
         Check(_corrections),
         Option(
-            "The corrections to compare: merged, reward_scaling, flow_scaling, none, several of "
-            "them with commas between, or all.",
+            "Corrections to compare: merged, reward_scaling, flow_scaling, none, several of "
+            "them separated by commas, or all.",
             group=RUN,
             shown="all",
             words=str,
@@ -277,7 +277,9 @@ class ExactOptions(MoleculeOptions):
         integer(2, MOST_DRAWS),  # one alone gives no standard error
         Option("Molecules drawn for the test of goodness of fit.", group=RUN),
     ] = 100_000
-    budget: Annotated[Budget, Option("Wall-clock time for the training of each.", group=RUN)] = "5m"
+    budget: Annotated[
+        Budget, Option("Wall-clock time for training each correction.", group=RUN)
+    ] = "5m"
     seed: Seed = 1
     threads: Threads = None
     device: Device = "auto"

@@ -42,7 +42,8 @@ Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 def _no_option(kind: Any, path: Path) -> None:
     """Refuse a misspelt option among files, which the parser then no longer does."""
-    if path.name.startswith("-") and path.name != "-" and not path.exists():
+    # os.path: a name too long for a file is an unknown option, too
+    if path.name.startswith("-") and path.name != "-" and not os.path.exists(path):
         raise UserError(f"Unknown option: {path}; ./{path} would be a file")
 
 

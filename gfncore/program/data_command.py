@@ -77,11 +77,11 @@ def data_app(
     Parameters
     ----------
     name
-        Its name, as `{program} data list` prints it.
+        Name of the file, as `{program} data list` prints it.
     destination
         A directory, or the name of the copy.
     force
-        Replace a file that is there.
+        Replace an existing file.
     """
     app.command(copy_data, name="copy")
     return app

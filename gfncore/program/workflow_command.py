@@ -40,7 +40,7 @@ def workflow_app(program: str, workflow: str, description: str) -> App:
             file=sys.stderr,
         )
 
-    init_workflow.__doc__ = f"""Copy the workflow, with an example that runs, to a directory.
+    init_workflow.__doc__ = f"""Copy the workflow, with a working example, to a directory.
 
     **Example**
 
@@ -51,7 +51,7 @@ def workflow_app(program: str, workflow: str, description: str) -> App:
     Parameters
     ----------
     directory
-        Where to; made if missing, refused if not empty.
+        Target directory; created if it does not exist, refused if it is not empty.
     """
     app.command(init_workflow, name="init")
     return app

@@ -12,11 +12,12 @@ __all__ = ["exact"]
 
 @with_options(ExactOptions)
 def exact(given: dict[str, Any]) -> None:
-    """Train on a space that can be enumerated, and compare what is sampled with the truth.
+    """Train on an enumerable space, and compare the sampler with the exact distribution.
 
-    For each way of correcting for symmetry, `exact.json` in the output directory tells the total
-    variation and the Jensen-Shannon divergence between the molecules' probabilities and the
-    truth, the log partition function, and a test of draws; the way `none` shows the bias.
+    For each correction for symmetry, `exact.json` in the output directory gives the total variation
+    distance and the Jensen-Shannon divergence between the sampling probabilities and the target
+    distribution, the log partition function, and a test of draws. The correction `none` shows the
+    bias.
 
     **Examples**
 

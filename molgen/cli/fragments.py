@@ -27,10 +27,10 @@ def fragments(
     min_count: int = 1,
     force: Flag = False,
 ) -> int:
-    """Cut molecules into fragments, for `molgen sample --fragments`.
+    """Cut molecules into fragments for `molgen sample --fragments`.
 
-    Exit code 0 when every line was a molecule; 1 when other lines were skipped (each is named on
-    standard error); 2 when there is no fragment. Molecules that gave no fragment are named on
+    The exit code is 0 if every line is a valid molecule; 1 if other lines were skipped (standard
+    error names each); 2 if there is no fragment. Molecules that gave no fragment are named on
     standard error and at the head of the file.
 
     **Examples**
@@ -44,18 +44,18 @@ def fragments(
     Parameters
     ----------
     smiles_file
-        SMILES, one a line, or a table with a column smiles; plain or gzipped; - for standard
-        input.
+        SMILES, one per line, or a table with a column `smiles`, plain or compressed; or - for
+        standard input.
     output
-        The file to write.
+        Output file.
     method
-        Cut at the bonds that synthesis makes (brics), or between rings and chains (rings).
+        Cut at bonds that are accessible to synthesis (brics), or between rings and chains (rings).
     max_fragments
-        Most fragments kept, the commonest first.
+        Maximum number of fragments; the most frequent are kept.
     min_count
-        Fragments found less often are left out.
+        Minimum number of occurrences of a fragment.
     force
-        Replace a file that is there.
+        Replace an existing file.
     """
 
     from gfncore.errors import UserError

@@ -17,8 +17,7 @@ from molgen.cli.workflow import app as workflow
 
 __all__ = ["main"]
 
-_HELP = """A score goes in; a diverse library of molecules, each with its sampling probability,
-comes out.
+_HELP = """Sample a diverse library of molecules from a score, each with its sampling probability.
 
 **Examples**
 

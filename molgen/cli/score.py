@@ -29,15 +29,14 @@ def score(
     config: Annotated[Path | None, Parameter(group=_SCORE)] = None,
     threads: Annotated[int | None, Parameter(group=_RUN, show_default="all cores")] = None,
 ) -> int:
-    """Print the scores of molecules as CSV, a row a molecule, in the order of the file.
+    """Print the scores of molecules as CSV, one row per molecule, in the order of the file.
 
     Columns: smiles (canonical), name if the file has names, reward (the score, 0 to 1), the raw
-    value of each component, and a remark where there is no score, a filter was not passed, or the
-    molecule is unusual (several components, dummy atoms, atom map numbers, radicals).
+    value of each component, and a remark if the molecule has no score, failed a filter or is
+    unusual (several components, dummy atoms, atom map numbers, radicals).
 
-    Exit code 0 when every line has a score; 1 when lines that are not a valid molecule were skipped
-    (each is named on standard error) or scores failed (see the remarks); 2 when nothing could be
-    scored.
+    The exit code is 0 if every line has a score; 1 if lines without a valid molecule were skipped
+    (standard error names each) or scores failed (see the remarks); 2 if nothing could be scored.
 
     **Examples**
 
@@ -50,14 +49,14 @@ def score(
     Parameters
     ----------
     smiles_file
-        SMILES, one per line, with an optional name; a table with a column of SMILES; or an SD file;
+        SMILES, one per line, with an optional name; a table with a column of SMILES; an SD file; or
         - for standard input.
     reward
-        A score by its name; `molgen rewards` lists them.
+        Name of a score; `molgen rewards` lists them.
     config
-        A scoring file, or the run.toml of a run.
+        Scoring file, or the `run.toml` of a run.
     threads
-        Processes to use.
+        Number of processes.
     """
     import csv
     import sys

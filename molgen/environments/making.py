@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def make_environment(
         vocabulary = Vocabulary.default()
     else:
         path = Path(settings.fragments)
-        if not path.is_file():
+        if not os.path.isfile(path):  # unlike Path.is_file, for a name too long, too
             raise UserError(f"--fragments {path}: there is no such file")
         vocabulary = Vocabulary.read(path, report)
     return FragmentEnvironment(

@@ -8,6 +8,7 @@ when they are imported; `molgen.scoring.catalogue.kinds` imports them all.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,6 +209,6 @@ def _is_texts(value: Any) -> bool:
 def reference_path(name: str, directory: Path | None) -> Path:
     """Return the path of a file named in a scoring file: relative to it, or as given."""
     path = Path(name).expanduser()
-    if directory is not None and not path.is_absolute() and (directory / path).exists():
+    if directory is not None and not path.is_absolute() and os.path.exists(directory / path):
         return directory / path
     return path

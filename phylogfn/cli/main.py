@@ -17,8 +17,8 @@ from phylogfn.cli.workflow import app as workflow
 
 __all__ = ["main"]
 
-_HELP = """An alignment goes in; a posterior over phylogenetic trees, which states its own
-accuracy, comes out; or its most parsimonious trees, and those that are nearly as short.
+_HELP = """Sample the posterior over phylogenetic trees of an alignment and state its accuracy,
+or find its most parsimonious and near-optimal trees.
 
 **Examples**
 

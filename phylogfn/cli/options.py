@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from phylogfn.settings import ParsimonySettings, SampleSettings
 
@@ -19,8 +19,9 @@ def check_alignment(settings: SampleSettings | ParsimonySettings) -> None:
     UserError
         The alignment cannot be used.
     """
-    path = Path(settings.alignment)
-    if settings.alignment != "-" and (path.is_file() or path.is_dir() or not path.exists()):
+    path = settings.alignment  # os.path takes a name that is too long for one that does not exist
+    pipe = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+    if path != "-" and not pipe:
         from phylogfn.alignments.alignment import read_alignment
 
         read_alignment(

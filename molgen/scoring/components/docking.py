@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def _build(parameters: dict[str, Any]) -> ExternalScorer:
         )
     directory: Path | None = parameters["directory"]
     receptor = reference_path(parameters["receptor"], directory)
-    if not receptor.is_file():
+    if not os.path.isfile(receptor):  # unlike Path.is_file, for a name too long, too
         raise ValueError(f"there is no receptor file '{receptor}'")
     if receptor.suffix != ".pdbqt":
         raise ValueError(

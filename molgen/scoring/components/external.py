@@ -422,7 +422,7 @@ def _build(parameters: dict[str, Any]) -> ExternalScorer:
         raise ValueError("'command' is empty")
     directory: Path | None = parameters.get("directory")
     beside = directory / words[0] if directory is not None else None
-    if beside is not None and beside.is_file():
+    if beside is not None and os.path.isfile(beside):
         words[0] = str(beside.resolve())
     elif shutil.which(words[0]) is None:
         raise ValueError(f"the program '{words[0]}' was not found or is not executable")

@@ -116,7 +116,7 @@ def _module(name: str, directory: Path | None) -> ModuleType:
         path = _file(name, places)
     else:  # the file that the name means, whatever installed module is called like it
         beside = (place / f"{name}.py" for place in places)
-        path = next((file for file in beside if file.is_file()), None)
+        path = next((file for file in beside if os.path.isfile(file)), None)
     try:
         with undisturbed():
             if path is not None:
@@ -134,14 +134,14 @@ def _check_not_hidden(name: str, module: ModuleType, places: Sequence[Path]) -> 
     """Refuse an installed module if a package next to the scoring file has the same name."""
     top = name.partition(".")[0]
     found = Path(getattr(module, "__file__", None) or "").resolve()
-    beside = [place.resolve() for place in places if (place / top / "__init__.py").is_file()]
+    beside = [place.resolve() for place in places if os.path.isfile(place / top / "__init__.py")]
     if beside and not any(found.is_relative_to(place / top) for place in beside):
         raise ImportError(f"the installed module {found} has the same name; rename yours")
 
 
 def _file(name: str, places: Sequence[Path]) -> Path:
     for place in places:
-        if (place / name).is_file():
+        if os.path.isfile(place / name):
             return place / name
     raise ValueError(
         f"there is no file '{name}' in {' or '.join(str(p.resolve()) for p in places)}"

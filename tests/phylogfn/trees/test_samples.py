@@ -197,3 +197,5 @@ def test_commands_take_trees_from_standard_input_and_refuse_misspelt_options(
     assert "standard input" in capsys.readouterr().out
     assert main(["compare", str(path), str(path), "--burning", "0.2"]) == 2
     assert capsys.readouterr().err.startswith("phylogfn: error: Unknown option: --burning")
+    assert main(["compare", str(path), str(path), "--" + "x" * 400]) == 2
+    assert capsys.readouterr().err.startswith("phylogfn: error: Unknown option: --xxx")
