@@ -257,7 +257,7 @@ def test_edited_settings_are_refused(finished, program):
     changes = {
         "phylogfn sample": [('"JC69"', '"K80"'), ('"insertion"', '"merging"'), ("exp:10", "exp:9")],
         "phylogfn parsimony": [('"missing"', '"state"'), ('"insertion"', '"merging"')],
-        "molgen sample": [('"C", "N", "O"', '"C", "N", "F"'), ("max_atoms = 3", "max_atoms = 4")],
+        "molgen sample": [('    "O",', '    "F",'), ("max_atoms = 3", "max_atoms = 4")],
     }[name]
     for before, after in [*changes, ("seed = 3", "seed = 4")]:
         copy = directory / "copy"

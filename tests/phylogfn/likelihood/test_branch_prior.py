@@ -194,8 +194,13 @@ def test_a_run_samples_under_a_new_prior(gamma, tmp_path):
     evidence = []
     for lengths in ("collapsed", "lognormal"):
         out = tmp_path / lengths
-        options = {"branch_prior": "gamma:3,30", "branch_lengths": lengths}
-        run_small(alignment, out, environment="merging", **options)
+        run_small(
+            alignment,
+            out,
+            environment="merging",
+            branch_prior="gamma:3,30",
+            branch_lengths=lengths,
+        )
         summary = json.loads((out / "summary.json").read_text())
         assert summary["branch_prior"] == "gamma:3,30"
         evidence.append((summary["log_evidence"], summary["log_evidence_se"]))

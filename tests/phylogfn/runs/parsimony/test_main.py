@@ -148,9 +148,9 @@ def test_the_last_steps_keep_to_the_clock(monkeypatch, taken, falling, hurried):
     """Four steps are to fit into 1 s of a budget of 10 s; one takes `taken` seconds."""
     from types import SimpleNamespace
 
-    from phylogfn.runs.parsimony import main as parsimony_run
+    from phylogfn.runs.parsimony import train as training
 
-    monkeypatch.setattr(parsimony_run, "_divergence", lambda *_: [0.0])
+    monkeypatch.setattr(training, "divergence", lambda *_: [0.0])
     factors, clock = [], [7.0]
 
     def teach(trainer, own_draws):
@@ -171,7 +171,7 @@ def test_the_last_steps_keep_to_the_clock(monkeypatch, taken, falling, hurried):
         divergence=None,
     )
     curriculum, metrics = SimpleNamespace(teach=teach), SimpleNamespace(write=lambda _: None)
-    assert parsimony_run._settle(run, state, None, curriculum, metrics) is hurried
+    assert training._settle(run, state, None, curriculum, metrics) is hurried
     assert len(factors) == falling
     assert factors[0] == 1.0 and (np.diff(factors) < 0.0).all() and factors[-1] > 0.0
     assert state.trainer.rate_factor == 1.0 and state.divergence == [0.0]
