@@ -252,7 +252,7 @@ def run_warnings(facts: RunFacts) -> tuple[str, ...]:
         warnings.append(failure_warning(facts.failures, facts.failure_examples, facts.oracle_calls))
     if facts.symmetry == "none":
         warnings.append(
-            "symmetry was not corrected for, on request: molecules are not drawn in proportion to "
+            "no correction for symmetry was requested: molecules are not drawn in proportion to "
             "their score"
         )
     return tuple(warnings)

@@ -193,12 +193,13 @@ def likelihood_notes(alignment: Alignment) -> list[str]:
     """Return one-line notes on an alignment for users of likelihoods."""
     notes = []
     if alignment.assumptions is not None:
-        notes.append("weights and types of characters, which the file has, count in parsimony only")
+        notes.append("weights and types of characters in the file are used in parsimony only")
     varies = variable_sites(alignment.masks)
     if not varies.any():
         notes.append(
             f"none of the {alignment.n_sites} sites varies among the {alignment.n_taxa} taxa: the "
-            "data say nothing about the topology, and its posterior is the uniform prior or nearly"
+            "data contain no information on the topology, whose posterior is nearly the uniform "
+            "prior"
         )
     elif (
         alignment.alphabet.name != "standard"

@@ -183,7 +183,7 @@ def alignment_notes(
     if same:
         shown = "; ".join(quoted_list(group) for group in same[:3])
         more = f"; and {len(same) - 3} more groups" if len(same) > 3 else ""
-        notes.append(f"identical sequences, all kept as taxa of their own: {shown}{more}")
+        notes.append(f"identical sequences, kept as separate taxa: {shown}{more}")
     blank = int((masks == alphabet.missing).all(axis=0).sum())
     if blank:
         notes.append(f"{blank} of {masks.shape[1]} sites have no data in any taxon")
@@ -191,7 +191,8 @@ def alignment_notes(
     count = int(np.isin(codes, mixed).sum()) if mixed else 0
     if count:
         notes.append(
-            f"{count} sets that hold a gap, such as {{A-}}, read as missing unless gaps are a state"
+            f"{count} sets that contain a gap, such as {{A-}}, read as missing unless gaps are a "
+            "state"
         )
     if alphabet.name in ("dna", "rna"):
         notes += _notes_on_bases(raw, names)

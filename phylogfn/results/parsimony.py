@@ -131,9 +131,9 @@ def parsimony_warnings(result: ParsimonyResult) -> tuple[str, ...]:
     search = result.search
     if result.best_score < search.best_score:
         found.append(
-            f"The sampler met a tree of {result.best_score:g} steps, shorter than the best of the "
-            f"search ({search.best_score:g}): the search was too short. Run again with a larger "
-            "--budget or another --seed."
+            f"The sampler found a tree of {result.best_score:g} steps, shorter than the best tree "
+            f"of the search ({search.best_score:g}): the search was too short. Run again with a "
+            "larger --budget or another --seed."
         )
     elif search.hits < FEWEST_HITS:
         found.append(
@@ -143,15 +143,15 @@ def parsimony_warnings(result: ParsimonyResult) -> tuple[str, ...]:
         )
     if not search.all_best:
         found.append(
-            f"More trees may have the best score than the {result.n_best} found: "
+            f"There may be more than the {result.n_best} best trees found: "
             + _why(search)
-            + ". Consensus trees are of those found."
+            + ". Consensus trees summarise only these."
         )
     elif not search.all_near and result.excess > 0:
         found.append(
             f"Not all trees within {result.excess:g} steps of the best were collected: "
             + _why(search)
-            + ". All best trees that the search reaches are there."
+            + ". The best trees that the search can reach are complete."
         )
     for sample in result.samples:
         found += _sample_warnings(sample)
@@ -168,19 +168,18 @@ def _sample_warnings(sample: TemperatureSample) -> list[str]:
     at = f"At temperature {sample.temperature:g}"
     if not sample.trained:
         return [
-            f"{at} the sample holds only trees that the search had found, by their weights: no "
-            "sampler was trained. Trees with more steps are missing from it, and log Z is a lower "
-            "bound."
+            f"{at} the sample contains only trees found by the search, drawn by weight, because no "
+            "sampler was trained. Trees with more steps are missing, and log Z is a lower bound."
         ]
     found = []
-    certain = sample.known_share > NEARLY_ALL  # hardly anything hangs on the weights
+    certain = sample.known_share > NEARLY_ALL  # the result hardly depends on the weights
     judged = weights_matter(sample.ess, sample.n_proposals, sample.known_share)
     if judged and not sample.pareto_k <= PARETO_K_LIMIT:
         k = f"{sample.pareto_k:.2f}" if math.isfinite(sample.pareto_k) else "not defined"
         found.append(
             f"{at} a few draws dominate the weights (Pareto k = {k}, should be below "
             f"{PARETO_K_LIMIT}): log Z, its error and the probabilities are unreliable. Run "
-            "again with a larger --budget, or ask for a lower --temperature."
+            "again with a larger --budget, or give a lower --temperature."
         )
     elif not sample.ess >= FEWEST_EFFECTIVE and not certain:
         found.append(
@@ -189,10 +188,10 @@ def _sample_warnings(sample: TemperatureSample) -> list[str]:
         )
     if sample.divergence > LARGEST_DIVERGENCE and not certain:
         found.append(
-            f"{at} the sampler has lost some of the trees that are known: it gives them too little "
-            f"probability (divergence {sample.divergence:.1f} nats, should be below "
-            f"{LARGEST_DIVERGENCE:g}). They are counted all the same, but others like them may be "
-            "missing. Run again with a larger --budget."
+            f"{at} the sampler gives too little probability to some of the known trees (KL "
+            f"divergence {sample.divergence:.1f} nats, should be below {LARGEST_DIVERGENCE:g}). "
+            "These are included in the estimates, but similar trees may be missing. Run again with "
+            "a larger --budget."
         )
     if not sample.standard_error <= LARGEST_ERROR:
         found.append(

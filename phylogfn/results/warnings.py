@@ -1,7 +1,7 @@
-"""Verdict on a posterior, and the warnings that a user must read.
+"""Verdict on a posterior, and warnings about it.
 
 The Pareto shape k of the importance weights is that of Vehtari et al., J. Mach. Learn. Res. 25:72
-(2024): above 0.7, averages over the weights cannot be trusted.
+(2024): above 0.7, averages over the weights are unreliable.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ __all__ = [
 
 PARETO_K_LIMIT = 0.7
 FEWEST_EFFECTIVE_DRAWS = 100.0
-HARDLY_ANY_DRAWS = 10.0  # effective, below which a run has failed
+HARDLY_ANY_DRAWS = 10.0  # effective sample size, below which a run has failed
 LARGEST_STANDARD_ERROR = 0.5
-LARGEST_DIVERGENCE = 1.0  # from what is known to the sampler, nats
+LARGEST_DIVERGENCE = 1.0  # of the sampler from known topologies, nats
 # the same of trees with their lengths, a few hundredths of a nat for each length included
 LARGEST_TREE_DIVERGENCE = 5.0
 # walks from independent starts that reach the best topology: n of them are all in the same of two
 # equal groups with probability 2^(1 - n), 1 in 128
 FEWEST_HITS = 8
-NEARLY_ALL = 0.99  # share of the whole that is known, above which the sampler hardly matters
+NEARLY_ALL = 0.99  # known share of the evidence, above which the sampler hardly matters
 
 
 def weights_matter(ess: float, n_proposals: float, known_share: float = 0.0) -> bool:
@@ -60,9 +60,9 @@ def weights_matter(ess: float, n_proposals: float, known_share: float = 0.0) -> 
 
 
 def failure(posterior: PosteriorData) -> str | None:
-    """Return why a run has failed, in a sentence, or None.
+    """Return the reason why a run has failed, or None.
 
-    A run has failed when hardly any of its draws are effective: neither probabilities nor standard
+    A run has failed if its effective sample size is very low: neither probabilities nor standard
     errors can then be estimated. `phylogfn sample` writes its files with this warning, no supports,
     no standard error of the evidence, and ends with exit code 3.
     """
@@ -112,7 +112,7 @@ def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
         found.append(disagreement_warning(posterior.extra))
     hits = posterior.extra.get("scout_hits", FEWEST_HITS)
     shares = [posterior.extra.get(f"search_share_{i}", 0.0) for i in (1, 2)]
-    # of wider posteriors the best topology is too small a part to be met
+    # in wider posteriors the best topology is too improbable to be visited
     if hits < FEWEST_HITS and min(shares) >= ENOUGH_MASS:
         found.append(
             f"Only {hits} of {posterior.extra['scouts']} walks from independent starting trees "
@@ -142,7 +142,7 @@ def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
             f"(Pareto k = {k:.2f}, should be below {PARETO_K_LIMIT}). The sampler has not learned "
             "the whole posterior; run again with a larger --budget."
         )
-    certain = known > NEARLY_ALL  # probabilities are sums, and the draws written follow these
+    certain = known > NEARLY_ALL  # probabilities are sums, which the written draws follow
     effective = min(
         math.inf if certain else ess, posterior.extra.get("branch_length_ess", math.inf)
     )
@@ -178,6 +178,6 @@ def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
     if not se <= LARGEST_STANDARD_ERROR:
         found.append(
             f"The log evidence is uncertain (standard error {se:.2f} nats): models whose log "
-            "evidences differ by less than a few times that cannot be told apart."
+            "evidences differ by less than a few standard errors cannot be distinguished."
         )
     return tuple(dict.fromkeys(found))

@@ -187,7 +187,7 @@ def test_warnings(make_library, run_facts):
     warnings = summarise(make_library(), facts)["warnings"]
     assert warnings[0] == "Look."
     assert "the score of 3 of 9,000 molecules could not be computed (timed out: 2" in warnings[1]
-    assert "symmetry was not corrected for" in warnings[2]
+    assert "no correction for symmetry" in warnings[2]
     assert summarise(make_library(), run_facts)["warnings"] == []
 
 

@@ -103,7 +103,7 @@ def test_sets_symbols_and_equates(tmp_path):
     assert alignment.beside_gaps is not None
     assert np.argwhere(alignment.beside_gaps).tolist() == [[3, 4]]
     assert alignment.beside_gaps[3, 4] == alignment.alphabet.mask("0")
-    assert "1 sets that hold a gap, such as {A-}, read as missing" in alignment.notes[-1]
+    assert "1 sets that contain a gap, such as {A-}, read as missing" in alignment.notes[-1]
 
 
 def test_the_order_of_symbols_is_that_of_the_states(tmp_path):

@@ -49,7 +49,7 @@ def test_a_good_sample_has_no_warnings():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"divergence": 3.2}, "has lost some of the trees that are known"),
+        ({"divergence": 3.2}, "too little probability to some of the known trees"),
         ({"pareto_k": 0.9}, "a few draws dominate the weights (Pareto k = 0.90"),
         ({"ess": 20.0}, "effective sample size is low (20,"),
         ({"standard_error": 0.5}, "log Z is uncertain (standard error 0.50"),

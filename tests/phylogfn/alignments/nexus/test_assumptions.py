@@ -131,7 +131,7 @@ def test_types(tmp_path, command, ordered, block):
         assert listed(said.ordered) == ordered
         assert said.problem == "" and said.weights is None and alignment.n_excluded == 0
         assert parsimony_characters(alignment).n_ordered == len(ordered)
-        assert likelihood_notes(alignment)[-1].endswith("count in parsimony only")
+        assert likelihood_notes(alignment)[-1].endswith("used in parsimony only")
 
 
 @pytest.mark.parametrize(
