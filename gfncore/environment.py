@@ -14,13 +14,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
 from gfncore.graph_batch import GraphBatch
 
-__all__ = ["Actions", "Environment", "States"]
+__all__ = ["Actions", "Environment", "States", "Stepped"]
 
 DENSE_LABELS = 16  # labels an action up to which they are numbered by a table
 
@@ -132,6 +132,24 @@ class Actions:
         )
 
 
+class Stepped(NamedTuple):
+    """States after one action each.
+
+    Attributes
+    ----------
+    states : States
+        B states.
+    inverse : ndarray, shape(B,), dtype=int64
+        Codes of the actions that lead back from them.
+    values : ndarray, shape(B, 2), dtype=float64, optional
+        After a step backward where actions carry values: those of the action that is undone.
+    """
+
+    states: Any
+    inverse: np.ndarray
+    values: np.ndarray | None = None
+
+
 class Environment(ABC):
     """How objects are built, and their reward.
 
@@ -168,24 +186,16 @@ class Environment(ABC):
         """Return the legal forward actions; none of terminal states, one or more of others."""
 
     @abstractmethod
-    def step(self, states: Any, action: np.ndarray) -> Any:
-        """Apply one forward action code a state, int64 (B,); return the new states."""
+    def step(self, states: Any, action: np.ndarray) -> Stepped:
+        """Apply one forward action code a state, int64 (B,)."""
 
     @abstractmethod
     def backward_actions(self, states: Any) -> Actions:
         """Return the legal backward actions; none of s_0 alone."""
 
     @abstractmethod
-    def backstep(self, states: Any, action: np.ndarray) -> Any:
-        """Apply one backward action code a state, int64 (B,); return the new states."""
-
-    @abstractmethod
-    def forward_of_backward(self, states: Any, action: np.ndarray) -> np.ndarray:
-        """Return codes that, applied to ``backstep(states, action)``, lead back; int64 (B,)."""
-
-    @abstractmethod
-    def backward_of_forward(self, states: Any, action: np.ndarray) -> np.ndarray:
-        """Return codes that, applied to ``step(states, action)``, lead back; int64 (B,)."""
+    def backstep(self, states: Any, action: np.ndarray) -> Stepped:
+        """Apply one backward action code a state, int64 (B,)."""
 
     @abstractmethod
     def graph(self, states: Any) -> GraphBatch:
@@ -245,13 +255,6 @@ class Environment(ABC):
             Actions carry no values.
         """
         raise TypeError("values were asked for, but the actions of the environment carry none")
-
-    def undone_values(self, states: Any, action: np.ndarray) -> np.ndarray | None:
-        """Return the values of the step that one backward action a state undoes; float64 (B, 2).
-
-        None where actions carry none.
-        """
-        return None
 
     @property
     def has_objectives(self) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, Environment
+from gfncore.environment import Actions, Environment, Stepped
 from gfncore.graph_batch import GraphBatch
 
 __all__ = ["TemperatureRange", "TemperedEnvironment", "TemperedStates"]
@@ -161,25 +161,19 @@ class TemperedEnvironment(Environment):
         """Delegate to the inner environment."""
         return self.inner.forward_actions(states.inner)
 
-    def step(self, states: TemperedStates, action: np.ndarray) -> TemperedStates:
+    def step(self, states: TemperedStates, action: np.ndarray) -> Stepped:
         """Delegate to the inner environment; the temperature does not change."""
-        return TemperedStates(self.inner.step(states.inner, action), states.inverse_temperature)
+        inner, inverse, _ = self.inner.step(states.inner, action)
+        return Stepped(TemperedStates(inner, states.inverse_temperature), inverse)
 
     def backward_actions(self, states: TemperedStates) -> Actions:
         """Delegate to the inner environment."""
         return self.inner.backward_actions(states.inner)
 
-    def backstep(self, states: TemperedStates, action: np.ndarray) -> TemperedStates:
+    def backstep(self, states: TemperedStates, action: np.ndarray) -> Stepped:
         """Delegate to the inner environment; the temperature does not change."""
-        return TemperedStates(self.inner.backstep(states.inner, action), states.inverse_temperature)
-
-    def forward_of_backward(self, states: TemperedStates, action: np.ndarray) -> np.ndarray:
-        """Delegate to the inner environment."""
-        return self.inner.forward_of_backward(states.inner, action)
-
-    def backward_of_forward(self, states: TemperedStates, action: np.ndarray) -> np.ndarray:
-        """Delegate to the inner environment."""
-        return self.inner.backward_of_forward(states.inner, action)
+        inner, inverse, _ = self.inner.backstep(states.inner, action)
+        return Stepped(TemperedStates(inner, states.inverse_temperature), inverse)
 
     def _conditioned(self, states: TemperedStates, draw: Callable[[Any], GraphBatch]) -> GraphBatch:
         condition = torch.from_numpy(self.condition(states).astype(np.float32))

@@ -44,9 +44,9 @@ def check_contract(environment: Environment, largest: int = 100_000, starts: int
         actions = environment.forward_actions(level)
         _check_actions(environment, level, actions)
         parents = level.take(actions.state)
-        children = environment.step(parents, actions.action)
+        children, undo, _ = environment.step(parents, actions.action)
         _check_classes(environment, actions, children)
-        _check_undone(environment, parents, actions.action, children)
+        _check_undone(environment, parents, children, undo)
         _check_parents(environment, level, actions, children)
         first, _ = unique_keys(environment.keys(children))
         distinct = children.take(first)
@@ -98,19 +98,17 @@ def _check_classes(environment: Environment, actions: Actions, children: Any) ->
     assert sum(links.values()) == n_classes, "actions of one class lead to different states"
 
 
-def _check_undone(environment: Environment, parents: Any, codes: np.ndarray, children: Any) -> None:
-    undo = environment.backward_of_forward(parents, codes)
-    again = environment.backstep(children, undo)
+def _check_undone(environment: Environment, parents: Any, children: Any, undo: np.ndarray) -> None:
+    again = environment.backstep(children, undo).states
     same = environment.keys(again) == environment.keys(parents)
     assert same.all(), "backstep does not undo step"
     back = environment.backward_actions(children)
     back.find(np.arange(len(children)), undo)
     every = children.take(back.state)
-    redo = environment.forward_of_backward(every, back.action)
-    before = environment.backstep(every, back.action)
-    after = environment.step(before, redo)
+    before, redo, _ = environment.backstep(every, back.action)
+    after = environment.step(before, redo).states
     same = environment.keys(after) == environment.keys(every)
-    assert same.all(), "the action of forward_of_backward does not undo backstep"
+    assert same.all(), "step does not undo backstep"
     environment.forward_actions(before).find(np.arange(len(before)), redo)
     _check_classes(environment, back, before)
 
@@ -121,7 +119,8 @@ def _check_parents(environment: Environment, level: Any, actions: Actions, child
     first, _ = unique_keys(child_keys)
     distinct = children.take(first)
     back = environment.backward_actions(distinct)
-    parents = environment.keys(environment.backstep(distinct.take(back.state), back.action))
+    before = environment.backstep(distinct.take(back.state), back.action).states
+    parents = environment.keys(before)
     forward = _links(actions.state, child_keys, actions.class_of_action)
     backward = _links(back.state, parents, back.class_of_action)
     names = {tuple(int(x) for x in key): i for i, key in enumerate(own)}

@@ -66,7 +66,8 @@ def exact_distribution(environment: Environment, policy: Policy | None = None) -
         actions = environment.forward_actions(states)
         p = _probabilities(environment, policy, states, actions)
         origin = actions.state_of_class
-        children = environment.step(states.take(origin), actions.action[actions.first_of_class])
+        codes = actions.action[actions.first_of_class]
+        children = environment.step(states.take(origin), codes).states
         first, inverse = unique_keys(environment.keys(children))
         mass = np.bincount(inverse, p * mass[origin], minlength=len(first))
         states = children.take(first)

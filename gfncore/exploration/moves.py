@@ -65,18 +65,17 @@ def move_forward(
     """
     if values is None:
         parents, codes, move = _distinct_moves(states, actions, chosen)
-        children = environment.step(parents, codes)
+        taken = environment.step(parents, codes)
     else:  # no two walkers draw the same numbers
         parents, codes = states.take(actions.state[chosen]), actions.action[chosen]
         move = np.arange(len(chosen))
-        children = environment.step(parents, codes, values)  # pyright: ignore[reportCallIssue]
-    first, inverse = unique_keys(environment.labels(children))
-    distinct = children.take(first)
+        taken = environment.step(parents, codes, values)  # pyright: ignore[reportCallIssue]
+    first, inverse = unique_keys(environment.labels(taken.states))
+    distinct = taken.states.take(first)
     if environment.is_tree:  # who came by an only parent needs no way back
         return Moved(distinct, inverse[move], NO_ACTIONS, np.zeros(0, np.int64))
-    undone = environment.backward_of_forward(parents, codes)
     back = environment.backward_actions(distinct)
-    classes = back.class_of_action[back.find(inverse, undone)]
+    classes = back.class_of_action[back.find(inverse, taken.inverse)]
     return Moved(distinct, inverse[move], back, classes[move])
 
 
@@ -85,14 +84,12 @@ def move_backward(
 ) -> Moved:
     """Take the classes `chosen`, int64 (m,), of the backward `actions` of `states`."""
     children, codes, move = _distinct_moves(states, actions, chosen)
-    undone = environment.forward_of_backward(children, codes)
-    parents = environment.backstep(children, codes)
-    first, inverse = unique_keys(environment.labels(parents))
-    distinct = parents.take(first)
+    taken = environment.backstep(children, codes)
+    first, inverse = unique_keys(environment.labels(taken.states))
+    distinct = taken.states.take(first)
     forward = environment.forward_actions(distinct)
-    classes = forward.class_of_action[forward.find(inverse, undone)]
-    carried = environment.undone_values(children, codes)
-    values = None if carried is None else carried[move]
+    classes = forward.class_of_action[forward.find(inverse, taken.inverse)]
+    values = None if taken.values is None else taken.values[move]
     return Moved(distinct, inverse[move], forward, classes[move], values)
 
 

@@ -24,7 +24,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from gfncore.environment import Actions
+from gfncore.environment import Actions, Stepped
 from gfncore.errors import UserError
 from gfncore.graph_batch import GraphBatch
 from gfncore.keys import key_bytes
@@ -133,8 +133,6 @@ class AtomEnvironment(MoleculeEnvironment):
         self._log_aut_of_start = float(self._start.log_aut[0])
         self._forms = None if table.is_plain else MoleculeForms(table, rules)
         self._known: dict[bytes, tuple[str, int]] = {}  # SMILES and multiplicity by state key
-        self._last_step: tuple = (None, None, None, None)
-        self._last_backstep: tuple = (None, None, None, None)
 
         self.node_features = drawing.N_FEATURES + len(table)
         self.graph_types = max_atoms + 1
@@ -213,22 +211,20 @@ class AtomEnvironment(MoleculeEnvironment):
             classes[rows[bond]] = 1 + width * kinds + orbit
         return classes
 
-    def step(self, states: GraphStates, action: np.ndarray) -> GraphStates:
+    def step(self, states: GraphStates, action: np.ndarray) -> Stepped:
         """Apply one action a state; the result is in canonical numbering."""
-        return self._stepped(states, action)[0]
-
-    def _stepped(
-        self, states: GraphStates, action: np.ndarray
-    ) -> tuple[GraphStates, np.ndarray]:  # fmt: skip
-        """The children, and where in them each atom of the states is (the new one is last)."""
-        last = self._last_step
-        if last[0] is states and last[1] is action:
-            return last[2], last[3]
         arrays = _copied(states)
         kernels.moved_on(*arrays, self.rules.limits, action)
-        result = self._canonical(states, arrays, action != 0)
-        self._last_step = (states, action, *result)
-        return result
+        # where each atom of the states is in the children; the new one is last
+        children, position = self._canonical(states, arrays, action != 0)
+        kinds, width, rows = len(self.table), self.max_atoms, np.arange(len(action))
+        bond = action > width * kinds
+        pair = np.where(bond, action - 1 - width * kinds, 0)
+        newest = np.minimum(states.n_nodes, width - 1)
+        u, v = position[rows, pair // width], position[rows, pair % width]
+        low, high = np.minimum(u, v).astype(np.int64), np.maximum(u, v)
+        code = np.where(bond, 1 + width + low * width + high, 1 + position[rows, newest])
+        return Stepped(children, np.where(action == 0, 0, code))
 
     def backward_actions(self, states: GraphStates) -> Actions:
         """Back from stop, leaves to remove, ring bonds to remove, bonds to lower."""
@@ -258,17 +254,8 @@ class AtomEnvironment(MoleculeEnvironment):
         classes[bond] = 1 + width + names[np.arange(len(bond)), first]
         return Actions(state, code, classes)
 
-    def backstep(self, states: GraphStates, action: np.ndarray) -> GraphStates:
+    def backstep(self, states: GraphStates, action: np.ndarray) -> Stepped:
         """Apply one backward action a state; the result is in canonical numbering."""
-        return self._stepped_back(states, action)[0]
-
-    def _stepped_back(
-        self, states: GraphStates, action: np.ndarray
-    ) -> tuple[GraphStates, np.ndarray]:
-        """The parents, and the codes that lead back from them."""
-        last = self._last_backstep
-        if last[0] is states and last[1] is action:
-            return last[2], last[3]
         arrays: Five = _copied(states)
         redo = kernels.moved_back(*arrays, self.rules.limits, action)
         parents, position = self._canonical(states, arrays, action != 0)
@@ -280,8 +267,7 @@ class AtomEnvironment(MoleculeEnvironment):
         low, high = np.minimum(first, second), np.maximum(first, second)
         code = np.where(action > width, 1 + width * kinds + low * width + high, atom)
         code[action == 0] = 0
-        self._last_backstep = (states, action, parents, code)
-        return parents, code
+        return Stepped(parents, code)
 
     def _canonical(
         self, states: GraphStates, arrays: Five, changed: np.ndarray
@@ -303,22 +289,6 @@ class AtomEnvironment(MoleculeEnvironment):
         order = np.empty(len(states), np.int64)
         order[np.concatenate([same, rows])] = np.arange(len(states))
         return GraphStates.concat([kept, new]).take(order), position
-
-    def backward_of_forward(self, states: GraphStates, action: np.ndarray) -> np.ndarray:
-        """Codes, in the numbering of the children, that undo each action."""
-        _, position = self._stepped(states, action)
-        kinds, width, rows = len(self.table), self.max_atoms, np.arange(len(action))
-        bond = action > width * kinds
-        pair = np.where(bond, action - 1 - width * kinds, 0)
-        newest = np.minimum(states.n_nodes, width - 1)
-        u, v = position[rows, pair // width], position[rows, pair % width]
-        low, high = np.minimum(u, v).astype(np.int64), np.maximum(u, v)
-        code = np.where(bond, 1 + width + low * width + high, 1 + position[rows, newest])
-        return np.where(action == 0, 0, code)
-
-    def forward_of_backward(self, states: GraphStates, action: np.ndarray) -> np.ndarray:
-        """Codes, in the numbering of the parents, that undo each backward action."""
-        return self._stepped_back(states, action)[1]
 
     def graph(self, states: GraphStates) -> GraphBatch:
         """Atoms as nodes, bonds as edges by order; the empty state is one node of its own."""

@@ -26,12 +26,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any
 
 import numpy as np
 import torch
 
-from gfncore.environment import Actions
+from gfncore.environment import Actions, Stepped
 from gfncore.errors import UserError
 from gfncore.graph_batch import GraphBatch
 from gfncore.keys import unique_keys
@@ -127,15 +126,12 @@ class FragmentEnvironment(MoleculeEnvironment):
             HeadSpec("node", self._n_columns),
             HeadSpec("graph", self._offered),
         )
-        self._last_step: tuple[Any, Any, GraphStates, np.ndarray] | None = None
-        self._last_backstep: tuple[Any, Any, GraphStates, np.ndarray] | None = None
 
     def with_symmetry(self, symmetry: str) -> FragmentEnvironment:
         """Return the same environment in another regime: same states, same graphs, same caches."""
         check_symmetry(symmetry)
         other = copy.copy(self)
         other.symmetry = symmetry
-        other._last_step = other._last_backstep = None
         return other
 
     def _make_tables(self) -> None:
@@ -275,18 +271,8 @@ class FragmentEnvironment(MoleculeEnvironment):
         state, action, action_class = self._forward_lists(states)[:3]
         return Actions(state, action, action_class if self.symmetry == "merged" else None)
 
-    def step(self, states: GraphStates, action: np.ndarray) -> GraphStates:
+    def step(self, states: GraphStates, action: np.ndarray) -> Stepped:
         """Apply one action a state."""
-        return self._stepped(states, action)[0]
-
-    def backward_of_forward(self, states: GraphStates, action: np.ndarray) -> np.ndarray:
-        """What undoes each action after `step`."""
-        return self._stepped(states, action)[1]
-
-    def _stepped(self, states: GraphStates, action: np.ndarray) -> tuple[GraphStates, np.ndarray]:
-        last = self._last_step
-        if last is not None and last[0] is states and last[1] is action:
-            return last[2], last[3]
         marked, empty = states.stage == MARKED, states.n_nodes == 0
         undo = np.zeros(len(states), np.int64)
         new = _copy(states)
@@ -309,8 +295,7 @@ class FragmentEnvironment(MoleculeEnvironment):
             grown, position = self._unmarked(*arrays)
             _put(new, rows, grown)
             undo[rows] = 1 + position[np.arange(len(rows)), joined]
-        self._last_step = (states, action, new, undo)
-        return new, undo
+        return Stepped(new, undo)
 
     def _set_mark(self, states: GraphStates, rows: np.ndarray, mark: np.ndarray) -> None:
         """Mark atoms, each the smallest of its orbit, of building states in place."""
@@ -333,20 +318,8 @@ class FragmentEnvironment(MoleculeEnvironment):
         )  # fmt: skip
         return Actions(state, action, action_class if self.symmetry == "merged" else None)
 
-    def backstep(self, states: GraphStates, action: np.ndarray) -> GraphStates:
-        """Undo one action a state."""
-        return self._backstepped(states, action)[0]
-
-    def forward_of_backward(self, states: GraphStates, action: np.ndarray) -> np.ndarray:
-        """What leads back after `backstep`; of several raw actions of a class, the first."""
-        return self._backstepped(states, action)[1]
-
-    def _backstepped(
-        self, states: GraphStates, action: np.ndarray
-    ) -> tuple[GraphStates, np.ndarray]:
-        last = self._last_backstep
-        if last is not None and last[0] is states and last[1] is action:
-            return last[2], last[3]
+    def backstep(self, states: GraphStates, action: np.ndarray) -> Stepped:
+        """Undo one action a state; of several raw actions of a class, the first leads back."""
         redo = np.zeros(len(states), np.int64)
         new = _copy(states)
         new.stage[states.stage == FINISHED] = 0
@@ -373,8 +346,7 @@ class FragmentEnvironment(MoleculeEnvironment):
             self._set_mark(shrunk, each, shrunk.node_orbit[each, position[each, held]])
             _put(new, rows, shrunk)
             redo[rows] = self._first_site[old.colour[each, atom]]
-        self._last_backstep = (states, action, new, redo)
-        return new, redo
+        return Stepped(new, redo)
 
     def graph(self, states: GraphStates) -> GraphBatch:
         """Atoms as nodes, see `molgen.kernels.fragments_graph_numba`.

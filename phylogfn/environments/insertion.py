@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gfncore.environment import Actions
+from gfncore.environment import Actions, Stepped
 from gfncore.graph_batch import GraphBatch
 from gfncore.policies import HeadSpec
 from phylogfn.environments.attachment_rates import AttachmentRates
@@ -106,34 +106,23 @@ class InsertionEnvironment(TreeEnvironment):
         state, node = np.nonzero(branches)
         return Actions(state, node + 1)
 
-    def step(self, states: InsertionStates, action: np.ndarray) -> InsertionStates:
+    def step(self, states: InsertionStates, action: np.ndarray) -> Stepped:
         """Insert the next taxon into branch ``action`` of each tree."""
         parents, counts = states.parents.copy(), states.counts.copy()
         kernels.insert(parents, counts, action)
-        return InsertionStates(parents, counts)
+        return Stepped(InsertionStates(parents, counts), np.zeros(len(counts), np.int64))
 
     def backward_actions(self, states: InsertionStates) -> Actions:
         """Return the only backward action: remove the last taxon."""
         state = np.flatnonzero(states.counts > 3)
         return Actions(state, np.zeros_like(state))
 
-    def _undone(self, states: InsertionStates) -> tuple[InsertionStates, np.ndarray]:
+    def backstep(self, states: InsertionStates, action: np.ndarray) -> Stepped:
+        """Take the last taxon off the branch that it was inserted into."""
         parents, counts = states.parents.copy(), states.counts.copy()
         branches = np.empty(len(states), np.int64)
         kernels.remove_last(parents, counts, branches)
-        return InsertionStates(parents, counts), branches
-
-    def backstep(self, states: InsertionStates, action: np.ndarray) -> InsertionStates:
-        """Take the last taxon off."""
-        return self._undone(states)[0]
-
-    def forward_of_backward(self, states: InsertionStates, action: np.ndarray) -> np.ndarray:
-        """Return the branch into which the last taxon was inserted."""
-        return self._undone(states)[1]
-
-    def backward_of_forward(self, states: InsertionStates, action: np.ndarray) -> np.ndarray:
-        """Return 0, the only backward action."""
-        return np.zeros(len(states), np.int64)
+        return Stepped(InsertionStates(parents, counts), branches)
 
     def graph(self, states: InsertionStates) -> GraphBatch:
         """Return branches as nodes, with the taxa below each and the log rate of the next taxon.

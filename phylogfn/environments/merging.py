@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gfncore.environment import Actions
+from gfncore.environment import Actions, Stepped
 from gfncore.graph_batch import GraphBatch
 from gfncore.policies import HeadSpec
 from phylogfn.environments.base import TreeEnvironment
@@ -106,37 +106,23 @@ class MergingEnvironment(TreeEnvironment):
         """Return all pairs of trees, by their smallest taxa i < j: i n + j."""
         return Actions(*merging_numba.forward_codes(states.parents, states.counts))
 
-    def _joined(self, states: ForestStates, action: np.ndarray) -> tuple[ForestStates, np.ndarray]:
+    def step(self, states: ForestStates, action: np.ndarray) -> Stepped:
+        """Join a pair of trees in each forest."""
         parents, counts = states.parents.copy(), states.counts.copy()
         undo = np.empty(len(states), np.int64)
         merging_numba.join(parents, counts, np.asarray(action, np.int64), undo)
-        return ForestStates(parents, counts), undo
-
-    def _split(self, states: ForestStates, action: np.ndarray) -> tuple[ForestStates, np.ndarray]:
-        parents, counts = states.parents.copy(), states.counts.copy()
-        redo = np.empty(len(states), np.int64)
-        merging_numba.split(parents, counts, np.asarray(action, np.int64), redo)
-        return ForestStates(parents, counts), redo
-
-    def step(self, states: ForestStates, action: np.ndarray) -> ForestStates:
-        """Join a pair of trees in each forest."""
-        return self._joined(states, action)[0]
+        return Stepped(ForestStates(parents, counts), undo)
 
     def backward_actions(self, states: ForestStates) -> Actions:
         """Return the trees whose last join can be undone; for a finished tree, its branches."""
         return Actions(*merging_numba.backward_codes(states.parents, states.counts))
 
-    def backstep(self, states: ForestStates, action: np.ndarray) -> ForestStates:
+    def backstep(self, states: ForestStates, action: np.ndarray) -> Stepped:
         """Undo a join in each forest."""
-        return self._split(states, action)[0]
-
-    def forward_of_backward(self, states: ForestStates, action: np.ndarray) -> np.ndarray:
-        """Return the pair that the undone join had joined."""
-        return self._split(states, action)[1]
-
-    def backward_of_forward(self, states: ForestStates, action: np.ndarray) -> np.ndarray:
-        """Return the backward actions that undo the join of a pair."""
-        return self._joined(states, action)[1]
+        parents, counts = states.parents.copy(), states.counts.copy()
+        redo = np.empty(len(states), np.int64)
+        merging_numba.split(parents, counts, np.asarray(action, np.int64), redo)
+        return Stepped(ForestStates(parents, counts), redo)
 
     def _rows(self, states: ForestStates, state: np.ndarray, root: np.ndarray) -> np.ndarray:
         """Return features (N, width) of the trees under roots (N,) of the given states (N,)."""

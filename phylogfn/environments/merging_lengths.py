@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gfncore.environment import Stepped
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.length_rates import LengthRates
 from phylogfn.environments.merging import ForestStates, MergingEnvironment
@@ -92,52 +93,25 @@ class MergingLengthsEnvironment(MergingEnvironment):
         bare = super().initial(n)
         return LengthForestStates(bare.parents, bare.counts, np.zeros(bare.parents.shape))
 
-    def _joined(
-        self, states: LengthForestStates, action: np.ndarray, values: np.ndarray | None = None
-    ) -> tuple[LengthForestStates, np.ndarray]:
-        parents, counts, lengths = (
-            states.parents.copy(),
-            states.counts.copy(),
-            states.lengths.copy(),
-        )
-        undo = np.empty(len(states), np.int64)
-        carried = np.zeros((len(states), 2)) if values is None else np.asarray(values, float)
-        forest_lengths_numba.join(
-            parents, counts, lengths, np.asarray(action, np.int64), carried, undo
-        )
-        return LengthForestStates(parents, counts, lengths), undo
-
-    def _parted(
-        self, states: LengthForestStates, action: np.ndarray
-    ) -> tuple[LengthForestStates, np.ndarray, np.ndarray]:
-        parents, counts, lengths = (
-            states.parents.copy(),
-            states.counts.copy(),
-            states.lengths.copy(),
-        )
-        redo = np.empty(len(states), np.int64)
-        values = np.empty((len(states), 2))
-        forest_lengths_numba.split(
-            parents, counts, lengths, np.asarray(action, np.int64), redo, values
-        )
-        return LengthForestStates(parents, counts, lengths), redo, values
-
-    def _split(
-        self, states: LengthForestStates, action: np.ndarray
-    ) -> tuple[LengthForestStates, np.ndarray]:
-        return self._parted(states, action)[:2]
-
     def step(
         self, states: LengthForestStates, action: np.ndarray, values: np.ndarray | None = None
-    ) -> LengthForestStates:
+    ) -> Stepped:
         """Join a pair of trees in each forest by branches of lengths ``values`` (B, 2)."""
         if values is None:
             raise TypeError("a join carries the lengths of its branches here")
-        return self._joined(states, action, values)[0]
+        new = states.take(np.arange(len(states)))
+        undo = np.empty(len(states), np.int64)
+        codes, carried = np.asarray(action, np.int64), np.asarray(values, float)
+        forest_lengths_numba.join(new.parents, new.counts, new.lengths, codes, carried, undo)
+        return Stepped(new, undo)
 
-    def undone_values(self, states: LengthForestStates, action: np.ndarray) -> np.ndarray:
-        """Return the lengths (B, 2) of the undone joins."""
-        return self._parted(states, action)[2]
+    def backstep(self, states: LengthForestStates, action: np.ndarray) -> Stepped:
+        """Undo a join in each forest; values are the lengths that it had carried."""
+        new = states.take(np.arange(len(states)))
+        redo, values = np.empty(len(states), np.int64), np.empty((len(states), 2))
+        codes = np.asarray(action, np.int64)
+        forest_lengths_numba.split(new.parents, new.counts, new.lengths, codes, redo, values)
+        return Stepped(new, redo, values)
 
     def value_features(
         self, states: LengthForestStates, action: np.ndarray

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gfncore.environment import Actions, Environment
+from gfncore.environment import Actions, Environment, Stepped
 from gfncore.graph_batch import GraphBatch
 
 
@@ -68,7 +68,9 @@ class Hypergrid(Environment):
 
     def step(self, states, action):
         move = (action[:, None] == np.arange(self.d)).astype(np.int64)
-        return GridStates(states.position + move, action >= self.d)
+        return Stepped(
+            GridStates(states.position + move, action >= self.d), np.minimum(action, self.d)
+        )
 
     def backward_actions(self, states):
         legal = (states.position > 0) & ~states.stopped[:, None]
@@ -78,13 +80,7 @@ class Hypergrid(Environment):
 
     def backstep(self, states, action):
         move = (action[:, None] == np.arange(self.d)).astype(np.int64)
-        return GridStates(states.position - move, np.zeros(len(states), bool))
-
-    def forward_of_backward(self, states, action):
-        return action
-
-    def backward_of_forward(self, states, action):
-        return np.minimum(action, self.d)
+        return Stepped(GridStates(states.position - move, np.zeros(len(states), bool)), action)
 
     def _graph(self, states, actions):
         b, d = len(states), self.d

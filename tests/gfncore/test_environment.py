@@ -77,12 +77,12 @@ def test_many_labels_are_numbered_as_few_are():
 
 def test_what_an_environment_does_not_offer_is_neutral(hypergrid):
     grid = hypergrid.Hypergrid(3)
-    states = grid.step(grid.initial(2), np.array([0, 1]))
+    states = grid.step(grid.initial(2), np.array([0, 1])).states
     assert not (grid.is_tree or grid.carries_values or grid.is_conditioned or grid.has_objectives)
     assert np.array_equal(grid.labels(states), grid.keys(states))
     assert grid.log_scale(states).tolist() == [0.0, 0.0]
     assert grid.energy(states) is None and grid.condition(states) is None
-    assert grid.undone_values(states, np.array([0, 1])) is None
+    assert grid.backstep(states, np.array([0, 1])).values is None
     assert grid.inner is grid
     assert grid.without_temperature(states) is states is grid.with_temperature(states)
     with pytest.raises(TypeError, match="the environment has none"):

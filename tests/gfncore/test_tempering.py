@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from gfncore.environment import Actions, Environment
+from gfncore.environment import Actions, Environment, Stepped
 from gfncore.evaluation import check_contract, chi_squared, exact_distribution, total_variation
 from gfncore.exploration import backward_trajectories, sample_trajectories
 from gfncore.graph_batch import GraphBatch
@@ -75,7 +75,7 @@ def test_what_the_environment_inside_offers_is_offered(hypergrid):
     assert outer.has_objectives and not outer.is_tree
     assert outer.at(3.0).inverse_temperatures.tolist() == [3.0]
     inner, states = outer.inner, outer.initial(4)
-    states = outer.step(states, np.array([0, 1, 1, 2]))
+    states = outer.step(states, np.array([0, 1, 1, 2])).states
     assert np.array_equal(outer.log_scale(states), inner.log_scale(states.inner))
     assert np.array_equal(outer.objectives(states), inner.objectives(states.inner))
     # three are in the first cell beside the corner up to the order of coordinates, two as arrays,
@@ -340,20 +340,15 @@ class _OneChoice(Environment):
         return Actions(*np.nonzero(np.repeat(~states.stopped[:, None], 6, axis=1)))
 
     def step(self, states, action):
-        return self.states(action[:, None], np.ones(len(states), bool))
+        after = self.states(action[:, None], np.ones(len(states), bool))
+        return Stepped(after, np.zeros(len(states), np.int64))
 
     def backward_actions(self, states):
         rows = np.flatnonzero(states.stopped)
         return Actions(rows, np.zeros_like(rows))
 
     def backstep(self, states, action):
-        return self.initial(len(states))
-
-    def forward_of_backward(self, states, action):
-        return states.position[:, 0]
-
-    def backward_of_forward(self, states, action):
-        return np.zeros(len(states), np.int64)
+        return Stepped(self.initial(len(states)), states.position[:, 0])
 
     def graph(self, states):
         """A node for each choice, which tells its number."""

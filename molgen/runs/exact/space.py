@@ -166,7 +166,7 @@ def _children(merged: Any, level: Any, actions: Actions) -> tuple[Any, np.ndarra
     parts, keys = [], []
     for begin in range(0, len(origin), PIECE):
         piece = slice(begin, begin + PIECE)
-        made = merged.step(level.take(origin[piece]), codes[piece])
+        made = merged.step(level.take(origin[piece]), codes[piece]).states
         found = merged.keys(made)
         keys.append(found)
         parts.append((made, begin))

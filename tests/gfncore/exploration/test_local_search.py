@@ -172,8 +172,7 @@ def transition(grid, policy, back, exact, p, steps, fewest):
             return [(states, 1.0, 1.0, 0)]
         out = []
         for code, chance in choices(states, "backward_actions", back, backward=True):
-            parent = grid.backstep(states, np.array([code]))
-            redo = grid.forward_of_backward(states, np.array([code]))[0]
+            parent, (redo,), _ = grid.backstep(states, np.array([code]))
             again = step_chance(parent, "forward_actions", redo, policy)
             out += [
                 (end, chance * a, again * b, t + 1) for end, a, b, t in paths_back(parent, k - 1)
@@ -185,8 +184,7 @@ def transition(grid, policy, back, exact, p, steps, fewest):
             return [(states, 1.0, 1.0, 0)]
         out = []
         for code, chance in choices(states, "forward_actions", policy):
-            child = grid.step(states, np.array([code]))
-            undo = grid.backward_of_forward(states, np.array([code]))[0]
+            child, (undo,), _ = grid.step(states, np.array([code]))
             again = step_chance(child, "backward_actions", undo, back, backward=True)
             out += [(end, chance * a, again * b, t + 1) for end, a, b, t in paths_forward(child)]
         return out

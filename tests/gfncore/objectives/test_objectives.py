@@ -73,7 +73,7 @@ def same_batch(hypergrid, monkeypatch):
         here = np.arange(len(rows))
         actions = grid.forward_actions(states)
         builder.add_forward(states, actions, rows, here, actions.find(here, taken[t][rows]))
-        children = grid.step(states, taken[t][rows])
+        children = grid.step(states, taken[t][rows]).states
         back = grid.backward_actions(children)
         builder.add_backward(children, back, rows, back.find(here, taken[t][rows]))
         ends[rows] = children.position

@@ -23,7 +23,7 @@ def replayed(grid, trajectories):
             )
             first = trajectories.actions.first_of_class[chosen]
             assert trajectories.actions.state[first] == row
-            states = grid.step(states, trajectories.actions.action[[first]])
+            states = grid.step(states, trajectories.actions.action[[first]]).states
         ends.append(states)
     return type(states).concat(ends)
 

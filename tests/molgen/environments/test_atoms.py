@@ -29,7 +29,7 @@ def finished_states(environment):
     while len(level):
         actions = environment.forward_actions(level)
         one = actions.first_of_class
-        children = environment.step(level.take(actions.state[one]), actions.action[one])
+        children = environment.step(level.take(actions.state[one]), actions.action[one]).states
         distinct = children.take(unique_keys(environment.keys(children))[0])
         over = environment.is_terminal(distinct)
         found.append(distinct.take(np.flatnonzero(over)))
@@ -45,7 +45,7 @@ def random_states(environment, n, steps, rng):
         rows = np.flatnonzero(actions.action > 0)
         rows = rows[np.lexsort((rng.random(len(rows)), actions.state[rows]))]
         rows = rows[np.unique(actions.state[rows], return_index=True)[1]]
-        states = environment.step(states.take(actions.state[rows]), actions.action[rows])
+        states = environment.step(states.take(actions.state[rows]), actions.action[rows]).states
     return states
 
 
@@ -228,14 +228,12 @@ def test_large_molecules_keep_the_rules_and_can_go_back(core):
     back = environment.backward_actions(states)
     assert (back.classes_per_state(len(states)) > 0).all()
     every = states.take(back.state)
-    parents = environment.backstep(every, back.action)
-    redo = environment.forward_of_backward(every, back.action)
+    parents, redo, _ = environment.backstep(every, back.action)
     environment.forward_actions(parents).find(np.arange(len(parents)), redo)
-    children = environment.step(parents, redo)
+    children, undo, _ = environment.step(parents, redo)
     assert np.array_equal(environment.keys(children), environment.keys(every))
-    undo = environment.backward_of_forward(parents, redo)
     assert np.array_equal(
-        environment.keys(environment.backstep(children, undo)), environment.keys(parents)
+        environment.keys(environment.backstep(children, undo).states), environment.keys(parents)
     )
 
 
@@ -245,8 +243,7 @@ def test_sizes_of_classes_are_in_the_ratio_of_automorphisms():
     building = replace(building, stage=np.zeros_like(building.stage))
     actions = environment.forward_actions(building)
     parents = building.take(actions.state)
-    children = environment.step(parents, actions.action)
-    undo = environment.backward_of_forward(parents, actions.action)
+    children, undo, _ = environment.step(parents, actions.action)
     back = environment.backward_actions(children)
     forward_size = np.bincount(actions.class_of_action)[actions.class_of_action]
     row = back.class_of_action[back.find(np.arange(len(children)), undo)]

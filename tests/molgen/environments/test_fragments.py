@@ -43,7 +43,7 @@ def levels(environment):
     while len(level):
         out.append(level)
         actions = environment.forward_actions(level)
-        children = environment.step(level.take(actions.state), actions.action)
+        children = environment.step(level.take(actions.state), actions.action).states
         level = children.take(unique_keys(environment.keys(children))[0])
     return out
 
@@ -69,7 +69,7 @@ def rollouts(environment, n, pieces, seed):
         stop |= count == 1
         skip = can_stop & ~stop
         chosen = skip + (rng.random(len(states)) * (count - skip)).astype(int)
-        states = environment.step(states, actions.action[first + np.where(stop, 0, chosen)])
+        states = environment.step(states, actions.action[first + np.where(stop, 0, chosen)]).states
         finished = environment.is_terminal(states)
         done.append(states.take(np.flatnonzero(finished)))
         states = states.take(np.flatnonzero(~finished))
@@ -164,7 +164,7 @@ def raw_distribution(environment):
     for states in layers:
         actions = environment.forward_actions(states)
         use = actions.first_of_class
-        children = environment.step(states.take(actions.state[use]), actions.action[use])
+        children = environment.step(states.take(actions.state[use]), actions.action[use]).states
         back = environment.backward_actions(children).classes_per_state(len(children))
         log_pb = -np.log(back)
         log_pb += environment.log_scale(children)
@@ -382,7 +382,9 @@ def test_nodes_know_what_is_far_away():
     environment = make(max_fragments=6, max_atoms=30)
     states = environment.states_of_smiles("C1CCC(CC1)c1ccc(cc1)-c1ccc(cc1)-c1ccc(C)cc1")
     assert len(states) == 1
-    features = environment.graph(environment.backstep(states, np.zeros(1, np.int64))).node_features
+    features = environment.graph(
+        environment.backstep(states, np.zeros(1, np.int64)).states
+    ).node_features
     assert features.shape[1] == environment.node_features
     orbits = states.node_orbit[0, : states.n_nodes[0]]
     distinct = len(np.unique(np.round(features.numpy(), 4), axis=0))
@@ -392,7 +394,7 @@ def test_nodes_know_what_is_far_away():
 def test_sums_over_distances():
     environment = make(max_fragments=3)
     states = environment.states_of_smiles("CCO")
-    state = environment.backstep(states.take(np.array([0])), np.zeros(1, np.int64))
+    state = environment.backstep(states.take(np.array([0])), np.zeros(1, np.int64)).states
     features = environment.graph(state).node_features.numpy()
     first = environment.node_features - 12
     n, m = state.n_nodes[0], state.n_edges[0]
@@ -438,7 +440,7 @@ def test_a_marked_state_is_not_embedded_again():
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
     embedded = []
     policy.backbone.register_forward_hook(lambda *_: embedded.append(1))
-    states = environment.step(environment.initial(5), np.arange(5))
+    states = environment.step(environment.initial(5), np.arange(5)).states
 
     def log_probabilities(of):
         actions = environment.forward_actions(of)
@@ -448,7 +450,7 @@ def test_a_marked_state_is_not_embedded_again():
     log_probabilities(states)
     actions = environment.forward_actions(states)
     marks = np.flatnonzero(actions.action > 0)
-    marked = environment.step(states.take(actions.state[marks]), actions.action[marks])
+    marked = environment.step(states.take(actions.state[marks]), actions.action[marks]).states
     found = log_probabilities(marked)
     assert len(embedded) == 1
     torch.testing.assert_close(found, log_probabilities(marked))  # the batch before had no such

@@ -83,7 +83,7 @@ def test_rates_are_smoothed_shares_of_the_flow(trie):
 def test_without_counts_all_branches_are_alike():
     environment = InsertionEnvironment(np.arange(N_TAXA), lambda trees: np.zeros(len(trees)))
     states = environment.initial(2)
-    states = InsertionStates.concat([states, environment.step(states, np.array([1, 2]))])
+    states = InsertionStates.concat([states, environment.step(states, np.array([1, 2])).states])
     found = AttachmentRates.none(N_TAXA).log_rates(states.parents, states.counts)
     np.testing.assert_allclose(found, np.log(UNSEEN / np.repeat([3, 3, 5, 5], [3, 3, 5, 5])))
 

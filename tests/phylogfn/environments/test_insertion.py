@@ -58,13 +58,13 @@ def test_actions_of_trees_build_them_step_by_step():
         depths = np.full(15, depth)
         assert np.array_equal(states.parents, kernels.states_of_actions(actions, depths))
         assert not environment.is_terminal(states).any()
-        states = environment.step(states, actions[:, depth])
+        states = environment.step(states, actions[:, depth]).states
     assert np.array_equal(states.parents, environment.terminals(trees).parents)
     # and back down
     for depth in range(6, -1, -1):
-        undone = environment.forward_of_backward(states, np.zeros(15, int))
+        undone = environment.backstep(states, np.zeros(15, int)).inverse
         assert np.array_equal(undone, actions[:, depth])
-        states = environment.backstep(states, np.zeros(15, int))
+        states = environment.backstep(states, np.zeros(15, int)).states
     assert np.array_equal(states.parents, environment.initial(15).parents)
 
 
@@ -72,7 +72,7 @@ def test_steps_leave_their_states_alone():
     environment = make(6)
     states = environment.initial(2)
     before = states.parents.copy()
-    after = environment.step(states, np.array([1, 2]))
+    after = environment.step(states, np.array([1, 2])).states
     assert np.array_equal(states.parents, before) and (states.counts == 3).all()
     environment.backstep(after, np.zeros(2, int))
     assert (after.counts == 4).all()

@@ -50,7 +50,7 @@ def walk_back(environment, states, rng):
         chosen = np.array(
             [rng.choice(actions.action[actions.state == i]) for i in range(len(states))]
         )
-        after = environment.backstep(states, chosen)
+        after = environment.backstep(states, chosen).states
         yield states, chosen, after
         states = after
 
@@ -119,11 +119,11 @@ def test_histories_go_back_and_forth(n_taxa):
         assert splits(Tree.from_parents(before)) == splits(Tree.from_parents(after))
     steps = 0
     for before, chosen, after in walk_back(environment, states, rng):
-        redo = environment.forward_of_backward(before, chosen)
-        forward = environment.step(after, redo)
+        redo = environment.backstep(before, chosen).inverse
+        forward, undo, _ = environment.step(after, redo)
         assert np.array_equal(forward.parents, before.parents)
         assert np.array_equal(forward.counts, before.counts)
-        assert np.array_equal(environment.backward_of_forward(after, redo), chosen)
+        assert np.array_equal(undo, chosen)
         steps += 1
     assert steps == n_taxa - 1
     assert np.array_equal(after.parents, environment.initial(20).parents)
@@ -134,7 +134,7 @@ def test_the_last_join_can_be_any_branch_once():
     states = environment.terminals(random_trees(8, 5))
     actions = environment.backward_actions(states)
     assert np.bincount(actions.state).tolist() == [13] * 5
-    parts = environment.backstep(states.take(actions.state), actions.action)
+    parts = environment.backstep(states.take(actions.state), actions.action).states
     keys = np.column_stack([actions.state.astype(np.uint64), environment.keys(parts)])
     assert len(np.unique(keys, axis=0)) == 5 * 13
 
@@ -143,7 +143,7 @@ def test_steps_leave_their_states_alone():
     environment = make(6)
     states = environment.initial(2)
     before = states.parents.copy()
-    after = environment.step(states, np.array([1, 2]))
+    after = environment.step(states, np.array([1, 2])).states
     assert np.array_equal(states.parents, before) and (states.counts == 6).all()
     environment.backstep(after, np.array([1, 2]))
     assert (after.counts == 5).all()
@@ -173,7 +173,7 @@ def test_features_are_projected_partials(keep):
     environment = MergingEnvironment(features, n, lambda trees: np.zeros(len(trees)))
     states = environment.initial(1)
     for action in (1 * n + 4, 0 * n + 1, 2 * n + 3):  # ((0, (1, 4)), (2, 3), 5)
-        states = environment.step(states, np.array([action]))
+        states = environment.step(states, np.array([action])).states
     state, slot, root = merging_numba.slots_and_roots(states.parents, states.counts)
     assert slot.tolist() == [0, 2, 5] and root.tolist() == [n + 1, n + 3, 5]
     mean, basis = features.projection
@@ -203,7 +203,7 @@ def test_features_do_not_depend_on_what_was_asked_before():
 
 def test_graph_shows_the_taxa_of_each_tree_and_all_pairs():
     environment = make(5)
-    states = environment.step(environment.initial(2), np.array([0 * 5 + 3, 1 * 5 + 2]))
+    states = environment.step(environment.initial(2), np.array([0 * 5 + 3, 1 * 5 + 2])).states
     graph = environment.graph(states)
     assert graph.graph_type.tolist() == [4, 4]
     below = graph.node_features.numpy()[:, :5]
@@ -254,8 +254,7 @@ def test_backward_graph_has_a_node_for_all_that_can_be_undone(n_taxa):
             assert len(nodes_of[i]) == mixed.counts[i]
             assert sorted(x for taxa in nodes_of[i] for x in taxa) == list(range(n_taxa))
     # a node shows what its action takes apart: the pair that had been joined
-    after = environment.backstep(mixed.take(actions.state), actions.action)
-    redo = environment.forward_of_backward(mixed.take(actions.state), actions.action)
+    after, redo, _ = environment.backstep(mixed.take(actions.state), actions.action)
     below = environment.graph(after)
     root = forest_numba.backward_graph_arrays(mixed.parents, mixed.counts)[1]
     clades = forest_numba.undone_pairs(
@@ -282,8 +281,8 @@ def test_backward_graph_shows_the_partials_below_each_branch(keep):
     environment = make(n, keep=keep)
     states = environment.initial(1)
     for action in (1 * n + 4, 0 * n + 1, 2 * n + 3, 2 * n + 5):  # (0, (1, 4)), ((2, 3), 5)
-        states = environment.step(states, np.array([action]))
-    end = environment.step(states, np.array([2]))
+        states = environment.step(states, np.array([action])).states
+    end = environment.step(states, np.array([2])).states
     whole = (((2, 3), 5), (1, 4))  # seen from taxon 0
 
     def clades(tree):
@@ -318,7 +317,7 @@ def test_bias_of_undoing_a_join_is_that_of_the_join_turned_round():
         forward = environment.forward_actions(after)
         rates = environment.graph(after).action_bias
         assert bias is not None and rates is not None
-        redo = environment.forward_of_backward(before, chosen)
+        redo = environment.backstep(before, chosen).inverse
         every = np.arange(len(before))
         np.testing.assert_allclose(
             bias[actions.find(every, chosen)], -rates[forward.find(every, redo)], rtol=1e-6
@@ -392,11 +391,11 @@ def test_keys_tell_forests_apart():
 
 def test_hashes_are_of_shapes_on_taxa():
     environment = make(4)
-    one = environment.step(environment.initial(1), np.array([0 * 4 + 1]))
-    left = environment.step(one, np.array([0 * 4 + 2]))  # ((0, 1), 2), 3
+    one = environment.step(environment.initial(1), np.array([0 * 4 + 1])).states
+    left = environment.step(one, np.array([0 * 4 + 2])).states  # ((0, 1), 2), 3
     other = environment.step(
-        environment.step(environment.initial(1), np.array([1 * 4 + 2])), np.array([1])
-    )  # (0, (1, 2)), 3
+        environment.step(environment.initial(1), np.array([1 * 4 + 2])).states, np.array([1])
+    ).states  # (0, (1, 2)), 3
     codes = environment.features.codes
 
     def hashes(states):

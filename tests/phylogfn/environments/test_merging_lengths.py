@@ -67,7 +67,7 @@ def walk_back(environment, states, rng):
         chosen = np.array(
             [rng.choice(actions.action[actions.state == i]) for i in range(len(states))]
         )
-        after = environment.backstep(states, chosen)
+        after = environment.backstep(states, chosen).states
         yield states, chosen, after
         states = after
 
@@ -82,28 +82,29 @@ def test_histories_carry_the_lengths_back_and_forth(n_taxa):
         assert by_split(again[k], same[k]) == by_split(trees[k], lengths[k])
     seen = np.zeros(12)
     for before, chosen, after in walk_back(environment, states, np.random.default_rng(1)):
-        redo = environment.forward_of_backward(before, chosen)
-        values = environment.undone_values(before, chosen)
+        _, redo, values = environment.backstep(before, chosen)
         features, present = environment.value_features(after, redo)
         assert features.shape == (12, 2, FEATURES) and np.isfinite(features).all()
         assert np.array_equal(values > 0.0, present)
         seen += values.sum(axis=1)
-        forward = environment.step(after, redo, values)
+        forward, undo, _ = environment.step(after, redo, values)
         assert np.array_equal(forward.parents, before.parents)
         assert np.array_equal(forward.lengths, before.lengths)
         assert np.array_equal(environment.keys(forward), environment.keys(before))
-        assert np.array_equal(environment.backward_of_forward(after, redo), chosen)
+        assert np.array_equal(undo, chosen)
         assert ((after.lengths > 0.0) == (after.parents >= 0)).all()
     np.testing.assert_allclose(seen, lengths.sum(axis=1))  # every branch once
 
 
 def test_the_two_lengths_are_of_the_two_trees_in_order():
     environment = make(5)
-    state = environment.step(environment.initial(1), np.array([1 * 5 + 3]), np.array([[0.1, 0.2]]))
+    state = environment.step(
+        environment.initial(1), np.array([1 * 5 + 3]), np.array([[0.1, 0.2]])
+    ).states
     assert state.lengths[0, 1] == 0.1 and state.lengths[0, 3] == 0.2
-    state = environment.step(state, np.array([0 * 5 + 1]), np.array([[0.3, 0.4]]))
+    state = environment.step(state, np.array([0 * 5 + 1]), np.array([[0.3, 0.4]])).states
     assert state.lengths[0, 0] == 0.3 and state.lengths[0, 5 + 3] == 0.4
-    assert environment.undone_values(state, np.array([1])).tolist() == [[0.3, 0.4]]
+    assert environment.backstep(state, np.array([1])).values.tolist() == [[0.3, 0.4]]
 
 
 def test_keys_tell_lengths_apart():
@@ -126,7 +127,7 @@ def test_features_are_projected_partials_with_the_lengths():
     states = environment.initial(1)
     steps = [(1 * n + 4, (0.1, 0.02)), (0 * n + 1, (0.5, 0.001)), (2 * n + 3, (0.3, 0.3))]
     for action, values in steps:  # ((0, (1, 4)), (2, 3), 5)
-        states = environment.step(states, np.array([action]), np.array([values]))
+        states = environment.step(states, np.array([action]), np.array([values])).states
 
     def plain(tree):
         if not isinstance(tree, tuple):
@@ -212,7 +213,7 @@ def test_what_is_known_of_a_length_is_smoothed_sums_over_trees():
 
     known = environment.terminals(trees, lengths)
     for before, chosen, after in walk_back(environment, known, np.random.default_rng(3)):
-        redo = environment.forward_of_backward(before, chosen)
+        redo = environment.backstep(before, chosen).inverse
         features, present = environment.value_features(after, redo)
         for i in range(len(after)):
             parents = after.parents[i].astype(int)

@@ -74,11 +74,13 @@ def test_targets_are_the_exact_choices(small):
     paths = [set() for _ in range(40)]
     states = terminals
     while (states.counts > 3).all():
-        states = environment.backstep(states, np.zeros(40, int))
+        states = environment.backstep(states, np.zeros(40, int)).states
         for row, key in enumerate(environment.keys(states)):
             paths[row].add(tuple(key))
     keys = [tuple(key) for key in environment.keys(targets.states)]
-    children = environment.step(targets.states.take(targets.actions.state), targets.actions.action)
+    children = environment.step(
+        targets.states.take(targets.actions.state), targets.actions.action
+    ).states
     ends = [tuple(key) for key in environment.keys(children)]
     last = [tuple(key) for key in environment.keys(terminals)]
     for row in range(40):
@@ -111,7 +113,7 @@ def test_states_are_weighted_back_to_their_flow(small):
 def _cut(environment, trees, n_taxa):
     states = environment.terminals(trees)
     while states.counts[0] > n_taxa:
-        states = environment.backstep(states, np.zeros(len(states), int))
+        states = environment.backstep(states, np.zeros(len(states), int)).states
     return states
 
 

@@ -81,7 +81,7 @@ def best_scaling(inner, betas):
     while not inner.is_terminal(states).all():
         actions = inner.forward_actions(states)
         levels.append(actions)
-        states = inner.step(states.take(actions.state), actions.action)
+        states = inner.step(states.take(actions.state), actions.action).states
     log_reward = torch.from_numpy(inner.log_reward(states))
     target = torch.softmax(torch.from_numpy(betas)[:, None] * log_reward, dim=1)
     logits = [torch.zeros(len(a), dtype=torch.float64, requires_grad=True) for a in levels]

@@ -25,7 +25,7 @@ def finished_states(environment):
     while len(level):
         actions = environment.forward_actions(level)
         one = actions.first_of_class
-        children = environment.step(level.take(actions.state[one]), actions.action[one])
+        children = environment.step(level.take(actions.state[one]), actions.action[one]).states
         distinct = children.take(unique_keys(environment.keys(children))[0])
         over = environment.is_terminal(distinct)
         found.append(distinct.take(np.flatnonzero(over)))

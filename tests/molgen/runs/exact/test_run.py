@@ -86,7 +86,7 @@ def perfect_sampler(environment):
     while len(level):
         actions = environment.forward_actions(level)
         codes = actions.action[actions.first_of_class]
-        children = environment.step(level.take(actions.state_of_class), codes)
+        children = environment.step(level.take(actions.state_of_class), codes).states
         first, inverse = unique_keys(environment.keys(children))
         distinct = children.take(first)
         levels.append((level, actions, distinct, inverse))
