@@ -116,7 +116,7 @@ def methods_of_run(output: Path) -> tuple[str, ...]:
         json.loads((output / "summary.json").read_text(encoding="utf-8"))
         return methods_of_settings(tomllib.loads((output / "run.toml").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        # whatever else than a summary and settings the files hold
+        # for any other content than a summary and settings
         raise UserError(
             f"{output} contains no finished run (summary.json or run.toml is missing or damaged); "
             "give the output directory of molgen sample"

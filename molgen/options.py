@@ -274,7 +274,7 @@ class ExactOptions(MoleculeOptions):
     ] = SYMMETRIES
     draws: Annotated[
         int,
-        integer(2, MOST_DRAWS),  # one alone gives no standard error
+        integer(2, MOST_DRAWS),  # a single draw gives no standard error
         Option("Molecules drawn for the test of goodness of fit.", group=RUN),
     ] = 100_000
     budget: Annotated[

@@ -26,7 +26,7 @@ from gfncore.trajectories.scoring import score_backward, score_forward
 __all__ = ["TRAJECTORIES", "molecule_probabilities"]
 
 TRAJECTORIES = 10  # drawn backward from each state
-FEWEST = 2  # of these, where there is no time
+FEWEST = 2  # minimum number of trajectories if time is short
 BATCH = 2000
 
 

@@ -20,8 +20,8 @@ from molgen.scoring import Scoring
 
 __all__ = ["LEAST_SCORE", "Reward"]
 
-LEAST_SCORE = 1e-6  # what training takes a score of zero for
-FLOOR = 200.0  # nats that this lies below a perfect score, or more
+LEAST_SCORE = 1e-6  # score used in training for a score of zero
+FLOOR = 200.0  # minimum distance of this below a perfect score, in nats
 
 
 class Reward:

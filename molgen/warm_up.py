@@ -64,5 +64,5 @@ def warm_up(settings: MoleculeSettings, symmetry: Symmetry = "merged") -> None:
             run.scoring.close()
 
 
-if __name__ == "__main__":  # `make install` compiles what the demo needs
+if __name__ == "__main__":  # `make install` compiles the kernels of the demo
     warm_up(SampleSettings(output=Path("-")))

@@ -23,7 +23,12 @@ from phylogfn.settings import ParsimonySettings, SampleSettings
 __all__ = ["warm_up_parsimony", "warm_up_sampling"]
 
 _TOY = ">a\nACGTACGTAC\n>b\nACGTACGAAC\n>c\nACCTTCGAAC\n>d\nAGCTTCGATC\n>e\nAGCTTGGATG\n"
-_ALIKE = ("environment", "threads", "backward_policy", "branch_lengths")  # what decides on kernels
+_ALIKE = (
+    "environment",
+    "threads",
+    "backward_policy",
+    "branch_lengths",
+)  # settings that determine the kernels
 
 
 def warm_up_sampling(settings: SampleSettings) -> None:
@@ -58,5 +63,5 @@ def _silent() -> Progress:
     return Progress("phylogfn", quiet=True, stream=io.StringIO())
 
 
-if __name__ == "__main__":  # `make install` compiles what the demo needs
+if __name__ == "__main__":  # `make install` compiles the kernels of the demo
     warm_up_sampling(SampleSettings(alignment="-", output=Path("-")))

@@ -26,7 +26,7 @@ from rdkit.Chem import AllChem
 
 
 class ClusterExecutor(ClientExecutor):
-    """Dask's executor; the end of it is the end of the connection and of own processes."""
+    """Dask's executor; its shutdown closes the connection and ends its own processes."""
 
     def __init__(self, client: Client) -> None:
         # pure=False: a call that is sent again after the death of a worker must run again
@@ -34,7 +34,7 @@ class ClusterExecutor(ClientExecutor):
         self.client = client
 
     def shutdown(self, wait: bool = True) -> None:
-        """Close the connection; molgen calls this when it has scored what it wanted."""
+        """Close the connection; molgen calls this after the last score."""
         super().shutdown(wait)
         self.client.close()
 
@@ -45,7 +45,7 @@ def open_executor() -> ClusterExecutor:
     if address:
         client = Client(address)
     else:
-        # Dask would run the calls of a worker that died again by itself; so molgen counts them
+        # without retries by Dask, molgen repeats and counts the calls of a dead worker
         dask.config.set({"distributed.scheduler.allowed-failures": 0})
         client = Client(n_workers=2, threads_per_worker=1, dashboard_address=None)
     return ClusterExecutor(client)

@@ -1,12 +1,12 @@
-"""A costly score on a Ray cluster: Ray's tasks as an executor of Python's `concurrent.futures`.
+"""An expensive score on a Ray cluster: Ray's tasks as an executor of Python's `concurrent.futures`.
 
-In a scoring file, with this file beside it::
+In a scoring file in the same directory::
 
     [scoring]
     executor = "ray_oracle.py:open_executor"
 
 The cluster is that of the environment variable RAY_ADDRESS; without it, this machine. Its workers
-need molgen installed, and the files that the scoring file names where the main process finds them.
+need molgen, and the files named in the scoring file under the same paths.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Any
 import ray
 
 
-@ray.remote(max_retries=0)  # molgen sends the calls of a worker that died again, and counts them
+@ray.remote(max_retries=0)  # molgen repeats and counts the calls of a dead worker
 def _call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
 class RayExecutor(Executor):
-    """Submits calls as tasks of Ray."""
+    """Executor that submits calls as tasks of Ray."""
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Start a task; what dies with its worker ends with an exception."""
+        """Start a task; if its worker dies, the future has an exception."""
         if kwargs:
             raise TypeError("calls have arguments by place alone")
         return _call.remote(function, *args).future()

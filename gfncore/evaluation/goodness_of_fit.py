@@ -54,7 +54,7 @@ def chi_squared(
         sum_of_cell += value
         if sum_of_cell >= smallest_expected:
             current, sum_of_cell = current + 1, 0.0
-    cell = np.minimum(cell, max(current - 1, 0))  # what is left joins the last cell
+    cell = np.minimum(cell, max(current - 1, 0))  # the remainder joins the last cell
     pooled_expected = np.bincount(cell, expected[order])
     pooled_counts = np.bincount(cell, np.asarray(counts, np.float64)[order])
     degrees = len(pooled_expected) - 1

@@ -55,7 +55,7 @@ def sample_trajectories(
         raise ValueError(f"{n} trajectories cannot be drawn; give at least 1")
     builder = TrajectoryBuilder(n)
     states = environment.initial(1)
-    state = np.zeros(n, np.int64)  # row in `states` of each trajectory that goes on
+    state = np.zeros(n, np.int64)  # row in `states` of each unfinished trajectory
     if environment.is_conditioned:
         starts = environment.initial(n)
         first, state = unique_keys(environment.labels(starts))

@@ -22,7 +22,7 @@ from torch import nn
 __all__ = ["LogPartitionCurve"]
 
 SPACING = 0.5  # h
-REACH = 4.0  # largest |log beta| that the spline tells apart: beta from 1/55 to 55
+REACH = 4.0  # largest |log beta| resolved by the spline: beta from 1/55 to 55
 KNOTS = int(REACH / SPACING) + 1  # units on each side of beta = 1
 
 

@@ -79,7 +79,7 @@ class Head(nn.Module):
             return self._products(nodes, graph, index)
         if column is None:
             return self._outputs(nodes, pooled, graph, index)[:, 0]
-        # a network with many outputs runs once for the actions that stand together and read alike
+        # a network with many outputs runs once for adjacent actions with the same input
         distinct, row = torch.unique_consecutive(index, return_inverse=True)
         out = self._outputs(nodes, pooled, graph, distinct)
         return out.flatten().index_select(0, row * out.shape[1] + column)

@@ -39,7 +39,7 @@ SHARES = (0.25, 0.5, 0.25)
 PLACES = (-0.9, 0.0, 0.7)
 WIDTHS = (1.0, 0.8, 0.7)
 MOST_CHANGE = 3.0  # of a log width
-KNOTS, KNOT_STEP = 17, 0.75  # of what is added to logits of bins, over (log x - m) / s
+KNOTS, KNOT_STEP = 17, 0.75  # of the terms added to logits of bins, over (log x - m) / s
 FURTHEST = 8.0  # spreads: how far from its place a number may look to the next
 LEAST_MASS = 1e-6  # of a bin, before the network's correction
 SMALLEST = 1e-30  # number that is drawn
@@ -152,7 +152,7 @@ class _Bins(nn.Module):
         centres = 0.5 * (log_edges[1:] + log_edges[:-1])
         self.register_buffer("edges", edges)
         self.register_buffer("log_edges", log_edges)
-        # an even density up to the first edge has its median of log x at half of it
+        # a constant density up to the first edge has its median of log x at half of it
         outer = torch.tensor([math.log(2.0)], dtype=torch.float64)
         self.register_buffer(
             "centres", torch.cat([log_edges[:1] - outer, centres, log_edges[-1:] + outer])

@@ -76,7 +76,7 @@ def build_app(program: str, help: str, commands: Iterable[Callable[..., Any] | A
         version=version,
         version_flags=["--version"],
         suppress_keyboard_interrupt=False,
-        # a word is what it says: a file may be called [1].nwk, and is not a list in JSON
+        # words are taken literally: a file may be called [1].nwk, which is not a JSON list
         default_parameter=Parameter(converter=_convert, json_list=False, json_dict=False),
     )
     for command in commands:

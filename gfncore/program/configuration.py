@@ -301,7 +301,7 @@ def _as_read(kind: type[RunSettings], key: str, value: Any) -> Any:
     """Return a value as stored in its field: ``C,N`` and ``["C", "N"]`` are the same."""
     try:
         return TypeAdapter(get_type_hints(kind, include_extras=True)[key]).validate_python(value)
-    except ValidationError:  # told when the settings are made
+    except ValidationError:  # reported when the settings are created
         return value
 
 

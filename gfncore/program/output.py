@@ -39,7 +39,7 @@ __all__ = [
 
 RUN_HEAD = "# Settings of this run."
 """How a ``run.toml`` of these programs begins."""
-# what runs write in directories of their own: checkpoints, and the events of TensorBoard
+# files of runs in subdirectories: checkpoints, and the events of TensorBoard
 _IN_DIRECTORIES = re.compile(
     r"checkpoint\.json|[0-9a-f]{16}\.safetensors|events\.out\.tfevents\..*|\.writing-.*"
 )
@@ -205,7 +205,7 @@ def clear_output(directory: Path, known: Collection[str]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     check_replaced(directory, known)
     clear_leftovers(directory)
-    # the file that marks the directory as a run's goes last: a killed clearing can be repeated
+    # the file that marks the directory of a run is removed last, so that clearing can be repeated
     for entry in sorted(directory.iterdir(), key=lambda e: (e.name == _RUN_FILE, e.name)):
         if entry.name.removesuffix(".partial") in known:
             _remove(entry)

@@ -24,7 +24,7 @@ from gfncore.program.clock import RunClock
 
 __all__ = ["Progress", "format_duration"]
 
-_LEAST_DONE = 0.02  # share of a phase from which the time that it takes is told
+_LEAST_DONE = 0.02  # share of a phase from which its remaining time is shown
 _LEAST_SECONDS = 2.0
 
 

@@ -45,7 +45,7 @@ _OPENERS: dict[str, Callable[[io.BytesIO], BinaryIO]] = {
     "bzip2": bz2.BZ2File,  # type: ignore[dict-item]
     "xz": lzma.LZMAFile,  # type: ignore[dict-item]
 }
-# What the libraries raise on damaged data; zipfile: also for encryption and unknown methods.
+# Errors of the libraries for damaged data; zipfile: also for encryption and unknown methods.
 _DAMAGE = (
     EOFError,
     OSError,
@@ -189,7 +189,7 @@ def _expand_zip(data: bytes, name: str, error: type[UserError], limit: int) -> b
             member
             for member in archive.infolist()
             if not member.is_dir()
-            # what macOS adds beside each file
+            # added by macOS for each file
             and not member.filename.startswith("__MACOSX/")
         ]
         if len(members) != 1:

@@ -19,13 +19,13 @@ __all__ = ["core_notes", "core_numbers", "r_groups"]
 
 HYDROGEN = "[H]"
 MOST_MATCHES = 1_000
-CARRIED = "core_numbers"  # the property of a group's atom: numbers of the points that hold it
+CARRIED = "core_numbers"  # property of the atom of a group: the numbers of its attachment points
 BONDS = {
     Chem.BondType.SINGLE: "-,:",
     Chem.BondType.DOUBLE: "=,:",
     Chem.BondType.TRIPLE: "#",
     Chem.BondType.AROMATIC: "-,=,:",
-}  # a ring of the core may be aromatic in the molecule alone
+}  # a ring of the core may be aromatic only in the molecule
 
 
 def core_notes(core: str, left_out: Sequence[str]) -> tuple[str, ...]:

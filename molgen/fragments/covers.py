@@ -62,7 +62,7 @@ class Covers:
             square[bonds[:, 0], bonds[:, 1]] = square[bonds[:, 1], bonds[:, 0]] = bonds[:, 2]
             kinds, counts = np.unique(kind_of_atom[atoms], return_counts=True)
             needed.append(np.column_stack([kinds, counts]))
-            # from the atom of the rarest kind, so that most searches end at once
+            # starts from the atom of the rarest kind, so that most searches end immediately
             walk, parent = _walk(square, int(np.argmin(frequency[kind_of_atom[atoms]])))
             walks.append(walk)
             parents.append(parent)

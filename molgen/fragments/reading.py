@@ -129,7 +129,7 @@ def read_fragment(smiles: str, *, labels_are_numbers: bool = False) -> Fragment:
     n = mol.GetNumAtoms()
     filled = Chem.RWMol(mol)
     atoms = [i for i in range(n) if mol.GetAtomWithIdx(i).GetAtomicNum() > 0]
-    for i in atoms:  # hydrogens at the places: aromatic as it will be in molecules
+    for i in atoms:  # hydrogens at the places: aromaticity as in molecules
         atom = filled.GetAtomWithIdx(i)
         atom.SetNoImplicit(True)
         atom.SetNumExplicitHs(int(places[i] + hydrogens[i]))
@@ -165,7 +165,7 @@ def _labelled(mol: Chem.Mol, labels_are_numbers: bool) -> bool:
         if labels_are_numbers:
             atom.SetIsotope(0)
         if not atom.GetIsotope():
-            atom.SetProp("smilesSymbol", "*")  # written as [*], which is what people search for
+            atom.SetProp("smilesSymbol", "*")  # written as [*], the notation that people search for
     return numbered
 
 

@@ -153,7 +153,7 @@ class Vocabulary:
         """
         fragments, names, rules, lines = [], [], [], {}
         left_out: dict[str, list[int]] = {}
-        rows = re.split(r"\r\n|\r|\n", text)  # a name may hold other line ends of Unicode
+        rows = re.split(r"\r\n|\r|\n", text)  # a name may contain other line ends of Unicode
         for number, line in enumerate(rows, 1):
             if report is not None and number % REPORT_EVERY == 0:
                 report(number, len(rows))
@@ -391,7 +391,7 @@ def _classes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the class of each orbit, int32 (O,), and the allowed joins of classes, bool (C, C)."""
     atoms, open_, label = table[:, 1 : 1 + KIND_FIELDS], table[:, 1 + KIND_FIELDS], table[:, -1]
-    # what rules speak of: element, aromatic, in a ring, label
+    # properties used by rules: element, aromatic, in a ring, label
     facts = np.column_stack([atoms[:, 0], atoms[:, 2], atoms[:, 3], label, hypervalent])
     facts[open_ == 0] = -1
     rows, orbit_class = np.unique(

@@ -45,7 +45,7 @@ def morgan_fingerprints(molecules: Sequence[Chem.Mol]) -> list[ExplicitBitVect]:
 
 
 def _similarities(one: ExplicitBitVect, others: Sequence[ExplicitBitVect]) -> list[float]:
-    # RDKit's type stubs name sparse vectors alone
+    # RDKit's type stubs only have sparse vectors
     return list(BulkTanimotoSimilarity(one, others))  # pyright: ignore
 
 

@@ -179,7 +179,7 @@ def canonical_states(
         Position in `states` of each given node; padding -1.
     """
     seen = colour if node_colour_for_symmetry is None else node_colour_for_symmetry
-    # doubled in every batch: a graph must not be numbered by what else is in the batch
+    # doubled in every batch: the numbering of a graph must not depend on the rest of the batch
     seen = np.where(seen >= 0, 2 * seen.astype(np.int32), -1).astype(np.int32)
     marked = np.flatnonzero(mark >= 0)
     seen[marked, mark[marked]] += 1

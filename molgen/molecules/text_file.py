@@ -49,7 +49,7 @@ def read_text(path: Path | str, note: Callable[[str], None]) -> str:
     """
     source = source_name(path)
     data = read_bytes(path)
-    for _ in range(2):  # a compressed file may stand in an archive
+    for _ in range(2):  # an archive may contain a compressed file
         _refuse_spreadsheets(data, source)
         data = expand(data, source)
     if data[257:262] == b"ustar":
@@ -62,7 +62,7 @@ def _refuse_spreadsheets(data: bytes, source: str) -> None:
         return
     try:
         names = zipfile.ZipFile(io.BytesIO(data)).namelist()
-    except Exception:  # told when it is unpacked
+    except Exception:  # reported on decompression
         return
     if "xl/workbook.xml" in names or "content.xml" in names:
         raise UserError(f"{source}: is a spreadsheet; save the table as CSV")

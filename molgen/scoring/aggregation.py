@@ -7,10 +7,10 @@ import numpy as np
 __all__ = ["AGGREGATIONS", "combine"]
 
 AGGREGATIONS = {
-    "geometric": "weighted geometric mean: one score of 0 makes the whole 0",
+    "geometric": "weighted geometric mean: a single score of 0 makes it 0",
     "arithmetic": "weighted arithmetic mean",
     "product": "product of the scores, each to the power of its weight",
-    "pareto": "no one score: every component is an objective (reward: weighted arithmetic mean)",
+    "pareto": "no single score: each component is an objective (reward: weighted arithmetic mean)",
 }
 
 

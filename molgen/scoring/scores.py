@@ -34,7 +34,7 @@ from molgen.scoring.table import ScoreTable
 __all__ = ["PRESET_FILES", "Scoring"]
 
 PRESET_FILES = {"druglike": "QED x SA score x molecular weight of 200 to 500"}
-_ROUNDING = 1e-9  # how far outside 0..1 a score may lie by rounding
+_ROUNDING = 1e-9  # tolerance for scores outside 0..1 due to rounding
 
 
 def _to_stderr(message: str) -> None:
@@ -77,7 +77,7 @@ class Scoring:
             workers, executor or plan.open_executor, self._warn, plan.chunk_size
         )
         columns = range(len(self.components))
-        # filters first, so that what they reject costs no more
+        # filters first, so that rejected molecules cause no further cost
         order = sorted(columns, key=lambda c: not self.components[c].filter)
         self._of_molecules = [c for c in order if not self.components[c].kind.batch]
         self._of_batches = [c for c in order if self.components[c].kind.batch]
@@ -244,7 +244,7 @@ class Scoring:
     def _canonical_of(self, texts: list[str]) -> list[str]:
         new = [text for text in dict.fromkeys(texts) if text not in self._canonical]
         found = self._runner.run(canonical_chunk, (), new, lambda _: None)
-        # one that RDKit cannot read stands for itself, and is told apart when it is scored
+        # an unreadable SMILES is kept as it is and fails when it is scored
         self._canonical.update(
             (text, text if key is None else key) for text, key in zip(new, found, strict=True)
         )
@@ -257,7 +257,7 @@ class Scoring:
         failures: dict[int, dict[int, Failure]] = {}
 
         dead = MoleculeScore([math.nan] * len(self._of_molecules), {0: Failure("worker died")})
-        # without RDKit's components molecules are read here all the same, to tell what is none
+        # without RDKit components, molecules are still read here to detect invalid ones
         found = self._runner.run(score_chunk, (self._plan,), new, lambda _: dead)
         for row, score in enumerate(found):
             values[row, self._of_molecules] = score.values
@@ -307,7 +307,9 @@ class Scoring:
     def _transformed(self, values: np.ndarray, column: int) -> np.ndarray:
         transform = self.components[column].transform
         if transform is not None:
-            with np.errstate(all="ignore"):  # what is not a number is a failure (`_check_range`)
+            with np.errstate(
+                all="ignore"
+            ):  # values that are not numbers are failures (`_check_range`)
                 return transform(values[:, column])
         return np.clip(values[:, column], 0.0, 1.0)
 

@@ -31,7 +31,7 @@ class TransformKind:
     summary: str
     parameters: tuple[Parameter, ...]
     curve: Callable[[dict[str, Any]], Curve]
-    order: str = "<"  # how low must stand to high: "<", "<=" or "!="
+    order: str = "<"  # required relation of low to high: "<", "<=" or "!="
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _linear(p: dict[str, Any]) -> Curve:
 
 
 def _gaussian(p: dict[str, Any]) -> Curve:
-    # 100 widths off the middle the curve is 0; farther off, the square would overflow
+    # at 100 standard deviations the curve is 0; further away the square would overflow
     return lambda x: np.exp(-0.5 * np.clip((x - p["mu"]) / p["sigma"], -100, 100) ** 2)
 
 
@@ -160,7 +160,7 @@ def _number(
 
 _LOW, _HIGH = _number("low", "lower end"), _number("high", "upper end")
 _K = _number("k", "steepness", 0.5, minimum=1e-6)
-_BELL = (_number("mu", "middle"), _number("sigma", "width", minimum=1e-9))
+_BELL = (_number("mu", "centre"), _number("sigma", "standard deviation", minimum=1e-9))
 
 TRANSFORMS: dict[str, TransformKind] = {
     kind.name: kind
@@ -171,7 +171,7 @@ TRANSFORMS: dict[str, TransformKind] = {
         ),
         TransformKind(
             "double_sigmoid",
-            "high between low and high, one half at both",
+            "high between low and high, 0.5 at both ends",
             (
                 _LOW,
                 _HIGH,
@@ -183,37 +183,37 @@ TRANSFORMS: dict[str, TransformKind] = {
         ),
         TransformKind(
             "right_step",
-            "1 from high on, else 0",
+            "1 from high on, otherwise 0",
             (_HIGH,),
             lambda p: lambda x: (x >= p["high"]).astype(float),
         ),
         TransformKind(
             "left_step",
-            "1 up to low, else 0",
+            "1 up to low, otherwise 0",
             (_LOW,),
             lambda p: lambda x: (x <= p["low"]).astype(float),
         ),
         TransformKind(
             "step",
-            "1 from low to high, else 0",
+            "1 from low to high, otherwise 0",
             (_LOW, _HIGH),
             lambda p: lambda x: ((p["low"] <= x) & (x <= p["high"])).astype(float),
             order="<=",
         ),
         TransformKind(
             "linear",
-            "straight from 0 at low to 1 at high, cut off there; falls where low > high",
+            "linear from 0 at low to 1 at high, clipped outside; decreasing if low > high",
             (_LOW, _HIGH),
             _linear,
             order="!=",
         ),
-        TransformKind("gaussian", "a bell: 1 at mu", _BELL, _gaussian),
+        TransformKind("gaussian", "Gaussian with value 1 at mu", _BELL, _gaussian),
         TransformKind(
-            "gaussian_below", "1 up to mu, the falling half of a bell above", _BELL, _gaussian_below
+            "gaussian_below", "1 up to mu, Gaussian decrease above", _BELL, _gaussian_below
         ),
         TransformKind(
             "gaussian_above",
-            "1 from mu on, the rising half of a bell below",
+            "1 from mu on, Gaussian increase below",
             _BELL,
             _gaussian_above,
         ),

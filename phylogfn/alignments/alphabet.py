@@ -48,7 +48,7 @@ _NUCLEOTIDE_CODES = {
 _AMINO_ACIDS = "ARNDCQEGHILKMFPSTWYV"
 # Selenocysteine, pyrrolysine and stops have no place in 20-state models: anything is possible.
 _AMINO_ACID_CODES = {"B": "DN", "Z": "EQ", "J": "IL"} | dict.fromkeys("XUO*", _AMINO_ACIDS)
-# This share of A, C, G, T, U among the letters, though others are no nucleotides: a wrong letter.
+# With this share of A, C, G, T, U, other letters that are not nucleotides are considered errors.
 _NUCLEOTIDE_SHARE = 0.9
 
 

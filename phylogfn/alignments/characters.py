@@ -206,7 +206,7 @@ def _reduced(columns: Columns) -> tuple[Columns, NDArray[np.int64]]:
         rest = masks & seen
         alone = ~silent & (rest == 0)
         n_alone = alone.sum(axis=0)
-        # Where no other tip says anything, the last of those alone costs no step.
+        # If no other tip is informative, the last of these costs no step.
         steps += n_alone - ((n_alone > 0) & (seen == 0))
         masks = np.where(silent | alone, seen, rest)
         if np.array_equal(seen, kept):

@@ -117,7 +117,7 @@ def _sequential(
             length += len(parts[-1])
             at += 1
         if length != n_sites:
-            # What ran on into the next lines says less than the taxon's own line.
+            # Text from following lines is less informative than the taxon's own line.
             raise _wrong_length(name, len(parts[0]) or length, n_sites, first)
         names.append(name)
         sequences.append("".join(parts))

@@ -16,7 +16,7 @@ from phylogfn.kernels import forest_numba
 
 __all__ = ["JoinRates"]
 
-UNSEEN = 0.05  # rate of a pair that never met, times the number of trees in the forest
+UNSEEN = 0.05  # rate of a pair that was never joined, times the number of trees in the forest
 LARGEST = 2**25
 
 

@@ -37,7 +37,7 @@ __all__ = [
 
 PATHS = 8  # histories that the probability of a topology is averaged over, where it has many
 BATCH = 500  # trajectories that one thread draws at a time
-EASY_TAXA = 50  # up to which a batch has so many
+EASY_TAXA = 50  # number of taxa up to which a batch has this size
 FEWEST_IN_BATCH = 16
 
 

@@ -58,8 +58,8 @@ WORTH_IT = 1.2  # factor on the number of blocks that a second design must have
 HEAVY_TAIL = 0.5  # Pareto k above which the variance of the weights is infinite
 MORE_IF_HEAVY = 8.0  # factor on the number of draws then
 SAFETY = 0.7  # share of the time that is planned for: the cost of a draw varies
-POOLED = 200.0  # draws that the pooled variance of weights counts for, beside a topology's own
-# what is thought of the spread of corrections between topologies before any are seen
+POOLED = 200.0  # weight of the pooled variance, in draws, relative to a topology's own draws
+# prior spread of corrections between topologies
 PRIOR_SPREAD, PRIOR_COUNT, SMALLEST_SPREAD = 0.3, 3.0, 0.02
 MOST_PICKS = 32  # draws of a block that can be posterior samples
 
@@ -255,7 +255,7 @@ class _Pilot:
         def fit_of(some: np.ndarray) -> Collapsed:
             return reward.closed_form(table.parents[some], table.lengths[some])
 
-        # one topology tells the costs; its first draw is not timed, as it may load the kernel
+        # one topology determines the cost; its first draw is not timed, as it may load the kernel
         reward.draw_lengths(table.parents[rows[:1]], fit_of(rows[:1]), 1, seed)
         began = clock()
         fit = fit_of(rows[:1])

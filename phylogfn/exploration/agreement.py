@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SearchAgreement", "compare_searches"]
 
-TREES = 400  # drawn of what each search evaluated, by weight, for the frequencies of splits
+TREES = 400  # number of trees drawn by weight from each search for split frequencies
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ RISE = 0.1  # nats by which a scout has to rise to go on
 COOLING = (10.0, 5.0, 2.5)  # temperatures of a scout before it climbs
 COOLING_STEPS = 5.0  # at each of them, times the number of taxa
 NEAR = 2.0  # nats below the best topology at which a scout has reached it
-PATIENCE = 2.0  # steps without a rise after which a scout begins anew, times the number of taxa
+PATIENCE = 2.0  # steps without improvement before a scout restarts, times the number of taxa
 CLOSE = 10.0  # nats below the ladder at which a scout may be a few moves from another island's top
 PATIENCE_CLOSE = 20.0  # of such a scout, in place of `PATIENCE`
 

@@ -140,7 +140,7 @@ class Parameter:
             return float(-np.log(high - low) + log_jacobian) if low <= x <= high else -np.inf
         a, b = arguments
         log_share, log_other = log_x[0], log_rest
-        if self.kind == "positive":  # x / (1 + x) is what has the beta density
+        if self.kind == "positive":  # x / (1 + x) has the beta density
             log_share, log_other = -np.log1p(np.exp(-theta[0])), -np.log1p(np.exp(theta[0]))
         constant = gammaln(a + b) - gammaln(a) - gammaln(b)
         return float(constant + a * log_share + b * log_other)

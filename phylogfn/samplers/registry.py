@@ -27,6 +27,6 @@ def make_sampler(settings: SampleSettings) -> TreeSampler:
         The construction method does not support the settings.
     """
     environment, with_lengths = settings.environment, settings.branch_lengths != "collapsed"
-    # one that cannot build lengths says so itself
+    # samplers that do not support lengths raise an error
     sampler = SAMPLERS.get((environment, with_lengths), SAMPLERS[environment, False])
     return sampler(settings)

@@ -55,7 +55,7 @@ def blank_comments(text: str, source: str, error: type[UserError], keep: str = "
     if "[" not in text:
         return text
     out: list[str] = []
-    at = passed = 0  # the end of what is in `out`, and of what was looked at: quotes of comments
+    at = passed = 0  # ends of the text in `out` and of the examined text: quotes in comments
     start_or_quote = re.compile(r"\[|'(?:[^'\n]|'')*'")
     while match := start_or_quote.search(text, passed):
         start, passed = match.span()
@@ -90,7 +90,7 @@ def tokens(text: str) -> list[str]:
     ]
 
 
-# A block that starts on a line of its own, whatever stands above it.
+# A block that starts on a new line, regardless of the text above it.
 _BEGIN = re.compile(r"^[ \t]*begin[ \t]+[^\s;]+\s*\Z", re.IGNORECASE | re.MULTILINE)
 
 

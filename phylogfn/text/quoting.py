@@ -16,9 +16,9 @@ from functools import lru_cache
 
 __all__ = ["newick_labels", "nexus_labels", "quote_newick", "quote_nexus", "unquote"]
 
-# Beyond what the standard says: = { } \ and ", which DendroPy takes for punctuation.
+# In addition to the standard: = { } \ and ", which are punctuation for DendroPy.
 _NEWICK_SPECIAL = re.compile(r"[\s()\[\]{}:;,='\"\\]")
-# NEXUS adds punctuation of its own; the hyphen is left alone, as every reader allows it in names.
+# NEXUS has further punctuation; the hyphen is excluded, because all readers allow it in names.
 _NEXUS_SPECIAL = re.compile(r"[\s()\[\]{}/\\,;:=*'\"`+<>]")
 
 

@@ -11,7 +11,7 @@ from gfncore.text.input import read_input
 __all__ = ["read_text", "source_name"]
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
-_FEW = 3  # control characters that a text may hold by accident, besides one in a hundred
+_FEW = 3  # accidental control characters tolerated in a text, in addition to one in a hundred
 _STAND_IN = "\ufffd"  # Unicode's replacement character
 
 

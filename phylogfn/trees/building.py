@@ -61,7 +61,7 @@ def tree_from_edges(
     below = [0.0] * len(number)
     order: list[int] = []
     stack = [(0, 0)]
-    while stack:  # pre-order from leaf 0; without a cycle, only the node above is met twice
+    while stack:  # pre-order from leaf 0; without a cycle, only the node above is visited twice
         node, above = stack.pop()
         here = number[node]
         order.append(here)

@@ -48,7 +48,7 @@ _OTHER = {
     '"': 'the quote " is never closed on its line',
     "]": "']' without '[' before it; remove it",
 }
-# What is left of a number with a decimal comma after its comma.
+# The fractional part of a number with a decimal comma.
 _FRACTION = re.compile(r"[0-9]+(?:[eE][+-]?[0-9]+)?")
 
 

@@ -63,7 +63,7 @@ def plain_nodes(
             labels[node] = label
         if length:
             try:
-                value = float(length)  # of digits, points, signs and e alone: strict enough
+                value = float(length)  # only digits, points, signs and e: strict enough
             except ValueError:
                 return None
             if not 0 <= value <= _LONGEST_BRANCH or (mark != ")" and not label):

@@ -124,27 +124,27 @@ def _within(parameters: dict[str, Any]) -> MoleculeFunction:
 # name -> function, words
 _SIMPLE: dict[str, tuple[MoleculeFunction, str]] = {
     "weight": (_DESCRIPTORS["MolWt"], "molecular weight (g/mol)"),
-    "logp": (logp, "log P after Wildman and Crippen"),
+    "logp": (logp, "log P (Wildman-Crippen)"),
     "tpsa": (rdMolDescriptors.CalcTPSA, "topological polar surface area (square ångström)"),
-    "hba": (rdMolDescriptors.CalcNumHBA, "acceptors of hydrogen bonds"),
-    "hbd": (rdMolDescriptors.CalcNumHBD, "donors of hydrogen bonds"),
-    "rotatable_bonds": (rdMolDescriptors.CalcNumRotatableBonds, "rotatable bonds"),
-    "heavy_atoms": (Chem.Mol.GetNumHeavyAtoms, "atoms other than hydrogen"),
-    "heteroatoms": (rdMolDescriptors.CalcNumHeteroatoms, "atoms other than carbon and hydrogen"),
-    "rings": (rdMolDescriptors.CalcNumRings, "rings (smallest set of smallest rings)"),
-    "aromatic_rings": (rdMolDescriptors.CalcNumAromaticRings, "aromatic rings"),
-    "aliphatic_rings": (rdMolDescriptors.CalcNumAliphaticRings, "rings that are not aromatic"),
-    "largest_ring": (largest_ring, "atoms of the largest ring, 0 without rings"),
-    "smallest_ring": (smallest_ring, "atoms of the smallest ring, 0 without rings"),
-    "spiro_atoms": (_DESCRIPTORS["NumSpiroAtoms"], "spiro atoms"),
-    "bridgehead_atoms": (_DESCRIPTORS["NumBridgeheadAtoms"], "bridgehead atoms"),
+    "hba": (rdMolDescriptors.CalcNumHBA, "number of hydrogen-bond acceptors"),
+    "hbd": (rdMolDescriptors.CalcNumHBD, "number of hydrogen-bond donors"),
+    "rotatable_bonds": (rdMolDescriptors.CalcNumRotatableBonds, "number of rotatable bonds"),
+    "heavy_atoms": (Chem.Mol.GetNumHeavyAtoms, "number of heavy atoms"),
+    "heteroatoms": (rdMolDescriptors.CalcNumHeteroatoms, "number of heteroatoms"),
+    "rings": (rdMolDescriptors.CalcNumRings, "number of rings (smallest set of smallest rings)"),
+    "aromatic_rings": (rdMolDescriptors.CalcNumAromaticRings, "number of aromatic rings"),
+    "aliphatic_rings": (rdMolDescriptors.CalcNumAliphaticRings, "number of aliphatic rings"),
+    "largest_ring": (largest_ring, "size of the largest ring, 0 without rings"),
+    "smallest_ring": (smallest_ring, "size of the smallest ring, 0 without rings"),
+    "spiro_atoms": (_DESCRIPTORS["NumSpiroAtoms"], "number of spiro atoms"),
+    "bridgehead_atoms": (_DESCRIPTORS["NumBridgeheadAtoms"], "number of bridgehead atoms"),
     "stereocentres": (
         rdMolDescriptors.CalcNumAtomStereoCenters,
-        "tetrahedral stereocentres, specified or not",
+        "number of tetrahedral stereocentres, specified or not",
     ),
     "charge": (Chem.GetFormalCharge, "formal charge"),
-    "molar_refractivity": (molar_refractivity, "molar refractivity after Wildman and Crippen"),
-    "complexity": (_DESCRIPTORS["BertzCT"], "complexity after Bertz"),
+    "molar_refractivity": (molar_refractivity, "molar refractivity (Wildman-Crippen)"),
+    "complexity": (_DESCRIPTORS["BertzCT"], "Bertz complexity index"),
 }
 _LIMITED = {
     name: _SIMPLE[name]
@@ -167,7 +167,7 @@ register(
     Kind(
         "qed",
         "Drug-likeness",
-        "quantitative estimate of drug-likeness (Bickerton et al. 2012), as RDKit has it",
+        "quantitative estimate of drug-likeness (Bickerton et al. 2012), as in RDKit",
         _build(qed),
         preset=True,
     )
@@ -189,7 +189,7 @@ register(
     Kind(
         "fraction_csp3",
         "Descriptors",
-        "share of carbon atoms that are sp3",
+        "fraction of sp3 carbon atoms",
         _build(rdMolDescriptors.CalcFractionCSP3),
         preset=True,
     )
@@ -198,7 +198,7 @@ register(
     Kind(
         "descriptor",
         "Descriptors",
-        "any descriptor of rdkit.Chem.Descriptors (its name works as a type too)",
+        "any descriptor of rdkit.Chem.Descriptors (its name can also be used as a type)",
         _named_descriptor,
         (Parameter("name", "text", "name of the descriptor, for instance 'BertzCT'"),),
         unit=False,
@@ -208,7 +208,7 @@ register(
     Kind(
         "limits",
         "Descriptors",
-        "1 where everything lies within its limits (both included), else 0",
+        "1 if all properties are within their limits (inclusive), otherwise 0",
         _within,
         tuple(
             Parameter(f"{end}_{name}", "number", f"{word} limit: {words}", None)
@@ -235,7 +235,7 @@ register(
     Kind(
         "lipinski_violations",
         "Drug-likeness",
-        "how many of Lipinski's four rules are broken",
+        "number of violations of Lipinski's four rules",
         _lipinski,
         unit=False,
         transform={"type": "value_map", "values": [0, 1], "scores": [1.0, 0.5], "other": 0.0},

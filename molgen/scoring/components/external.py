@@ -213,7 +213,7 @@ class _Program:
             self._start()
             return self._exchange(batch)
         except ScoringFailed:
-            if self._ended:  # again: what it said when it had worked before tells more
+            if self._ended:  # on a repeated failure, the earlier message is more informative
                 raise first from None
             raise
 
@@ -324,7 +324,7 @@ class _Program:
             if self._process is not None:
                 _kill(self._process)
             with contextlib.suppress(queue.Full):  # then there is something to read anyway
-                # the end of the output does not come where a child that lives on holds it
+                # the output does not end while a surviving child process keeps it open
                 self._lines.put_nowait(None)
 
     def stop(self) -> None:
@@ -349,10 +349,10 @@ class _Program:
         for thread in (messages, self._writer):
             if thread is not None:
                 thread.join(timeout=max(0.0, deadline - time.monotonic()))
-        # closing waits for a thread that writes; the readers close what they have read to its end
+        # closing waits for a writing thread; readers close pipes that they have read to the end
         if self._writer is None or not self._writer.is_alive():
             assert process.stdin is not None
-            with contextlib.suppress(OSError):  # what was left to write has nowhere to go
+            with contextlib.suppress(OSError):  # pending output has no reader
                 process.stdin.close()
 
 
@@ -387,7 +387,7 @@ def _write(process: subprocess.Popen[bytes] | None, request: bytes) -> None:
     try:
         process.stdin.write(request)
         process.stdin.flush()
-    except (OSError, ValueError):  # it ended, or was stopped: the reader tells
+    except (OSError, ValueError):  # it ended or was stopped, which the reader reports
         with contextlib.suppress(OSError):
             process.stdin.close()
 
@@ -441,15 +441,17 @@ register(
     Kind(
         "external",
         "Your own",
-        "a program: one line of JSON in, one line out (docs/scoring.md)",
+        "a program that reads and writes lines of JSON (docs/scoring.md)",
         _build,
         (
             Parameter("command", "command", "the program with its arguments"),
-            Parameter("batch_size", "integer", "most molecules of one request", 32, minimum=1),
+            Parameter(
+                "batch_size", "integer", "maximum number of molecules per request", 32, minimum=1
+            ),
             Parameter(
                 "time_limit",
                 "number",
-                "seconds for one answer",
+                "maximum seconds for one answer",
                 60.0,
                 minimum=0.01,
                 maximum=LONGEST,
@@ -457,14 +459,14 @@ register(
             Parameter(
                 "restarts",
                 "integer",
-                "restarts in a row without an answer, then it is given up",
+                "maximum number of consecutive restarts without an answer",
                 5,
                 minimum=0,
             ),
             Parameter(
                 "start_limit",
                 "number",
-                'seconds for a first line {"ready": true}, if the program writes one',
+                'maximum seconds until a first line {"ready": true}, if the program writes one',
                 None,
                 minimum=0.01,
                 maximum=LONGEST,
@@ -472,7 +474,7 @@ register(
             Parameter(
                 "processes",
                 "integer",
-                "copies that run at once",
+                "number of copies that run concurrently",
                 1,
                 minimum=1,
                 maximum=MOST_PROCESSES,

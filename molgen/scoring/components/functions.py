@@ -27,8 +27,8 @@ __all__ = ["FunctionScorer", "find_function", "prints_to_stderr", "undisturbed"]
 
 _START_LIMIT = 120.0  # seconds for a process of its own to import the user's module
 _LOCK = threading.Lock()  # over the two below
-_printing = 0  # how many calls now send to stderr what they print
-_stdout: TextIO = sys.stdout  # what the first of them found in its place
+_printing = 0  # number of calls whose output is currently redirected to stderr
+_stdout: TextIO = sys.stdout  # the original stream, stored by the first of them
 
 
 @contextmanager
@@ -192,7 +192,7 @@ def _build(parameters: dict[str, Any]) -> Any:
     if limit is None:
         return FunctionScorer(find_function(function, directory), size)
     command = server_command("function_server", function, *([str(directory)] if directory else []))
-    find_function(function, directory)  # a name that is wrong is told at once
+    find_function(function, directory)  # an invalid name is reported immediately
     return ExternalScorer(command, size, limit, start_limit=_START_LIMIT)
 
 
@@ -209,15 +209,17 @@ register(
     Kind(
         "function",
         "Your own",
-        "a Python function: takes a list of SMILES, returns as many numbers",
+        "a Python function that takes a list of SMILES and returns one number for each",
         _build,
         (
-            Parameter("function", "function", "where it is: module:function or file.py:function"),
-            Parameter("batch_size", "integer", "most molecules of one call", 256, minimum=1),
+            Parameter("function", "function", "its location: module:function or file.py:function"),
+            Parameter(
+                "batch_size", "integer", "maximum number of molecules per call", 256, minimum=1
+            ),
             Parameter(
                 "time_limit",
                 "number",
-                "seconds for one call; the function then runs in a process of its own",
+                "maximum seconds per call; the function then runs in a separate process",
                 None,
                 minimum=0.01,
                 maximum=LONGEST,

@@ -244,28 +244,34 @@ _ALBUTEROL = "CC(C)(C)NCC(O)c1ccc(O)c(CO)c1"
 _MESTRANOL = "COc1ccc2[C@H]3CC[C@@]4(C)[C@@H](CC[C@@]4(O)C#C)[C@@H]3CCc2c1"
 
 OBJECTIVES: dict[str, tuple[Callable[[], MoleculeFunction], str]] = {
-    "celecoxib_rediscovery": (_similar(_CELECOXIB, "ECFP4", 1.0), "find celecoxib again"),
-    "troglitazone_rediscovery": (_similar(_TROGLITAZONE, "ECFP4", 1.0), "find troglitazone again"),
-    "thiothixene_rediscovery": (_similar(_THIOTHIXENE, "ECFP4", 1.0), "find thiothixene again"),
-    "aripiprazole_similarity": (_similar(_ARIPIPRAZOLE, "FCFP4", 0.75), "be like aripiprazole"),
-    "albuterol_similarity": (_similar(_ALBUTEROL, "FCFP4", 0.75), "be like albuterol"),
-    "mestranol_similarity": (_similar(_MESTRANOL, "AP", 0.75), "be like mestranol"),
-    "median1": (_median(_CAMPHOR, _MENTHOL, "ECFP4"), "between camphor and menthol"),
-    "median2": (_median(_TADALAFIL, _SILDENAFIL, "ECFP6"), "between tadalafil and sildenafil"),
-    "isomers_c7h8n2o2": (lambda: _isomers("C7H8N2O2"), "have the formula C7H8N2O2"),
+    "celecoxib_rediscovery": (_similar(_CELECOXIB, "ECFP4", 1.0), "rediscover celecoxib"),
+    "troglitazone_rediscovery": (_similar(_TROGLITAZONE, "ECFP4", 1.0), "rediscover troglitazone"),
+    "thiothixene_rediscovery": (_similar(_THIOTHIXENE, "ECFP4", 1.0), "rediscover thiothixene"),
+    "aripiprazole_similarity": (_similar(_ARIPIPRAZOLE, "FCFP4", 0.75), "similar to aripiprazole"),
+    "albuterol_similarity": (_similar(_ALBUTEROL, "FCFP4", 0.75), "similar to albuterol"),
+    "mestranol_similarity": (_similar(_MESTRANOL, "AP", 0.75), "similar to mestranol"),
+    "median1": (_median(_CAMPHOR, _MENTHOL, "ECFP4"), "similar to both camphor and menthol"),
+    "median2": (
+        _median(_TADALAFIL, _SILDENAFIL, "ECFP6"),
+        "similar to both tadalafil and sildenafil",
+    ),
+    "isomers_c7h8n2o2": (lambda: _isomers("C7H8N2O2"), "isomers of C7H8N2O2"),
     "isomers_c9h10n2o2pf2cl": (
         lambda: _isomers("C9H10N2O2PF2Cl"),
-        "have the formula C9H10N2O2PF2Cl",
+        "isomers of C9H10N2O2PF2Cl",
     ),
-    "isomers_c11h24": (lambda: _isomers("C11H24"), "have the formula C11H24"),
-    "osimertinib_mpo": (_osimertinib, "osimertinib, more polar"),
-    "fexofenadine_mpo": (_fexofenadine, "fexofenadine, less greasy"),
-    "ranolazine_mpo": (_ranolazine, "ranolazine, more polar, with a fluorine"),
-    "perindopril_mpo": (_perindopril, "perindopril with two aromatic rings"),
-    "amlodipine_mpo": (_amlodipine, "amlodipine with three rings"),
-    "sitagliptin_mpo": (_sitagliptin, "another molecule with sitagliptin's properties"),
-    "zaleplon_mpo": (_zaleplon, "zaleplon with another formula"),
-    "valsartan_smarts": (_valsartan, "a part of valsartan with sitagliptin's properties"),
+    "isomers_c11h24": (lambda: _isomers("C11H24"), "isomers of C11H24"),
+    "osimertinib_mpo": (_osimertinib, "similar to osimertinib, but more polar"),
+    "fexofenadine_mpo": (_fexofenadine, "similar to fexofenadine, but less lipophilic"),
+    "ranolazine_mpo": (_ranolazine, "similar to ranolazine, but more polar and with a fluorine"),
+    "perindopril_mpo": (_perindopril, "similar to perindopril, with two aromatic rings"),
+    "amlodipine_mpo": (_amlodipine, "similar to amlodipine, with three rings"),
+    "sitagliptin_mpo": (_sitagliptin, "different from sitagliptin, with its properties"),
+    "zaleplon_mpo": (_zaleplon, "similar to zaleplon, with another formula"),
+    "valsartan_smarts": (
+        _valsartan,
+        "with a substructure of valsartan and properties of sitagliptin",
+    ),
     "deco_hop": (_deco_hop, "keep the scaffold, change the decoration"),
     "scaffold_hop": (_scaffold_hop, "keep the decoration, change the scaffold"),
 }
@@ -286,20 +292,20 @@ register(
     Kind(
         "isomers",
         "GuacaMol",
-        "closeness to a molecular formula",
+        "similarity to a molecular formula",
         _isomers_kind,
-        (Parameter("formula", "text", "for instance 'C7H8N2O2'"),),
+        (Parameter("formula", "text", "formula, for instance 'C7H8N2O2'"),),
     )
 )
 register(
     Kind(
         "median_molecule",
         "GuacaMol",
-        "geometric mean of the similarities to some molecules",
+        "geometric mean of the similarities to the given molecules",
         _median_kind,
         (
-            Parameter("smiles", "texts", "the molecules"),
-            Parameter("fingerprint", "text", "what is compared", "ECFP4", FINGERPRINTS),
+            Parameter("smiles", "texts", "reference molecules"),
+            Parameter("fingerprint", "text", "type of the fingerprint", "ECFP4", FINGERPRINTS),
         ),
     )
 )

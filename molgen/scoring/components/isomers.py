@@ -19,7 +19,7 @@ from molgen.molecules.smiles import mol_from_smiles
 
 __all__ = ["chosen_isomer"]
 
-MOST_ISOMERS = 256  # that are compared; a molecule of more open centres gets one of so many
+MOST_ISOMERS = 256  # number compared; a molecule with more open centres gets one of these
 EMBEDDING_SEED = 1
 
 

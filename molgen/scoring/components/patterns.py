@@ -73,11 +73,11 @@ register(
     Kind(
         "similarity",
         "Structure",
-        "Tanimoto similarity to the nearest of some molecules, on unfolded counts",
+        "Tanimoto similarity to the most similar of the given molecules, on unfolded counts",
         _similarity,
         (
-            Parameter("smiles", "texts", "the molecules"),
-            Parameter("fingerprint", "text", "what is compared", "ECFP4", FINGERPRINTS),
+            Parameter("smiles", "texts", "reference molecules"),
+            Parameter("fingerprint", "text", "type of the fingerprint", "ECFP4", FINGERPRINTS),
         ),
     )
 )
@@ -85,7 +85,7 @@ register(
     Kind(
         "substructure",
         "Structure",
-        "1 where a SMARTS pattern is found, else 0",
+        "1 if a SMARTS pattern is found, otherwise 0",
         _substructure,
         (_SMARTS, Parameter("chirality", "switch", "whether chirality must match", False)),
     )
@@ -94,7 +94,7 @@ register(
     Kind(
         "substructure_count",
         "Structure",
-        "how many times a SMARTS pattern is found",
+        "number of matches of a SMARTS pattern",
         _count,
         (_SMARTS,),
         unit=False,
@@ -104,20 +104,20 @@ register(
     Kind(
         "alerts",
         "Structure",
-        "1 where none of some SMARTS patterns is found, else 0",
+        "1 if none of the given SMARTS patterns is found, otherwise 0",
         _alerts,
-        (Parameter("smarts", "texts", "what must not be there"),),
+        (Parameter("smarts", "texts", "unwanted patterns"),),
     )
 )
 register(
     Kind(
         "alert_catalog",
         "Structure",
-        "1 where no alert of RDKit's filter catalogues is found, else 0",
+        "1 if no alert of RDKit's filter catalogues is found, otherwise 0",
         _catalogues,
         (
             Parameter(
-                "catalogs", "texts", f"which: {', '.join(CATALOGUES)}", ["PAINS", "BRENK", "NIH"]
+                "catalogs", "texts", f"names: {', '.join(CATALOGUES)}", ["PAINS", "BRENK", "NIH"]
             ),
         ),
     )

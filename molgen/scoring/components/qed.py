@@ -22,7 +22,7 @@ from molgen.molecules.reading import logp
 __all__ = ["qed"]
 
 _AROMATIC = 1000  # RDKit's "AtomType" is the element, plus this if aromatic
-_CHARGE = 3000  # features of atoms beside their type: _CHARGE + formal charge,
+_CHARGE = 3000  # features of atoms in addition to their type: _CHARGE + formal charge,
 _ISOTOPE = 4000  # _ISOTOPE + mass number
 _LAST_TYPE = 2000
 _ORDERS = {

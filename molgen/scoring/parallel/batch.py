@@ -49,7 +49,7 @@ class ScoringFailed(Exception):
     def __init__(self, failure: Failure, alone: bool = True) -> None:
         super().__init__(str(failure))
         self.failure = failure
-        self.alone = alone  # whether it is worth while to try the molecules one by one
+        self.alone = alone  # whether the molecules should be tried one by one
 
 
 @dataclass(frozen=True)

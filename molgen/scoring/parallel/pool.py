@@ -16,7 +16,7 @@ __all__ = ["ChunkRunner", "OpenExecutor"]
 
 _CHUNK = 64  # molecules of a task; small enough that workers finish together
 
-_STARTING = threading.Lock()  # over what `_clean_start` changes for a moment
+_STARTING = threading.Lock()  # protects the state that `_clean_start` changes temporarily
 
 OpenExecutor = Callable[[], Executor]
 """Opens an executor; called again where the one before broke."""
@@ -104,7 +104,7 @@ class ChunkRunner:
         """
         if self._alone or not items:
             return list(task(*fixed, list(items))) if items else []
-        if self._open is not None and not self._opened:  # a cluster that is not there is told now
+        if self._open is not None and not self._opened:  # a missing cluster is reported now
             self._pool, self._opened = self._open(), True
         most = min(self._chunk, chunk or self._chunk)
         size = max(1, min(most, -(-len(items) // (4 * max(self._workers, 1)))))
@@ -153,7 +153,7 @@ class ChunkRunner:
             with nullcontext() if self.elsewhere else _clean_start():
                 for start, end in spans:
                     futures.append(executor.submit(task, *fixed, list(items[start:end])))
-        except self._losses as problem:  # what was not submitted is lost as well
+        except self._losses as problem:  # chunks that were not submitted are lost as well
             broken = True
             self._problem = _words(problem)
         missing = []
@@ -202,7 +202,7 @@ class ChunkRunner:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
                 self._workers,
-                # a forked copy of a process with threads may hang, so workers start afresh
+                # a forked copy of a process with threads may hang, so workers are spawned
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_begin_worker,
             )

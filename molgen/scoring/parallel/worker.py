@@ -25,7 +25,7 @@ from molgen.scoring.transforms import make_transform
 __all__ = ["PASS", "MoleculeScore", "canonical_chunk", "score_batch", "score_chunk"]
 
 PASS = 0.5  # a filter lets molecules pass whose score reaches this
-_OF_THREAD = threading.local()  # scorers hold programs, which answer one question at a time
+_OF_THREAD = threading.local()  # scorers own programs, which handle one request at a time
 
 
 class MoleculeScore(NamedTuple):

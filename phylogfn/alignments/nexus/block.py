@@ -33,7 +33,7 @@ _SUBCOMMAND = re.compile(
     r"|(?P<name>\w+)(?:\s*=\s*(?P<value>\"[^\"]*\"|'[^']*'|\w+\s*\([^()]*\)|\([^()]*\)|[^\s;,]+))?)",
     re.IGNORECASE,
 )
-_USED = (  # subcommands of FORMAT that are read, or that say what holds here anyway
+_USED = (  # subcommands of FORMAT that are read, or that state the default
     *("datatype", "missing", "gap", "matchchar", "symbols", "equate", "interleave", "transpose"),
     *("labels", "nolabels", "tokens", "notokens", "respectcase"),
 )

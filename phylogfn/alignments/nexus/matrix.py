@@ -17,7 +17,7 @@ from phylogfn.text.nexus import Command, tokens
 __all__ = ["MatrixLayout", "read_matrix", "translate"]
 
 _NAME = re.compile(r"""\s*('(?:[^']|'')*'|"[^"]*"|\S+)""")
-# Sets hold no opening bracket, so that unclosed ones are passed over in linear time.
+# Sets contain no opening bracket, so that unclosed ones are skipped in linear time.
 _CELL = re.compile(r"\{[^{}]*\}|\([^()]*\)|.", re.DOTALL)
 _PIECE = re.compile(r"\s*(\{[^{}]*\}|\([^()]*\)|[{(]|[^\s{(]+)")
 _FIRST_PRIVATE = 0xF0000  # Unicode's private planes, one character for each set like {AC}
@@ -51,7 +51,7 @@ class _Taxa:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.names: dict[str, str] = {}  # what NEXUS takes the name for -> its first spelling
+        self.names: dict[str, str] = {}  # interpretation of the name by NEXUS -> its first spelling
 
     def key(self, written: str) -> str:
         """Return the interpretation of a name by NEXUS."""
@@ -185,7 +185,7 @@ def translate(
     table |= dict.fromkeys((layout.missing.lower(), layout.missing.upper()), "?")
     match = layout.match
     if match is None and "." not in table and sequences and "." not in sequences[0]:
-        match = "."  # what nearly all programs mean by it, declared or not
+        match = "."  # the meaning in nearly all programs, declared or not
     out: list[str] = []
     for name, sequence in zip(names, sequences, strict=True):
         cells = _CELL.findall(sequence) if "{" in sequence or "(" in sequence else list(sequence)

@@ -202,7 +202,7 @@ class _Interpreter:
             return False
         lists = self.characters if name == "charset" else self.taxa
         lists.define(tokens(head["name"])[0], place, text, vector)
-        return True  # `run` tells of those that nothing used
+        return True  # `run` reports unused ones
 
     def _set(self, name: str, command: Command, place: str) -> bool:
         try:
