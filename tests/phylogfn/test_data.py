@@ -56,7 +56,7 @@ def test_invented_matrix_is_as_described():
     readme = (DATA / "README.md").read_text()
     section = readme.split("## invented.nex\n")[1].split("\n## ")[0]
     for words in (
-        "* Source: made up for this project",
+        "* Source: invented for this project",
         "* Terms: the project's licence, MIT.",
         f"* sha256: `{hashlib.sha256(path.read_bytes()).hexdigest()}`",
         "states 0 to 4",

