@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -368,3 +369,24 @@ def test_environments_are_not_asked_what_they_are(environment_classes: set[str])
         for line in environment_questions(ast.parse(path.read_text()), environment_classes, names)
     ]
     assert not asked
+
+
+def test_modules_that_texts_name_exist() -> None:
+    """Code in strings and documentation imports modules that are there."""
+    files = [
+        path
+        for folder in ("tests", "benchmarks", "pipelines", "docs")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".md", ".ipynb", ".smk") and "build" not in path.parts
+    ]
+    named = {
+        name
+        for path in files
+        for name in re.findall(
+            r"\bfrom ((?:gfncore|phylogfn|molgen)(?:\.\w+)*) import\b",
+            path.read_text(encoding="utf-8"),
+        )
+    }
+    assert len(named) > 100
+    missing = [name for name in sorted(named) if importlib.util.find_spec(name) is None]
+    assert not missing

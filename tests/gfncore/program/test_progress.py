@@ -257,7 +257,7 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
 
 PARENT = """
 import subprocess, sys, time
-child = [sys.executable, "-c", "from gfncore.program.interruption import end_with_parent as e;"
+child = [sys.executable, "-c", "from gfncore.parent_process import end_with_parent as e;"
          "e(); import time; print('ready', flush=True); time.sleep(100)"]
 process = subprocess.Popen(child)
 print(process.pid, flush=True)
@@ -268,6 +268,7 @@ time.sleep(100)
 def test_a_process_that_watches_its_parent_ends_when_that_is_killed():
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
         lines = [parent.stdout.readline(), parent.stdout.readline()]
+        assert b"ready\n" in lines  # it watches
         (child,) = (int(line) for line in lines if line.strip().isdigit())
         parent.kill()
     for _ in range(300):

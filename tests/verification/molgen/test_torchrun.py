@@ -65,7 +65,7 @@ def test_two_processes_repeat_and_resume(tmp_path):
 @pytest.mark.parametrize(
     ("program", "arguments", "words"),
     [
-        ("phylogfn", ["sample", "x.fasta", "-o", "out"], "works in one process"),
+        ("phylogfn", ["sample", "x.fasta", "-o", "out"], "runs in one process"),
         ("molgen", ["sample", "-o", "out", "--objective", "order_preserving"], "in one process"),
     ],
 )
