@@ -50,7 +50,7 @@ numpydoc_xref_param_type = False
 nitpick_ignore_regex = [
     # what the annotated types of settings are made of
     ("py:class", r"pydantic\..*"),
-    ("py:class", r"gfncore\.program\.configuration\._.*"),
+    ("py:class", r"gfncore\.program\.(configuration|options)\._.*"),
     ("py:class", r"locals>\.<lambda"),
     ("py:class", r"pathlib\.Path"),
 ]
