@@ -354,22 +354,10 @@ class AtomEnvironment(MoleculeEnvironment):
         return self._forms.states_of_smiles(smiles)
 
     def same_molecule(self, states: GraphStates) -> tuple[np.ndarray, GraphStates]:
-        """All finished states of each state's molecule; molecules must differ.
+        """Return all finished states of each state's molecule, as the base class says.
 
         They are found from the states, not from SMILES: what RDKit reads there need not be made of
         the same kinds of atoms (P(=O)=N is read as a salt within the molecule).
-
-        Parameters
-        ----------
-        states : GraphStates
-            B of them, finished.
-
-        Returns
-        -------
-        molecule : ndarray, shape(C,), dtype=int64
-            The row of `states` that each is the same molecule as; ascending.
-        found : GraphStates
-            C of them.
         """
         if self._forms is None:
             raise TypeError("abstract graphs are no molecules")

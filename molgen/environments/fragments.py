@@ -412,20 +412,7 @@ class FragmentEnvironment(MoleculeEnvironment):
         return self._molecules.facts(states)[1]
 
     def same_molecule(self, states: GraphStates) -> tuple[np.ndarray, GraphStates]:
-        """All finished states of each state's molecule; molecules must differ.
-
-        Parameters
-        ----------
-        states : GraphStates
-            B of them, finished.
-
-        Returns
-        -------
-        molecule : ndarray, shape(C,), dtype=int64
-            The row of `states` that each is the same molecule as; ascending.
-        found : GraphStates
-            C of them.
-        """
+        """Return all finished states of each state's molecule, as the base class says."""
         return self._molecules.same_molecule(states)
 
     def states_of_smiles(self, smiles: str) -> GraphStates:
