@@ -45,12 +45,17 @@ ALWAYS_CITED = (
 )
 """What every run of ``phylogfn sample`` uses."""
 
+# models that a publication introduced under other names
+_VARIANTS = {"k81": "k81uf", "tn93": "tne", "tim": "(tim|tpm)[23]?(e|uf)?|tvme?"}
+
 
 def methods_of_model(model: str) -> tuple[str, ...]:
     """Return the keys of the references of a substitution model such as ``HKY85+G4+I``."""
+    from phylogfn.models.dna import DNA_ALIASES
+
     base, *parts = re.split(r"\+", re.sub(r"\{[^}]*\}", "", model).upper())
-    synonyms = {"JC": "jc69", "HKY": "hky85", "K2P": "k80"}
-    key = synonyms.get(base, base.lower())
+    name = DNA_ALIASES.get(base, base).lower()
+    key = next((key for key, names in _VARIANTS.items() if re.fullmatch(names, name)), name)
     keys = [key] if key in REFERENCES else []
     keys += ["gamma"] if any(re.fullmatch(r"G\d*", part) for part in parts) else []
     keys += ["invariant"] if "I" in parts else []

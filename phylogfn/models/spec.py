@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from gfncore.errors import UserError
-from phylogfn.models.dna import GTR_PAIRS, dna_exchangeabilities
+from phylogfn.models.dna import dna_exchangeabilities, dna_family
 from phylogfn.models.frequencies import empirical_frequencies
 from phylogfn.models.parameters import Parameter, parse_prior
 from phylogfn.models.protein import protein_matrix
@@ -41,13 +41,13 @@ class ModelSpec:
     name : str
         Name as written by the user.
     family : str
-        Key of `DNA_MODELS` or a name in `PROTEIN_MODELS`.
+        Key of `DNA_MODELS`, a six-digit code of equal rates, or a name in `PROTEIN_MODELS`.
     n_states : int
         4 or 20.
     parameters : tuple of Parameter
         Free parameters, in the order of theta.
     rates : tuple of float
-        Fixed kappa or exchangeabilities; empty when free or absent.
+        Fixed kappa or rates of the classes of `DnaFamily`; empty when free or absent.
     frequencies : tuple of float
         Fixed frequencies; empty when free, empirical or those of the published matrix.
     empirical : bool
@@ -139,7 +139,8 @@ class ModelSpec:
     def describe(self, theta: np.ndarray) -> dict[str, float]:
         """Return the natural values under the names that MrBayes gives them.
 
-        "kappa", "r(A<->C)", "pi(A)", "alpha", "pinvar"; exchangeabilities sum to 1.
+        "kappa", "r(A<->C)", "pi(A)", "alpha", "pinvar". Exchangeabilities sum to 1; those that
+        are equal are one value, such as "r(A<->C,G<->T)".
         """
         described: dict[str, float] = {}
         values = self.split(np.asarray(theta, dtype=float))
@@ -177,7 +178,8 @@ class ModelSpec:
         values = self.split(theta)
         if self.n_states == 4:
             rates = values.get("kappa", values.get("exchangeabilities", np.array(self.rates)))
-            exchangeabilities, frequencies = dna_exchangeabilities(rates), np.full(4, 0.25)
+            exchangeabilities = dna_exchangeabilities(dna_family(self.family), rates)
+            frequencies = np.full(4, 0.25)
         else:
             exchangeabilities, frequencies = protein_matrix(self.family)
         if self.frequencies:
@@ -200,5 +202,5 @@ def _mrbayes_name(parameter: str, label: str) -> str:
     if parameter == "frequencies":
         return f"pi({label})"
     if parameter == "exchangeabilities":
-        return f"r({label[0]}<->{label[1]})" if label in GTR_PAIRS else f"r({label})"
+        return f"r({','.join(f'{pair[0]}<->{pair[1]}' for pair in label.split(','))})"
     return {"gamma_shape": "alpha", "invariant": "pinvar"}.get(parameter, label)

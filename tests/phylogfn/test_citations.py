@@ -19,6 +19,12 @@ from phylogfn.citations import (
     [
         ("JC69", ("jc69",)),
         ("HKY85{2.1}+G4{0.5}+I", ("hky85", "gamma", "invariant")),
+        ("TNe+I", ("tn93", "invariant")),
+        ("K3Pu", ("k81",)),
+        ("TIM2e", ("tim",)),
+        ("TVM+G4", ("tim", "gamma")),
+        ("sym", ("sym",)),
+        ("010212", ()),
         ("gtr+g", ("gtr", "gamma")),
         ("LG+F", ("lg",)),
         ("Poisson", ()),

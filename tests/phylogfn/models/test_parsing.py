@@ -22,6 +22,14 @@ from phylogfn.models import empirical_frequencies, parse_model
         ("HKY85{2}+FQ", ()),
         ("GTR+FQ", tuple(f"r({a}<->{b})" for a, b in ("AC", "AG", "AT", "CG", "CT", "GT"))),
         ("JC69+G1", ()),
+        ("trn+FQ", ("r(A<->G)", "r(C<->T)", "r(A<->C,A<->T,C<->G,G<->T)")),
+        ("K81", ("r(A<->G,C<->T)", "r(A<->T,C<->G)", "r(A<->C,G<->T)")),
+        ("TIM+F", ("r(A<->G)", "r(A<->T,C<->G)", "r(C<->T)", "r(A<->C,G<->T)")),
+        ("TVMe", ("r(A<->C)", "r(A<->G,C<->T)", "r(A<->T)", "r(C<->G)", "r(G<->T)")),
+        ("SYM", tuple(f"r({a}<->{b})" for a, b in ("AC", "AG", "AT", "CG", "CT", "GT"))),
+        ("010212+FQ", ("r(A<->C,A<->T)", "r(A<->G,C<->T)", "r(C<->G,G<->T)")),
+        ("121121+F", ("kappa",)),
+        ("777777+FQ", ()),
     ],
 )
 def test_free_parameters(text, labels):
@@ -51,6 +59,14 @@ def test_labels_say_which_value_is_which():
     assert gamma.invariant == 0.2 and gamma.n_categories == 4
 
 
+def test_rates_of_classes_may_have_the_labels_of_their_pairs():
+    plain = parse_model("TIM{2.5,0.6,4.1}+FQ", "dna").build()
+    upper = plain.exchangeabilities[np.triu_indices(4, 1)]
+    np.testing.assert_array_equal(upper, [1.0, 2.5, 0.6, 0.6, 4.1, 1.0])
+    for text in ("TIM{CT=8.2,AG=5,AT=1.2,GT=2}+FQ", "TIM{CT=4.1,AG=2.5,CG=0.6,AT=0.6}+FQ"):
+        np.testing.assert_allclose(parse_model(text, "dna").build().Q, plain.Q)
+
+
 def test_protein_frequencies():
     assert parse_model("LG+FO", "protein").n_free == 19
     equal = parse_model("WAG+FQ", "protein").build()
@@ -76,6 +92,16 @@ def test_protein_frequencies():
         ("HKY85{1,2}", "dna", ["one positive kappa", "2 values"]),
         ("GTR{1,2}", "dna", ["AC AG AT CG CT GT"]),
         ("JC69+F", "dna", ["F81"]),
+        ("SYM+FO", "dna", ["equal frequencies", "use GTR"]),
+        ("TIMe+F", "dna", ["equal frequencies", "use TIM"]),
+        ("TIMM", "dna", ["did you mean TIM"]),
+        ("TN93", "protein", ["not for protein"]),
+        ("TN93{2}", "dna", ["AG CT AC,AT,CG,GT", "found 1 values"]),
+        ("TN93{AG=2,AC=1}", "dna", ["no value of CT"]),
+        ("TN93{AG=2,CT=3,AC=1,AT=2}", "dna", ["AC and AT have the same rate", "1 and 2"]),
+        ("TN93{AG=2,CT=3,TA=1}", "dna", ["'ta' is none"]),
+        ("01001", "dna", ["unknown model", "six digits"]),
+        ("010010", "protein", ["unknown model"]),
         ("F81{1,2,3,4}", "dna", ["sum 10"]),
         ("LG{2}", "protein", ["no values"]),
         ("HKY85{alpha=2}", "dna", ["kappa", "'alpha' is none"]),
