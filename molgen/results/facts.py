@@ -5,12 +5,60 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from gfncore.program.provenance import Provenance, ResourceUse
 from molgen.molecules.diversity import MODE_SCORE
 
-__all__ = ["RunFacts"]
+__all__ = ["RunFacts", "ScoringFacts", "TrainingFacts"]
+
+
+@dataclass(frozen=True)
+class ScoringFacts:
+    """Numbers of molecules by the outcome of scoring.
+
+    Attributes
+    ----------
+    zero_draws : int
+        Draws of the trained sampler with score zero.
+    left_out_by_scaffold : int
+        Molecules left out of the library because it was full for their scaffold.
+    at_reward_floor : int
+        Molecules with a score of zero or none, which have the smallest reward in training.
+    below_reward_floor : int
+        Molecules with a score above zero whose reward is nevertheless the smallest one.
+    filtered : mapping of str to int
+        Molecules rejected by filters, by filter.
+    retried : int
+        Scores that were computed a second time.
+    """
+
+    zero_draws: int = 0
+    left_out_by_scaffold: int = 0
+    at_reward_floor: int = 0
+    below_reward_floor: int = 0
+    filtered: Mapping[str, int] = field(default_factory=dict)
+    retried: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """Training of the sampler.
+
+    Attributes
+    ----------
+    steps, trajectories, processes : int
+        Numbers of training steps, of trajectories in all, and of processes.
+    seconds_by_part : mapping of str to float
+        Time of the parts of training.
+    log_partition : float, optional
+        Log partition function as learned in training; None if the objective has none.
+    """
+
+    steps: int
+    trajectories: int
+    processes: int
+    seconds_by_part: Mapping[str, float]
+    log_partition: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,8 +109,10 @@ class RunFacts:
         Minimum score of modes.
     warnings : tuple of str
         Warnings about unreliable results.
-    extra : dict
-        Further figures.
+    scoring : ScoringFacts
+        Numbers of molecules by the outcome of scoring.
+    training : TrainingFacts, optional
+        Training of the sampler.
     """
 
     command: str
@@ -90,4 +140,5 @@ class RunFacts:
     train_jsonl: str = ""
     mode_score: float = MODE_SCORE
     warnings: tuple[str, ...] = ()
-    extra: dict[str, Any] = field(default_factory=dict)
+    scoring: ScoringFacts = ScoringFacts()
+    training: TrainingFacts | None = None

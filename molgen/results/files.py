@@ -136,8 +136,34 @@ def summarise(
         "cpu_seconds": round(facts.use.cpu_seconds, 3),
         "peak_memory_bytes": int(facts.use.peak_memory_bytes),
         "warnings": list(run_warnings(facts)),
-        "extra": dict(facts.extra),
+        "extra": _further_figures(facts),
     }
+
+
+def _further_figures(facts: RunFacts) -> dict[str, Any]:
+    scoring, training = facts.scoring, facts.training
+    figures: dict[str, Any] = {
+        "draws_with_score_zero": scoring.zero_draws,
+        "molecules_left_out_by_scaffold": scoring.left_out_by_scaffold,
+        "molecules_at_the_reward_floor": scoring.at_reward_floor,
+        "molecules_below_the_reward_floor": scoring.below_reward_floor,
+        "filtered": dict(scoring.filtered),
+    }
+    if training is not None:
+        figures |= {
+            "training_steps": training.steps,
+            "trajectories_trained": training.trajectories,
+            "processes": training.processes,
+        }
+    figures["oracle_calls_retried"] = scoring.retried
+    if training is not None:
+        figures |= {
+            "training_seconds_by_part": {
+                part: round(seconds, 3) for part, seconds in training.seconds_by_part.items()
+            },
+            "trained_log_partition": training.log_partition,
+        }
+    return figures
 
 
 def library_table(library: LibraryColumns) -> str:

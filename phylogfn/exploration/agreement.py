@@ -22,7 +22,6 @@ from phylogfn.trees.comparison import (
     LARGEST_ASDSF,
     LARGEST_SPLIT_DIFFERENCE,
     asdsf,
-    disagreement_warning,
     largest_split_difference,
 )
 from phylogfn.trees.tree import Tree, splits
@@ -66,7 +65,14 @@ class SearchAgreement:
     @property
     def warning(self) -> str:
         """The warning for searches that do not agree."""
-        return disagreement_warning(self.as_dict())
+        return (
+            "Two independent searches disagree: of the posterior mass of all topologies known, one "
+            f"found {self.first_share:.1%}, the other {self.second_share:.1%} (each should find "
+            f"{ENOUGH_MASS:.0%}), and the frequencies of their splits differ by up to "
+            f"{self.split_difference:.2f} (average standard deviation {self.asdsf:.3f}, should be "
+            f"below {LARGEST_ASDSF:g}). Groups of trees may be missing, which the standard errors "
+            "do not cover. Run again with a larger --budget."
+        )
 
     def as_dict(self) -> dict[str, float | bool]:
         """Return the figures as the summary names them."""

@@ -1,14 +1,198 @@
-"""Facts of a run for its files, in addition to the result."""
+"""Facts of a run for its files, and facts on the parts of an estimate for warnings and files."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from gfncore.program.provenance import Provenance, ResourceUse
 from phylogfn.alignments.characters import Characters
 
-__all__ = ["ParsimonyFacts", "RunFacts"]
+if TYPE_CHECKING:
+    from phylogfn.exploration.agreement import SearchAgreement
+
+__all__ = [
+    "BranchLengthFacts",
+    "ClosedFormFacts",
+    "KnownTopologies",
+    "ParsimonyFacts",
+    "RunFacts",
+    "SearchFacts",
+    "TrainingFacts",
+]
+
+
+@dataclass(frozen=True)
+class KnownTopologies:
+    """The topologies that the search found, compared with the estimate and the sampler.
+
+    Attributes
+    ----------
+    share : float
+        Share of the evidence that these topologies have.
+    divergence, divergence_se : float
+        KL divergence of the sampler from the posterior over these topologies (if not summed, over
+        these topologies and their branch lengths) and its standard error, nats; NaN if unknown.
+    summed : bool
+        Whether the evidence of these topologies is summed, which needs no sampler. It is not if
+        trees are drawn with branch lengths.
+    """
+
+    share: float = 0.0
+    divergence: float = math.nan
+    divergence_se: float = 0.0
+    summed: bool = True
+
+    @property
+    def summed_share(self) -> float:
+        """The share of the evidence that does not depend on the sampler."""
+        return self.share if self.summed else 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the figures as the summary names them."""
+        share = "known_share" if self.summed else "share_of_known_topologies"
+        divergence = "kl_known_to_sampler" if self.summed else "kl_posterior_to_sampler"
+        return {
+            share: self.share,
+            divergence: self.divergence,
+            f"{divergence}_se": self.divergence_se,
+        }
+
+
+@dataclass(frozen=True)
+class SearchFacts:
+    """Agreement of the two independent searches, and of walks from independent starting trees.
+
+    Attributes
+    ----------
+    agreement : SearchAgreement
+    n_scouts : int
+        Number of walks from independent starting trees that were completed.
+    n_hits : int
+        Number of these that reached the best topology.
+    """
+
+    agreement: SearchAgreement
+    n_scouts: int
+    n_hits: int
+
+    def as_dict(self) -> dict[str, float | bool]:
+        """Return the figures as the summary names them."""
+        return self.agreement.as_dict() | {"scouts": self.n_scouts, "scout_hits": self.n_hits}
+
+
+@dataclass(frozen=True)
+class ClosedFormFacts:
+    """Evidence from the closed form of the integral over branch lengths, and its correction.
+
+    Attributes
+    ----------
+    log_evidence, standard_error : float
+        Log evidence by the closed form alone.
+    correction, correction_se : float
+        Correction of the log evidence by draws of branch lengths, and its standard error.
+    share_with_own_draws : float
+        Probability of the listed topologies whose correction comes from draws of their own.
+    """
+
+    log_evidence: float
+    standard_error: float
+    correction: float
+    correction_se: float
+    share_with_own_draws: float
+
+
+@dataclass(frozen=True)
+class BranchLengthFacts:
+    """Diagnostics of the importance weights of branch lengths.
+
+    Attributes
+    ----------
+    n_draws : int
+    ess, pareto_k : float
+        Effective sample size and Pareto k of the weights.
+    topology_pareto_k : float
+        Pareto k of the weights of topologies; minus infinity if topologies and branch lengths are
+        drawn together.
+    closed_form : ClosedFormFacts, optional
+        None if topologies and branch lengths are drawn together.
+    """
+
+    n_draws: int
+    ess: float
+    pareto_k: float
+    topology_pareto_k: float = -math.inf
+    closed_form: ClosedFormFacts | None = None
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the figures as the summary names them."""
+        closed = self.closed_form
+        figures: dict[str, float] = {}
+        if closed is not None:
+            figures |= {
+                "log_evidence_closed_form": closed.log_evidence,
+                "closed_form_se": closed.standard_error,
+                "branch_length_correction": closed.correction,
+                "branch_length_correction_se": closed.correction_se,
+            }
+        figures |= {"branch_length_draws": self.n_draws, "branch_length_ess": self.ess}
+        if closed is not None:
+            figures["branch_length_draws_effective_share"] = self.ess / self.n_draws
+        figures |= {
+            "branch_length_pareto_k": self.pareto_k,
+            "topology_pareto_k": self.topology_pareto_k,
+        }
+        if closed is not None:
+            figures["probability_with_own_correction"] = closed.share_with_own_draws
+        return figures
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """Search and training of a sampler of trees.
+
+    Attributes
+    ----------
+    environment, branch_lengths : str
+        Construction method and treatment of branch lengths, as in the settings.
+    sampler_temperature : float
+        Temperature of the sampler at the last draws.
+    walk_steps : int
+        Steps of all walks.
+    n_topologies : int
+        Number of topologies evaluated.
+    steps, cycles : int
+        Training steps, and cycles of training and evaluation.
+    seconds_by_part : mapping of str to float
+        Time of the parts of training.
+    random_trees_correlation : float, optional
+        Correlation of predicted and true log R over random trees; None if it was not learned.
+    """
+
+    environment: str
+    branch_lengths: str
+    sampler_temperature: float
+    walk_steps: int
+    n_topologies: int
+    steps: int
+    cycles: int
+    seconds_by_part: Mapping[str, float]
+    random_trees_correlation: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures of search and training as the summary names them."""
+        return {
+            "sampler_temperature": self.sampler_temperature,
+            "walk_steps": self.walk_steps,
+            "topologies_evaluated": self.n_topologies,
+            "training_steps": self.steps,
+            "training_cycles": self.cycles,
+            "training_seconds_by_part": {
+                part: round(seconds, 3) for part, seconds in self.seconds_by_part.items()
+            },
+        }
 
 
 @dataclass(frozen=True)
@@ -43,8 +227,6 @@ class RunFacts:
         Content of ``provenance.json``; if None, the file is not written.
     run_toml, train_jsonl : str
         Content of these files, which the run itself writes to its output directory.
-    extra : dict
-        Further entries of the summary.
     """
 
     command: str
@@ -62,7 +244,6 @@ class RunFacts:
     provenance: Provenance | None = None
     run_toml: str = ""
     train_jsonl: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

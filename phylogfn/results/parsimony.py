@@ -6,8 +6,7 @@ A tree of score s has at temperature T, in steps, the probability exp((best - s)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from phylogfn.results.warnings import (
     weights_matter,
 )
 
-__all__ = ["ParsimonyResult", "TemperatureSample", "parsimony_warnings"]
+__all__ = ["ParsimonyResult", "ParsimonyTraining", "TemperatureSample", "parsimony_warnings"]
 
 FEWEST_HITS = 2  # runs of the ratchet that should end at the best score
 FEWEST_EFFECTIVE = 100.0
@@ -82,6 +81,37 @@ class TemperatureSample:
         return int((self.counts > 0).sum())
 
 
+@dataclass(frozen=True)
+class ParsimonyTraining:
+    """Training of the sampler of near-optimal trees.
+
+    Attributes
+    ----------
+    n_known : int
+        Number of trees known before the last draws.
+    lowest_temperature, highest_temperature : float
+        Range of temperatures that the sampler learned, steps.
+    steps, cycles : int
+        Training steps, and cycles of training and evaluation.
+    """
+
+    n_known: int
+    lowest_temperature: float
+    highest_temperature: float
+    steps: int
+    cycles: int
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the figures as the summary names them."""
+        return {
+            "trees_known_before_last_draws": self.n_known,
+            "temperature_learned_lowest": self.lowest_temperature,
+            "temperature_learned_highest": self.highest_temperature,
+            "training_steps": self.steps,
+            "training_cycles": self.cycles,
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class ParsimonyResult:
     """Trees in order of score, and samples of them.
@@ -101,7 +131,7 @@ class ParsimonyResult:
     excess : float
         Maximum number of steps above the best of trees collected by the search.
     warnings : tuple of str
-    extra : dict
+    training : ParsimonyTraining, optional
     """
 
     names: tuple[str, ...]
@@ -112,7 +142,7 @@ class ParsimonyResult:
     search: SearchFacts
     excess: float
     warnings: tuple[str, ...] = ()
-    extra: dict[str, Any] = field(default_factory=dict)
+    training: ParsimonyTraining | None = None
 
     @property
     def best_score(self) -> float:

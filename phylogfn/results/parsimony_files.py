@@ -107,7 +107,12 @@ def summarise_parsimony(result: ParsimonyResult, facts: ParsimonyFacts) -> dict[
         "peak_memory_bytes": int(facts.use.peak_memory_bytes),
         "warnings": list(parsimony_warnings(result)),
         "methods": list(facts.methods),
-        "extra": dict(result.extra),
+        "extra": {
+            "search_runs": search.runs,
+            "search_runs_at_best_score": search.hits,
+            "trees_found_by_search": search.n_trees,
+            **({} if result.training is None else result.training.as_dict()),
+        },
     }
 
 

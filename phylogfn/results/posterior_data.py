@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phylogfn.results.facts import RunFacts
+from phylogfn.results.facts import (
+    BranchLengthFacts,
+    KnownTopologies,
+    RunFacts,
+    SearchFacts,
+    TrainingFacts,
+)
 from phylogfn.trees.splits import SplitTable, split_supports, tabulate_splits
 from phylogfn.trees.tree import Tree, node_splits
 
@@ -52,8 +57,14 @@ class PosteriorData:
         Pareto k of the importance weights of proposals and of branch lengths.
     warnings : tuple of str
         Warnings in plain language.
-    extra : dict
-        Further entries of the summary.
+    known : KnownTopologies
+        Share of the topologies that the search found, and how well the sampler covers them.
+    searches : SearchFacts, optional
+        Agreement of the independent searches; None if they were not compared.
+    branch_length_weights : BranchLengthFacts, optional
+        Diagnostics of the importance weights of branch lengths; None if there are none.
+    training : TrainingFacts, optional
+        Search and training.
     topology_errors : ndarray, shape (T,), float64, optional
         Standard errors of the probabilities; None if unknown.
     facts : RunFacts, optional
@@ -74,7 +85,10 @@ class PosteriorData:
     n_proposals: int
     pareto_k: float
     warnings: tuple[str, ...] = ()
-    extra: dict[str, Any] = field(default_factory=dict)
+    known: KnownTopologies = KnownTopologies()
+    searches: SearchFacts | None = None
+    branch_length_weights: BranchLengthFacts | None = None
+    training: TrainingFacts | None = None
     topology_errors: NDArray[np.float64] | None = None
     facts: RunFacts | None = None
 
@@ -112,6 +126,12 @@ class PosteriorData:
         """The number of topologies listed, T."""
         return len(self.topology_parents)
 
+    @property
+    def topology_pareto_k(self) -> float:
+        """Pareto k of the importance weights of topologies, without those of branch lengths."""
+        weights = self.branch_length_weights
+        return self.pareto_k if weights is None else weights.topology_pareto_k
+
     def draw(self, index: int) -> Tree:
         """Return one draw as a tree with branch lengths."""
         return Tree.from_parents(self.draw_parents[index], self.draw_lengths[index])
@@ -129,7 +149,7 @@ class PosteriorData:
         if self.topology_errors is None:
             return math.nan
         listed = float((self.topology_errors**2).sum())
-        unknown = 1.0 - float(self.extra.get("known_share", 0.0))
+        unknown = 1.0 - self.known.summed_share
         rest = max(1.0 - float(self.topology_probabilities.sum()), 0.0)
         drawn = 0.25 * unknown**2 / max(self.ess, 1.0) + 0.25 * rest / max(self.n_draws, 1)
         return min(math.sqrt(listed + drawn), 0.5)

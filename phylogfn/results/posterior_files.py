@@ -180,8 +180,31 @@ def summarise(posterior: PosteriorData, facts: RunFacts) -> dict[str, Any]:
         "cpu_seconds": round(facts.use.cpu_seconds, 3),
         "peak_memory_bytes": int(facts.use.peak_memory_bytes),
         "warnings": list(posterior_warnings(posterior)),
-        "extra": {**posterior.extra, **facts.extra},
+        "extra": _further_figures(posterior),
     }
+
+
+def _further_figures(posterior: PosteriorData) -> dict[str, Any]:
+    training, weights = posterior.training, posterior.branch_length_weights
+    figures: dict[str, Any] = {}
+    if training is not None:
+        figures |= {
+            "environment": training.environment,
+            "branch_lengths": training.branch_lengths,
+            "effective_share_of_draws": posterior.ess / posterior.n_proposals,
+        }
+    figures |= posterior.known.as_dict()
+    if posterior.searches is not None:
+        figures |= posterior.searches.as_dict()
+    if training is not None:
+        figures |= training.as_dict()
+    if weights is not None:
+        figures |= weights.as_dict()
+        if weights.closed_form is not None:
+            figures["listed_probability"] = float(posterior.topology_probabilities.sum())
+    if training is not None and training.random_trees_correlation is not None:
+        figures["random_trees_correlation"] = training.random_trees_correlation
+    return figures
 
 
 def numbered_newicks(

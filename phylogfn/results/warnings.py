@@ -9,11 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from phylogfn.results.facts import SearchFacts
 from phylogfn.results.posterior_data import PosteriorData
-from phylogfn.trees.comparison import (
-    ENOUGH_MASS,
-    disagreement_warning,
-)
+from phylogfn.trees.comparison import ENOUGH_MASS
 
 __all__ = [
     "FEWEST_EFFECTIVE_DRAWS",
@@ -68,9 +66,8 @@ def failure(posterior: PosteriorData) -> str | None:
     """
     if not math.isfinite(posterior.log_evidence):
         return "The run failed: the log evidence is not a finite number."
-    known = posterior.extra.get("known_share", 0.0)
-    lost = posterior.extra.get("kl_known_to_sampler", math.inf)
-    covered = known > NEARLY_ALL and lost <= LARGEST_DIVERGENCE
+    known = posterior.known
+    covered = known.summed_share > NEARLY_ALL and known.divergence <= LARGEST_DIVERGENCE
     if not covered and not posterior.ess >= HARDLY_ANY_DRAWS:
         return (
             f"The run failed: the effective sample size is {posterior.ess:.1f} of "
@@ -78,11 +75,11 @@ def failure(posterior: PosteriorData) -> str | None:
             "posterior, and the standard error of the log evidence cannot be estimated. Run again "
             "with a larger --budget."
         )
-    lengths = posterior.extra.get("branch_length_ess", math.inf)
-    if not lengths >= HARDLY_ANY_DRAWS:
+    weights = posterior.branch_length_weights
+    if weights is not None and not weights.ess >= HARDLY_ANY_DRAWS:
         return (
             f"The run failed: the effective sample size of the branch lengths is "
-            f"{lengths:.1f} of {posterior.extra['branch_length_draws']} draws. Branch lengths and "
+            f"{weights.ess:.1f} of {weights.n_draws} draws. Branch lengths and "
             "topology probabilities are not a sample of the posterior, and the standard error of "
             "the log evidence cannot be estimated. Run again with a larger --budget."
         )
@@ -108,28 +105,18 @@ def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
     failed = failure(posterior)
     if failed is not None:
         return tuple(dict.fromkeys([failed, *found]))
-    if posterior.extra.get("searches_agree") is False:
-        found.append(disagreement_warning(posterior.extra))
-    hits = posterior.extra.get("scout_hits", FEWEST_HITS)
-    shares = [posterior.extra.get(f"search_share_{i}", 0.0) for i in (1, 2)]
-    # in wider posteriors the best topology is too improbable to be visited
-    if hits < FEWEST_HITS and min(shares) >= ENOUGH_MASS:
-        found.append(
-            f"Only {hits} of {posterior.extra['scouts']} walks from independent starting trees "
-            f"reached the best topology (should be at least {FEWEST_HITS}): better groups of trees "
-            "may exist, which the standard errors do not cover. Run again with a larger --budget."
-        )
+    if posterior.searches is not None:
+        found += _search_warnings(posterior.searches)
     ess, se = posterior.ess, posterior.log_evidence_se
-    k = posterior.extra.get("topology_pareto_k", posterior.pareto_k)
-    known = posterior.extra.get("known_share", 0.0)
-    judged = weights_matter(ess, posterior.n_proposals, known)
-    of_lengths = posterior.extra.get("branch_length_pareto_k", -math.inf)
-    if of_lengths > PARETO_K_LIMIT:
+    k, known = posterior.topology_pareto_k, posterior.known
+    judged = weights_matter(ess, posterior.n_proposals, known.summed_share)
+    weights = posterior.branch_length_weights
+    if weights is not None and weights.pareto_k > PARETO_K_LIMIT:
         found.append(
             f"The standard errors are unreliable: a few draws dominate the importance weights of "
-            f"branch lengths (Pareto k = {of_lengths:.2f}, should be below {PARETO_K_LIMIT}). The "
-            "log evidence is more likely too low than too high. Run again with a larger --budget, "
-            "and compare seeds."
+            f"branch lengths (Pareto k = {weights.pareto_k:.2f}, should be below {PARETO_K_LIMIT})."
+            " The log evidence is more likely too low than too high. Run again with a larger "
+            "--budget, and compare seeds."
         )
     if math.isnan(k) and judged:
         found.append(
@@ -142,10 +129,9 @@ def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
             f"(Pareto k = {k:.2f}, should be below {PARETO_K_LIMIT}). The sampler has not learned "
             "the whole posterior; run again with a larger --budget."
         )
-    certain = known > NEARLY_ALL  # probabilities are sums, which the written draws follow
-    effective = min(
-        math.inf if certain else ess, posterior.extra.get("branch_length_ess", math.inf)
-    )
+    # probabilities are sums, which the written draws follow
+    certain = known.summed_share > NEARLY_ALL
+    effective = min(math.inf if certain else ess, math.inf if weights is None else weights.ess)
     if not effective >= FEWEST_EFFECTIVE_DRAWS:
         found.append(
             f"The effective sample size is low ({effective:.0f}, should be at least "
@@ -157,21 +143,20 @@ def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
             f"The {posterior.n_draws} draws written contain about as much information as "
             f"{effective:.0f} independent draws; request fewer --samples or give a larger --budget."
         )
-    lost = posterior.extra.get("kl_known_to_sampler", math.nan)
-    lost_error = posterior.extra.get("kl_known_to_sampler_se", 0.0)
-    if lost - 2.0 * lost_error > LARGEST_DIVERGENCE and not certain:
+    divergence = known.divergence
+    lowest = divergence - 2.0 * known.divergence_se
+    if known.summed and lowest > LARGEST_DIVERGENCE and not certain:
         found.append(
-            f"The sampler gives too little probability to some of the topologies that the search "
-            f"found (KL divergence {lost:.1f} nats, should be below {LARGEST_DIVERGENCE:g}). These "
-            "are included in the estimates, but similar topologies may be missing, which the "
-            "standard errors do not cover. Run again with a larger --budget."
+            "The sampler gives too little probability to some of the topologies that the search "
+            f"found (KL divergence {divergence:.1f} nats, should be below "
+            f"{LARGEST_DIVERGENCE:g}). These are included in the estimates, but similar topologies "
+            "may be missing, which the standard errors do not cover. Run again with a larger "
+            "--budget."
         )
-    missed = posterior.extra.get("kl_posterior_to_sampler", math.nan)
-    missed_error = posterior.extra.get("kl_posterior_to_sampler_se", 0.0)
-    if missed - 2.0 * missed_error > LARGEST_TREE_DIVERGENCE:
+    if not known.summed and lowest > LARGEST_TREE_DIVERGENCE:
         found.append(
             f"The sampler gives too little density to trees with the topologies that the search "
-            f"found (KL divergence {missed:.1f} nats, should be below "
+            f"found (KL divergence {divergence:.1f} nats, should be below "
             f"{LARGEST_TREE_DIVERGENCE:g}): the evidence may be too low by more than its standard "
             "error. Run again with a larger --budget."
         )
@@ -181,3 +166,17 @@ def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
             "evidences differ by less than a few standard errors cannot be distinguished."
         )
     return tuple(dict.fromkeys(found))
+
+
+def _search_warnings(searches: SearchFacts) -> list[str]:
+    agreement = searches.agreement
+    found = [] if agreement.agree else [agreement.warning]
+    smallest_share = min(agreement.first_share, agreement.second_share)
+    # in wider posteriors the best topology is too improbable to be visited
+    if searches.n_hits < FEWEST_HITS and smallest_share >= ENOUGH_MASS:
+        found.append(
+            f"Only {searches.n_hits} of {searches.n_scouts} walks from independent starting trees "
+            f"reached the best topology (should be at least {FEWEST_HITS}): better groups of trees "
+            "may exist, which the standard errors do not cover. Run again with a larger --budget."
+        )
+    return found

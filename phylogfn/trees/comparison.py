@@ -18,7 +18,6 @@ __all__ = [
     "LARGEST_SPLIT_DIFFERENCE",
     "SplitDifference",
     "asdsf",
-    "disagreement_warning",
     "largest_split_difference",
     "mean_robinson_foulds",
     "robinson_foulds_splits",
@@ -112,21 +111,3 @@ def split_names(split: int, names: Sequence[str], limit: int = 6) -> str:
     shown = ", ".join(inside[:limit])
     more = len(inside) - limit
     return f"{{{shown}, and {more} more}}" if more > 0 else f"{{{shown}}}"
-
-
-def disagreement_warning(figures: Mapping[str, float]) -> str:
-    """Return the warning of two independent searches that disagree.
-
-    Parameters
-    ----------
-    figures : mapping of str to float
-        As `phylogfn.exploration.agreement.SearchAgreement.as_dict` names them.
-    """
-    return (
-        "Two independent searches disagree: of the posterior mass of all topologies known, one "
-        f"found {figures['search_share_1']:.1%}, the other {figures['search_share_2']:.1%} (each "
-        f"should find {ENOUGH_MASS:.0%}), and the frequencies of their splits differ by up to "
-        f"{figures['search_split_difference']:.2f} (average standard deviation "
-        f"{figures['search_asdsf']:.3f}, should be below {LARGEST_ASDSF:g}). Groups of trees may "
-        "be missing, which the standard errors do not cover. Run again with a larger --budget."
-    )

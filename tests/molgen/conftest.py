@@ -10,7 +10,7 @@ import pytest
 from gfncore.program.provenance import ResourceUse
 from molgen.citations import ALWAYS_CITED
 from molgen.results.columns import LibraryColumns
-from molgen.results.facts import RunFacts
+from molgen.results.facts import RunFacts, TrainingFacts
 
 SMILES = (
     "CC(=O)Oc1ccccc1C(=O)O",
@@ -66,5 +66,5 @@ def run_facts():
         ess=700.0,
         methods=(*ALWAYS_CITED, "qed"),
         budget_seconds=300.0,
-        extra={"training_steps": 4000, "seconds_by_part": {"policy": 100.5}},
+        training=TrainingFacts(4000, 128_000, 1, {"policy": 100.5}),
     )

@@ -140,7 +140,8 @@ def library_report(training):
     from molgen.citations import ALWAYS_CITED
     from molgen.molecules.diversity import find_modes
     from molgen.results.columns import LibraryColumns
-    from molgen.results.files import RunFacts, summarise
+    from molgen.results.facts import RunFacts, TrainingFacts
+    from molgen.results.files import summarise
     from molgen.results.report.page import render_report
 
     def make():
@@ -174,7 +175,7 @@ def library_report(training):
             failures={"invalid SMILES": 3},
             methods=(*ALWAYS_CITED, "qed"),
             budget_seconds=300.0,
-            extra={"training_steps": 4000, "seconds_by_part": {"policy": 100.5}},
+            training=TrainingFacts(4000, 128_000, 1, {"policy": 100.5}),
         )
         modes = find_modes(library.fingerprints, library.reward, least_score=facts.mode_score)
         summary = summarise(library, facts, modes)

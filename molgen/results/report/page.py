@@ -223,7 +223,7 @@ def _checks(
             "in training their score is 0." + _examples(facts),
         },
     ]
-    floored = facts.extra.get("molecules_at_the_reward_floor", 0)
+    floored = facts.scoring.at_reward_floor
     if floored:
         checks.append(
             {

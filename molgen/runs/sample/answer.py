@@ -16,7 +16,7 @@ from molgen.citations import ALWAYS_CITED, methods_of_settings
 from molgen.fragments.cores import r_groups
 from molgen.probabilities import TRAJECTORIES, molecule_probabilities
 from molgen.results.columns import LibraryColumns, count_draws, share_valid
-from molgen.results.facts import RunFacts
+from molgen.results.facts import RunFacts, ScoringFacts, TrainingFacts
 from molgen.results.files import failure_warning
 from molgen.results.library import Library
 from molgen.results.scored import ScoredMolecules
@@ -163,23 +163,23 @@ def _facts(run: SampleRun, draws: Draws, smiles: Sequence[str], count: np.ndarra
         run_toml=settings_toml(settings),
         train_jsonl=(settings.output / "train.jsonl").read_text(encoding="utf-8"),
         warnings=(*run.state.warnings, *run.passing),
-        extra={
-            "draws_with_score_zero": int(count[table.total == 0.0].sum()),
-            "molecules_left_out_by_scaffold": len(draws.cap.refused),
-            "molecules_at_the_reward_floor": len(run.reward.floored),
-            "molecules_below_the_reward_floor": len(run.reward.buried),
-            "filtered": run.scoring.filtered,
-            "training_steps": run.trainer.step_number,
-            "trajectories_trained": (
-                run.trainer.step_number * (effort.on_policy + effort.replayed) * run.n_processes
-            ),
-            "processes": run.n_processes,
-            "oracle_calls_retried": run.scoring.retried,
-            "training_seconds_by_part": {
-                part: round(seconds, 3) for part, seconds in run.trainer.seconds_by_part.items()
-            },
-            "trained_log_partition": _learned_log_z(run),
-        },
+        scoring=ScoringFacts(
+            zero_draws=int(count[table.total == 0.0].sum()),
+            left_out_by_scaffold=len(draws.cap.refused),
+            at_reward_floor=len(run.reward.floored),
+            below_reward_floor=len(run.reward.buried),
+            filtered=run.scoring.filtered,
+            retried=run.scoring.retried,
+        ),
+        training=TrainingFacts(
+            steps=run.trainer.step_number,
+            trajectories=run.trainer.step_number
+            * (effort.on_policy + effort.replayed)
+            * run.n_processes,
+            processes=run.n_processes,
+            seconds_by_part=dict(run.trainer.seconds_by_part),
+            log_partition=_learned_log_z(run),
+        ),
     )
 
 

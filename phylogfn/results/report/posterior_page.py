@@ -213,9 +213,9 @@ def _uncertain_clades(table: SplitTable) -> list[dict[str, str]]:
 def _checks(posterior: PosteriorData) -> list[dict[str, Any]]:
     share = posterior.ess / posterior.n_proposals if posterior.n_proposals else math.nan
     se = posterior.log_evidence_se
-    k = posterior.extra.get("topology_pareto_k", posterior.pareto_k)
-    known = posterior.extra.get("known_share", 0.0)
-    certain = known > NEARLY_ALL
+    k = posterior.topology_pareto_k
+    known = posterior.known
+    certain = known.summed_share > NEARLY_ALL
     error = 0.5 / math.sqrt(max(posterior.ess, 1.0))
     checks = [
         {
@@ -239,7 +239,7 @@ def _checks(posterior: PosteriorData) -> list[dict[str, Any]]:
         },
         {
             "good": k <= PARETO_K_LIMIT
-            or not weights_matter(posterior.ess, posterior.n_proposals, known),
+            or not weights_matter(posterior.ess, posterior.n_proposals, known.summed_share),
             "name": "Tail of the weights (Pareto k\u0302)",
             "value": f"{k:.2f}".replace("-", "\u2212") if math.isfinite(k) else "not defined",
             "meaning": "Below 0.7 the stated errors are reliable; above it, a few draws dominate "
@@ -247,9 +247,9 @@ def _checks(posterior: PosteriorData) -> list[dict[str, Any]]:
             "of the evidence is summed.",
         },
     ]
-    of_lengths = posterior.extra.get("branch_length_pareto_k")
-    if of_lengths is not None:
-        n_draws, effective = (posterior.extra[f"branch_length_{x}"] for x in ("draws", "ess"))
+    weights = posterior.branch_length_weights
+    if weights is not None:
+        of_lengths = weights.pareto_k
         checks.append(
             {
                 "good": not of_lengths > PARETO_K_LIMIT,
@@ -257,18 +257,17 @@ def _checks(posterior: PosteriorData) -> list[dict[str, Any]]:
                 "value": f"{of_lengths:.2f}".replace("-", "\u2212")
                 if math.isfinite(of_lengths)
                 else "not defined",
-                "meaning": f"Tail for all {n_draws:,} draws of branch lengths that correct the "
-                f"closed form of the integral; effective sample size {effective:,.0f}. Above 0.7 "
-                "the evidence is more likely too low than too high.",
+                "meaning": f"Tail for all {weights.n_draws:,} draws of branch lengths that correct "
+                f"the closed form of the integral; effective sample size {weights.ess:,.0f}. Above "
+                "0.7 the evidence is more likely too low than too high.",
             }
         )
-    lost = posterior.extra.get("kl_known_to_sampler")
-    if lost is not None:
+    if known.summed and not math.isnan(known.divergence):
         checks.append(
             {
-                "good": lost <= LARGEST_DIVERGENCE or certain,
+                "good": known.divergence <= LARGEST_DIVERGENCE or certain,
                 "name": "Known topologies in the sampler",
-                "value": f"{signed(lost, 2)} nats",
+                "value": f"{signed(known.divergence, 2)} nats",
                 "meaning": "KL divergence of the sampler from the posterior over the topologies "
                 "that the search found. These are included in the results in any case; if the "
                 "value is large, similar topologies may be missing.",

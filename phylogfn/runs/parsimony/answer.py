@@ -18,7 +18,7 @@ from phylogfn.estimates.tempered import (
     weigh,
 )
 from phylogfn.results.facts import ParsimonyFacts
-from phylogfn.results.parsimony import ParsimonyResult, TemperatureSample
+from phylogfn.results.parsimony import ParsimonyResult, ParsimonyTraining, TemperatureSample
 from phylogfn.results.parsimony_files import write_parsimony
 from phylogfn.trees.tree import random_topology
 
@@ -187,16 +187,13 @@ def _result(
         search=state.search,
         excess=state.excess,
         warnings=tuple(run.warnings),
-        extra={
-            "search_runs": state.search.runs,
-            "search_runs_at_best_score": state.search.hits,
-            "trees_found_by_search": state.search.n_trees,
-            "trees_known_before_last_draws": n_known,
-            "temperature_learned_lowest": 1.0 / state.range[1],
-            "temperature_learned_highest": 1.0 / state.range[0],
-            "training_steps": state.steps,
-            "training_cycles": state.cycles,
-        },
+        training=ParsimonyTraining(
+            n_known=n_known,
+            lowest_temperature=1.0 / state.range[1],
+            highest_temperature=1.0 / state.range[0],
+            steps=state.steps,
+            cycles=state.cycles,
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import logsumexp
@@ -19,16 +19,16 @@ from phylogfn.estimates.length_samples import (
 )
 from phylogfn.estimates.with_lengths import DrawnTrees
 from phylogfn.likelihood.model_fit import bounds_note
-from phylogfn.results.facts import RunFacts
+from phylogfn.results.facts import BranchLengthFacts, ClosedFormFacts, RunFacts, TrainingFacts
 from phylogfn.results.posterior import Posterior
 from phylogfn.results.posterior_files import write_results
 from phylogfn.results.warnings import failure, posterior_warnings
 from phylogfn.runs.sample.length_answer import lengths_posterior
 from phylogfn.runs.sample.run import (
     draw_from_sampler,
-    of_the_known,
-    of_the_searches,
+    known_topologies,
     random_trees_of,
+    search_facts,
 )
 
 if TYPE_CHECKING:
@@ -90,9 +90,10 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Pos
     posterior = _posterior(run, state, drawn, found, lengths)
     random_trees = random_trees_of(run, state, environment)
     if random_trees is not None:
-        assert state.trainer is not None
+        assert state.trainer is not None and posterior.training is not None
         ranked = random_trees.judge(state.trainer.averaged.policy, state.steps)
-        posterior.extra["random_trees_correlation"] = ranked
+        training = replace(posterior.training, random_trees_correlation=ranked)
+        posterior = replace(posterior, training=training)
     return _judged(run, state, posterior)
 
 
@@ -254,20 +255,22 @@ def _posterior(
             probabilities, corrections.variances[best], relative_error**2
         ),
         warnings=tuple(run.warnings),
-        extra={
-            **_extra(run, state, drawn, found),
-            "log_evidence_closed_form": found.log_z,
-            "closed_form_se": found.standard_error,
-            "branch_length_correction": lengths.log_correction,
-            "branch_length_correction_se": lengths.standard_error,
-            "branch_length_draws": lengths.n_draws,
-            "branch_length_ess": lengths.ess,
-            "branch_length_draws_effective_share": lengths.ess / lengths.n_draws,
-            "branch_length_pareto_k": lengths.pareto_k,
-            "topology_pareto_k": found.pareto_k,
-            "probability_with_own_correction": drawn_for,
-            "listed_probability": float(probabilities.sum()),
-        },
+        known=known_topologies(run, state, found),
+        searches=search_facts(state),
+        branch_length_weights=BranchLengthFacts(
+            n_draws=lengths.n_draws,
+            ess=lengths.ess,
+            pareto_k=lengths.pareto_k,
+            topology_pareto_k=found.pareto_k,
+            closed_form=ClosedFormFacts(
+                log_evidence=found.log_z,
+                standard_error=found.standard_error,
+                correction=lengths.log_correction,
+                correction_se=lengths.standard_error,
+                share_with_own_draws=drawn_for,
+            ),
+        ),
+        training=_training_facts(run, state),
     )
 
 
@@ -292,15 +295,15 @@ def _posterior_with_lengths(
         run.effort.listed,
         run.rng("draws", 1),
     )
-    extra = {
-        **_extra(run, state, drawn, found),
+    return replace(
+        posterior,
+        warnings=tuple(run.warnings),
+        known=known_topologies(run, state, found),
+        searches=search_facts(state),
         # the weights are those of topologies and lengths together
-        "branch_length_draws": len(drawn.rows),
-        "branch_length_ess": found.ess,
-        "branch_length_pareto_k": found.pareto_k,
-        "topology_pareto_k": -math.inf,
-    }
-    return replace(posterior, warnings=tuple(run.warnings), extra=extra)
+        branch_length_weights=BranchLengthFacts(len(drawn.rows), found.ess, found.pareto_k),
+        training=_training_facts(run, state),
+    )
 
 
 def _warn_of_parameters(run: SampleRun, state: RunState) -> None:
@@ -314,24 +317,17 @@ def _warn_of_parameters(run: SampleRun, state: RunState) -> None:
         run.warn(note)
 
 
-def _extra(
-    run: SampleRun, state: RunState, drawn: Drawn, found: PartitionEstimate
-) -> dict[str, Any]:
-    """What all ways to an answer say of the run in the summary."""
+def _training_facts(run: SampleRun, state: RunState) -> TrainingFacts:
+    """Return the facts of search and training, without the correlation over random trees."""
     trainer = state.trainer
     assert trainer is not None
-    return {
-        "environment": run.settings.environment,
-        "branch_lengths": run.settings.branch_lengths,
-        "effective_share_of_draws": found.ess / len(drawn.rows),
-        **of_the_known(run, state, found),
-        **of_the_searches(state),
-        "sampler_temperature": trainer.averaged.policy.temperature,
-        "walk_steps": state.walkers.steps,
-        "topologies_evaluated": len(state.table),
-        "training_steps": state.steps,
-        "training_cycles": state.cycles,
-        "training_seconds_by_part": {
-            part: round(seconds, 3) for part, seconds in trainer.seconds_by_part.items()
-        },
-    }
+    return TrainingFacts(
+        environment=run.settings.environment,
+        branch_lengths=run.settings.branch_lengths,
+        sampler_temperature=trainer.averaged.policy.temperature,
+        walk_steps=state.walkers.steps,
+        n_topologies=len(state.table),
+        steps=state.steps,
+        cycles=state.cycles,
+        seconds_by_part=dict(trainer.seconds_by_part),
+    )

@@ -17,6 +17,7 @@ from phylogfn.likelihood.branch_prior import parse_branch_prior
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
+from phylogfn.results.facts import KnownTopologies, SearchFacts
 from phylogfn.runs.alignment_run import AlignmentRun
 from phylogfn.runs.sample.effort import Aims, SampleEffort
 from phylogfn.samplers.registry import make_sampler
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 __all__ = [
     "SampleRun",
     "draw_from_sampler",
-    "of_the_known",
-    "of_the_searches",
+    "known_topologies",
     "random_trees_of",
+    "search_facts",
 ]
 
 
@@ -170,24 +171,18 @@ def random_trees_of(
     )
 
 
-def of_the_known(run: SampleRun, state: RunState, found: PartitionEstimate) -> dict[str, float]:
-    """How the known topologies stand to the answer: summed, or a yardstick alone."""
-    if run.with_lengths:
-        return {
-            "share_of_known_topologies": found.known_share,
-            "kl_posterior_to_sampler": state.missed,
-            "kl_posterior_to_sampler_se": state.missed_error,
-        }
-    return {
-        "known_share": found.known_share,
-        "kl_known_to_sampler": state.missed,
-        "kl_known_to_sampler_se": state.missed_error,
-    }
+def known_topologies(
+    run: SampleRun, state: RunState, estimate: PartitionEstimate
+) -> KnownTopologies:
+    """Return the share of the known topologies, and how well the sampler covers them."""
+    return KnownTopologies(
+        estimate.known_share, state.missed, state.missed_error, summed=not run.with_lengths
+    )
 
 
-def of_the_searches(state: RunState) -> dict[str, float | bool]:
-    """How far the two independent searches agree; empty before they were compared."""
+def search_facts(state: RunState) -> SearchFacts | None:
+    """Return how far the independent searches agree; None before they were compared."""
     if state.agreement is None:
-        return {}
+        return None
     hits = state.walkers.hits(float(state.table.log_evidence.max()))
-    return state.agreement.as_dict() | {"scouts": len(state.walkers.ends), "scout_hits": hits}
+    return SearchFacts(state.agreement, len(state.walkers.ends), hits)

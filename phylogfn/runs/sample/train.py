@@ -18,9 +18,9 @@ from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.runs.sample.run import (
     SampleRun,
     draw_from_sampler,
-    of_the_known,
-    of_the_searches,
+    known_topologies,
     random_trees_of,
+    search_facts,
 )
 from phylogfn.runs.sample.state import RunState
 from phylogfn.runs.sample.walk import compare, warn_of_pace
@@ -169,6 +169,7 @@ def _judge(
         and state.agreement.agree
         and (random_trees is None or (correlation or 0.0) > effort.ranked)
     )
+    searches = search_facts(state)
     metrics.write(
         {
             "step": trainer.step_number,
@@ -177,8 +178,8 @@ def _judge(
             "log_evidence_se": found.standard_error,
             "ess": found.ess,
             "pareto_k": found.pareto_k,
-            **of_the_known(run, state, found),
-            **of_the_searches(state),
+            **known_topologies(run, state, found).as_dict(),
+            **({} if searches is None else searches.as_dict()),
             **({} if correlation is None else {"random_trees_correlation": correlation}),
             "topologies": len(table),
         }

@@ -14,7 +14,15 @@ import pytest
 from Bio import Phylo
 
 from gfncore.program.provenance import record_provenance
+from phylogfn.exploration.agreement import SearchAgreement
 from phylogfn.output_names import OUTPUT_NAMES
+from phylogfn.results.facts import (
+    BranchLengthFacts,
+    ClosedFormFacts,
+    KnownTopologies,
+    SearchFacts,
+    TrainingFacts,
+)
 from phylogfn.results.posterior_files import mrbayes_trees, split_runs, with_names, write_results
 from phylogfn.trees.samples import read_tree_sample
 
@@ -25,6 +33,16 @@ SUMMARY_KEYS = (
 ).split()
 
 ODD_NAMES = ("Bufo valliceps", "O'Brien", "7", "a(b)", "k[1]", "x,y", "A-b.c|d", "Æ:;=")
+FURTHER_KEYS = (
+    "environment branch_lengths effective_share_of_draws known_share kl_known_to_sampler "
+    "kl_known_to_sampler_se searches_agree search_share_1 search_share_2 "
+    "search_log_mass_difference search_asdsf search_split_difference scouts scout_hits "
+    "sampler_temperature walk_steps topologies_evaluated training_steps training_cycles "
+    "training_seconds_by_part log_evidence_closed_form closed_form_se branch_length_correction "
+    "branch_length_correction_se branch_length_draws branch_length_ess "
+    "branch_length_draws_effective_share branch_length_pareto_k topology_pareto_k "
+    "probability_with_own_correction listed_probability random_trees_correlation"
+).split()
 
 
 def write(tmp_path, posterior, facts, seed=1):
@@ -35,12 +53,26 @@ def write(tmp_path, posterior, facts, seed=1):
 def test_all_files_and_keys(tmp_path, make_posterior, run_facts):
     record = record_provenance("phylogfn", parameters={}, seed=1, threads=2)
     facts = replace(run_facts, provenance=record)
-    write_results(tmp_path, make_posterior(extra={"policy_ess": np.float64(3.0)}, facts=facts))
+    posterior = make_posterior(
+        known=KnownTopologies(np.float64(0.5), 0.1, 0.01),
+        searches=SearchFacts(SearchAgreement(1.0, 0.99, 0.01, 0.0, 0.0), 20, 19),
+        branch_length_weights=BranchLengthFacts(
+            100, 40.0, 0.3, 0.2, ClosedFormFacts(-6489.2, 0.01, 0.2, 0.02, 0.9)
+        ),
+        training=TrainingFacts(
+            "insertion", "collapsed", 1.0, 5000, 300, 180, 3, {"policy": 1.23456}, 0.9
+        ),
+        facts=facts,
+    )
+    write_results(tmp_path, posterior)
     by_the_run = {"run.toml", "train.jsonl", "tensorboard", "checkpoint"}
     assert {path.name for path in tmp_path.iterdir()} == set(OUTPUT_NAMES) - by_the_run
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [key for key in summary if key in SUMMARY_KEYS] == SUMMARY_KEYS
-    assert summary["extra"] == {"policy_ess": 3.0}
+    assert list(summary["extra"]) == FURTHER_KEYS
+    assert summary["extra"]["effective_share_of_draws"] == 0.4
+    assert summary["extra"]["known_share"] == 0.5 and summary["extra"]["scout_hits"] == 19
+    assert summary["extra"]["training_seconds_by_part"] == {"policy": 1.235}
     assert json.loads((tmp_path / "provenance.json").read_text())["threads"] == 2
 
 
@@ -166,7 +198,7 @@ def test_no_number_has_more_digits_than_its_error(tmp_path, make_posterior, run_
         topology_errors=np.array([0.0123, 0.0121, 0.0000234]),
         log_evidence=-6489.123456789,
         log_evidence_se=0.012345678,
-        extra={"known_share": 1.0},
+        known=KnownTopologies(1.0),
     )
     summary = write(tmp_path, posterior, run_facts)
     assert summary["log_evidence"] == -6489.1235 and summary["log_evidence_se"] == 0.0123
@@ -198,7 +230,7 @@ def test_supports_are_rounded_to_their_error(tmp_path, make_posterior, run_facts
         n_topologies=3,
         topology_probabilities=p,
         topology_errors=errors,
-        extra={"known_share": 1.0},
+        known=KnownTopologies(1.0),
     )
     assert posterior.support_error() == pytest.approx(np.sqrt((errors**2).sum()), rel=1e-6)
     write(tmp_path, posterior, run_facts)

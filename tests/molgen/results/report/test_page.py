@@ -13,6 +13,7 @@ import pytest
 from rdkit import Chem
 
 from molgen.molecules.diversity import find_modes
+from molgen.results.facts import ScoringFacts
 from molgen.results.files import summarise
 from molgen.results.report.charts import draw_distributions
 from molgen.results.report.drawing import draw_molecule
@@ -129,8 +130,8 @@ def test_figures_that_are_not_known_do_not_break_it(make_library, run_facts, val
 
 @pytest.mark.parametrize(("floored", "verdict"), [(10, "good"), (8000, "caution")])
 def test_scores_of_zero_are_told(make_library, run_facts, floored, verdict):
-    extra = {"molecules_at_the_reward_floor": floored}
-    html = render(make_library(), dataclasses.replace(run_facts, extra=extra))
+    scoring = ScoringFacts(at_reward_floor=floored)
+    html = render(make_library(), dataclasses.replace(run_facts, scoring=scoring))
     row = html.split("Scores of zero</th>")[1].split("</tr>")[0]
     assert f"{floored:,} of 9,000" in row and f">{verdict}<" in row
 

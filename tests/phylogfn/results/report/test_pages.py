@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from phylogfn.results.facts import KnownTopologies
 from phylogfn.results.posterior_data import split_table
 from phylogfn.results.posterior_files import summarise
 from phylogfn.results.report.posterior_page import render_report
@@ -100,7 +101,7 @@ def test_warnings_come_first(make_posterior, run_facts):
 
 @pytest.mark.parametrize(("lost", "verdict"), [(3.2, "caution"), (0.2, "good")])
 def test_lost_modes_are_a_check_of_their_own(make_posterior, run_facts, lost, verdict):
-    html = render(make_posterior(extra={"kl_known_to_sampler": lost}), run_facts)
+    html = render(make_posterior(known=KnownTopologies(divergence=lost)), run_facts)
     row = html.split("Known topologies in the sampler</th>")[1].split("</tr>")[0]
     assert f"{lost:.2f} nats" in row and f">{verdict}<" in row
     assert ("too little probability to some of the topologies" in html) == (verdict == "caution")
