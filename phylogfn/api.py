@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, Never
 
 from gfncore.program.callback_progress import CallbackProgress, ProgressReport
@@ -21,6 +21,7 @@ def sample(
     *,
     model: str | None = None,
     branch_prior: str | BranchPrior | None = None,
+    priors: Mapping[str, str] | None = None,
     samples: int | None = None,
     budget: str | float | None = None,
     environment: Literal["insertion", "merging"] | None = None,
@@ -50,6 +51,9 @@ def sample(
         Substitution model, such as ``HKY85+G4`` or ``LG+G4``. Default: ``JC69``.
     branch_prior : str or BranchPrior
         Prior on each branch length, such as ``exp:RATE``. Default: ``exp:10``.
+    priors : mapping of str to str
+        Priors on free parameters of the model, such as ``{"gamma_shape": "exp:1"}``. Default:
+        those of MrBayes.
     samples : int
         Number of posterior draws. Default: 1000.
     budget : str or float
@@ -99,6 +103,7 @@ def sample(
     given = {
         "model": model,
         "branch_prior": branch_prior,
+        "priors": priors,
         "samples": samples,
         "budget": budget,
         "environment": environment,

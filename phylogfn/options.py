@@ -72,6 +72,35 @@ def _temperatures(value: Any) -> Any:
     return tuple(sorted(values))
 
 
+def _priors(value: Any) -> Any:
+    """Return priors by parameter, from a table or from text such as ``gamma_shape=exp:1``."""
+    from gfncore.errors import UserError
+    from phylogfn.models.parameters import parse_prior
+
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        given = list(value.items())
+    else:
+        texts = [value] if isinstance(value, str) else value
+        given = [str(text).partition("=")[::2] for text in texts]
+    priors: dict[str, str] = {}
+    for name, prior in given:
+        if not (isinstance(name, str) and isinstance(prior, str) and name and prior):
+            raise ValueError(
+                f"'{shortened(f'{name}={prior}')}' is not a prior on a parameter; write "
+                "PARAMETER=PRIOR, such as gamma_shape=exp:1"
+            )
+        key = name.strip().replace("-", "_")
+        if key in priors:
+            raise ValueError(f"'{shortened(key)}' has two priors; give one")
+        try:
+            priors[key] = str(parse_prior(prior))
+        except UserError as error:
+            raise ValueError(str(error)) from None
+    return priors or None
+
+
 class SampleOptions(Options):
     """Options of ``phylogfn sample``."""
 
@@ -92,6 +121,20 @@ class SampleOptions(Options):
             group=MODEL,
         ),
     ] = "exp:10"
+    priors: Annotated[
+        dict[str, str] | None,
+        Check(_priors),
+        Option(
+            "Prior on a free parameter of the model as PARAMETER=PRIOR, such as gamma_shape=exp:1, "
+            "kappa=beta:1,1, frequencies=dirichlet:1 or invariant=uniform:0,0.9; may be repeated. "
+            "In a file: the table `[priors]`.",
+            group=MODEL,
+            shown="those of MrBayes",
+            names=("--prior",),
+            words=list[str],
+            repeated=True,
+        ),
+    ] = None
     samples: Annotated[Count, Option("Number of posterior draws to write.", group=RUN)] = 1000
     budget: Budget = "5m"
     environment: Environment = "insertion"

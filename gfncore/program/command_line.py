@@ -128,7 +128,7 @@ def _parameters(options: type[Options]) -> Iterator[inspect.Parameter]:
         if option.group:
             only_some["group"] = groups[option.group]
         if get_origin(kind) is list:
-            only_some["consume_multiple"] = True
+            only_some["consume_multiple"] = not option.repeated
         if flag or get_origin(kind) is list:
             only_some["negative"] = ""
         parameter = Parameter(

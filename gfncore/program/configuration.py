@@ -366,7 +366,7 @@ def _place(kind: type[RunSettings], key: str, origin: Mapping[str, str]) -> str:
 
 
 def _option(kind: type[RunSettings], key: str) -> str:
-    return kind.POSITIONAL.get(key) or f"--{key.replace('_', '-')}"
+    return kind.POSITIONAL.get(key) or kind.option_name(key)
 
 
 def _neighbour(name: str, known: list[str]) -> str:

@@ -16,7 +16,7 @@ Nothing here imports pydantic, which would lengthen ``--help`` by a third (0.1 s
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, dataclass_transform
+from typing import Annotated, Any, ClassVar, Literal, dataclass_transform, get_type_hints
 
 from gfncore.text.durations import parse_duration
 from gfncore.text.numbers import check_int
@@ -64,6 +64,8 @@ class Option:
         The type on the command line, if different from that of the attribute.
     leading_hyphen : bool
         Whether the value may begin with a hyphen.
+    repeated : bool
+        Whether each word of a list needs the name of the option before it.
     """
 
     help: str
@@ -72,6 +74,7 @@ class Option:
     names: tuple[str, ...] = ()
     words: Any = None
     leading_hyphen: bool = False
+    repeated: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,13 @@ class Options:
     """Headings of the help, in its order."""
     POSITIONAL: ClassVar[Mapping[str, str]] = {}
     """Settings that the command line takes by place, with the word for them."""
+
+    @classmethod
+    def option_name(cls, name: str) -> str:
+        """Return the name of a setting on the command line, such as ``--branch-prior``."""
+        extras = getattr(get_type_hints(cls, include_extras=True).get(name), "__metadata__", ())
+        names = [extra.names[0] for extra in extras if isinstance(extra, Option) and extra.names]
+        return names[-1] if names else f"--{name.replace('_', '-')}"
 
     @classmethod
     def shown_default(cls, name: str) -> str | None:

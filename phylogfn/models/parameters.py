@@ -18,19 +18,24 @@ import numpy as np
 from scipy.special import gammaln
 
 from gfncore.errors import UserError
-from gfncore.text.numbers import NumberError, parse_float
+from gfncore.text.numbers import NumberError, parse_float, shortened
 
 __all__ = ["Parameter", "Prior", "parse_prior"]
 
 _PRIOR_ARGUMENTS = {"exp": 1, "uniform": 2, "beta": 2, "dirichlet": 1, "gamma": 2}
+_FITTING = {
+    "positive": ("exp", "gamma", "uniform", "beta"),
+    "share": ("uniform", "beta"),
+    "simplex": ("dirichlet",),
+}
 
 
 @dataclass(frozen=True)
 class Prior:
     """A prior density: "exp" (rate), "gamma" (shape, rate), "uniform" (low, high), "beta" (a, b).
 
-    For simplexes "dirichlet" (one concentration for all components). "beta" on a positive
-    parameter x is, as in MrBayes, the density of the ratio x / (1 + x).
+    For simplexes "dirichlet" (one concentration for all components, or one for each). "beta" on a
+    positive parameter x is, as in MrBayes, the density of the ratio x / (1 + x).
     """
 
     family: str
@@ -41,7 +46,7 @@ class Prior:
 
 
 def parse_prior(text: str) -> Prior:
-    """Read a prior such as "exp:1", "beta:1,1", "uniform:0,1", "gamma:2,1" or "dirichlet:1".
+    """Read a prior such as "exp:1", "beta:1,1", "uniform:0,1", "gamma:2,1" or "dirichlet:1,2,1,1".
 
     Raises
     ------
@@ -50,17 +55,22 @@ def parse_prior(text: str) -> Prior:
     """
     family, _, numbers = text.strip().lower().partition(":")
     if family not in _PRIOR_ARGUMENTS:
-        raise UserError(f"prior '{text}': unknown; known are {', '.join(_PRIOR_ARGUMENTS)}")
+        raise UserError(
+            f"prior '{shortened(text)}': unknown; known are {', '.join(_PRIOR_ARGUMENTS)}"
+        )
     expected = _PRIOR_ARGUMENTS[family]
     try:
         arguments = [parse_float(number.strip()) for number in numbers.split(",")]
     except NumberError:
         arguments = []
     positive = family == "uniform" or all(value > 0 for value in arguments)
-    if len(arguments) != expected or not positive:
+    several = family == "dirichlet" and len(arguments) > expected
+    if not (len(arguments) == expected or several) or not positive:
+        example = "0,1" if family == "uniform" else ",".join(["1"] * expected)
+        kind = "numbers" if family == "uniform" else "positive number(s)"
         raise UserError(
-            f"prior '{text}': '{family}' takes {expected} positive number(s), "
-            f"as in '{family}:{','.join(['1'] * expected)}'"
+            f"prior '{shortened(text)}': '{family}' takes {expected} {kind}, "
+            f"as in '{family}:{example}'"
         )
     if family == "uniform" and arguments[0] >= arguments[1]:
         raise UserError(f"prior '{text}': the lower end must be below the upper end")
@@ -124,9 +134,9 @@ class Parameter:
         log_x, log_rest = self._log_natural(np.asarray(theta, dtype=float))
         arguments = self.prior.arguments
         if self.prior.family == "dirichlet":
-            size, alpha = len(self.start), arguments[0]
-            constant = gammaln(size * alpha) - size * gammaln(alpha)
-            return float(constant + alpha * log_x.sum())
+            alpha = np.broadcast_to(arguments, len(self.start))
+            constant = gammaln(alpha.sum()) - gammaln(alpha).sum()
+            return float(constant + alpha @ log_x)
         x = float(np.exp(log_x[0]))
         log_jacobian = float(log_x[0] + (log_rest if self.kind == "share" else 0.0))
         if self.prior.family == "exp":
@@ -153,14 +163,35 @@ class Parameter:
         UserError
             If the prior's family does not fit the parameter's kind.
         """
-        fits = {
-            "positive": ("exp", "gamma", "uniform", "beta"),
-            "share": ("uniform", "beta"),
-            "simplex": ("dirichlet",),
-        }[self.kind]
+        fits = _FITTING[self.kind]
         if prior.family not in fits:
             raise UserError(f"prior '{prior}' does not fit {self.name}; use {' or '.join(fits)}")
+        size = len(self.start)
+        if prior.family == "dirichlet" and len(prior.arguments) not in (1, size):
+            raise UserError(
+                f"prior '{prior}': {self.name} has {size} components ({' '.join(self.labels)}); "
+                f"give 1 or {size} concentrations"
+            )
+        if prior.family == "uniform":
+            return self._within(prior)
         return replace(self, prior=prior)
+
+    def _within(self, prior: Prior) -> Parameter:
+        """Return a copy with a uniform prior, whose support contains the start and the bounds."""
+        low, high = prior.arguments
+        largest = 1.0 if self.kind == "share" else np.inf
+        if not 0.0 <= low < high <= largest:
+            limit = " to 1" if self.kind == "share" else " or more"
+            raise UserError(f"prior '{prior}': {self.name} is in the range 0{limit}")
+        smallest, greatest = self.to_natural(np.array(self.bounds))
+        low, high = max(low, float(smallest)), min(high, float(greatest))
+        if low >= high:
+            raise UserError(
+                f"prior '{prior}': {self.name} can be fitted from {smallest:.2g} to {greatest:.4g}"
+            )
+        start = self.start[0] if low < self.start[0] < high else 0.5 * (low + high)
+        ends = self.to_unconstrained(np.array([low, high]))
+        return replace(self, prior=prior, start=(start,), bounds=(float(ends[0]), float(ends[1])))
 
     def _log_natural(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
         """Return logarithms of the natural values and, for a share, of 1 - x."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from gfncore.errors import UserError
+from gfncore.text.hints import did_you_mean
+from gfncore.text.numbers import shortened
 from phylogfn.models.dna import dna_exchangeabilities, dna_family
 from phylogfn.models.frequencies import empirical_frequencies
 from phylogfn.models.parameters import Parameter, parse_prior
@@ -106,7 +109,7 @@ class ModelSpec:
         observed = empirical_frequencies(patterns.masks, patterns.weights, self.n_states)
         return replace(self, frequencies=tuple(float(x) for x in observed), empirical=False)
 
-    def with_priors(self, priors: dict[str, str]) -> ModelSpec:
+    def with_priors(self, priors: Mapping[str, str]) -> ModelSpec:
         """Return a copy with other priors.
 
         Parameters
@@ -122,8 +125,10 @@ class ModelSpec:
         free = {parameter.name: parameter for parameter in self.parameters}
         for name, text in priors.items():
             if name not in free:
-                known = ", ".join(free) or "none"
-                raise UserError(f"prior on '{name}': free parameters of {self.name} are {known}")
+                known = (", ".join(free) or "none") + did_you_mean(name, free)
+                raise UserError(
+                    f"prior on '{shortened(name)}': free parameters of {self.name} are {known}"
+                )
             free[name] = free[name].with_prior(parse_prior(text))
         return replace(self, parameters=tuple(free.values()))
 

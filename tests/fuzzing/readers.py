@@ -354,6 +354,7 @@ NEWICK_WORDS = (
     "<color = 5 >",
 )
 MODELS = ("JC69", "K80", "HKY85{2.1}+F{0.3,0.2,0.2,0.3}+G4{0.5}+I{0.2}", "GTR+F+G4+I", "LG+G4{0.7}")
+MODELS += ("TIM{2.5,0.6,4.1}+FQ", "010212{AC=1,AG=2,GT=0.5}+F", "tvme+I{0.3}")
 SMILES_WORDS = (
     *(
         "[*]",
@@ -418,6 +419,10 @@ environment = "merging"
 length_bins = "128:1e-5:2"
 seed = 7
 threads = 2
+
+[priors]
+kappa = "beta:1,1"
+frequencies = "dirichlet:1,2,1,1"
 """
 PARSIMONY = """temperature = [0.5, 1.0, 2.0]
 budget = "90s"
@@ -433,7 +438,8 @@ reward = "qed"
 budget = "30s"
 """
 COMMAND_LINES = (
-    "phylogfn\nsample\na.fasta\n-o\nout\n--model\nGTR+G4\n--budget\n1h30m\n--seed\n7\n--samples\n10",
+    "phylogfn\nsample\na.fasta\n-o\nout\n--model\nGTR+G4\n--budget\n1h30m\n--seed\n7\n--prior"
+    "\ngamma_shape=exp:1",
     "phylogfn\nparsimony\na.nex\n-o\nout\n--temperature\n0.5,1\n--gaps\nstate\n--budget\n90",
     "phylogfn\nlikelihood\na.fasta\nt.nwk\n--evidence\n--branch-prior\nexp:10\n--threads\n2",
     "phylogfn\ncompare\na.nwk\nb.nwk\n--burnin\n0.25\n--min-frequency\n0.1",
@@ -479,7 +485,9 @@ READERS: tuple[Reader, ...] = (
     Reader(
         "model", _texts(*MODELS), _read_model, ("+G", "+I", "+F", "+FO", "{", "}", "AG=4", "JTT")
     ),
-    Reader("model prior", _texts("exp:1", "gamma:2,1", "beta:1,1", "dirichlet:1"), _read_prior),
+    Reader(
+        "model prior", _texts("exp:1", "gamma:2,1", "uniform:0,1", "dirichlet:1,2"), _read_prior
+    ),
     Reader("settings, sample", _texts(SAMPLE), _read_sample_settings, SETTINGS_WORDS, "x.toml"),
     Reader(
         "settings, parsimony", _texts(PARSIMONY), _read_parsimony_settings, SETTINGS_WORDS, "x.toml"

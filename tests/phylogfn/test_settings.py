@@ -95,3 +95,34 @@ def test_resume_takes_up_the_settings_of_the_run(tmp_path):
     assert same.model == "GTR"
     with pytest.raises(UserError, match=r"--seed 4 differs from the run to resume .*: 3"):
         resolve_settings({"output": tmp_path, "resume": True, "seed": 4})
+
+
+def test_priors_are_a_table_of_the_file_and_words_of_the_command_line(config):
+    path = config('[priors]\ngamma-shape = "exp:2.0"\nkappa = "beta:1,1"\n')
+    given = {"alignment": "a", "output": "o"}
+    settings = resolve_settings(given, path)
+    assert settings.priors == {"gamma_shape": "exp:2", "kappa": "beta:1,1"}
+    words = ["gamma_shape=exp:2", "kappa=beta:1,1"]
+    assert resolve_settings({**given, "priors": words}).priors == settings.priors
+    assert resolve_settings({**given, "priors": ["kappa=exp:1"]}, path).priors == {"kappa": "exp:1"}
+    written = settings_toml(settings)
+    assert tomllib.loads(written)["priors"] == settings.priors
+    assert resolve_settings(given, config(written)) == settings
+    assert resolve_settings(given).priors is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["kappa"], "--prior: 'kappa=' is not a prior on a parameter; write PARAMETER=PRIOR"),
+        (["kappa=exp:1", "kappa=exp:2"], "--prior: 'kappa' has two priors"),
+        (["kappa=exp"], "--prior: prior 'exp': 'exp' takes 1 positive number"),
+        (["kappa=normal:1"], "--prior: prior 'normal:1': unknown; known are exp"),
+    ],
+)
+def test_wrong_priors(words, message):
+    with pytest.raises(UserError) as caught:
+        resolve_settings({"alignment": "a", "output": "o", "priors": words})
+    assert str(caught.value).startswith(message)
+    with pytest.raises(UserError, match="--prior: 'kappa=3' is not a prior"):
+        resolve_settings({"alignment": "a", "output": "o", "priors": {"kappa": 3}})

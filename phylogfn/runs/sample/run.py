@@ -97,7 +97,7 @@ class SampleRun(AlignmentRun):
         self.with_lengths = settings.branch_lengths != "collapsed"
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)
         self.patterns = compress(self.alignment)
-        self.spec = self.spec.resolve(self.patterns)
+        self.spec = self.spec.resolve(self.patterns).with_priors(settings.priors or {})
         for note in (*self.alignment.notes, *likelihood_notes(self.alignment)):
             self.warn(note)
         # the posterior is so near to the prior that its draws are better than those of a sampler

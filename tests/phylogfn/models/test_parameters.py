@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.integrate import dblquad, quad
+from scipy.stats import dirichlet
 
 from gfncore.errors import UserError
 from phylogfn.models import parse_model, parse_prior
@@ -57,6 +58,32 @@ def test_kappa_prior_is_that_of_mrbayes():
     assert parameter("K80").log_prior(np.log([kappa])) == pytest.approx(expected)
 
 
+def test_concentrations_of_components():
+    free = parameter("GTR")
+    theta = np.random.default_rng(5).normal(size=5)
+    alpha = [1.0, 2.0, 0.5, 1.0, 3.0, 1.0]
+    prior = parse_prior("dirichlet:" + ",".join(f"{value:g}" for value in alpha))
+    shares = free.to_natural(theta)
+    expected = dirichlet(alpha).logpdf(shares) + np.log(shares).sum()
+    assert free.with_prior(prior).log_prior(theta) == pytest.approx(expected)
+    with pytest.raises(UserError, match=r"6 components \(AC AG .*give 1 or 6"):
+        free.with_prior(parse_prior("dirichlet:1,2"))
+
+
+def test_a_uniform_prior_sets_start_and_bounds():
+    share = parameter("JC69+I").with_prior(parse_prior("uniform:0.3,0.9"))
+    assert share.start == pytest.approx((0.6,))
+    np.testing.assert_allclose(share.to_natural(np.array(share.bounds)), [0.3, 0.9])
+    assert np.isfinite(share.log_prior(share.to_unconstrained(np.array(share.start))))
+    shape = parameter("JC69+G4").with_prior(parse_prior("uniform:0,50"))
+    assert shape.start == (0.5,) and shape.bounds[0] == pytest.approx(-3.9)
+    for text, prior in (("JC69+I", "uniform:0,2"), ("JC69+G4", "uniform:-1,2")):
+        with pytest.raises(UserError, match="in the range 0"):
+            parameter(text).with_prior(parse_prior(prior))
+    with pytest.raises(UserError, match="can be fitted from"):
+        parameter("JC69+G4").with_prior(parse_prior("uniform:1000,2000"))
+
+
 def test_log_prior_of_a_model_is_the_sum_over_its_parameters():
     spec = parse_model("GTR+I+G4", "dna")
     theta = np.random.default_rng(2).normal(size=spec.n_free)
@@ -70,6 +97,10 @@ def test_log_prior_of_a_model_is_the_sum_over_its_parameters():
     assert changed.log_prior(theta) != pytest.approx(expected)
     with pytest.raises(UserError, match="free parameters of GTR"):
         spec.with_priors({"kappa": "beta:1,1"})
+    with pytest.raises(UserError, match="did you mean 'gamma_shape'"):
+        spec.with_priors({"gama_shape": "exp:1"})
+    with pytest.raises(UserError, match="does not fit gamma_shape; use exp or"):
+        spec.with_priors({"gamma_shape": "dirichlet:1"})
 
 
 @pytest.mark.parametrize("text", ["expo:1", "exp", "exp:-1", "uniform:1,0", "beta:1", "exp:nan"])
