@@ -198,7 +198,7 @@ IMPORT_ORDER = {
     "gfncore": "errors keys text files parent_process compiled_code graph_batch symmetry "
     "environment policies tempering trajectories exploration evaluation objectives training "
     "program report",
-    "phylogfn": "kernels errors output_names options models text trees alignments likelihood "
+    "phylogfn": "kernels errors output_names models options text trees alignments likelihood "
     "parsimony environments exploration settings citations results training estimates samplers "
     "runs warm_up cli api __main__",
     "molgen": "kernels citations symmetry output_names options molecules scoring settings "
