@@ -8,6 +8,7 @@ OUTPUT_NAMES = (
     "summary.json",
     "trees.nwk",
     "topologies.tsv",
+    "clades.tsv",
     "consensus.nwk",
     "consensus.con.tre",
     "posterior.run1.t",

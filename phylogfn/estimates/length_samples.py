@@ -118,11 +118,14 @@ class Corrections:
     drawn_for : ndarray, shape (size of the table,), bool
         Whether a topology is corrected by its own draws; others have the mean of similar
         topologies.
+    pooled_variance : float
+        Part of the variance of those others that they have in common: that of the mean.
     """
 
     log_ratios: np.ndarray
     variances: np.ndarray
     drawn_for: np.ndarray
+    pooled_variance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -504,7 +507,7 @@ def _answer(
         blocks.log_likelihoods[chosen, turn],
         float(top + math.log(ratio)),
         math.sqrt(variance),
-        Corrections(log_ratios, relative_variances, drawn_for),
+        Corrections(log_ratios, relative_variances, drawn_for, rest_variance / others**2),
         effective_sample_size(log_all),
         pareto_k(log_all),
         log_all.size,

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from phylogfn.results.clades import clade_frame
 from phylogfn.results.phylogeny import Phylogeny
 from phylogfn.results.posterior_data import PosteriorData
 from phylogfn.results.posterior_files import consensus_of, write_directory
 from phylogfn.results.report.notebook import render_view
-from phylogfn.results.tables import clade_frame, topology_frame
+from phylogfn.results.tables import topology_frame
 from phylogfn.results.warnings import failure, verdict
 from phylogfn.trees.consensus import ConsensusTree
 
@@ -46,7 +47,8 @@ class Posterior(PosteriorData):
         """Return the clades, the most probable first.
 
         A clade is the smaller side of a split, because trees are unrooted. The columns are
-        ``taxa``, ``n_taxa``, ``probability``, ``mean_length`` and ``sd_length`` (of its branch).
+        ``taxa``, ``n_taxa``, ``probability``, ``probability_se`` (its standard error),
+        ``mean_length`` and ``sd_length`` (of its branch).
         """
         return clade_frame(self)
 

@@ -21,7 +21,12 @@ from phylogfn.results.facts import (
     SearchFacts,
     TrainingFacts,
 )
-from phylogfn.trees.splits import SplitTable, split_supports, tabulate_splits
+from phylogfn.trees.splits import (
+    SplitProbabilities,
+    SplitTable,
+    split_supports,
+    tabulate_splits,
+)
 from phylogfn.trees.tree import Tree, node_splits
 
 __all__ = ["PosteriorData", "split_table"]
@@ -67,6 +72,9 @@ class PosteriorData:
         Search and training.
     topology_errors : ndarray, shape (T,), float64, optional
         Standard errors of the probabilities; None if unknown.
+    split_probabilities : SplitProbabilities, optional
+        Probabilities of the splits with their standard errors; None if they are to be taken from
+        topologies and draws, without errors.
     facts : RunFacts, optional
         Facts of the run, which are required for writing files.
     """
@@ -90,6 +98,7 @@ class PosteriorData:
     branch_length_weights: BranchLengthFacts | None = None
     training: TrainingFacts | None = None
     topology_errors: NDArray[np.float64] | None = None
+    split_probabilities: SplitProbabilities | None = None
     facts: RunFacts | None = None
 
     def __post_init__(self) -> None:
@@ -140,34 +149,30 @@ class PosteriorData:
         """Return one of the topologies listed, 0 the best, without lengths."""
         return Tree.from_parents(self.topology_parents[index])
 
-    def support_error(self) -> float:
-        """Return an upper bound of the standard errors of clade probabilities; NaN if unknown.
-
-        It combines the errors of the listed topologies and the sampling errors of the probabilities
-        of topologies that are not summed or not listed.
-        """
-        if self.topology_errors is None:
-            return math.nan
-        listed = float((self.topology_errors**2).sum())
-        unknown = 1.0 - self.known.summed_share
-        rest = max(1.0 - float(self.topology_probabilities.sum()), 0.0)
-        drawn = 0.25 * unknown**2 / max(self.ess, 1.0) + 0.25 * rest / max(self.n_draws, 1)
-        return min(math.sqrt(listed + drawn), 0.5)
-
     def tree_lengths(self) -> NDArray[np.float64]:
         """Return the sum of branch lengths of each draw, shape(S,)."""
         return self.draw_lengths[:, 1:].sum(axis=1)
 
 
 def split_table(posterior: PosteriorData) -> SplitTable:
-    """Return split supports and branch lengths of a posterior.
+    """Return split supports, their standard errors, and branch lengths of a posterior.
 
-    Supports are computed from the probabilities of the listed topologies, which have less noise
-    than counts of draws; the remaining probability is distributed over draws of other topologies,
-    if there are any. Lengths are computed from the draws. Without a list of topologies, both are
-    computed from the draws.
+    Supports are ``split_probabilities``, where the posterior has them. Otherwise they are computed
+    from the probabilities of the listed topologies, which have less noise than counts of draws; the
+    remaining probability is distributed over draws of other topologies, if there are any. Without a
+    list of topologies, they are computed from the draws. Lengths are always computed from the
+    draws.
     """
     drawn = tabulate_splits(posterior.names, _draw_branches(posterior))
+    estimated = posterior.split_probabilities
+    if estimated is not None:
+        supports = dict(zip(estimated.splits, estimated.probabilities.tolist(), strict=True))
+        errors = {
+            split: error
+            for split, error in zip(estimated.splits, estimated.errors.tolist(), strict=True)
+            if math.isfinite(error)
+        }
+        return SplitTable(posterior.names, supports, drawn.mean_lengths, drawn.sd_lengths, errors)
     if posterior.n_topologies == 0 or not posterior.topology_probabilities.sum() > 0:
         return drawn
     supports = split_supports(posterior.topology_parents, posterior.topology_probabilities)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from gfncore.files import write_atomic
 from gfncore.program.output import check_output, json_text, locked_output, staged_output
 from gfncore.program.provenance import software_version
+from phylogfn.results.clades import clades_text
 from phylogfn.results.facts import RunFacts
 from phylogfn.results.phylogeny import Phylogeny, newick_with_warning, nexus_with_warning
 from phylogfn.results.posterior_data import PosteriorData, split_table
@@ -84,6 +85,7 @@ def write_results(output: Path, posterior: PosteriorData) -> dict[str, Any]:
                 for draw in draws
             ),
             "topologies.tsv": topologies_table(posterior, topologies),
+            "clades.tsv": clades_text(posterior, table),
             "consensus.nwk": consensus.newick() + "\n",
             "consensus.con.tre": consensus.nexus(),
             "posterior.trprobs": nexus_with_warning(
@@ -147,8 +149,8 @@ def consensus_of(posterior: PosteriorData, table: SplitTable | None = None) -> P
     failed = failure(posterior)
     if failed is not None:
         tree = without_supports(tree)
-    elif math.isfinite(error := posterior.support_error()):
-        tree = rounded_supports(tree, max(decimals(error), 2))
+    else:
+        tree = rounded_supports(tree, lambda error: max(decimals(error), 2))
     return Phylogeny(posterior.names, tree, warning=failed)
 
 

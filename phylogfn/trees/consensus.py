@@ -45,6 +45,8 @@ class ConsensusTree:
         Standard deviations of these in the posterior.
     supports : tuple of float or None
         Share of the trees that contain the split of the branch above; None for leaves and the base.
+    support_errors : tuple of float or None
+        Standard errors of these; empty, or None, where they are unknown.
     """
 
     parent: tuple[int, ...]
@@ -52,6 +54,7 @@ class ConsensusTree:
     lengths: tuple[float | None, ...]
     length_sds: tuple[float | None, ...]
     supports: tuple[float | None, ...]
+    support_errors: tuple[float | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -80,6 +83,10 @@ class ConsensusTree:
             length_sds=unknown,
             supports=unknown,
         )
+
+    def support_error(self, node: int) -> float | None:
+        """Return the standard error of the support of a node, None if unknown."""
+        return self.support_errors[node] if self.support_errors else None
 
     def children(self) -> list[list[int]]:
         """Return the children of each node, in the order drawn."""
@@ -142,18 +149,34 @@ def consensus_tree(table: SplitTable, *, strict: bool = False) -> ConsensusTree:
         lengths=(None, *(table.mean_lengths.get(split) for split in order[1:])),
         length_sds=(None, *(table.sd_lengths.get(split) for split in order[1:])),
         supports=(None, None, *(supports.get(split) for split in order[2:])),
+        support_errors=(
+            None,
+            None,
+            *(table.errors.get(split) if split in supports else None for split in order[2:]),
+        ),
     )
 
 
-def rounded_supports(tree: ConsensusTree, decimals: int) -> ConsensusTree:
-    """Return the tree with its supports rounded."""
-    supports = (None if s is None else round(s, decimals) for s in tree.supports)
+def rounded_supports(tree: ConsensusTree, decimals: Callable[[float], int]) -> ConsensusTree:
+    """Return the tree with each support rounded to the decimals that its error allows.
+
+    Parameters
+    ----------
+    tree : ConsensusTree
+    decimals : callable
+        The number of decimals for a standard error. Supports without an error are not rounded.
+    """
+    supports = []
+    for node, support in enumerate(tree.supports):
+        error = tree.support_error(node)
+        known = support is not None and error is not None
+        supports.append(round(support, decimals(error)) if known else support)
     return replace(tree, supports=tuple(supports))
 
 
 def without_supports(tree: ConsensusTree) -> ConsensusTree:
     """Return the tree without its supports."""
-    return replace(tree, supports=(None,) * len(tree))
+    return replace(tree, supports=(None,) * len(tree), support_errors=())
 
 
 def consensus_newick(tree: ConsensusTree, names: Sequence[str], *, exact: bool = False) -> str:
@@ -182,10 +205,11 @@ def consensus_newick(tree: ConsensusTree, names: Sequence[str], *, exact: bool =
 def consensus_nexus(
     tree: ConsensusTree, names: Sequence[str], *, strict: bool = False, rooted: bool = False
 ) -> str:
-    """Return a NEXUS file with clade probabilities (``prob``) for FigTree.
+    """Return a NEXUS file with clade probabilities for FigTree.
 
     The layout is that of MrBayes' ``.con.tre``: annotations ``[&key=value]`` follow the node and
-    precede the length of its branch.
+    precede the length of its branch. ``prob`` is the probability of a clade and ``prob_stddev`` its
+    standard error, if it is known.
     """
 
     def end(node: int) -> str:
@@ -196,7 +220,10 @@ def consensus_nexus(
             support = 1.0
         entries = []
         if support is not None:
-            entries = [f"prob={support:.6g}", f"prob_percent={100 * support:.0f}"]
+            entries = [f"prob={support:.6g}"]
+            if (error := tree.support_error(node)) is not None:
+                entries.append(f"prob_stddev={error:.2g}")
+            entries.append(f"prob_percent={100 * support:.0f}")
         if length is not None and deviation is not None:
             entries += [f"length_mean={length:.8g}", f"length_sd={deviation:.8g}"]
         annotation = f"[&{','.join(entries)}]" if entries else ""

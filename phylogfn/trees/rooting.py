@@ -144,6 +144,10 @@ def _rooted(
             None,
             *(tree.supports[via[h]] if tree.taxon[h] is None else None for h in old[1:]),
         ),
+        support_errors=(
+            None,
+            *(tree.support_error(via[h]) if tree.taxon[h] is None else None for h in old[1:]),
+        ),
     )
 
 

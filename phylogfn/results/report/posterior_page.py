@@ -96,7 +96,7 @@ def render_report(
         "credible": _credible_sets(posterior),
         "clades": [] if failed else _uncertain_clades(table),
         "failed": failed,
-        "checks": _checks(posterior),
+        "checks": _checks(posterior, table),
         "curves": curve_drawings(training, _CURVES),
         "run": _run_rows(summary, facts),
         "extra": extra_rows(summary["extra"]),
@@ -202,7 +202,8 @@ def _uncertain_clades(table: SplitTable) -> list[dict[str, str]]:
     )
     return [
         {
-            "support": f"{support:.2f}",
+            "support": _percentage(support, table.errors.get(split, math.nan)),
+            "error": f"{_points(table.errors[split])}\u00a0%" if split in table.errors else "n/a",
             "kind": support_class(support) if support > 0.5 else "s0",
             "names": split_names(split, table.names, limit=4),
         }
@@ -210,13 +211,22 @@ def _uncertain_clades(table: SplitTable) -> list[dict[str, str]]:
     ]
 
 
-def _checks(posterior: PosteriorData) -> list[dict[str, Any]]:
+def _largest_error(table: SplitTable) -> str:
+    """Return a sentence on the largest standard error of a clade probability."""
+    if not table.errors:
+        return "The standard errors of clade probabilities are unknown."
+    return (
+        "The standard errors of clade probabilities are at most "
+        f"{_points(max(table.errors.values()))}\u00a0%."
+    )
+
+
+def _checks(posterior: PosteriorData, table: SplitTable) -> list[dict[str, Any]]:
     share = posterior.ess / posterior.n_proposals if posterior.n_proposals else math.nan
     se = posterior.log_evidence_se
     k = posterior.topology_pareto_k
     known = posterior.known
     certain = known.summed_share > NEARLY_ALL
-    error = 0.5 / math.sqrt(max(posterior.ess, 1.0))
     checks = [
         {
             "good": se <= LARGEST_STANDARD_ERROR,
@@ -234,7 +244,7 @@ def _checks(posterior: PosteriorData) -> list[dict[str, Any]]:
             + (
                 "Clade probabilities hardly depend on it: they are summed over topologies."
                 if certain
-                else f"Standard errors of clade probabilities are at most about {error:.3f}."
+                else _largest_error(table)
             ),
         },
         {

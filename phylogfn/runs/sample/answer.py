@@ -11,7 +11,8 @@ from scipy.special import logsumexp
 
 from gfncore.program.configuration import settings_toml
 from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_model
-from phylogfn.estimates.collapsed import BATCH
+from phylogfn.estimates.clades import TopologyShares
+from phylogfn.estimates.collapsed import BATCH, weigh
 from phylogfn.estimates.length_samples import (
     TopologyMasses,
     draw_branch_lengths,
@@ -87,7 +88,9 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Pos
         return _judged(run, state, _posterior_with_lengths(run, state, drawn, found))
     masses = TopologyMasses.from_draws(drawn, table, n_known, prior)
     lengths = _draw_lengths(run, state, masses)
-    posterior = _posterior(run, state, drawn, found, lengths)
+    weighted = weigh(drawn, table, n_known, prior)
+    shares = TopologyShares.from_collapsed(masses, weighted, drawn.rows, lengths.corrections)
+    posterior = _posterior(run, state, drawn, found, lengths, shares)
     random_trees = random_trees_of(run, state, environment)
     if random_trees is not None:
         assert state.trainer is not None and posterior.training is not None
@@ -143,6 +146,8 @@ def _judged(run: SampleRun, state: RunState, posterior: Posterior) -> Posterior:
             posterior,
             log_evidence_se=math.inf,
             topology_errors=np.full(posterior.n_topologies, math.nan),
+            split_probabilities=posterior.split_probabilities
+            and posterior.split_probabilities.without_errors(),
         )
     warnings = posterior_warnings(posterior)
     for warning in warnings:
@@ -220,7 +225,12 @@ def _model_text(run: SampleRun, state: RunState) -> str:
 
 
 def _posterior(
-    run: SampleRun, state: RunState, drawn: Drawn, found: PartitionEstimate, lengths: LengthSamples
+    run: SampleRun,
+    state: RunState,
+    drawn: Drawn,
+    found: PartitionEstimate,
+    lengths: LengthSamples,
+    shares: TopologyShares,
 ) -> Posterior:
     """The answer with what the user should know of it."""
     table, walkers = state.table, state.walkers
@@ -254,6 +264,7 @@ def _posterior(
         topology_errors=probability_errors(
             probabilities, corrections.variances[best], relative_error**2
         ),
+        split_probabilities=shares.clades(table.parents),
         warnings=tuple(run.warnings),
         known=known_topologies(run, state, found),
         searches=search_facts(state),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from phylogfn.estimates.clades import TopologyShares
 from phylogfn.results.posterior import Posterior
 
 if TYPE_CHECKING:
@@ -75,4 +76,5 @@ def lengths_posterior(
         n_proposals=len(drawn.rows),
         pareto_k=found.pareto_k,
         topology_errors=errors,
+        split_probabilities=TopologyShares.from_draws(weighted, drawn.rows).clades(table.parents),
     )

@@ -15,11 +15,21 @@ from Bio import Phylo
 
 from gfncore.errors import UserError
 from gfncore.program.provenance import record_provenance
+from phylogfn.estimates.clades import TopologyShares
 from phylogfn.results.posterior_files import write_results
 from phylogfn.trees.splits import split_supports
 
 FAILED = {"ess": 1.1}
 PROBABLE = {"topology_probabilities": np.array([0.9, 0.05, 0.03, 0.02])}
+
+
+def clades_with_errors(posterior):
+    """Return the clade probabilities of its topologies, each of relative error 0.1."""
+    n = posterior.n_topologies
+    shares = posterior.topology_probabilities
+    zero = np.zeros(n)
+    topologies = TopologyShares(np.arange(n), shares, np.full(n, 0.01), zero > 0, 0.0, zero, 100, 0)
+    return topologies.clades(posterior.topology_parents)
 
 
 def test_topologies_are_those_of_the_file(make_posterior, run_facts, tmp_path):
@@ -45,8 +55,47 @@ def test_clades_have_the_supports_of_splits(make_posterior):
         assert row.n_taxa == len(row.taxa) <= 4
         split = sum(1 << posterior.names.index(name) for name in row.taxa)
         assert supports[split if not split & 1 else split ^ 255] == pytest.approx(row.probability)
-    assert frame.notna().all(axis=None)
+    assert frame.drop(columns="probability_se").notna().all(axis=None)
+    assert frame["probability_se"].isna().all()
     assert make_posterior(**FAILED).clades()["probability"].isna().all()
+
+
+def test_clades_have_the_probabilities_and_errors_that_were_estimated(make_posterior):
+    estimated = clades_with_errors(make_posterior())
+    posterior = make_posterior(split_probabilities=estimated)
+    frame = posterior.clades()
+    order = np.argsort(-estimated.probabilities)
+    np.testing.assert_array_equal(frame["probability"], estimated.probabilities[order])
+    assert sorted(frame["probability_se"]) == sorted(estimated.errors)
+    assert 0.005 < frame["probability_se"].max() < 0.1
+    nexus = make_posterior(split_probabilities=estimated, **PROBABLE).consensus().nexus()
+    errors = re.findall(r"\[&prob=[0-9.]+,prob_stddev=([0-9.e-]+),", nexus)
+    assert set(errors) and set(errors) <= {f"{x:.2g}" for x in estimated.errors}
+    failed = make_posterior(split_probabilities=estimated, **FAILED).clades()
+    assert failed[["probability", "probability_se"]].isna().all(axis=None)
+
+
+def test_clades_of_the_file_have_the_digits_that_their_errors_support(
+    make_posterior, run_facts, tmp_path
+):
+    names = ("a,b", "c d", "e", "f", "g", "h", "i", "j")
+    estimated = clades_with_errors(make_posterior())
+    posterior = make_posterior(names=names, split_probabilities=estimated, facts=run_facts)
+    write_results(tmp_path, posterior)
+    head, *lines = (tmp_path / "clades.tsv").read_text().splitlines()
+    frame = posterior.clades()
+    assert head.split("\t") == list(frame.columns)
+    assert len(lines) == len(frame) > 10
+    for line, row in zip(lines, frame.itertuples(), strict=True):
+        taxa, n_taxa, probability, error, mean, sd = line.split("\t")
+        assert int(n_taxa) == row.n_taxa and (taxa.count("'a,b'") == 1) is ("a,b" in row.taxa)
+        assert float(error) == pytest.approx(row.probability_se, rel=0.06)
+        assert float(probability) == pytest.approx(row.probability, abs=0.1 * float(error))
+        assert float(mean) == pytest.approx(row.mean_length, rel=1e-3)
+        assert sd == "NA" or float(sd) == pytest.approx(row.sd_length, rel=1e-3)
+    write_results(tmp_path, make_posterior(facts=run_facts, **FAILED))
+    rows = (tmp_path / "clades.tsv").read_text().splitlines()[1:]
+    assert {tuple(row.split("\t")[2:4]) for row in rows} == {("NA", "NA")}
 
 
 def test_consensus_is_that_of_the_files(make_posterior, run_facts, tmp_path):

@@ -25,6 +25,7 @@ from phylogfn.results.facts import (
 )
 from phylogfn.results.posterior_files import mrbayes_trees, split_runs, with_names, write_results
 from phylogfn.trees.samples import read_tree_sample
+from phylogfn.trees.splits import SplitProbabilities, split_supports
 
 SUMMARY_KEYS = (
     "software version command seed n_taxa n_sites n_patterns model log_evidence log_evidence_se "
@@ -127,7 +128,7 @@ def test_tree_files_are_read_by_others(tmp_path, make_posterior, run_facts, name
 def test_odd_names_come_back_exactly(tmp_path, make_posterior, run_facts):
     write(tmp_path, make_posterior(names=ODD_NAMES), run_facts)
     for name in OUTPUT_NAMES:
-        if name.endswith((".t", ".trprobs", ".nwk", ".tre", ".tsv")):
+        if name.endswith((".t", ".trprobs", ".nwk", ".tre", "topologies.tsv")):
             assert read_tree_sample(tmp_path / name).names == tuple(sorted(ODD_NAMES)), name
         if name.endswith((".t", ".trprobs", ".tre")):
             trees = dendropy.TreeList.get(
@@ -224,15 +225,15 @@ def test_no_number_has_more_digits_than_its_error(tmp_path, make_posterior, run_
 
 def test_supports_are_rounded_to_their_error(tmp_path, make_posterior, run_facts):
     p = np.array([0.929034, 0.050737, 0.020229])
-    errors = np.array([0.00123, 0.0009, 0.0004])
     posterior = make_posterior(
         names=("a", "b", "c", "d"),
         n_topologies=3,
         topology_probabilities=p,
-        topology_errors=errors,
-        known=KnownTopologies(1.0),
     )
-    assert posterior.support_error() == pytest.approx(np.sqrt((errors**2).sum()), rel=1e-6)
+    supports = split_supports(posterior.topology_parents, p)
+    known = np.array(list(supports.values()))
+    estimated = SplitProbabilities(tuple(supports), known, np.full(len(known), 0.0012))
+    posterior = replace(posterior, split_probabilities=estimated)
     write(tmp_path, posterior, run_facts)
     text = (tmp_path / "consensus.nwk").read_text()
     supports = re.findall(r"\)([0-9.]+):", text)

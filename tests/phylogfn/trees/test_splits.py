@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phylogfn.trees.splits import split_supports, tabulate_splits
-from phylogfn.trees.tree import splits
+from phylogfn.trees.splits import split_incidence, split_supports, tabulate_splits
+from phylogfn.trees.tree import Tree, random_topology, splits
 
 
 def test_supports_are_sums_of_probabilities(make_posterior):
@@ -20,6 +20,22 @@ def test_supports_are_sums_of_probabilities(make_posterior):
     assert supports == pytest.approx(expected)
     # Every binary tree of n taxa has n - 3 splits.
     assert sum(supports.values()) == pytest.approx(posterior.n_taxa - 3)
+
+
+@pytest.mark.parametrize("n", [3, 4, 9, 64, 65, 130])
+def test_incidence_is_that_of_each_topology_for_any_numbering_of_nodes(n):
+    rng = np.random.default_rng(n)
+    rows = []
+    for _ in range(12):
+        parent = random_topology(n, rng).parent
+        number = np.concatenate([np.arange(n), n + rng.permutation(n - 2)])
+        row = np.full(2 * n - 2, -1)
+        row[number] = np.where(parent >= 0, number[parent], -1)
+        rows.append(row)
+    found = split_incidence(np.array(rows))
+    for i, row in enumerate(rows):
+        own = [found.splits[column] for column in found.columns[found.topologies == i]]
+        assert len(own) == n - 3 and set(own) == splits(Tree.from_parents(row))
 
 
 def test_weights_need_not_sum_to_one(make_posterior):

@@ -1,0 +1,166 @@
+"""Probabilities of clades with their standard errors, from what the evidence is summed of.
+
+The posterior share of topology i is s_i = x_i / Z, Z = sum_i x_i, and a clade c has the probability
+
+    p_c = sum_i s_i 1_c(i),    1_c(i) = 1 if topology i contains c, else 0.
+
+To first order (delta method for a ratio of sums), relative errors e_i of the terms x_i change it by
+
+    dp_c = sum_i s_i (1_c(i) - p_c) e_i,
+
+so that terms common to all x_i cancel. Three errors are independent of each other:
+
+1. of the correction of each topology: Var(e_i) = v_i, independent between topologies that have
+   branch-length draws of their own;
+2. of the correction that all other topologies share, of relative variance V:
+   V (sum_i s_i (1_c(i) - p_c))^2, summed over those;
+3. of the draws of topologies. Those known before the draws are summed exactly. Of the others, x_i
+   is the mean of N independent terms w_n 1(draw n is i), whose shares are a_n = w_n / (N Z):
+   N / (N - 1) [sum_n a_n^2 (1_c(n) - p_c)^2 - (sum_n a_n (1_c(n) - p_c))^2 / N].
+
+The third would be 0 for a clade that all draws agree on, but one further draw could disagree: the
+mean share of a draw is added to the error as its smallest value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from phylogfn.trees.splits import SplitProbabilities, split_incidence
+
+if TYPE_CHECKING:
+    from gfncore.evaluation import WeightedDraws
+    from phylogfn.estimates.length_samples import Corrections, TopologyMasses
+
+__all__ = ["TopologyShares"]
+
+NEGLIGIBLE = 1e-6  # share of the posterior of topologies that are left out together
+
+
+@dataclass(frozen=True, eq=False)
+class TopologyShares:
+    """Distinct topologies with their shares of the posterior and what these are uncertain by.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (T,), int64
+        Rows of the table of topologies.
+    shares : ndarray, shape (T,), float64
+        s_i; sum 1.
+    variances : ndarray, shape (T,), float64
+        v_i, the relative variance of the correction of each.
+    pooled : ndarray, shape (T,), bool
+        Topologies whose correction is the common one, in addition to their own error.
+    pooled_variance : float
+        V, the relative variance of the common correction.
+    squares : ndarray, shape (T,), float64
+        Sum of a_n^2 over the draws of each topology; 0 where it is summed exactly.
+    n_draws, n_outside : int
+        N, the number of draws of topologies, and how many of them are not summed exactly.
+    """
+
+    rows: np.ndarray
+    shares: np.ndarray
+    variances: np.ndarray
+    pooled: np.ndarray
+    pooled_variance: float
+    squares: np.ndarray
+    n_draws: int
+    n_outside: int
+
+    @classmethod
+    def from_collapsed(
+        cls,
+        masses: TopologyMasses,
+        weighted: WeightedDraws,
+        drawn_rows: np.ndarray,
+        corrections: Corrections,
+    ) -> TopologyShares:
+        """Return the shares by the closed form and its corrections.
+
+        Parameters
+        ----------
+        masses : TopologyMasses
+            By the closed form.
+        weighted : WeightedDraws
+            The draws of topologies.
+        drawn_rows : ndarray, shape (N,)
+            Their rows of the table.
+        corrections : Corrections
+        """
+        log_ratios = corrections.log_ratios[masses.rows]
+        shares = masses.shares * np.exp(log_ratios - log_ratios.max())
+        shares /= shares.sum()
+        own = corrections.variances[masses.rows].copy()
+        pooled = ~corrections.drawn_for[masses.rows]
+        own[pooled] = np.maximum(own[pooled] - corrections.pooled_variance, 0.0)
+        squares = np.zeros(len(corrections.log_ratios))
+        outside = np.zeros(0, bool) if weighted.known is None else ~weighted.known
+        if outside.any():
+            squares = _squared_shares(weighted.log_weights[outside], drawn_rows[outside], squares)
+        return cls(
+            masses.rows,
+            shares,
+            own,
+            pooled,
+            corrections.pooled_variance,
+            squares[masses.rows] * shares**2,
+            len(weighted),
+            int(outside.sum()),
+        )
+
+    @classmethod
+    def from_draws(cls, weighted: WeightedDraws, drawn_rows: np.ndarray) -> TopologyShares:
+        """Return the shares of draws whose weights are those of trees with their lengths."""
+        rows, number = np.unique(drawn_rows, return_inverse=True)
+        shares = np.bincount(number, weighted.probabilities)
+        none = np.zeros(len(rows))
+        squares = _squared_shares(weighted.log_weights, number, none) * shares**2
+        n = len(weighted)
+        return cls(rows, shares, none, np.zeros(len(rows), bool), 0.0, squares, n, n)
+
+    def clades(self, parents: np.ndarray) -> SplitProbabilities:
+        """Return the probabilities of all clades with their standard errors.
+
+        Topologies of the smallest shares, `NEGLIGIBLE` together, are left out.
+
+        Parameters
+        ----------
+        parents : ndarray, shape (size of the table, 2n-2)
+        """
+        order = np.argsort(-self.shares, kind="stable")
+        tail = np.cumsum(self.shares[order][::-1])[::-1]
+        kept = order[tail > NEGLIGIBLE]
+        shares = self.shares[kept] / self.shares[kept].sum()
+        squares, pooled = self.squares[kept], self.pooled[kept]
+        found = split_incidence(parents[self.rows[kept]])
+        p = np.minimum(found.sums(shares), 1.0)
+
+        def spread(terms: np.ndarray) -> np.ndarray:
+            """Sum of terms_i (1_c(i) - p_c)^2, shape (M,)."""
+            return found.sums(terms) * (1.0 - 2.0 * p) + terms.sum() * p**2
+
+        def shift(terms: np.ndarray) -> np.ndarray:
+            """Sum of terms_i (1_c(i) - p_c), shape (M,)."""
+            return found.sums(terms) - terms.sum() * p
+
+        variance = spread(shares**2 * self.variances[kept])
+        variance += self.pooled_variance * shift(np.where(pooled, shares, 0.0)) ** 2
+        sampled = np.where(squares > 0.0, shares, 0.0)
+        if self.n_outside > 0:
+            n = self.n_draws
+            of_draws = np.maximum(spread(squares) - shift(sampled) ** 2 / n, 0.0)
+            smallest = sampled.sum() / self.n_outside
+            variance += of_draws * n / max(n - 1, 1) + smallest**2
+        return SplitProbabilities(found.splits, p, np.sqrt(np.maximum(variance, 0.0)))
+
+
+def _squared_shares(log_weights: np.ndarray, rows: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Return, by row, the sum of the squared shares of its draws in the weight of the row."""
+    weights = np.exp(log_weights - log_weights.max())
+    sums = np.bincount(rows, weights, minlength=len(like))
+    squares = np.bincount(rows, weights**2, minlength=len(like))
+    return np.divide(squares, sums**2, out=np.zeros(len(like)), where=sums > 0.0)
