@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TopologyShares"]
 
-NEGLIGIBLE = 1e-6  # share of the posterior of topologies that are left out together
+NEGLIGIBLE = 1e-7  # share of the posterior of topologies that are left out together
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,8 @@ class TopologyShares:
     def clades(self, parents: np.ndarray) -> SplitProbabilities:
         """Return the probabilities of all clades with their standard errors.
 
-        Topologies of the smallest shares, `NEGLIGIBLE` together, are left out.
+        Topologies of the smallest shares, `NEGLIGIBLE` together, are left out; what they can change
+        is added to the errors.
 
         Parameters
         ----------
@@ -148,6 +149,7 @@ class TopologyShares:
             return found.sums(terms) - terms.sum() * p
 
         variance = spread(shares**2 * self.variances[kept])
+        variance += (1.0 - self.shares[kept].sum() / self.shares.sum()) ** 2
         variance += self.pooled_variance * shift(np.where(pooled, shares, 0.0)) ** 2
         sampled = np.where(squares > 0.0, shares, 0.0)
         if self.n_outside > 0:
