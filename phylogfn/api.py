@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Never
 
 from gfncore.program.callback_progress import CallbackProgress, ProgressReport
@@ -22,6 +22,7 @@ def sample(
     model: str | None = None,
     branch_prior: str | BranchPrior | None = None,
     priors: Mapping[str, str] | None = None,
+    outgroup: str | Sequence[str] | None = None,
     samples: int | None = None,
     budget: str | float | None = None,
     environment: Literal["insertion", "merging"] | None = None,
@@ -54,6 +55,9 @@ def sample(
     priors : mapping of str to str
         Priors on free parameters of the model, such as ``{"gamma_shape": "exp:1"}``. Default:
         those of MrBayes.
+    outgroup : str or sequence of str
+        Taxa of the outgroup, on whose branch all trees are rooted. Default: the outgroup of a NEXUS
+        file; otherwise, and with ``none``, trees are unrooted.
     samples : int
         Number of posterior draws. Default: 1000.
     budget : str or float
@@ -104,6 +108,7 @@ def sample(
         "model": model,
         "branch_prior": branch_prior,
         "priors": priors,
+        "outgroup": outgroup if outgroup is None or isinstance(outgroup, str) else list(outgroup),
         "samples": samples,
         "budget": budget,
         "environment": environment,

@@ -32,6 +32,7 @@ __all__ = ["ParsimonyOptions", "SampleOptions"]
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures, steps
 MODEL = "Model"
 PARSIMONY = "Parsimony"
+TREES = "Trees"
 INPUT = "Input"
 
 ALIGNMENT_FILE = (
@@ -50,6 +51,29 @@ Environment = Annotated[
 Format = Annotated[
     Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None,
     Option("File format of the alignment.", group=INPUT, shown="detected from the content"),
+]
+
+
+def _taxa(value: Any) -> Any:
+    """Return names of taxa, each once, from one text or several."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("names of taxa are expected, such as Lemur_catta,Tarsius_syrichta")
+    return tuple(dict.fromkeys(text for text in texts if text.strip()))
+
+
+Outgroup = Annotated[
+    tuple[str, ...],
+    Check(_taxa),
+    Option(
+        "Taxa of the outgroup, separated by commas, or the option repeated: all trees that are "
+        "written are rooted on its branch. none: unrooted trees, also if a NEXUS file declares an "
+        "outgroup.",
+        group=TREES,
+        shown="the outgroup of a NEXUS file, otherwise unrooted",
+        words=list[str],
+        repeated=True,
+    ),
 ]
 
 
@@ -104,7 +128,7 @@ def _priors(value: Any) -> Any:
 class SampleOptions(Options):
     """Options of ``phylogfn sample``."""
 
-    GROUPS: ClassVar[tuple[str, ...]] = (MODEL, RUN, INPUT)
+    GROUPS: ClassVar[tuple[str, ...]] = (MODEL, TREES, RUN, INPUT)
     POSITIONAL: ClassVar[Mapping[str, str]] = {"alignment": "ALIGNMENT"}
 
     alignment: Alignment
@@ -135,6 +159,7 @@ class SampleOptions(Options):
             repeated=True,
         ),
     ] = None
+    outgroup: Outgroup = ()
     samples: Annotated[Count, Option("Number of posterior draws to write.", group=RUN)] = 1000
     budget: Budget = "5m"
     environment: Environment = "insertion"
@@ -188,7 +213,7 @@ class SampleOptions(Options):
 class ParsimonyOptions(Options):
     """Options of ``phylogfn parsimony``."""
 
-    GROUPS: ClassVar[tuple[str, ...]] = (PARSIMONY, RUN, INPUT)
+    GROUPS: ClassVar[tuple[str, ...]] = (PARSIMONY, TREES, RUN, INPUT)
     POSITIONAL: ClassVar[Mapping[str, str]] = {"alignment": "ALIGNMENT"}
 
     alignment: Annotated[
@@ -224,6 +249,7 @@ class ParsimonyOptions(Options):
             shown="2, or more while few trees are found",
         ),
     ] = None
+    outgroup: Outgroup = ()
     samples: Annotated[Count, Option("Number of trees to draw at each temperature.", group=RUN)] = (
         1000
     )

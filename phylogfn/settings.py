@@ -54,6 +54,7 @@ class SampleSettings(SampleOptions, RunSettings):
     """Settings of ``phylogfn sample``."""
 
     COMMAND: ClassVar[str] = "phylogfn sample"
+    CONTINUABLE: ClassVar[tuple[str, ...]] = (*RunSettings.CONTINUABLE, "outgroup")
     MISSING: ClassVar[Mapping[str, str]] = {
         "alignment": "the alignment is missing; give its path (or - for standard input)"
     }
@@ -86,7 +87,11 @@ class ParsimonySettings(ParsimonyOptions, RunSettings):
     """Settings of ``phylogfn parsimony``."""
 
     COMMAND: ClassVar[str] = "phylogfn parsimony"
-    CONTINUABLE: ClassVar[tuple[str, ...]] = (*RunSettings.CONTINUABLE, "temperature")
+    CONTINUABLE: ClassVar[tuple[str, ...]] = (
+        *RunSettings.CONTINUABLE,
+        "outgroup",
+        "temperature",
+    )
     MISSING: ClassVar[Mapping[str, str]] = SampleSettings.MISSING
 
     @classmethod

@@ -66,6 +66,8 @@ class Alignment:
         Positions of the columns in the file, from 0; None if none was left out.
     n_excluded : int
         Number of columns left out by statements of the file.
+    outgroup : tuple of str
+        The taxa of the outgroup that the file declares; empty if there is none.
     """
 
     names: tuple[str, ...]
@@ -79,6 +81,7 @@ class Alignment:
     headers: tuple[str, ...] = ()
     columns: NDArray[np.int64] | None = None
     n_excluded: int = 0
+    outgroup: tuple[str, ...] = ()
 
     def column_number(self, column: int) -> int:
         """Return the place in the file, from 1, of a column."""
@@ -155,6 +158,7 @@ def read_alignment(
     masks, gaps, beside_gaps = _encode(raw, codes, alphabet)
     notes += raw.notes
     taxa, kept, assumptions = np.ones(len(raw.names), bool), ~unread, None
+    outgroup: tuple[str, ...] = ()
     if raw.statements is not None:
         selection = carry_out(raw.statements, raw.names, masks, gaps)
         taxa, kept = ~selection.deleted, kept & ~selection.excluded
@@ -164,6 +168,7 @@ def read_alignment(
                 np.ones(int(kept.sum()), bool)
             )
         notes += selection.notes
+        outgroup = tuple(raw.names[row] for row in selection.outgroup if taxa[row])
     check_selection(raw, taxa, kept, source)
     check_characters(raw, masks, taxa, kept, alphabet, source, chosen=declared is not None)
     if not (taxa.all() and kept.all()):
@@ -186,6 +191,7 @@ def read_alignment(
         tuple(h for h, used in zip(raw.headers, taxa, strict=False) if used),
         None if kept.all() else np.flatnonzero(kept),
         int((~kept).sum()),
+        outgroup if len(outgroup) < len(names) else (),
     )
 
 

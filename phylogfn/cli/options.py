@@ -10,20 +10,24 @@ __all__ = ["check_alignment"]
 
 
 def check_alignment(settings: SampleSettings | ParsimonySettings) -> None:
-    """Read the alignment of a run for its errors alone, before anything heavy is imported.
+    """Read the alignment of a run for errors in it and in the names of taxa in the settings.
+
+    Nothing heavy is imported before.
 
     A pipe can be read once, so it is left to the run.
 
     Raises
     ------
     UserError
-        The alignment cannot be used.
+        The alignment cannot be used, or a taxon is not in it.
     """
     path = settings.alignment  # os.path takes a name that is too long for one that does not exist
     pipe = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
     if path != "-" and not pipe:
         from phylogfn.alignments.alignment import read_alignment
+        from phylogfn.trees.rooting import outgroup_names
 
-        read_alignment(
+        alignment = read_alignment(
             settings.alignment, data_type=settings.data_type, file_format=settings.format
         )
+        outgroup_names(settings.outgroup, alignment.names)

@@ -17,6 +17,7 @@ __all__ = [
     "BranchLengthFacts",
     "ClosedFormFacts",
     "KnownTopologies",
+    "OutgroupFacts",
     "ParsimonyFacts",
     "RunFacts",
     "SearchFacts",
@@ -59,6 +60,31 @@ class KnownTopologies:
             divergence: self.divergence,
             f"{divergence}_se": self.divergence_se,
         }
+
+
+@dataclass(frozen=True)
+class OutgroupFacts:
+    """The outgroup at which trees are rooted, and the share of the result in which it is a clade.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Its taxa.
+    share : float
+        Posterior probability that it is a clade; of parsimony, its share of the best trees.
+    n_without_clade : int
+        Number of draws (best trees) in which it is not a clade. They are rooted on the branch that
+        separates most of it.
+    """
+
+    names: tuple[str, ...]
+    share: float
+    n_without_clade: int
+
+    @property
+    def text(self) -> str:
+        """Its taxa for reports."""
+        return ", ".join(self.names)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from phylogfn.parsimony.search import SearchFacts
+from phylogfn.results.facts import OutgroupFacts
 from phylogfn.results.warnings import (
     LARGEST_DIVERGENCE,
     NEARLY_ALL,
@@ -132,6 +133,8 @@ class ParsimonyResult:
         Maximum number of steps above the best of trees collected by the search.
     warnings : tuple of str
     training : ParsimonyTraining, optional
+    outgroup : OutgroupFacts, optional
+        The outgroup on whose branch trees are rooted; None: trees are unrooted.
     """
 
     names: tuple[str, ...]
@@ -143,6 +146,12 @@ class ParsimonyResult:
     excess: float
     warnings: tuple[str, ...] = ()
     training: ParsimonyTraining | None = None
+    outgroup: OutgroupFacts | None = None
+
+    @property
+    def outgroup_numbers(self) -> tuple[int, ...]:
+        """The numbers of the taxa of the outgroup; empty if trees are unrooted."""
+        return () if self.outgroup is None else tuple(map(self.names.index, self.outgroup.names))
 
     @property
     def best_score(self) -> float:

@@ -19,6 +19,7 @@ from phylogfn.results.facts import ParsimonyFacts
 from phylogfn.results.parsimony import ParsimonyResult, TemperatureSample, parsimony_warnings
 from phylogfn.results.posterior_files import numbered_newicks, with_names
 from phylogfn.trees.consensus import consensus_newick, consensus_tree
+from phylogfn.trees.rooting import root_at_outgroup
 from phylogfn.trees.splits import SplitTable, split_supports
 
 __all__ = [
@@ -44,10 +45,14 @@ def write_parsimony(
     from phylogfn.results.report.parsimony_page import render_parsimony_report
 
     summary = summarise_parsimony(result, facts)
-    numbered = numbered_newicks(result.parents.astype(np.int32))
+    outgroup = result.outgroup_numbers
+    numbered = numbered_newicks(result.parents.astype(np.int32), outgroup=outgroup)
     newicks = [with_names(newick, result.names) for newick in numbered]
     table = best_splits(result)
     majority, strict = consensus_tree(table), consensus_tree(table, strict=True)
+    if outgroup:
+        majority = root_at_outgroup(majority, outgroup, nearest=True) or majority
+        strict = root_at_outgroup(strict, outgroup, nearest=True) or strict
     with staged_output(output, last="summary.json") as staging:
         files = {
             "best_trees.nwk": "".join(newick + "\n" for newick in newicks[: result.n_best]),
@@ -112,7 +117,17 @@ def summarise_parsimony(result: ParsimonyResult, facts: ParsimonyFacts) -> dict[
             "search_runs_at_best_score": search.hits,
             "trees_found_by_search": search.n_trees,
             **({} if result.training is None else result.training.as_dict()),
+            **_outgroup_figures(result),
         },
+    }
+
+
+def _outgroup_figures(result: ParsimonyResult) -> dict[str, Any]:
+    if result.outgroup is None:
+        return {}
+    return {
+        "outgroup": result.outgroup.text,
+        "outgroup_best_trees_without_clade": result.outgroup.n_without_clade,
     }
 
 

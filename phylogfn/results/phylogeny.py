@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gfncore.errors import UserError
-from gfncore.text.hints import did_you_mean
 from phylogfn.trees.consensus import ConsensusTree, consensus_newick, consensus_nexus
-from phylogfn.trees.rooting import root_at_outgroup
+from phylogfn.trees.rooting import outgroup_taxa, root_at_outgroup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,32 +63,25 @@ class Phylogeny:
     def __str__(self) -> str:
         return self.newick()
 
-    def rooted_at(self, outgroup: str | Sequence[str]) -> Phylogeny:
+    def rooted_at(self, outgroup: str | Sequence[str], *, nearest: bool = False) -> Phylogeny:
         """Return the tree rooted in the middle of the branch to an outgroup.
 
         Parameters
         ----------
         outgroup : str or sequence of str
             A taxon, or the taxa of a clade.
+        nearest : bool
+            If the taxa are not a clade of this tree, root it on the branch that separates most of
+            them (`phylogfn.trees.rooting.root_at_outgroup`).
 
         Raises
         ------
         UserError
-            A taxon is unknown, or the taxa are not a clade of this tree.
+            A taxon is unknown, or the taxa are not a clade of this tree and `nearest` is False.
         """
-        taxa = [outgroup] if isinstance(outgroup, str) else list(dict.fromkeys(outgroup))
-        for taxon in taxa:
-            if taxon not in self.names:
-                raise UserError(
-                    f"outgroup: '{taxon}' is not a taxon of the tree"
-                    f"{did_you_mean(str(taxon), self.names) or '; see names'}"
-                )
-        if not 0 < len(taxa) < len(self.names):
-            raise UserError(
-                f"outgroup: {len(taxa)} of {len(self.names)} taxa are given; give one or more, and "
-                "not all of them"
-            )
-        tree = root_at_outgroup(self.tree, {self.names.index(taxon) for taxon in taxa})
+        given = [outgroup] if isinstance(outgroup, str) else list(map(str, outgroup))
+        taxa = outgroup_taxa(given, self.names, "outgroup")
+        tree = root_at_outgroup(self.tree, taxa, nearest=nearest)
         if tree is None:
             raise UserError(
                 f"outgroup: the {len(taxa)} taxa are not a clade of the tree; give one taxon, or "

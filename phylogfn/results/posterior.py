@@ -14,7 +14,7 @@ from phylogfn.results.posterior_files import consensus_of, write_directory
 from phylogfn.results.report.notebook import render_view
 from phylogfn.results.tables import topology_frame
 from phylogfn.results.warnings import failure, verdict
-from phylogfn.trees.consensus import ConsensusTree
+from phylogfn.trees.rooting import rooted_tree
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -58,7 +58,8 @@ class Posterior(PosteriorData):
         Parameters
         ----------
         outgroup : str or sequence of str, optional
-            A taxon, or the taxa of a clade, on whose branch the tree is rooted. Default: unrooted.
+            A taxon, or the taxa of a clade, on whose branch the tree is rooted. Default: the
+            outgroup of the run; unrooted if it has none.
 
         Raises
         ------
@@ -69,12 +70,16 @@ class Posterior(PosteriorData):
         return tree if outgroup is None else tree.rooted_at(outgroup)
 
     def trees(self) -> list[Phylogeny]:
-        """Return the draws, each with its branch lengths; all have the same weight."""
-        failed = failure(self)
+        """Return the draws, each with its branch lengths; all have the same weight.
+
+        They are rooted if the run has an outgroup.
+        """
+        failed, outgroup = failure(self), self.outgroup_numbers
         return [
             Phylogeny(
                 self.names,
-                ConsensusTree.from_tree(self.draw(index)),
+                rooted_tree(self.draw(index), outgroup),
+                rooted=bool(outgroup),
                 exact=True,
                 warning=failed,
             )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from phylogfn.results.facts import (
     BranchLengthFacts,
     KnownTopologies,
+    OutgroupFacts,
     RunFacts,
     SearchFacts,
     TrainingFacts,
@@ -77,6 +78,8 @@ class PosteriorData:
         topologies and draws, without errors.
     facts : RunFacts, optional
         Facts of the run, which are required for writing files.
+    outgroup : OutgroupFacts, optional
+        The outgroup on whose branch trees are rooted; None: trees are unrooted.
     """
 
     names: tuple[str, ...]
@@ -100,6 +103,7 @@ class PosteriorData:
     topology_errors: NDArray[np.float64] | None = None
     split_probabilities: SplitProbabilities | None = None
     facts: RunFacts | None = None
+    outgroup: OutgroupFacts | None = None
 
     def __post_init__(self) -> None:
         n_nodes = 2 * len(self.names) - 2
@@ -140,6 +144,11 @@ class PosteriorData:
         """Pareto k of the importance weights of topologies, without those of branch lengths."""
         weights = self.branch_length_weights
         return self.pareto_k if weights is None else weights.topology_pareto_k
+
+    @property
+    def outgroup_numbers(self) -> tuple[int, ...]:
+        """The numbers of the taxa of the outgroup; empty if trees are unrooted."""
+        return () if self.outgroup is None else tuple(map(self.names.index, self.outgroup.names))
 
     def draw(self, index: int) -> Tree:
         """Return one draw as a tree with branch lengths."""

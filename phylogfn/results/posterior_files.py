@@ -28,7 +28,13 @@ from phylogfn.results.report.posterior_page import render_report
 from phylogfn.results.rounding import decimals, rounded, significant
 from phylogfn.results.warnings import failure, posterior_warnings, verdict
 from phylogfn.text.quoting import newick_labels, nexus_labels
-from phylogfn.trees.consensus import consensus_tree, rounded_supports, without_supports
+from phylogfn.trees.consensus import (
+    consensus_newick,
+    consensus_tree,
+    rounded_supports,
+    without_supports,
+)
+from phylogfn.trees.rooting import rooted_tree
 from phylogfn.trees.splits import SplitTable
 from phylogfn.trees.tree import Tree, canonical_newick
 
@@ -76,8 +82,9 @@ def write_results(output: Path, posterior: PosteriorData) -> dict[str, Any]:
     failed = failure(posterior)
     consensus = consensus_of(posterior, table)
     summary = summarise(posterior, facts)
-    draws = numbered_newicks(posterior.draw_parents, posterior.draw_lengths)
-    topologies = numbered_newicks(posterior.topology_parents)
+    outgroup = posterior.outgroup_numbers
+    draws = numbered_newicks(posterior.draw_parents, posterior.draw_lengths, outgroup)
+    topologies = numbered_newicks(posterior.topology_parents, outgroup=outgroup)
     with staged_output(output, last="summary.json") as staging:
         files = {
             "trees.nwk": "".join(
@@ -98,8 +105,9 @@ def write_results(output: Path, posterior: PosteriorData) -> dict[str, Any]:
         }
         rng = np.random.default_rng(facts.files_seed)
         for number, run in enumerate(split_runs(posterior.n_draws, rng), 1):
+            chosen = [draws[index] for index in run]
             files[f"posterior.run{number}.t"] = nexus_with_warning(
-                mrbayes_trees(posterior.names, [draws[index] for index in run]), failed
+                mrbayes_trees(posterior.names, chosen, rooted=bool(outgroup)), failed
             )
             files[f"posterior.run{number}.p"] = mrbayes_parameters(posterior, run)
         if facts.provenance is not None:
@@ -138,6 +146,7 @@ def consensus_of(posterior: PosteriorData, table: SplitTable | None = None) -> P
     """Return the majority-rule consensus with the digits of supports that their errors allow.
 
     The tree of a failed run has no supports, and a warning.
+    It is rooted if the run has an outgroup.
 
     Parameters
     ----------
@@ -151,7 +160,10 @@ def consensus_of(posterior: PosteriorData, table: SplitTable | None = None) -> P
         tree = without_supports(tree)
     else:
         tree = rounded_supports(tree, lambda error: max(decimals(error), 2))
-    return Phylogeny(posterior.names, tree, warning=failed)
+    consensus = Phylogeny(posterior.names, tree, warning=failed)
+    if posterior.outgroup:
+        return consensus.rooted_at(posterior.outgroup.names, nearest=True)
+    return consensus
 
 
 def summarise(posterior: PosteriorData, facts: RunFacts) -> dict[str, Any]:
@@ -204,15 +216,24 @@ def _further_figures(posterior: PosteriorData) -> dict[str, Any]:
         figures |= weights.as_dict()
         if weights.closed_form is not None:
             figures["listed_probability"] = float(posterior.topology_probabilities.sum())
+    outgroup = posterior.outgroup
+    if outgroup is not None:
+        figures |= {
+            "outgroup": outgroup.text,
+            "outgroup_probability": outgroup.share,
+            "outgroup_draws_without_clade": outgroup.n_without_clade,
+        }
     if training is not None and training.random_trees_correlation is not None:
         figures["random_trees_correlation"] = training.random_trees_correlation
     return figures
 
 
 def numbered_newicks(
-    parents: NDArray[np.int32], lengths: NDArray[np.float64] | None = None
+    parents: NDArray[np.int32],
+    lengths: NDArray[np.float64] | None = None,
+    outgroup: Sequence[int] = (),
 ) -> list[str]:
-    """Return canonical Newick of each tree, taxa called by their numbers from 1.
+    """Return Newick of each tree, the same for equal trees, taxa called by their numbers from 1.
 
     Parameters
     ----------
@@ -220,13 +241,16 @@ def numbered_newicks(
         The trees.
     lengths : ndarray, shape (S, 2n-2), float64, optional
         Their branch lengths.
+    outgroup : sequence of int
+        Taxa on whose branch the trees are rooted; empty: they are unrooted.
     """
     numbers = tuple(str(number) for number in range(1, parents.shape[1] // 2 + 2))
     rows = [None] * len(parents) if lengths is None else lengths
-    return [
-        canonical_newick(Tree.from_parents(parent, row), numbers)
-        for parent, row in zip(parents, rows, strict=True)
-    ]
+    trees = (Tree.from_parents(*pair) for pair in zip(parents, rows, strict=True))
+    if outgroup:
+        rooted = (rooted_tree(tree, outgroup) for tree in trees)
+        return [consensus_newick(tree, numbers, exact=True) for tree in rooted]
+    return [canonical_newick(tree, numbers) for tree in trees]
 
 
 def with_names(newick: str, names: tuple[str, ...]) -> str:
@@ -301,9 +325,10 @@ def split_runs(n_draws: int, rng: np.random.Generator) -> tuple[list[int], list[
     return order[:half], order[half : 2 * half]
 
 
-def mrbayes_trees(names: tuple[str, ...], newicks: Sequence[str]) -> str:
+def mrbayes_trees(names: tuple[str, ...], newicks: Sequence[str], *, rooted: bool = False) -> str:
     """Return numbered trees as MrBayes writes its ``.run1.t`` (NEXUS with a translate table)."""
-    body = [f"   tree gen.{number} = [&U] {newick}" for number, newick in enumerate(newicks)]
+    kind = "R" if rooted else "U"
+    body = [f"   tree gen.{number} = [&{kind}] {newick}" for number, newick in enumerate(newicks)]
     head = ["#NEXUS", f"[ID: {_identifier(body)}]", "[Param: tree]", "begin trees;"]
     return "\n".join([*head, *_translate(names), *body, "end;"]) + "\n"
 
@@ -326,11 +351,12 @@ def mrbayes_tree_probabilities(posterior: PosteriorData, newicks: Sequence[str])
     """Return the posterior over topologies as MrBayes writes its ``.trprobs``.
 
     ``p`` is the probability of a tree and ``P`` that of all trees so far; ``newicks`` are those
-    of the topologies, numbered.
+    of the topologies, numbered. MrBayes marks no tree as unrooted there; rooted ones are marked.
     """
+    mark = " [&R]" if posterior.outgroup else ""
     body = [
         f"   tree tree_{index + 1} [p = {shown.probability}, P = {shown.cumulative}]"
-        f" = [&W {shown.probability}] {newicks[index]}"
+        f" = [&W {shown.probability}]{mark} {newicks[index]}"
         for index, shown in enumerate(rounded_probabilities(posterior))
     ]
     head = ["#NEXUS", "begin trees;"]

@@ -35,7 +35,9 @@ def topology_frame(posterior: PosteriorData) -> DataFrame:
             "log_evidence": posterior.topology_log_evidences,
             "newick": [
                 with_names(newick, posterior.names)
-                for newick in numbered_newicks(posterior.topology_parents)
+                for newick in numbered_newicks(
+                    posterior.topology_parents, outgroup=posterior.outgroup_numbers
+                )
             ],
         }
     )

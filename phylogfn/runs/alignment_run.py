@@ -12,6 +12,8 @@ from gfncore.errors import UserError
 from gfncore.program.devices import choose_device
 from gfncore.program.provenance import Provenance, ResourceUse, command_line, record_provenance
 from phylogfn.alignments.alignment import read_alignment
+from phylogfn.errors import quoted_list
+from phylogfn.trees.rooting import outgroup_names
 
 if TYPE_CHECKING:
     from gfncore.program.progress import Progress
@@ -58,6 +60,13 @@ class AlignmentRun:
             raise UserError(
                 f"{self.alignment.source}: {self.alignment.n_taxa:,} taxa are too many; the "
                 f"maximum is {MOST_TAXA:,}: remove some"
+            )
+        given, declared = settings.outgroup, self.alignment.outgroup
+        self.outgroup = outgroup_names(given, self.alignment.names, declared)
+        if declared and not given:
+            progress.note(
+                f"trees are rooted at the outgroup of {self.alignment.source} "
+                f"({quoted_list(list(declared))}); --outgroup overrides it"
             )
         self.checkpoint = Path(settings.output) / "checkpoint"
         self.checksum = self.alignment.sha256()

@@ -5,11 +5,22 @@ The posterior does not determine the root. Midpoint rooting follows Farris, Am. 
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence
 
+from gfncore.errors import UserError
+from gfncore.text.hints import did_you_mean
+from phylogfn.text.taxon_names import TaxonIndex
 from phylogfn.trees.consensus import ConsensusTree
+from phylogfn.trees.tree import Tree
 
-__all__ = ["root_at_midpoint", "root_at_outgroup"]
+__all__ = [
+    "outgroup_names",
+    "outgroup_split",
+    "outgroup_taxa",
+    "root_at_midpoint",
+    "root_at_outgroup",
+    "rooted_tree",
+]
 
 _Neighbours = list[list[tuple[int, int]]]  # of each node: (neighbour, branch)
 
@@ -38,22 +49,105 @@ def root_at_midpoint(tree: ConsensusTree) -> ConsensusTree:
     return _rooted(tree, near, branch, low, distance[low] - half)
 
 
-def root_at_outgroup(tree: ConsensusTree, outgroup: Set[int]) -> ConsensusTree | None:
+def outgroup_taxa(given: Sequence[str], names: Sequence[str], place: str) -> tuple[int, ...]:
+    """Return the numbers of the taxa of an outgroup, each once.
+
+    Parameters
+    ----------
+    given : sequence of str
+        Names of taxa, or several names in one text, separated by commas.
+    names : sequence of str, length n
+        All taxa.
+    place : str
+        The option, or the file and command, with which errors begin.
+
+    Raises
+    ------
+    UserError
+        A taxon is unknown, or no taxon or all taxa are given.
+
+    Examples
+    --------
+    >>> outgroup_taxa(["c,a"], ["a", "b", "c"], "--outgroup")
+    (2, 0)
+    """
+    index = TaxonIndex(names)
+    words = [
+        word
+        for text in given
+        for word in ([text] if text in index else [part.strip() for part in text.split(",")])
+        if word
+    ]
+    for word in words:
+        if word not in index:
+            hint = did_you_mean(word, names)
+            raise UserError(
+                f"{place}: '{word}' is not one of the {len(names)} taxa"
+                f"{hint or f', such as {chr(39)}{names[0]}{chr(39)}; correct the name'}"
+            )
+    taxa = tuple(dict.fromkeys(index[word] for word in words))
+    if not 0 < len(taxa) < len(names):
+        raise UserError(
+            f"{place}: {len(taxa)} of {len(names)} taxa are given; give one or more, and not all "
+            "of them"
+        )
+    return taxa
+
+
+def outgroup_names(
+    given: Sequence[str], names: Sequence[str], declared: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return the taxa of the outgroup of a run; empty if its trees are unrooted.
+
+    Parameters
+    ----------
+    given : sequence of str
+        Values of ``--outgroup``: names (see `outgroup_taxa`), or ``none``.
+    names : sequence of str
+        All taxa.
+    declared : sequence of str
+        The outgroup of the alignment's file, if nothing is given.
+
+    Raises
+    ------
+    UserError
+        A taxon is unknown, or all taxa are given.
+    """
+    if not given or (tuple(given) == ("none",) and "none" not in names):
+        return () if given else tuple(declared)
+    return tuple(names[taxon] for taxon in outgroup_taxa(given, names, "--outgroup"))
+
+
+def outgroup_split(outgroup: Sequence[int], n_taxa: int) -> int:
+    """Return the split of an outgroup from the other taxa, as its side without taxon 0."""
+    split = sum(1 << taxon for taxon in outgroup)
+    return ((1 << n_taxa) - 1) ^ split if split & 1 else split
+
+
+def root_at_outgroup(
+    tree: ConsensusTree, outgroup: Sequence[int], *, nearest: bool = False
+) -> ConsensusTree | None:
     """Return the tree rooted in the middle of the branch to an outgroup, smaller subtrees first.
 
-    Both halves of the branch keep its support.
+    Both halves of the branch keep its support. The root that the tree has, a base with two
+    branches, is removed.
 
     Parameters
     ----------
     tree : ConsensusTree
-    outgroup : set of int
+    outgroup : sequence of int
         Numbers of taxa: one or more, and not all.
+    nearest : bool
+        If no branch separates the outgroup from the other taxa, root the tree on the branch with
+        the smallest number of taxa on the wrong side; of several, on that with most of the
+        outgroup on one side, and then on that which separates the first taxon of the outgroup.
 
     Returns
     -------
     rooted : ConsensusTree or None
-        None if no branch separates the outgroup from the other taxa.
+        None if no branch separates the outgroup from the other taxa, unless `nearest`.
     """
+    tree = _without_root(tree)
     below = [0] * len(tree)
     for node in range(len(tree) - 1, -1, -1):
         taxon = tree.taxon[node]
@@ -64,10 +158,64 @@ def root_at_outgroup(tree: ConsensusTree, outgroup: Set[int]) -> ConsensusTree |
     wanted = sum(1 << taxon for taxon in outgroup)
     sides = (wanted, below[0] ^ wanted)
     branch = next((node for node in range(1, len(tree)) if below[node] in sides), None)
-    if branch is None:
+    if branch is None and not nearest:
         return None
+    if branch is None:
+        branch = _nearest_branch(below, wanted, 1 << outgroup[0])
     half = (tree.lengths[branch] or 0.0) / 2
     return _rooted(tree, _neighbours(tree), branch, branch, half)
+
+
+def rooted_tree(tree: Tree, outgroup: Sequence[int]) -> ConsensusTree:
+    """Return a binary tree, rooted on the branch that separates most of an outgroup, if any."""
+    unrooted = ConsensusTree.from_tree(tree)
+    if not outgroup:
+        return unrooted
+    rooted = root_at_outgroup(unrooted, outgroup, nearest=True)
+    assert rooted is not None
+    return rooted
+
+
+def _without_root(tree: ConsensusTree) -> ConsensusTree:
+    """Return the tree with the two branches of its base, if these are all, joined to one."""
+    top = [node for node, above in enumerate(tree.parent) if above == 0]
+    inner = next((node for node in top if tree.taxon[node] is None), None)
+    if len(top) != 2 or inner is None:
+        return tree
+    (other,) = (node for node in top if node != inner)
+    halves = tree.lengths[inner], tree.lengths[other]
+    lengths = list(tree.lengths)
+    lengths[other] = None if halves[0] is None or halves[1] is None else halves[0] + halves[1]
+    kept = [node for node in range(len(tree)) if node != inner]
+    new = {node: number for number, node in enumerate(kept)} | {-1: -1, inner: 0}
+    return ConsensusTree(
+        parent=tuple(new[tree.parent[node]] for node in kept),
+        taxon=tuple(tree.taxon[node] for node in kept),
+        lengths=tuple(lengths[node] for node in kept),
+        length_sds=tuple(tree.length_sds[node] for node in kept),
+        supports=tuple(tree.supports[node] for node in kept),
+        support_errors=tuple(tree.support_error(node) for node in kept),
+    )
+
+
+def _nearest_branch(below: list[int], wanted: int, first: int) -> int:
+    """Return the branch that separates most of an outgroup; see `root_at_outgroup`.
+
+    Parameters
+    ----------
+    below : list of int
+        Taxa below each node.
+    wanted, first : int
+        The outgroup and its first taxon, as bits.
+    """
+
+    def rank(node: int) -> tuple[int, int, bool]:
+        side = below[node]
+        if 2 * (side ^ wanted).bit_count() > below[0].bit_count():
+            side ^= below[0]
+        return (side ^ wanted).bit_count(), -(side & wanted).bit_count(), not side & first
+
+    return min(range(1, len(below)), key=rank)
 
 
 def _neighbours(tree: ConsensusTree) -> _Neighbours:

@@ -5,6 +5,8 @@ same and further commands of PAUP and MRBAYES blocks, in the order of the file:
 
 * CHARSET, TAXSET name lists; character lists may also name characters, ``all``, ``.`` (the last),
   ``\3`` (every third), and ``constant``, ``uninf``, ``gapped``, ``missambig`` of PAUP.
+* OUTGROUP names taxa at which trees are rooted. MrBayes' command replaces the one before; PAUP's
+  adds to it, unless it ends with ``/ only``.
 * EXCLUDE, INCLUDE, EXSET, ELIMINATE select characters; DELETE, RESTORE select taxa. They apply to
   every command.
 * CTYPE, TYPESET, OPTIONS DEFTYPE define types; WEIGHTS, WTSET weights. They only affect parsimony.
@@ -65,12 +67,15 @@ class Selection:
         None if all characters are unordered with weight 1.
     notes : tuple of str
         Notes for the user.
+    outgroup : tuple of int
+        Rows of the taxa of the outgroup; empty if the file has none.
     """
 
     excluded: NDArray[np.bool_]
     deleted: NDArray[np.bool_]
     assumptions: Assumptions | None
     notes: tuple[str, ...]
+    outgroup: tuple[int, ...] = ()
 
 
 def carry_out(
@@ -125,6 +130,7 @@ class _Interpreter:
         self.excluded = np.zeros(self.n_sites, bool)
         self.eliminated = np.zeros(self.n_sites, bool)
         self.deleted = np.zeros(n_taxa, bool)
+        self.outgroup: list[int] = []
         self.weights = np.ones(self.n_sites)
         self.types = np.full(self.n_sites, -1, np.int8)  # -1: the default type
         labels = self.statements.labels[: self.n_sites]
@@ -148,6 +154,8 @@ class _Interpreter:
             self._define(name, command, self._place(command, name))
         for block, name, command in commands:
             handler = _HANDLERS.get(name)
+            if name == "outgroup" and block == "mrbayes":
+                self.outgroup = []
             if handler is None or not handler(self, name, command, self._place(command, name)):
                 self.unused.setdefault(block, []).append(self._unused_name(name, command))
         excluded = self.excluded | self.eliminated
@@ -163,7 +171,13 @@ class _Interpreter:
             if head is not None and folded(tokens(head["name"])[0]) not in lists.used:
                 self.unused.setdefault(block, []).append(self._unused_name(name, command))
         said = self.problem or assumptions.weights is not None or assumptions.ordered is not None
-        return Selection(excluded, self.deleted, assumptions if said else None, self._notes())
+        return Selection(
+            excluded,
+            self.deleted,
+            assumptions if said else None,
+            self._notes(),
+            tuple(self.outgroup),
+        )
 
     def _place(self, command: Command, name: str) -> str:
         return f"{self.statements.source}: line {command.line}: {name}"
@@ -289,6 +303,18 @@ class _Interpreter:
         out[members] = leaving
         return True
 
+    def _set_outgroup(self, name: str, command: Command, place: str) -> bool:
+        """Add taxa to the outgroup; a list with unknown taxa is not used, as roots are optional."""
+        text, _, options = command.text.partition("/")
+        try:
+            rows = [self.rows[taxon] for taxon in self.taxa.members(place, text)]
+        except AlignmentError:
+            return False
+        if re.search(r"\bonly\b", options, re.IGNORECASE):
+            self.outgroup = []
+        self.outgroup += [row for row in rows if row not in self.outgroup]
+        return bool(rows)
+
     def _eliminate(self, name: str, command: Command, place: str) -> bool:
         self.eliminated[self.characters.members(place, command.text)] = True
         return True
@@ -330,5 +356,6 @@ _HANDLERS: Mapping[str, Callable[[_Interpreter, str, Command, str], bool]] = {
     **dict.fromkeys(("ctype", "weights"), _Interpreter._overlay),
     "assume": _Interpreter._assume,
     "options": _Interpreter._options,
+    "outgroup": _Interpreter._set_outgroup,
     "eliminate": _Interpreter._eliminate,
 }

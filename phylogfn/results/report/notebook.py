@@ -28,10 +28,11 @@ def render_view(posterior: PosteriorData, consensus: Phylogeny) -> str:
     ----------
     posterior : PosteriorData
     consensus : Phylogeny
-        Its unrooted consensus tree; drawn unless it has too many taxa.
+        Its consensus tree; drawn unless it has too many taxa.
     """
     rounded = rounded_probabilities(posterior)[:_TOPOLOGIES_SHOWN]
-    newicks = numbered_newicks(posterior.topology_parents[:_TOPOLOGIES_SHOWN])
+    best = posterior.topology_parents[:_TOPOLOGIES_SHOWN]
+    newicks = numbered_newicks(best, outgroup=posterior.outgroup_numbers)
     drawn = posterior.n_taxa <= _LARGEST_DRAWING
     se = posterior.log_evidence_se
     values = {
@@ -55,6 +56,10 @@ def render_view(posterior: PosteriorData, consensus: Phylogeny) -> str:
             (shown.probability, shown.error, with_names(newick, posterior.names))
             for shown, newick in zip(rounded, newicks, strict=True)
         ],
-        "tree": Markup(draw_tree(consensus.tree, consensus.names, width=_WIDTH)) if drawn else "",
+        "tree": Markup(
+            draw_tree(consensus.tree, consensus.names, width=_WIDTH, rooted=consensus.rooted)
+        )
+        if drawn
+        else "",
     }
     return render_page(Path(__file__).with_name("notebook.html.jinja"), values)

@@ -28,6 +28,7 @@ from phylogfn.results.report.tree_figure import tree_in_both_sizes
 from phylogfn.results.warnings import LARGEST_DIVERGENCE, NEARLY_ALL, PARETO_K_LIMIT, weights_matter
 from phylogfn.trees.comparison import robinson_foulds_splits
 from phylogfn.trees.consensus import consensus_tree
+from phylogfn.trees.rooting import root_at_outgroup
 from phylogfn.trees.splits import SplitTable
 from phylogfn.trees.tree import Tree, splits
 
@@ -79,6 +80,7 @@ def render_parsimony_report(
         "cards": _cards(result, facts),
         "warnings": summary["warnings"],
         "consensus": _consensus(result, table),
+        "outgroup": "" if result.outgroup is None else result.outgroup.text,
         "trees": _trees(result, newicks),
         "temperatures": [sample.temperature for sample in result.samples],
         "samples": [_sample_row(sample) for sample in result.samples],
@@ -138,6 +140,8 @@ def _consensus_tree(
 ) -> dict[str, Any]:
     tree = consensus_tree(table, strict=strict)
     resolved = sum(support is not None for support in tree.supports)
+    if outgroup := result.outgroup_numbers:
+        tree = root_at_outgroup(tree, outgroup, nearest=True) or tree
     title = f"{label} of {result.n_taxa} taxa"
     if result.n_best > 1:
         title = f"{label} of {result.n_best} most parsimonious trees of {result.n_taxa} taxa"
@@ -146,7 +150,12 @@ def _consensus_tree(
         "shares": not strict,
         "resolved": f"{resolved} of {max(result.n_taxa - 3, 0)} inner branches",
         **tree_in_both_sizes(
-            tree, result.names, title=title, support="share of the best trees", scale_bar=False
+            tree,
+            result.names,
+            title=title,
+            support="share of the best trees",
+            scale_bar=False,
+            rooted=bool(result.outgroup),
         ),
     }
 

@@ -32,9 +32,10 @@ from phylogfn.results.warnings import (
     weights_matter,
 )
 from phylogfn.trees.comparison import robinson_foulds_splits, split_names
-from phylogfn.trees.consensus import consensus_tree, without_supports
+from phylogfn.trees.consensus import consensus_newick, consensus_tree, without_supports
+from phylogfn.trees.rooting import root_at_outgroup, rooted_tree
 from phylogfn.trees.splits import SplitTable
-from phylogfn.trees.tree import canonical_newick, splits
+from phylogfn.trees.tree import splits
 
 __all__ = ["render_report"]
 
@@ -82,6 +83,9 @@ def render_report(
     failed = failure(posterior) is not None
     if failed:
         root = without_supports(root)
+    outgroup = posterior.outgroup_numbers
+    if outgroup:
+        root = root_at_outgroup(root, outgroup, nearest=True) or root
     description = (
         f"Majority-rule consensus tree of {posterior.n_taxa} taxa with clade probabilities"
     )
@@ -91,7 +95,8 @@ def render_report(
         "name": Path(facts.alignment).name if facts.alignment != "-" else "standard input",
         "cards": _cards(posterior),
         "warnings": summary["warnings"],
-        "tree": tree_in_both_sizes(root, posterior.names, title=description),
+        "tree": tree_in_both_sizes(root, posterior.names, title=description, rooted=bool(outgroup)),
+        "outgroup": "" if posterior.outgroup is None else posterior.outgroup.text,
         "topologies": _topologies(posterior),
         "credible": _credible_sets(posterior),
         "clades": [] if failed else _uncertain_clades(table),
@@ -163,6 +168,7 @@ def _topologies(posterior: PosteriorData) -> list[dict[str, Any]]:
     errors = _topology_errors(posterior)
     shown = range(min(_TOPOLOGIES_SHOWN, posterior.n_topologies))
     held = [splits(posterior.topology(index)) for index in shown]
+    outgroup = posterior.outgroup_numbers
     return [
         {
             "rank": index + 1,
@@ -172,7 +178,9 @@ def _topologies(posterior: PosteriorData) -> list[dict[str, Any]]:
             "cumulative": f"{100 * cumulative[index]:.1f}\u00a0%",
             "log_evidence": signed(float(posterior.topology_log_evidences[index]), 2),
             "distance": robinson_foulds_splits(held[0], held[index]),
-            "newick": canonical_newick(posterior.topology(index), posterior.names, lengths=False),
+            "newick": consensus_newick(
+                rooted_tree(posterior.topology(index), outgroup), posterior.names
+            ),
         }
         for index in shown
     ]

@@ -37,13 +37,14 @@ def draw_tree(
     title: str = "Consensus tree",
     support: str = "clade probability",
     scale_bar: bool = True,
+    rooted: bool = False,
 ) -> str:
     """Return the tree as an SVG element.
 
     Parameters
     ----------
     tree : ConsensusTree
-        The unrooted tree; it is drawn rooted at its midpoint.
+        A tree; an unrooted one is drawn rooted at its midpoint.
     names : sequence of str
         The taxa.
     width : int
@@ -54,9 +55,12 @@ def draw_tree(
         Name of the numbers at clades.
     scale_bar : bool
         Whether to draw a scale bar; a tree without branch lengths needs none.
+    rooted : bool
+        Whether the base of the tree is its root.
     """
     described = _words(tree, len(names), support)
-    tree = root_at_midpoint(tree)
+    if not rooted:
+        tree = root_at_midpoint(tree)
     row, font = (_CLOSE_ROW, _CLOSE_FONT) if len(names) >= _CLOSE_FROM else (_ROW, _FONT)
     letter = _CHARACTER * font
     longest = max(8, int(width * 0.44 / letter))
@@ -108,7 +112,7 @@ def tree_in_both_sizes(tree: ConsensusTree, names: Sequence[str], **more: Any) -
 
 def _words(tree: ConsensusTree, n_taxa: int, support: str) -> str:
     """Describe the drawing for readers who cannot see it."""
-    supports = [value for value in tree.supports if value is not None]
+    supports = [support for _, support in _shown_supports(tree)]
     words = f"{n_taxa} taxa; {len(supports)} of {max(n_taxa - 3, 0)} inner branches are resolved"
     if not supports:
         return f"{words}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from phylogfn.estimates.tempered import (
     weigh,
 )
 from phylogfn.results.facts import ParsimonyFacts
+from phylogfn.results.outgroup import rooted_parsimony
 from phylogfn.results.parsimony import ParsimonyResult, ParsimonyTraining, TemperatureSample
 from phylogfn.results.parsimony_files import write_parsimony
 from phylogfn.trees.tree import random_topology
@@ -50,7 +52,10 @@ def finish(run: ParsimonyRun, state: ParsimonyState, environment: TreeEnvironmen
         proposals = [
             _uniform_proposals(run, state, k, n_known) for k in range(len(settings.temperature))
         ]
-    result = _result(run, state, proposals, n_known)
+    result, warning = rooted_parsimony(_result(run, state, proposals, n_known), run.outgroup)
+    if warning:
+        run.warn(warning)
+        result = replace(result, warnings=tuple(run.warnings))
     run.progress.phase("writing files")
     use = run.clock.usage()
     facts = ParsimonyFacts(

@@ -21,6 +21,7 @@ from phylogfn.estimates.length_samples import (
 from phylogfn.estimates.with_lengths import DrawnTrees
 from phylogfn.likelihood.model_fit import bounds_note
 from phylogfn.results.facts import BranchLengthFacts, ClosedFormFacts, RunFacts, TrainingFacts
+from phylogfn.results.outgroup import rooted_posterior
 from phylogfn.results.posterior import Posterior
 from phylogfn.results.posterior_files import write_results
 from phylogfn.results.warnings import failure, posterior_warnings
@@ -149,6 +150,10 @@ def _judged(run: SampleRun, state: RunState, posterior: Posterior) -> Posterior:
             split_probabilities=posterior.split_probabilities
             and posterior.split_probabilities.without_errors(),
         )
+    posterior, elsewhere = rooted_posterior(posterior, run.outgroup)
+    if elsewhere:
+        run.warn(elsewhere)
+        posterior = replace(posterior, warnings=tuple(run.warnings))
     warnings = posterior_warnings(posterior)
     for warning in warnings:
         run.progress.warn(warning)

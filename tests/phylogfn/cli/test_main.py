@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from phylogfn.cli.main import main
+from phylogfn.results.outgroup import rooted_posterior
 from phylogfn.results.posterior_files import write_results
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -247,8 +248,31 @@ def test_cite(output, capsys):
     assert capsys.readouterr().out.count("@") > 15
 
 
+def test_a_rooted_consensus(tmp_path, capsys):
+    path = tmp_path / "trees.nwk"
+    path.write_text("(a,b,(c,(d,e)));\n(a,(b,c),(d,e));\n(a,b,(c,(d,e)));\n")
+    assert main(["consensus", str(path), "--outgroup", "e,d"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "((d,e)1,(c,(a,b)0.666667)1);\n"
+    assert captured.err == ""
+    assert main(["consensus", "--outgroup", "a", "--outgroup", "b", str(path), "--nexus"]) == 0
+    assert "[&R] ((1[" in capsys.readouterr().out
+    assert main(["consensus", str(path), "--outgroup", "b,c"]) == 0
+    captured = capsys.readouterr()
+    assert "it is one in 33.3 % of the trees" in captured.err
+    assert captured.out.startswith("((d,e)1,")  # one taxon, a, on the wrong side
+    assert main(["consensus", str(path), "--outgroup", "x"]) == 2
+    assert "--outgroup: 'x' is not one of the 5 taxa" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(shutil.which("mb") is None, reason="MrBayes is not installed")
-def test_sumt_and_sump_of_mrbayes_read_our_files(output, make_posterior, capsys):
+@pytest.mark.parametrize("outgroup", [(), ("Lemur_catta",)])
+def test_sumt_and_sump_of_mrbayes_read_our_files(
+    tmp_path, make_posterior, run_facts, capsys, outgroup
+):
+    output = tmp_path / "out"
+    plain = make_posterior(n_draws=200, facts=run_facts)
+    write_results(output, rooted_posterior(plain, outgroup)[0])
     names = make_posterior().names
     matrix = "\n".join(f"{name} ACGT" for name in names)
     (output / "x.nex").write_text(

@@ -138,7 +138,7 @@ def test_a_clade_as_outgroup(make_posterior):
 @pytest.mark.parametrize(
     ("outgroup", "words"),
     [
-        ("Lemur_cata", "'Lemur_cata' is not a taxon of the tree; did you mean 'Lemur_catta'?"),
+        ("Lemur_cata", "'Lemur_cata' is not one of the 8 taxa; did you mean 'Lemur_catta'?"),
         ([], "0 of 8 taxa are given"),
         (["Pan", "Gorilla", "Lemur_catta"], "the 3 taxa are not a clade of the tree"),
     ],

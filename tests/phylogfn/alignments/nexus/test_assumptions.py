@@ -395,9 +395,28 @@ def test_eliminated_characters_do_not_come_back(tmp_path):
     assert left_out(read(tmp_path, text.format(block="paup", commands="include all;"))) == [2]
 
 
+@pytest.mark.parametrize(
+    ("block", "commands", "outgroup"),
+    [
+        ("paup", "outgroup A;", "A"),
+        ("paup", "outgroup A; outgroup B C;", "ABC"),
+        ("paup", "outgroup A; outgroup 'B' 3 / only;", "BC"),
+        ("mrbayes", "outgroup A; outgroup 2;", "B"),
+        ("mrbayes", "taxset far = D E; outgroup far;", "DE"),
+        ("mrbayes", "outgroup A; delete A;", ""),
+        ("paup", "outgroup nobody;", ""),
+        ("paup", "outgroup all;", ""),
+    ],
+)
+def test_the_outgroup_of_a_file(tmp_path, block, commands, outgroup):
+    alignment = read(tmp_path, EXAMPLE.format(block=block, commands=commands))
+    assert "".join(alignment.outgroup) == outgroup
+    assert any("outgroup" in note for note in alignment.notes) is ("nobody" in commands)
+
+
 def test_every_statement_that_is_not_used_is_named_in_one_note(tmp_path):
     commands = (
-        "outgroup A; charset a = 1; charset b = a; charset used = 3; chars needed = used; "
+        "outgroup nobody; charset a = 1; charset b = a; charset used = 3; chars needed = used; "
         "exclude needed; taxset t = A B; hsearch; "
         "pset gapmode=newstate; partition p = 1: a; ancstates * x = 0: all; typeset z = ord: 1; "
         "lset nst=6; set criterion=parsimony; options gapmode=newstate; end; begin codons; end; "

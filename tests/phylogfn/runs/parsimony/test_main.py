@@ -253,6 +253,17 @@ def test_another_alignment_under_the_same_name_is_refused(finished, tmp_path):
         run_small(alignment, tmp_path / "out", resume=True, temperature=(0.5, 1.0))
 
 
+def test_an_outgroup_roots_every_tree(finished, tmp_path):
+    alignment, out = finished[0], shutil.copytree(finished[1], tmp_path / "out")
+    run_small(alignment, out, resume=True, outgroup=("Lemur_catta",))
+    trees = (out / "best_trees.nwk").read_text().splitlines()
+    trees += [row["newick"] for row in rows_of(out)]
+    trees += [(out / name).read_text() for name in ("consensus.nwk", "consensus.strict.nwk")]
+    assert all(tree.startswith("(Lemur_catta,(") for tree in trees) and len(trees) > 3
+    assert summary_of(out)["extra"]["outgroup_best_trees_without_clade"] == 0
+    assert "outgroup (Lemur_catta)" in (out / "report.html").read_text()
+
+
 def test_other_temperatures_of_a_trained_run(finished, tmp_path):
     alignment, _, _ = finished
     out = tmp_path / "out"

@@ -272,6 +272,24 @@ def test_another_alignment_under_the_same_name_is_refused(finished, tmp_path):
     run_small(alignment, tmp_path / "out", resume=True)
 
 
+def test_an_outgroup_may_be_given_when_a_run_is_resumed(finished, tmp_path):
+    alignment, before, _ = finished
+    out = shutil.copytree(before, tmp_path / "out")
+    names = [line[1:] for line in alignment.read_text().splitlines() if line.startswith(">")]
+    run_small(alignment, out, resume=True, outgroup=(f"{names[1]},{names[0]}",))
+    summary = json.loads((out / "summary.json").read_text())
+    extra = summary["extra"]
+    assert extra["outgroup"] == f"{names[1]}, {names[0]}"
+    trees = (out / "trees.nwk").read_text().splitlines()
+    rooted = sum(f"({names[0]}:" in line and line.count("((") > 0 for line in trees)
+    assert 0 < rooted <= len(trees) == 60
+    lacking = extra["outgroup_draws_without_clade"]
+    told = [text for text in summary["warnings"] if "is not a clade in" in text]
+    assert len(told) == (lacking > 0)
+    assert 0.0 < extra["outgroup_probability"] <= 1.0
+    assert (out / "posterior.run1.t").read_text().count("[&R]") == 30
+
+
 def test_two_runs_in_one_directory_are_refused(finished, tmp_path):
     with locked_output(tmp_path / "out"), pytest.raises(UserError, match="in use by another run"):
         run_small(finished[0], tmp_path / "out")
@@ -406,6 +424,8 @@ def command(*arguments, stdin=None):
         (GOOD, ["--model", "K80", "--prior", "kappa"], "PARAMETER=PRIOR"),
         (GOOD, ["--backward-policy", "learned"], "--environment merging"),
         (GOOD, ["--branch-lengths", "bins"], "--environment merging"),
+        (GOOD, ["--outgroup", "x"], "--outgroup: 'x' is not one of the 4 taxa"),
+        (GOOD, ["--outgroup", "a,b,c,d"], "4 of 4 taxa are given"),
         (GOOD, ["--length-bins", "8:0.01:1"], "--branch-lengths bins"),
         (GOOD, ["--branch-lengths", "bins", "--length-bins", "8:1:0.01"], "8:1:0.01"),
     ],
