@@ -42,6 +42,7 @@ ALWAYS_CITED = (
     "pruning",
     "pareto_k",
     "majority_rule",
+    "clade_credibility",
 )
 """What every run of ``phylogfn sample`` uses."""
 

@@ -42,6 +42,8 @@ class Phylogeny:
         digits.
     warning : str, optional
         Added to Newick and NEXUS text as a comment if the tree is not a reliable result.
+    label : str, optional
+        Name of the tree in NEXUS text. Default: that of a majority-rule consensus.
 
     Examples
     --------
@@ -59,6 +61,7 @@ class Phylogeny:
     rooted: bool = False
     exact: bool = False
     warning: str | None = None
+    label: str | None = None
 
     def __str__(self) -> str:
         return self.newick()
@@ -97,7 +100,7 @@ class Phylogeny:
 
     def nexus(self) -> str:
         """Return NEXUS text with the annotations that FigTree shows."""
-        text = consensus_nexus(self.tree, self.names, rooted=self.rooted)
+        text = consensus_nexus(self.tree, self.names, rooted=self.rooted, label=self.label)
         return nexus_with_warning(text, self.warning)
 
     def to_ete3(self) -> EteTree:

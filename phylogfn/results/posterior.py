@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phylogfn.results.clades import clade_frame
 from phylogfn.results.phylogeny import Phylogeny
 from phylogfn.results.posterior_data import PosteriorData
 from phylogfn.results.posterior_files import consensus_of, write_directory
 from phylogfn.results.report.notebook import render_view
-from phylogfn.results.tables import topology_frame
+from phylogfn.results.summaries.clades import clade_frame
+from phylogfn.results.summaries.point_trees import map_tree, mcc_tree
+from phylogfn.results.summaries.topologies import topology_frame
 from phylogfn.results.warnings import failure, verdict
 from phylogfn.trees.rooting import rooted_tree
 
@@ -68,6 +69,22 @@ class Posterior(PosteriorData):
         """
         tree = consensus_of(self)
         return tree if outgroup is None else tree.rooted_at(outgroup)
+
+    def map_tree(self) -> Phylogeny:
+        """Return the maximum a posteriori topology with clade probabilities and mean lengths.
+
+        Lengths are averaged over the draws with this topology; if there are none, over those that
+        have the clade.
+        """
+        return map_tree(self)
+
+    def mcc_tree(self) -> Phylogeny:
+        """Return the maximum clade credibility tree with clade probabilities and mean lengths.
+
+        The sum of the log probabilities of its clades is the largest of all listed topologies and
+        draws. Each length is averaged over the draws that have the clade.
+        """
+        return mcc_tree(self)
 
     def trees(self) -> list[Phylogeny]:
         """Return the draws, each with its branch lengths; all have the same weight.

@@ -8,7 +8,7 @@ in nats.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,7 @@ from phylogfn.trees.splits import (
 )
 from phylogfn.trees.tree import Tree, node_splits
 
-__all__ = ["PosteriorData", "split_table"]
+__all__ = ["PosteriorData", "draw_branches", "split_table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +172,7 @@ def split_table(posterior: PosteriorData) -> SplitTable:
     list of topologies, they are computed from the draws. Lengths are always computed from the
     draws.
     """
-    drawn = tabulate_splits(posterior.names, _draw_branches(posterior))
+    drawn = tabulate_splits(posterior.names, draw_branches(posterior))
     estimated = posterior.split_probabilities
     if estimated is not None:
         supports = dict(zip(estimated.splits, estimated.probabilities.tolist(), strict=True))
@@ -195,11 +195,22 @@ def split_table(posterior: PosteriorData) -> SplitTable:
     return SplitTable(posterior.names, supports, drawn.mean_lengths, drawn.sd_lengths)
 
 
-def _draw_branches(posterior: PosteriorData) -> Iterable[tuple[float, dict[int, float | None]]]:
+def draw_branches(
+    posterior: PosteriorData, chosen: Iterable[int] | None = None
+) -> Iterator[tuple[float, dict[int, float | None]]]:
+    """Yield weight 1 and the length of the branch of each split, leaves included, of the draws.
+
+    Parameters
+    ----------
+    posterior : PosteriorData
+    chosen : iterable of int, optional
+        Numbers of draws. Default: all.
+    """
     known: dict[bytes, list[int]] = {}
-    for row, lengths in zip(posterior.draw_parents, posterior.draw_lengths.tolist(), strict=True):
+    for draw in range(posterior.n_draws) if chosen is None else chosen:
+        row = posterior.draw_parents[draw]
         key = row.tobytes()
         masks = known.get(key)
         if masks is None:
             masks = known[key] = node_splits(Tree.from_parents(row))
-        yield 1.0, dict(zip(masks[1:], lengths[1:], strict=True))
+        yield 1.0, dict(zip(masks[1:], posterior.draw_lengths[draw, 1:].tolist(), strict=True))

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from gfncore.files import write_atomic
 from gfncore.program.output import check_output, json_text, locked_output, staged_output
 from gfncore.program.provenance import software_version
-from phylogfn.results.clades import clades_text
 from phylogfn.results.facts import RunFacts
 from phylogfn.results.phylogeny import Phylogeny, newick_with_warning, nexus_with_warning
 from phylogfn.results.posterior_data import PosteriorData, split_table
 from phylogfn.results.report.posterior_page import render_report
 from phylogfn.results.rounding import decimals, rounded, significant
+from phylogfn.results.summaries.clades import clades_text
+from phylogfn.results.summaries.point_trees import map_tree, mcc_tree
 from phylogfn.results.warnings import failure, posterior_warnings, verdict
 from phylogfn.text.quoting import newick_labels, nexus_labels
 from phylogfn.trees.consensus import (
@@ -81,6 +82,7 @@ def write_results(output: Path, posterior: PosteriorData) -> dict[str, Any]:
     table = split_table(posterior)
     failed = failure(posterior)
     consensus = consensus_of(posterior, table)
+    highest, credible = map_tree(posterior, table), mcc_tree(posterior, table)
     summary = summarise(posterior, facts)
     outgroup = posterior.outgroup_numbers
     draws = numbered_newicks(posterior.draw_parents, posterior.draw_lengths, outgroup)
@@ -95,6 +97,10 @@ def write_results(output: Path, posterior: PosteriorData) -> dict[str, Any]:
             "clades.tsv": clades_text(posterior, table),
             "consensus.nwk": consensus.newick() + "\n",
             "consensus.con.tre": consensus.nexus(),
+            "map.nwk": highest.newick() + "\n",
+            "map.tre": highest.nexus(),
+            "mcc.nwk": credible.newick() + "\n",
+            "mcc.tre": credible.nexus(),
             "posterior.trprobs": nexus_with_warning(
                 mrbayes_tree_probabilities(posterior, topologies), failed
             ),

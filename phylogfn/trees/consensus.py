@@ -6,7 +6,7 @@ than half of the trees are compatible, and so form one tree, which may have poly
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from phylogfn.text.quoting import newick_labels, nexus_labels
@@ -20,6 +20,7 @@ __all__ = [
     "consensus_splits",
     "consensus_tree",
     "rounded_supports",
+    "tree_of_splits",
     "without_supports",
 ]
 
@@ -119,13 +120,27 @@ def consensus_tree(table: SplitTable, *, strict: bool = False) -> ConsensusTree:
 
     Children are in the order of their smallest taxon; see :func:`consensus_splits`.
     """
+    return tree_of_splits(table, consensus_splits(table, strict=strict))
+
+
+def tree_of_splits(table: SplitTable, supports: Mapping[int, float]) -> ConsensusTree:
+    """Return the tree of some compatible splits, unrooted: its base is the neighbour of taxon 0.
+
+    Children are in the order of their smallest taxon.
+
+    Parameters
+    ----------
+    table : SplitTable
+        Mean lengths, their deviations, and errors of supports.
+    supports : mapping of int to float
+        The non-trivial splits of the tree with their supports.
+    """
     n = table.n_taxa
-    supports = consensus_splits(table, strict=strict)
     everything = (1 << n) - 2
     # From small to large: the largest sets so far are disjoint, and known by their lowest taxon.
     largest = {1 << taxon: 1 << taxon for taxon in range(1, n)}
     below: dict[int, list[int]] = {}
-    for split in [*reversed(supports), everything]:
+    for split in [*sorted(supports, key=int.bit_count), everything]:
         below[split] = []
         rest = split
         while rest:
@@ -203,13 +218,19 @@ def consensus_newick(tree: ConsensusTree, names: Sequence[str], *, exact: bool =
 
 
 def consensus_nexus(
-    tree: ConsensusTree, names: Sequence[str], *, strict: bool = False, rooted: bool = False
+    tree: ConsensusTree,
+    names: Sequence[str],
+    *,
+    strict: bool = False,
+    rooted: bool = False,
+    label: str | None = None,
 ) -> str:
     """Return a NEXUS file with clade probabilities for FigTree.
 
     The layout is that of MrBayes' ``.con.tre``: annotations ``[&key=value]`` follow the node and
     precede the length of its branch. ``prob`` is the probability of a clade and ``prob_stddev`` its
-    standard error, if it is known.
+    standard error, if it is known. ``label`` is the name of the tree, by default that of a
+    consensus.
     """
 
     def end(node: int) -> str:
@@ -231,13 +252,13 @@ def consensus_nexus(
 
     newick = _newick(tree, [str(number) for number in range(1, len(names) + 1)], end)
     labels = nexus_labels(names)
-    kind = "strict" if strict else "50_majrule"
+    label = label or ("con_strict" if strict else "con_50_majrule")
     lines = ["#NEXUS", "begin taxa;", f"\tdimensions ntax={len(names)};", "\ttaxlabels"]
     lines += [f"\t\t{label}" for label in labels]
     lines += ["\t\t;", "end;", "begin trees;", "\ttranslate"]
     lines += [f"\t\t{number}\t{label}," for number, label in enumerate(labels, 1)]
     lines[-1] = lines[-1].removesuffix(",")
-    lines += ["\t\t;", f"   tree con_{kind} = [&{'R' if rooted else 'U'}] {newick}", "end;"]
+    lines += ["\t\t;", f"   tree {label} = [&{'R' if rooted else 'U'}] {newick}", "end;"]
     return "\n".join(lines) + "\n"
 
 
