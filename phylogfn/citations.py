@@ -59,6 +59,7 @@ def methods_of_model(model: str) -> tuple[str, ...]:
     key = next((key for key, names in _VARIANTS.items() if re.fullmatch(names, name)), name)
     keys = [key] if key in REFERENCES else []
     keys += ["gamma"] if any(re.fullmatch(r"G\d*", part) for part in parts) else []
+    keys += ["free_rates"] if any(re.fullmatch(r"R\d*", part) for part in parts) else []
     keys += ["invariant"] if "I" in parts else []
     return tuple(keys)
 

@@ -7,10 +7,11 @@ turn is slow where they depend on one another (gamma shape, invariant sites and 
 Derivatives by length come from one pass of the kernel; those by theta, which is short, from
 central differences.
 
-With gamma rates or invariant sites the likelihood can have several maxima: sites without change are
-explained by slow categories as well as by a share that cannot change. So, from a first fit, the
-likelihood is computed on a grid of these parameters, and each maximum of the grid is a further
-start; the best two points after some iterations are followed to the end.
+With gamma rates, free rates or invariant sites the likelihood can have several maxima: sites
+without change are explained by slow categories as well as by a share that cannot change. So, from a
+first fit, the likelihood is computed on a grid of these parameters (free rates: those of gamma
+distributions), and each maximum of the grid is a further start; the best two points after some
+iterations are followed to the end.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ import numpy as np
 from scipy.optimize import minimize
 
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
+from phylogfn.models.rates import gamma_category_rates
 from phylogfn.trees.tree import Tree
 
 if TYPE_CHECKING:
     from phylogfn.alignments.patterns import SitePatterns
     from phylogfn.likelihood.branch_prior import BranchPrior
-    from phylogfn.models import ModelSpec, SubstitutionModel
+    from phylogfn.models import ModelSpec, Parameter, SubstitutionModel
 
 __all__ = ["ModelFit", "bounds_note", "fit_model", "parameters_at_bounds"]
 
@@ -159,11 +161,15 @@ def parameters_at_bounds(spec: ModelSpec, theta: np.ndarray) -> dict[str, float]
     found: dict[str, float] = {}
     for parameter in spec.parameters:
         low, high = np.exp(parameter.bounds[0]), np.exp(parameter.bounds[1])
+        below = 0.0
         for _ in parameter.labels:
             name, value = next(described)
             if parameter.kind == "positive":
                 largest = LARGEST_SHAPE if parameter.name == "gamma_shape" else high / AT_BOUND
                 ended = value < low * AT_BOUND or value > largest
+            elif name.startswith("rate("):  # rates are ordered, and the smallest may be 0
+                ended = value - below < NOTHING * value and below > 0.0
+                below = value
             else:
                 ended = not NOTHING < value < 1.0 - NOTHING
             if ended:
@@ -328,20 +334,18 @@ def _maximise(
 
 
 def _other_starts(target: _Target, first: _Point) -> list[_Point]:
-    """Return the maxima of the likelihood on a grid of gamma shape and invariant sites, best first.
+    """Return the maxima of the likelihood on a grid of rates among sites, best first.
 
-    The other parameters are those of ``first``; empty if neither of the two is free.
+    The other parameters are those of ``first``; empty if rates among sites are not free.
     """
-    axes, places, position = [], [], 0
+    axes: list[list[np.ndarray]] = []
+    places: list[slice] = []
+    position = 0
     for parameter in target.spec.parameters:
-        values: np.ndarray | None = None
-        if parameter.name == "gamma_shape":
-            values = np.array(SHAPES)
-        elif parameter.name == "invariant":
-            values = np.array(INVARIANT_SHARES) * _constant_share(target.patterns)
-        if values is not None:
-            axes.append([float(parameter.to_unconstrained(np.array([x]))[0]) for x in values])
-            places.append(position)
+        points_of_axis = _axis(parameter, target.patterns)
+        if points_of_axis:
+            axes.append([parameter.to_unconstrained(point) for point in points_of_axis])
+            places.append(slice(position, position + parameter.n_free))
         position += parameter.n_free
     if not axes:
         return []
@@ -355,7 +359,8 @@ def _other_starts(target: _Target, first: _Point) -> list[_Point]:
         # there and back, so that each point has a neighbour's lengths
         at = (*index[:-1], sizes[-1] - 1 - index[-1] if sum(index[:-1]) % 2 else index[-1])
         theta = first.theta.copy()
-        theta[places] = [axis[i] for axis, i in zip(axes, at, strict=True)]
+        for place, axis, i in zip(places, axes, at, strict=True):
+            theta[place] = axis[i]
         theta = np.clip(theta, *np.array(target.spec.bounds).T)
         lengths = _newton_lengths(target, theta, lengths, GRID_SWEEPS)
         found[at] = target.by_lengths(theta, lengths)[0]
@@ -368,6 +373,19 @@ def _other_starts(target: _Target, first: _Point) -> list[_Point]:
     maxima = np.argwhere(found >= np.max(around, axis=0))
     starts = [points[tuple(int(i) for i in at)] for at in maxima]
     return sorted(starts, key=lambda point: -point.value)[:MAXIMA]
+
+
+def _axis(parameter: Parameter, patterns: SitePatterns) -> list[np.ndarray]:
+    """Return the natural values of a parameter on the grid; empty if it is not on it."""
+    if parameter.name == "gamma_shape":
+        return [np.array([shape]) for shape in SHAPES]
+    if parameter.name == "invariant":
+        return [np.array([share * _constant_share(patterns)]) for share in INVARIANT_SHARES]
+    if parameter.name == "free_rates":
+        size = len(parameter.start) // 2
+        equal = np.full(size, 1.0 / size)
+        return [np.append(equal, gamma_category_rates(shape, size)) for shape in SHAPES]
+    return []
 
 
 def _at_flat_bounds(target: _Target, best: _Point) -> _Point:

@@ -4,7 +4,8 @@ Optimisers and Laplace approximations use an unconstrained vector theta:
 
 * positive parameters (kappa, gamma shape): theta = log x;
 * shares (invariant sites): theta = log(x / (1 - x));
-* simplexes (frequencies, exchangeabilities): additive log ratios to the last component.
+* simplexes (frequencies, exchangeabilities): additive log ratios to the last component;
+* free rates: see `phylogfn.models.free_rates`.
 
 `log_prior` is the density of theta, so it includes the logarithm of the Jacobian. Default priors
 are those of MrBayes (Ronquist et al. 2012, Syst Biol 61:539-542).
@@ -19,6 +20,11 @@ from scipy.special import gammaln
 
 from gfncore.errors import UserError
 from gfncore.text.numbers import NumberError, parse_float, shortened
+from phylogfn.models.free_rates import (
+    free_rates_from_theta,
+    free_rates_to_theta,
+    log_free_rates_prior,
+)
 
 __all__ = ["Parameter", "Prior", "parse_prior"]
 
@@ -27,6 +33,7 @@ _FITTING = {
     "positive": ("exp", "gamma", "uniform", "beta"),
     "share": ("uniform", "beta"),
     "simplex": ("dirichlet",),
+    "free_rates": ("dirichlet",),
 }
 
 
@@ -79,14 +86,14 @@ def parse_prior(text: str) -> Prior:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One free parameter, scalar or simplex.
+    """One free parameter: a number, a simplex, or weights and rates of categories.
 
     Attributes
     ----------
     name : str
-        "kappa", "exchangeabilities", "frequencies", "gamma_shape" or "invariant".
+        "kappa", "exchangeabilities", "frequencies", "gamma_shape", "free_rates" or "invariant".
     kind : str
-        "positive", "share" or "simplex".
+        "positive", "share", "simplex" or "free_rates".
     labels : tuple of str
         A label for each natural component, e.g. ("A", "C", "G", "T").
     start : tuple of float
@@ -107,7 +114,7 @@ class Parameter:
     @property
     def n_free(self) -> int:
         """Number of unconstrained coordinates."""
-        return len(self.start) - 1 if self.kind == "simplex" else 1
+        return len(self.start) - {"simplex": 1, "free_rates": 2}.get(self.kind, 0)
 
     def to_unconstrained(self, natural: np.ndarray) -> np.ndarray:
         """Map natural values to the unconstrained coordinates, shape(n_free,)."""
@@ -116,6 +123,8 @@ class Parameter:
             return np.log(natural)
         if self.kind == "share":
             return np.log(natural) - np.log1p(-natural)
+        if self.kind == "free_rates":
+            return free_rates_to_theta(natural)
         return np.log(natural[:-1]) - np.log(natural[-1])
 
     def to_natural(self, theta: np.ndarray) -> np.ndarray:
@@ -125,12 +134,16 @@ class Parameter:
             return np.exp(theta)
         if self.kind == "share":
             return 1.0 / (1.0 + np.exp(-theta))
+        if self.kind == "free_rates":
+            return free_rates_from_theta(theta)
         padded = np.append(theta, 0.0)
         weights = np.exp(padded - padded.max())
         return weights / weights.sum()
 
     def log_prior(self, theta: np.ndarray) -> float:
         """Log density (nats) of the unconstrained coordinates, Jacobian included."""
+        if self.kind == "free_rates":
+            return log_free_rates_prior(theta, self.prior.arguments[0])
         log_x, log_rest = self._log_natural(np.asarray(theta, dtype=float))
         arguments = self.prior.arguments
         if self.prior.family == "dirichlet":
@@ -167,6 +180,8 @@ class Parameter:
         if prior.family not in fits:
             raise UserError(f"prior '{prior}' does not fit {self.name}; use {' or '.join(fits)}")
         size = len(self.start)
+        if self.kind == "free_rates" and len(prior.arguments) > 1:
+            raise UserError(f"prior '{prior}': {self.name} takes one concentration")
         if prior.family == "dirichlet" and len(prior.arguments) not in (1, size):
             raise UserError(
                 f"prior '{prior}': {self.name} has {size} components ({' '.join(self.labels)}); "

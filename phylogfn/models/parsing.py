@@ -26,6 +26,7 @@ from phylogfn.models.pieces import (
     values_in_order,
 )
 from phylogfn.models.protein import AMINO_ACIDS, PROTEIN_MODELS
+from phylogfn.models.rates import gamma_category_rates
 from phylogfn.models.spec import ModelSpec
 
 __all__ = ["parse_model"]
@@ -45,8 +46,9 @@ def parse_model(text: str, alphabet: object) -> ModelSpec:
     ----------
     text : str
         A model (a name in `DNA_MODELS` or `PROTEIN_MODELS`, or a six-digit code of equal rates) and
-        suffixes: `+G[k]` gamma rates in k categories (4), `+I` invariant sites, `+F` frequencies
-        counted in the alignment, `+FO` free, `+FQ` equal. Braces fix values:
+        suffixes: `+G[k]` gamma rates in k categories (4), `+R[k]` free rates and weights of k
+        categories, `+I` invariant sites, `+F` frequencies counted in the alignment, `+FO` free,
+        `+FQ` equal. Braces fix values:
         "HKY85{kappa=2.1}+G4{0.5}+I{0.2}", "F81{0.1,0.2,0.3,0.4}", "+F{...}", "TN93{AG=4,CT=6}";
         with labels, in any order. By default, nucleotide models with unequal frequencies have free
         frequencies, and protein models those of their matrix.
@@ -126,6 +128,13 @@ def _common(text: str, suffixes: dict[str, tuple[int, Piece]]) -> dict[str, Any]
             fields["gamma_shape"] = values[0]
         elif categories > 1:
             fields["parameters"] += (_SHAPE,)
+    if "R" in suffixes:
+        categories, piece = suffixes["R"]
+        fields["n_categories"] = categories
+        if piece.values:
+            fields["free_rates"] = _weights_and_rates(text, piece, categories)
+        elif categories > 1:
+            fields["parameters"] += (_free_rates(categories),)
     if "I" in suffixes:
         values = values_in_order(text, suffixes["I"][1], ("pinvar",))
         if len(values) > 1 or (values and values[0] >= 1):
@@ -135,6 +144,33 @@ def _common(text: str, suffixes: dict[str, tuple[int, Piece]]) -> dict[str, Any]
         else:
             fields["parameters"] += (_INVARIANT,)
     return fields
+
+
+def _free_rates(categories: int) -> Parameter:
+    names = tuple(f"{name}({c})" for name in ("weight", "rate") for c in range(1, categories + 1))
+    rates = gamma_category_rates(_SHAPE.start[0], categories)
+    start = (*[1.0 / categories] * categories, *(float(rate) for rate in rates))
+    prior = Prior("dirichlet", (1.0,))
+    return Parameter("free_rates", "free_rates", names, start, (-12.0, 12.0), prior)
+
+
+def _weights_and_rates(text: str, piece: Piece, categories: int) -> tuple[float, ...]:
+    """Return the weights of the categories, then their rates, which the braces alternate."""
+    order = tuple(f"{name}{c}" for c in range(1, categories + 1) for name in "wr")
+    values = values_in_order(text, piece, order)
+    weights, rates = values[::2], values[1::2]
+    problem = ""
+    if len(values) != 2 * categories:
+        given = f"{len(values)} values"
+        problem = f"weight and rate of each of {categories} categories are needed, found {given}"
+    elif min(weights) <= 0.0 or abs(sum(weights) - 1.0) > 1e-3:
+        problem = f"positive weights with sum 1 are needed, found sum {sum(weights):g}"
+    elif max(rates) <= 0.0:
+        problem = "at least one category needs a rate above 0"
+    if problem:
+        example = "'+R2{0.7,0.4,0.3,2.4}'"
+        raise UserError(f"model '{text}': '{piece.text}': {problem}, as in {example}")
+    return (*(weight / sum(weights) for weight in weights), *rates)
 
 
 def _free_frequencies(states: str) -> Parameter:

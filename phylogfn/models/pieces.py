@@ -12,7 +12,7 @@ __all__ = ["EXAMPLE", "Piece", "labelled_values", "read_piece", "read_suffixes",
 
 EXAMPLE = "as in 'HKY85+G4', 'GTR+I+G4' or 'LG+F+G4'"
 _PIECE = re.compile(r"(?P<name>[A-Za-z0-9.]+)(?:\{(?P<values>[^{}]*)\})?$")
-_SUFFIXES = "+F, +FO, +FQ, +G[categories], +I"
+_SUFFIXES = "+F, +FO, +FQ, +G[categories], +R[categories], +I"
 _LARGEST = 1e6  # value in a model string
 _MOST_CATEGORIES = 64
 
@@ -108,7 +108,7 @@ def values_in_order(text: str, piece: Piece, order: tuple[str, ...]) -> tuple[fl
 
 
 def read_suffixes(text: str, pieces: list[Piece]) -> dict[str, tuple[int, Piece]]:
-    """Return suffixes by kind ("F", "FO", "FQ", "G", "I"), with their number of categories.
+    """Return suffixes by kind ("F", "FO", "FQ", "G", "R", "I"), with their number of categories.
 
     Parameters
     ----------
@@ -124,8 +124,8 @@ def read_suffixes(text: str, pieces: list[Piece]) -> dict[str, tuple[int, Piece]
     """
     found: dict[str, tuple[int, Piece]] = {}
     for piece in pieces:
-        match = re.fullmatch(r"(FO|FQ|F|I|G)(\d*)", piece.name.upper())
-        if match is None or (match[2] and match[1] != "G"):
+        match = re.fullmatch(r"(FO|FQ|F|I|G|R)(\d*)", piece.name.upper())
+        if match is None or (match[2] and match[1] not in ("G", "R")):
             raise UserError(f"model '{text}': unknown suffix '+{piece.name}'; known: {_SUFFIXES}")
         place = f"model '{text}': the number of categories of +{match[1]}"
         categories = parse_int(match[2] or "4", 1, _MOST_CATEGORIES, place=place, error=UserError)
@@ -137,4 +137,6 @@ def read_suffixes(text: str, pieces: list[Piece]) -> dict[str, tuple[int, Piece]
         if match[1][0] in kinds:
             raise UserError(f"model '{text}': '+{match[1][0]}' is given twice")
         found[match[1]] = (categories, piece)
+    if "G" in found and "R" in found:
+        raise UserError(f"model '{text}': '+G' and '+R' are alternatives; give one of them")
     return found

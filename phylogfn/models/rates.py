@@ -1,4 +1,4 @@
-"""Variation of rates among sites: discrete gamma categories and invariant sites.
+"""Variation of rates among sites: discrete gamma categories, free rates and invariant sites.
 
 Yang 1994, J Mol Evol 39:306-314 (mean of equal-probability categories); Gu, Fu & Li 1995,
 Mol Biol Evol 12:546-557 (gamma and invariant sites together).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammainc, gammaincinv
 
-__all__ = ["gamma_category_rates", "site_rates"]
+__all__ = ["gamma_category_rates", "with_invariant_sites"]
 
 
 def gamma_category_rates(shape: float, n_categories: int) -> np.ndarray:
@@ -35,27 +35,31 @@ def gamma_category_rates(shape: float, n_categories: int) -> np.ndarray:
     return rates / rates.mean()
 
 
-def site_rates(
-    shape: float | None, n_categories: int, invariant: float
+def with_invariant_sites(
+    rates: np.ndarray, weights: np.ndarray, invariant: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return rates and weights of the categories, with mean one over all sites.
+    """Return rates and weights of the categories beside invariant sites, as MrBayes and IQ-TREE do.
 
     Parameters
     ----------
-    shape : float or None
-        Gamma shape; None for equal rates.
-    n_categories : int
-        Number of gamma categories C (ignored when `shape` is None).
+    rates : ndarray, shape (C,), float64
+        Rates of the variable sites.
+    weights : ndarray, shape (C,), float64
+        Their proportions among the variable sites, sum 1.
     invariant : float
         Probability that a site is invariant, in [0, 1).
 
     Returns
     -------
     rates : ndarray, shape (C,), float64
-        Sped up by 1/(1 - invariant), as MrBayes and IQ-TREE do.
+        Sped up, so that their mean over all sites is 1.
     weights : ndarray, shape (C,), float64
         Sum 1 - `invariant`.
+
+    Examples
+    --------
+    >>> with_invariant_sites(np.array([0.5, 1.5]), np.array([0.5, 0.5]), 0.2)
+    (array([0.625, 1.875]), array([0.4, 0.4]))
     """
-    rates = np.ones(1) if shape is None else gamma_category_rates(shape, n_categories)
-    weights = np.full(rates.size, (1.0 - invariant) / rates.size)
-    return rates / (1.0 - invariant), weights
+    mean = weights @ rates
+    return rates / (mean * (1.0 - invariant)), (1.0 - invariant) * weights

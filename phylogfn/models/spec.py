@@ -15,7 +15,7 @@ from phylogfn.models.dna import dna_exchangeabilities, dna_family
 from phylogfn.models.frequencies import empirical_frequencies
 from phylogfn.models.parameters import Parameter, parse_prior
 from phylogfn.models.protein import protein_matrix
-from phylogfn.models.rates import site_rates
+from phylogfn.models.rates import gamma_category_rates, with_invariant_sites
 from phylogfn.models.substitution import SubstitutionModel
 
 __all__ = ["ModelSpec", "Patterns"]
@@ -56,9 +56,11 @@ class ModelSpec:
     empirical : bool
         Whether frequencies must be counted in the alignment; call `resolve` first.
     n_categories : int
-        Gamma categories; 1 for equal rates.
+        Gamma categories or free rates; 1 for equal rates.
     gamma_shape : float or None
         Fixed shape; None when free or absent.
+    free_rates : tuple of float
+        Fixed weights of the categories of free rates, then their rates; empty when free or absent.
     invariant : float
         Fixed share of invariant sites; 0 when free or absent.
     """
@@ -72,6 +74,7 @@ class ModelSpec:
     empirical: bool = False
     n_categories: int = 1
     gamma_shape: float | None = None
+    free_rates: tuple[float, ...] = ()
     invariant: float = 0.0
 
     @property
@@ -190,9 +193,11 @@ class ModelSpec:
         if self.frequencies:
             frequencies = np.array(self.frequencies)
         frequencies = values.get("frequencies", frequencies)
-        shape = float(values["gamma_shape"][0]) if "gamma_shape" in values else self.gamma_shape
+        category_rates, category_weights = self._categories(values)
         invariant = float(values["invariant"][0]) if "invariant" in values else self.invariant
-        category_rates, category_weights = site_rates(shape, self.n_categories, invariant)
+        category_rates, category_weights = with_invariant_sites(
+            category_rates, category_weights, invariant
+        )
         return SubstitutionModel(
             name=self.name,
             frequencies=frequencies,
@@ -201,6 +206,16 @@ class ModelSpec:
             category_weights=category_weights,
             invariant=invariant,
         )
+
+    def _categories(self, values: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return rates of the variable sites, in any unit, and weights with sum 1."""
+        free_rates = values.get("free_rates", np.array(self.free_rates))
+        if free_rates.size:
+            weights, rates = np.split(free_rates, 2)
+            return rates, weights
+        shape = float(values["gamma_shape"][0]) if "gamma_shape" in values else self.gamma_shape
+        rates = np.ones(1) if shape is None else gamma_category_rates(shape, self.n_categories)
+        return rates, np.full(rates.size, 1.0 / rates.size)
 
 
 def _mrbayes_name(parameter: str, label: str) -> str:

@@ -24,7 +24,7 @@ from phylogfn.citations import (
         ("TIM2e", ("tim",)),
         ("TVM+G4", ("tim", "gamma")),
         ("sym", ("sym",)),
-        ("010212", ()),
+        ("010212+R3", ("free_rates",)),
         ("gtr+g", ("gtr", "gamma")),
         ("LG+F", ("lg",)),
         ("Poisson", ()),

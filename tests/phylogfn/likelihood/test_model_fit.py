@@ -58,6 +58,25 @@ def test_maximum_is_that_of_iqtree(problem, name, expected, parameters):
         assert described[label] == pytest.approx(figure, rel=0.01)
 
 
+# of the same command: IQ-TREE ends up to 0.3 below the maximum of free rates
+FREE_RATES = [("JC69+R2", -6265.8321, -6265.82), ("TN93+R3", -5707.3328, -5707.0)]
+
+
+@pytest.mark.parametrize(("name", "iqtree", "most"), FREE_RATES)
+def test_free_rates_reach_the_maximum_of_iqtree(problem, name, iqtree, most):
+    patterns, tree = problem
+    spec = parse_model(name, "dna")
+    fit = fit_model(spec, patterns, tree)
+    assert iqtree < value(patterns, tree, fit) < most
+    described = spec.describe(fit.theta)
+    rates = [rate for label, rate in described.items() if label.startswith("rate")]
+    assert rates == sorted(rates) and parameters_at_bounds(spec, fit.theta) == {}
+    theta = fit.theta.copy()
+    theta[-len(rates) + 1 :] = [0.0, *[-12.0] * (len(rates) - 2)]
+    if len(rates) > 2:  # two rates are nearly equal
+        assert list(parameters_at_bounds(spec, theta)) == ["rate(2)"]
+
+
 def test_gradient_vanishes_and_starts_agree(problem):
     patterns, tree = problem
     spec = parse_model("HKY85+G4", "dna")

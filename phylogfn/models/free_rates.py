@@ -1,0 +1,89 @@
+"""Free rates: categories of sites whose weights and rates are both parameters.
+
+Category c has the weight w_c and the rate r_c, with sum w_c = 1 and mean rate sum w_c r_c = 1.
+The weights and the shares s_c = w_c r_c of the categories in the substitutions are both uniformly
+distributed (Dirichlet of concentration 1) a priori. Categories have no order of their own; they are
+numbered by ascending rate, so that each mixture is counted once, and the density of the ordered
+categories is k! times that of the unordered ones.
+
+Unconstrained coordinates (2k - 2): additive log ratios of the weights, and of the increments
+r_1, r_2 - r_1, ..., r_k - r_(k-1) as shares of r_k. Every vector gives ascending rates.
+
+Yang 1995, Genetics 139:993-1005; Soubrier et al. 2012, Mol Biol Evol 29:3345-3358.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import gammaln
+
+__all__ = ["free_rates_from_theta", "free_rates_to_theta", "log_free_rates_prior"]
+
+
+def free_rates_from_theta(theta: np.ndarray) -> np.ndarray:
+    """Return weights and rates.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (2k-2,), float64
+        Unconstrained coordinates.
+
+    Returns
+    -------
+    values : ndarray, shape (2k,), float64
+        k weights, then k ascending rates with weighted mean 1.
+
+    Examples
+    --------
+    >>> free_rates_from_theta([0.0, 0.0])
+    array([0.5       , 0.5       , 0.66666667, 1.33333333])
+    """
+    weights, increments = (np.exp(logs) for logs in _log_shares(theta))
+    rates = np.cumsum(increments)
+    return np.concatenate([weights, rates / (weights @ rates)])
+
+
+def free_rates_to_theta(values: np.ndarray) -> np.ndarray:
+    """Return the unconstrained coordinates of weights and rates.
+
+    Parameters
+    ----------
+    values : ndarray, shape (2k,), float64
+        k positive weights, then k strictly ascending positive rates, in any unit.
+
+    Returns
+    -------
+    theta : ndarray, shape (2k-2,), float64
+    """
+    weights, rates = np.split(np.asarray(values, dtype=float), 2)
+    increments = np.diff(rates, prepend=0.0)
+    return np.concatenate([np.log(x[:-1] / x[-1]) for x in (weights, increments)])
+
+
+def log_free_rates_prior(theta: np.ndarray, concentration: float) -> float:
+    """Return the log density (nats) of the unconstrained coordinates.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (2k-2,), float64
+    concentration : float
+        Of the symmetric Dirichlet densities of the weights and of the shares.
+    """
+    log_weights, log_increments = _log_shares(theta)
+    log_rates = np.logaddexp.accumulate(log_increments)  # r_c / r_k
+    log_shares = log_weights + log_rates
+    log_shares -= np.logaddexp.reduce(log_shares)
+    size = log_weights.size
+    constant = gammaln(size * concentration) - size * gammaln(concentration)
+    # the log ratios of the shares are those of the weights plus log(r_c / r_k)
+    log_jacobian = log_increments.sum() - log_rates.sum()
+    densities = concentration * (log_weights.sum() + log_shares.sum())
+    return float(gammaln(size + 1) + 2.0 * constant + densities + log_jacobian)
+
+
+def _log_shares(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logarithms of the weights and of the increments as shares of their sum."""
+    halves = np.split(np.asarray(theta, dtype=float), 2)
+    padded = [np.append(half, 0.0) for half in halves]
+    weights, increments = (logs - np.logaddexp.reduce(logs) for logs in padded)
+    return weights, increments
