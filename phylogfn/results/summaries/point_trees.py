@@ -96,4 +96,7 @@ def _phylogeny(posterior: PosteriorData, table: SplitTable, best: set[int], name
         tree = without_supports(tree)
     else:
         tree = rounded_supports(tree, lambda error: max(decimals(error), 2))
-    return Phylogeny(posterior.names, tree, warning=failed, label=name)
+    found = Phylogeny(posterior.names, tree, warning=failed, label=name)
+    if posterior.outgroup is not None:
+        return found.rooted_at(posterior.outgroup.names, nearest=True)
+    return found

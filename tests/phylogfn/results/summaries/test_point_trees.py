@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from Bio import Phylo
 
+from phylogfn.results.facts import OutgroupFacts
 from phylogfn.results.posterior_files import write_results
 from phylogfn.trees.splits import split_supports
 from phylogfn.trees.tree import Tree, node_splits, splits
@@ -144,6 +145,15 @@ def test_clades_that_agree_win_against_the_most_probable_topology(make_posterior
     )
     assert set(splits_of(posterior.map_tree())) == first
     assert set(splits_of(posterior.mcc_tree())) == second
+
+
+def test_trees_are_rooted_at_the_outgroup_of_the_run(make_posterior):
+    outgroup = OutgroupFacts(("Pan",), 1.0, 0)
+    posterior = make_posterior(outgroup=outgroup)
+    for tree in (posterior.map_tree(), posterior.mcc_tree()):
+        assert tree.rooted and "= [&R]" in tree.nexus()
+        base = [node for node, above in enumerate(tree.tree.parent) if above == 0]
+        assert len(base) == 2 and posterior.names.index("Pan") in [tree.tree.taxon[x] for x in base]
 
 
 def test_files_are_read_by_others(make_posterior, run_facts, tmp_path):

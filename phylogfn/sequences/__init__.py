@@ -1,0 +1,1 @@
+"""Sequences that a posterior implies: simulated alignments, ancestral states."""
