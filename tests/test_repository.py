@@ -171,6 +171,8 @@ def test_wheel_holds_packages_and_data(wheel: Path) -> None:
         path.relative_to(ROOT).as_posix() for p in PACKAGES for path in (ROOT / p).rglob("*.py")
     }
     assert kept <= set(names)
+    matrices = ROOT / "phylogfn" / "models" / "matrices"
+    assert {path.relative_to(ROOT).as_posix() for path in matrices.iterdir()} <= set(names)
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     assert not [name for name in names if name.endswith((".pyc", ".nbi", ".nbc"))]
 

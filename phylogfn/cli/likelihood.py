@@ -60,8 +60,8 @@ def likelihood(
         Tree file, Newick or NEXUS, with the taxa of the alignment.
     model
         Substitution model: JC69 to GTR, or six digits such as 010212, equal for equal rates;
-        Poisson, LG, WAG, JTT, Dayhoff; with +F, +G4, +I. Braces fix values:
-        "HKY85{2.1}+F{.3,.2,.2,.3}+G4{0.5}".
+        LG, WAG, JTT, Q.pfam and other amino acid models; with +F, +G4, +R4, +I. Braces fix
+        values: "HKY85{2.1}+F{.3,.2,.2,.3}+G4{0.5}".
     optimize
         Maximise the likelihood over branch lengths and free parameters first, and add columns for
         the fitted parameters and the tree with its lengths.

@@ -81,13 +81,10 @@ def parse_model(text: str, alphabet: object) -> ModelSpec:
     return build(text, family, pieces[0], read_suffixes(text, pieces[1:]))
 
 
-_PROTEIN_ALIASES: dict[str, str] = {}
-
-
 def _family(text: str, name: str, kind: str) -> str:
     is_protein = kind == "protein"
     known = PROTEIN_MODELS if is_protein else tuple(DNA_MODELS)
-    aliases = _PROTEIN_ALIASES if is_protein else DNA_ALIASES
+    aliases: dict[str, str] = {} if is_protein else DNA_ALIASES
     canonical = {model.upper(): model for model in known} | aliases
     wanted = name.upper()
     if wanted in canonical:

@@ -1,26 +1,41 @@
-"""Amino acid models: Poisson, LG, WAG, JTT and Dayhoff, in the state order of `AMINO_ACIDS`.
+"""Amino acid models of published exchangeabilities, in the state order of `AMINO_ACIDS`.
 
-The sources of the matrices are given in `protein_matrices`. Poisson (equal rates and frequencies)
-is the Jukes-Cantor model of twenty states (Bishop & Friday 1987).
+Nuclear proteins: LG (Le & Gascuel 2008), WAG (Whelan & Goldman 2001), JTT (Jones, Taylor & Thornton
+1992), Dayhoff (Dayhoff, Schwartz & Orcutt 1978), VT (Mueller & Vingron 2000), Blosum62 (Henikoff &
+Henikoff 1992) and Q.pfam (Minh et al. 2021). Mitochondria: mtREV (Adachi & Hasegawa 1996) and mtMAM
+of mammals (Yang, Nielsen & Hasegawa 1998). Chloroplasts: cpREV (Adachi et al. 2000). Poisson (equal
+rates and frequencies) is the Jukes-Cantor model of twenty states (Bishop & Friday 1987).
+
+Each matrix is a file of ``matrices/``, which names its publication and the program that it was
+distributed with: the lower triangle of the symmetric exchangeabilities row by row (19 rows), and
+the 20 equilibrium frequencies. The units of the exchangeabilities are arbitrary: a model scales
+them to one expected substitution per unit time.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from functools import cache
+from pathlib import Path
 
-from phylogfn.models import protein_matrices
-from phylogfn.models.protein_matrices import AMINO_ACIDS
+import numpy as np
 
 __all__ = ["AMINO_ACIDS", "PROTEIN_MODELS", "protein_matrix"]
 
-_TEXTS = {
-    "Poisson": None,
-    "LG": protein_matrices.LG,
-    "WAG": protein_matrices.WAG,
-    "JTT": protein_matrices.JTT,
-    "Dayhoff": protein_matrices.DAYHOFF,
-}
-PROTEIN_MODELS = tuple(_TEXTS)
+AMINO_ACIDS = "ARNDCQEGHILKMFPSTWYV"
+PROTEIN_MODELS = (
+    "Poisson",
+    "LG",
+    "WAG",
+    "JTT",
+    "Dayhoff",
+    "VT",
+    "Blosum62",
+    "mtREV",
+    "mtMAM",
+    "cpREV",
+    "Q.pfam",
+)
+_FOLDER = Path(__file__).with_name("matrices")
 
 
 def protein_matrix(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -33,16 +48,32 @@ def protein_matrix(name: str) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    exchangeabilities : ndarray, shape (20,20), float64
+    exchangeabilities : ndarray, shape (20, 20), float64
         Symmetric with a zero diagonal.
     frequencies : ndarray, shape (20,), float64
         Scaled to sum 1 (the published figures are rounded).
+
+    Raises
+    ------
+    KeyError
+        The model is unknown.
     """
-    text = _TEXTS[name]
+    if name not in PROTEIN_MODELS:
+        raise KeyError(name)
     matrix = np.zeros((20, 20))
-    if text is None:
+    if name == "Poisson":
         matrix[np.tril_indices(20, -1)] = 1.0
         return matrix + matrix.T, np.full(20, 0.05)
-    numbers = np.array(text.split(), dtype=float)
+    numbers = _numbers(name)
     matrix[np.tril_indices(20, -1)] = numbers[:190]
     return matrix + matrix.T, numbers[190:] / numbers[190:].sum()
+
+
+@cache
+def _numbers(name: str) -> np.ndarray:
+    """Return the 190 exchangeabilities and 20 frequencies of a file, shape (210,)."""
+    lines = (_FOLDER / f"{name}.txt").read_text(encoding="ascii").splitlines()
+    words = [word for line in lines if not line.startswith("#") for word in line.split()]
+    numbers = np.array(words, dtype=float)
+    numbers.flags.writeable = False  # it is shared by all models of this name
+    return numbers

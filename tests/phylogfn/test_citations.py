@@ -27,6 +27,8 @@ from phylogfn.citations import (
         ("010212+R3", ("free_rates",)),
         ("gtr+g", ("gtr", "gamma")),
         ("LG+F", ("lg",)),
+        ("Q.pfam+R4", ("q.pfam", "free_rates")),
+        ("mtMAM", ("mtmam",)),
         ("Poisson", ()),
     ],
 )

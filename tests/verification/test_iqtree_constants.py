@@ -13,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from Bio import SeqIO
+from Bio.Data import CodonTable
 
 from phylogfn.alignments.alignment import read_alignment
 from phylogfn.alignments.patterns import compress
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
+from phylogfn.trees.files import read_trees
 from phylogfn.trees.tree import Tree
 
 _file = importlib.util.spec_from_file_location(
@@ -130,3 +133,54 @@ def test_gamma_rates_are_those_of_iqtree():
     mixed = parse_model("LG+I{0.1}+G4{0.7}", "protein").build()
     np.testing.assert_allclose(mixed.category_rates, [0.0824, 0.4039, 1.0276, 2.9305], rtol=1e-3)
     np.testing.assert_allclose(mixed.category_weights, 0.225)
+
+
+# Cytochrome b of eight snakes from data/pythons.fasta, translated by the vertebrate mitochondrial
+# code (codons that have no single amino acid are X), on this tree; the same command with -st AA.
+SNAKES = (
+    "(Xenopeltis_unicolor:0.074,((((Loxocemus_bicolor:0.111,Python_regius:0.069):0.018,"
+    "(Liasis_fuscus:0.029,Antaresia_childreni:0.03):0.003):0.01,Morelia_viridisS:0.022):0.009,"
+    "Python_reticulatus:0.027):0.026,Candoia_aspera:0.262);"
+)
+CYTOCHROME_CONSTANTS = {
+    "Poisson": -2291.9934,
+    "LG": -2129.9755,
+    "WAG": -2143.5953,
+    "JTT": -2120.2219,
+    "VT": -2137.3570,
+    "Blosum62": -2142.8377,
+    "mtREV": -2005.4399,
+    "mtMAM": -1993.3411,
+    "cpREV": -2121.4212,
+    "Q.pfam": -2133.4133,
+    "Q.pfam+F+G4{0.3}": -1979.9975,
+    "mtMAM+F+I{0.4}+G4{0.9}": -1935.3195,
+    "cpREV+R3{0.6,0.05,0.3,1.5,0.1,5.2}": -2059.2340,
+}
+
+
+@pytest.fixture(scope="module")
+def cytochrome(tmp_path_factory):
+    """Patterns of the translated sequences, and their tree."""
+    folder = tmp_path_factory.mktemp("cytochrome")
+    (folder / "tree.nwk").write_text(SNAKES)
+    amino_acid = CodonTable.unambiguous_dna_by_id[2].forward_table
+    with open(Path(__file__).parents[2] / "data" / "pythons.fasta") as file:
+        records = list(SeqIO.parse(file, "fasta"))
+    text = ""
+    for record in records:
+        if record.id in SNAKES:
+            codons = [str(record.seq[i : i + 3]) for i in range(0, len(record) - 2, 3)]
+            text += f">{record.id}\n{''.join(amino_acid.get(codon, 'X') for codon in codons)}\n"
+    (folder / "protein.fasta").write_text(text)
+    alignment = read_alignment(folder / "protein.fasta", data_type="protein")
+    tree = read_trees(folder / "tree.nwk", alignment.names).trees[0]
+    return compress(alignment), tree
+
+
+@pytest.mark.parametrize(("name", "expected"), CYTOCHROME_CONSTANTS.items())
+def test_log_likelihood_of_a_real_protein_is_that_of_iqtree(cytochrome, name, expected):
+    patterns, tree = cytochrome
+    model = parse_model(name, "protein").resolve(patterns).build()
+    value = TreeLikelihood(patterns, model).log_likelihood(tree)
+    assert value == pytest.approx(expected, abs=6e-5)

@@ -67,6 +67,12 @@ def test_rates_of_classes_may_have_the_labels_of_their_pairs():
         np.testing.assert_allclose(parse_model(text, "dna").build().Q, plain.Q)
 
 
+def test_names_with_a_dot():
+    assert parse_model("q.PFAM+G4{0.5}", "protein").family == "Q.pfam"
+    with pytest.raises(UserError, match=r"unknown model 'Q.pfan'; did you mean Q.pfam\?"):
+        parse_model("Q.pfan", "protein")
+
+
 def test_protein_frequencies():
     assert parse_model("LG+FO", "protein").n_free == 19
     equal = parse_model("WAG+FQ", "protein").build()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.linalg import expm
 from scipy.stats import gamma
 
+from phylogfn import models
 from phylogfn.models import PROTEIN_MODELS, SubstitutionModel, parse_model
 from phylogfn.models.protein import protein_matrix
 from phylogfn.models.rates import gamma_category_rates
 
+FOLDER = Path(models.__file__).parent / "matrices"
 DNA = ["JC69", "K80{4}", "F81{.1,.2,.3,.4}", "HKY85{3}+F{.1,.2,.3,.4}"]
 GTR = "GTR{1,2,3,4,5,6}+F{.1,.2,.3,.4}+I{.3}+G4{.5}"
 CASES = [(name, "dna") for name in [*DNA, GTR]] + [(name, "protein") for name in PROTEIN_MODELS]
@@ -89,9 +93,16 @@ def test_published_matrices_are_read_whole():
         exchangeabilities, frequencies = protein_matrix(name)
         np.testing.assert_array_equal(exchangeabilities, exchangeabilities.T)
         assert frequencies.sum() == pytest.approx(1.0) and frequencies.min() > 0
+    files = {path.stem for path in FOLDER.glob("*.txt")}
+    assert files == set(PROTEIN_MODELS) - {"Poisson"}
+    for path in FOLDER.glob("*.txt"):
+        rows = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+        assert sum(len(row.split()) for row in rows) == 210, path
     lg, frequencies = protein_matrix("LG")  # Le & Gascuel 2008, Table 2: I-V is the largest rate
     assert np.unravel_index(lg.argmax(), lg.shape) in [(9, 19), (19, 9)]
     assert frequencies[0] == pytest.approx(0.079066, rel=1e-5)
+    with pytest.raises(KeyError):
+        protein_matrix("../LG")
 
 
 def test_inconsistent_arrays_are_refused():
