@@ -30,6 +30,7 @@ def sample(
     branch_lengths: Literal["collapsed", "bins", "lognormal"] | None = None,
     length_bins: str | None = None,
     random_trees: bool | None = None,
+    predictive: bool | None = None,
     seed: int | None = None,
     threads: int | None = None,
     device: Literal["auto", "cpu", "cuda"] | None = None,
@@ -75,6 +76,9 @@ def sample(
         (bins only) ``NUMBER:SMALLEST:LARGEST``. Default: ``128:1e-5:2``.
     random_trees : bool
         Whether the sampler is also trained on trees built by random steps. Default: False.
+    predictive : bool
+        Whether to compare the data with alignments simulated from posterior draws (posterior
+        predictive checks); the result is ``posterior.predictive``. Default: False.
     seed : int
         Random seed. Default: 1.
     threads : int
@@ -116,6 +120,7 @@ def sample(
         "branch_lengths": branch_lengths,
         "length_bins": length_bins,
         "random_trees": random_trees,
+        "predictive": predictive,
         "seed": seed,
         "threads": threads,
         "device": device,

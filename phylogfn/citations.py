@@ -18,6 +18,7 @@ from gfncore.program.citations import (
 
 __all__ = [
     "ALWAYS_CITED",
+    "PREDICTIVE_METHODS",
     "REFERENCES",
     "Reference",
     "bibtex",
@@ -45,6 +46,9 @@ ALWAYS_CITED = (
     "clade_credibility",
 )
 """What every run of ``phylogfn sample`` uses."""
+
+PREDICTIVE_METHODS = ("predictive_checks", "multinomial_likelihood", "composition_test")
+"""What posterior predictive checks use."""
 
 # models that a publication introduced under other names
 _VARIANTS = {"k81": "k81uf", "tn93": "tne", "tim": "(tim|tpm)[23]?(e|uf)?|tvme?"}

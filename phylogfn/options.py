@@ -196,6 +196,14 @@ class SampleOptions(Options):
             group=RUN,
         ),
     ] = False
+    predictive: Annotated[
+        bool,
+        Option(
+            "Check the model: compare the data with alignments simulated from posterior draws "
+            "(posterior predictive checks of composition, site patterns and changes).",
+            group=RUN,
+        ),
+    ] = False
     seed: Seed = 1
     threads: Threads = None
     device: Device = "auto"

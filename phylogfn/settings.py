@@ -54,7 +54,7 @@ class SampleSettings(SampleOptions, RunSettings):
     """Settings of ``phylogfn sample``."""
 
     COMMAND: ClassVar[str] = "phylogfn sample"
-    CONTINUABLE: ClassVar[tuple[str, ...]] = (*RunSettings.CONTINUABLE, "outgroup")
+    CONTINUABLE: ClassVar[tuple[str, ...]] = (*RunSettings.CONTINUABLE, "outgroup", "predictive")
     MISSING: ClassVar[Mapping[str, str]] = {
         "alignment": "the alignment is missing; give its path (or - for standard input)"
     }

@@ -22,6 +22,7 @@ from phylogfn.results.facts import (
     SearchFacts,
     TrainingFacts,
 )
+from phylogfn.sequences.predictive import PredictiveChecks
 from phylogfn.trees.splits import (
     SplitProbabilities,
     SplitTable,
@@ -80,6 +81,8 @@ class PosteriorData:
         Facts of the run, which are required for writing files.
     outgroup : OutgroupFacts, optional
         The outgroup on whose branch trees are rooted; None: trees are unrooted.
+    predictive : PredictiveChecks, optional
+        Posterior predictive checks; None if they were not made.
     """
 
     names: tuple[str, ...]
@@ -104,6 +107,7 @@ class PosteriorData:
     split_probabilities: SplitProbabilities | None = None
     facts: RunFacts | None = None
     outgroup: OutgroupFacts | None = None
+    predictive: PredictiveChecks | None = None
 
     def __post_init__(self) -> None:
         n_nodes = 2 * len(self.names) - 2

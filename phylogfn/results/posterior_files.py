@@ -26,6 +26,7 @@ from phylogfn.results.posterior_data import PosteriorData, split_table
 from phylogfn.results.report.posterior_page import render_report
 from phylogfn.results.rounding import decimals, rounded, significant
 from phylogfn.results.summaries.clades import clades_text
+from phylogfn.results.summaries.model_checks import predictive_figures
 from phylogfn.results.summaries.point_trees import map_tree, mcc_tree
 from phylogfn.results.warnings import failure, posterior_warnings, verdict
 from phylogfn.text.quoting import newick_labels, nexus_labels
@@ -222,6 +223,8 @@ def _further_figures(posterior: PosteriorData) -> dict[str, Any]:
         figures |= weights.as_dict()
         if weights.closed_form is not None:
             figures["listed_probability"] = float(posterior.topology_probabilities.sum())
+    if posterior.predictive is not None:
+        figures["predictive"] = predictive_figures(posterior.predictive)
     outgroup = posterior.outgroup
     if outgroup is not None:
         figures |= {

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from phylogfn.results.facts import SearchFacts
 from phylogfn.results.posterior_data import PosteriorData
+from phylogfn.results.summaries.model_checks import predictive_warnings
 from phylogfn.trees.comparison import ENOUGH_MASS
 
 __all__ = [
@@ -160,6 +161,8 @@ def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
             f"{LARGEST_TREE_DIVERGENCE:g}): the evidence may be too low by more than its standard "
             "error. Run again with a larger --budget."
         )
+    if posterior.predictive is not None:
+        found += predictive_warnings(posterior.predictive)
     if not se <= LARGEST_STANDARD_ERROR:
         found.append(
             f"The log evidence is uncertain (standard error {se:.2f} nats): models whose log "

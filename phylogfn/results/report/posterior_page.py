@@ -22,6 +22,7 @@ from phylogfn.results.facts import RunFacts
 from phylogfn.results.posterior_data import PosteriorData, split_table
 from phylogfn.results.report.tree_figure import support_class, tree_in_both_sizes
 from phylogfn.results.rounding import decimals
+from phylogfn.results.summaries.model_checks import predictive_rows
 from phylogfn.results.warnings import (
     FEWEST_EFFECTIVE_DRAWS,
     LARGEST_DIVERGENCE,
@@ -101,6 +102,8 @@ def render_report(
         "credible": _credible_sets(posterior),
         "clades": [] if failed else _uncertain_clades(table),
         "failed": failed,
+        "predictive": predictive_rows(posterior.predictive) if posterior.predictive else [],
+        "simulations": posterior.predictive.n_simulations if posterior.predictive else 0,
         "checks": _checks(posterior, table),
         "curves": curve_drawings(training, _CURVES),
         "run": _run_rows(summary, facts),

@@ -10,7 +10,12 @@ import numpy as np
 from scipy.special import logsumexp
 
 from gfncore.program.configuration import settings_toml
-from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_model
+from phylogfn.citations import (
+    ALWAYS_CITED,
+    PREDICTIVE_METHODS,
+    methods_of_environment,
+    methods_of_model,
+)
 from phylogfn.estimates.clades import TopologyShares
 from phylogfn.estimates.collapsed import BATCH, weigh
 from phylogfn.estimates.length_samples import (
@@ -32,6 +37,7 @@ from phylogfn.runs.sample.run import (
     random_trees_of,
     search_facts,
 )
+from phylogfn.runs.sample.sequences import reserved_share, with_sequences
 
 if TYPE_CHECKING:
     from gfncore.evaluation import PartitionEstimate
@@ -119,7 +125,8 @@ def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> Le
     run.progress.phase("drawing branch lengths")
     left = settings.budget_seconds - run.seconds(state)
     least = effort.lengths_share * settings.budget_seconds
-    seconds = max(left - effort.writing_share * settings.budget_seconds, least)
+    reserved = effort.writing_share + reserved_share(run)
+    seconds = max(left - reserved * settings.budget_seconds, least)
     lengths = draw_branch_lengths(
         masses,
         state.table,
@@ -154,6 +161,7 @@ def _judged(run: SampleRun, state: RunState, posterior: Posterior) -> Posterior:
     if elsewhere:
         run.warn(elsewhere)
         posterior = replace(posterior, warnings=tuple(run.warnings))
+    posterior = with_sequences(run, state, posterior)
     warnings = posterior_warnings(posterior)
     for warning in warnings:
         run.progress.warn(warning)
@@ -182,6 +190,7 @@ def _facts(run: SampleRun, state: RunState) -> RunFacts:
             *ALWAYS_CITED,
             *methods_of_environment(settings.environment, settings.branch_lengths),
             *methods_of_model(settings.model),
+            *(PREDICTIVE_METHODS if settings.predictive else ()),
         ),
         budget_seconds=settings.budget_seconds,
         files_seed=(settings.seed, run.SEEDS["files"]),

@@ -57,6 +57,7 @@ SEEDS = {
     "lengths": 10,
     "random trees": 11,
     "searches": 12,
+    "predictive": 21,
 }
 
 

@@ -14,6 +14,8 @@ from phylogfn.results.posterior_data import split_table
 from phylogfn.results.posterior_files import summarise
 from phylogfn.results.report.posterior_page import render_report
 from phylogfn.results.report.tree_figure import draw_tree
+from phylogfn.results.warnings import posterior_warnings
+from phylogfn.sequences.predictive import PredictiveCheck, PredictiveChecks
 from phylogfn.trees.consensus import consensus_tree
 from phylogfn.trees.splits import SplitTable
 
@@ -105,6 +107,27 @@ def test_lost_modes_are_a_check_of_their_own(make_posterior, run_facts, lost, ve
     row = html.split("Known topologies in the sampler</th>")[1].split("</tr>")[0]
     assert f"{lost:.2f} nats" in row and f">{verdict}<" in row
     assert ("too little probability to some of the topologies" in html) == (verdict == "caution")
+
+
+@pytest.mark.parametrize(("p_value", "fits"), [(0.4, True), (0.0, False), (0.9999, False)])
+def test_posterior_predictive_checks_have_a_section(make_posterior, run_facts, p_value, fits):
+    assert "Posterior predictive checks" not in render(make_posterior(), run_facts)
+    checks = (
+        PredictiveCheck("composition", 43.91, 12.2, 5.9, 21.9, p_value),
+        PredictiveCheck("multinomial_log_likelihood", -4184.8, -4190.0, -4230.0, -4150.0, 0.45),
+    )
+    posterior = make_posterior(predictive=PredictiveChecks(checks, 1000))
+    html = render(posterior, run_facts)
+    row = html.split("Composition of the sequences</th>")[1].split("</tr>")[0]
+    assert "43.91" in row and "12.2 (5.9 to 21.9)" in row
+    assert ("does not fit" in row) is not fits
+    assert {0.4: "0.400", 0.0: "<\u00a00.001", 0.9999: ">\u00a00.999"}[p_value] in row.replace(
+        "&lt;", "<"
+    ).replace("&gt;", ">")
+    assert "\u22124,185" in html and "1,000 alignments" in html
+    words = "differs between taxa"
+    assert any(words in warning for warning in posterior_warnings(posterior)) is not fits
+    assert posterior.verdict == ("passed" if fits else "doubtful")
 
 
 def test_names_are_escaped(make_posterior, run_facts):
