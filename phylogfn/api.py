@@ -25,6 +25,7 @@ def sample(
     outgroup: str | Sequence[str] | None = None,
     samples: int | None = None,
     budget: str | float | None = None,
+    runs: int | None = None,
     environment: Literal["insertion", "merging"] | None = None,
     backward_policy: Literal["uniform", "learned"] | None = None,
     branch_lengths: Literal["collapsed", "bins", "lognormal"] | None = None,
@@ -64,6 +65,8 @@ def sample(
     budget : str or float
         Maximum wall-clock time, such as ``30s``, ``5m`` or ``1h``, or in seconds. The run ends
         earlier once it is accurate enough. Default: ``5m``.
+    runs : int
+        Number of independent runs within the budget, which are compared and combined. Default: 2.
     environment : str
         Construction method: ``insertion`` (default) of one taxon after another, or ``merging`` of
         pairs of subtrees.
@@ -101,7 +104,7 @@ def sample(
     >>> import phylogfn
     >>> posterior = phylogfn.sample("primates.fasta", budget="1m", samples=100)
     >>> posterior.verdict, round(posterior.log_evidence)
-    ('passed', -6489)
+    ('trusted', -6489)
     >>> posterior.topologies()["probability"].head(2).round(1).tolist()
     [0.9, 0.1]
     >>> posterior.consensus(outgroup="Lemur_catta").to_ete3().children[0].name
@@ -115,6 +118,7 @@ def sample(
         "outgroup": outgroup if outgroup is None or isinstance(outgroup, str) else list(outgroup),
         "samples": samples,
         "budget": budget,
+        "runs": runs,
         "environment": environment,
         "backward_policy": backward_policy,
         "branch_lengths": branch_lengths,
@@ -131,8 +135,7 @@ def sample(
     with CallbackProgress("phylogfn", progress) as shown, temporary_run("phylogfn") as output:
         shown.phase(f"reading {path}")
         from phylogfn.cli.options import check_alignment
-        from phylogfn.runs.sample.answer import answer
-        from phylogfn.runs.sample.main import trained_run
+        from phylogfn.runs.sample.main import finished_run
         from phylogfn.settings import resolve_settings
         from phylogfn.warm_up import warm_up_sampling
 
@@ -140,5 +143,6 @@ def sample(
         shown.budget_seconds = settings.budget_seconds
         check_alignment(settings)
         warm_up_sampling(settings)
-        with trained_run(settings, shown, call_text("phylogfn.sample", path, **given)) as parts:
-            return answer(*parts)
+        command = call_text("phylogfn.sample", path, **given)
+        with finished_run(settings, shown, command) as (_, posterior):
+            return posterior

@@ -24,8 +24,10 @@ from gfncore.program.options import (
     Seed,
     Tensorboard,
     Threads,
+    integer,
 )
 from gfncore.text.numbers import parse_float, shortened
+from phylogfn.output_names import MOST_RUNS
 
 __all__ = ["ParsimonyOptions", "SampleOptions"]
 
@@ -162,6 +164,15 @@ class SampleOptions(Options):
     outgroup: Outgroup = ()
     samples: Annotated[Count, Option("Number of posterior draws to write.", group=RUN)] = 1000
     budget: Budget = "5m"
+    runs: Annotated[
+        int,
+        integer(1, MOST_RUNS),
+        Option(
+            "Number of independent runs within the budget. They are compared and combined; a "
+            "single run cannot show what it has missed.",
+            group=RUN,
+        ),
+    ] = 2
     environment: Environment = "insertion"
     backward_policy: Annotated[
         Literal["uniform", "learned"],

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["OUTPUT_NAMES", "PARSIMONY_OUTPUT_NAMES"]
+__all__ = ["MOST_RUNS", "OUTPUT_NAMES", "PARSIMONY_OUTPUT_NAMES"]
+
+MOST_RUNS = 8
+"""Maximum number of independent runs in one."""
 
 OUTPUT_NAMES = (
     "summary.json",
@@ -15,10 +18,7 @@ OUTPUT_NAMES = (
     "map.tre",
     "mcc.nwk",
     "mcc.tre",
-    "posterior.run1.t",
-    "posterior.run1.p",
-    "posterior.run2.t",
-    "posterior.run2.p",
+    *(f"posterior.run{number}.{kind}" for number in range(1, MOST_RUNS + 1) for kind in "tp"),
     "posterior.trprobs",
     "report.html",
     "run.toml",

@@ -54,7 +54,13 @@ class SampleSettings(SampleOptions, RunSettings):
     """Settings of ``phylogfn sample``."""
 
     COMMAND: ClassVar[str] = "phylogfn sample"
-    CONTINUABLE: ClassVar[tuple[str, ...]] = (*RunSettings.CONTINUABLE, "outgroup", "predictive")
+    CONTINUABLE: ClassVar[tuple[str, ...]] = (
+        *RunSettings.CONTINUABLE,
+        "outgroup",
+        "predictive",
+        "runs",
+    )
+    BEFORE: ClassVar[Mapping[str, Any]] = {"runs": 1}
     MISSING: ClassVar[Mapping[str, str]] = {
         "alignment": "the alignment is missing; give its path (or - for standard input)"
     }

@@ -137,6 +137,7 @@ def sample_command(options: argparse.Namespace, seed: int, out: Path) -> list[st
         *("--model", options.model),
         *("--branch-prior", options.branch_prior),
         *("--budget", f"{options.budget:g}s"),
+        *("--runs", str(options.runs)),
         *("--seed", str(seed)),
         *options.passed_on,
     ]
@@ -225,6 +226,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("alignment", type=Path)
     parser.add_argument("--budget", type=parse_duration, default=300.0, help="such as 5m or 90s")
     parser.add_argument("--seeds", type=int, nargs="+")
+    parser.add_argument("--runs", type=int, default=1, help="independent runs of each seed")
     parser.add_argument("--model", default="JC69")
     parser.add_argument("--branch-prior", default="exp:10")
     add_reference_options(parser)

@@ -7,6 +7,7 @@ continues with the times of its earlier sessions.
 
 from __future__ import annotations
 
+import copy
 import os
 import resource
 import sys
@@ -59,6 +60,17 @@ class RunClock:
         self._compiled_before = compile_seconds()
         self._cpu_before = 0.0 if _command_start is not None else _cpu_seconds()
         self._earlier: dict[str, float] = {}
+
+    @classmethod
+    def from_now(cls) -> RunClock:
+        """Return a clock of a part of a run that begins now, whenever the process started."""
+        clock = cls()
+        clock._start, clock._cpu_before = time.monotonic(), _cpu_seconds()
+        return clock
+
+    def copy(self) -> RunClock:
+        """Return a clock that shows the same and can be set apart."""
+        return copy.copy(self)
 
     def seconds(self) -> float:
         """Return the seconds that count towards the budget: wall-clock time without compilation."""

@@ -69,6 +69,8 @@ class RunSettings(BaseModel, Options):
     """Settings that may change when a run is resumed."""
     PLACES: ClassVar[tuple[str, ...]] = ("alignment", "fragments", "scoring_directory")
     """Settings that say where an input lies."""
+    BEFORE: ClassVar[Mapping[str, Any]] = {}
+    """Values of settings of runs that were made before there were these settings."""
     EXCLUSIVE: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Groups of settings of which one on the command line stands for those of the file."""
     MISSING: ClassVar[Mapping[str, str]] = {}
@@ -177,7 +179,7 @@ def resolve_settings(
     if values.get("resume"):
         earlier_path = Path(values["output"]) / RUN_FILE
         if earlier_path.is_file():
-            earlier = read_config(kind, earlier_path)
+            earlier = {**kind.BEFORE, **read_config(kind, earlier_path)}
             _check_unchanged(kind, values, earlier, earlier_path)
             values = {**earlier, **values}
             origin = {**dict.fromkeys(earlier, str(earlier_path)), **origin}

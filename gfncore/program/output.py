@@ -43,6 +43,7 @@ RUN_HEAD = "# Settings of this run."
 _IN_DIRECTORIES = re.compile(
     r"checkpoint\.json|[0-9a-f]{16}\.safetensors|events\.out\.tfevents\..*|\.writing-.*"
 )
+_PART = re.compile(r"run[0-9]{1,3}")  # subdirectory of the files of one of several runs
 _RUN_FILE = "run.toml"
 
 
@@ -217,7 +218,9 @@ def _remove(entry: Path) -> None:
         entry.unlink()
     else:
         for file in entry.iterdir():
-            if _IN_DIRECTORIES.fullmatch(file.name) and not file.is_dir():
+            if _PART.fullmatch(file.name) and file.is_dir() and not file.is_symlink():
+                _remove(file)
+            elif _IN_DIRECTORIES.fullmatch(file.name) and not file.is_dir():
                 file.unlink()
         with contextlib.suppress(OSError):  # files of others are in it
             entry.rmdir()

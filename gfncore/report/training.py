@@ -32,7 +32,8 @@ def read_training(path: Path | None, labels: Mapping[str, str]) -> list[Training
     Each line is a JSON object with ``seconds`` and figures; the standard error of a figure has
     its name with ``_se`` appended. Lines without a figure do not contribute to its curve; where its
     value is not a number, the curve has a gap. A truncated line, as left by a killed run, is
-    skipped.
+    skipped. Where lines name a ``run``, the curve of each further run begins after a gap, at the
+    time at which that of the last one ended.
 
     Parameters
     ----------
@@ -51,10 +52,28 @@ def read_training(path: Path | None, labels: Mapping[str, str]) -> list[Training
             continue
         if isinstance(row, dict) and is_number(row.get("seconds")):
             rows.append(row)
-    rows.sort(key=lambda row: row["seconds"])
-    _add_rates(rows)
+    rows = _one_after_the_other(rows, labels)
     curves = [_curve(rows, key, label) for key, label in labels.items()]
     return [curve for curve in curves if curve is not None]
+
+
+def _one_after_the_other(
+    rows: list[dict[str, Any]], labels: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return rows in the order of time; those of a further ``run`` follow after a gap."""
+    runs: dict[Any, list[dict[str, Any]]] = {}
+    for row in rows:
+        runs.setdefault(row.get("run"), []).append(row)
+    joined: list[dict[str, Any]] = []
+    for own in runs.values():
+        own.sort(key=lambda row: row["seconds"])
+        _add_rates(own)
+        if joined:
+            end = joined[-1]["seconds"]
+            joined.append({"seconds": end, **dict.fromkeys(labels)})
+            own = [row | {"seconds": row["seconds"] + end} for row in own]
+        joined += own
+    return joined
 
 
 def _add_rates(rows: list[dict[str, Any]]) -> None:

@@ -14,7 +14,7 @@ from phylogfn.results.report.notebook import render_view
 from phylogfn.results.summaries.clades import clade_frame
 from phylogfn.results.summaries.point_trees import map_tree, mcc_tree
 from phylogfn.results.summaries.topologies import topology_frame
-from phylogfn.results.warnings import failure, verdict
+from phylogfn.results.warnings import failure, verdict, verdict_reasons
 from phylogfn.trees.rooting import rooted_tree
 
 if TYPE_CHECKING:
@@ -33,8 +33,13 @@ class Posterior(PosteriorData):
 
     @property
     def verdict(self) -> str:
-        """``passed``, ``doubtful`` (a figure is beyond its limit) or ``failed``."""
+        """``trusted``, ``unconfirmed`` (by a second run), ``doubtful`` or ``failed``."""
         return verdict(self)
+
+    @property
+    def verdict_reasons(self) -> tuple[str, ...]:
+        """The reasons for the verdict in plain words."""
+        return verdict_reasons(self)
 
     def topologies(self) -> DataFrame:
         """Return the posterior over topologies, best first.

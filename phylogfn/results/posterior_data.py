@@ -22,7 +22,9 @@ from phylogfn.results.facts import (
     SearchFacts,
     TrainingFacts,
 )
+from phylogfn.results.repeats.agreement import RunComparison
 from phylogfn.sequences.predictive import PredictiveChecks
+from phylogfn.trees.keys import keys_of
 from phylogfn.trees.splits import (
     SplitProbabilities,
     SplitTable,
@@ -83,6 +85,10 @@ class PosteriorData:
         The outgroup on whose branch trees are rooted; None: trees are unrooted.
     predictive : PredictiveChecks, optional
         Posterior predictive checks; None if they were not made.
+    runs : tuple of PosteriorData
+        The posteriors of independent runs, if this is their combined posterior.
+    comparison : RunComparison, optional
+        How far these runs agree; None if there is a single run.
     """
 
     names: tuple[str, ...]
@@ -108,6 +114,8 @@ class PosteriorData:
     facts: RunFacts | None = None
     outgroup: OutgroupFacts | None = None
     predictive: PredictiveChecks | None = None
+    runs: tuple[PosteriorData, ...] = ()
+    comparison: RunComparison | None = None
 
     def __post_init__(self) -> None:
         n_nodes = 2 * len(self.names) - 2
@@ -190,8 +198,9 @@ def split_table(posterior: PosteriorData) -> SplitTable:
         return drawn
     supports = split_supports(posterior.topology_parents, posterior.topology_probabilities)
     rest = 1.0 - float(posterior.topology_probabilities.sum())
-    known = {row.tobytes() for row in posterior.topology_parents}
-    others = [i for i, row in enumerate(posterior.draw_parents) if row.tobytes() not in known]
+    known = {key.tobytes() for key in keys_of(posterior.topology_parents)}
+    drawn_keys = keys_of(posterior.draw_parents)
+    others = [i for i, key in enumerate(drawn_keys) if key.tobytes() not in known]
     if rest > 0.0 and others:
         supports = {split: (1.0 - rest) * support for split, support in supports.items()}
         for split, support in split_supports(posterior.draw_parents[others]).items():

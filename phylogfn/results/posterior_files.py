@@ -28,7 +28,7 @@ from phylogfn.results.rounding import decimals, rounded, significant
 from phylogfn.results.summaries.clades import clades_text
 from phylogfn.results.summaries.model_checks import predictive_figures
 from phylogfn.results.summaries.point_trees import map_tree, mcc_tree
-from phylogfn.results.warnings import failure, posterior_warnings, verdict
+from phylogfn.results.warnings import failure, posterior_warnings, verdict, verdict_reasons
 from phylogfn.text.quoting import newick_labels, nexus_labels
 from phylogfn.trees.consensus import (
     consensus_newick,
@@ -110,18 +110,32 @@ def write_results(output: Path, posterior: PosteriorData) -> dict[str, Any]:
             ),
             "summary.json": json_text(summary),
         }
-        rng = np.random.default_rng(facts.files_seed)
-        for number, run in enumerate(split_runs(posterior.n_draws, rng), 1):
-            chosen = [draws[index] for index in run]
-            files[f"posterior.run{number}.t"] = nexus_with_warning(
-                mrbayes_trees(posterior.names, chosen, rooted=bool(outgroup)), failed
-            )
-            files[f"posterior.run{number}.p"] = mrbayes_parameters(posterior, run)
+        files |= _files_of_runs(posterior, draws, np.random.default_rng(facts.files_seed))
         if facts.provenance is not None:
             files["provenance.json"] = json_text(facts.provenance.as_dict())
         for name, text in files.items():
             write_atomic(staging / name, text)
     return summary
+
+
+def _files_of_runs(
+    posterior: PosteriorData, draws: Sequence[str], rng: np.random.Generator
+) -> dict[str, str]:
+    """Return ``.run1.t`` and so on: the draws of each run, those of a single one dealt to two."""
+    outgroup = posterior.outgroup_numbers
+    parts: list[tuple[PosteriorData, Sequence[str], Sequence[int]]] = []
+    for run in posterior.runs:
+        newicks = numbered_newicks(run.draw_parents, run.draw_lengths, outgroup)
+        parts.append((run, newicks, range(run.n_draws)))
+    if not parts:
+        halves = split_runs(posterior.n_draws, rng)
+        parts = [(posterior, [draws[index] for index in half], half) for half in halves]
+    files = {}
+    for number, (run, newicks, rows) in enumerate(parts, 1):
+        trees = mrbayes_trees(posterior.names, newicks, rooted=bool(outgroup))
+        files[f"posterior.run{number}.t"] = nexus_with_warning(trees, failure(run))
+        files[f"posterior.run{number}.p"] = mrbayes_parameters(run, rows)
+    return files
 
 
 def write_directory(directory: Path, posterior: PosteriorData) -> None:
@@ -188,6 +202,8 @@ def summarise(posterior: PosteriorData, facts: RunFacts) -> dict[str, Any]:
         "model": facts.model,
         "branch_prior": facts.branch_prior,
         "verdict": verdict(posterior),
+        "verdict_reasons": list(verdict_reasons(posterior)),
+        "runs": max(len(posterior.runs), 1),
         "log_evidence": round(posterior.log_evidence, decimals(se) + 1 if se > 0.0 else 12),
         "log_evidence_se": significant(se),
         "ess": float(posterior.ess),
@@ -201,6 +217,7 @@ def summarise(posterior: PosteriorData, facts: RunFacts) -> dict[str, Any]:
         "cpu_seconds": round(facts.use.cpu_seconds, 3),
         "peak_memory_bytes": int(facts.use.peak_memory_bytes),
         "warnings": list(posterior_warnings(posterior)),
+        "comparison": _comparison(posterior),
         "extra": _further_figures(posterior),
     }
 
@@ -235,6 +252,16 @@ def _further_figures(posterior: PosteriorData) -> dict[str, Any]:
     if training is not None and training.random_trees_correlation is not None:
         figures["random_trees_correlation"] = training.random_trees_correlation
     return figures
+
+
+def _comparison(posterior: PosteriorData) -> dict[str, Any] | None:
+    """Return how far the runs agree, with the figures of each; None if there is one run."""
+    if posterior.comparison is None:
+        return None
+    return posterior.comparison.as_dict(posterior.names) | {
+        "ess": [float(run.ess) for run in posterior.runs],
+        "pareto_k": [float(run.pareto_k) for run in posterior.runs],
+    }
 
 
 def numbered_newicks(

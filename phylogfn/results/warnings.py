@@ -27,6 +27,7 @@ __all__ = [
     "posterior_warnings",
     "weights_matter",
     "verdict",
+    "verdict_reasons",
 ]
 
 PARETO_K_LIMIT = 0.7
@@ -40,6 +41,11 @@ LARGEST_TREE_DIVERGENCE = 5.0
 # equal groups with probability 2^(1 - n), 1 in 128
 FEWEST_HITS = 8
 NEARLY_ALL = 0.99  # known share of the evidence, above which the sampler hardly matters
+
+UNCONFIRMED = (
+    "All figures of this run are within their limits, but it is a single run, which cannot show "
+    "what it has missed. Repeat it (--runs 2) before you rely on it."
+)
 
 
 def weights_matter(ess: float, n_proposals: float, known_share: float = 0.0) -> bool:
@@ -65,6 +71,9 @@ def failure(posterior: PosteriorData) -> str | None:
     errors can then be estimated. `phylogfn sample` writes its files with this warning, no supports,
     no standard error of the evidence, and ends with exit code 3.
     """
+    if posterior.runs:
+        reasons = [failure(run) for run in posterior.runs]
+        return reasons[0] if all(reasons) else None
     if not math.isfinite(posterior.log_evidence):
         return "The run failed: the log evidence is not a finite number."
     known = posterior.known
@@ -88,13 +97,35 @@ def failure(posterior: PosteriorData) -> str | None:
 
 
 def verdict(posterior: PosteriorData) -> str:
-    """Return ``failed`` (see `failure`), ``doubtful`` (a figure is beyond its limit) or ``passed``.
+    """Return the verdict on a posterior.
 
-    Warnings of the run itself, such as the end of its budget, do not make it doubtful.
+    It is ``failed`` (see `failure`), ``doubtful`` (a figure is beyond its limit, or independent
+    runs disagree), ``unconfirmed`` (a single run within all limits) or ``trusted`` (the same of
+    several runs that agree). Warnings of the run itself, such as the end of its budget, do not make
+    it doubtful.
     """
     if failure(posterior) is not None:
         return "failed"
-    return "doubtful" if posterior_warnings(replace(posterior, warnings=())) else "passed"
+    if _doubts(posterior):
+        return "doubtful"
+    return "trusted" if posterior.comparison is not None else "unconfirmed"
+
+
+def verdict_reasons(posterior: PosteriorData) -> tuple[str, ...]:
+    """Return the reasons for the verdict in plain words: one or more."""
+    failed = failure(posterior)
+    if failed is not None:
+        return (failed,)
+    doubts = _doubts(posterior)
+    if doubts:
+        return doubts
+    if posterior.comparison is not None:
+        return (posterior.comparison.confirmation,)
+    return (UNCONFIRMED,)
+
+
+def _doubts(posterior: PosteriorData) -> tuple[str, ...]:
+    return posterior_warnings(replace(posterior, warnings=()))
 
 
 def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
@@ -106,6 +137,8 @@ def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
     failed = failure(posterior)
     if failed is not None:
         return tuple(dict.fromkeys([failed, *found]))
+    if posterior.comparison is not None:
+        found += posterior.comparison.doubts(posterior.names)
     if posterior.searches is not None:
         found += _search_warnings(posterior.searches)
     ess, se = posterior.ess, posterior.log_evidence_se
@@ -117,7 +150,7 @@ def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
             f"The standard errors are unreliable: a few draws dominate the importance weights of "
             f"branch lengths (Pareto k = {weights.pareto_k:.2f}, should be below {PARETO_K_LIMIT})."
             " The log evidence is more likely too low than too high. Run again with a larger "
-            "--budget, and compare seeds."
+            "--budget."
         )
     if math.isnan(k) and judged:
         found.append(

@@ -43,12 +43,15 @@ class AlignmentRun:
 
     SEEDS: ClassVar[Mapping[str, int]] = {}
     """A number for each purpose of random numbers."""
+    number: int | None
+    """Which of several runs this is, from 1; None if there is one."""
 
     def __init__(self, settings: Any, progress: Progress, command: str | None = None):
         self.settings = settings
         self.command = command_line() if command is None else command
         self.progress = progress
         self.clock = progress.clock
+        self.number: int | None = None
         self.warnings: list[str] = []
         if settings.threads_note:
             self.warn(settings.threads_note)
@@ -93,7 +96,11 @@ class AlignmentRun:
     def warn(self, message: str) -> None:
         """Tell the user now, and in the summary."""
         self.warnings.append(message)
-        self.progress.warn(message)
+        self.progress.warn(message if self.number is None else f"run {self.number}: {message}")
+
+    def phase(self, name: str) -> None:
+        """Show that a phase begins."""
+        self.progress.phase(name if self.number is None else f"run {self.number}: {name}")
 
     def warn_of_clock(self, phase: str) -> None:
         """Warn, once, that the clock shortened a phase, on which the results then depend."""
@@ -105,8 +112,10 @@ class AlignmentRun:
             self.warn(message)
 
     def rng(self, purpose: str, *more: int) -> np.random.Generator:
-        """A generator of its own for each purpose."""
-        return np.random.default_rng([self.settings.seed, self.SEEDS[purpose], *more])
+        """A generator of its own for each purpose; those of several runs are independent."""
+        entropy = [self.settings.seed, self.SEEDS[purpose], *more]
+        further = () if self.number in (None, 1) else (self.number,)
+        return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=further))
 
     def provenance(self, use: ResourceUse) -> Provenance:
         """Where the results come from."""

@@ -32,6 +32,7 @@ def output(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             output=folder / "out",
             samples=20,
             budget="10m",
+            runs=1,
             threads=1,
             environment=request.param,
         )

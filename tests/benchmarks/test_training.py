@@ -33,6 +33,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
             output=folder / "out",
             samples=20,
             budget="10m",
+            runs=1,
             threads=1,
         )
         run_sample(settings, progress, SMALL)

@@ -20,6 +20,7 @@ from gfncore.report.page import (
 from phylogfn.citations import references
 from phylogfn.results.facts import RunFacts
 from phylogfn.results.posterior_data import PosteriorData, split_table
+from phylogfn.results.repeats.agreement import MOST_ERRORS
 from phylogfn.results.report.tree_figure import support_class, tree_in_both_sizes
 from phylogfn.results.rounding import decimals
 from phylogfn.results.summaries.model_checks import predictive_rows
@@ -96,6 +97,7 @@ def render_report(
         "name": Path(facts.alignment).name if facts.alignment != "-" else "standard input",
         "cards": _cards(posterior),
         "warnings": summary["warnings"],
+        "remarks": [w for w in summary["warnings"] if w not in summary["verdict_reasons"]],
         "tree": tree_in_both_sizes(root, posterior.names, title=description, rooted=bool(outgroup)),
         "outgroup": "" if posterior.outgroup is None else posterior.outgroup.text,
         "topologies": _topologies(posterior),
@@ -238,7 +240,8 @@ def _checks(posterior: PosteriorData, table: SplitTable) -> list[dict[str, Any]]
     k = posterior.topology_pareto_k
     known = posterior.known
     certain = known.summed_share > NEARLY_ALL
-    checks = [
+    checks = _check_of_runs(posterior)
+    checks += [
         {
             "good": se <= LARGEST_STANDARD_ERROR,
             "name": "Error of the log evidence",
@@ -295,6 +298,25 @@ def _checks(posterior: PosteriorData, table: SplitTable) -> list[dict[str, Any]]
             }
         )
     return checks
+
+
+def _check_of_runs(posterior: PosteriorData) -> list[dict[str, Any]]:
+    """Return the check that independent runs agree; none if there is one run."""
+    runs = posterior.comparison
+    if runs is None:
+        return []
+    asdsf = "" if math.isnan(runs.asdsf) else f", ASDSF {runs.asdsf:.3f}"
+    return [
+        {
+            "good": runs.agree,
+            "name": "Independent runs",
+            "value": f"{runs.difference_in_errors:.1f} standard errors{asdsf}",
+            "meaning": f"Difference of the log evidences of {len(posterior.runs)} runs from other "
+            f"seeds (at most {MOST_ERRORS:g} standard errors) and average standard deviation of "
+            f"their split frequencies (at most {runs.asdsf_limit:.3f}). Runs that found other "
+            "groups of trees differ in one or the other.",
+        }
+    ]
 
 
 def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]:

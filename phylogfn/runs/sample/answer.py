@@ -40,6 +40,8 @@ from phylogfn.runs.sample.run import (
 from phylogfn.runs.sample.sequences import reserved_share, with_sequences
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gfncore.evaluation import PartitionEstimate
     from phylogfn.environments.base import TreeEnvironment
     from phylogfn.estimates.collapsed import Drawn
@@ -47,19 +49,19 @@ if TYPE_CHECKING:
     from phylogfn.runs.sample.run import SampleRun
     from phylogfn.runs.sample.state import RunState
 
-__all__ = ["answer", "write_answer"]
+__all__ = ["answer", "judged", "without_errors_if_failed", "write_answer"]
 
 # shares of the budget, after which a phase ends
 FAILED = 3  # exit code of a run with hardly any effective draws
 
 
 def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Posterior:
-    """Draw and estimate the evidence; return the posterior with all warnings and its facts.
+    """Draw and estimate the evidence; return the posterior with the warnings of the run.
 
     The sampler is softened first where that gives better draws.
     """
     effort = run.effort
-    run.progress.phase("drawing from the sampler")
+    run.phase("drawing from the sampler")
     settings, table, reward = run.settings, state.table, state.walkers.reward
     prior = reward.log_topology_prior
     rng = run.rng("draws")
@@ -92,7 +94,7 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Pos
             "standard errors are above their target"
         )
     if isinstance(drawn, DrawnTrees):
-        return _judged(run, state, _posterior_with_lengths(run, state, drawn, found))
+        return _posterior_with_lengths(run, state, drawn, found)
     masses = TopologyMasses.from_draws(drawn, table, n_known, prior)
     lengths = _draw_lengths(run, state, masses)
     weighted = weigh(drawn, table, n_known, prior)
@@ -104,7 +106,7 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Pos
         ranked = random_trees.judge(state.trainer.averaged.policy, state.steps)
         training = replace(posterior.training, random_trees_correlation=ranked)
         posterior = replace(posterior, training=training)
-    return _judged(run, state, posterior)
+    return posterior
 
 
 def write_answer(run: SampleRun, posterior: Posterior) -> int:
@@ -112,9 +114,12 @@ def write_answer(run: SampleRun, posterior: Posterior) -> int:
 
     It is 0, or `FAILED` when hardly any draws are effective (`phylogfn.results.warnings.failure`).
     """
-    run.progress.phase("writing files")
+    run.phase("writing files")
     write_results(run.settings.output, posterior)
     run.progress.update(done=1.0, detail=f"{posterior.n_topologies} topologies listed")
+    # reasons to doubt have been told as warnings
+    reason = f": {posterior.verdict_reasons[0]}" if posterior.verdict == "trusted" else ""
+    run.progress.note(f"phylogfn: verdict: {posterior.verdict}{reason}")
     return 0 if failure(posterior) is None else FAILED
 
 
@@ -122,7 +127,7 @@ def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> Le
     """Draw branch lengths in the time that is left."""
     effort = run.effort
     settings = run.settings
-    run.progress.phase("drawing branch lengths")
+    run.phase("drawing branch lengths")
     left = settings.budget_seconds - run.seconds(state)
     least = effort.lengths_share * settings.budget_seconds
     reserved = effort.writing_share + reserved_share(run)
@@ -147,32 +152,57 @@ def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> Le
     return lengths
 
 
-def _judged(run: SampleRun, state: RunState, posterior: Posterior) -> Posterior:
-    """Return the posterior with its warnings, which the user is told, and the facts of the run."""
-    if failure(posterior) is not None:  # an error that few weights state is always too small
-        posterior = replace(
-            posterior,
-            log_evidence_se=math.inf,
-            topology_errors=np.full(posterior.n_topologies, math.nan),
-            split_probabilities=posterior.split_probabilities
-            and posterior.split_probabilities.without_errors(),
-        )
+def judged(run: SampleRun, states: Sequence[RunState], posterior: Posterior) -> Posterior:
+    """Return the posterior with all that is added to it once it is final.
+
+    These are the root, what is computed from the draws, warnings and verdict, which the user is
+    told, and the facts of the run.
+
+    Parameters
+    ----------
+    run : SampleRun
+        With the settings, the clock and the warnings of all runs together.
+    states : sequence of RunState
+        Of each run.
+    posterior : Posterior
+    """
+    posterior = without_errors_if_failed(posterior)
     posterior, elsewhere = rooted_posterior(posterior, run.outgroup)
     if elsewhere:
         run.warn(elsewhere)
-        posterior = replace(posterior, warnings=tuple(run.warnings))
-    posterior = with_sequences(run, state, posterior)
+    posterior = replace(posterior, warnings=tuple(run.warnings))
+    posterior = with_sequences(run, states[0], posterior)
     warnings = posterior_warnings(posterior)
     for warning in warnings:
-        run.progress.warn(warning)
+        if warning not in posterior.warnings:  # the run has told those
+            run.progress.warn(warning)
     run.progress.update(
         log_evidence=posterior.log_evidence, se=posterior.log_evidence_se, ess=posterior.ess
     )
-    return replace(posterior, warnings=warnings, facts=_facts(run, state))
+    return replace(posterior, warnings=warnings, facts=_facts(run, states))
 
 
-def _facts(run: SampleRun, state: RunState) -> RunFacts:
-    """Return what the files say of the run."""
+def without_errors_if_failed(posterior: Posterior) -> Posterior:
+    """Return the posterior without standard errors, which few weights state too small."""
+    if failure(posterior) is None:
+        return posterior
+    return replace(
+        posterior,
+        log_evidence_se=math.inf,
+        topology_errors=np.full(posterior.n_topologies, math.nan),
+        split_probabilities=posterior.split_probabilities
+        and posterior.split_probabilities.without_errors(),
+    )
+
+
+def _facts(run: SampleRun, states: Sequence[RunState]) -> RunFacts:
+    """Return what the files say of a run, or of several together.
+
+    Parameters
+    ----------
+    run, states
+        As in `judged`.
+    """
     settings = run.settings
     use = run.clock.usage()
     curves = settings.output / "train.jsonl"
@@ -182,9 +212,9 @@ def _facts(run: SampleRun, state: RunState) -> RunFacts:
         alignment=settings.alignment,
         n_sites=run.alignment.n_sites,
         n_patterns=run.patterns.n_patterns,
-        model=_model_text(run, state),
+        model=_model_text(run, states[0]),
         branch_prior=settings.branch_prior,
-        likelihood_evaluations=state.walkers.reward.evaluations,
+        likelihood_evaluations=sum(state.walkers.reward.evaluations for state in states),
         use=use,
         methods=(
             *ALWAYS_CITED,

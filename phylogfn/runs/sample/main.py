@@ -3,7 +3,8 @@
     starts -> walks -> environment -> training beside more walks, in cycles -> draws -> files
 
 All decisions but one depend on what was found and not on the clock, so that a seed reproduces the
-files; the one is the end of the budget, and the user is told when it struck.
+files; the one is the end of the budget, and the user is told when it struck. By default, two runs
+from other seeds are made and compared (`phylogfn.runs.sample.repeats`).
 """
 
 from __future__ import annotations
@@ -18,28 +19,25 @@ import torch
 from gfncore.errors import UserError
 from gfncore.files import clear_leftovers, write_atomic
 from gfncore.program.configuration import settings_toml
-from gfncore.program.metrics import MetricsWriter
 from gfncore.program.output import clear_output, locked_output
-from gfncore.training.checkpoint import restore_trainer
 from phylogfn.environments.base import TreeEnvironment
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.output_names import OUTPUT_NAMES
-from phylogfn.runs.sample.answer import answer, write_answer
+from phylogfn.runs.sample.answer import write_answer
 from phylogfn.runs.sample.effort import SampleEffort
-from phylogfn.runs.sample.run import (
-    SampleRun,
-    draw_from_sampler,
-)
-from phylogfn.runs.sample.state import RunState, read_state
-from phylogfn.runs.sample.train import divergence, leave_untrained, new_curriculum, train
-from phylogfn.runs.sample.walk import started, walk
-from phylogfn.runs.stored_arrays import check_parameters
+from phylogfn.runs.sample.repeats import answer_of_all, number_of_runs
+from phylogfn.runs.sample.resuming import resumed_state, saved_runs
+from phylogfn.runs.sample.run import SampleRun, draw_from_sampler
+from phylogfn.runs.sample.state import RunState
+from phylogfn.runs.sample.train import divergence, new_curriculum
+from phylogfn.runs.sample.walk import started
 from phylogfn.settings import SampleSettings, resolve_settings
 
 if TYPE_CHECKING:
     from gfncore.program.progress import Progress
+    from phylogfn.results.posterior import Posterior
 
-__all__ = ["open_run", "rehearse", "run_sample", "trained_run"]
+__all__ = ["finished_run", "open_run", "rehearse", "run_sample"]
 
 
 def run_sample(
@@ -52,18 +50,18 @@ def run_sample(
     UserError
         The alignment, the model or the device cannot be used.
     """
-    with trained_run(settings, progress, effort=effort) as parts:
-        return write_answer(parts[0], answer(*parts))
+    with finished_run(settings, progress, effort=effort) as (run, posterior):
+        return write_answer(run, posterior)
 
 
 @contextmanager
-def trained_run(
+def finished_run(
     settings: SampleSettings,
     progress: Progress,
     command: str | None = None,
     effort: SampleEffort | None = None,
-) -> Iterator[tuple[SampleRun, RunState, TreeEnvironment]]:
-    """Run until the sampler is trained; its output directory is locked inside of the context.
+) -> Iterator[tuple[SampleRun, Posterior]]:
+    """Run, once or several times; the output directory is locked inside of the context.
 
     Parameters
     ----------
@@ -76,8 +74,8 @@ def trained_run(
 
     Yields
     ------
-    run, state, environment
-        What `phylogfn.runs.sample.answer.answer` takes.
+    run, posterior
+        The judged posterior, combined where there were several runs.
 
     Raises
     ------
@@ -91,25 +89,17 @@ def trained_run(
             clear_leftovers(settings.output)
         else:
             clear_output(settings.output, OUTPUT_NAMES)
-        state = _resumed(run) if settings.resume else None
-        write_atomic(settings.output / "run.toml", settings_toml(settings))
-        if state is None:
-            state = started(run)
-        state.draws_from_prior = run.draws_from_prior
-        walk(run, state)
-        environment = run.sampler.environment_of(run, state)
-        curves = settings.output / "train.jsonl"
-        with MetricsWriter(curves, state.steps, settings.tensorboard_directory) as metrics:
-            if state.draws_from_prior:
-                leave_untrained(run, state, environment)
-            else:
-                train(run, state, environment, metrics)
-        check_output()
-        yield run, state, environment
+        n = number_of_runs(run)
+        run.settings = settings.model_copy(update={"runs": n})
+        saved = saved_runs(run, n)
+        write_atomic(settings.output / "run.toml", settings_toml(run.settings))
+        yield run, answer_of_all(run, saved, check_output)
 
 
 def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnvironment, RunState]:
     """A run as its checkpoint has it, to ask its sampler for probabilities.
+
+    Of several runs it is the first.
 
     Raises
     ------
@@ -117,7 +107,8 @@ def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnv
         There is no run that got as far as training, or its sampler draws trees with lengths.
     """
     run = SampleRun(resolve_settings({"output": output, "resume": True}), progress)
-    state = _resumed(run)
+    (saved,) = saved_runs(run, 1)
+    state = None if saved is None else resumed_state(run, saved)
     if state is None or state.trainer is None:
         raise UserError(
             f"{output}: contains no trained sampler; run phylogfn sample --resume first"
@@ -146,19 +137,3 @@ def rehearse(run: SampleRun) -> None:
     parents, lengths = state.table.parents[:2], state.table.lengths[:2]
     walkers.reward.draw_lengths(parents, walkers.reward.closed_form(parents, lengths), 4, 1)
     walkers.reward.pool.shutdown()
-
-
-def _resumed(run: SampleRun) -> RunState | None:
-    saved = read_state(run.checkpoint, run.settings.origin())
-    if saved is None:
-        run.progress.note("the run was interrupted before its first checkpoint; starting again")
-        return None
-    run.check_same_alignment(saved.extra["checksum"])
-    check_parameters(saved.arrays, run.spec.n_free, str(run.checkpoint))
-    state = RunState.restore(saved, run.reward(saved.arrays["theta"]))
-    run.clock.resume(saved.extra["spent"])
-    if saved.has_trainer:
-        environment = run.sampler.environment_of(run, state)
-        state.trainer = run.sampler.trainer(run, state, environment)
-        restore_trainer(saved, state.trainer)
-    return state

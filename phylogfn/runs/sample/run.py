@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gfncore.errors import UserError
 from gfncore.evaluation import PartitionEstimate
+from gfncore.program.metrics import MetricsWriter
 from gfncore.program.progress import format_duration
 from phylogfn.alignments.alignment import likelihood_notes, variable_sites
 from phylogfn.alignments.patterns import compress
@@ -26,6 +29,7 @@ from phylogfn.training.random_trees import RandomTrees
 from phylogfn.trees.tree import Tree, random_topology
 
 if TYPE_CHECKING:
+    from gfncore.program.clock import RunClock
     from gfncore.program.progress import Progress
     from phylogfn.environments.base import TreeEnvironment
     from phylogfn.runs.sample.state import RunState
@@ -57,6 +61,7 @@ SEEDS = {
     "lengths": 10,
     "random trees": 11,
     "searches": 12,
+    "runs": 13,
     "predictive": 21,
 }
 
@@ -81,6 +86,8 @@ class SampleRun(AlignmentRun):
 
     SEEDS = SEEDS
     settings: SampleSettings
+    theta: np.ndarray | None
+    """Free parameters of the model that an earlier run has fitted; None: they are to be fitted."""
 
     def __init__(
         self,
@@ -105,6 +112,7 @@ class SampleRun(AlignmentRun):
         says_nothing = not variable_sites(self.alignment.masks).any()
         self.draws_from_prior = says_nothing and not self.with_lengths
         self._seconds_an_evaluation: float | None = None
+        self.theta: np.ndarray | None = None
 
     def reward(self, theta: np.ndarray) -> CollapsedReward:
         """The collapsed reward at some values of the free parameters."""
@@ -127,10 +135,14 @@ class SampleRun(AlignmentRun):
             self._seconds_an_evaluation = float(np.median(taken))
         return self._seconds_an_evaluation
 
+    def least_seconds(self, reward: CollapsedReward) -> float:
+        """Seconds that the smallest part of every phase takes, the time used so far included."""
+        cost = self.seconds_an_evaluation(reward) * LEAST_EVALUATIONS / self.settings.n_threads
+        return self.seconds() + LEAST_SECONDS + cost
+
     def check_budget(self, reward: CollapsedReward) -> None:
         """Warn at the start where not even the smallest part of each phase fits into the budget."""
-        cost = self.seconds_an_evaluation(reward) * LEAST_EVALUATIONS / self.settings.n_threads
-        least = self.seconds() + LEAST_SECONDS + cost
+        least = self.least_seconds(reward)
         if least > self.settings.budget_seconds:
             self.warn(
                 f"the budget of {self.settings.budget} is too small for {self.alignment.n_taxa} "
@@ -138,6 +150,39 @@ class SampleRun(AlignmentRun):
                 f"take about {format_duration(least)} even with the minimum of search and "
                 "training; give a budget several times larger"
             )
+
+    def part(self, number: int, budget_seconds: float, samples: int, clock: RunClock) -> SampleRun:
+        """Return one of several runs on the same data.
+
+        Parameters
+        ----------
+        number : int
+            From 1; another number gives other random numbers.
+        budget_seconds : float
+        samples : int
+            Number of posterior draws.
+        clock : RunClock
+            Measures the time of this run alone.
+        """
+        part = copy.copy(self)
+        part.number, part.clock, part.warnings = number, clock, list(self.warnings)
+        # whole seconds are enough, and are what messages should say
+        seconds = f"{budget_seconds:.0f}s" if budget_seconds >= 20.0 else f"{budget_seconds:.1f}s"
+        part.settings = self.settings.model_copy(update={"budget": seconds, "samples": samples})
+        part.checkpoint = self.checkpoint_of(number)
+        return part
+
+    def checkpoint_of(self, number: int) -> Path:
+        """Return the directory of the checkpoint of one of several runs, counted from 1."""
+        return self.checkpoint if number == 1 else self.checkpoint / f"run{number}"
+
+    def metrics(self, after_step: int) -> MetricsWriter:
+        """Return the writer of ``train.jsonl``, which continues after a step."""
+        board = self.settings.tensorboard_directory
+        if board is not None and self.number is not None:
+            board /= f"run{self.number}"
+        curves = self.settings.output / "train.jsonl"
+        return MetricsWriter(curves, after_step, board, self.number)
 
     @property
     def aims(self) -> Aims:

@@ -36,7 +36,7 @@ def train(
 ) -> None:
     """Cycles of training beside further walks, until the answer is accurate or the time is up."""
     effort = run.effort
-    run.progress.phase("training the sampler")
+    run.phase("training the sampler")
     walkers, settings = state.walkers, run.settings
     if state.trainer is None:
         state.trainer = run.sampler.trainer(run, state, environment)
@@ -86,7 +86,7 @@ def train(
 
 def leave_untrained(run: SampleRun, state: RunState, environment: TreeEnvironment) -> None:
     """Make ready for draws from the prior, which is the posterior or nearly so."""
-    run.progress.phase("no training: the draws come from the prior of topologies")
+    run.phase("no training: the draws come from the prior of topologies")
     if state.trainer is None:
         state.trainer = run.sampler.trainer(run, state, environment)
     state.accurate, state.missed, state.missed_error = True, 0.0, 0.0

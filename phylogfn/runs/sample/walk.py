@@ -23,10 +23,13 @@ __all__ = ["compare", "started", "walk", "warn_of_pace"]
 
 
 def started(run: SampleRun) -> RunState:
-    """Starting trees, and the free parameters at their maximum on the best of them."""
+    """Starting trees, and the free parameters at their maximum on the best of them.
+
+    They are fitted by the first of several runs: the evidences of others would be of other models.
+    """
     effort = run.effort
-    run.progress.phase("building starting trees")
-    theta = run.spec.start(run.patterns)
+    run.phase("building starting trees")
+    theta = run.spec.start(run.patterns) if run.theta is None else run.theta
     reward = run.reward(theta)
     run.check_budget(reward)
     began = run.seconds()  # the loading of libraries may have taken this share already
@@ -39,9 +42,9 @@ def started(run: SampleRun) -> RunState:
 
     starts = overdispersed_starts(run.patterns, N_REPLICAS, run.rng("starts"), late)
     fit = _fitted(run, reward, starts, None)
-    if run.spec.n_free:
+    if run.spec.n_free and run.theta is None:
         best = int(np.argmax(fit.log_evidence))
-        run.progress.phase("fitting the model's parameters on the best starting tree")
+        run.phase("fitting the model's parameters on the best starting tree")
         tree = Tree.from_parents(starts[best].astype(np.int32), fit.lengths[best])
         share = effort.fit_share
         theta = fit_model(run.spec, run.patterns, tree, until=lambda: run.past(share)).theta
@@ -75,7 +78,7 @@ def walk(run: SampleRun, state: RunState) -> None:
     """The first walk: until it finds little that is new, and its two searches agree."""
     effort = run.effort
     if not state.draws_from_prior:
-        run.progress.phase("walking over topologies")
+        run.phase("walking over topologies")
     table, walkers = state.table, state.walkers
     prior = walkers.reward.log_topology_prior
     burn_in = _burn_in(run.alignment.n_taxa)

@@ -212,7 +212,8 @@ def test_written_directories(make_posterior, run_facts, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "verdict"), [({}, "passed"), ({"pareto_k": 0.9}, "doubtful"), (FAILED, "failed")]
+    ("changes", "verdict"),
+    [({}, "unconfirmed"), ({"pareto_k": 0.9}, "doubtful"), (FAILED, "failed")],
 )
 def test_view_of_notebooks(make_posterior, changes, verdict):
     posterior = make_posterior(names=("<a>", "b&c", *"defghi"), **changes)
@@ -224,7 +225,7 @@ def test_view_of_notebooks(make_posterior, changes, verdict):
     tree = ElementTree.fromstring(body)
     text = " ".join(tree.itertext())
     assert verdict in text and "\u22126,489.00 \u00b1 0.020" in text and "<a>" in text
-    assert (verdict == "passed") is (tree.find("ul") is None)
+    assert (verdict == "unconfirmed") is (tree.find("ul") is None)
     assert tree.find(".//{http://www.w3.org/2000/svg}svg") is not None
     assert len(html) < 20_000
     large = make_posterior(names=tuple(f"t{i}" for i in range(300)))._repr_html_()

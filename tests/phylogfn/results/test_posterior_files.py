@@ -67,7 +67,9 @@ def test_all_files_and_keys(tmp_path, make_posterior, run_facts):
     )
     write_results(tmp_path, posterior)
     by_the_run = {"run.toml", "train.jsonl", "tensorboard", "checkpoint"}
-    assert {path.name for path in tmp_path.iterdir()} == set(OUTPUT_NAMES) - by_the_run
+    of_more_runs = {name for name in OUTPUT_NAMES if re.search("run[3-9]", name)}
+    expected = set(OUTPUT_NAMES) - by_the_run - of_more_runs
+    assert {path.name for path in tmp_path.iterdir()} == expected
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [key for key in summary if key in SUMMARY_KEYS] == SUMMARY_KEYS
     assert list(summary["extra"]) == FURTHER_KEYS
@@ -127,7 +129,7 @@ def test_tree_files_are_read_by_others(tmp_path, make_posterior, run_facts, name
 
 def test_odd_names_come_back_exactly(tmp_path, make_posterior, run_facts):
     write(tmp_path, make_posterior(names=ODD_NAMES), run_facts)
-    for name in OUTPUT_NAMES:
+    for name in sorted(path.name for path in tmp_path.iterdir()):
         if name.endswith((".t", ".trprobs", ".nwk", ".tre", "topologies.tsv")):
             assert read_tree_sample(tmp_path / name).names == tuple(sorted(ODD_NAMES)), name
         if name.endswith((".t", ".trprobs", ".tre")):

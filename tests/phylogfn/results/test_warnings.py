@@ -124,7 +124,7 @@ def test_a_run_with_hardly_any_effective_draws_has_failed(make_posterior):
 
 
 def test_verdict(make_posterior):
-    assert verdict(make_posterior(warnings=("The budget ended.",))) == "passed"
+    assert verdict(make_posterior(warnings=("The budget ended.",))) == "unconfirmed"
     assert verdict(make_posterior(pareto_k=0.9)) == "doubtful"
     assert verdict(make_posterior(branch_length_weights=HEAVY_TAIL)) == "doubtful"
 

@@ -145,6 +145,7 @@ def test_a_run_says_how_well_it_ranks_them(alignment, tmp_path, environment):
         environment=environment,
         random_trees=True,
         samples=20,
+        runs=1,
         threads=1,
         quiet=True,
     )

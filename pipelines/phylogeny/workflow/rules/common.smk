@@ -92,6 +92,7 @@ def sample_options(wildcards):
     options = {
         "--model": MODELS[wildcards.alignment][wildcards.model],
         "--seed": wildcards.seed,
+        "--runs": settings["runs"],
         "--branch-prior": settings["branch_prior"],
         "--environment": settings["environment"],
         "--data-type": row.get("data_type"),

@@ -84,7 +84,7 @@ def test_says_what_matters(make_posterior, run_facts, training):
         "± 0.020",
         "primates.fasta",
         "Homo_sapiens",
-        "All checks passed",
+        "Verdict: unconfirmed",
         "Course of the run",
         "PhyloGFN",
         "JC69",
@@ -96,8 +96,10 @@ def test_says_what_matters(make_posterior, run_facts, training):
 def test_warnings_come_first(make_posterior, run_facts):
     html = render(make_posterior(pareto_k=0.95, warnings=("Look <out>.",)), run_facts)
     assert "Look &lt;out&gt;." in html
-    assert html.index("Before you trust this result") < html.index("Consensus tree</h2>")
-    assert "All checks passed" not in html
+    assert html.index("Verdict: doubtful") < html.index("Consensus tree</h2>")
+    assert (
+        html.index("Pareto k = 0.95") < html.index("Remarks on this run") < html.index("Look &lt")
+    )
     assert "Course of the run" not in html  # no train.jsonl
 
 
@@ -140,7 +142,7 @@ def test_names_are_escaped(make_posterior, run_facts):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_figures_that_failed_do_not_break_it(make_posterior, run_facts, value):
     posterior = make_posterior(log_evidence=value, log_evidence_se=value, ess=value, pareto_k=value)
-    assert "Before you trust this result" in render(posterior, run_facts)
+    assert "Verdict: failed" in render(posterior, run_facts)
 
 
 def test_a_thousand_taxa_stay_small(make_posterior, run_facts):

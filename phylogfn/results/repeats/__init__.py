@@ -1,0 +1,1 @@
+"""Repeated runs: how far they agree, and their combined posterior."""

@@ -1,0 +1,119 @@
+"""One run of ``phylogfn sample``, or several from other seeds whose results are compared.
+
+Each of n runs repeats all that was searched for and learned: starting trees, walks, order of taxa,
+training, draws. It has an n-th of the budget, and what it does not use is left to the next. The
+data are read once, and free parameters are fitted once, by the first run: the evidences of others
+would be those of another model. The first run is that of the same seed alone, but for its budget
+and its number of draws; its checkpoint is in ``checkpoint/``, that of run k in ``checkpoint/runk``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from gfncore.program.clock import RunClock
+from phylogfn.results.repeats.combining import combine_runs
+from phylogfn.results.repeats.comparing import compare_runs, list_together
+from phylogfn.results.repeats.figures import combined_warnings
+from phylogfn.results.warnings import failure
+from phylogfn.runs.sample.answer import answer, judged, without_errors_if_failed
+from phylogfn.runs.sample.resuming import resumed_state
+from phylogfn.runs.sample.run import SampleRun
+from phylogfn.runs.sample.state import RunState
+from phylogfn.runs.sample.train import leave_untrained, train
+from phylogfn.runs.sample.walk import started, walk
+
+if TYPE_CHECKING:
+    from gfncore.training.checkpoint import Checkpoint
+    from phylogfn.results.posterior import Posterior
+
+__all__ = ["answer_of_all", "number_of_runs"]
+
+SHORTEST = 1.0  # seconds that a run has where the earlier ones have used up the budget
+
+
+def number_of_runs(run: SampleRun) -> int:
+    """Return the number of runs: one, with a warning, where the budget is too small for more."""
+    n = run.settings.runs
+    if n == 1 or run.checkpoint_of(2).is_dir():
+        return n
+    least = run.least_seconds(run.reward(run.spec.start(run.patterns)))
+    if least <= run.settings.budget_seconds / n:
+        return n
+    run.warn(
+        f"the budget of {run.settings.budget} is too small for {n} independent runs on these data: "
+        "one run is made, which no other confirms; give a budget several times larger"
+    )
+    return 1
+
+
+def answer_of_all(
+    run: SampleRun, saved: Sequence[Checkpoint | None], check_output: Callable[[], None]
+) -> Posterior:
+    """Carry out one run or several, one after the other; return the judged posterior.
+
+    Parameters
+    ----------
+    run : SampleRun
+        The settings and data of all.
+    saved : sequence of Checkpoint or None
+        Where each run is to be resumed from; None for those that are to be started.
+    check_output : callable
+        Checks that the output directory still exists.
+    """
+    n = len(saved)
+    if n == 1:
+        state, posterior = _carry_out(run, saved[0], check_output)
+        return judged(run, [state], posterior)
+    parts: list[SampleRun] = []
+    states: list[RunState] = []
+    posteriors: list[Posterior] = []
+    for number, checkpoint in enumerate(saved, 1):
+        part = _part(run, number, n, parts)
+        if checkpoint is not None:
+            part.clock.resume(checkpoint.extra["spent"])
+        if states:
+            part.theta = states[0].theta
+        state, posterior = _carry_out(part, checkpoint, check_output)
+        parts.append(part)
+        states.append(state)
+        posteriors.append(without_errors_if_failed(posterior))
+    run.phase("comparing the runs")
+    run.warnings[:] = combined_warnings([part.warnings for part in parts])
+    return judged(run, states, _combined(run, posteriors))
+
+
+def _part(run: SampleRun, number: int, n: int, earlier: Sequence[SampleRun]) -> SampleRun:
+    """Return one of n runs, with its share of the budget that the earlier ones have left."""
+    settings = run.settings
+    left = settings.budget_seconds - sum(part.seconds() for part in earlier)
+    draws = settings.samples // n + (number <= settings.samples % n)
+    clock = run.clock.copy() if number == 1 else RunClock.from_now()
+    return run.part(number, max(left / (n - number + 1), SHORTEST), max(draws, 1), clock)
+
+
+def _carry_out(
+    run: SampleRun, saved: Checkpoint | None, check_output: Callable[[], None]
+) -> tuple[RunState, Posterior]:
+    """Search, train and draw, from the start or from a checkpoint."""
+    state = started(run) if saved is None else resumed_state(run, saved)
+    state.draws_from_prior = run.draws_from_prior
+    walk(run, state)
+    environment = run.sampler.environment_of(run, state)
+    with run.metrics(state.steps) as metrics:
+        if state.draws_from_prior:
+            leave_untrained(run, state, environment)
+        else:
+            train(run, state, environment, metrics)
+    check_output()
+    return state, answer(run, state, environment)
+
+
+def _combined(run: SampleRun, posteriors: Sequence[Posterior]) -> Posterior:
+    """Compare the runs and combine their posteriors."""
+    listed = list_together(posteriors)
+    failed = [failure(posterior) is not None for posterior in posteriors]
+    comparison = compare_runs(posteriors, failed, listed)
+    settings, rng = run.settings, run.rng("runs")
+    return combine_runs(posteriors, comparison, listed, settings.samples, run.effort.listed, rng)
