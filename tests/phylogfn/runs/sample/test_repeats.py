@@ -151,8 +151,8 @@ def test_each_run_has_its_share_of_the_budget(tmp_path, monkeypatch):
         SampleRun, "seconds", lambda run, state=None: float(state.cycles if state else 0)
     )
     monkeypatch.setattr(SampleRun, "least_seconds", lambda run, reward: 0.0)
-    run_small(alignment, tmp_path / "out", effort=endless, runs=3, budget="12s")
-    parts = [tmp_path / "out" / "checkpoint" / part for part in (".", "run2", "run3")]
+    run_small(alignment, tmp_path / "out", effort=endless, runs=2, budget="6s")
+    parts = [tmp_path / "out" / "checkpoint" / part for part in (".", "run2")]
     saved = [read_state(part) for part in parts]
     # time is counted in cycles of the run that asks: what a finished one has used is unknown here
-    assert [one.extra["cycles"] for one in saved] == [4, 6, 12]
+    assert [one.extra["cycles"] for one in saved] == [3, 6]
