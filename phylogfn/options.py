@@ -29,8 +29,9 @@ from gfncore.program.options import (
 from gfncore.text.numbers import parse_float, shortened
 from phylogfn.output_names import MOST_RUNS
 
-__all__ = ["ParsimonyOptions", "SampleOptions"]
+__all__ = ["DEFAULT_BRANCH_PRIOR", "ParsimonyOptions", "SampleOptions"]
 
+DEFAULT_BRANCH_PRIOR = "exp:10"
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures, steps
 MODEL = "Model"
 PARSIMONY = "Parsimony"
@@ -143,10 +144,12 @@ class SampleOptions(Options):
     branch_prior: Annotated[
         str,
         Option(
-            "Prior on each branch length: exp:RATE, an exponential distribution of mean 1/RATE.",
+            "Prior on branch lengths: exp:RATE (mean 1/RATE), uniform:LOW,HIGH or gamma:SHAPE,RATE "
+            "for each branch; gammadir:ALPHA_T,BETA_T,ALPHA,C or invgammadir:... for the tree "
+            "length and its proportions (MrBayes' default is gammadir:1,0.1,1,1).",
             group=MODEL,
         ),
-    ] = "exp:10"
+    ] = DEFAULT_BRANCH_PRIOR
     priors: Annotated[
         dict[str, str] | None,
         Check(_priors),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from gfncore.program.messages import say
+from phylogfn.options import DEFAULT_BRANCH_PRIOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ def likelihood(
     model: str = "JC69",
     optimize: bool = False,
     evidence: bool = False,
-    branch_prior: str = "exp:10",
+    branch_prior: str = DEFAULT_BRANCH_PRIOR,
     data_type: Literal["dna", "rna", "protein"] | None = None,
     format: Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None = None,
     draws: int = 1000,
@@ -69,7 +70,8 @@ def likelihood(
         Add the log marginal likelihood of the topology and its standard error: branch lengths
         are integrated out; parameters keep their given or fitted values.
     branch_prior
-        Prior on each branch length for --evidence, exp:RATE.
+        Prior on branch lengths for --evidence: exp:RATE, uniform:LOW,HIGH, gamma:SHAPE,RATE,
+        gammadir:ALPHA_T,BETA_T,ALPHA,C or invgammadir:ALPHA_T,BETA_T,ALPHA,C.
     data_type
         Type of the data; by default as declared in the file, or detected from the characters.
     format

@@ -45,7 +45,7 @@ class LengthRates:
     def of_prior(cls, n_taxa: int, prior: BranchPrior) -> LengthRates:
         """Return rates from the prior only: mean and variance of log b under it."""
         codes = np.random.default_rng(n_taxa).integers(0, 2**64, size=n_taxa, dtype=np.uint64)
-        mean, variance = prior.log_length_moments()
+        mean, variance = prior.log_length_moments(n_taxa)
         overall = np.tile([1.0, mean, variance + mean**2], (2, 1))
         return cls(codes, np.zeros(2, np.uint64), np.zeros((2, 3)), overall, 1.0)
 

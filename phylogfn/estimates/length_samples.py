@@ -253,7 +253,7 @@ class _Pilot:
         rows = masses.rows[np.unique(at)]
         seed = int(rng.integers(2**31))
         n_branches = table.parents.shape[1] - 1
-        start = LengthProposal.pilot(n_branches)
+        start = LengthProposal.pilot(n_branches, reward.branch_prior)
 
         def fit_of(some: np.ndarray) -> Collapsed:
             return reward.closed_form(table.parents[some], table.lengths[some])
@@ -270,13 +270,14 @@ class _Pilot:
         n_rows = int(min(len(rows), 0.5 * seconds / max(fitted - began, 1e-9)))
         n_draws = int(min(PILOT_DRAWS * PILOT_TOPOLOGIES, 0.5 * seconds / max(per_draw, 1e-9)))
         if n_rows == 0 or n_draws < FEWEST_PILOT_DRAWS:
-            return cls(LengthProposal.default(n_branches), cost)
+            return cls(LengthProposal.default(n_branches, reward.branch_prior), cost)
         rows = rows[:n_rows]
         fit = fit_of(rows)
         draws = reward.draw_lengths(
             table.parents[rows], fit, max(n_draws // n_rows, 2), seed, start
         )
-        return cls(start.fitted(draws, fit, reward.branch_prior), cost)
+        fitted = start.fitted(table.parents[rows], draws, fit, reward.branch_prior)
+        return cls(fitted, cost)
 
 
 @dataclass(frozen=True)
@@ -316,11 +317,11 @@ def topology_evidence(
     """
     trees = parents[None, :]
     fit = reward.closed_form(trees, None if lengths is None else lengths[None, :])
-    start = LengthProposal.pilot(len(parents) - 1)
+    start = LengthProposal.pilot(len(parents) - 1, reward.branch_prior)
     pilot_seed, seed = np.random.default_rng(seed).integers(2**31, size=2).tolist()
     n_pilot = PILOT_DRAWS * PILOT_TOPOLOGIES
     pilot = reward.draw_lengths(trees, fit, n_pilot, pilot_seed, start)
-    proposal = start.fitted(pilot, fit, reward.branch_prior)
+    proposal = start.fitted(trees, pilot, fit, reward.branch_prior)
     log_weights = reward.draw_lengths(trees, fit, n_draws, seed, proposal).log_weights[0]
     found = WeightedDraws(log_weights).estimate()
     return TopologyEvidence(found.log_z, found.standard_error, found.pareto_k)

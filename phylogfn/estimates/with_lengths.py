@@ -92,7 +92,7 @@ def draw_trees(
         log_q = np.concatenate([part for _, part in drawn])[:size]
         lengths = np.concatenate([own for _, own in found])[:size]
         parents = parents[:size]
-        log_reward = reward.log_likelihoods(parents, lengths) + reward.log_priors(lengths)
+        log_reward = reward.log_likelihoods(parents, lengths) + reward.log_priors(lengths, parents)
         log_collapsed = table.log_evidence[rows] + reward.log_topology_prior
         table.log_q[rows] = np.minimum(log_q - (log_reward - log_collapsed), 0.0)
         table.n_draws += size

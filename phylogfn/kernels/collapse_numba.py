@@ -7,6 +7,15 @@ rate a_v / b_v has that mode in y_v and that curvature. Then
     log R = l(b) + sum_v log p(b_v) - sum_v log Gamma(b_v; a_v, a_v / b_v)
 
 in closed form; importance draws of the lengths make it unbiased (see `length_draws_numba`).
+
+A coupled prior (see `branch_prior_numba`) adds h(t) of the tree length t. The curvature of f is
+then -diag(a) + h'' b b^T, where the slope h' is part of a. Newton steps solve for this matrix
+(Sherman and Morrison). In place of independent gammas stands the distribution q that has the same
+mode and, with s = h'' sum_v b_v^2 / a_v, the same determinant of its curvature. Of the scaled
+lengths x_v = b_v a_v / b_v*, where A = sum_v a_v and b* is the mode, the sum is gamma distributed
+with mean A and shape A (1 - s), and the proportions are Dirichlet distributed with parameters a_v.
+(At s = 0, these are the gammas. Without data, q is the prior itself, if that is a gamma-Dirichlet
+distribution.)
 """
 
 from __future__ import annotations
@@ -16,49 +25,149 @@ import math
 import numpy as np
 from numba import njit
 
+from phylogfn.kernels.branch_prior_numba import (
+    MAX_LENGTH,
+    MIN_LENGTH,
+    bounded,
+    branch_constant,
+    branch_terms,
+    is_coupled,
+    is_external,
+    total_terms,
+)
+from phylogfn.kernels.gamma_mass_numba import gamma_mass
 from phylogfn.kernels.pruning_numba import derivatives, postorder
 
 __all__ = [
+    "MAX_LENGTH",
+    "MIN_LENGTH",
     "branch_term",
     "clade_hashes",
+    "common_shape",
     "mix64",
     "newton_step",
+    "newton_steps",
     "optimise",
+    "scale_term",
     "shape",
 ]
 
-MIN_LENGTH = 1e-9  # expected substitutions per site
-MAX_LENGTH = 20.0
 MIN_SHAPE = 0.2
 MAX_STEP = 1.5  # of log length
+MIN_CURVATURE = 0.3  # of log length, in a Newton step
+MIN_REMAINDER = 0.05  # 1 - s in a Newton step
+MIN_TRUNCATED_SHAPE = 0.05
+TINY = 1e-300
 
 
 @njit(cache=True, nogil=True)
-def newton_step(b, d1, d2, prior):
-    """Step of y = log b towards the mode, and the gain that it promises (nats).
-
-    ``d1``, ``d2`` are the derivatives of the log-likelihood by b, ``prior`` is a `PriorFunctions`.
-    """
-    _, slope, curvature = prior.terms(prior.parameters, b)
+def _slope_and_curvature(b, d1, d2, prior, external, slope_of_total):
+    """First and second derivative of f by y = log b, for one branch."""
+    _, slope, curvature = branch_terms(prior, external, b, slope_of_total)
     g = b * d1 + b * slope + 1.0
     h = b * b * d2 + b * d1 + (b * slope + b * b * curvature)
-    step = g / max(-h, 0.3)
+    return g, h
+
+
+@njit(cache=True, nogil=True)
+def newton_step(b, d1, d2, prior, external, slope_of_total):
+    """Step of y = log b towards the mode, and the gain that it promises (nats).
+
+    ``d1``, ``d2`` are the derivatives of the log-likelihood by b; ``prior`` is a `PriorFunctions`;
+    ``external``, ``slope_of_total`` as for `branch_prior_numba.branch_terms`.
+    """
+    g, h = _slope_and_curvature(b, d1, d2, prior, external, slope_of_total)
+    step = g / max(-h, MIN_CURVATURE)
     step = min(max(step, -MAX_STEP), MAX_STEP)
+    if (b >= prior.high and step > 0.0) or (b <= prior.low and step < 0.0):
+        step = 0.0
     return step, abs(0.5 * g * step)
 
 
 @njit(cache=True, nogil=True)
-def shape(b, d1, d2, prior):
-    """Shape a of the gamma that stands for one branch: minus the curvature in log b."""
-    _, slope, curvature = prior.terms(prior.parameters, b)
-    return max(-(b * b * d2 + b * d1 + (b * slope + b * b * curvature)), MIN_SHAPE)
+def newton_steps(prior, n, order, count, lengths, d1, d2, slope, curvature, steps):
+    """Fill ``steps`` (2n-2,) with Newton steps of the log lengths; return the gain they promise.
+
+    Parameters
+    ----------
+    prior : PriorFunctions
+    n : int
+        Number of taxa of the whole tree.
+    order, count, lengths, d1, d2
+        Nodes, as for `pruning_numba.derivatives`, whose lengths are moved, and derivatives there.
+    slope, curvature : float
+        h' and h'' at the length of the whole tree; 0 for independent branches.
+    """
+    top = order[count - 1]
+    gain = 0.0
+    if curvature == 0.0:
+        for k in range(count):
+            v = order[k]
+            external = is_external(v, top, n)
+            step, promised = newton_step(lengths[v], d1[v], d2[v], prior, external, slope)
+            steps[v] = step
+            gain += promised
+        return gain
+    share = 0.0  # s
+    scale = 0.0
+    for k in range(count):
+        v = order[k]
+        b = lengths[v]
+        g, h = _slope_and_curvature(b, d1[v], d2[v], prior, is_external(v, top, n), slope)
+        diagonal = max(-h, MIN_CURVATURE)
+        share += curvature * b * b / diagonal
+        scale += b * g / diagonal
+    scale *= curvature / max(1.0 - share, MIN_REMAINDER)
+    for k in range(count):
+        v = order[k]
+        b = lengths[v]
+        g, h = _slope_and_curvature(b, d1[v], d2[v], prior, is_external(v, top, n), slope)
+        step = (g + b * scale) / max(-h, MIN_CURVATURE)
+        steps[v] = min(max(step, -MAX_STEP), MAX_STEP)
+        gain += abs(0.5 * g * steps[v])
+    return gain
 
 
 @njit(cache=True, nogil=True)
-def branch_term(b, a, prior):
+def shape(b, d1, d2, prior, external, slope_of_total):
+    """Shape a of the gamma that stands for one branch: minus the curvature in log b."""
+    _, h = _slope_and_curvature(b, d1, d2, prior, external, slope_of_total)
+    return max(-h, MIN_SHAPE)
+
+
+@njit(cache=True, nogil=True)
+def branch_term(b, a, prior, external):
     """Log of prior over gamma density of one branch at its mode (nats): its part of log R."""
-    value, _, _ = prior.terms(prior.parameters, b)
-    return prior.constant + value - a * math.log(a) + math.log(b) + math.lgamma(a) + a
+    value, _, _ = branch_terms(prior, external, b, 0.0)
+    return branch_constant(prior) + value - a * math.log(a) + math.log(b) + math.lgamma(a) + a
+
+
+@njit(cache=True, nogil=True)
+def _truncated_term(b, a, g, prior):
+    """`branch_term` under a prior with bounds, where the mode may be at one of them.
+
+    ``a`` is minus the curvature and ``g`` the slope of f by log b: those of a gamma distribution of
+    shape a + g and rate a / b, which is integrated between the bounds.
+    """
+    value, _, _ = branch_terms(prior, True, b, 0.0)
+    k = max(a + g, MIN_TRUNCATED_SHAPE)
+    rate = a / b
+    mass = max(gamma_mass(k, rate * prior.low, rate * prior.high), TINY)
+    integral = math.lgamma(k) - k * math.log(rate) + math.log(mass)
+    return branch_constant(prior) + value + a + (1.0 - k) * math.log(b) + integral
+
+
+@njit(cache=True, nogil=True)
+def common_shape(share, total):
+    """Shape A (1 - s) of the sum of the x_v, from s and A."""
+    return max(total * (1.0 - share), MIN_SHAPE)
+
+
+@njit(cache=True, nogil=True)
+def scale_term(common, total):
+    """Log of independent gammas over q at their mode (nats), from A (1 - s) and A."""
+    independent = math.lgamma(total) + total - total * math.log(total)
+    return math.lgamma(common) + common - common * math.log(common) - independent
 
 
 @njit(cache=True, nogil=True)
@@ -73,7 +182,7 @@ def optimise(
     model, data, children, root, order, count, rescale, space, keep, d1, d2
         As for `pruning_numba.derivatives`.
     prior : PriorFunctions
-        On branch lengths.
+        On the branch lengths of the tree.
     lengths, shapes : ndarray, shape (2n-2,), float64
         Start and mode; shapes of the gammas, filled.
     max_sweeps : int
@@ -91,20 +200,36 @@ def optimise(
     gain : float
         What the next step still promised, nats.
     """
+    n = (lengths.size + 2) // 2
+    top = order[count - 1]
     steps = np.zeros(lengths.size)
     best = -np.inf
     value = -np.inf
+    of_total = 0.0
+    slope = 0.0
+    curvature = 0.0
     gain = 0.0
     sweeps = 0
+    if prior.low > 0.0 or prior.high < MAX_LENGTH:
+        for k in range(count):
+            v = order[k]
+            lengths[v] = bounded(lengths[v], prior)
     while sweeps < max_sweeps:
         value = derivatives(
             model, data, children, root, order, count, lengths, rescale, space, keep, d1, d2
         )
         sweeps += 1
         target = value
+        if is_coupled(prior):
+            total = 0.0
+            for k in range(count):
+                total += lengths[order[k]]
+            of_total, slope, curvature = total_terms(prior, n, total)
+            target += of_total
         for k in range(count):
             v = order[k]
-            value_of_prior, _, _ = prior.terms(prior.parameters, lengths[v])
+            external = is_external(v, top, n)
+            value_of_prior, _, _ = branch_terms(prior, external, lengths[v], 0.0)
             target += math.log(lengths[v]) + value_of_prior
         if target < best - 1e-7 and sweeps < max_sweeps:  # the step was too long: halve it
             for k in range(count):
@@ -113,25 +238,31 @@ def optimise(
                 lengths[v] *= math.exp(-steps[v])
             continue
         best = target
-        gain = 0.0
-        for k in range(count):
-            v = order[k]
-            step, promised = newton_step(lengths[v], d1[v], d2[v], prior)
-            steps[v] = step
-            gain += promised
+        gain = newton_steps(prior, n, order, count, lengths, d1, d2, slope, curvature, steps)
         if gain < tolerance or sweeps == max_sweeps:
             break
         for k in range(count):
             v = order[k]
-            moved = min(max(lengths[v] * math.exp(steps[v]), MIN_LENGTH), MAX_LENGTH)
+            moved = bounded(lengths[v] * math.exp(steps[v]), prior)
             steps[v] = math.log(moved / lengths[v])
             lengths[v] = moved
-    total = value
+    log_evidence = value
+    share = 0.0
+    total = 0.0
     for k in range(count):
         v = order[k]
-        shapes[v] = shape(lengths[v], d1[v], d2[v], prior)
-        total += branch_term(lengths[v], shapes[v], prior)
-    return value, total, sweeps, gain
+        external = is_external(v, top, n)
+        shapes[v] = shape(lengths[v], d1[v], d2[v], prior, external, slope)
+        if math.isfinite(prior.high):
+            g, _ = _slope_and_curvature(lengths[v], d1[v], d2[v], prior, external, slope)
+            log_evidence += _truncated_term(lengths[v], shapes[v], g, prior)
+        else:
+            log_evidence += branch_term(lengths[v], shapes[v], prior, external)
+        share += curvature * lengths[v] * lengths[v] / shapes[v]
+        total += shapes[v]
+    if is_coupled(prior):
+        log_evidence += of_total + scale_term(common_shape(share, total), total)
+    return value, log_evidence, sweeps, gain
 
 
 @njit(cache=True, nogil=True)

@@ -20,11 +20,11 @@ import math
 import numpy as np
 from numba import njit
 
+from phylogfn.kernels.branch_prior_numba import bounded, is_coupled, is_external, total_terms
 from phylogfn.kernels.collapse_numba import (
-    MAX_LENGTH,
-    MIN_LENGTH,
     branch_term,
     newton_step,
+    newton_steps,
     optimise,
     shape,
 )
@@ -241,20 +241,35 @@ def _star(model, data, space, rescale, x, v, b, pm, scales, buffers, out):
 
 @njit(cache=True, nogil=True)
 def _regraft_score(
-    model, data, prior, space, rescale, x, v, own_term, b, sweeps, pm, scales, buffers, out
+    model, data, prior, space, rescale, x, v, is_top, own_term, slope, other, b, sweeps, pm, scales,
+    buffers, out,
 ):  # fmt: skip
-    """Approximate log R of regrafting v on x, up to a constant; lengths ``b`` (3) are improved."""
+    """Approximate log R of regrafting v on x, up to a constant; lengths ``b`` (3) are improved.
+
+    ``is_top`` tells whether x is the child of the root leaf. Of a coupled prior, ``slope`` is h' of
+    the tree length, and ``other`` is the length of all other branches.
+    """
+    n = data[0]
     score = 0.0
     for k in range(sweeps):
         _star(model, data, space, rescale, x, v, b, pm, scales, buffers, out)
         score = out[0] - own_term
+        of_total = 0.0
+        if is_coupled(prior):
+            of_total, slope, _ = total_terms(prior, n, other + b[0] + b[1] + b[2])
+        score += of_total
         gain = 0.0
         for j in range(3):
-            step, promised = newton_step(b[j], out[1 + j], out[4 + j], prior)
+            # of x, of the new node above it, of v
+            external = x < n if j == 0 else (is_top if j == 1 else v < n)
+            first = out[1 + j]
+            second = out[4 + j]
+            step, promised = newton_step(b[j], first, second, prior, external, slope)
             gain += promised
-            score += branch_term(b[j], shape(b[j], out[1 + j], out[4 + j], prior), prior)
+            a = shape(b[j], first, second, prior, external, slope)
+            score += branch_term(b[j], a, prior, external)
             if k < sweeps - 1 or sweeps == 1:
-                b[j] = min(max(b[j] * math.exp(step), MIN_LENGTH), MAX_LENGTH)
+                b[j] = bounded(b[j] * math.exp(step), prior)
         if gain < 0.01:
             break
         if k == sweeps - 1:
@@ -342,6 +357,8 @@ def walk(
     part = np.empty(n_nodes, np.int32)
     d1 = np.empty(n_nodes)
     d2 = np.empty(n_nodes)
+    moves = np.empty(n_nodes)
+    terms = np.empty(n_nodes)
     scores = np.empty(n_nodes)
     star = np.empty((n_nodes, 3))
     out = np.empty(7)
@@ -379,27 +396,42 @@ def walk(
         w = _detach(parent, children, lengths, v)
         # partials of the subtree, once (its own root leaf plays no part: any will do)
         _subtree_partials(model, data, children, part, subtree, lengths, rescale, space)
-        count = postorder(children, children[root, 0], order)
+        top = children[root, 0]
+        count = postorder(children, top, order)
+        slope = 0.0
+        curvature = 0.0
+        total = 0.0
+        cut = own  # length of all branches that are not in the rest
+        for k in range(subtree - 1):
+            cut += lengths[part[k]]
         for sweep in range(REST_SWEEPS + 1):
             derivatives(
                 model, data, children, root, order, count, lengths, rescale, space, True, d1, d2
             )
             evaluations += 1
+            if is_coupled(prior):
+                total = cut
+                for k in range(count):
+                    total += lengths[order[k]]
+                _, slope, curvature = total_terms(prior, n, total)
             if sweep < REST_SWEEPS:
+                newton_steps(prior, n, order, count, lengths, d1, d2, slope, curvature, moves)
                 for k in range(count):
                     x = order[k]
-                    move, _ = newton_step(lengths[x], d1[x], d2[x], prior)
-                    lengths[x] = min(max(lengths[x] * math.exp(move), MIN_LENGTH), MAX_LENGTH)
+                    lengths[x] = bounded(lengths[x] * math.exp(moves[x]), prior)
         best = -np.inf
         for k in range(count):
             x = order[k]
-            term = branch_term(lengths[x], shape(lengths[x], d1[x], d2[x], prior), prior)
+            external = is_external(x, top, n)
+            a = shape(lengths[x], d1[x], d2[x], prior, external, slope)
+            terms[x] = branch_term(lengths[x], a, prior, external)
             star[x, 0] = 0.5 * lengths[x]
             star[x, 1] = 0.5 * lengths[x]
             star[x, 2] = own
             scores[x] = _regraft_score(
-                model, data, prior, space, rescale, x, v, term, star[x], 1, pm, scales, buffers, out
-            )
+                model, data, prior, space, rescale, x, v, x == top, terms[x], slope,
+                total - own - lengths[x], star[x], 1, pm, scales, buffers, out,
+            )  # fmt: skip
             best = max(best, scores[x])
         # promising places, and the old one, exactly
         threshold = best - CLOSE_SCORE * max(1.0, temperature)
@@ -407,10 +439,9 @@ def walk(
         for k in range(count):
             x = order[k]
             if scores[x] > threshold or x == w:
-                term = branch_term(lengths[x], shape(lengths[x], d1[x], d2[x], prior), prior)
                 scores[x] = _regraft_score(
-                    model, data, prior, space, rescale, x, v, term, star[x], STAR_SWEEPS, pm,
-                    scales, buffers, out,
+                    model, data, prior, space, rescale, x, v, x == top, terms[x], slope,
+                    total - own - lengths[x], star[x], STAR_SWEEPS, pm, scales, buffers, out,
                 )  # fmt: skip
             else:
                 scores[x] -= 4.0  # promised gains of far places are optimistic

@@ -1,82 +1,47 @@
-"""Priors on branch lengths, each an object: what it is called, its density, and how it is drawn.
+"""Priors on branch lengths: those of independent branches, and the table of all priors.
 
-The lengths of all branches are independent and have the same prior. A new prior is a subclass of
-`BranchPrior` in `BRANCH_PRIORS`; its two compiled functions are what all kernels read of it.
+The names are those of MrBayes' ``brlenspr``, and so are the parameters.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import polygamma, psi
 
-from gfncore.text.numbers import parse_float, shortened
+from gfncore.text.numbers import shortened
+from phylogfn.likelihood.branch_prior_base import (
+    BranchPrior,
+    Densities,
+    external_branches,
+    parse_numbers,
+    text,
+)
+from phylogfn.likelihood.compound_dirichlet import GammaDirichletPrior, InverseGammaDirichletPrior
 
 if TYPE_CHECKING:
     from phylogfn.kernels.branch_prior_numba import PriorFunctions
 
-__all__ = ["BRANCH_PRIORS", "BranchPrior", "Densities", "ExponentialPrior", "parse_branch_prior"]
+__all__ = [
+    "BRANCH_PRIORS",
+    "BranchPrior",
+    "Densities",
+    "ExponentialPrior",
+    "GammaDirichletPrior",
+    "GammaPrior",
+    "InverseGammaDirichletPrior",
+    "UniformPrior",
+    "external_branches",
+    "parse_branch_prior",
+]
 
-LEAST_RATE, MOST_RATE = 1e-6, 1e6
-# of log b, for moments: where a prior is narrower than a step, or wider than the range, override
-GRID = np.linspace(-60.0, 20.0, 80_001)
-
-
-class Densities(NamedTuple):
-    """Log density of a prior (nats) and its first and second derivative by the length."""
-
-    value: np.ndarray
-    slope: np.ndarray
-    curvature: np.ndarray
-
-
-class BranchPrior(ABC):
-    """The prior on the length b of a branch, expected substitutions per site."""
-
-    usage: ClassVar[str]
-    """Form of its text, with an example, for an error message: ``write ...``."""
-
-    @classmethod
-    @abstractmethod
-    def parse(cls, values: str) -> BranchPrior:
-        """Return the prior whose parameters ``values``, text after the colon, gives.
-
-        Raises
-        ------
-        ValueError
-            The text does not give them.
-        """
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Text that `parse_branch_prior` reads as this prior."""
-
-    @property
-    @abstractmethod
-    def functions(self) -> PriorFunctions:
-        """Parameters and compiled functions, which kernels read."""
-
-    def densities(self, lengths: np.ndarray) -> Densities:
-        """Return log density, slope and curvature at positive lengths, each of their shape."""
-        from phylogfn.kernels.branch_prior_numba import evaluate
-
-        flat = np.ascontiguousarray(lengths, float).ravel()
-        out = Densities(np.empty(flat.size), np.empty(flat.size), np.empty(flat.size))
-        evaluate(self.functions, flat, *out)
-        return Densities(*(values.reshape(np.shape(lengths)) for values in out))
-
-    def log_length_moments(self) -> tuple[float, float]:
-        """Return mean and variance of log b."""
-        log_density = self.densities(np.exp(GRID)).value + GRID
-        mass = np.exp(log_density - log_density.max())
-        mass /= mass.sum()
-        mean = float(mass @ GRID)
-        return mean, float(mass @ (GRID - mean) ** 2)
+RATES = (1e-6, 1e6)
+SHAPES = (0.01, 1000.0)
+LEAST_WIDTH, LONGEST = 1e-6, 1000.0  # of uniform priors, expected substitutions per site
 
 
 @dataclass(frozen=True)
@@ -93,18 +58,18 @@ class ExponentialPrior(BranchPrior):
 
     usage = (
         "exp:RATE, such as exp:10 (mean 0.1 expected substitutions per site), with a rate from "
-        f"{LEAST_RATE:g} to {MOST_RATE:g}"
+        f"{RATES[0]:g} to {RATES[1]:g}"
     )
 
     @classmethod
     def parse(cls, values: str) -> ExponentialPrior:
         """Return the prior of a rate given as text."""
-        return cls(parse_float(values.strip(), LEAST_RATE, MOST_RATE))
+        return cls(*parse_numbers(values, RATES))
 
     @property
     def name(self) -> str:
         """``exp:RATE``."""
-        return f"exp:{self.rate!r}".removesuffix(".0")
+        return f"exp:{text(self.rate)}"
 
     @cached_property
     def functions(self) -> PriorFunctions:
@@ -118,15 +83,122 @@ class ExponentialPrior(BranchPrior):
             kernels.exponential_draw,
         )
 
-    def log_length_moments(self) -> tuple[float, float]:
+    def log_length_moments(self, n_taxa: int) -> tuple[float, float]:
         """Return mean and variance of log b."""
         return -np.euler_gamma - math.log(self.rate), math.pi**2 / 6.0
 
 
-# by what stands before the colon
+@dataclass(frozen=True)
+class UniformPrior(BranchPrior):
+    """The uniform distribution on an interval.
+
+    Parameters
+    ----------
+    low, high : float
+        Its ends, expected substitutions per site.
+    """
+
+    low: float
+    high: float
+
+    usage = (
+        "uniform:LOW,HIGH, such as uniform:0,10, with lengths from 0 to "
+        f"{LONGEST:g} expected substitutions per site"
+    )
+    bounded = True
+
+    @classmethod
+    def parse(cls, values: str) -> UniformPrior:
+        """Return the prior of two lengths given as text."""
+        low, high = parse_numbers(values, (0.0, LONGEST), (0.0, LONGEST))
+        if high - low < max(LEAST_WIDTH, LEAST_WIDTH * high):
+            raise ValueError("HIGH is not above LOW")
+        return cls(low, high)
+
+    @property
+    def name(self) -> str:
+        """``uniform:LOW,HIGH``."""
+        return f"uniform:{text(self.low, self.high)}"
+
+    @cached_property
+    def functions(self) -> PriorFunctions:
+        """Parameters and compiled functions, which kernels read."""
+        from phylogfn.kernels import branch_prior_numba as kernels
+
+        return kernels.PriorFunctions(
+            -math.log(self.high - self.low),
+            np.array([self.low, self.high]),
+            kernels.uniform_terms,
+            kernels.uniform_draw,
+            low=self.low,
+            high=self.high,
+        )
+
+    def log_length_moments(self, n_taxa: int) -> tuple[float, float]:
+        """Return mean and variance of log b."""
+        ends = np.array([max(self.low, 1e-300), self.high])
+        log_ends, width = np.log(ends), self.high - self.low
+        mean = np.diff(ends * log_ends - ends)[0] / width
+        # about the mean, which keeps the digits of a narrow interval
+        log_ends = log_ends - mean
+        variance = np.diff(ends * (log_ends**2 - 2.0 * log_ends + 2.0))[0] / width
+        return float(mean), max(float(variance), 1e-12)
+
+
+@dataclass(frozen=True)
+class GammaPrior(BranchPrior):
+    """The gamma distribution.
+
+    Parameters
+    ----------
+    shape, rate : float
+        The mean is shape / rate.
+    """
+
+    shape: float
+    rate: float
+
+    usage = (
+        "gamma:SHAPE,RATE, such as gamma:2,20 (mean SHAPE/RATE), with a shape from "
+        f"{SHAPES[0]:g} to {SHAPES[1]:g} and a rate from {RATES[0]:g} to {RATES[1]:g}"
+    )
+
+    @classmethod
+    def parse(cls, values: str) -> GammaPrior:
+        """Return the prior of a shape and a rate given as text."""
+        return cls(*parse_numbers(values, SHAPES, RATES))
+
+    @property
+    def name(self) -> str:
+        """``gamma:SHAPE,RATE``."""
+        return f"gamma:{text(self.shape, self.rate)}"
+
+    @cached_property
+    def functions(self) -> PriorFunctions:
+        """Parameters and compiled functions, which kernels read."""
+        from phylogfn.kernels import branch_prior_numba as kernels
+
+        return kernels.PriorFunctions(
+            self.shape * math.log(self.rate) - math.lgamma(self.shape),
+            np.array([self.shape, self.rate]),
+            kernels.gamma_terms,
+            kernels.gamma_draw,
+        )
+
+    def log_length_moments(self, n_taxa: int) -> tuple[float, float]:
+        """Return mean and variance of log b."""
+        return float(psi(self.shape)) - math.log(self.rate), float(polygamma(1, self.shape))
+
+
+# by what stands before the colon; the first name of a prior is the one of its usage
 BRANCH_PRIORS: dict[str, type[BranchPrior]] = {
     "exp": ExponentialPrior,
     "exponential": ExponentialPrior,
+    "uniform": UniformPrior,
+    "gamma": GammaPrior,
+    "gammadir": GammaDirichletPrior,
+    "invgammadir": InverseGammaDirichletPrior,
+    "invgamdir": InverseGammaDirichletPrior,
 }
 
 
@@ -137,13 +209,23 @@ def parse_branch_prior(text: str) -> BranchPrior:
     ------
     ValueError
         There is no such prior, or it cannot have such parameters.
+
+    Examples
+    --------
+    >>> parse_branch_prior("gammadir:1,0.1,1,1").couples
+    True
     """
     kind, colon, values = text.strip().partition(":")
     prior = BRANCH_PRIORS.get(kind.lower())
-    if prior is not None and colon:
+    if prior is not None:
         try:
-            return prior.parse(values)
+            if colon:
+                return prior.parse(values)
         except ValueError:
             pass
-    usages = "; or ".join(dict.fromkeys(known.usage for known in BRANCH_PRIORS.values()))
-    raise ValueError(f"'{shortened(text)}' is not a prior on branch lengths; write {usages}")
+        usage = prior.usage
+    else:
+        forms = [known.usage.partition(", such as ")[0] for known in BRANCH_PRIORS.values()]
+        *others, last = dict.fromkeys(forms)
+        usage = f"{', '.join(others)} or {last}"
+    raise ValueError(f"'{shortened(text)}' is not a prior on branch lengths; write {usage}")

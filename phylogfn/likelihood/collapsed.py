@@ -14,6 +14,7 @@ import numpy as np
 
 from phylogfn.kernels import collapse_numba, length_draws_numba, pruning_numba
 from phylogfn.kernels.topology_numba import children_batch
+from phylogfn.likelihood.branch_prior import external_branches
 from phylogfn.likelihood.integrals import Collapsed, LengthDraws
 from phylogfn.likelihood.length_proposals import FACTORS, LengthProposal
 
@@ -140,7 +141,7 @@ class CollapsedReward:
         draws = LengthDraws(np.empty(shape), np.empty(shape), np.empty((*shape, parents.shape[1])))
         seeds = np.random.default_rng(seed).integers(2**31, size=len(parents))
         if proposal is None:
-            proposal = LengthProposal.default(parents.shape[1] - 1)
+            proposal = LengthProposal.default(parents.shape[1] - 1, self.branch_prior)
         shares, family_shares = proposal.shares, proposal.family_shares
 
         def task(i: int) -> None:
@@ -184,7 +185,12 @@ class CollapsedReward:
         self.evaluations += len(parents)
         return out
 
-    def log_priors(self, lengths: np.ndarray) -> np.ndarray:
-        """Log prior densities (B,) of trees with branch lengths (B, 2n-2), topology included."""
-        per_branch = self.branch_prior.densities(lengths[:, 1:]).value
-        return per_branch.sum(axis=1) + self.log_topology_prior
+    def log_priors(self, lengths: np.ndarray, parents: np.ndarray | None = None) -> np.ndarray:
+        """Log prior densities (B,) of trees with branch lengths (B, 2n-2), topology included.
+
+        ``parents`` (B, 2n-2), drawn at taxon 0, tell which branches lead to a taxon; ValueError if
+        they are missing and the prior depends on that.
+        """
+        external = None if parents is None else external_branches(parents)[:, 1:]
+        log_density = self.branch_prior.log_density(lengths[:, 1:], external)
+        return log_density + self.log_topology_prior

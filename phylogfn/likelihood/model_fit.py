@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
+from phylogfn.likelihood.branch_prior_base import external_branches
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models.rates import gamma_category_rates
 from phylogfn.trees.tree import Tree
@@ -93,7 +94,7 @@ def fit_model(
     theta : ndarray, shape(n_free,), dtype=float64, optional
         The only start of the free parameters. None: several, where there may be several maxima.
     branch_prior : BranchPrior, optional
-        Prior on each length; then the mode in log length is sought.
+        Prior on the lengths; then the mode in log length is sought.
     with_prior : bool, default False
         Add the prior of theta (Jacobian included), so that the mode in theta is sought.
     max_iterations : int
@@ -226,15 +227,19 @@ class _Target:
     def by_lengths(
         self, theta: np.ndarray, lengths: np.ndarray
     ) -> tuple[float, np.ndarray, np.ndarray]:
-        """Value, and first and second derivative by the log lengths (2n-3,)."""
+        """Value, and first and second derivative by the log lengths (2n-3,).
+
+        The second is at a fixed slope of a prior by the tree length.
+        """
         tree = Tree(self.tree.parent, self.tree.children, lengths)
         value, first, second = self._at(theta).derivatives(tree)
         inner = lengths[1:]
         slope = inner * first[1:]
         curvature = slope + inner**2 * second[1:]
         if self.branch_prior is not None:
-            prior = self.branch_prior.densities(inner)
-            value += float(np.sum(np.log(inner) + prior.value))
+            external = external_branches(np.asarray(tree.parent)[None])[0, 1:]
+            prior = self.branch_prior.tree_density(inner, external)
+            value += float(np.sum(np.log(inner))) + prior.value
             slope += 1.0 + inner * prior.slope
             curvature += inner * prior.slope + inner**2 * prior.curvature
         if self.with_prior:

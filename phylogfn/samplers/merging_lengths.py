@@ -14,6 +14,7 @@ from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
 from phylogfn.estimates.collapsed import Drawn
 from phylogfn.estimates.with_lengths import DrawnTrees, divergence, draw_trees, estimate_trees
 from phylogfn.kernels.forest_lengths_numba import FEATURES
+from phylogfn.likelihood.branch_prior import parse_branch_prior
 from phylogfn.samplers.base import Data, State, TreeSampler
 from phylogfn.samplers.merging import forest_features, learned_backward_policy
 from phylogfn.settings import parse_length_bins
@@ -38,9 +39,14 @@ class MergingLengthsSampler(TreeSampler):
 
     @classmethod
     def check(cls, settings: SampleSettings) -> None:
-        """Refuse random trees (UserError)."""
+        """Refuse random trees and priors with bounds (UserError)."""
         if settings.random_trees:
             raise UserError("--random-trees: needs --branch-lengths collapsed")
+        if parse_branch_prior(settings.branch_prior).bounded:
+            raise UserError(
+                f"--branch-prior {settings.branch_prior}: needs --branch-lengths collapsed; "
+                "lengths that a network draws have no bounds"
+            )
 
     def environment(self, run: Data, state: State) -> MergingLengthsEnvironment:
         """Return a new environment with the rates of joins and lengths in the state."""
@@ -49,7 +55,7 @@ class MergingLengthsSampler(TreeSampler):
             forest_features(run, state),
             run.alignment.n_taxa,
             lambda trees, lengths: (
-                reward.log_likelihoods(trees, lengths) + reward.log_priors(lengths)
+                reward.log_likelihoods(trees, lengths) + reward.log_priors(lengths, trees)
             ),
             reward.branch_prior,
         )

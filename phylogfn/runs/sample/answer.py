@@ -296,7 +296,7 @@ def _posterior(
         draw_parents=table.parents[lengths.rows].astype(np.int32),
         draw_lengths=lengths.lengths,
         draw_log_likelihoods=lengths.log_likelihoods,
-        draw_log_priors=walkers.reward.log_priors(lengths.lengths),
+        draw_log_priors=walkers.reward.log_priors(lengths.lengths, table.parents[lengths.rows]),
         topology_parents=table.parents[best].astype(np.int32),
         topology_probabilities=probabilities,
         topology_log_evidences=log_mass[best],

@@ -60,7 +60,7 @@ def lengths_posterior(
     errors = np.sqrt((1.0 - p) ** 2 * own + p**2 * np.maximum(squares.sum() - own, 0.0))
     chosen = weighted.resample(n_samples, rng)
     lengths = drawn.lengths[chosen]
-    log_priors = reward.log_priors(lengths)
+    log_priors = reward.log_priors(lengths, drawn.parents[chosen])
     return Posterior(
         names=names,
         draw_parents=drawn.parents[chosen].astype(np.int32),

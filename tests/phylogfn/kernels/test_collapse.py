@@ -94,7 +94,7 @@ def test_draws_report_their_own_likelihood(primates, make_reward, all_topologies
 def test_branch_term_is_prior_over_gamma_density(a, b):
     prior = np.log(RATE) - RATE * b
     gamma = stats.gamma.logpdf(b, a, scale=b / a)
-    assert kernels.branch_term(b, a, PRIOR) == pytest.approx(prior - gamma, abs=1e-9)
+    assert kernels.branch_term(b, a, PRIOR, True) == pytest.approx(prior - gamma, abs=1e-9)
 
 
 @pytest.mark.parametrize("a", [0.3, 1.0, 40.0])
@@ -119,13 +119,13 @@ def test_newton_step_and_shape_are_those_of_the_log_length():
     first, second = (f[2] - f[0]) / (2 * h * b), (f[2] - 2 * f[1] + f[0]) / (h * b) ** 2
     g = [target(np.log(b) + k * h) for k in (-1, 0, 1)]
     gradient, curvature = (g[2] - g[0]) / (2 * h), (g[2] - 2 * g[1] + g[0]) / h**2
-    step, gain = kernels.newton_step(b, first, second, PRIOR)
+    step, gain = kernels.newton_step(b, first, second, PRIOR, True, 0.0)
     assert step == pytest.approx(-gradient / curvature, rel=1e-3)
     assert gain == pytest.approx(0.5 * gradient**2 / -curvature, rel=1e-3)
-    assert kernels.shape(b, first, second, PRIOR) == pytest.approx(-curvature, rel=1e-3)
+    assert kernels.shape(b, first, second, PRIOR, True, 0.0) == pytest.approx(-curvature, rel=1e-3)
     # far from the mode the step is bounded, and the shape stays positive
-    assert abs(kernels.newton_step(1e-7, 1e9, -1e3, PRIOR)[0]) == kernels.MAX_STEP
-    assert kernels.shape(1e-7, 1e9, -1e3, PRIOR) == kernels.MIN_SHAPE
+    assert abs(kernels.newton_step(1e-7, 1e9, -1e3, PRIOR, True, 0.0)[0]) == kernels.MAX_STEP
+    assert kernels.shape(1e-7, 1e9, -1e3, PRIOR, True, 0.0) == kernels.MIN_SHAPE
 
 
 @pytest.mark.parametrize("model", ["JC69", "GTR+G4+I"])

@@ -1,4 +1,4 @@
-"""Priors on branch lengths: text, densities, draws, and a new one from the settings to a run."""
+"""Priors on independent branches: text, densities, draws, and a new one in a run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from functools import cached_property
 
 import numpy as np
 import pytest
-from numba import cfunc
+from numba import cfunc, njit
 from scipy import stats
-from scipy.special import logsumexp, polygamma, psi, roots_genlaguerre
+from scipy.special import logsumexp, roots_genlaguerre
 
 from phylogfn.estimates.length_samples import topology_evidence
 from phylogfn.exploration.topologies import TopologyTable
@@ -22,6 +22,8 @@ from phylogfn.likelihood.branch_prior import (
     BRANCH_PRIORS,
     BranchPrior,
     ExponentialPrior,
+    GammaPrior,
+    UniformPrior,
     parse_branch_prior,
 )
 from phylogfn.settings import resolve_settings
@@ -29,86 +31,144 @@ from tests.phylogfn.runs.sample.test_main import run_small, write_fasta
 
 
 @cfunc(TERMS)
-def gamma_terms(parameters, b):
-    shape, rate = parameters
-    return (shape - 1.0) * math.log(b) - rate * b, (shape - 1.0) / b - rate, (1.0 - shape) / b**2
+def weibull_terms(parameters, b):
+    k, scale = parameters
+    power = (b / scale) ** k
+    return (
+        (k - 1.0) * math.log(b) - power,
+        ((k - 1.0) - k * power) / b,
+        -((k - 1.0) + k * (k - 1.0) * power) / b**2,
+    )
 
 
 @cfunc(DRAW)
-def gamma_draw(parameters):
-    return np.random.gamma(parameters[0], 1.0 / parameters[1])  # noqa: NPY002 - compiled
+def weibull_draw(parameters):
+    k, scale = parameters
+    return scale * np.random.gamma(1.0, 1.0) ** (1.0 / k)  # noqa: NPY002 - compiled
 
 
 @dataclass(frozen=True)
-class GammaPrior(BranchPrior):
-    """The gamma distribution."""
+class WeibullPrior(BranchPrior):
+    """A prior that the package does not have."""
 
     shape: float
-    rate: float
+    scale: float
 
-    usage = "gamma:SHAPE,RATE"
+    usage = "weibull:SHAPE,SCALE, such as weibull:2,0.1"
 
     @classmethod
     def parse(cls, values):
-        shape, rate = values.split(",")
-        return cls(float(shape), float(rate))
+        shape, scale = values.split(",")
+        return cls(float(shape), float(scale))
 
     @property
     def name(self):
-        return f"gamma:{self.shape!r},{self.rate!r}"
+        return f"weibull:{self.shape!r},{self.scale!r}"
 
     @cached_property
     def functions(self):
-        constant = self.shape * math.log(self.rate) - math.lgamma(self.shape)
-        return PriorFunctions(constant, np.array([self.shape, self.rate]), gamma_terms, gamma_draw)
+        constant = math.log(self.shape) - self.shape * math.log(self.scale)
+        parameters = np.array([self.shape, self.scale])
+        return PriorFunctions(constant, parameters, weibull_terms, weibull_draw)
 
 
 @pytest.fixture
-def gamma(monkeypatch):
-    """Register the gamma distribution."""
-    monkeypatch.setitem(BRANCH_PRIORS, "gamma", GammaPrior)
+def weibull(monkeypatch):
+    """Register the Weibull distribution."""
+    monkeypatch.setitem(BRANCH_PRIORS, "weibull", WeibullPrior)
 
 
-PRIORS = [ExponentialPrior(12.5), GammaPrior(0.6, 4.0), GammaPrior(3.0, 30.0)]
 KNOWN = [
-    (PRIORS[0], stats.expon(scale=1 / 12.5)),
-    (PRIORS[1], stats.gamma(0.6, scale=1 / 4.0)),
-    (PRIORS[2], stats.gamma(3.0, scale=1 / 30.0)),
+    (ExponentialPrior(12.5), stats.expon(scale=1 / 12.5)),
+    (GammaPrior(0.6, 4.0), stats.gamma(0.6, scale=1 / 4.0)),
+    (GammaPrior(3.0, 30.0), stats.gamma(3.0, scale=1 / 30.0)),
+    (UniformPrior(0.0, 12.0), stats.uniform(0.0, 12.0)),
+    (UniformPrior(0.0009, 11.5), stats.uniform(0.0009, 11.4991)),
+    (WeibullPrior(1.5, 0.2), stats.weibull_min(1.5, scale=0.2)),
 ]
+PRIORS = [prior for prior, _ in KNOWN]
 
 
-def test_text_of_exponential_priors():
+def test_text_of_priors():
     assert parse_branch_prior("exp:10") == ExponentialPrior(10.0)
     assert parse_branch_prior("Exponential:0.5") == ExponentialPrior(0.5)
-    for text in ("exp", "exp:", "exp:-1", "exp:inf", "gamma:2", "10", "exp:nan"):
-        with pytest.raises(ValueError, match="write exp:RATE"):
+    assert parse_branch_prior(" uniform: 0, 10 ") == UniformPrior(0.0, 10.0)
+    assert parse_branch_prior("gamma:2,20") == GammaPrior(2.0, 20.0)
+    assert ExponentialPrior(10.0).name == "exp:10"
+    assert UniformPrior(0.0, 0.25).name == "uniform:0,0.25"
+
+
+@pytest.mark.parametrize(
+    ("texts", "usage"),
+    [
+        (("exp", "exp:", "exp:-1", "exp:inf", "exp:nan", "exp:1,2", "exp:1e7"), "exp:RATE, such"),
+        (
+            ("uniform", "uniform:1", "uniform:1,1", "uniform:2,1", "uniform:-1,2", "uniform:0,1e4"),
+            "uniform:LOW,HIGH, such",
+        ),
+        (("gamma:2", "gamma:0,1", "gamma:1,2,3", "gamma:a,b"), "gamma:SHAPE,RATE, such"),
+        (("10", "", "lognormal:1,2", ":", "dirichlet:1"), "exp:RATE, uniform:LOW,HIGH, gamma:"),
+    ],
+)
+def test_wrong_text_names_the_usage(texts, usage):
+    for text in texts:
+        with pytest.raises(ValueError, match=f"not a prior on branch lengths; write {usage}"):
             parse_branch_prior(text)
 
 
 @pytest.mark.parametrize("prior", PRIORS, ids=lambda prior: prior.name)
-def test_names_read_back(gamma, prior):
+def test_names_read_back(weibull, prior):
     assert parse_branch_prior(prior.name) == prior
-    assert ExponentialPrior(10.0).name == "exp:10"
 
 
-@pytest.mark.parametrize(("prior", "known"), KNOWN)
+@pytest.mark.parametrize(("prior", "known"), KNOWN, ids=lambda x: getattr(x, "name", ""))
 def test_densities_slopes_and_curvatures(prior, known):
     lengths = np.array([[1e-3, 0.04, 0.1], [0.5, 2.0, 11.0]])
     found = prior.densities(lengths)
     assert all(values.shape == (2, 3) for values in found)
     np.testing.assert_allclose(found.value, known.logpdf(lengths), rtol=1e-12)
+    np.testing.assert_allclose(prior.log_density(lengths), known.logpdf(lengths).sum(axis=1))
     h = 1e-4 * lengths
     below, above = prior.densities(lengths - h), prior.densities(lengths + h)
-    np.testing.assert_allclose(found.slope, (above.value - below.value) / (2 * h), rtol=1e-6)
-    np.testing.assert_allclose(found.curvature, (above.slope - below.slope) / (2 * h), rtol=1e-6)
+    slope, curvature = (above.value - below.value) / (2 * h), (above.slope - below.slope) / (2 * h)
+    np.testing.assert_allclose(found.slope, slope, rtol=1e-6)
+    np.testing.assert_allclose(found.curvature, curvature, rtol=1e-6, atol=1e-9)
+    of_tree = prior.tree_density(lengths[0], np.ones(3, bool))
+    assert of_tree.value == pytest.approx(known.logpdf(lengths[0]).sum())
+    np.testing.assert_array_equal(of_tree.slope, found.slope[0])
 
 
-@pytest.mark.parametrize("prior", PRIORS)
-def test_moments_of_log_length(prior):
-    shape, rate = getattr(prior, "shape", 1.0), prior.rate
-    expected = psi(shape) - math.log(rate), float(polygamma(1, shape))
-    assert prior.log_length_moments() == pytest.approx(expected, rel=1e-6)
-    assert BranchPrior.log_length_moments(prior) == pytest.approx(expected, rel=1e-6)
+def test_a_uniform_density_ends_at_its_bounds():
+    found = UniformPrior(0.1, 0.3).densities(np.array([0.05, 0.1, 0.3, 0.31]))
+    np.testing.assert_allclose(found.value, [-np.inf, np.log(5.0), np.log(5.0), -np.inf])
+
+
+@njit
+def compiled_draws(prior, draws, seed):
+    np.random.seed(seed)  # noqa: NPY002 - compiled
+    for i in range(draws.size):
+        draws[i] = prior.draw(prior.parameters)
+
+
+@pytest.mark.parametrize(("prior", "known"), KNOWN, ids=lambda x: getattr(x, "name", ""))
+def test_draws_have_the_distribution(prior, known):
+    draws = np.empty(20_000)
+    compiled_draws(prior.functions, draws, 1)
+    assert stats.kstest(draws, known.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(("prior", "known"), KNOWN, ids=lambda x: getattr(x, "name", ""))
+def test_moments_of_log_length(prior, known):
+    logs = np.log(known.ppf((np.arange(400_000) + 0.5) / 400_000))
+    found = prior.log_length_moments(7)
+    assert found == pytest.approx((logs.mean(), logs.var()), rel=2e-3)
+    assert BranchPrior.log_length_moments(prior, 7) == pytest.approx(found, rel=1e-3)
+
+
+def test_moments_of_a_narrow_uniform_distribution():
+    mean, variance = UniformPrior(0.1, 0.1001).log_length_moments(7)
+    assert mean == pytest.approx(math.log(0.10005), abs=1e-6)
+    assert variance == pytest.approx(1e-6 / 12.0, rel=0.01)
 
 
 def quadrature(reward, prior, parent, n_nodes):
@@ -122,7 +182,7 @@ def quadrature(reward, prior, parent, n_nodes):
 
 
 @pytest.mark.parametrize("prior", [GammaPrior(0.6, 6.0), GammaPrior(3.0, 30.0)])
-def test_evidence_under_a_new_prior(gamma, primates, make_reward, all_topologies, prior):
+def test_evidence_under_a_gamma_prior(primates, make_reward, all_topologies, prior):
     reward = make_reward(primates([0, 3, 6, 10], slice(40, 49)), branch_prior=prior.name)
     tree = all_topologies(4)[1]
     exact = quadrature(reward, prior, tree, 8)
@@ -134,8 +194,8 @@ def test_evidence_under_a_new_prior(gamma, primates, make_reward, all_topologies
     assert found.log_evidence == pytest.approx(exact, abs=4.0 * found.standard_error)
 
 
-def test_closed_form_is_at_the_mode_under_a_new_prior(gamma, primates, make_reward, all_topologies):
-    prior = GammaPrior(3.0, 30.0)
+@pytest.mark.parametrize("prior", [GammaPrior(3.0, 30.0), WeibullPrior(2.0, 0.1)])
+def test_closed_form_is_at_the_mode(weibull, primates, make_reward, all_topologies, prior):
     reward = make_reward(primates(5, 300), branch_prior=prior.name)
     tree = all_topologies(5)[:1]
     fit = reward.closed_form(tree)
@@ -152,10 +212,9 @@ def test_closed_form_is_at_the_mode_under_a_new_prior(gamma, primates, make_rewa
             assert target(moved) < best
 
 
-def test_walks_find_the_same_evidence_under_a_new_prior(
-    gamma, primates, make_reward, all_topologies
-):
-    reward = make_reward(primates(6, 200), branch_prior="gamma:3,30")
+@pytest.mark.parametrize("prior", ["weibull:2,0.1", "uniform:0,0.5"])
+def test_walks_find_the_same_evidence(weibull, primates, make_reward, all_topologies, prior):
+    reward = make_reward(primates(6, 200), branch_prior=prior)
     every = all_topologies(6)
     table = TopologyTable(6)
     walkers = Walkers.start(reward, table, every[:N_REPLICAS], np.random.default_rng(1))
@@ -167,10 +226,12 @@ def test_walks_find_the_same_evidence_under_a_new_prior(
     np.testing.assert_allclose(found, reward.closed_form(kept).log_evidence, atol=0.05)
 
 
+@pytest.mark.parametrize(
+    "prior", [GammaPrior(3.0, 30.0), WeibullPrior(2.0, 0.1), UniformPrior(0.02, 0.2)]
+)
 def test_draws_come_from_the_prior_where_data_say_nothing(
-    gamma, primates, make_reward, all_topologies
+    weibull, primates, make_reward, all_topologies, prior
 ):
-    prior = GammaPrior(3.0, 30.0)
     reward = make_reward(primates([0, 3, 6, 10], slice(40, 41)), branch_prior=prior.name)
     reward.likelihood.data_arrays.weights[:] = 0.0
     tree = all_topologies(4)[:1]
@@ -178,18 +239,42 @@ def test_draws_come_from_the_prior_where_data_say_nothing(
     weights = np.exp(draws.log_weights[0])
     assert weights.mean() == pytest.approx(1.0, abs=0.02)
     mean = weights @ draws.lengths[0, :, 1:] / weights.sum()
-    np.testing.assert_allclose(mean, 0.1, rtol=0.05)
+    expected = {"gamma": 0.1, "weibull": 0.1 * math.gamma(1.5), "uniform": 0.11}
+    np.testing.assert_allclose(mean, expected[prior.name.partition(":")[0]], rtol=0.05)
 
 
-def test_settings_take_a_new_prior(gamma, tmp_path):
+def test_evidence_under_a_uniform_prior(primates, make_reward, all_topologies):
+    prior = UniformPrior(0.03, 0.2)
+    reward = make_reward(primates([0, 3, 6, 10], slice(40, 60)), branch_prior=prior.name)
+    tree = all_topologies(4)[1]
+    lengths = np.random.default_rng(1).uniform(0.03, 0.2, (100_000, 6))
+    lengths[:, 0] = 0.0
+    values = reward.log_likelihoods(np.tile(tree, (len(lengths), 1)), lengths)
+    weights = np.exp(values - values.max())
+    exact = math.log(weights.mean()) + values.max()
+    error = weights.std() / weights.mean() / math.sqrt(len(weights))
+    assert error < 0.01
+    fit = reward.closed_form(tree[None])
+    assert 0.2 in fit.lengths[0]  # a mode at a bound
+    assert fit.log_evidence[0] == pytest.approx(exact, abs=0.3)
+    draws = reward.draw_lengths(tree[None], fit, 20_000, seed=1)
+    inside = draws.lengths[0, :, 1:]
+    assert inside.min() >= 0.03 and inside.max() <= 0.2
+    found = topology_evidence(tree, None, reward, 20_000, seed=1)
+    assert found.standard_error < 0.01
+    both = math.hypot(found.standard_error, error)
+    assert found.log_evidence == pytest.approx(exact, abs=4.0 * both)
+
+
+def test_settings_take_a_new_prior(weibull, tmp_path):
     given = {"alignment": "x.fasta", "output": str(tmp_path / "out")}
-    assert resolve_settings(given | {"branch_prior": "gamma:2,20"}).branch_prior == "gamma:2,20"
+    assert resolve_settings(given | {"branch_prior": "weibull:2,20"}).branch_prior == "weibull:2,20"
     assert resolve_settings(given | {"branch_prior": GammaPrior(2.0, 20.0)}).branch_prior == (
-        "gamma:2.0,20.0"
+        "gamma:2,20"
     )
 
 
-def test_a_run_samples_under_a_new_prior(gamma, tmp_path):
+def test_a_run_samples_under_a_new_prior(weibull, tmp_path):
     alignment = write_fasta(tmp_path / "five.fasta", [0, 2, 5, 7, 11], 150)
     evidence = []
     for lengths in ("collapsed", "lognormal"):
@@ -198,11 +283,11 @@ def test_a_run_samples_under_a_new_prior(gamma, tmp_path):
             alignment,
             out,
             environment="merging",
-            branch_prior="gamma:3,30",
+            branch_prior="weibull:2,0.1",
             branch_lengths=lengths,
         )
         summary = json.loads((out / "summary.json").read_text())
-        assert summary["branch_prior"] == "gamma:3,30"
+        assert summary["branch_prior"] == "weibull:2,0.1"
         evidence.append((summary["log_evidence"], summary["log_evidence_se"]))
     (first, error), (second, other) = evidence  # of lengths integrated out, and of lengths drawn
     assert first == pytest.approx(second, abs=5.0 * math.hypot(error, other))

@@ -73,7 +73,7 @@ def test_sampler_of_trees_with_lengths_is_the_posterior(
     environment = MergingLengthsEnvironment(
         features,
         n,
-        lambda trees, own: reward.log_likelihoods(trees, own) + reward.log_priors(own),
+        lambda trees, own: reward.log_likelihoods(trees, own) + reward.log_priors(own, trees),
         reward.branch_prior,
     )
     policy = make_policy(environment, 1, "cpu", lengths=ValueSpec(shape, FEATURES))
