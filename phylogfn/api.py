@@ -32,6 +32,7 @@ def sample(
     length_bins: str | None = None,
     random_trees: bool | None = None,
     predictive: bool | None = None,
+    ancestral: str | os.PathLike[str] | None = None,
     seed: int | None = None,
     threads: int | None = None,
     device: Literal["auto", "cpu", "cuda"] | None = None,
@@ -82,6 +83,9 @@ def sample(
     predictive : bool
         Whether to compare the data with alignments simulated from posterior draws (posterior
         predictive checks); the result is ``posterior.predictive``. Default: False.
+    ancestral : str or path
+        File of the clades whose ancestral sequences are reconstructed, one per line, or
+        ``consensus`` for all clades of the consensus tree; the result is ``posterior.ancestral``.
     seed : int
         Random seed. Default: 1.
     threads : int
@@ -125,6 +129,7 @@ def sample(
         "length_bins": length_bins,
         "random_trees": random_trees,
         "predictive": predictive,
+        "ancestral": None if ancestral is None else os.fspath(ancestral),
         "seed": seed,
         "threads": threads,
         "device": device,

@@ -18,6 +18,7 @@ from gfncore.program.citations import (
 
 __all__ = [
     "ALWAYS_CITED",
+    "ANCESTRAL_METHODS",
     "PREDICTIVE_METHODS",
     "REFERENCES",
     "Reference",
@@ -46,6 +47,9 @@ ALWAYS_CITED = (
     "clade_credibility",
 )
 """What every run of ``phylogfn sample`` uses."""
+
+ANCESTRAL_METHODS = ("ancestral_states", "ancestral_average")
+"""What the reconstruction of ancestral sequences uses."""
 
 PREDICTIVE_METHODS = ("predictive_checks", "multinomial_likelihood", "composition_test")
 """What posterior predictive checks use."""

@@ -218,6 +218,16 @@ class SampleOptions(Options):
             group=RUN,
         ),
     ] = False
+    ancestral: Annotated[
+        str | None,
+        Option(
+            "Write ancestral sequences, averaged over the draws, of the clades in a file (one per "
+            "line: its taxa, separated by commas, after a name and a colon if it has one), or of "
+            "all clades of the consensus tree (consensus).",
+            group=TREES,
+            shown="none",
+        ),
+    ] = None
     seed: Seed = 1
     threads: Threads = None
     device: Device = "auto"

@@ -18,6 +18,8 @@ OUTPUT_NAMES = (
     "map.tre",
     "mcc.nwk",
     "mcc.tre",
+    "ancestral.tsv",
+    "ancestral.fasta",
     *(f"posterior.run{number}.{kind}" for number in range(1, MOST_RUNS + 1) for kind in "tp"),
     "posterior.trprobs",
     "report.html",

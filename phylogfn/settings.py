@@ -15,6 +15,7 @@ from gfncore.text.numbers import parse_float, parse_int, shortened
 from phylogfn.likelihood.branch_prior import BranchPrior, parse_branch_prior
 from phylogfn.options import ParsimonyOptions, SampleOptions
 from phylogfn.output_names import OUTPUT_NAMES, PARSIMONY_OUTPUT_NAMES
+from phylogfn.sequences.named_clades import CONSENSUS
 
 __all__ = [
     "ParsimonySettings",
@@ -56,6 +57,7 @@ class SampleSettings(SampleOptions, RunSettings):
     COMMAND: ClassVar[str] = "phylogfn sample"
     CONTINUABLE: ClassVar[tuple[str, ...]] = (
         *RunSettings.CONTINUABLE,
+        "ancestral",
         "outgroup",
         "predictive",
         "runs",
@@ -72,7 +74,8 @@ class SampleSettings(SampleOptions, RunSettings):
 
     def input_paths(self) -> tuple[Path, ...]:
         """Return what may be files that the run reads."""
-        return (Path(self.alignment),)
+        named = self.ancestral is not None and self.ancestral != CONSENSUS
+        return (Path(self.alignment), *([Path(self.ancestral)] if named else []))
 
     @field_validator("branch_prior", mode="before")
     @classmethod

@@ -201,7 +201,7 @@ IMPORT_ORDER = {
     "environment policies tempering trajectories exploration evaluation objectives training "
     "program report",
     "phylogfn": "kernels errors output_names models options text trees alignments likelihood "
-    "parsimony environments exploration settings citations sequences results training estimates "
+    "parsimony environments exploration sequences settings citations results training estimates "
     "samplers runs warm_up cli api __main__",
     "molgen": "kernels citations symmetry output_names options molecules scoring settings "
     "fragments results environments policy reward probabilities runs warm_up api cli __main__",

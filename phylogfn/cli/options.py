@@ -31,3 +31,8 @@ def check_alignment(settings: SampleSettings | ParsimonySettings) -> None:
             settings.alignment, data_type=settings.data_type, file_format=settings.format
         )
         outgroup_names(settings.outgroup, alignment.names)
+        clades = getattr(settings, "ancestral", None)
+        if clades is not None and os.path.isfile(clades):
+            from phylogfn.sequences.named_clades import chosen_clades
+
+            chosen_clades(clades, alignment.names)

@@ -23,6 +23,7 @@ from phylogfn.results.facts import (
     TrainingFacts,
 )
 from phylogfn.results.repeats.agreement import RunComparison
+from phylogfn.sequences.ancestral import AncestralSequences
 from phylogfn.sequences.predictive import PredictiveChecks
 from phylogfn.trees.keys import keys_of
 from phylogfn.trees.splits import (
@@ -85,6 +86,8 @@ class PosteriorData:
         The outgroup on whose branch trees are rooted; None: trees are unrooted.
     predictive : PredictiveChecks, optional
         Posterior predictive checks; None if they were not made.
+    ancestral : AncestralSequences, optional
+        Ancestral sequences; None if they were not reconstructed.
     runs : tuple of PosteriorData
         The posteriors of independent runs, if this is their combined posterior.
     comparison : RunComparison, optional
@@ -114,6 +117,7 @@ class PosteriorData:
     facts: RunFacts | None = None
     outgroup: OutgroupFacts | None = None
     predictive: PredictiveChecks | None = None
+    ancestral: AncestralSequences | None = None
     runs: tuple[PosteriorData, ...] = ()
     comparison: RunComparison | None = None
 

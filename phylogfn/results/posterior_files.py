@@ -25,6 +25,11 @@ from phylogfn.results.phylogeny import Phylogeny, newick_with_warning, nexus_wit
 from phylogfn.results.posterior_data import PosteriorData, split_table
 from phylogfn.results.report.posterior_page import render_report
 from phylogfn.results.rounding import decimals, rounded, significant
+from phylogfn.results.summaries.ancestors import (
+    ancestral_fasta,
+    ancestral_figures,
+    ancestral_table,
+)
 from phylogfn.results.summaries.clades import clades_text
 from phylogfn.results.summaries.model_checks import predictive_figures
 from phylogfn.results.summaries.point_trees import map_tree, mcc_tree
@@ -111,6 +116,9 @@ def write_results(output: Path, posterior: PosteriorData) -> dict[str, Any]:
             "summary.json": json_text(summary),
         }
         files |= _files_of_runs(posterior, draws, np.random.default_rng(facts.files_seed))
+        if posterior.ancestral is not None:
+            files["ancestral.tsv"] = ancestral_table(posterior.ancestral, posterior.names)
+            files["ancestral.fasta"] = ancestral_fasta(posterior.ancestral)
         if facts.provenance is not None:
             files["provenance.json"] = json_text(facts.provenance.as_dict())
         for name, text in files.items():
@@ -240,6 +248,8 @@ def _further_figures(posterior: PosteriorData) -> dict[str, Any]:
         figures |= weights.as_dict()
         if weights.closed_form is not None:
             figures["listed_probability"] = float(posterior.topology_probabilities.sum())
+    if posterior.ancestral is not None:
+        figures["ancestral"] = ancestral_figures(posterior.ancestral)
     if posterior.predictive is not None:
         figures["predictive"] = predictive_figures(posterior.predictive)
     outgroup = posterior.outgroup

@@ -126,7 +126,7 @@ class AlignmentRun:
             seed=settings.seed,
             threads=settings.n_threads,
             device=self.device,
-            inputs=(settings.alignment,),
+            inputs=(settings.alignment, *map(str, settings.input_paths()[1:])),
             command=self.command,
             use=use,
         )

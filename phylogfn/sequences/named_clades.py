@@ -14,10 +14,12 @@ from phylogfn.text.quoting import unquote
 from phylogfn.text.taxon_names import TaxonIndex
 from phylogfn.text.text_files import read_text, source_name
 
-__all__ = ["NamedClade", "parse_clades", "read_clades"]
+__all__ = ["CONSENSUS", "NamedClade", "chosen_clades", "parse_clades", "read_clades"]
+
+CONSENSUS = "consensus"  # instead of a file: the clades of the consensus tree
 
 MOST_CLADES = 10_000
-_TAXON = re.compile(r"\s*('(?:[^']|'')*'|[^',]+)\s*(,|$)")
+_QUOTED = re.compile(r"'(?:[^']|'')*'")
 _LABEL = re.compile(r"\s*('(?:[^']|'')*'|[^\s',:]+):\s+")
 
 
@@ -34,6 +36,19 @@ class NamedClade:
 
     name: str
     taxa: tuple[int, ...]
+
+
+def chosen_clades(setting: str | None, names: Sequence[str]) -> tuple[NamedClade, ...] | None:
+    """Return the clades of the setting ``ancestral``; None for those of the consensus, or for none.
+
+    Raises
+    ------
+    UserError
+        Its file cannot be read, or a line of it is not a clade.
+    """
+    if setting is None or setting == CONSENSUS:
+        return None
+    return read_clades(setting, names)
 
 
 def read_clades(path: str | os.PathLike[str], names: Sequence[str]) -> tuple[NamedClade, ...]:
@@ -95,21 +110,22 @@ def parse_clades(text: str, names: Sequence[str], source: str) -> tuple[NamedCla
 
 def _taxa(text: str, index: TaxonIndex, names: Sequence[str], place: str) -> tuple[int, ...]:
     taxa: list[int] = []
-    at = 0
-    text = text.rstrip().removesuffix(",")
-    while at < len(text):
-        match = _TAXON.match(text, at)
-        if match is None:
+    text = text.strip().removesuffix(",").rstrip()
+    while text:
+        quoted = _QUOTED.match(text)
+        word = quoted[0] if quoted else text.partition(",")[0].rstrip()
+        rest = text[len(word) :].lstrip()
+        if not word or word.startswith("'") and not quoted or rest and not rest.startswith(","):
             raise UserError(
-                f"{place}: {shown(text[at:])} is not a list of taxa; separate names by commas, and "
+                f"{place}: {shown(text)} is not a list of taxa; separate names by commas, and "
                 "write names with commas or quotes between single quotes"
             )
-        word = unquote(match[1].strip())
-        if word not in index:
-            hint = did_you_mean(word, names) or f", such as {shown(names[0])}; correct the name"
-            raise UserError(f"{place}: {shown(word)} is not one of the {len(names)} taxa{hint}")
-        taxa.append(index[word])
-        at = match.end()
+        name = unquote(word)
+        if name not in index:
+            hint = did_you_mean(name, names) or f", such as {shown(names[0])}; correct the name"
+            raise UserError(f"{place}: {shown(name)} is not one of the {len(names)} taxa{hint}")
+        taxa.append(index[name])
+        text = rest[1:].lstrip()
     distinct = tuple(sorted(set(taxa)))
     if not 1 < len(distinct) < len(names):
         raise UserError(

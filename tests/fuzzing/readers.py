@@ -106,6 +106,24 @@ def _read_tree_sample(path: Path) -> None:
     consensus_nexus(tree, table.names)
 
 
+CLADE_TAXA = ("Homo_sapiens", "Pan", "Gorilla", "it's", "a,b", "c d", "Lemur")
+CLADES = """# the apes and others
+apes: Homo_sapiens, Pan, Gorilla
+'two words': 'it''s', 'a,b',
+c d, Lemur
+"""
+
+
+def _read_named_clades(path: Path) -> None:
+    from phylogfn.sequences.named_clades import read_clades
+
+    clades = read_clades(path, CLADE_TAXA)
+    assert len({clade.name for clade in clades}) == len(clades) > 0
+    for clade in clades:
+        assert clade.name and not set(clade.name) & set("\n\t")
+        assert 1 < len(clade.taxa) == len(set(clade.taxa)) < len(CLADE_TAXA)
+
+
 def _read_model(path: Path) -> None:
     from phylogfn.models import parse_model
 
@@ -486,6 +504,7 @@ READERS: tuple[Reader, ...] = (
     Reader(
         "model", _texts(*MODELS), _read_model, ("+G", "+I", "+F", "+FO", "{", "}", "AG=4", "JTT")
     ),
+    Reader("named clades", _texts(CLADES), _read_named_clades, (*CLADE_TAXA, ":", "'", "#", ",")),
     Reader(
         "model prior", _texts("exp:1", "gamma:2,1", "uniform:0,1", "dirichlet:1,2"), _read_prior
     ),

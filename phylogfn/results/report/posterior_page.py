@@ -23,6 +23,7 @@ from phylogfn.results.posterior_data import PosteriorData, split_table
 from phylogfn.results.repeats.agreement import MOST_ERRORS
 from phylogfn.results.report.tree_figure import support_class, tree_in_both_sizes
 from phylogfn.results.rounding import decimals
+from phylogfn.results.summaries.ancestors import ancestral_rows
 from phylogfn.results.summaries.model_checks import predictive_rows
 from phylogfn.results.warnings import (
     FEWEST_EFFECTIVE_DRAWS,
@@ -33,6 +34,7 @@ from phylogfn.results.warnings import (
     failure,
     weights_matter,
 )
+from phylogfn.sequences.ancestral import THRESHOLD
 from phylogfn.trees.comparison import robinson_foulds_splits, split_names
 from phylogfn.trees.consensus import consensus_newick, consensus_tree, without_supports
 from phylogfn.trees.rooting import root_at_outgroup, rooted_tree
@@ -104,6 +106,10 @@ def render_report(
         "credible": _credible_sets(posterior),
         "clades": [] if failed else _uncertain_clades(table),
         "failed": failed,
+        "ancestral": ancestral_rows(posterior.ancestral, posterior.names)
+        if posterior.ancestral
+        else [],
+        "threshold": THRESHOLD,
         "predictive": predictive_rows(posterior.predictive) if posterior.predictive else [],
         "simulations": posterior.predictive.n_simulations if posterior.predictive else 0,
         "checks": _checks(posterior, table),

@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 from gfncore.program.configuration import settings_toml
 from phylogfn.citations import (
     ALWAYS_CITED,
+    ANCESTRAL_METHODS,
     PREDICTIVE_METHODS,
     methods_of_environment,
     methods_of_model,
@@ -221,6 +222,7 @@ def _facts(run: SampleRun, states: Sequence[RunState]) -> RunFacts:
             *methods_of_environment(settings.environment, settings.branch_lengths),
             *methods_of_model(settings.model),
             *(PREDICTIVE_METHODS if settings.predictive else ()),
+            *(ANCESTRAL_METHODS if settings.ancestral else ()),
         ),
         budget_seconds=settings.budget_seconds,
         files_seed=(settings.seed, run.SEEDS["files"]),

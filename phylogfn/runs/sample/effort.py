@@ -60,7 +60,8 @@ class SampleEffort:
     pilot_share: float = 0.1  # draws that judge a cycle
     correction_share: float = 0.02  # first draws of branch lengths
     pool_share: float = 0.05  # draws of branch lengths for trees to learn from
-    sequences_share: float = 0.06  # left for posterior predictive checks, if there are any
+    # left for posterior predictive checks, and for ancestral sequences, if there are any
+    sequences_share: float = 0.06
     writing_share: float = 0.03  # left for the files when branch lengths are drawn
     lengths_share: float = 0.08  # draws of branch lengths, where the budget is used up
 

@@ -24,6 +24,7 @@ from phylogfn.results.facts import KnownTopologies, SearchFacts
 from phylogfn.runs.alignment_run import AlignmentRun
 from phylogfn.runs.sample.effort import Aims, SampleEffort
 from phylogfn.samplers.registry import make_sampler
+from phylogfn.sequences.named_clades import chosen_clades
 from phylogfn.settings import SampleSettings
 from phylogfn.training.random_trees import RandomTrees
 from phylogfn.trees.tree import Tree, random_topology
@@ -101,6 +102,7 @@ class SampleRun(AlignmentRun):
             raise UserError("--length-bins: needs --branch-lengths bins")
         self.sampler = make_sampler(settings)
         super().__init__(settings, progress, command)
+        self.ancestral_clades = chosen_clades(settings.ancestral, self.alignment.names)
         self.effort = SampleEffort() if effort is None else effort
         self.with_lengths = settings.branch_lengths != "collapsed"
         self.spec = parse_model(settings.model, self.alignment.alphabet.name)

@@ -1,4 +1,4 @@
-"""What a run adds to its posterior from sequences: posterior predictive checks."""
+"""What is computed from sequences and final draws: posterior predictive checks, ancestors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from phylogfn.results.posterior_files import consensus_of
 from phylogfn.results.warnings import failure
+from phylogfn.sequences.ancestral import AncestralPart, reconstruct
+from phylogfn.sequences.named_clades import NamedClade
 from phylogfn.sequences.predictive import DataPart, predictive_checks
 
 if TYPE_CHECKING:
@@ -18,45 +23,133 @@ if TYPE_CHECKING:
 __all__ = ["reserved_share", "with_sequences"]
 
 SIMULATIONS = 1000  # of posterior predictive checks
+UNKNOWN = {"protein": "X", "dna": "N", "rna": "N"}  # characters of unknown states; ? of other data
+
+Models = Callable[[int], Sequence["SubstitutionModel"]]
 
 
 def reserved_share(run: SampleRun) -> float:
     """Return the share of the budget that these parts need after the draws."""
-    return run.effort.sequences_share if run.settings.predictive else 0.0
+    settings = run.settings
+    return run.effort.sequences_share * (settings.predictive + (settings.ancestral is not None))
 
 
 def with_sequences(run: SampleRun, state: RunState, posterior: Posterior) -> Posterior:
     """Return the posterior with what the settings ask for, unless the run has failed."""
-    if failure(posterior) is not None or not posterior.n_draws:
+    settings = run.settings
+    wanted = settings.predictive or settings.ancestral is not None
+    if not wanted or failure(posterior) is not None or not posterior.n_draws:
         return posterior
-    if run.settings.predictive:
-        posterior = _with_checks(run, state, posterior)
-    return posterior
+    # a part of the draws is then one of all runs
+    order = run.rng("predictive", 1).permutation(posterior.n_draws)
+    models = _models_of_draw(run, state)
+    if settings.predictive:
+        posterior = _with_checks(run, posterior, models, order)
+    if settings.ancestral is not None:
+        posterior = _with_ancestors(run, posterior, models, order)
+    return replace(posterior, warnings=tuple(run.warnings))
 
 
-def _models_of_draw(
-    run: SampleRun, state: RunState
-) -> Callable[[int], Sequence[SubstitutionModel]]:
+def _models_of_draw(run: SampleRun, state: RunState) -> Models:
     """Return a function that gives the model of each part of the data in a draw."""
     model = run.spec.build(state.theta)
     return lambda draw: [model]
 
 
-def _with_checks(run: SampleRun, state: RunState, posterior: Posterior) -> Posterior:
-    run.progress.phase("simulating alignments (posterior predictive checks)")
+def _with_checks(
+    run: SampleRun, posterior: Posterior, models: Models, order: np.ndarray
+) -> Posterior:
+    run.phase("simulating alignments (posterior predictive checks)")
     share = 1.0 - run.effort.writing_share
+    if run.settings.ancestral is not None:
+        share -= run.effort.sequences_share
     found = predictive_checks(
         [DataPart(run.alignment.masks, run.alignment.alphabet.n_states)],
-        posterior.draw,
-        _models_of_draw(run, state),
+        lambda i: posterior.draw(order[i]),
+        lambda i: models(order[i]),
         posterior.n_draws,
         SIMULATIONS,
         run.rng("predictive"),
-        lambda: run.past(share, state),
+        lambda: run.past(share),
     )
     if found.n_simulations < SIMULATIONS:
         run.warn(
             f"the budget of {run.settings.budget} allowed {found.n_simulations:,} of "
             f"{SIMULATIONS:,} simulations for posterior predictive checks"
         )
-    return replace(posterior, predictive=found, warnings=tuple(run.warnings))
+    return replace(posterior, predictive=found)
+
+
+def _with_ancestors(
+    run: SampleRun, posterior: Posterior, models: Models, order: np.ndarray
+) -> Posterior:
+    clades = run.ancestral_clades
+    if clades is None:
+        clades = _consensus_clades(posterior)
+    if not clades:
+        run.warn(
+            "no ancestral sequences: the consensus tree has no clade of probability above 0.5; "
+            "name clades in a file (--ancestral FILE)"
+        )
+        return posterior
+    run.phase("reconstructing ancestral sequences")
+    share = 1.0 - run.effort.writing_share
+    n = posterior.n_draws
+
+    def late(done: int) -> bool:
+        run.progress.update(done=done / n, detail=f"{done:,} of {n:,} draws")
+        return run.past(share)
+
+    found = reconstruct(
+        clades,
+        [_ancestral_part(run)],
+        lambda i: posterior.draw(order[i]),
+        lambda i: models(order[i]),
+        n,
+        late,
+    )
+    if found.n_used < n:
+        run.warn(
+            f"the budget of {run.settings.budget} allowed ancestral sequences to be averaged over "
+            f"{found.n_used:,} of {n:,} draws"
+        )
+    absent = [one.clade.name for one in found.sequences if not one.n_draws]
+    if absent:
+        names = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if absent[5:] else "")
+        run.warn(
+            f"none of the {found.n_used:,} draws contains {len(absent)} of the clades of "
+            f"--ancestral ({names}): they have no ancestral sequence"
+        )
+    return replace(posterior, ancestral=found)
+
+
+def _ancestral_part(run: SampleRun) -> AncestralPart:
+    alignment, patterns = run.alignment, run.patterns
+    return AncestralPart(
+        patterns.masks,
+        patterns.site_to_pattern,
+        np.array([alignment.column_number(column) for column in range(alignment.n_sites)]),
+        alignment.alphabet.states,
+        UNKNOWN.get(alignment.alphabet.name, "?"),
+    )
+
+
+def _consensus_clades(posterior: Posterior) -> tuple[NamedClade, ...]:
+    """Return the clades of the consensus tree, in the order in which it is written.
+
+    They are those below its nodes if the run has an outgroup, else the smaller sides of its splits.
+    """
+    tree, n = consensus_of(posterior).tree, posterior.n_taxa
+    below: list[set[int]] = [set() for _ in range(len(tree))]
+    for node in range(len(tree) - 1, 0, -1):
+        taxon = tree.taxon[node]
+        below[node] |= set() if taxon is None else {taxon}
+        below[tree.parent[node]] |= below[node]
+    found = []
+    for node in range(1, len(tree)):
+        side = below[node]
+        if posterior.outgroup is None and 2 * len(side) > n:
+            side = set(range(n)) - side
+        if tree.taxon[node] is None and 1 < len(side) < n:
+            found.append(NamedClade(f"clade{len(found) + 1}", tuple(sorted(side))))
+    return tuple(found)

@@ -112,7 +112,8 @@ def test_all_files_are_there(finished):
     from phylogfn.output_names import OUTPUT_NAMES
 
     of_more_runs = {name for name in OUTPUT_NAMES if re.search("run[3-9]", name)}
-    expected = set(OUTPUT_NAMES) - {"tensorboard"} - of_more_runs
+    optional = {"tensorboard", "ancestral.tsv", "ancestral.fasta"}
+    expected = set(OUTPUT_NAMES) - optional - of_more_runs
     assert {path.name for path in output.iterdir()} == expected
     trees = list(parse_newick((output / "trees.nwk").read_text(), "trees.nwk"))
     assert len(trees) == 60
