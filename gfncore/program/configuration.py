@@ -17,6 +17,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gfncore.errors import UserError
+from gfncore.program.messages import Note
 from gfncore.program.options import Options
 from gfncore.program.output import RUN_HEAD, absolute_path, check_inputs
 from gfncore.text.durations import parse_duration
@@ -97,14 +98,15 @@ class RunSettings(BaseModel, Options):
         return cores if self.threads is None else min(self.threads, THREADS_A_CORE * cores)
 
     @property
-    def threads_note(self) -> str | None:
+    def threads_note(self) -> Note | None:
         """A note if fewer threads are used than requested."""
         if self.threads is None or self.threads == self.n_threads:
             return None
         cores = available_cores()
-        return (
+        return Note(
+            "fewer-threads",
             f"--threads {self.threads}: {self.n_threads} are used, as this process may use "
-            f"{cores} core{'' if cores == 1 else 's'}"
+            f"{cores} core{'' if cores == 1 else 's'}",
         )
 
     @property

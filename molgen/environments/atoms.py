@@ -81,7 +81,7 @@ class AtomEnvironment(MoleculeEnvironment):
         Widths of what a policy reads; see `gfncore.policies.Backbone`.
     heads : tuple of HeadSpec
         Stop; an atom of each kind at a node; a ring by distance; a bond's order; the first atom.
-    notes : tuple of str
+    notes : tuple of Note
         What the user should know of the core as it was read.
 
     Raises

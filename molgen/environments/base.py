@@ -10,6 +10,7 @@ import numpy as np
 
 from gfncore.environment import Environment
 from gfncore.policies import HeadSpec
+from gfncore.program.messages import Note
 from molgen.molecules.graph import GraphStates
 
 __all__ = ["MoleculeEnvironment"]
@@ -27,7 +28,7 @@ class MoleculeEnvironment(Environment):
         Widths of what a policy reads; see `gfncore.policies.Backbone`.
     heads : tuple of HeadSpec
         Of a policy, one for each kind of action.
-    notes : tuple of str
+    notes : tuple of Note
         What the user should know of the core and the fragments as they were read.
     figures_of_merit : callable, optional
         Figures of merit of finished states, float64 (B, K); None: there are none beside log R.
@@ -38,7 +39,7 @@ class MoleculeEnvironment(Environment):
     graph_types: int
     relations: int
     heads: tuple[HeadSpec, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     figures_of_merit: Callable[[GraphStates], np.ndarray] | None = None
 
     @property

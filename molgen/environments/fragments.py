@@ -75,7 +75,7 @@ class FragmentEnvironment(MoleculeEnvironment):
     ----------
     node_features, graph_types, relations, heads
         What a policy for this environment is made with.
-    notes : tuple of str
+    notes : tuple of Note
         What the user should know of the fragments and the core as they were read.
 
     Raises

@@ -13,6 +13,7 @@ from itertools import pairwise
 from rdkit import Chem, rdBase
 
 from gfncore.errors import UserError
+from gfncore.program.messages import Note
 from molgen.molecules.smiles import SmilesError, dummy_number, mol_from_smiles, plain_mol
 
 __all__ = ["core_notes", "core_numbers", "r_groups"]
@@ -28,12 +29,16 @@ BONDS = {
 }  # a ring of the core may be aromatic only in the molecule
 
 
-def core_notes(core: str, left_out: Sequence[str]) -> tuple[str, ...]:
+def core_notes(core: str, left_out: Sequence[str]) -> tuple[Note, ...]:
     """Return notes for the user about a core, at most one sentence."""
     if not left_out:
         return ()
     return (
-        f"core {core}: its {' and '.join(left_out)} are not used; molecules are built without them",
+        Note(
+            "unused-marks-of-core",
+            f"core {core}: its {' and '.join(left_out)} are not used; molecules are built without "
+            "them",
+        ),
     )
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from gfncore.errors import UserError
+from gfncore.program.messages import Note
 from gfncore.program.resources import data_file
 from gfncore.symmetry import graphs as symmetry
 from molgen.fragments.cores import core_notes, core_numbers
@@ -83,7 +84,7 @@ class Vocabulary:
         and similar atoms, as in a sulfone.
     joins_allowed : ndarray, shape (C, C), bool
         Whether atoms of two classes may be joined; symmetric.
-    notes : tuple of str
+    notes : tuple of Note
         Notes for the user about the fragments.
     """
 
@@ -106,7 +107,7 @@ class Vocabulary:
     orbit_hypervalent: np.ndarray
     joins_allowed: np.ndarray
     fragments: tuple[Fragment, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __len__(self) -> int:
         return len(self.smiles)
@@ -188,8 +189,11 @@ class Vocabulary:
                 f"{source}: no fragment is given; write one SMILES per line, such as [*]C[*]"
             )
         notes = tuple(
-            f"{source}: {what} are not used ({len(numbers):,} fragments, the first in line "
-            f"{numbers[0]}); molecules are built without them"
+            Note(
+                "unused-marks-of-fragments",
+                f"{source}: {what} are not used ({len(numbers):,} fragments, the first in line "
+                f"{numbers[0]}); molecules are built without them",
+            )
             for what, numbers in left_out.items()
         )
         return _assemble(fragments, names, tuple(rules) or DEFAULT_RULES, notes)
@@ -325,7 +329,7 @@ def _assemble(
     fragments: Sequence[Fragment],
     names: Sequence[str],
     rules: tuple[tuple[str, str, str], ...],
-    notes: tuple[str, ...] = (),
+    notes: tuple[Note, ...] = (),
 ) -> Vocabulary:
     """Lay the fragments end to end, their atoms sorted by orbit."""
     found = symmetry.analyse(_coloured(fragments))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gfncore.program.messages import Note
 from gfncore.program.provenance import Provenance, ResourceUse
 from molgen.molecules.diversity import MODE_SCORE
 
@@ -107,7 +108,7 @@ class RunFacts:
         Content of these files, which the run itself writes to its output directory.
     mode_score : float
         Minimum score of modes.
-    warnings : tuple of str
+    warnings : tuple of Note
         Warnings about unreliable results.
     scoring : ScoringFacts
         Numbers of molecules by the outcome of scoring.
@@ -139,6 +140,6 @@ class RunFacts:
     run_toml: str = ""
     train_jsonl: str = ""
     mode_score: float = MODE_SCORE
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
     scoring: ScoringFacts = ScoringFacts()
     training: TrainingFacts | None = None

@@ -17,6 +17,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDepictor
 
 from gfncore.files import write_atomic
+from gfncore.program.messages import Note
 from gfncore.program.output import json_text, staged_output
 from gfncore.program.provenance import software_version
 from molgen.molecules.diversity import Modes, find_modes, internal_diversity
@@ -98,6 +99,7 @@ def summarise(
     """Return the content of ``summary.json``; ``modes`` are computed unless given."""
     if modes is None:
         modes = find_modes(library.fingerprints, library.reward, least_score=facts.mode_score)
+    warnings = run_warnings(facts)
     front = {"n_pareto": len(front_rows(library))} if library.n_objectives > 1 else {}
     return {
         "software": "molgen",
@@ -135,7 +137,8 @@ def summarise(
         "compile_seconds": round(facts.use.compile_seconds, 3),
         "cpu_seconds": round(facts.use.cpu_seconds, 3),
         "peak_memory_bytes": int(facts.use.peak_memory_bytes),
-        "warnings": list(run_warnings(facts)),
+        "warnings": list(warnings),
+        "warning_codes": [warning.code for warning in warnings],
         "extra": _further_figures(facts),
     }
 
@@ -271,20 +274,23 @@ def _texts(column: Sequence[str] | np.ndarray, rows: np.ndarray | None = None) -
     return [score_text(value) if isinstance(value, float) else str(value) for value in values]
 
 
-def run_warnings(facts: RunFacts) -> tuple[str, ...]:
+def run_warnings(facts: RunFacts) -> tuple[Note, ...]:
     """Return the warnings of the run, with those on failed scores and missing corrections."""
     warnings = list(facts.warnings)
     if any(facts.failures.values()):
         warnings.append(failure_warning(facts.failures, facts.failure_examples, facts.oracle_calls))
     if facts.symmetry == "none":
         warnings.append(
-            "no correction for symmetry was requested: molecules are not drawn in proportion to "
-            "their score"
+            Note(
+                "no-symmetry-correction",
+                "no correction for symmetry was requested: molecules are not drawn in proportion "
+                "to their score",
+            )
         )
     return tuple(warnings)
 
 
-def failure_warning(failures: Mapping[str, int], examples: Mapping[str, str], calls: int) -> str:
+def failure_warning(failures: Mapping[str, int], examples: Mapping[str, str], calls: int) -> Note:
     """Return the sentence on scores that failed, with an example of each of the first reasons."""
     told = []
     for reason, count in list(failures.items())[:_REASONS]:
@@ -292,7 +298,8 @@ def failure_warning(failures: Mapping[str, int], examples: Mapping[str, str], ca
         told.append(f"{reason}: {count:,}{example}")
     more = len(failures) - _REASONS
     reasons = "; ".join(told) + (f"; and {more} other reasons" if more > 0 else "")
-    return (
+    return Note(
+        "failed-scores",
         f"the score of {sum(failures.values()):,} of {calls:,} molecules could not be computed "
-        f"({reasons}); they are not in the library"
+        f"({reasons}); they are not in the library",
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gfncore.files import write_atomic
+from gfncore.program.messages import Note
 from gfncore.program.output import check_output, locked_output
 from molgen.results.columns import LibraryColumns
 from molgen.results.facts import RunFacts
@@ -45,8 +46,8 @@ class Library(LibraryColumns):
         return cls(**values, facts=facts, scored=scored)
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """Warnings about unreliable results."""
+    def warnings(self) -> tuple[Note, ...]:
+        """Warnings about unreliable results, sentences with a `code` each."""
         return run_warnings(self.facts)
 
     @cached_property

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gfncore.errors import UserError
-from gfncore.program.messages import say
+from gfncore.program.messages import Note, say
 from gfncore.program.resources import data_file
 from gfncore.text.hints import did_you_mean
 from molgen.scoring.aggregation import combine
@@ -37,8 +37,8 @@ PRESET_FILES = {"druglike": "QED x SA score x molecular weight of 200 to 500"}
 _ROUNDING = 1e-9  # tolerance for scores outside 0..1 due to rounding
 
 
-def _to_stderr(message: str) -> None:
-    say(f"molgen: warning: {message}")
+def _to_stderr(warning: Note) -> None:
+    say(f"molgen: warning: {warning}")
 
 
 class Scoring:
@@ -66,7 +66,7 @@ class Scoring:
         *,
         workers: int = 1,
         executor: Executor | OpenExecutor | None = None,
-        warn: Callable[[str], None] | None = None,
+        warn: Callable[[Note], None] | None = None,
     ) -> None:
         if workers < 1:
             raise ValueError(f"workers is {workers}; at least one is needed")
@@ -337,7 +337,11 @@ class Scoring:
         if reason and component.name not in self._given_up:
             self._given_up.add(component.name)
             self._warn(
-                f"component '{component.name}' was abandoned and gives no further scores: {reason}"
+                Note(
+                    "abandoned-component",
+                    f"component '{component.name}' was abandoned and gives no further scores: "
+                    f"{reason}",
+                )
             )
 
     def _reason(self, row: int, detail: bool = False) -> str:
@@ -442,8 +446,11 @@ class Scoring:
         if again:
             noun = "molecule that has" if len(again) == 1 else "molecules that have"
             self._warn(
-                f"{len(again):,} {noun} no score because a program or worker failed may be "
-                "scored again"
+                Note(
+                    "scores-repeated",
+                    f"{len(again):,} {noun} no score because a program or worker failed may be "
+                    "scored again",
+                )
             )
 
     def _check_files(self, saved: Mapping[str, Mapping[str, str]] | None) -> None:
@@ -453,7 +460,11 @@ class Scoring:
             before = now if saved is None else saved[component.name]
             if saved is None and now:  # a checkpoint of version 0.1.0
                 self._warn(
-                    f"whether {', '.join(now)} changed since the scores were saved is not known"
+                    Note(
+                        "unknown-changes",
+                        f"whether {', '.join(now)} changed since the scores were saved is not "
+                        "known",
+                    )
                 )
             for name in {**before, **now}:
                 if before.get(name) != now.get(name):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from gfncore.program.messages import Note
 from phylogfn.alignments.alphabet import ALPHABETS, Alphabet, detect_alphabet, standard_alphabet
 from phylogfn.alignments.checks import (
     alignment_notes,
@@ -52,7 +53,7 @@ class Alignment:
         Possible states: bit i is set for state i; gaps and missing data have all bits set.
     source : str
         Name of the input for messages.
-    notes : tuple of str
+    notes : tuple of Note
         One-line notes for the user that are not errors.
     gaps : ndarray, shape (n, n_sites), bool, optional
         Whether a cell is or may be a gap, in contrast to other missing data; None: no known gaps.
@@ -74,7 +75,7 @@ class Alignment:
     alphabet: Alphabet
     masks: NDArray[np.uint32]
     source: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     gaps: NDArray[np.bool_] | None = None
     assumptions: Assumptions | None = None
     beside_gaps: NDArray[np.uint32] | None = None
@@ -145,7 +146,7 @@ def read_alignment(
     source = source_name(path)
     if data_type is not None and data_type not in ALPHABETS:
         raise AlignmentError(f"data type {data_type!r} is unknown; choose {', '.join(ALPHABETS)}")
-    notes: list[str] = []
+    notes: list[Note] = []
     text = read_text(path, AlignmentError, notes)
     raw = plain_names(parse_alignment(text, source, file_format))
     check_shape(raw, source)
@@ -195,17 +196,25 @@ def read_alignment(
     )
 
 
-def likelihood_notes(alignment: Alignment) -> list[str]:
+def likelihood_notes(alignment: Alignment) -> list[Note]:
     """Return one-line notes on an alignment for users of likelihoods."""
     notes = []
     if alignment.assumptions is not None:
-        notes.append("weights and types of characters in the file are used in parsimony only")
+        notes.append(
+            Note(
+                "parsimony-settings-unused",
+                "weights and types of characters in the file are used in parsimony only",
+            )
+        )
     varies = variable_sites(alignment.masks)
     if not varies.any():
         notes.append(
-            f"none of the {alignment.n_sites} sites varies among the {alignment.n_taxa} taxa: the "
-            "data contain no information on the topology, whose posterior is nearly the uniform "
-            "prior"
+            Note(
+                "no-variable-sites",
+                f"none of the {alignment.n_sites} sites varies among the {alignment.n_taxa} taxa: "
+                "the data contain no information on the topology, whose posterior is nearly the "
+                "uniform prior",
+            )
         )
     elif (
         alignment.alphabet.name != "standard"
@@ -213,8 +222,11 @@ def likelihood_notes(alignment: Alignment) -> list[str]:
         and varies.all()
     ):
         notes.append(
-            "no constant column: looks like SNP data; branch lengths and evidence are biased "
-            f"(each of the {alignment.n_sites} columns varies)"
+            Note(
+                "no-constant-sites",
+                "no constant column: looks like SNP data; branch lengths and evidence are biased "
+                f"(each of the {alignment.n_sites} columns varies)",
+            )
         )
     return notes
 

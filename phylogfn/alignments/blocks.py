@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gfncore.program.messages import Note
 from phylogfn.alignments.raw import RawAlignment
 from phylogfn.errors import AlignmentError, shown
 
@@ -29,7 +30,7 @@ class _Blocks:
         self.in_block.add(name)
         self.parts.setdefault(name, []).append(part)
 
-    def alignment(self, notes: tuple[str, ...] = ()) -> RawAlignment:
+    def alignment(self, notes: tuple[Note, ...] = ()) -> RawAlignment:
         sequences = ["".join(parts) for parts in self.parts.values()]
         return RawAlignment(list(self.parts), sequences, notes=notes)
 
@@ -71,7 +72,11 @@ def parse_stockholm(text: str, source: str) -> RawAlignment:
     for number, line in enumerate(lines, 1):
         if line.strip() == "//":
             rest = "\n".join(lines[number:]).strip()
-            notes = ("only the first alignment of the file is read",) if rest else ()
+            notes = (
+                (Note("first-alignment-only", "only the first alignment of the file is read"),)
+                if rest
+                else ()
+            )
             return blocks.alignment(notes)
         if not line.strip():
             blocks.end_block()

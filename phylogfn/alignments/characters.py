@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfncore.errors import UserError
+from gfncore.program.messages import Note
 from phylogfn.alignments.alignment import Alignment
 from phylogfn.alignments.alphabet import MAX_STATES
 from phylogfn.alignments.nexus.assumptions import Assumptions
@@ -58,7 +59,7 @@ class Characters:
         Number of columns of the alignment; of columns represented in `masks`; of ordered columns;
         of columns excluded by the file or with weight 0. The second and third do not include
         excluded columns.
-    notes : tuple of str
+    notes : tuple of Note
         One-line notes for the user that are not errors.
     """
 
@@ -70,7 +71,7 @@ class Characters:
     n_informative: int
     n_ordered: int
     n_excluded: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def n_taxa(self) -> int:
@@ -120,18 +121,24 @@ def parsimony_characters(
     # A column all tips of which can share a state costs nothing more.
     kept = np.bitwise_and.reduce(reduced, axis=0) == 0
     constant = float(steps @ weights[sites])
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     if not kept.any():
         notes += (
-            f"none of the {used.sum()} characters used is informative for parsimony, so every tree "
-            f"has the score {constant:g} and all trees are equally probable",
+            Note(
+                "no-informative-characters",
+                f"none of the {used.sum()} characters used is informative for parsimony, so every "
+                f"tree has the score {constant:g} and all trees are equally probable",
+            ),
         )
     masks, n_states = _renumbered(reduced[:, kept])
     masks, places = distinct_columns(masks)
     if n_widened:
         notes += (
-            f"{n_widened} sets of ordered characters leave out states between their lowest and "
-            "highest, which are read as possible too",
+            Note(
+                "widened-state-sets",
+                f"{n_widened} sets of ordered characters leave out states between their lowest and "
+                "highest, which are read as possible too",
+            ),
         )
     return Characters(
         masks=masks,

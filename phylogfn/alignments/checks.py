@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from gfncore.program.messages import Note
 from phylogfn.alignments.alphabet import ALPHABETS, Alphabet
 from phylogfn.alignments.raw import RawAlignment
 from phylogfn.errors import AlignmentError, quoted_list
@@ -36,7 +37,7 @@ def plain_names(raw: RawAlignment) -> RawAlignment:
     ]
     if names == raw.names:
         return raw
-    note = "tabs in names were replaced by blanks"
+    note = Note("tabs-in-names", "tabs in names were replaced by blanks")
     return replace(raw, names=names, notes=(*raw.notes, note))
 
 
@@ -112,8 +113,11 @@ def one_data_type(
         unread[columns] = True
         cure = f"--data-type {kind} reads them" if kind in known else "not supported"
         notes.append(
-            f"datatype=mixed: {len(columns)} {kind} characters are not read, as one run takes one "
-            f"type of data ({cure}, or put them in a file of their own)"
+            Note(
+                "data-types-not-read",
+                f"datatype=mixed: {len(columns)} {kind} characters are not read, as one run takes "
+                f"one type of data ({cure}, or put them in a file of their own)",
+            )
         )
     return replace(raw, data_type=chosen, notes=(*raw.notes, *notes)), unread
 
@@ -165,15 +169,18 @@ def alignment_notes(
     alphabet: Alphabet,
     codes: NDArray[np.uint32],
     masks: NDArray[np.uint32],
-) -> list[str]:
+) -> list[Note]:
     """Return notes for the user about the characters of the taxa and columns in use."""
     notes = []
     empty = (masks == alphabet.missing).all(axis=1)
     if empty.any():
         blank = [name for name, none in zip(names, empty, strict=True) if none]
         notes.append(
-            f"{len(blank)} taxa have no data at all, so their position in the tree is "
-            f"arbitrary: {quoted_list(blank)}"
+            Note(
+                "taxa-without-data",
+                f"{len(blank)} taxa have no data at all, so their position in the tree is "
+                f"arbitrary: {quoted_list(blank)}",
+            )
         )
     groups: dict[bytes, list[str]] = {}
     for name, row, none in zip(names, masks, empty, strict=True):
@@ -183,27 +190,43 @@ def alignment_notes(
     if same:
         shown = "; ".join(quoted_list(group) for group in same[:3])
         more = f"; and {len(same) - 3} more groups" if len(same) > 3 else ""
-        notes.append(f"identical sequences, kept as separate taxa: {shown}{more}")
+        notes.append(
+            Note(
+                "identical-sequences", f"identical sequences, kept as separate taxa: {shown}{more}"
+            )
+        )
     blank = int((masks == alphabet.missing).all(axis=0).sum())
     if blank:
-        notes.append(f"{blank} of {masks.shape[1]} sites have no data in any taxon")
+        notes.append(
+            Note(
+                "sites-without-data", f"{blank} of {masks.shape[1]} sites have no data in any taxon"
+            )
+        )
     mixed = [ord(c) for c, states in raw.state_sets.items() if "-" in states and states != "-"]
     count = int(np.isin(codes, mixed).sum()) if mixed else 0
     if count:
         notes.append(
-            f"{count} sets that contain a gap, such as {{A-}}, read as missing unless gaps are a "
-            "state"
+            Note(
+                "gaps-in-state-sets",
+                f"{count} sets that contain a gap, such as {{A-}}, read as missing unless gaps "
+                "are a state",
+            )
         )
     if alphabet.name in ("dna", "rna"):
         notes += _notes_on_bases(raw, names)
     if alphabet.name == "protein":
         odd = int(np.isin(codes, [ord(c) for c in "UuOo*"]).sum())
         if odd:
-            notes.append(f"{odd} characters U, O or * (20-state models lack them) read as missing")
+            notes.append(
+                Note(
+                    "characters-read-as-missing",
+                    f"{odd} characters U, O or * (20-state models lack them) read as missing",
+                )
+            )
     return notes
 
 
-def doubtful_type(raw: RawAlignment, alphabet: Alphabet) -> list[str]:
+def doubtful_type(raw: RawAlignment, alphabet: Alphabet) -> list[Note]:
     """Return a note if detected nucleotides are mostly ambiguity codes."""
     if alphabet.name not in ("dna", "rna"):
         return []
@@ -214,12 +237,15 @@ def doubtful_type(raw: RawAlignment, alphabet: Alphabet) -> list[str]:
         return []
     share = codes / (bases + codes)
     return [
-        f"read as {alphabet.label}, found from the letters, though {share:.0%} of "
-        "them are ambiguity codes such as R; if these are amino acids, give --data-type protein"
+        Note(
+            "doubtful-data-type",
+            f"read as {alphabet.label}, found from the letters, though {share:.0%} of them are "
+            "ambiguity codes such as R; if these are amino acids, give --data-type protein",
+        )
     ]
 
 
-def _notes_on_bases(raw: RawAlignment, names: Sequence[str]) -> list[str]:
+def _notes_on_bases(raw: RawAlignment, names: Sequence[str]) -> list[Note]:
     """Return a note if a sequence contains both T and U."""
     used = set(names)
     odd = [
@@ -228,7 +254,12 @@ def _notes_on_bases(raw: RawAlignment, names: Sequence[str]) -> list[str]:
         if name in used and ("U" in row or "u" in row) and ("T" in row or "t" in row)
     ]
     return (
-        [f"{len(odd)} sequences have both T and U, read as one base: {quoted_list(odd)}"]
+        [
+            Note(
+                "t-and-u",
+                f"{len(odd)} sequences have both T and U, read as one base: {quoted_list(odd)}",
+            )
+        ]
         if odd
         else []
     )

@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Callable
 
+from gfncore.program.messages import Note
 from phylogfn.alignments.blocks import CLUSTAL_HEADS, parse_clustal, parse_stockholm
 from phylogfn.alignments.nexus.block import parse_nexus_alignment
 from phylogfn.alignments.phylip import parse_phylip
@@ -101,12 +102,16 @@ def _parse_fasta(text: str, source: str) -> RawAlignment:
         longer = [title for title, word in zip(titles, words, strict=True) if title != word]
         if not longer:
             return RawAlignment(words, sequences)
-        note = (
+        note = Note(
+            "first-words-as-names",
             f"the names are the first words of the headers: {longer[0].split()[0]!r} of "
-            f"{shown(longer[0])} and so on; files of trees may have either"
+            f"{shown(longer[0])} and so on; files of trees may have either",
         )
         return RawAlignment(words, sequences, notes=(note,), headers=tuple(titles))
     if len(set(titles)) == len(titles):
-        note = "the first words of the headers are not unique, so whole headers are the names"
+        note = Note(
+            "headers-as-names",
+            "the first words of the headers are not unique, so whole headers are the names",
+        )
         return RawAlignment(titles, sequences, notes=(note,))
     return RawAlignment(words if titles == words else titles, sequences)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from gfncore.program.messages import Note
 from gfncore.text.numbers import parse_int
 from phylogfn.alignments.raw import RawAlignment
 from phylogfn.errors import AlignmentError, shown
@@ -27,7 +28,7 @@ Line = tuple[int, str]  # number in the file, text
 Reading = tuple[list[str], list[str]]  # names, sequences
 Split = Callable[[Line], tuple[str, str]]
 
-NUMBERED = "digits inside the sequences were skipped as position numbers"
+NUMBERED = Note("position-numbers", "digits inside the sequences were skipped as position numbers")
 _NO_DIGITS = str.maketrans("", "", "0123456789")
 
 
@@ -74,7 +75,12 @@ def parse_phylip(text: str, source: str) -> RawAlignment:
                 else:
                     notes = [NUMBERED] if squeeze is _without_digits else []
                     if options - {"I", "S"}:
-                        notes.append(f"options on the first line were ignored: {header[3].strip()}")
+                        notes.append(
+                            Note(
+                                "unused-options",
+                                f"options on the first line were ignored: {header[3].strip()}",
+                            )
+                        )
                     return RawAlignment(names, _expand_dots(sequences), notes=tuple(notes))
     interleaved = len(body) > n_taxa and len(body) % n_taxa == 0
     likely = problems[1 if interleaved != (orders[0] is _interleaved) else 0]

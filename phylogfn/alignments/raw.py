@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gfncore.program.messages import Note
 from phylogfn.alignments.nexus.assumptions import Statements
 
 __all__ = ["RawAlignment"]
@@ -37,7 +38,7 @@ class RawAlignment:
     sequences: list[str]
     data_type: str | None = None
     state_sets: dict[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     symbols: str | None = None
     statements: Statements | None = None
     parts: tuple[tuple[str, tuple[int, ...]], ...] = ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from gfncore.program.messages import say
+from gfncore.program.messages import Note, say
 from phylogfn.options import DEFAULT_BRANCH_PRIOR
 
 if TYPE_CHECKING:
@@ -219,14 +219,14 @@ class _Row:
         self.integral = integral
         self.fixed = None if spec.n_free else TreeLikelihood(patterns, spec.build())
 
-    def __call__(self, tree: Tree) -> tuple[list[str], str]:
+    def __call__(self, tree: Tree) -> tuple[list[str], Note | None]:
         from phylogfn.likelihood.model_fit import bounds_note, fit_model
         from phylogfn.likelihood.tree_likelihood import TreeLikelihood
         from phylogfn.results.rounding import decimals
         from phylogfn.trees.tree import Tree, canonical_newick
 
         values: list[str] = []
-        note = ""
+        note = None
         target = self.fixed
         if self.optimize:
             fit = fit_model(self.spec, self.patterns, tree)
@@ -269,7 +269,9 @@ class _Integral:
         return found
 
 
-def _in_order(row: _Row, trees: list[Tree], threads: int | None) -> Iterator[tuple[list[str], str]]:
+def _in_order(
+    row: _Row, trees: list[Tree], threads: int | None
+) -> Iterator[tuple[list[str], Note | None]]:
     """Fields and notes of the trees in order, several at a time (the kernels free the GIL)."""
     import os
     from concurrent.futures import ThreadPoolExecutor

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from gfncore.evaluation import draw_by_weight
+from gfncore.program.messages import Note
 from phylogfn.exploration.walks import N_SEARCHES
 from phylogfn.trees.comparison import (
     ENOUGH_MASS,
@@ -63,15 +64,16 @@ class SearchAgreement:
         return min(self.first_share, self.second_share) >= ENOUGH_MASS or alike
 
     @property
-    def warning(self) -> str:
+    def warning(self) -> Note:
         """The warning for searches that do not agree."""
-        return (
+        return Note(
+            "searches-disagree",
             "Two independent searches disagree: of the posterior mass of all topologies known, one "
             f"found {self.first_share:.1%}, the other {self.second_share:.1%} (each should find "
             f"{ENOUGH_MASS:.0%}), and the frequencies of their splits differ by up to "
             f"{self.split_difference:.2f} (average standard deviation {self.asdsf:.3f}, should be "
             f"below {LARGEST_ASDSF:g}). Groups of trees may be missing, which the standard errors "
-            "do not cover. Run again with a larger --budget."
+            "do not cover. Run again with a larger --budget.",
         )
 
     def as_dict(self) -> dict[str, float | bool]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
+from gfncore.program.messages import Note
 from phylogfn.likelihood.branch_prior_base import external_branches
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models.rates import gamma_category_rates
@@ -178,15 +179,16 @@ def parameters_at_bounds(spec: ModelSpec, theta: np.ndarray) -> dict[str, float]
     return found
 
 
-def bounds_note(spec: ModelSpec, theta: np.ndarray) -> str:
-    """Return what to tell the user of parameters at an end of their range; empty if none is."""
+def bounds_note(spec: ModelSpec, theta: np.ndarray) -> Note | None:
+    """Return a note on parameters at an end of their range; None if there are none."""
     ended = parameters_at_bounds(spec, theta)
     if not ended:
-        return ""
+        return None
     values = ", ".join(f"{name} = {value:.3g}" for name, value in ended.items())
-    return (
+    return Note(
+        "parameters-at-bounds",
         f"{spec.name}: the fit ended at a bound of {values}; the maximum lies at or beyond it; "
-        "a simpler model may be sufficient"
+        "a simpler model may be sufficient",
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gfncore.program.messages import Note
 from phylogfn.parsimony.search import SearchFacts
 from phylogfn.results.facts import OutgroupFacts
 from phylogfn.results.warnings import (
@@ -131,7 +132,7 @@ class ParsimonyResult:
     search : SearchFacts
     excess : float
         Maximum number of steps above the best of trees collected by the search.
-    warnings : tuple of str
+    warnings : tuple of Note
     training : ParsimonyTraining, optional
     outgroup : OutgroupFacts, optional
         The outgroup on whose branch trees are rooted; None: trees are unrooted.
@@ -144,7 +145,7 @@ class ParsimonyResult:
     samples: tuple[TemperatureSample, ...]
     search: SearchFacts
     excess: float
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
     training: ParsimonyTraining | None = None
     outgroup: OutgroupFacts | None = None
 
@@ -164,33 +165,45 @@ class ParsimonyResult:
         return len(self.names)
 
 
-def parsimony_warnings(result: ParsimonyResult) -> tuple[str, ...]:
+def parsimony_warnings(result: ParsimonyResult) -> tuple[Note, ...]:
     """Return the warnings about a result in plain language."""
     found = list(result.warnings)
     search = result.search
     if result.best_score < search.best_score:
         found.append(
-            f"The sampler found a tree of {result.best_score:g} steps, shorter than the best tree "
-            f"of the search ({search.best_score:g}): the search was too short. Run again with a "
-            "larger --budget or another --seed."
+            Note(
+                "search-missed-best",
+                f"The sampler found a tree of {result.best_score:g} steps, shorter than the best "
+                f"tree of the search ({search.best_score:g}): the search was too short. Run again "
+                "with a larger --budget or another --seed.",
+            )
         )
     elif search.hits < FEWEST_HITS:
         found.append(
-            f"Only {search.hits} of {search.runs} independent searches ended at the best score "
-            f"({search.best_score:g}): shorter trees may exist. Run again with a larger --budget "
-            "or another --seed."
+            Note(
+                "few-searches-at-best",
+                f"Only {search.hits} of {search.runs} independent searches ended at the best "
+                f"score ({search.best_score:g}): shorter trees may exist. Run again with a larger "
+                "--budget or another --seed.",
+            )
         )
     if not search.all_best:
         found.append(
-            f"There may be more than the {result.n_best} best trees found: "
-            + _why(search)
-            + ". Consensus trees summarise only these."
+            Note(
+                "best-trees-incomplete",
+                f"There may be more than the {result.n_best} best trees found: "
+                + _why(search)
+                + ". Consensus trees summarise only these.",
+            )
         )
     elif not search.all_near and result.excess > 0:
         found.append(
-            f"Not all trees within {result.excess:g} steps of the best were collected: "
-            + _why(search)
-            + ". The best trees that the search can reach are complete."
+            Note(
+                "near-optimal-trees-incomplete",
+                f"Not all trees within {result.excess:g} steps of the best were collected: "
+                + _why(search)
+                + ". The best trees that the search can reach are complete.",
+            )
         )
     for sample in result.samples:
         found += _sample_warnings(sample)
@@ -203,12 +216,16 @@ def _why(search: SearchFacts) -> str:
     return "the search reached its time limit"
 
 
-def _sample_warnings(sample: TemperatureSample) -> list[str]:
+def _sample_warnings(sample: TemperatureSample) -> list[Note]:
     at = f"At temperature {sample.temperature:g}"
     if not sample.trained:
         return [
-            f"{at} the sample contains only trees found by the search, drawn by weight, because no "
-            "sampler was trained. Trees with more steps are missing, and log Z is a lower bound."
+            Note(
+                "known-trees-only",
+                f"{at} the sample contains only trees found by the search, drawn by weight, "
+                "because no sampler was trained. Trees with more steps are missing, and log Z is "
+                "a lower bound.",
+            )
         ]
     found = []
     certain = sample.known_share > NEARLY_ALL  # the result hardly depends on the weights
@@ -216,25 +233,37 @@ def _sample_warnings(sample: TemperatureSample) -> list[str]:
     if judged and not sample.pareto_k <= PARETO_K_LIMIT:
         k = f"{sample.pareto_k:.2f}" if math.isfinite(sample.pareto_k) else "not defined"
         found.append(
-            f"{at} a few draws dominate the weights (Pareto k = {k}, should be below "
-            f"{PARETO_K_LIMIT}): log Z, its error and the probabilities are unreliable. Run "
-            "again with a larger --budget, or give a lower --temperature."
+            Note(
+                "heavy-weights",
+                f"{at} a few draws dominate the weights (Pareto k = {k}, should be below "
+                f"{PARETO_K_LIMIT}): log Z, its error and the probabilities are unreliable. Run "
+                "again with a larger --budget, or give a lower --temperature.",
+            )
         )
     elif not sample.ess >= FEWEST_EFFECTIVE and not certain:
         found.append(
-            f"{at} the effective sample size is low ({sample.ess:.0f}, should be at "
-            f"least {FEWEST_EFFECTIVE:.0f}). Run again with a larger --budget."
+            Note(
+                "low-ess",
+                f"{at} the effective sample size is low ({sample.ess:.0f}, should be at "
+                f"least {FEWEST_EFFECTIVE:.0f}). Run again with a larger --budget.",
+            )
         )
     if sample.divergence > LARGEST_DIVERGENCE and not certain:
         found.append(
-            f"{at} the sampler gives too little probability to some of the known trees (KL "
-            f"divergence {sample.divergence:.1f} nats, should be below {LARGEST_DIVERGENCE:g}). "
-            "These are included in the estimates, but similar trees may be missing. Run again with "
-            "a larger --budget."
+            Note(
+                "sampler-misses-trees",
+                f"{at} the sampler gives too little probability to some of the known trees (KL "
+                f"divergence {sample.divergence:.1f} nats, should be below "
+                f"{LARGEST_DIVERGENCE:g}). These are included in the estimates, but similar trees "
+                "may be missing. Run again with a larger --budget.",
+            )
         )
     if not sample.standard_error <= LARGEST_ERROR:
         found.append(
-            f"{at} log Z is uncertain (standard error {sample.standard_error:.2f} nats), and so "
-            "are the probabilities of the trees."
+            Note(
+                "uncertain-partition",
+                f"{at} log Z is uncertain (standard error {sample.standard_error:.2f} nats), and "
+                "so are the probabilities of the trees.",
+            )
         )
     return found

@@ -85,6 +85,7 @@ def best_splits(result: ParsimonyResult) -> SplitTable:
 def summarise_parsimony(result: ParsimonyResult, facts: ParsimonyFacts) -> dict[str, Any]:
     """Return the content of ``summary.json``."""
     characters, search = facts.characters, result.search
+    warnings = parsimony_warnings(result)
     return {
         "software": "phylogfn",
         "version": software_version(),
@@ -110,7 +111,8 @@ def summarise_parsimony(result: ParsimonyResult, facts: ParsimonyFacts) -> dict[
         "compile_seconds": round(facts.use.compile_seconds, 3),
         "cpu_seconds": round(facts.use.cpu_seconds, 3),
         "peak_memory_bytes": int(facts.use.peak_memory_bytes),
-        "warnings": list(parsimony_warnings(result)),
+        "warnings": list(warnings),
+        "warning_codes": [warning.code for warning in warnings],
         "methods": list(facts.methods),
         "extra": {
             "search_runs": search.runs,

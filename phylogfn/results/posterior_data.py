@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gfncore.program.messages import Note
 from phylogfn.results.facts import (
     BranchLengthFacts,
     KnownTopologies,
@@ -65,8 +66,8 @@ class PosteriorData:
         Number of weighted proposals.
     pareto_k : float
         Pareto k of the importance weights of proposals and of branch lengths.
-    warnings : tuple of str
-        Warnings in plain language.
+    warnings : tuple of Note
+        Warnings: sentences, each with a `code` that does not depend on its wording.
     known : KnownTopologies
         Share of the topologies that the search found, and how well the sampler covers them.
     searches : SearchFacts, optional
@@ -107,7 +108,7 @@ class PosteriorData:
     ess: float
     n_proposals: int
     pareto_k: float
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
     known: KnownTopologies = KnownTopologies()
     searches: SearchFacts | None = None
     branch_length_weights: BranchLengthFacts | None = None

@@ -198,6 +198,7 @@ def consensus_of(posterior: PosteriorData, table: SplitTable | None = None) -> P
 def summarise(posterior: PosteriorData, facts: RunFacts) -> dict[str, Any]:
     """Return the content of ``summary.json``; log evidence has one more digit than its error."""
     se = float(posterior.log_evidence_se)
+    warnings = posterior_warnings(posterior)
     return {
         "software": "phylogfn",
         "version": software_version(),
@@ -224,7 +225,8 @@ def summarise(posterior: PosteriorData, facts: RunFacts) -> dict[str, Any]:
         "compile_seconds": round(facts.use.compile_seconds, 3),
         "cpu_seconds": round(facts.use.cpu_seconds, 3),
         "peak_memory_bytes": int(facts.use.peak_memory_bytes),
-        "warnings": list(posterior_warnings(posterior)),
+        "warnings": list(warnings),
+        "warning_codes": [warning.code for warning in warnings],
         "comparison": _comparison(posterior),
         "extra": _further_figures(posterior),
     }

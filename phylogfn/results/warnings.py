@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from gfncore.program.messages import Note
 from phylogfn.results.facts import SearchFacts
 from phylogfn.results.posterior_data import PosteriorData
 from phylogfn.results.summaries.model_checks import predictive_warnings
@@ -64,7 +65,7 @@ def weights_matter(ess: float, n_proposals: float, known_share: float = 0.0) -> 
     return not (ess >= 0.5 * n_proposals or known_share > NEARLY_ALL)
 
 
-def failure(posterior: PosteriorData) -> str | None:
+def failure(posterior: PosteriorData) -> Note | None:
     """Return the reason why a run has failed, or None.
 
     A run has failed if its effective sample size is very low: neither probabilities nor standard
@@ -75,23 +76,25 @@ def failure(posterior: PosteriorData) -> str | None:
         reasons = [failure(run) for run in posterior.runs]
         return reasons[0] if all(reasons) else None
     if not math.isfinite(posterior.log_evidence):
-        return "The run failed: the log evidence is not a finite number."
+        return Note("failed", "The run failed: the log evidence is not a finite number.")
     known = posterior.known
     covered = known.summed_share > NEARLY_ALL and known.divergence <= LARGEST_DIVERGENCE
     if not covered and not posterior.ess >= HARDLY_ANY_DRAWS:
-        return (
+        return Note(
+            "failed",
             f"The run failed: the effective sample size is {posterior.ess:.1f} of "
             f"{posterior.n_proposals} draws. Trees and clade probabilities are not a sample of the "
             "posterior, and the standard error of the log evidence cannot be estimated. Run again "
-            "with a larger --budget."
+            "with a larger --budget.",
         )
     weights = posterior.branch_length_weights
     if weights is not None and not weights.ess >= HARDLY_ANY_DRAWS:
-        return (
+        return Note(
+            "failed",
             f"The run failed: the effective sample size of the branch lengths is "
             f"{weights.ess:.1f} of {weights.n_draws} draws. Branch lengths and "
             "topology probabilities are not a sample of the posterior, and the standard error of "
-            "the log evidence cannot be estimated. Run again with a larger --budget."
+            "the log evidence cannot be estimated. Run again with a larger --budget.",
         )
     return None
 
@@ -128,7 +131,7 @@ def _doubts(posterior: PosteriorData) -> tuple[str, ...]:
     return posterior_warnings(replace(posterior, warnings=()))
 
 
-def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
+def posterior_warnings(posterior: PosteriorData) -> tuple[Note, ...]:
     """Return the warnings about a posterior in plain language.
 
     Warnings of the run itself come first; there are no repetitions.
@@ -147,72 +150,101 @@ def posterior_warnings(posterior: PosteriorData) -> tuple[str, ...]:
     weights = posterior.branch_length_weights
     if weights is not None and weights.pareto_k > PARETO_K_LIMIT:
         found.append(
-            f"The standard errors are unreliable: a few draws dominate the importance weights of "
-            f"branch lengths (Pareto k = {weights.pareto_k:.2f}, should be below {PARETO_K_LIMIT})."
-            " The log evidence is more likely too low than too high. Run again with a larger "
-            "--budget."
+            Note(
+                "heavy-branch-length-weights",
+                "The standard errors are unreliable: a few draws dominate the importance weights "
+                f"of branch lengths (Pareto k = {weights.pareto_k:.2f}, should be below "
+                f"{PARETO_K_LIMIT}). The log evidence is more likely too low than too high. Run "
+                "again with a larger --budget.",
+            )
         )
     if math.isnan(k) and judged:
         found.append(
-            "The tail of the importance weights cannot be estimated (Pareto k is undefined): there "
-            "are too few distinct weights. Treat the standard errors as lower bounds."
+            Note(
+                "undefined-pareto-k",
+                "The tail of the importance weights cannot be estimated (Pareto k is undefined): "
+                "there are too few distinct weights. Treat the standard errors as lower bounds.",
+            )
         )
     elif k > PARETO_K_LIMIT and judged:
         found.append(
-            f"The standard errors are unreliable: a few draws dominate the importance weights "
-            f"(Pareto k = {k:.2f}, should be below {PARETO_K_LIMIT}). The sampler has not learned "
-            "the whole posterior; run again with a larger --budget."
+            Note(
+                "heavy-weights",
+                "The standard errors are unreliable: a few draws dominate the importance weights "
+                f"(Pareto k = {k:.2f}, should be below {PARETO_K_LIMIT}). The sampler has not "
+                "learned the whole posterior; run again with a larger --budget.",
+            )
         )
     # probabilities are sums, which the written draws follow
     certain = known.summed_share > NEARLY_ALL
     effective = min(math.inf if certain else ess, math.inf if weights is None else weights.ess)
     if not effective >= FEWEST_EFFECTIVE_DRAWS:
         found.append(
-            f"The effective sample size is low ({effective:.0f}, should be at least "
-            f"{FEWEST_EFFECTIVE_DRAWS:.0f}): clade probabilities are imprecise. Run again with a "
-            "larger --budget."
+            Note(
+                "low-ess",
+                f"The effective sample size is low ({effective:.0f}, should be at least "
+                f"{FEWEST_EFFECTIVE_DRAWS:.0f}): clade probabilities are imprecise. Run again "
+                "with a larger --budget.",
+            )
         )
     elif posterior.n_draws > 2 * effective:
         found.append(
-            f"The {posterior.n_draws} draws written contain about as much information as "
-            f"{effective:.0f} independent draws; request fewer --samples or give a larger --budget."
+            Note(
+                "redundant-draws",
+                f"The {posterior.n_draws} draws written contain about as much information as "
+                f"{effective:.0f} independent draws; request fewer --samples or give a larger "
+                "--budget.",
+            )
         )
     divergence = known.divergence
     lowest = divergence - 2.0 * known.divergence_se
     if known.summed and lowest > LARGEST_DIVERGENCE and not certain:
         found.append(
-            "The sampler gives too little probability to some of the topologies that the search "
-            f"found (KL divergence {divergence:.1f} nats, should be below "
-            f"{LARGEST_DIVERGENCE:g}). These are included in the estimates, but similar topologies "
-            "may be missing, which the standard errors do not cover. Run again with a larger "
-            "--budget."
+            Note(
+                "sampler-misses-topologies",
+                "The sampler gives too little probability to some of the topologies that the "
+                f"search found (KL divergence {divergence:.1f} nats, should be below "
+                f"{LARGEST_DIVERGENCE:g}). These are included in the estimates, but similar "
+                "topologies may be missing, which the standard errors do not cover. Run again "
+                "with a larger --budget.",
+            )
         )
     if not known.summed and lowest > LARGEST_TREE_DIVERGENCE:
         found.append(
-            f"The sampler gives too little density to trees with the topologies that the search "
-            f"found (KL divergence {divergence:.1f} nats, should be below "
-            f"{LARGEST_TREE_DIVERGENCE:g}): the evidence may be too low by more than its standard "
-            "error. Run again with a larger --budget."
+            Note(
+                "sampler-misses-trees",
+                "The sampler gives too little density to trees with the topologies that the "
+                f"search found (KL divergence {divergence:.1f} nats, should be below "
+                f"{LARGEST_TREE_DIVERGENCE:g}): the evidence may be too low by more than its "
+                "standard error. Run again with a larger --budget.",
+            )
         )
     if posterior.predictive is not None:
         found += predictive_warnings(posterior.predictive)
     if not se <= LARGEST_STANDARD_ERROR:
         found.append(
-            f"The log evidence is uncertain (standard error {se:.2f} nats): models whose log "
-            "evidences differ by less than a few standard errors cannot be distinguished."
+            Note(
+                "uncertain-evidence",
+                f"The log evidence is uncertain (standard error {se:.2f} nats): models whose log "
+                "evidences differ by less than a few standard errors cannot be distinguished.",
+            )
         )
     return tuple(dict.fromkeys(found))
 
 
-def _search_warnings(searches: SearchFacts) -> list[str]:
+def _search_warnings(searches: SearchFacts) -> list[Note]:
     agreement = searches.agreement
     found = [] if agreement.agree else [agreement.warning]
     smallest_share = min(agreement.first_share, agreement.second_share)
     # in wider posteriors the best topology is too improbable to be visited
     if searches.n_hits < FEWEST_HITS and smallest_share >= ENOUGH_MASS:
         found.append(
-            f"Only {searches.n_hits} of {searches.n_scouts} walks from independent starting trees "
-            f"reached the best topology (should be at least {FEWEST_HITS}): better groups of trees "
-            "may exist, which the standard errors do not cover. Run again with a larger --budget."
+            Note(
+                "few-walks-at-best",
+                f"Only {searches.n_hits} of {searches.n_scouts} walks from independent starting "
+                f"trees reached the best topology (should be at least {FEWEST_HITS}): better "
+                "groups of trees may exist, which the standard errors do not cover. Run again "
+                "with a larger --budget.",
+            )
         )
     return found

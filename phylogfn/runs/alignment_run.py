@@ -10,6 +10,7 @@ import numpy as np
 
 from gfncore.errors import UserError
 from gfncore.program.devices import choose_device
+from gfncore.program.messages import Note
 from gfncore.program.provenance import Provenance, ResourceUse, command_line, record_provenance
 from phylogfn.alignments.alignment import read_alignment
 from phylogfn.errors import quoted_list
@@ -52,7 +53,7 @@ class AlignmentRun:
         self.progress = progress
         self.clock = progress.clock
         self.number: int | None = None
-        self.warnings: list[str] = []
+        self.warnings: list[Note] = []
         if settings.threads_note:
             self.warn(settings.threads_note)
         self.device = choose_device(settings.device)
@@ -93,10 +94,10 @@ class AlignmentRun:
                 f"{self.settings.output} started; restore that alignment, or start a new run"
             )
 
-    def warn(self, message: str) -> None:
+    def warn(self, warning: Note) -> None:
         """Tell the user now, and in the summary."""
-        self.warnings.append(message)
-        self.progress.warn(message if self.number is None else f"run {self.number}: {message}")
+        self.warnings.append(warning)
+        self.progress.warn(warning if self.number is None else f"run {self.number}: {warning}")
 
     def phase(self, name: str) -> None:
         """Show that a phase begins."""
@@ -104,12 +105,13 @@ class AlignmentRun:
 
     def warn_of_clock(self, phase: str) -> None:
         """Warn, once, that the clock shortened a phase, on which the results then depend."""
-        message = (
+        warning = Note(
+            "phase-time-limit",
             f"{phase} reached its time limit within the budget of {self.settings.budget}; "
-            "results of the same seed may differ between machines"
+            "results of the same seed may differ between machines",
         )
-        if message not in self.warnings:
-            self.warn(message)
+        if warning not in self.warnings:
+            self.warn(warning)
 
     def rng(self, purpose: str, *more: int) -> np.random.Generator:
         """A generator of its own for each purpose; those of several runs are independent."""

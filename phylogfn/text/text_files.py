@@ -6,6 +6,7 @@ import os
 import re
 
 from gfncore.errors import UserError
+from gfncore.program.messages import Note
 from gfncore.text.input import read_input
 
 __all__ = ["read_text", "source_name"]
@@ -23,7 +24,7 @@ def source_name(path: str | os.PathLike[str]) -> str:
 def read_text(
     path: str | os.PathLike[str],
     error: type[UserError] = UserError,
-    notes: list[str] | None = None,
+    notes: list[Note] | None = None,
 ) -> str:
     r"""Return the text of a file, with ``\n`` line ends.
 
@@ -37,7 +38,7 @@ def read_text(
         input.
     error : type, default UserError
         Class of the errors.
-    notes : list of str, optional
+    notes : list of Note, optional
         Receives one-line notes for the user.
 
     Raises
@@ -46,7 +47,7 @@ def read_text(
         If the file is missing, unreadable, empty, binary, too large or damaged.
     """
     name = source_name(path)
-    told: list[str] = []
+    told: list[Note] = []
     data = read_input(path, error=error)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         try:
@@ -65,8 +66,11 @@ def read_text(
             hint = "; if it is UTF-16 without a byte order mark, save it as UTF-8" if wide else ""
             raise error(f"{name}: is a binary file (byte {control.start() + 1}), not text{hint}")
         told.append(
-            f"{count} control characters (the first is byte {control.start() + 1}) were replaced "
-            f"by {_STAND_IN}"
+            Note(
+                "replaced-characters",
+                f"{count} control characters (the first is byte {control.start() + 1}) were "
+                f"replaced by {_STAND_IN}",
+            )
         )
         data = _CONTROL.sub(_STAND_IN.encode(), data)
     try:
@@ -74,8 +78,11 @@ def read_text(
     except UnicodeDecodeError as problem:
         text = data.decode("cp1252", errors="replace")
         told.append(
-            f"the text is not UTF-8 (byte {problem.start + 1}), so it was read as Windows-1252 "
-            "(Latin-1)"
+            Note(
+                "not-utf8",
+                f"the text is not UTF-8 (byte {problem.start + 1}), so it was read as Windows-1252 "
+                "(Latin-1)",
+            )
         )
     if not text.strip():
         raise error(f"{name}: is empty")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from gfncore.program.messages import Note
 from phylogfn.errors import TreeFileError, shown
 from phylogfn.text.taxon_names import TaxonIndex
 from phylogfn.text.text_files import read_text, source_name
@@ -66,7 +67,7 @@ def parse_tree_file(path: str | os.PathLike[str]) -> list[ParsedTree]:
 
     Raises TreeFileError if the file has no tree or is malformed.
     """
-    notes: list[str] = []
+    notes: list[Note] = []
     text = read_text(path, TreeFileError, notes)
     return parse_tree_text(text, source_name(path), notes)
 

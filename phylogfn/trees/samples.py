@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gfncore.errors import UserError
+from gfncore.program.messages import Note
 from gfncore.text.numbers import parse_float
 from phylogfn.errors import TreeFileError, shown
 from phylogfn.text.text_files import read_text, source_name
@@ -97,7 +98,7 @@ def read_tree_sample(
             f"--burnin {burnin:g} is not a fraction of the trees; give a value from 0 to below 1"
         )
     source = source_name(path)
-    told: list[str] = []
+    told: list[Note] = []
     text = read_text(path, TreeFileError, told)
     table = _is_table(text)
     parsed = _read_table(text, source) if table else parse_tree_text(text, source)

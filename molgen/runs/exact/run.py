@@ -13,6 +13,7 @@ import torch
 
 from gfncore.evaluation import total_variation
 from gfncore.program.configuration import settings_toml
+from gfncore.program.messages import Note
 from gfncore.program.output import check_replaced, clear_output, json_text, staged_output
 from gfncore.program.progress import Progress
 from gfncore.program.provenance import (
@@ -89,18 +90,27 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
         )
         if reward.floored:
             progress.warn(
-                f"{len(reward.floored):,} molecules have no score or a score of zero and count as "
-                f"exp({reward.least:g})"
+                Note(
+                    "zero-scores",
+                    f"{len(reward.floored):,} molecules have no score or a score of zero and "
+                    f"count as exp({reward.least:g})",
+                )
             )
         for reason, example in scoring.failure_examples.items():
             progress.warn(
-                f"{scoring.failed[reason]:,} scores failed: {reason}; for example {example}"
+                Note(
+                    "failed-scores",
+                    f"{scoring.failed[reason]:,} scores failed: {reason}; for example {example}",
+                )
             )
         if reward.buried:
             progress.warn(
-                f"{len(reward.buried):,} molecules have a score above zero but not above "
-                f"exp({reward.least:g}), which stands for zero; use a transform that gives higher "
-                "scores"
+                Note(
+                    "scores-below-floor",
+                    f"{len(reward.buried):,} molecules have a score above zero but not above "
+                    f"exp({reward.least:g}), which stands for zero; use a transform that gives "
+                    "higher scores",
+                )
             )
         clear_output(
             settings.output, EXACT_OUTPUT_NAMES
@@ -117,9 +127,13 @@ def run_exact(settings: ExactSettings, progress: Progress) -> dict[str, Any]:
             )
             if math.isnan(found["chi2_p_value"]):
                 progress.warn(
-                    f"{regime}: {settings.draws:,} draws of {len(space.molecules):,} molecules are "
-                    "too few for a test of goodness of fit: it needs two molecules that are "
-                    "expected 5 times; raise --draws, or choose a larger space"
+                    Note(
+                        "few-draws",
+                        f"{regime}: {settings.draws:,} draws of {len(space.molecules):,} "
+                        "molecules are too few for a test of goodness of fit: it needs two "
+                        "molecules that are expected 5 times; raise --draws, or choose a larger "
+                        "space",
+                    )
                 )
     finally:
         scoring.close()
@@ -134,7 +148,7 @@ def _bias(space: Space) -> float:
     return total_variation(ideal_distribution(space, "none")[0], space.target)
 
 
-def row_warnings(corrections: Mapping[str, Mapping[str, Any]], bias: float) -> list[str]:
+def row_warnings(corrections: Mapping[str, Mapping[str, Any]], bias: float) -> list[Note]:
     """Return a sentence for each row of the comparison that does not show what it is meant to.
 
     A row shows its correction, and not its training, if the training error (total variation from
@@ -151,9 +165,12 @@ def row_warnings(corrections: Mapping[str, Mapping[str, Any]], bias: float) -> l
     warnings = []
     if len(corrections) > 1 and bias < 0.01:
         warnings.append(
-            f"without correction a perfect sampler is off by a total variation of {bias:.2g} only: "
-            "this space hardly distinguishes the corrections; choose one with more symmetric "
-            "molecules"
+            Note(
+                "indistinct-corrections",
+                f"without correction a perfect sampler is off by a total variation of {bias:.2g} "
+                "only: this space hardly distinguishes the corrections; choose one with more "
+                "symmetric molecules",
+            )
         )
     for regime, row in corrections.items():
         error = row["total_variation_from_ideal"]
@@ -161,18 +178,23 @@ def row_warnings(corrections: Mapping[str, Mapping[str, Any]], bias: float) -> l
         if error > limit:
             steps = row["training_steps"]
             warnings.append(
-                f"{regime}: after {steps:,} training step{'' if steps == 1 else 's'} the sampler "
-                f"is still {error:.3f} (total variation) from the target of this correction, "
-                f"more than {limit:.3f}: its row reflects the training error, not the "
-                "correction; give a larger "
-                "--budget"
+                Note(
+                    "training-error",
+                    f"{regime}: after {steps:,} training step{'' if steps == 1 else 's'} the "
+                    f"sampler is still {error:.3f} (total variation) from the target of this "
+                    f"correction, more than {limit:.3f}: its row reflects the training error, not "
+                    "the correction; give a larger --budget",
+                )
             )
     merged, none = corrections.get("merged"), corrections.get("none")
     if merged and none and merged["total_variation"] >= none["total_variation"]:
         warnings.append(
-            "merged is as far from the target distribution (total variation "
-            f"{merged['total_variation']:.3f}) as "
-            f"none ({none['total_variation']:.3f}): the rows do not show the effect of symmetry"
+            Note(
+                "no-effect-of-symmetry",
+                "merged is as far from the target distribution (total variation "
+                f"{merged['total_variation']:.3f}) as none ({none['total_variation']:.3f}): the "
+                "rows do not show the effect of symmetry",
+            )
         )
     return warnings
 
@@ -222,7 +244,7 @@ def _write(
     settings: ExactSettings,
     space: Space,
     corrections: dict[str, Any],
-    warnings: list[str],
+    warnings: list[Note],
     use: ResourceUse,
 ) -> dict[str, Any]:
     result = {
@@ -238,6 +260,7 @@ def _write(
         "log_partition_true": space.log_partition,
         "corrections": corrections,
         "warnings": warnings,
+        "warning_codes": [warning.code for warning in warnings],
     } | asdict(use)
     provenance = record_provenance(
         "molgen",

@@ -11,6 +11,7 @@ import numpy as np
 from gfncore.errors import UserError
 from gfncore.evaluation import WeightedDraws
 from gfncore.program.configuration import settings_toml
+from gfncore.program.messages import Note
 from gfncore.program.provenance import record_provenance
 from molgen.citations import ALWAYS_CITED, methods_of_settings
 from molgen.fragments.cores import r_groups
@@ -71,8 +72,11 @@ def _kept(run: SampleRun, draws: Draws, smiles: Sequence[str]) -> np.ndarray:
     settings = run.settings
     if draws.unscored:
         run.warn(
-            f"{draws.unscored:,} of the last draws were discarded: all {settings.oracle_calls:,} "
-            "oracle calls were used up; --oracle-calls allows more",
+            Note(
+                "unscored-draws",
+                f"{draws.unscored:,} of the last draws were discarded: all "
+                f"{settings.oracle_calls:,} oracle calls were used up; --oracle-calls allows more",
+            ),
             passing=True,
         )
     admitted = [row for row, name in enumerate(smiles) if name in draws.cap.admitted]
@@ -86,8 +90,11 @@ def _kept(run: SampleRun, draws: Draws, smiles: Sequence[str]) -> np.ndarray:
     if len(keep) < settings.samples:
         beside = f", apart from the {beyond:,} left out," if beyond else ""
         run.warn(
-            f"{len(keep):,} of the {settings.samples:,} requested molecules with a score above "
-            f"zero were found{beside} in {len(draws.smiles):,} draws"
+            Note(
+                "few-molecules",
+                f"{len(keep):,} of the {settings.samples:,} requested molecules with a score above "
+                f"zero were found{beside} in {len(draws.smiles):,} draws",
+            )
         )
     if not len(keep):
         raise UserError(_why_nothing(run))
@@ -99,8 +106,11 @@ def _estimate(run: SampleRun, draws: Draws) -> tuple[float, float, float]:
     steps = run.trainer.step_number
     if steps < run.effort.hardly_trained:
         run.warn(
-            f"the sampler was trained for {steps:,} steps only: its molecules are hardly better "
-            "than those of random choices; train longer, or allow more oracle calls",
+            Note(
+                "untrained-sampler",
+                f"the sampler was trained for {steps:,} steps only: its molecules are hardly "
+                "better than those of random choices; train longer, or allow more oracle calls",
+            ),
             passing=True,
         )
     if not run.settings.proportional:
@@ -108,7 +118,10 @@ def _estimate(run: SampleRun, draws: Draws) -> tuple[float, float, float]:
     estimate = WeightedDraws(draws.log_weights).estimate()
     if estimate.n_draws == 1:
         run.warn(
-            "1 draw gives log Z without a standard error; --oracle-calls allows more draws",
+            Note(
+                "single-draw",
+                "1 draw gives log Z without a standard error; --oracle-calls allows more draws",
+            ),
             passing=True,
         )
     _judge(run, estimate.ess, len(draws.smiles))
@@ -123,10 +136,13 @@ def _facts(run: SampleRun, draws: Draws, smiles: Sequence[str], count: np.ndarra
     log_z, log_z_se, ess = _estimate(run, draws)
     if run.reward.buried:
         run.warn(
-            f"{len(run.reward.buried):,} of {run.scoring.calls:,} molecules scored have a score "
-            f"above zero whose log reward is {run.reward.least:,.0f} or less, which stands for a "
-            "score of zero in training: the sampler cannot distinguish them; lower "
-            "--reward-exponent, or use a transform that gives higher scores"
+            Note(
+                "scores-below-floor",
+                f"{len(run.reward.buried):,} of {run.scoring.calls:,} molecules scored have a "
+                f"score above zero whose log reward is {run.reward.least:,.0f} or less, which "
+                "stands for a score of zero in training: the sampler cannot distinguish them; "
+                "lower --reward-exponent, or use a transform that gives higher scores",
+            )
         )
     use = run.clock.usage()
     return RunFacts(
@@ -198,8 +214,12 @@ def _labels(run: SampleRun, smiles: Sequence[str]) -> dict[str, list[str]]:
         chosen = sum(isomer != text for isomer, text in zip(isomers, smiles, strict=True))
         if chosen:
             run.warn(
-                f"{chosen:,} of {len(smiles):,} molecules of the library have open stereocentres: "
-                f"{name} scored one isomer of each, named in the column {name}_isomer",
+                Note(
+                    "open-stereocentres",
+                    f"{chosen:,} of {len(smiles):,} molecules of the library have open "
+                    f"stereocentres: {name} scored one isomer of each, named in the column "
+                    f"{name}_isomer",
+                ),
                 passing=True,
             )
     return labels
@@ -234,9 +254,12 @@ def _judge(run: SampleRun, ess: float, draws: int) -> None:
     """Warn where the draws are far from the target distribution."""
     if ess < 0.1 * draws:
         run.warn(
-            f"effective sample size {ess:,.0f} of {draws:,}: the listed probabilities are "
-            "unreliable; molecules and scores are not affected. Train for longer, or lower "
-            "--reward-exponent"
+            Note(
+                "low-ess",
+                f"effective sample size {ess:,.0f} of {draws:,}: the listed probabilities are "
+                "unreliable; molecules and scores are not affected. Train for longer, or lower "
+                "--reward-exponent",
+            )
         )
 
 
@@ -257,8 +280,11 @@ def drawn_probabilities(run: SampleRun, states: Any) -> tuple[np.ndarray, np.nda
     )
     if fewest < TRAJECTORIES:
         run.warn(
-            f"the budget of {run.settings.budget} allowed {fewest} instead of {TRAJECTORIES} "
-            "trajectories for some of the probabilities; their standard errors are larger",
+            Note(
+                "few-trajectories",
+                f"the budget of {run.settings.budget} allowed {fewest} instead of {TRAJECTORIES} "
+                "trajectories for some of the probabilities; their standard errors are larger",
+            ),
             passing=True,
         )
     return log_p, error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gfncore.exploration import sample_trajectories
+from gfncore.program.messages import Note
 from gfncore.trajectories.scoring import score_backward
 from molgen.molecules.diversity import ScaffoldCap
 
@@ -57,8 +58,11 @@ def draw_molecules(run: SampleRun) -> Draws:
     if fitting < size:
         size = max(int(fitting), min(size, effort.fewest_in_batch))
         run.warn(
-            f"scores are slow for the budget of {settings.budget}: molecules are drawn {size:,} at "
-            "a time; results of the same seed may differ between machines",
+            Note(
+                "slow-scores",
+                f"scores are slow for the budget of {settings.budget}: molecules are drawn "
+                f"{size:,} at a time; results of the same seed may differ between machines",
+            ),
             passing=True,
         )
     while len(cap.admitted) < settings.samples and drawn < effort.most_draws * settings.samples:
@@ -89,8 +93,11 @@ def draw_molecules(run: SampleRun) -> Draws:
             break
         if len(cap.admitted) < settings.samples and run.past(effort.draws_share):
             run.warn(
-                f"the budget of {settings.budget} allowed {drawn:,} draws: the library has "
-                f"{len(cap.admitted):,} of the {settings.samples:,} molecules requested",
+                Note(
+                    "few-molecules",
+                    f"the budget of {settings.budget} allowed {drawn:,} draws: the library has "
+                    f"{len(cap.admitted):,} of the {settings.samples:,} molecules requested",
+                ),
                 passing=True,
             )
             break

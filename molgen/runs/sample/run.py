@@ -14,6 +14,7 @@ from gfncore.errors import UserError
 from gfncore.objectives.base import make_objective
 from gfncore.objectives.registry import reward_objectives
 from gfncore.program.devices import choose_device
+from gfncore.program.messages import Note
 from gfncore.program.provenance import command_line, file_sha256
 from gfncore.training.checkpoint import Checkpoint, restore_trainer, save_checkpoint
 from gfncore.training.replay import Replay
@@ -56,15 +57,15 @@ class RunState:
         The last pilot met the accuracy aimed for.
     ess_share : float
         Effective share of the last pilot's draws; NaN before the first.
-    warnings : list of str
-        Those that hold whatever comes.
+    warnings : list of Note
+        Warnings that hold whatever comes.
     """
 
     blocks: int = 0
     in_block: int = 0
     accurate: bool = False
     ess_share: float = math.nan
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Note] = field(default_factory=list)
 
 
 class SampleRun:
@@ -109,7 +110,7 @@ class SampleRun:
         self.n_processes = 1 if processes is None else processes.size
         self.clock = progress.clock
         self.state = RunState()
-        self.passing: list[str] = []  # warnings that more time or calls may make untrue
+        self.passing: list[Note] = []  # warnings that more time or calls may make untrue
         self._saved = time.monotonic()
         if settings.threads_note:
             self.warn(settings.threads_note, passing=True)
@@ -132,8 +133,11 @@ class SampleRun:
         if self.scoring.n_objectives > 1 and settings.proportional:
             orders = " or ".join(reward_objectives(orders=True))
             self.warn(
-                f"{self.scoring.n_objectives} objectives, but --objective {settings.objective} "
-                f"reads their mean alone; {orders} looks for the Pareto front"
+                Note(
+                    "mean-of-objectives",
+                    f"{self.scoring.n_objectives} objectives, but --objective {settings.objective} "
+                    f"reads their mean alone; {orders} looks for the Pareto front",
+                )
             )
 
     def _new_trainer(self) -> Trainer:
@@ -195,10 +199,10 @@ class SampleRun:
         kept = min(math.ceil(self.effort.calls_kept * settings.samples), settings.oracle_calls // 2)
         return settings.oracle_calls - kept - self.scoring.calls
 
-    def warn(self, message: str, *, passing: bool = False) -> None:
+    def warn(self, warning: Note, *, passing: bool = False) -> None:
         """Tell the user now, and in the summary; what is passing is not kept in checkpoints."""
-        (self.passing if passing else self.state.warnings).append(message)
-        self.progress.warn(message)
+        (self.passing if passing else self.state.warnings).append(warning)
+        self.progress.warn(warning)
 
     def rng(self, purpose: str, *more: int) -> np.random.Generator:
         """A generator of its own for each purpose."""
@@ -232,6 +236,7 @@ class SampleRun:
             "accurate": self.state.accurate,
             "ess_share": self.state.ess_share,
             "warnings": self.state.warnings,
+            "warning_codes": [warning.code for warning in self.state.warnings],
             "floored": sorted(self.reward.floored),
             "buried": sorted(self.reward.buried),
             "scoring": scored,
@@ -259,7 +264,10 @@ class SampleRun:
         state.blocks, state.in_block = extra["blocks"], extra["in_block"]
         self.clock.resume(extra["spent"])
         state.accurate, state.ess_share = extra["accurate"], extra["ess_share"]
-        state.warnings = list(dict.fromkeys([*extra["warnings"], *state.warnings]))
+        texts = extra["warnings"]
+        codes = extra.get("warning_codes", ["earlier"] * len(texts))  # absent in older runs
+        earlier = [Note(code, text) for code, text in zip(codes, texts, strict=True)]
+        state.warnings = list(dict.fromkeys([*earlier, *state.warnings]))
         # failures that are tried again are known no more
         self.reward.floored = {name for name in extra["floored"] if self.scoring.is_known(name)}
         self.reward.buried = set(extra.get("buried", ()))

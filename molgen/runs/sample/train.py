@@ -11,6 +11,7 @@ from rdkit import Chem
 
 from gfncore.evaluation import WeightedDraws
 from gfncore.exploration import sample_trajectories
+from gfncore.program.messages import Note
 from gfncore.program.metrics import MetricsWriter
 from gfncore.trajectories.scoring import score_backward
 from molgen.molecules.diversity import MODE_SCORE, find_modes, morgan_fingerprints
@@ -25,21 +26,23 @@ def train(run: SampleRun, metrics: MetricsWriter) -> None:
     effort = run.effort
     run.progress.phase("training the sampler")
     settings, state, trainer = run.settings, run.state, run.trainer
-    ended = ""
+    ended: Note | None = None
     proportional = settings.proportional
     early = "" if not proportional else " before the target accuracy"
     while not state.accurate:
         if _out_of_time(run):
-            ended = (
+            ended = Note(
+                "training-time-limit",
                 f"training reached its time limit within the budget of {settings.budget}{early}; "
-                "results of the same seed may differ between machines"
+                "results of the same seed may differ between machines",
             )
             break
         if run.calls_left < run.calls_a_step:
-            ended = (
+            ended = Note(
+                "oracle-calls-used",
                 f"training ended after {run.scoring.calls:,} of {settings.oracle_calls:,} oracle "
                 f"calls{early}; the remaining calls are kept for the final draws. Increase "
-                "--oracle-calls to train for longer"
+                "--oracle-calls to train for longer",
             )
             break
         if trainer.step_number == 0:
@@ -103,8 +106,11 @@ def _tell_of_failures(run: SampleRun) -> None:
     failed = run.scoring.failed
     if sum(failed.values()) > run.effort.mostly_failed * run.scoring.calls:
         run.warn(
-            f"{sum(failed.values()):,} of the first {run.scoring.calls:,} scores failed "
-            f"({commonest(failed, examples=run.scoring.failure_examples)})"
+            Note(
+                "failed-scores",
+                f"{sum(failed.values()):,} of the first {run.scoring.calls:,} scores failed "
+                f"({commonest(failed, examples=run.scoring.failure_examples)})",
+            )
         )
 
 

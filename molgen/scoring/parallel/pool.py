@@ -12,6 +12,8 @@ from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from gfncore.program.messages import Note
+
 __all__ = ["ChunkRunner", "OpenExecutor"]
 
 _CHUNK = 64  # molecules of a task; small enough that workers finish together
@@ -56,7 +58,7 @@ class ChunkRunner:
         self,
         workers: int,
         executor: Executor | OpenExecutor | None,
-        warn: Callable[[str], None],
+        warn: Callable[[Note], None],
         chunk: int | None = None,
     ) -> None:
         self._workers = workers
@@ -118,15 +120,23 @@ class ChunkRunner:
             self.retried += n_lost
             if attempt == 0:
                 noun = "molecule is" if n_lost == 1 else "molecules are"
-                self._warn(f"a scoring worker died ({self._problem}); {n_lost} {noun} scored again")
+                self._warn(
+                    Note(
+                        "worker-died",
+                        f"a scoring worker died ({self._problem}); {n_lost} {noun} scored again",
+                    )
+                )
         for row in [row for start, end in spans for row in range(start, end)]:
             if not self._round(task, fixed, items, [(row, row + 1)], results):
                 continue
             if self._alone or not self._works(task, fixed):
                 self._alone = True
                 self._warn(
-                    f"no scoring workers could be started ({self._problem}); "
-                    "scoring continues in the main process"
+                    Note(
+                        "no-workers",
+                        f"no scoring workers could be started ({self._problem}); "
+                        "scoring continues in the main process",
+                    )
                 )
                 results[row] = task(*fixed, [items[row]])[0]
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from gfncore.program.messages import Note
 from gfncore.text.numbers import parse_int
 from phylogfn.alignments.alphabet import standard_alphabet
 from phylogfn.alignments.nexus.assumptions import Statements
@@ -91,7 +92,7 @@ def _dimension(dimensions: str, name: str, source: str) -> int | None:
     return parse_int(declared[1], 1, _LARGEST, place=f"{source}: {name}", error=AlignmentError)
 
 
-def _other_matrices(found: list[tuple[str, list[Command]]]) -> tuple[str, ...]:
+def _other_matrices(found: list[tuple[str, list[Command]]]) -> tuple[Note, ...]:
     """Return notes about matrices that are not read."""
     further = sum(
         block in ("data", "characters") and any(c.name == "matrix" for c in commands)
@@ -100,7 +101,9 @@ def _other_matrices(found: list[tuple[str, list[Command]]]) -> tuple[str, ...]:
     if not further:
         return ()
     one = "a second matrix, which is" if further == 1 else f"{further} further matrices, which are"
-    return (f"the file has {one} not read: put each in a file of its own",)
+    return (
+        Note("further-matrices", f"the file has {one} not read: put each in a file of its own"),
+    )
 
 
 def _subcommands(commands: list[Command]) -> dict[str, str | None]:

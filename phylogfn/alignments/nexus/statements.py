@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gfncore.program.messages import Note
 from phylogfn.alignments.nexus.assumptions import SET_HEAD, Assumptions, Statements, block_names
 from phylogfn.alignments.nexus.lists import MemberLists, folded
 from phylogfn.alignments.nexus.values import (
@@ -65,7 +66,7 @@ class Selection:
         Taxa to leave out.
     assumptions : Assumptions or None
         None if all characters are unordered with weight 1.
-    notes : tuple of str
+    notes : tuple of Note
         Notes for the user.
     outgroup : tuple of int
         Rows of the taxa of the outgroup; empty if the file has none.
@@ -74,7 +75,7 @@ class Selection:
     excluded: NDArray[np.bool_]
     deleted: NDArray[np.bool_]
     assumptions: Assumptions | None
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     outgroup: tuple[int, ...] = ()
 
 
@@ -191,20 +192,34 @@ class _Interpreter:
         gaps = re.search(r"\bgapmode\s*=\s*(new\w*)", command.text, re.IGNORECASE)
         return f"{name} gapmode={gaps[1]}, for which there is --gaps state" if gaps else name
 
-    def _notes(self) -> tuple[str, ...]:
+    def _notes(self) -> tuple[Note, ...]:
         parts = [part for block, names in self.unused.items() for part in block_names(block, names)]
-        notes: list[str] = []
+        notes: list[Note] = []
         if self.deleted.any():
             gone = [name for name, out in zip(self.names, self.deleted, strict=True) if out]
             notes.append(
-                f"excluded because the file deletes them: {len(gone)} taxa ({quoted_list(gone)})"
+                Note(
+                    "deleted-taxa",
+                    f"excluded because the file deletes them: {len(gone)} taxa "
+                    f"({quoted_list(gone)})",
+                )
             )
         count = int((self.excluded | self.eliminated).sum())
         if count:
-            notes.append(f"excluded by the file: {count} of {self.n_sites} characters")
+            notes.append(
+                Note(
+                    "excluded-characters",
+                    f"excluded by the file: {count} of {self.n_sites} characters",
+                )
+            )
         parts += self.statements.unused
         if parts:
-            notes.append(f"statements of the file that are not used: {'; '.join(parts)}")
+            notes.append(
+                Note(
+                    "unused-statements",
+                    f"statements of the file that are not used: {'; '.join(parts)}",
+                )
+            )
         return tuple(notes)
 
     # Each handler carries out a command and returns whether it was used.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gfncore.program.messages import Note
 from gfncore.program.provenance import command_line
 from phylogfn.citations import methods_of_parsimony
 from phylogfn.estimates.tempered import (
@@ -40,8 +41,11 @@ def finish(run: ParsimonyRun, state: ParsimonyState, environment: TreeEnvironmen
     trained = environment is not None and state.cycles > 0
     if environment is not None and not trained:
         run.warn(
-            f"the sampler of near-optimal trees was not trained, as the budget of "
-            f"{settings.budget} was used up; give a larger --budget"
+            Note(
+                "untrained-sampler",
+                f"the sampler of near-optimal trees was not trained, as the budget of "
+                f"{settings.budget} was used up; give a larger --budget",
+            )
         )
     n_known = len(state.table)
     proposals: list[Any] = [
@@ -129,8 +133,11 @@ def _proposals(
         found = judged(draws)
     if len(draws.log_q) < wanted:
         run.warn(
-            f"the budget of {run.settings.budget} allowed {len(draws.log_q):,} of {wanted:,} draws "
-            f"at {at}; standard errors are above their target"
+            Note(
+                "few-draws",
+                f"the budget of {run.settings.budget} allowed {len(draws.log_q):,} of {wanted:,} "
+                f"draws at {at}; standard errors are above their target",
+            )
         )
     return found
 

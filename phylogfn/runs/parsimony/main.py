@@ -15,6 +15,7 @@ import torch
 from gfncore.errors import UserError
 from gfncore.files import clear_leftovers, write_atomic
 from gfncore.program.configuration import settings_toml
+from gfncore.program.messages import Note
 from gfncore.program.metrics import MetricsWriter
 from gfncore.program.output import clear_output, locked_output
 from gfncore.training.checkpoint import read_checkpoint, restore_trainer
@@ -73,9 +74,12 @@ def run_parsimony(
                 run.progress.note("no sampler is trained: all trees are equally probable")
             elif run.n_taxa > run.effort.largest_trained:
                 run.warn(
-                    f"no sampler of near-optimal trees was trained: {run.n_taxa} taxa are more "
-                    f"than the {run.effort.largest_trained} for which it can be trained in "
-                    "reasonable time"
+                    Note(
+                        "no-sampler",
+                        f"no sampler of near-optimal trees was trained: {run.n_taxa} taxa are more "
+                        f"than the {run.effort.largest_trained} for which it can be trained in "
+                        "reasonable time",
+                    )
                 )
             else:
                 environment = environment_of(run, state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gfncore.program.messages import Note
 from phylogfn.parsimony.search import SearchFacts, SearchProgress, SearchResult, search
 from phylogfn.runs.parsimony.run import ParsimonyRun
 from phylogfn.runs.parsimony.state import ParsimonyState
@@ -43,8 +44,11 @@ def searched(run: ParsimonyRun) -> ParsimonyState:
             result, excess = wider, min(2 * excess, widest)
     if hurried:
         run.warn(
-            f"the search reached its time limit ({effort.search_share:.0%} of {settings.budget}); "
-            "results of the same seed may differ between machines"
+            Note(
+                "search-time-limit",
+                f"the search reached its time limit ({effort.search_share:.0%} of "
+                f"{settings.budget}); results of the same seed may differ between machines",
+            )
         )
     lowest, highest = float(run.betas.min()), float(run.betas.max())
     state = ParsimonyState(

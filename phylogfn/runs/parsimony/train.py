@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gfncore.objectives.trajectory_balance import TrajectoryBalance
+from gfncore.program.messages import Note
 from gfncore.program.metrics import MetricsWriter
 from gfncore.tempering import TemperatureRange
 from phylogfn.environments.base import TreeEnvironment
@@ -65,9 +66,12 @@ def train(
         if late():
             if state.cycles:
                 run.warn(
-                    f"training reached its time limit ({effort.train_share:.0%} of "
-                    f"{settings.budget}) before the target accuracy; results of the same seed may "
-                    "differ between machines"
+                    Note(
+                        "training-time-limit",
+                        f"training reached its time limit ({effort.train_share:.0%} of "
+                        f"{settings.budget}) before the target accuracy; results of the same seed "
+                        "may differ between machines",
+                    )
                 )
                 curriculum.refresh(state.pilots.weigh(found, state.search.best_score))
                 _settle(run, state, environment, curriculum, metrics)
@@ -80,9 +84,12 @@ def train(
             curriculum.refresh(state.pilots.weigh(found, state.search.best_score))
             if _settle(run, state, environment, curriculum, metrics):
                 run.warn(
-                    "the last steps of training reached their time limit "
-                    f"({effort.settling_share:.0%} of {settings.budget}); results of the same seed "
-                    "may differ between machines"
+                    Note(
+                        "settling-time-limit",
+                        "the last steps of training reached their time limit "
+                        f"({effort.settling_share:.0%} of {settings.budget}); results of the same "
+                        "seed may differ between machines",
+                    )
                 )
         if state.accurate or time.monotonic() - saved > effort.checkpoint_seconds:
             state.save(run.checkpoint, run.clock, run.settings.origin())

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from gfncore.program.configuration import settings_toml
+from gfncore.program.messages import Note
 from phylogfn.citations import (
     ALWAYS_CITED,
     ANCESTRAL_METHODS,
@@ -91,8 +92,11 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Pos
         found = run.sampler.estimate(state, drawn, n_known)
     if len(drawn.rows) < wanted:
         run.warn(
-            f"the budget of {settings.budget} allowed {len(drawn.rows):,} of {wanted:,} draws; "
-            "standard errors are above their target"
+            Note(
+                "few-draws",
+                f"the budget of {settings.budget} allowed {len(drawn.rows):,} of {wanted:,} draws; "
+                "standard errors are above their target",
+            )
         )
     if isinstance(drawn, DrawnTrees):
         return _posterior_with_lengths(run, state, drawn, found)
@@ -146,9 +150,12 @@ def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> Le
     )
     if lengths.wanted_draws > lengths.n_draws:
         run.warn(
-            f"the budget of {settings.budget} allowed {lengths.n_draws:,} of the "
-            f"{lengths.wanted_draws:,} draws of branch lengths; standard errors are "
-            "above their target"
+            Note(
+                "few-branch-length-draws",
+                f"the budget of {settings.budget} allowed {lengths.n_draws:,} of the "
+                f"{lengths.wanted_draws:,} draws of branch lengths; standard errors are "
+                "above their target",
+            )
         )
     return lengths
 
@@ -247,8 +254,11 @@ def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> No
     for i, temperature in enumerate(effort.temperatures):
         if late():
             run.warn(
-                f"the budget of {run.settings.budget} ended before sampler temperatures above "
-                f"{effort.temperatures[max(i - 1, 0)]:g} were tried"
+                Note(
+                    "untried-temperatures",
+                    f"the budget of {run.settings.budget} ended before sampler temperatures above "
+                    f"{effort.temperatures[max(i - 1, 0)]:g} were tried",
+                )
             )
             break
         policy.temperature = temperature
@@ -366,8 +376,11 @@ def _posterior_with_lengths(
 def _warn_of_parameters(run: SampleRun, state: RunState) -> None:
     if run.spec.n_free:
         run.warn(
-            f"the parameters of {run.spec.name} are fixed at their maximum-likelihood values on "
-            "the best starting tree; the evidence is conditional on them"
+            Note(
+                "fixed-parameters",
+                f"the parameters of {run.spec.name} are fixed at their maximum-likelihood values "
+                "on the best starting tree; the evidence is conditional on them",
+            )
         )
     note = bounds_note(run.spec, state.theta)
     if note:

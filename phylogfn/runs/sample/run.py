@@ -11,6 +11,7 @@ import numpy as np
 
 from gfncore.errors import UserError
 from gfncore.evaluation import PartitionEstimate
+from gfncore.program.messages import Note
 from gfncore.program.metrics import MetricsWriter
 from gfncore.program.progress import format_duration
 from phylogfn.alignments.alignment import likelihood_notes, variable_sites
@@ -147,10 +148,13 @@ class SampleRun(AlignmentRun):
         least = self.least_seconds(reward)
         if least > self.settings.budget_seconds:
             self.warn(
-                f"the budget of {self.settings.budget} is too small for {self.alignment.n_taxa} "
-                f"taxa and {self.patterns.n_patterns:,} patterns by {self.spec.name}: the run will "
-                f"take about {format_duration(least)} even with the minimum of search and "
-                "training; give a budget several times larger"
+                Note(
+                    "budget-too-small",
+                    f"the budget of {self.settings.budget} is too small for "
+                    f"{self.alignment.n_taxa} taxa and {self.patterns.n_patterns:,} patterns by "
+                    f"{self.spec.name}: the run will take about {format_duration(least)} even "
+                    "with the minimum of search and training; give a budget several times larger",
+                )
             )
 
     def part(self, number: int, budget_seconds: float, samples: int, clock: RunClock) -> SampleRun:

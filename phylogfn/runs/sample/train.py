@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from gfncore.evaluation import PartitionEstimate
+from gfncore.program.messages import Note
 from gfncore.program.metrics import MetricsWriter
 from phylogfn.environments.base import TreeEnvironment
 from phylogfn.estimates.length_samples import mean_correction
@@ -58,9 +59,12 @@ def train(
         while not state.accurate:
             if state.cycles and _out_of_time(run, state):
                 run.warn(
-                    f"training reached its time limit ({effort.train_share:.0%} of "
-                    f"{settings.budget}) before the target accuracy; results of the same seed may "
-                    "differ between machines"
+                    Note(
+                        "training-time-limit",
+                        f"training reached its time limit ({effort.train_share:.0%} of "
+                        f"{settings.budget}) before the target accuracy; results of the same seed "
+                        "may differ between machines",
+                    )
                 )
                 # to go on from with more time
                 state.save(run.checkpoint, run.clock, run.settings.origin())
@@ -110,8 +114,11 @@ def _teach(
             factor = _rate_factor(run, state)
             if factor < 1.0 and trainer.rate_factor == 1.0:
                 run.warn(
-                    f"learning rates decrease from {effort.settle_from:.0%} of the budget on; "
-                    "results of the same seed may differ between machines"
+                    Note(
+                        "settling-by-time",
+                        f"learning rates decrease from {effort.settle_from:.0%} of the budget on; "
+                        "results of the same seed may differ between machines",
+                    )
                 )
             trainer.rate_factor = factor
         own = state.cycles > 0 and step % effort.own_draws_every == 0

@@ -8,6 +8,7 @@ import time
 import numpy as np
 from scipy.special import logsumexp
 
+from gfncore.program.messages import Note
 from phylogfn.exploration.agreement import compare_searches
 from phylogfn.exploration.starting_trees import overdispersed_starts
 from phylogfn.exploration.topologies import TopologyTable
@@ -50,8 +51,11 @@ def started(run: SampleRun) -> RunState:
         theta = fit_model(run.spec, run.patterns, tree, until=lambda: run.past(share)).theta
         if run.past(share):
             run.warn(
-                f"the fit of the model parameters reached its time limit ({share:.0%} of "
-                f"{run.settings.budget}); the values may not be the maximum"
+                Note(
+                    "fit-time-limit",
+                    f"the fit of the model parameters reached its time limit ({share:.0%} of "
+                    f"{run.settings.budget}); the values may not be the maximum",
+                )
             )
         reward = run.reward(theta)
         fit = _fitted(run, reward, starts, fit.lengths)
@@ -101,10 +105,13 @@ def walk(run: SampleRun, state: RunState) -> None:
     ):
         if out_of_time() and table.visits.any():
             run.warn(
-                f"the walk reached its time limit ({effort.walk_share:.0%} of "
-                f"{run.settings.budget})"
-                + (" during burn-in" if state.blocks < burn_in else "")
-                + "; results of the same seed may differ between machines"
+                Note(
+                    "walk-time-limit",
+                    f"the walk reached its time limit ({effort.walk_share:.0%} of "
+                    f"{run.settings.budget})"
+                    + (" during burn-in" if state.blocks < burn_in else "")
+                    + "; results of the same seed may differ between machines",
+                )
             )
             break
         counted = state.blocks >= burn_in
@@ -152,7 +159,10 @@ def compare(run: SampleRun, state: RunState) -> None:
 def warn_of_pace(run: SampleRun, walkers: Walkers) -> None:
     """Warn that the walks exchange their trees more often than their seed alone would have it."""
     run.warn(
-        f"the budget of {run.settings.budget} is small for these data: the walks exchange their "
-        f"trees every {walkers.block} steps instead of {BLOCK}; results of the same seed may "
-        "differ between machines"
+        Note(
+            "small-budget-walks",
+            f"the budget of {run.settings.budget} is small for these data: the walks exchange "
+            f"their trees every {walkers.block} steps instead of {BLOCK}; results of the same "
+            "seed may differ between machines",
+        )
     )

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
+from gfncore.program.messages import Note
 from molgen.output_names import OUTPUT_NAMES
 from molgen.results.columns import LibraryColumns, front_rows
 from molgen.results.files import (
@@ -182,7 +183,10 @@ def test_molecules_without_all_objectives_are_not_on_the_front(make_library):
 
 def test_warnings(make_library, run_facts):
     facts = dataclasses.replace(
-        run_facts, failures={"timed out": 2, "crashed": 1}, symmetry="none", warnings=("Look.",)
+        run_facts,
+        failures={"timed out": 2, "crashed": 1},
+        symmetry="none",
+        warnings=(Note("look", "Look."),),
     )
     warnings = summarise(make_library(), facts)["warnings"]
     assert warnings[0] == "Look."

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from gfncore.program.messages import Note
 from phylogfn.exploration.agreement import SearchAgreement
 from phylogfn.results.facts import BranchLengthFacts, KnownTopologies, SearchFacts
 from phylogfn.results.warnings import failure, posterior_warnings, verdict
@@ -105,7 +106,11 @@ def test_a_sampler_of_trees_with_lengths_that_lags_behind_is_told(make_posterior
 
 
 def test_warnings_of_the_run_come_first_and_once(make_posterior):
-    warnings = posterior_warnings(make_posterior(warnings=("one", "two", "one"), ess=50.0))
+    warnings = posterior_warnings(
+        make_posterior(
+            warnings=tuple(Note("own", text) for text in ("one", "two", "one")), ess=50.0
+        )
+    )
     assert warnings[:2] == ("one", "two")
     assert len(warnings) == 3
 
@@ -119,12 +124,15 @@ def test_a_run_with_hardly_any_effective_draws_has_failed(make_posterior):
     # known topologies that the sampler does not reach say nothing of those that it should find
     lost = KnownTopologies(0.9999, divergence=30.0)
     assert failure(make_posterior(ess=1.1, known=lost)) is not None
-    first, *_ = posterior_warnings(make_posterior(ess=1.1, warnings=("The budget ended.",)))
+    first, *_ = posterior_warnings(
+        make_posterior(ess=1.1, warnings=(Note("few-draws", "The budget ended."),))
+    )
     assert first == failure(make_posterior(ess=1.1))
 
 
 def test_verdict(make_posterior):
-    assert verdict(make_posterior(warnings=("The budget ended.",))) == "unconfirmed"
+    told = Note("few-draws", "The budget ended.")
+    assert verdict(make_posterior(warnings=(told,))) == "unconfirmed"
     assert verdict(make_posterior(pareto_k=0.9)) == "doubtful"
     assert verdict(make_posterior(branch_length_weights=HEAVY_TAIL)) == "doubtful"
 

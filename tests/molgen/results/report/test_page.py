@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
+from gfncore.program.messages import Note
 from molgen.molecules.diversity import find_modes
 from molgen.results.facts import ScoringFacts
 from molgen.results.files import summarise
@@ -94,7 +95,9 @@ def test_says_what_matters(make_library, run_facts, training):
 
 
 def test_warnings_come_first_and_are_escaped(make_library, run_facts):
-    facts = dataclasses.replace(run_facts, warnings=("Look <out>.",), score="<b>mine</b>")
+    facts = dataclasses.replace(
+        run_facts, warnings=(Note("look", "Look <out>."),), score="<b>mine</b>"
+    )
     html = render(make_library(), facts)
     assert "Look &lt;out&gt;." in html and "<b>mine" not in html
     assert html.index("Before you trust this result") < html.index('id="molecules"')

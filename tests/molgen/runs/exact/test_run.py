@@ -306,7 +306,7 @@ def test_a_budget_that_is_too_small_is_told(tmp_path, capsys):
     with Progress("molgen", quiet=True) as progress:
         run_exact(settings, progress)
     found = json.loads((tmp_path / "exact.json").read_text())
-    assert any("training step" in warning for warning in found["warnings"])
+    assert "training-error" in found["warning_codes"]
     assert f"warning: {found['warnings'][0]}" in capsys.readouterr().err
 
 

@@ -126,6 +126,12 @@ def summary_of(output):
     return json.loads((output / "summary.json").read_text())
 
 
+def coded(summary, code):
+    """Return the warnings of a summary that have a code."""
+    told = zip(summary["warnings"], summary["warning_codes"], strict=True)
+    return [text for text, other in told if other == code]
+
+
 def library_of(output):
     with (output / "library.csv").open() as file:
         return list(csv.DictReader(file))
@@ -281,7 +287,7 @@ def test_oracle_calls_end_a_run_and_are_never_exceeded(finished):
     assert len(rows) == 20
     assert summary["oracle_calls"] <= CALLS
     assert summary["extra"]["training_steps"] >= 5
-    assert any("--oracle-calls" in warning for warning in summary["warnings"])
+    assert "oracle-calls-used" in summary["warning_codes"]
 
 
 COUNTING = """
@@ -421,7 +427,7 @@ def test_order_preserving_with_two_objectives(tmp_path):
 def test_two_objectives_want_the_objective_that_knows_them(tmp_path):
     settings = {**few_fragments(tmp_path), "oracle_calls": 150, "scoring": PARETO}
     run_small(tmp_path / "out", **settings)
-    assert any("order_preserving" in w for w in summary_of(tmp_path / "out")["warnings"])
+    assert "mean-of-objectives" in summary_of(tmp_path / "out")["warning_codes"]
 
 
 def test_a_core_is_in_every_molecule(tmp_path):
@@ -478,7 +484,7 @@ def test_a_function_of_the_user_and_what_it_cannot_score(tmp_path, capsys):
         "mine: not a number": "CO",
     }
     assert summary["extra"]["molecules_at_the_reward_floor"] == 3
-    told = [warning for warning in summary["warnings"] if "could not be computed" in warning]
+    told = coded(summary, "failed-scores")
     assert "for example CCO: no ethanol" in told[0]
     assert f"warning: {told[0]}" in capsys.readouterr().err
     assert len(rows) + 3 <= summary["oracle_calls"] < 40
@@ -611,7 +617,7 @@ def test_hardly_any_oracle_calls(tmp_path, calls):
     assert np.isfinite(summary["log_partition"])
     if summary["n_proposals"] == 1:
         assert summary["log_partition_se"] is None
-        assert any("1 draw gives log Z without" in warning for warning in summary["warnings"])
+        assert "single-draw" in summary["warning_codes"]
 
 
 def test_scores_as_low_as_zero_are_told(tmp_path):
@@ -629,9 +635,8 @@ def test_scores_as_low_as_zero_are_told(tmp_path):
     )
     summary = summary_of(tmp_path / "out")
     assert summary["extra"]["molecules_below_the_reward_floor"] == 1
-    assert any(
-        "have a score above zero whose log reward is -884 or less" in w for w in summary["warnings"]
-    )
+    (told,) = coded(summary, "scores-below-floor")
+    assert "have a score above zero whose log reward is -884 or less" in told
 
 
 def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
@@ -648,7 +653,7 @@ def test_the_budget_ends_training_and_more_of_it_goes_on(tmp_path, monkeypatch):
     ):
         run_small(out, effort=effort, **ATOMS, budget=budget, resume=resume)
         summary = summary_of(out)
-        assert sum("the budget of" in warning for warning in summary["warnings"]) == 1
+        assert summary["warning_codes"].count("training-time-limit") == 1
         assert f"budget of {budget}" in summary["warnings"][0]
         assert summary["extra"]["training_steps"] == SMALL.block * blocks
     assert contents(part) == contents(whole)
@@ -689,7 +694,7 @@ def test_the_budget_ends_the_draws(tmp_path, monkeypatch):
     run_small(tmp_path / "out", effort=effort, **ATOMS, budget="7s")
     summary = summary_of(tmp_path / "out")
     assert summary["extra"]["training_steps"] == 7 and summary["n_proposals"] == 20
-    assert any("allowed 20 draws" in warning for warning in summary["warnings"])
+    assert "few-molecules" in summary["warning_codes"]
 
 
 def test_a_library_writes_the_files_of_its_run(tmp_path, monkeypatch):
@@ -825,7 +830,7 @@ def test_numbers_of_a_core_are_columns_and_its_stereo_is_told(tmp_path, environm
     space = space or few_fragments(tmp_path)
     run_small(tmp_path / "out", **space, core=core)
     rows, summary = check_library(tmp_path / "out")
-    assert sum("stereo marks are not used" in text for text in summary["warnings"]) == 1
+    assert summary["warning_codes"].count("unused-marks-of-core") == 1
     assert list(rows[0])[-2:] == ["R1", "R2"]
     alanine_amide = Chem.MolFromSmiles("NC(C)C(=O)N")
     for row in rows:
@@ -842,7 +847,7 @@ def test_isotopes_in_a_file_of_fragments_are_told_once(tmp_path):
     path.write_text("[*]C([2H])([2H])[2H]\n[*]c1ccc([*:1])cc1\n[*]O[2H]\n")
     run_small(tmp_path / "out", fragments=str(path), max_fragments=3, max_atoms=20)
     rows, summary = check_library(tmp_path / "out")
-    told = [text for text in summary["warnings"] if "not used" in text]
+    told = coded(summary, "unused-marks-of-fragments")
     assert len(told) == 2 and "isotopes are not used (2 fragments" in told[0]
     assert {"Cc1ccccc1", "Oc1ccccc1"} <= {row["smiles"] for row in rows}
 
@@ -852,7 +857,7 @@ def test_isomers_that_a_score_chooses_are_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(registry.KINDS, "qed", qed)
     run_small(tmp_path / "out", **few_fragments(tmp_path), core="[*]C(F)C(=O)O")
     rows, summary = check_library(tmp_path / "out")
-    (told,) = [text for text in summary["warnings"] if "stereocentres" in text]
+    (told,) = coded(summary, "open-stereocentres")
     differ = [row for row in rows if row["qed_isomer"] != row["smiles"]]
     assert told.startswith(f"{len(differ)} of {len(rows)} molecules") and "qed_isomer" in told
     assert differ

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from gfncore.program.messages import Note
 from phylogfn.results.facts import KnownTopologies
 from phylogfn.results.posterior_data import split_table
 from phylogfn.results.posterior_files import summarise
@@ -94,7 +95,7 @@ def test_says_what_matters(make_posterior, run_facts, training):
 
 
 def test_warnings_come_first(make_posterior, run_facts):
-    html = render(make_posterior(pareto_k=0.95, warnings=("Look <out>.",)), run_facts)
+    html = render(make_posterior(pareto_k=0.95, warnings=(Note("look", "Look <out>."),)), run_facts)
     assert "Look &lt;out&gt;." in html
     assert html.index("Verdict: doubtful") < html.index("Consensus tree</h2>")
     assert (
