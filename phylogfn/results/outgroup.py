@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from gfncore.program.messages import Note
 from phylogfn.errors import quoted_list
 from phylogfn.results.facts import OutgroupFacts
 from phylogfn.results.posterior_data import PosteriorData, split_table
@@ -25,7 +26,7 @@ AnyPosterior = TypeVar("AnyPosterior", bound=PosteriorData)
 
 def rooted_posterior(
     posterior: AnyPosterior, outgroup: tuple[str, ...]
-) -> tuple[AnyPosterior, str | None]:
+) -> tuple[AnyPosterior, Note | None]:
     """Return a posterior rooted at an outgroup, and a warning if some draws lack it as a clade.
 
     Parameters
@@ -43,17 +44,18 @@ def rooted_posterior(
         lacking = _without(posterior.draw_parents, split)
     warning = None
     if lacking:
-        warning = (
+        warning = Note(
+            "outgroup-not-a-clade",
             f"the outgroup ({quoted_list(list(outgroup))}) is not a clade in {lacking:,} of "
             f"{posterior.n_draws:,} draws (posterior probability that it is: {share:.3g}); these "
-            "are rooted on the branch that separates most of it"
+            "are rooted on the branch that separates most of it",
         )
     return replace(posterior, outgroup=OutgroupFacts(outgroup, share, lacking)), warning
 
 
 def rooted_parsimony(
     result: ParsimonyResult, outgroup: tuple[str, ...]
-) -> tuple[ParsimonyResult, str | None]:
+) -> tuple[ParsimonyResult, Note | None]:
     """Return a result rooted at an outgroup, and a warning if some best trees lack it as a clade.
 
     See `rooted_posterior`.
@@ -65,10 +67,11 @@ def rooted_parsimony(
         lacking = _without(result.parents[: result.n_best].astype(np.int32), split)
     warning = None
     if lacking:
-        warning = (
+        warning = Note(
+            "outgroup-not-a-clade",
             f"the outgroup ({quoted_list(list(outgroup))}) is not a clade in {lacking:,} of "
             f"{result.n_best:,} best trees; these are rooted on the branch that separates most of "
-            "it"
+            "it",
         )
     facts = OutgroupFacts(outgroup, 1.0 - lacking / result.n_best, lacking)
     return replace(result, outgroup=facts), warning

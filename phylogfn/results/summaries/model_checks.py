@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gfncore.program.messages import Note
 from phylogfn.sequences.predictive import PredictiveCheck, PredictiveChecks
 
 __all__ = ["predictive_figures", "predictive_rows", "predictive_warnings"]
@@ -38,7 +39,7 @@ _WORDS = {
 }
 
 
-def predictive_warnings(found: PredictiveChecks) -> list[str]:
+def predictive_warnings(found: PredictiveChecks) -> list[Note]:
     """Return one sentence on all checks in which the data do not look like simulations."""
     reasons = [
         f"{_WORDS[check.name][2 if check.p_value < 0.5 else 3]} ({_value(check.observed)} in the "
@@ -49,9 +50,12 @@ def predictive_warnings(found: PredictiveChecks) -> list[str]:
     if not reasons:
         return []
     return [
-        "The model does not fit the data (posterior predictive checks, "
-        f"{found.n_simulations:,} simulations): {'; '.join(reasons)}. Probabilities of trees "
-        "assume the model: compare other models."
+        Note(
+            "model-misfit",
+            "The model does not fit the data (posterior predictive checks, "
+            f"{found.n_simulations:,} simulations): {'; '.join(reasons)}. Probabilities of trees "
+            "assume the model: compare other models.",
+        )
     ]
 
 

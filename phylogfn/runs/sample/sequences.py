@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gfncore.program.messages import Note
 from phylogfn.results.posterior_files import consensus_of
 from phylogfn.results.warnings import failure
 from phylogfn.sequences.ancestral import AncestralPart, reconstruct
@@ -74,8 +75,11 @@ def _with_checks(
     )
     if found.n_simulations < SIMULATIONS:
         run.warn(
-            f"the budget of {run.settings.budget} allowed {found.n_simulations:,} of "
-            f"{SIMULATIONS:,} simulations for posterior predictive checks"
+            Note(
+                "few-simulations",
+                f"the budget of {run.settings.budget} allowed {found.n_simulations:,} of "
+                f"{SIMULATIONS:,} simulations for posterior predictive checks",
+            )
         )
     return replace(posterior, predictive=found)
 
@@ -88,8 +92,11 @@ def _with_ancestors(
         clades = _consensus_clades(posterior)
     if not clades:
         run.warn(
-            "no ancestral sequences: the consensus tree has no clade of probability above 0.5; "
-            "name clades in a file (--ancestral FILE)"
+            Note(
+                "no-clades",
+                "no ancestral sequences: the consensus tree has no clade of probability above 0.5; "
+                "name clades in a file (--ancestral FILE)",
+            )
         )
         return posterior
     run.phase("reconstructing ancestral sequences")
@@ -110,15 +117,21 @@ def _with_ancestors(
     )
     if found.n_used < n:
         run.warn(
-            f"the budget of {run.settings.budget} allowed ancestral sequences to be averaged over "
-            f"{found.n_used:,} of {n:,} draws"
+            Note(
+                "few-ancestral-draws",
+                f"the budget of {run.settings.budget} allowed ancestral sequences to be averaged over "
+                f"{found.n_used:,} of {n:,} draws",
+            )
         )
     absent = [one.clade.name for one in found.sequences if not one.n_draws]
     if absent:
         names = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if absent[5:] else "")
         run.warn(
-            f"none of the {found.n_used:,} draws contains {len(absent)} of the clades of "
-            f"--ancestral ({names}): they have no ancestral sequence"
+            Note(
+                "absent-clades",
+                f"none of the {found.n_used:,} draws contains {len(absent)} of the clades of "
+                f"--ancestral ({names}): they have no ancestral sequence",
+            )
         )
     return replace(posterior, ancestral=found)
 
