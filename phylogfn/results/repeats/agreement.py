@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gfncore.program.messages import Note
 from phylogfn.trees.comparison import SplitDifference, split_names
 
 __all__ = ["MOST_ERRORS", "NEGLIGIBLE", "RunComparison"]
@@ -142,7 +143,7 @@ class RunComparison:
             f"{splits}."
         )
 
-    def doubts(self, names: Sequence[str]) -> tuple[str, ...]:
+    def doubts(self, names: Sequence[str]) -> tuple[Note, ...]:
         """Return in plain words what the runs disagree on; empty if they agree.
 
         Parameters
@@ -151,8 +152,11 @@ class RunComparison:
             The taxa, to name a clade.
         """
         found = [
-            f"Run {number} failed: it has hardly any effective draws. The results are those of the "
-            "other runs, and fewer runs confirm them."
+            Note(
+                "run-failed",
+                f"Run {number} failed: it has hardly any effective draws. The results are those "
+                "of the other runs, and fewer runs confirm them.",
+            )
             for number, failed in enumerate(self.failed, 1)
             if failed
         ]
@@ -162,7 +166,7 @@ class RunComparison:
             found.append(self._split_doubt(names))
         return tuple(found)
 
-    def _evidence_doubt(self) -> str:
+    def _evidence_doubt(self) -> Note:
         low, high = self.furthest
         lacking = self.unshared[high]
         missed = (
@@ -171,14 +175,15 @@ class RunComparison:
             if not self.splits_agree and 0.01 <= lacking <= 0.99
             else f"run {low + 1} has probably missed a part of the posterior"
         )
-        return (
+        return Note(
+            "evidences-differ",
             f"The log evidences of the runs differ by {self.difference:.2f} nats, "
             f"{self.difference_in_errors:.1f} standard errors (should be at most {MOST_ERRORS:g}): "
             f"{missed}. The standard error stated covers the difference. Run again with a larger "
-            "--budget."
+            "--budget.",
         )
 
-    def _split_doubt(self, names: Sequence[str]) -> str:
+    def _split_doubt(self, names: Sequence[str]) -> Note:
         largest = self.split
         clade = ""
         if largest is not None:
@@ -186,10 +191,11 @@ class RunComparison:
                 f", and the frequency of {split_names(largest.split, names, limit=4)} is "
                 f"{largest.lowest:.2f} in one and {largest.highest:.2f} in another"
             )
-        return (
+        return Note(
+            "clades-differ",
             f"The runs found different clades: their split frequencies differ by {self.asdsf:.3f} "
             f"on average (ASDSF, should be below {self.asdsf_limit:.3f}){clade}. Clade "
-            "probabilities are uncertain by that much. Run again with a larger --budget."
+            "probabilities are uncertain by that much. Run again with a larger --budget.",
         )
 
     def as_dict(self, names: Sequence[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gfncore.program.messages import Note
 from phylogfn.results.facts import (
     BranchLengthFacts,
     ClosedFormFacts,
@@ -40,13 +41,13 @@ def combined_figures(runs: Sequence[PosteriorData]) -> dict[str, Any]:
     }
 
 
-def combined_warnings(warnings: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def combined_warnings(warnings: Sequence[Sequence[Note]]) -> tuple[Note, ...]:
     """Return the warnings of R runs: those of all runs once, others with the number of the run."""
     found = []
     for number, own in enumerate(warnings, 1):
-        for text in own:
-            everywhere = all(text in others for others in warnings)
-            found.append(text if everywhere else f"run {number}: {text}")
+        for note in own:
+            everywhere = all(note in others for others in warnings)
+            found.append(note if everywhere else Note(note.code, f"run {number}: {note}"))
     return tuple(dict.fromkeys(found))
 
 

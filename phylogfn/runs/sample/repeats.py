@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gfncore.program.clock import RunClock
+from gfncore.program.messages import Note
 from phylogfn.results.repeats.combining import combine_runs
 from phylogfn.results.repeats.comparing import compare_runs, list_together
 from phylogfn.results.repeats.figures import combined_warnings
@@ -42,8 +43,11 @@ def number_of_runs(run: SampleRun) -> int:
     if least <= run.settings.budget_seconds / n:
         return n
     run.warn(
-        f"the budget of {run.settings.budget} is too small for {n} independent runs on these data: "
-        "one run is made, which no other confirms; give a budget several times larger"
+        Note(
+            "single-run",
+            f"the budget of {run.settings.budget} is too small for {n} independent runs on these "
+            "data: one run is made, which no other confirms; give a budget several times larger",
+        )
     )
     return 1
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from gfncore.program.messages import Note
 from phylogfn.results.facts import KnownTopologies
 from phylogfn.results.posterior_data import split_table
 from phylogfn.results.repeats.combining import combine_runs, mixture_shares, pool_evidences
@@ -176,5 +177,7 @@ def test_draws_are_those_of_the_runs(make_posterior):
 
 
 def test_warnings_of_all_runs_are_told_once():
-    told = combined_warnings([["both", "first"], ["second", "both"]])
+    both, first, second = Note("b", "both"), Note("f", "first"), Note("s", "second")
+    told = combined_warnings([[both, first], [second, both]])
+    assert [note.code for note in told] == ["b", "f", "s"]
     assert told == ("both", "run 1: first", "run 2: second")
