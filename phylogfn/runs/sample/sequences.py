@@ -119,8 +119,8 @@ def _with_ancestors(
         run.warn(
             Note(
                 "few-ancestral-draws",
-                f"the budget of {run.settings.budget} allowed ancestral sequences to be averaged over "
-                f"{found.n_used:,} of {n:,} draws",
+                f"the budget of {run.settings.budget} allowed ancestral sequences to be averaged "
+                f"over {found.n_used:,} of {n:,} draws",
             )
         )
     absent = [one.clade.name for one in found.sequences if not one.n_draws]
