@@ -392,3 +392,18 @@ def test_modules_that_texts_name_exist() -> None:
     assert len(named) > 100
     missing = [name for name in sorted(named) if importlib.util.find_spec(name) is None]
     assert not missing
+
+
+def test_warnings_of_runs_have_codes() -> None:
+    bare = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if "runs" in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "warn"
+        and isinstance(node.args[0], ast.JoinedStr | ast.Constant | ast.BinOp)
+    ]
+    assert not bare, "write Note(code, text), and add the code to docs/reference/files.md"
