@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -103,7 +104,18 @@ def _model_arrays(model: SubstitutionModel, general: bool) -> ModelArrays:
     )
 
 
-def _data_arrays(patterns: SitePatterns, model: SubstitutionModel) -> DataArrays:
+def _possible_constants(patterns: SitePatterns) -> np.ndarray:
+    """Whether all taxa may have a state, shape (K, n_tiles * T), float64."""
+    possible = np.all(patterns.tip_partials() > 0.0, axis=0)
+    n_tiles = -(-possible.shape[1] // kernels.T)
+    padded = np.ones((len(possible), n_tiles * kernels.T))
+    padded[:, : possible.shape[1]] = possible
+    return padded
+
+
+def _data_arrays(
+    patterns: SitePatterns, model: SubstitutionModel, constant: np.ndarray
+) -> DataArrays:
     partials = patterns.tip_partials()  # n x K x P
     n, n_states, n_patterns = partials.shape
     n_tiles = -(-n_patterns // kernels.T)
@@ -112,7 +124,7 @@ def _data_arrays(patterns: SitePatterns, model: SubstitutionModel) -> DataArrays
     weights = np.zeros(n_tiles * kernels.T)
     weights[:n_patterns] = patterns.weights
     tips = padded.reshape(n, n_states, n_tiles, kernels.T).transpose(2, 0, 1, 3)
-    invariant = model.invariant * (model.frequencies @ np.all(padded > 0.0, axis=0))
+    invariant = model.invariant * (model.frequencies @ constant)
     possible = tips.astype(np.int16)
     masks = np.zeros((0, 0, 0), np.int16)
     if n_states == 4:
@@ -151,13 +163,24 @@ class TreeLikelihood:
         self.patterns = patterns
         self.model = model
         self.model_arrays = _model_arrays(model, general)
-        self.data_arrays = _data_arrays(patterns, model)
+        self._constant = _possible_constants(patterns)
+        self.data_arrays = _data_arrays(patterns, model, self._constant)
         self.rescale = self.n_taxa > RESCALE_ABOVE
 
     @property
     def n_taxa(self) -> int:
         """Number of taxa."""
         return self.data_arrays.n_taxa
+
+    def with_model(self, model: SubstitutionModel) -> TreeLikelihood:
+        """Return the likelihood of the same patterns under another model, quickly."""
+        other = copy.copy(self)
+        other.model = model
+        other.model_arrays = _model_arrays(model, general=self.model_arrays.kind != 0)
+        other.data_arrays = self.data_arrays._replace(
+            invariant=model.invariant * (model.frequencies @ self._constant)
+        )
+        return other
 
     def workspace(self):
         """Scratch arrays for `derivatives`, to be used by one thread at a time."""

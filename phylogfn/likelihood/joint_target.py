@@ -1,0 +1,227 @@
+"""The posterior density of the free parameters of a model and the branch lengths of a topology.
+
+Coordinates are logarithms: x = (phi, y), with y_v = log b_v of the 2n-3 branches and phi the free
+parameters: logarithms of positive parameters, log odds of shares, and for simplexes log ratios to
+the component that is largest at a reference point (the last component, to which `Parameter` relates
+them, may be nearly 0, and the log ratios would then be skewed and correlated).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from phylogfn.trees.tree import Tree
+
+if TYPE_CHECKING:
+    from phylogfn.likelihood.collapsed import CollapsedReward
+    from phylogfn.models import ModelSpec
+
+__all__ = ["JointTarget", "Peak"]
+
+STEP = 1e-4  # of a coordinate, in differences of gradients
+VALUE_STEP = 1e-3  # in second differences of values
+SMALLEST = 1e-100  # length that a branch has at least
+MOST_MOVE = 0.5  # of a coordinate, in the Newton step towards the peak
+LEAST_CURVATURE = 0.1  # of the log density along any direction, in units of its diagonal
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A normal approximation of the posterior of a topology, in D = d + 2n-3 coordinates.
+
+    Attributes
+    ----------
+    mode : ndarray, shape (D,), float64
+    covariance : ndarray, shape (D, D), float64
+        Inverse of minus the second derivatives of the log density.
+    """
+
+    mode: np.ndarray
+    covariance: np.ndarray
+
+
+class JointTarget:
+    """Log density of (phi, y) given a topology; its prior probability is left out.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    reward : CollapsedReward
+        At the reference point; its likelihood, prior on lengths and threads are used.
+    theta : ndarray, shape (d,)
+        The reference point, near the mode.
+    """
+
+    def __init__(self, spec: ModelSpec, reward: CollapsedReward, theta: np.ndarray):
+        self.spec = spec
+        self.reward = reward
+        self.theta = np.asarray(theta, float)
+        self.from_phi = _log_ratio_map(spec, self.theta)
+        self.to_phi = np.linalg.inv(self.from_phi)
+        self.n_invalid = 0  # draws at which the model has no likelihood, for numerical reasons
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of free parameters, d."""
+        return len(self.theta)
+
+    def log_densities(
+        self, children: np.ndarray, coordinates: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log likelihoods and log posterior densities, each (M,), nats.
+
+        Parameters
+        ----------
+        children : ndarray, shape (2n-2, 2), int32
+            The topology, drawn at taxon 0.
+        coordinates : ndarray, shape (M, D)
+        """
+        d = self.n_parameters
+        phi, y = coordinates[:, :d], coordinates[:, d:]
+        lengths = self.lengths(y)
+        log_prior = self.reward.log_priors(lengths) - self.reward.log_topology_prior + y.sum(axis=1)
+        log_likelihood = np.empty(len(y))
+        like = self.reward.likelihood
+        spec, thetas = self.spec, phi @ self.from_phi.T
+
+        def task(start: int, stop: int) -> None:
+            for i in range(start, stop):
+                tree = Tree(_NO_PARENTS, children, lengths[i])
+                own = like if d == 0 else like.with_model(spec.build(thetas[i]))
+                log_likelihood[i] = own.log_likelihood(tree)
+
+        with np.errstate(all="ignore"):
+            self._in_threads(task, len(y))
+            if d:
+                log_prior = log_prior + np.array([spec.log_prior(row) for row in thetas])
+        self.reward.evaluations += len(y)
+        log_density = log_likelihood + log_prior
+        invalid = ~np.isfinite(log_density)
+        self.n_invalid += int(invalid.sum())
+        log_density[invalid] = -np.inf
+        return log_likelihood, log_density
+
+    def lengths(self, y: np.ndarray) -> np.ndarray:
+        """Branch lengths (M, 2n-2) from their logarithms (M, 2n-3)."""
+        out = np.zeros((len(y), y.shape[1] + 1))
+        out[:, 1:] = np.maximum(np.exp(y), SMALLEST)
+        return out
+
+    def thetas(self, coordinates: np.ndarray) -> np.ndarray:
+        """Free parameters (M, d), as `ModelSpec.build` takes them, of coordinates (M, D)."""
+        return coordinates[:, : self.n_parameters] @ self.from_phi.T
+
+    def peak(self, children: np.ndarray, coordinates: np.ndarray) -> Peak:
+        """Approximate the posterior of a topology near its mode.
+
+        Gradients by all branches at once are differentiated numerically, once per coordinate; one
+        Newton step then corrects a start near the mode.
+
+        Parameters
+        ----------
+        children : ndarray, shape (2n-2, 2), int32
+        coordinates : ndarray, shape (D,)
+            Near the mode.
+        """
+        d, size = self.n_parameters, len(coordinates)
+        forward = np.empty((size, size - d))
+        backward = np.empty((size, size - d))
+
+        def differences(start: int, stop: int) -> None:
+            for i in range(start, stop):
+                step = np.zeros(size)
+                step[i] = STEP
+                forward[i] = self._length_gradient(children, coordinates + step)
+                backward[i] = self._length_gradient(children, coordinates - step)
+
+        self._in_threads(differences, size)
+        self.reward.evaluations += 2 * size
+        hessian = np.zeros((size, size))
+        hessian[:, d:] = (forward - backward) / (2.0 * STEP)
+        hessian[d:, :d] = hessian[:d, d:].T
+        hessian[d:, d:] = 0.5 * (hessian[d:, d:] + hessian[d:, d:].T)
+        gradient = np.zeros(size)
+        gradient[d:] = 0.5 * (forward + backward).mean(axis=0)
+        if d:
+            gradient[:d], hessian[:d, :d] = self._parameter_block(children, coordinates)
+        precision = _made_positive(-hessian)
+        covariance = np.linalg.inv(precision)
+        move = np.clip(covariance @ gradient, -MOST_MOVE, MOST_MOVE)
+        return Peak(coordinates + move, covariance)
+
+    def _length_gradient(self, children: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Gradient (2n-3,) of the log density by the log lengths."""
+        d = self.n_parameters
+        like = self.reward.likelihood
+        if d:
+            like = like.with_model(self.spec.build(self.from_phi @ at[:d]))
+        lengths = self.lengths(at[None, d:])
+        _, first, _ = like.derivatives(Tree(_NO_PARENTS, children, lengths[0]))
+        return lengths[0, 1:] * first[1:] + 1.0 + self._prior_gradient(at[d:])
+
+    def _prior_gradient(self, y: np.ndarray) -> np.ndarray:
+        """Gradient (2n-3,) of the log prior of the lengths by their logarithms."""
+        steps = STEP * np.eye(len(y))
+        above = self.reward.log_priors(self.lengths(y + steps))
+        below = self.reward.log_priors(self.lengths(y - steps))
+        return (above - below) / (2.0 * STEP)
+
+    def _parameter_block(
+        self, children: np.ndarray, at: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient (d,) and second derivatives (d, d) by phi, from differences of values."""
+        d = self.n_parameters
+        pairs = [(i, j) for i in range(d) for j in range(i)]
+        unit = VALUE_STEP * np.eye(d, len(at))
+        points = [at] + [at + s * unit[i] for i in range(d) for s in (1.0, -1.0)]
+        points += [at + s * (unit[i] + unit[j]) for i, j in pairs for s in (1.0, -1.0)]
+        _, values = self.log_densities(children, np.array(points))
+        plus, minus = values[1 : 2 * d + 1 : 2], values[2 : 2 * d + 1 : 2]
+        gradient = (plus - minus) / (2.0 * VALUE_STEP)
+        single = plus + minus - 2.0 * values[0]
+        hessian = np.diag(single)
+        for k, (i, j) in enumerate(pairs):
+            both = values[2 * d + 1 + 2 * k] + values[2 * d + 2 + 2 * k] - 2.0 * values[0]
+            hessian[i, j] = hessian[j, i] = 0.5 * (both - single[i] - single[j])
+        return gradient, hessian / VALUE_STEP**2
+
+    def _in_threads(self, task: Callable[[int, int], None], n: int) -> None:
+        """Call ``task`` on ranges that cover 0 to n."""
+        threads = self.reward.threads
+        if threads == 1:
+            task(0, n)
+            return
+        ends = np.linspace(0, n, 4 * threads + 1).astype(int)
+        list(self.reward.pool.map(task, ends[:-1].tolist(), ends[1:].tolist()))
+
+
+_NO_PARENTS = np.zeros(0, np.int32)  # the likelihood reads children alone
+
+
+def _log_ratio_map(spec: ModelSpec, theta: np.ndarray) -> np.ndarray:
+    """Matrix A (d, d) with theta = A phi; its determinant is 1 or -1."""
+    matrix = np.eye(len(theta))
+    position = 0
+    for parameter in spec.parameters:
+        size = parameter.n_free
+        if parameter.kind == "simplex":
+            here = slice(position, position + size)
+            reference = int(np.argmax(np.append(theta[here], 0.0)))
+            to_last = np.hstack([np.eye(size), -np.ones((size, 1))])
+            matrix[here, here] = np.delete(to_last, reference, axis=1)
+        position += size
+    return matrix
+
+
+def _made_positive(precision: np.ndarray) -> np.ndarray:
+    """Raise small and negative eigenvalues, relative to the diagonal."""
+    scale = np.sqrt(np.maximum(np.diag(precision), LEAST_CURVATURE))
+    values, vectors = np.linalg.eigh(precision / np.outer(scale, scale))
+    if values[0] >= LEAST_CURVATURE / len(scale):
+        return precision
+    values = np.maximum(values, LEAST_CURVATURE / len(scale))
+    return (vectors * values) @ vectors.T * np.outer(scale, scale)
