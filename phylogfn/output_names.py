@@ -12,6 +12,7 @@ OUTPUT_NAMES = (
     "trees.nwk",
     "topologies.tsv",
     "clades.tsv",
+    "parameters.tsv",
     "consensus.nwk",
     "consensus.con.tre",
     "map.nwk",

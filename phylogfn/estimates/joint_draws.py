@@ -9,11 +9,11 @@ they never enter an estimate.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 
-from phylogfn.kernels.topology_numba import children_batch
 from phylogfn.likelihood.integrals import LengthDraws
 from phylogfn.likelihood.joint_proposal import ParameterNormals, TopologyProposal
 from phylogfn.likelihood.joint_target import JointTarget
@@ -27,8 +27,19 @@ if TYPE_CHECKING:
 __all__ = ["JointDraws"]
 
 MOST_ANCHORS = 12
-PILOT_ROUNDS = 2
-PILOT_DRAWS = 400  # of a round
+PILOT_ROUNDS = 5
+PILOT_DRAWS = 600  # of a round
+
+
+class _Drawn(NamedTuple):
+    """Draws for several topologies; entries are lists of arrays, one of each topology."""
+
+    proposals: list[TopologyProposal]
+    coordinates: list[np.ndarray]
+    whitened: list[np.ndarray]
+    log_likelihoods: list[np.ndarray]
+    log_densities: list[np.ndarray]
+    log_weights: list[np.ndarray]
 
 
 class JointDraws:
@@ -57,23 +68,48 @@ class JointDraws:
         for row in rows[:MOST_ANCHORS].tolist():
             if self._anchors and late():
                 return
-            parents, children, mode, _ = self._modes(np.array([row]))
-            peak = self.target.peak(children[0], mode[0])
+            trees, mode, _ = self._modes(np.array([row]))
+            peak = self.target.peak(trees[0], mode[0])
             proposal = TopologyProposal.of_peak(peak, self.target.n_parameters)
-            self._anchors[row] = (proposal, _branches(parents[0]))
+            self._anchors[row] = (proposal, _branches(trees[0]))
 
     def fit(self, rows: np.ndarray, rng: np.random.Generator, late: Callable[[], bool]) -> None:
-        """Fit the normals of the parameters to pilot draws for some topologies."""
+        """Fit the normals of the parameters to pilot draws for some topologies.
+
+        The draws of all rounds count, weighted by the mean of the densities that they were drawn
+        with (adaptive multiple importance sampling, Cornuet et al. 2012, Scand J Stat 39:798-812).
+        """
         if self.target.n_parameters == 0:
             return
-        each = max(PILOT_DRAWS // len(rows), 2)
+        each = np.full(len(rows), max(PILOT_DRAWS // len(rows), 2))
+        used = [self.normals]
+        rounds: list[_Drawn] = []
         for _ in range(PILOT_ROUNDS):
             if late():
                 return
-            whitened, log_weights = self._draw(rows, np.full(len(rows), each), rng)[3:]
-            parts = [np.exp(w - w.max()) for w in log_weights]
-            weights = np.concatenate([w / w.sum() for w in parts])
-            self.normals = ParameterNormals.fitted(np.concatenate(whitened), weights)
+            rounds.append(self._draw(rows, each, rng))
+            weights = []
+            for i in range(len(rows)):
+                points = np.concatenate([drawn.coordinates[i] for drawn in rounds])
+                log_density = np.concatenate([drawn.log_densities[i] for drawn in rounds])
+                proposal = rounds[0].proposals[i]
+                log_q = [proposal.log_density(points, normals) for normals in used]
+                log_weights = log_density - np.asarray(logsumexp(np.array(log_q), axis=0))
+                weights.append(np.exp(log_weights - logsumexp(log_weights)))
+            whitened = [
+                np.concatenate([drawn.whitened[i] for drawn in rounds]) for i in range(len(rows))
+            ]
+            self.normals = ParameterNormals.fitted(
+                np.concatenate(whitened), np.concatenate(weights)
+            )
+            used.append(self.normals)
+
+    def mean_correction(self, row: np.ndarray, n_draws: int, rng: np.random.Generator) -> float:
+        """Return a first estimate of the log correction from draws for one topology, (1,)."""
+        self.anchor(row, lambda: True)
+        log_weights = self.draw(row, n_draws, rng).log_weights
+        mean = float(np.asarray(logsumexp(log_weights))) - np.log(n_draws)
+        return mean - float(self.table.log_evidence[row[0]])
 
     def draw(self, rows: np.ndarray, n_draws: int, rng: np.random.Generator) -> LengthDraws:
         """Draw for topologies.
@@ -86,51 +122,53 @@ class JointDraws:
             M, for each.
         rng : numpy.random.Generator
         """
-        distinct, counts = np.unique(rows, return_counts=True)
-        coordinates, log_likelihoods, _, _, log_weights = self._draw(
-            distinct, counts * n_draws, rng
-        )
-        joined = np.concatenate(coordinates)
+        starts = np.flatnonzero(np.append(True, rows[1:] != rows[:-1]))
+        counts = np.diff(np.append(starts, len(rows)))
+        drawn = self._draw(rows[starts], counts * n_draws, rng)
+        joined = np.concatenate(drawn.coordinates)
         shape = (len(rows), n_draws)
         d = self.target.n_parameters
         return LengthDraws(
-            np.concatenate(log_weights).reshape(shape),
-            np.concatenate(log_likelihoods).reshape(shape),
+            np.concatenate(drawn.log_weights).reshape(shape),
+            np.concatenate(drawn.log_likelihoods).reshape(shape),
             self.target.lengths(joined[:, d:]).reshape(*shape, -1),
             self.target.thetas(joined).reshape(*shape, d),
         )
 
-    def _draw(
-        self, rows: np.ndarray, counts: np.ndarray, rng: np.random.Generator
-    ) -> tuple[list[np.ndarray], ...]:
-        """Coordinates, log likelihoods, log densities, whitened scores, log weights, by row."""
-        _, children, modes, shapes = self._modes(rows)
-        found: list[tuple[np.ndarray, ...]] = []
+    def _draw(self, rows: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> _Drawn:
+        """Draw for distinct topologies, so many times each."""
+        trees, modes, shapes = self._modes(rows)
+        drawn = _Drawn([], [], [], [], [], [])
         for i, row in enumerate(rows.tolist()):
-            proposal = self._proposal(row, modes[i], shapes[i])
-            x, log_q, whitened = proposal.draw(int(counts[i]), self.normals, rng)
-            log_likelihood, log_density = self.target.log_densities(children[i], x)
-            found.append((x, log_likelihood, log_density, whitened, log_density - log_q))
-        return tuple(list(part) for part in zip(*found, strict=True))
+            proposal = self._proposal(row, trees[i], modes[i], shapes[i])
+            coordinates, log_q, whitened = proposal.draw(int(counts[i]), self.normals, rng)
+            log_likelihoods, log_densities = self.target.log_densities(trees[i], coordinates)
+            drawn.proposals.append(proposal)
+            drawn.coordinates.append(coordinates)
+            drawn.whitened.append(whitened)
+            drawn.log_likelihoods.append(log_likelihoods)
+            drawn.log_densities.append(log_densities)
+            drawn.log_weights.append(log_densities - log_q)
+        return drawn
 
-    def _modes(
-        self, rows: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Parents, children, modes (B, D) and conditional shapes (B, D) at fixed parameters."""
+    def _modes(self, rows: np.ndarray) -> tuple[list[Tree], np.ndarray, np.ndarray]:
+        """Trees, modes (B, D) and conditional shapes (B, D) at fixed parameters."""
         parents = self.table.parents[rows]
         fit = self.target.reward.closed_form(parents, self.table.lengths[rows])
         d = self.target.n_parameters
         phi = np.repeat((self.target.to_phi @ self.target.theta)[None], len(rows), axis=0)
         modes = np.hstack([phi, np.log(fit.lengths[:, 1:])])
         shapes = np.hstack([np.ones((len(rows), d)), fit.shapes[:, 1:]])
-        return parents, children_batch(parents), modes, shapes
+        return [Tree.from_parents(row) for row in parents], modes, shapes
 
-    def _proposal(self, row: int, mode: np.ndarray, shapes: np.ndarray) -> TopologyProposal:
+    def _proposal(
+        self, row: int, tree: Tree, mode: np.ndarray, shapes: np.ndarray
+    ) -> TopologyProposal:
         """The proposal of a topology: its own, or that of an anchor with its mode."""
         if row in self._anchors:
             return self._anchors[row][0]
         d = self.target.n_parameters
-        branches = _branches(self.table.parents[row])
+        branches = _branches(tree)
         proposal, others = max(
             self._anchors.values(), key=lambda anchor: len(branches.keys() & anchor[1].keys())
         )
@@ -141,7 +179,6 @@ class JointDraws:
         return proposal.transferred(moved, shapes, own, same)
 
 
-def _branches(parents: np.ndarray) -> dict[int, int]:
+def _branches(tree: Tree) -> dict[int, int]:
     """Split of each branch, and its position among the 2n-3."""
-    splits = node_splits(Tree.from_parents(parents.astype(np.int32)))
-    return {split: node - 1 for node, split in enumerate(splits) if node > 0}
+    return {split: node - 1 for node, split in enumerate(node_splits(tree)) if node > 0}

@@ -28,9 +28,10 @@ from phylogfn.likelihood.length_proposals import LengthProposal
 
 if TYPE_CHECKING:
     from phylogfn.estimates.collapsed import Drawn
+    from phylogfn.estimates.joint_draws import JointDraws
     from phylogfn.exploration.topologies import TopologyTable
     from phylogfn.likelihood.collapsed import CollapsedReward
-    from phylogfn.likelihood.integrals import Collapsed
+    from phylogfn.likelihood.integrals import Collapsed, LengthDraws
 
 __all__ = [
     "Corrections",
@@ -56,6 +57,8 @@ FEWEST_PILOT_DRAWS = 64  # that a proposal is fitted to
 TIMED_DRAWS = 4
 WORTH_IT = 1.2  # factor on the number of blocks that a second design must have
 HEAVY_TAIL = 0.5  # Pareto k above which the variance of the weights is infinite
+POOR_SHARE = 0.25  # of effective pilot draws
+ANCHOR_SHARE = 0.02  # of the mass, from which a topology has a peak of its own
 MORE_IF_HEAVY = 8.0  # factor on the number of draws then
 SAFETY = 0.7  # share of the time that is planned for: the cost of a draw varies
 POOLED = 200.0  # weight of the pooled variance, in draws, relative to a topology's own draws
@@ -137,6 +140,8 @@ class LengthSamples:
     rows : ndarray, shape (S,), int64
     lengths : ndarray, shape (S, 2n-2)
     log_likelihoods : ndarray, shape (S,)
+    thetas : ndarray, shape (S, d)
+        Free parameters, as `ModelSpec.build` takes them.
     log_correction, standard_error : float
         Of the log evidence.
     corrections : Corrections
@@ -150,6 +155,7 @@ class LengthSamples:
     rows: np.ndarray
     lengths: np.ndarray
     log_likelihoods: np.ndarray
+    thetas: np.ndarray
     log_correction: float
     standard_error: float
     corrections: Corrections
@@ -223,20 +229,99 @@ class _Blocks:
         Lengths of P draws of each block, resampled by weight.
     log_likelihoods : ndarray, shape (K, P)
         Log likelihoods of the same draws.
+    thetas : ndarray, shape (K, P, d)
+        Free parameters of the same draws.
     """
 
     owner: np.ndarray
     log_weights: np.ndarray
     lengths: np.ndarray
     log_likelihoods: np.ndarray
+    thetas: np.ndarray
+
+
+class _Independent:
+    """Draws of independent branch lengths at fixed parameters.
+
+    Parameters
+    ----------
+    table : TopologyTable
+    reward : CollapsedReward
+    proposal : LengthProposal
+    """
+
+    def __init__(self, table: TopologyTable, reward: CollapsedReward, proposal: LengthProposal):
+        self.table = table
+        self.reward = reward
+        self.proposal = proposal
+
+    def draw(self, rows: np.ndarray, n_draws: int, rng: np.random.Generator) -> LengthDraws:
+        """Draw for topologies, given by rows (B,) of the table, equal ones together."""
+        distinct, inverse = np.unique(rows, return_inverse=True)
+        fit = self.reward.closed_form(self.table.parents[distinct], self.table.lengths[distinct])
+        seed = int(rng.integers(2**31))
+        return self.reward.draw_lengths(
+            self.table.parents[rows], fit.take(inverse), n_draws, seed, self.proposal
+        )
 
 
 @dataclass(frozen=True)
 class _Pilot:
-    """Result of pilot draws: the proposal, and the cost of a block of draws."""
+    """Result of pilot draws.
 
-    proposal: LengthProposal
+    Attributes
+    ----------
+    source : _Independent or JointDraws
+    seconds : float
+        Cost of a block of draws.
+    effective_share, pareto_k : float
+        Of the pilot draws; NaN where there was no time for them.
+    """
+
+    source: _Independent | JointDraws
     seconds: float
+    effective_share: float = math.nan
+    pareto_k: float = math.nan
+
+    @property
+    def is_poor(self) -> bool:
+        """Whether another proposal is worth its preparation."""
+        return self.pareto_k > HEAVY_TAIL or self.effective_share < POOR_SHARE
+
+    def better(self, other: _Pilot) -> _Pilot:
+        """Return the one of two that gives more effective draws in a time.
+
+        A heavy tail counts first.
+        """
+        heavy, other_heavy = self.pareto_k > HEAVY_TAIL, other.pareto_k > HEAVY_TAIL
+        if heavy != other_heavy:
+            return other if heavy else self
+        own = self.effective_share / self.seconds
+        return self if own >= other.effective_share / other.seconds else other
+
+    @classmethod
+    def run_joint(
+        cls,
+        joint: Callable[[np.ndarray], JointDraws],
+        masses: TopologyMasses,
+        rng: np.random.Generator,
+        seconds: float,
+        clock: Callable[[], float],
+    ) -> _Pilot:
+        """Prepare joint draws in about ``seconds``: peaks, then a fit, then draws that judge."""
+        end = clock() + seconds
+        best_first = masses.rows[np.argsort(-masses.shares, kind="stable")]
+        wanted = np.flatnonzero(np.sort(masses.shares)[::-1] > ANCHOR_SHARE)
+        source = joint(best_first)
+        source.anchor(best_first[: max(len(wanted), 1)], lambda: clock() > end - seconds / 2)
+        rows = masses.rows[np.unique(systematic_resample(masses.shares, PILOT_TOPOLOGIES, rng))]
+        source.fit(rows, rng, lambda: clock() > end)
+        source.draw(best_first[:1], 1, rng)
+        began = clock()
+        log_weights = source.draw(rows, max(PILOT_DRAWS * PILOT_TOPOLOGIES // len(rows), 2), rng)
+        taken = clock() - began
+        share, k = _quality(log_weights.log_weights)
+        return cls(source, taken / log_weights.log_weights.size * BLOCK, share, k)
 
     @classmethod
     def run(
@@ -247,8 +332,12 @@ class _Pilot:
         rng: np.random.Generator,
         seconds: float,
         clock: Callable[[], float],
+        judged: bool,
     ) -> _Pilot:
-        """Draw for a few topologies, chosen by mass, in at most about ``seconds``."""
+        """Draw for a few topologies, chosen by mass, in at most about ``seconds``.
+
+        ``judged`` says whether the fitted proposal is judged by more draws.
+        """
         at = systematic_resample(masses.shares, PILOT_TOPOLOGIES, rng)
         rows = masses.rows[np.unique(at)]
         seed = int(rng.integers(2**31))
@@ -270,14 +359,27 @@ class _Pilot:
         n_rows = int(min(len(rows), 0.5 * seconds / max(fitted - began, 1e-9)))
         n_draws = int(min(PILOT_DRAWS * PILOT_TOPOLOGIES, 0.5 * seconds / max(per_draw, 1e-9)))
         if n_rows == 0 or n_draws < FEWEST_PILOT_DRAWS:
-            return cls(LengthProposal.default(n_branches, reward.branch_prior), cost)
+            proposal = LengthProposal.default(n_branches, reward.branch_prior)
+            return cls(_Independent(table, reward, proposal), cost)
         rows = rows[:n_rows]
         fit = fit_of(rows)
         draws = reward.draw_lengths(
             table.parents[rows], fit, max(n_draws // n_rows, 2), seed, start
         )
-        fitted = start.fitted(table.parents[rows], draws, fit, reward.branch_prior)
-        return cls(fitted, cost)
+        proposal = start.fitted(table.parents[rows], draws, fit, reward.branch_prior)
+        source = _Independent(table, reward, proposal)
+        if not judged:
+            return cls(source, cost)
+        # by weights of the fitted proposal: those of the pilot are wider
+        again = np.repeat(rows, max(n_draws // n_rows // BLOCK, 1))
+        log_weights = source.draw(again, BLOCK, np.random.default_rng(seed)).log_weights
+        return cls(source, cost, *_quality(log_weights))
+
+
+def _quality(log_weights: np.ndarray) -> tuple[float, float]:
+    """Effective share and Pareto k of pilot draws (B, M), by the mean of each row."""
+    relative = (log_weights - np.asarray(logsumexp(log_weights, axis=1))[:, None]).ravel()
+    return effective_sample_size(relative) / relative.size, pareto_k(relative)
 
 
 @dataclass(frozen=True)
@@ -358,8 +460,13 @@ def draw_branch_lengths(
     seconds: float = math.inf,
     tell: Callable[[float, str], None] = lambda done, text: None,
     clock: Callable[[], float] = time.monotonic,
+    joint: Callable[[np.ndarray], JointDraws] | None = None,
+    n_parameters: int = 0,
 ) -> LengthSamples:
     """Draw branch lengths, correct the closed form, and return resampled trees with lengths.
+
+    Free parameters of the model are drawn with the lengths. At fixed parameters the lengths of the
+    branches are drawn independently, or jointly where pilot draws say that this is better.
 
     Parameters
     ----------
@@ -378,6 +485,11 @@ def draw_branch_lengths(
         Called from time to time with the completed share of the draws and a few words.
     clock : callable
         Clock in seconds, on which ``seconds`` is measured.
+    joint : callable, optional
+        Takes rows, best first, and makes the joint draws of their topologies. Required if the model
+        has free parameters.
+    n_parameters : int
+        Number of free parameters.
     """
     end = clock() + seconds
     limit = MOST_DRAWS // BLOCK
@@ -389,12 +501,20 @@ def draw_branch_lengths(
     def carry_out(points: int) -> tuple[LengthSamples, float]:
         began = clock()
         design = _Design.of_size(masses.shares, points, rng)
-        blocks = _draw(design, masses, table, reward, pilot.proposal, n_samples, rng, tell)
+        blocks = _draw(design, masses, table, pilot.source, n_samples, rng, tell)
         result = _answer(blocks, design, masses, table, n_samples, rng)
         return result, (clock() - began) / points
 
     tell(0.0, "pilot draws")
-    pilot = _Pilot.run(masses, table, reward, rng, PILOT_SHARE * seconds, clock)
+    pilot = None
+    if n_parameters == 0:
+        judged = joint is not None
+        pilot = _Pilot.run(masses, table, reward, rng, PILOT_SHARE * seconds, clock, judged)
+    if joint is not None and (pilot is None or pilot.is_poor):
+        jointly = _Pilot.run_joint(joint, masses, rng, PILOT_SHARE * seconds, clock)
+        pilot = jointly if pilot is None else pilot.better(jointly)
+    if pilot is None:
+        raise ValueError("free parameters need joint draws")
     wanted = min(max(FEWEST_POINTS, n_samples), limit)
     points = min(wanted, fitting(pilot.seconds))
     result, cost = carry_out(points)
@@ -415,8 +535,7 @@ def _draw(
     design: _Design,
     masses: TopologyMasses,
     table: TopologyTable,
-    reward: CollapsedReward,
-    proposal: LengthProposal,
+    source: _Independent | JointDraws,
     n_samples: int,
     rng: np.random.Generator,
     tell: Callable[[float, str], None],
@@ -428,29 +547,26 @@ def _draw(
     log_weights = np.empty((len(owner), BLOCK))
     lengths = np.empty((len(owner), n_picks, table.parents.shape[1]))
     log_likelihoods = np.empty((len(owner), n_picks))
+    thetas: np.ndarray | None = None
     for start in range(0, len(owner), CHUNK):
         part = slice(start, start + CHUNK)
-        distinct, inverse = np.unique(owner[part], return_inverse=True)
-        own = rows[distinct]
-        fit = reward.closed_form(table.parents[own], table.lengths[own])
-        draws = reward.draw_lengths(
-            table.parents[own[inverse]],
-            fit.take(inverse),
-            BLOCK,
-            int(rng.integers(2**31)),
-            proposal,
-        )
+        own = rows[owner[part]]
+        draws = source.draw(own, BLOCK, rng)
         log_w = draws.log_weights
-        log_weights[part] = log_w - table.log_evidence[own[inverse]][:, None]
+        log_weights[part] = log_w - table.log_evidence[own][:, None]
         cumulative = np.cumsum(np.exp(log_w - log_w.max(axis=1, keepdims=True)), axis=1)
         targets = rng.random((len(log_w), n_picks)) * cumulative[:, -1:]
         picks = (cumulative[:, None, :] < targets[:, :, None]).sum(axis=2)
         picks = np.minimum(picks, BLOCK - 1)
         lengths[part] = np.take_along_axis(draws.lengths, picks[:, :, None], axis=1)
         log_likelihoods[part] = np.take_along_axis(draws.log_likelihoods, picks, axis=1)
+        if thetas is None:
+            thetas = np.empty((len(owner), n_picks, draws.thetas.shape[2]))
+        thetas[part] = np.take_along_axis(draws.thetas, picks[:, :, None], axis=1)
         done = min(start + CHUNK, len(owner))
         tell(done / len(owner), f"{done * BLOCK:,} of {len(owner) * BLOCK:,} draws")
-    return _Blocks(owner, log_weights, lengths, log_likelihoods)
+    assert thetas is not None
+    return _Blocks(owner, log_weights, lengths, log_likelihoods, thetas)
 
 
 def _answer(
@@ -506,6 +622,7 @@ def _answer(
         rows[owner[chosen]],
         blocks.lengths[chosen, turn],
         blocks.log_likelihoods[chosen, turn],
+        blocks.thetas[chosen, turn],
         float(top + math.log(ratio)),
         math.sqrt(variance),
         Corrections(log_ratios, relative_variances, drawn_for, rest_variance / others**2),

@@ -138,7 +138,10 @@ class CollapsedReward:
         like = self.likelihood
         children = children_batch(np.ascontiguousarray(parents, np.int16))
         shape = (len(parents), n_draws)
-        draws = LengthDraws(np.empty(shape), np.empty(shape), np.empty((*shape, parents.shape[1])))
+        width = parents.shape[1]
+        draws = LengthDraws(
+            np.empty(shape), np.empty(shape), np.empty((*shape, width)), np.empty((*shape, 0))
+        )
         seeds = np.random.default_rng(seed).integers(2**31, size=len(parents))
         if proposal is None:
             proposal = LengthProposal.default(parents.shape[1] - 1, self.branch_prior)

@@ -52,8 +52,11 @@ class LengthDraws:
         The mean of exp over M is an unbiased estimate of p(Y | topology).
     log_likelihoods : ndarray, shape (B, M)
     lengths : ndarray, shape (B, M, 2n-2)
+    thetas : ndarray, shape (B, M, d)
+        Free parameters that are drawn with the lengths; d = 0 at fixed parameters.
     """
 
     log_weights: np.ndarray
     log_likelihoods: np.ndarray
     lengths: np.ndarray
+    thetas: np.ndarray

@@ -25,8 +25,11 @@ WIDE_COORDINATES = 0.2  # expected number of coordinates of a draw from the wide
 SCALES = np.array([1.0, 1.3, 2.0])
 SCALE_SHARES = np.array([0.67, 0.25, 0.08])
 INDEPENDENT_SHARE, INDEPENDENT_SCALE = 0.03, 1.6
-UNFITTED_SHARE = 0.15  # of the normal that is not fitted
-PRIOR_DRAWS = 20.0  # weight, per coordinate, of the unfitted normal in a fit
+NORMALS = 3  # that are fitted: the posterior of some parameters is a curved ridge
+ROUNDS = 30  # of expectation maximisation
+LEAST_SHARE = 0.02  # of each of them, before they are scaled to sum to 1
+UNFITTED_SHARE = 0.1  # of the normal that is not fitted
+PRIOR_DRAWS = 2.0  # weight, per coordinate, of the standard normal in a fit, in effective draws
 LOG_2PI = float(np.log(2.0 * np.pi))
 
 
@@ -53,7 +56,10 @@ class ParameterNormals:
 
     @classmethod
     def fitted(cls, whitened: np.ndarray, weights: np.ndarray) -> ParameterNormals:
-        """Return the normal of weighted draws, beside the standard one.
+        """Return normals fitted to weighted draws by expectation maximisation.
+
+        The standard normal stays among them, and each covariance is shrunk towards it, the more the
+        fewer draws are effective.
 
         Parameters
         ----------
@@ -68,15 +74,41 @@ class ParameterNormals:
         weights = np.minimum(weights, weights.mean() * np.sqrt(len(weights)))
         weights = weights / weights.sum()
         ess = 1.0 / float(weights @ weights)
-        trust = ess / (ess + PRIOR_DRAWS * d)
-        mean = trust * (weights @ whitened)
-        apart = whitened - mean
-        covariance = trust * (apart.T @ (apart * weights[:, None])) + (1.0 - trust) * np.eye(d)
+        mean = weights @ whitened
+        covariance = (whitened - mean).T @ ((whitened - mean) * weights[:, None])
+        values, vectors = np.linalg.eigh(covariance)
+        longest = vectors[:, -1] * np.sqrt(values[-1])
+        means = mean + np.linspace(-1.0, 1.0, NORMALS)[:, None] * longest
+        covariances = np.repeat((0.6 * covariance + 0.05 * np.eye(d))[None], NORMALS, axis=0)
+        shares = np.full(NORMALS, 1.0 / NORMALS)
+        for _ in range(ROUNDS):
+            parts = [
+                np.log(share) + _log_normal(whitened - centre, np.linalg.cholesky(spread))
+                for share, centre, spread in zip(shares, means, covariances, strict=True)
+            ]
+            log_part = np.array(parts)
+            part = np.exp(log_part - logsumexp(log_part, axis=0)) * weights
+            total = part.sum(axis=1)
+            shares = (total + LEAST_SHARE) / (total + LEAST_SHARE).sum()
+            for k in range(NORMALS):
+                own = part[k] / max(total[k], 1e-300)
+                trust = total[k] * ess / (total[k] * ess + PRIOR_DRAWS * d)
+                centre = own @ whitened
+                apart = whitened - centre
+                means[k] = trust * centre + (1.0 - trust) * mean
+                spread = apart.T @ (apart * own[:, None])
+                covariances[k] = trust * spread + (1.0 - trust) * np.eye(d)
         return cls(
-            np.array([1.0 - UNFITTED_SHARE, UNFITTED_SHARE]),
-            np.stack([mean, np.zeros(d)]),
-            np.stack([np.linalg.cholesky(covariance), np.eye(d)]),
+            np.append((1.0 - UNFITTED_SHARE) * shares, UNFITTED_SHARE),
+            np.vstack([means, np.zeros(d)]),
+            np.concatenate([np.linalg.cholesky(covariances), np.eye(d)[None]]),
         )
+
+
+def _log_normal(apart: np.ndarray, root: np.ndarray) -> np.ndarray:
+    """Log density (M,) of a normal at distances (M, d) from its mean, up to a constant."""
+    squares = (solve_triangular(root, apart.T, lower=True) ** 2).sum(axis=0)
+    return -0.5 * squares - np.log(np.diag(root)).sum()
 
 
 class TopologyProposal:

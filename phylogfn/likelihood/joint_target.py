@@ -69,40 +69,37 @@ class JointTarget:
         """Number of free parameters, d."""
         return len(self.theta)
 
-    def log_densities(
-        self, children: np.ndarray, coordinates: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def log_densities(self, tree: Tree, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log likelihoods and log posterior densities, each (M,), nats.
 
         Parameters
         ----------
-        children : ndarray, shape (2n-2, 2), int32
-            The topology, drawn at taxon 0.
+        tree : Tree
+            The topology.
         coordinates : ndarray, shape (M, D)
         """
         d = self.n_parameters
         phi, y = coordinates[:, :d], coordinates[:, d:]
         lengths = self.lengths(y)
-        log_prior = self.reward.log_priors(lengths) - self.reward.log_topology_prior + y.sum(axis=1)
+        log_prior = self._log_prior(tree, y)
         log_likelihood = np.empty(len(y))
         like = self.reward.likelihood
         spec, thetas = self.spec, phi @ self.from_phi.T
 
         def task(start: int, stop: int) -> None:
             for i in range(start, stop):
-                tree = Tree(_NO_PARENTS, children, lengths[i])
+                drawn = Tree(tree.parent, tree.children, lengths[i])
                 own = like if d == 0 else like.with_model(spec.build(thetas[i]))
-                log_likelihood[i] = own.log_likelihood(tree)
+                log_likelihood[i] = own.log_likelihood(drawn)
 
         with np.errstate(all="ignore"):
             self._in_threads(task, len(y))
             if d:
                 log_prior = log_prior + np.array([spec.log_prior(row) for row in thetas])
         self.reward.evaluations += len(y)
+        self.n_invalid += int(np.count_nonzero(~np.isfinite(log_likelihood)))
         log_density = log_likelihood + log_prior
-        invalid = ~np.isfinite(log_density)
-        self.n_invalid += int(invalid.sum())
-        log_density[invalid] = -np.inf
+        log_density[~np.isfinite(log_density)] = -np.inf
         return log_likelihood, log_density
 
     def lengths(self, y: np.ndarray) -> np.ndarray:
@@ -115,7 +112,7 @@ class JointTarget:
         """Free parameters (M, d), as `ModelSpec.build` takes them, of coordinates (M, D)."""
         return coordinates[:, : self.n_parameters] @ self.from_phi.T
 
-    def peak(self, children: np.ndarray, coordinates: np.ndarray) -> Peak:
+    def peak(self, tree: Tree, coordinates: np.ndarray) -> Peak:
         """Approximate the posterior of a topology near its mode.
 
         Gradients by all branches at once are differentiated numerically, once per coordinate; one
@@ -123,7 +120,8 @@ class JointTarget:
 
         Parameters
         ----------
-        children : ndarray, shape (2n-2, 2), int32
+        tree : Tree
+            The topology.
         coordinates : ndarray, shape (D,)
             Near the mode.
         """
@@ -135,8 +133,8 @@ class JointTarget:
             for i in range(start, stop):
                 step = np.zeros(size)
                 step[i] = STEP
-                forward[i] = self._length_gradient(children, coordinates + step)
-                backward[i] = self._length_gradient(children, coordinates - step)
+                forward[i] = self._length_gradient(tree, coordinates + step)
+                backward[i] = self._length_gradient(tree, coordinates - step)
 
         self._in_threads(differences, size)
         self.reward.evaluations += 2 * size
@@ -147,39 +145,42 @@ class JointTarget:
         gradient = np.zeros(size)
         gradient[d:] = 0.5 * (forward + backward).mean(axis=0)
         if d:
-            gradient[:d], hessian[:d, :d] = self._parameter_block(children, coordinates)
+            gradient[:d], hessian[:d, :d] = self._parameter_block(tree, coordinates)
         precision = _made_positive(-hessian)
         covariance = np.linalg.inv(precision)
         move = np.clip(covariance @ gradient, -MOST_MOVE, MOST_MOVE)
         return Peak(coordinates + move, covariance)
 
-    def _length_gradient(self, children: np.ndarray, at: np.ndarray) -> np.ndarray:
+    def _length_gradient(self, tree: Tree, at: np.ndarray) -> np.ndarray:
         """Gradient (2n-3,) of the log density by the log lengths."""
         d = self.n_parameters
         like = self.reward.likelihood
         if d:
             like = like.with_model(self.spec.build(self.from_phi @ at[:d]))
         lengths = self.lengths(at[None, d:])
-        _, first, _ = like.derivatives(Tree(_NO_PARENTS, children, lengths[0]))
-        return lengths[0, 1:] * first[1:] + 1.0 + self._prior_gradient(at[d:])
+        _, first, _ = like.derivatives(Tree(tree.parent, tree.children, lengths[0]))
+        return lengths[0, 1:] * first[1:] + self._prior_gradient(tree, at[d:])
 
-    def _prior_gradient(self, y: np.ndarray) -> np.ndarray:
+    def _prior_gradient(self, tree: Tree, y: np.ndarray) -> np.ndarray:
         """Gradient (2n-3,) of the log prior of the lengths by their logarithms."""
         steps = STEP * np.eye(len(y))
-        above = self.reward.log_priors(self.lengths(y + steps))
-        below = self.reward.log_priors(self.lengths(y - steps))
+        above, below = self._log_prior(tree, y + steps), self._log_prior(tree, y - steps)
         return (above - below) / (2.0 * STEP)
 
-    def _parameter_block(
-        self, children: np.ndarray, at: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _log_prior(self, tree: Tree, y: np.ndarray) -> np.ndarray:
+        """Log prior density (M,) of log lengths (M, 2n-3)."""
+        parents = np.broadcast_to(tree.parent, (len(y), len(tree.parent)))
+        log_density = self.reward.log_priors(self.lengths(y), parents)
+        return log_density - self.reward.log_topology_prior + y.sum(axis=1)
+
+    def _parameter_block(self, tree: Tree, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gradient (d,) and second derivatives (d, d) by phi, from differences of values."""
         d = self.n_parameters
         pairs = [(i, j) for i in range(d) for j in range(i)]
         unit = VALUE_STEP * np.eye(d, len(at))
         points = [at] + [at + s * unit[i] for i in range(d) for s in (1.0, -1.0)]
         points += [at + s * (unit[i] + unit[j]) for i, j in pairs for s in (1.0, -1.0)]
-        _, values = self.log_densities(children, np.array(points))
+        _, values = self.log_densities(tree, np.array(points))
         plus, minus = values[1 : 2 * d + 1 : 2], values[2 : 2 * d + 1 : 2]
         gradient = (plus - minus) / (2.0 * VALUE_STEP)
         single = plus + minus - 2.0 * values[0]
@@ -197,9 +198,6 @@ class JointTarget:
             return
         ends = np.linspace(0, n, 4 * threads + 1).astype(int)
         list(self.reward.pool.map(task, ends[:-1].tolist(), ends[1:].tolist()))
-
-
-_NO_PARENTS = np.zeros(0, np.int32)  # the likelihood reads children alone
 
 
 def _log_ratio_map(spec: ModelSpec, theta: np.ndarray) -> np.ndarray:

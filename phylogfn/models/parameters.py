@@ -168,6 +168,11 @@ class Parameter:
         constant = gammaln(a + b) - gammaln(a) - gammaln(b)
         return float(constant + a * log_share + b * log_other)
 
+    def log_jacobian(self, theta: np.ndarray) -> float:
+        """Log of the density of theta over that of the natural values (of all but one share)."""
+        log_x, log_rest = self._log_natural(np.asarray(theta, dtype=float))
+        return float(log_x.sum() + (log_rest if self.kind == "share" else 0.0))
+
     def with_prior(self, prior: Prior) -> Parameter:
         """Return a copy with another prior.
 

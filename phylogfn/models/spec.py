@@ -165,6 +165,14 @@ class ModelSpec:
             position += parameter.n_free
         return total
 
+    def log_natural_prior(self, theta: np.ndarray) -> float:
+        """Log prior density (nats) of the natural values that theta stands for."""
+        total, position = self.log_prior(theta), 0
+        for parameter in self.parameters:
+            total -= parameter.log_jacobian(theta[position : position + parameter.n_free])
+            position += parameter.n_free
+        return total
+
     def build(self, theta: np.ndarray | None = None) -> SubstitutionModel:
         """Return the model at theta.
 

@@ -12,6 +12,7 @@ from phylogfn.results.posterior_data import PosteriorData
 from phylogfn.results.posterior_files import consensus_of, write_directory
 from phylogfn.results.report.notebook import render_view
 from phylogfn.results.summaries.clades import clade_frame
+from phylogfn.results.summaries.parameters import parameter_frame
 from phylogfn.results.summaries.point_trees import map_tree, mcc_tree
 from phylogfn.results.summaries.topologies import topology_frame
 from phylogfn.results.warnings import failure, verdict, verdict_reasons
@@ -57,6 +58,15 @@ class Posterior(PosteriorData):
         ``mean_length`` and ``sd_length`` (of its branch).
         """
         return clade_frame(self)
+
+    def parameters(self) -> DataFrame:
+        """Return the posterior of the tree length and of the parameters of the model.
+
+        The columns are those of ``parameters.tsv``: ``parameter`` (as MrBayes names it; ``TL`` is
+        the tree length), ``mean``, ``sd``, ``lower_95``, ``median``, ``upper_95`` (quantiles) and
+        ``ess``.
+        """
+        return parameter_frame(self)
 
     def consensus(self, outgroup: str | Sequence[str] | None = None) -> Phylogeny:
         """Return the majority-rule consensus with clade probabilities and mean branch lengths.

@@ -93,6 +93,13 @@ class PosteriorData:
         The posteriors of independent runs, if this is their combined posterior.
     comparison : RunComparison, optional
         How far these runs agree; None if there is a single run.
+    parameter_names : tuple of str, length P
+        The parameters of the model that were integrated out, as MrBayes names them, such as
+        ``r(A<->C)``, ``pi(A)``, ``kappa``, ``alpha`` and ``pinvar``.
+    draw_parameters : ndarray, shape (S, P), float64, optional
+        Their values in the draws; None stands for no parameters.
+    draw_thetas : ndarray, shape (S, d), float64, optional
+        The same as the unconstrained values that `phylogfn.models.ModelSpec.build` takes.
     """
 
     names: tuple[str, ...]
@@ -121,6 +128,9 @@ class PosteriorData:
     ancestral: AncestralSequences | None = None
     runs: tuple[PosteriorData, ...] = ()
     comparison: RunComparison | None = None
+    parameter_names: tuple[str, ...] = ()
+    draw_parameters: NDArray[np.float64] | None = None
+    draw_thetas: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n_nodes = 2 * len(self.names) - 2
@@ -136,6 +146,8 @@ class PosteriorData:
         }
         if self.topology_errors is not None:
             expected["topology_errors"] = (n_topologies,)
+        if self.draw_parameters is not None or self.parameter_names:
+            expected["draw_parameters"] = (n_draws, len(self.parameter_names))
         for name, shape in expected.items():
             found = np.shape(getattr(self, name))
             if found != shape:
@@ -174,6 +186,15 @@ class PosteriorData:
     def topology(self, index: int) -> Tree:
         """Return one of the topologies listed, 0 the best, without lengths."""
         return Tree.from_parents(self.topology_parents[index])
+
+    def draw_ess(self) -> float:
+        """Return the effective number of independent draws of lengths and parameters.
+
+        The draws are resampled by weight: both the weights and their number limit it.
+        """
+        weights = self.branch_length_weights
+        of_weights = math.inf if weights is None else weights.ess
+        return 1.0 / (1.0 / max(of_weights, 1.0) + 1.0 / max(self.n_draws, 1))
 
     def tree_lengths(self) -> NDArray[np.float64]:
         """Return the sum of branch lengths of each draw, shape(S,)."""

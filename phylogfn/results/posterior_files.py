@@ -32,6 +32,7 @@ from phylogfn.results.summaries.ancestors import (
 )
 from phylogfn.results.summaries.clades import clades_text
 from phylogfn.results.summaries.model_checks import predictive_figures
+from phylogfn.results.summaries.parameters import parameter_summary, parameters_text
 from phylogfn.results.summaries.point_trees import map_tree, mcc_tree
 from phylogfn.results.warnings import failure, posterior_warnings, verdict, verdict_reasons
 from phylogfn.text.quoting import newick_labels, nexus_labels
@@ -101,6 +102,7 @@ def write_results(output: Path, posterior: PosteriorData) -> dict[str, Any]:
             ),
             "topologies.tsv": topologies_table(posterior, topologies),
             "clades.tsv": clades_text(posterior, table),
+            "parameters.tsv": parameters_text(posterior),
             "consensus.nwk": consensus.newick() + "\n",
             "consensus.con.tre": consensus.nexus(),
             "map.nwk": highest.newick() + "\n",
@@ -225,6 +227,7 @@ def summarise(posterior: PosteriorData, facts: RunFacts) -> dict[str, Any]:
         "compile_seconds": round(facts.use.compile_seconds, 3),
         "cpu_seconds": round(facts.use.cpu_seconds, 3),
         "peak_memory_bytes": int(facts.use.peak_memory_bytes),
+        "parameters": parameter_summary(posterior),
         "warnings": list(warnings),
         "warning_codes": [warning.code for warning in warnings],
         "comparison": _comparison(posterior),
@@ -384,15 +387,19 @@ def mrbayes_trees(names: tuple[str, ...], newicks: Sequence[str], *, rooted: boo
 def mrbayes_parameters(posterior: PosteriorData, draws: Sequence[int]) -> str:
     """Return the parameters of draws as MrBayes writes its ``.run1.p``.
 
-    LnL is the log likelihood, LnPr the log prior density, TL the sum of branch lengths.
+    LnL is the log likelihood, LnPr the log prior density, TL the sum of branch lengths; then come
+    the parameters of the model.
     """
-    lengths = posterior.tree_lengths()
+    columns = [posterior.draw_log_likelihoods, posterior.draw_log_priors, posterior.tree_lengths()]
+    if posterior.draw_parameters is not None:
+        columns += list(posterior.draw_parameters.T)
+    values = np.stack(columns, axis=1)
     body = [
-        f"{generation}\t{posterior.draw_log_likelihoods[draw]:.6e}"
-        f"\t{posterior.draw_log_priors[draw]:.6e}\t{lengths[draw]:.6e}"
+        "\t".join([str(generation), *(f"{value:.6e}" for value in values[draw])])
         for generation, draw in enumerate(draws)
     ]
-    return "\n".join([f"[ID: {_identifier(body)}]", "Gen\tLnL\tLnPr\tTL", *body]) + "\n"
+    head = "\t".join(["Gen", "LnL", "LnPr", "TL", *posterior.parameter_names])
+    return "\n".join([f"[ID: {_identifier(body)}]", head, *body]) + "\n"
 
 
 def mrbayes_tree_probabilities(posterior: PosteriorData, newicks: Sequence[str]) -> str:

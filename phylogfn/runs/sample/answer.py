@@ -20,13 +20,14 @@ from phylogfn.citations import (
 )
 from phylogfn.estimates.clades import TopologyShares
 from phylogfn.estimates.collapsed import BATCH, weigh
+from phylogfn.estimates.joint_draws import JointDraws
 from phylogfn.estimates.length_samples import (
     TopologyMasses,
     draw_branch_lengths,
     probability_errors,
 )
 from phylogfn.estimates.with_lengths import DrawnTrees
-from phylogfn.likelihood.model_fit import bounds_note
+from phylogfn.likelihood.model_fit import bounds_note, fit_model
 from phylogfn.results.facts import BranchLengthFacts, ClosedFormFacts, RunFacts, TrainingFacts
 from phylogfn.results.outgroup import rooted_posterior
 from phylogfn.results.posterior import Posterior
@@ -40,6 +41,7 @@ from phylogfn.runs.sample.run import (
     search_facts,
 )
 from phylogfn.runs.sample.sequences import reserved_share, with_sequences
+from phylogfn.trees.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = ["answer", "judged", "without_errors_if_failed", "write_answer"]
 
-# shares of the budget, after which a phase ends
+FIT_SHARE = 0.2  # of the time for draws of lengths, for the mode of the parameters
 FAILED = 3  # exit code of a run with hardly any effective draws
 
 
@@ -137,6 +139,12 @@ def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> Le
     least = effort.lengths_share * settings.budget_seconds
     reserved = effort.writing_share + reserved_share(run)
     seconds = max(left - reserved * settings.budget_seconds, least)
+    made: list[JointDraws] = []
+
+    def joint(rows: np.ndarray) -> JointDraws:
+        made.append(_joint_draws(run, state, rows, FIT_SHARE * seconds))
+        return made[-1]
+
     lengths = draw_branch_lengths(
         masses,
         state.table,
@@ -147,7 +155,21 @@ def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> Le
         seconds,
         lambda done, text: run.progress.update(done=done, detail=text),
         lambda: run.seconds(state),
+        joint,
+        run.spec.n_free,
     )
+    for draws in made:
+        if draws.target.reward is not state.walkers.reward:
+            state.walkers.reward.evaluations += draws.target.reward.evaluations
+        invalid = draws.target.n_invalid
+        if invalid:
+            run.warn(
+                Note(
+                    "invalid-draws",
+                    f"{invalid:,} draws of parameters were outside the range in which the "
+                    "likelihood can be computed, and count as impossible",
+                )
+            )
     if lengths.wanted_draws > lengths.n_draws:
         run.warn(
             Note(
@@ -158,6 +180,25 @@ def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> Le
             )
         )
     return lengths
+
+
+def _joint_draws(run: SampleRun, state: RunState, rows: np.ndarray, seconds: float) -> JointDraws:
+    """Draws of parameters and lengths around the mode of the parameters on the best topology."""
+    table, theta, reward = state.table, state.theta, state.walkers.reward
+    if run.spec.n_free:
+        end = run.seconds(state) + seconds
+        best = rows[0]
+        fit = fit_model(
+            run.spec,
+            run.patterns,
+            Tree.from_parents(table.parents[best], table.lengths[best]),
+            theta=theta,
+            branch_prior=reward.branch_prior,
+            with_prior=True,
+            until=lambda: run.seconds(state) > end,
+        )
+        theta, reward = fit.theta, run.reward(fit.theta)
+    return JointDraws(run.spec, reward, theta, table)
 
 
 def judged(run: SampleRun, states: Sequence[RunState], posterior: Posterior) -> Posterior:
@@ -275,7 +316,7 @@ def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> No
 
 def _model_text(run: SampleRun, state: RunState) -> str:
     values = run.spec.describe(state.theta)
-    if not values:
+    if not values or not run.with_lengths:  # else they are fixed, not integrated out
         return run.spec.name
     return run.spec.name + " (" + ", ".join(f"{k}={v:.5g}" for k, v in values.items()) + ")"
 
@@ -302,13 +343,14 @@ def _posterior(
     best, probabilities = best[listed], probabilities[listed]
     relative_error = math.hypot(found.standard_error, lengths.standard_error)
     drawn_for = float(probabilities[corrections.drawn_for[best]].sum())
-    _warn_of_parameters(run, state)
+    described = [run.spec.describe(theta) for theta in lengths.thetas]
     return Posterior(
         names=run.alignment.names,
         draw_parents=table.parents[lengths.rows].astype(np.int32),
         draw_lengths=lengths.lengths,
         draw_log_likelihoods=lengths.log_likelihoods,
-        draw_log_priors=walkers.reward.log_priors(lengths.lengths, table.parents[lengths.rows]),
+        draw_log_priors=walkers.reward.log_priors(lengths.lengths, table.parents[lengths.rows])
+        + [run.spec.log_natural_prior(theta) for theta in lengths.thetas],
         topology_parents=table.parents[best].astype(np.int32),
         topology_probabilities=probabilities,
         topology_log_evidences=log_mass[best],
@@ -338,6 +380,9 @@ def _posterior(
             ),
         ),
         training=_training_facts(run, state),
+        parameter_names=tuple(described[0]),
+        draw_parameters=np.array([list(values.values()) for values in described]),
+        draw_thetas=lengths.thetas,
     )
 
 
@@ -378,8 +423,9 @@ def _warn_of_parameters(run: SampleRun, state: RunState) -> None:
         run.warn(
             Note(
                 "fixed-parameters",
-                f"the parameters of {run.spec.name} are fixed at their maximum-likelihood values "
-                "on the best starting tree; the evidence is conditional on them",
+                f"the parameters of {run.spec.name} are fixed at their posterior mode on the best "
+                "starting tree; the evidence is conditional on them (--branch-lengths collapsed "
+                "integrates them out)",
             )
         )
     note = bounds_note(run.spec, state.theta)

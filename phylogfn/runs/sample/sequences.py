@@ -43,7 +43,7 @@ def with_sequences(run: SampleRun, state: RunState, posterior: Posterior) -> Pos
         return posterior
     # a part of the draws is then one of all runs
     order = run.rng("predictive", 1).permutation(posterior.n_draws)
-    models = _models_of_draw(run, state)
+    models = _models_of_draw(run, state, posterior)
     if settings.predictive:
         posterior = _with_checks(run, posterior, models, order)
     if settings.ancestral is not None:
@@ -51,10 +51,13 @@ def with_sequences(run: SampleRun, state: RunState, posterior: Posterior) -> Pos
     return replace(posterior, warnings=tuple(run.warnings))
 
 
-def _models_of_draw(run: SampleRun, state: RunState) -> Models:
+def _models_of_draw(run: SampleRun, state: RunState, posterior: Posterior) -> Models:
     """Return a function that gives the model of each part of the data in a draw."""
-    model = run.spec.build(state.theta)
-    return lambda draw: [model]
+    thetas = posterior.draw_thetas
+    if thetas is None:
+        model = run.spec.build(state.theta)
+        return lambda draw: [model]
+    return lambda draw: [run.spec.build(thetas[draw])]
 
 
 def _with_checks(

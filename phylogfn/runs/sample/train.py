@@ -13,6 +13,7 @@ from gfncore.evaluation import PartitionEstimate
 from gfncore.program.messages import Note
 from gfncore.program.metrics import MetricsWriter
 from phylogfn.environments.base import TreeEnvironment
+from phylogfn.estimates.joint_draws import JointDraws
 from phylogfn.estimates.length_samples import mean_correction
 from phylogfn.exploration.walks import Block
 from phylogfn.likelihood.collapsed import CollapsedReward
@@ -260,6 +261,10 @@ def _correction(run: SampleRun, state: RunState) -> float:
     effort = run.effort
     table = state.table
     rng = run.rng("pilot")
+    if run.spec.n_free:
+        best = np.array([int(np.argmax(table.log_evidence))])
+        draws = JointDraws(run.spec, state.walkers.reward, state.theta, table)
+        return draws.mean_correction(best, effort.correction_draws, rng)
     mass = np.exp(table.log_evidence - table.log_evidence.max())
     reward = state.walkers.reward
     fitting = _affordable(run, reward, effort.correction_share, effort.correction_draws)

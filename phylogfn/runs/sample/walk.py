@@ -24,9 +24,10 @@ __all__ = ["compare", "started", "walk", "warn_of_pace"]
 
 
 def started(run: SampleRun) -> RunState:
-    """Starting trees, and the free parameters at their maximum on the best of them.
+    """Starting trees, and the free parameters at their posterior mode on the best of them.
 
-    They are fitted by the first of several runs: the evidences of others would be of other models.
+    They are fitted by the first of several runs: the closed forms of others would be of other
+    models.
     """
     effort = run.effort
     run.phase("building starting trees")
@@ -48,13 +49,20 @@ def started(run: SampleRun) -> RunState:
         run.phase("fitting the model's parameters on the best starting tree")
         tree = Tree.from_parents(starts[best].astype(np.int32), fit.lengths[best])
         share = effort.fit_share
-        theta = fit_model(run.spec, run.patterns, tree, until=lambda: run.past(share)).theta
+        theta = fit_model(
+            run.spec,
+            run.patterns,
+            tree,
+            branch_prior=reward.branch_prior,
+            with_prior=True,
+            until=lambda: run.past(share),
+        ).theta
         if run.past(share):
             run.warn(
                 Note(
                     "fit-time-limit",
                     f"the fit of the model parameters reached its time limit ({share:.0%} of "
-                    f"{run.settings.budget}); the values may not be the maximum",
+                    f"{run.settings.budget}); the values may not be the mode",
                 )
             )
         reward = run.reward(theta)

@@ -1,0 +1,87 @@
+"""The posterior of the tree length and of the parameters of the model.
+
+Names are those of MrBayes; ``TL`` is the tree length.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phylogfn.results.posterior_data import PosteriorData
+from phylogfn.results.rounding import significant
+from phylogfn.results.warnings import failure
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["parameter_frame", "parameter_summary", "parameters_text"]
+
+
+@dataclass(frozen=True)
+class ParameterPosterior:
+    """The posterior of one parameter; NaN for a failed run.
+
+    Attributes
+    ----------
+    mean, sd, lower_95, median, upper_95 : float
+        Of the draws; ``lower_95`` and ``upper_95`` are the quantiles 2.5 and 97.5 per cent.
+    ess : float
+        Effective number of draws.
+    """
+
+    parameter: str
+    mean: float
+    sd: float
+    lower_95: float
+    median: float
+    upper_95: float
+    ess: float
+
+
+def parameter_posteriors(posterior: PosteriorData) -> list[ParameterPosterior]:
+    """Return the posterior of the tree length and of each parameter."""
+    values = posterior.tree_lengths()[:, None]
+    if posterior.draw_parameters is not None:
+        values = np.hstack([values, posterior.draw_parameters])
+    if failure(posterior) is not None or not len(values):
+        values = np.full((2, values.shape[1]), math.nan)
+    sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1], math.nan)
+    figures = np.vstack([values.mean(axis=0), sd, np.quantile(values, [0.025, 0.5, 0.975], axis=0)])
+    ess = posterior.draw_ess()
+    return [
+        ParameterPosterior(name, *own.tolist(), ess)
+        for name, own in zip(["TL", *posterior.parameter_names], figures.T, strict=True)
+    ]
+
+
+def parameter_frame(posterior: PosteriorData) -> DataFrame:
+    """Return `parameter_posteriors` as a table; its columns are those of ``parameters.tsv``."""
+    import pandas
+
+    return pandas.DataFrame([vars(found) for found in parameter_posteriors(posterior)])
+
+
+def parameter_summary(posterior: PosteriorData) -> dict[str, dict[str, Any]]:
+    """Return the entry ``parameters`` of ``summary.json``."""
+    return {
+        found.parameter: {
+            name: significant(value, 4)
+            for name, value in vars(found).items()
+            if name != "parameter"
+        }
+        for found in parameter_posteriors(posterior)
+    }
+
+
+def parameters_text(posterior: PosteriorData) -> str:
+    """Return ``parameters.tsv``."""
+    names = list(ParameterPosterior.__annotations__)
+    rows = ["\t".join(names)]
+    for found in parameter_posteriors(posterior):
+        values = [f"{getattr(found, name):.5g}" for name in names[1:]]
+        rows.append("\t".join([found.parameter, *values]))
+    return "\n".join(rows) + "\n"

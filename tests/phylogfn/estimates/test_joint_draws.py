@@ -1,0 +1,101 @@
+"""Parameters and branch lengths integrated out, against draws from the prior."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from phylogfn.alignments.patterns import compress
+from phylogfn.estimates.joint_draws import JointDraws
+from phylogfn.estimates.length_samples import TopologyMasses, draw_branch_lengths
+from phylogfn.exploration.topologies import TopologyTable
+from phylogfn.likelihood.model_fit import fit_model
+from phylogfn.likelihood.tree_likelihood import TreeLikelihood
+from phylogfn.models import parse_model
+from phylogfn.trees.tree import Tree
+
+N_PRIOR = 5000
+
+
+def prior_draws(spec, rng):
+    """Natural values of HKY85+G4 drawn from the default priors, as free parameters theta."""
+    share = rng.beta(1.0, 1.0)
+    values = {
+        "kappa": np.array([share / (1.0 - share)]),
+        "frequencies": rng.dirichlet(np.ones(4)),
+        "gamma_shape": np.array([rng.exponential(1.0)]),
+    }
+    return np.concatenate([p.to_unconstrained(values[p.name]) for p in spec.parameters])
+
+
+@pytest.mark.parametrize("model", ["HKY85+G4", "JC69"])
+def test_evidence_of_all_topologies_is_that_of_draws_from_the_prior(
+    primates, make_reward, all_topologies, model
+):
+    alignment = primates([0, 2, 7, 11], 10)
+    patterns = compress(alignment)
+    spec = parse_model(model, "dna")
+    reward = make_reward(alignment, model=model)
+    table, every = TopologyTable(4), all_topologies(4)
+    table.look_up(reward, every)
+    rng = np.random.default_rng(1)
+    log_likelihoods = np.empty(N_PRIOR)
+    thetas = []
+    for i in range(N_PRIOR):
+        theta = prior_draws(spec, rng) if spec.n_free else np.zeros(0)
+        lengths = np.append(0.0, rng.exponential(0.1, 5))
+        like = reward.likelihood.with_model(spec.build(theta))
+        tree = Tree.from_parents(every[i % 3].astype(np.int32), lengths)
+        log_likelihoods[i] = like.log_likelihood(tree)
+        thetas.append(theta)
+    top = log_likelihoods.max()
+    weights = np.exp(log_likelihoods - top)
+    expected = top + math.log(weights.mean())
+    error = weights.std() / weights.mean() / math.sqrt(N_PRIOR)
+
+    log_r = table.log_evidence
+    masses = TopologyMasses(np.arange(3), np.exp(log_r - logsumexp(log_r)))
+    made = []
+
+    def joint(rows):
+        theta, own = np.zeros(0), reward
+        if spec.n_free:
+            best = Tree.from_parents(table.parents[rows[0]].astype(np.int32), None)
+            found = fit_model(
+                spec, patterns, best, branch_prior=reward.branch_prior, with_prior=True
+            )
+            own = make_reward(alignment, model=model)
+            own.likelihood = TreeLikelihood(patterns, found.model)
+            theta = found.theta
+        made.append(JointDraws(spec, own, theta, table))
+        return made[-1]
+
+    found = draw_branch_lengths(
+        masses, table, reward, 2000, np.random.default_rng(2), 0.1, seconds=12.0,
+        joint=joint, n_parameters=spec.n_free,
+    )  # fmt: skip
+    log_z = float(logsumexp(log_r)) - math.log(3) + found.log_correction
+    assert found.standard_error < 0.1
+    assert abs(log_z - expected) < 4.0 * math.hypot(error, found.standard_error)
+    assert found.thetas.shape == (2000, spec.n_free)
+    if spec.n_free:
+        assert made and made[0].target.n_invalid == 0
+        prior = np.array([spec.split(theta)["gamma_shape"][0] for theta in thetas])
+        mean = float((weights * prior).sum() / weights.sum())
+        drawn = np.array([spec.split(theta)["gamma_shape"][0] for theta in found.thetas])
+        spread = math.sqrt((weights**2 * (prior - mean) ** 2).sum()) / weights.sum()
+        assert abs(drawn.mean() - mean) < 4.0 * math.hypot(spread, drawn.std() / math.sqrt(500))
+
+
+def test_free_parameters_need_joint_draws(primates, make_reward, all_topologies):
+    reward = make_reward(primates([0, 2, 7, 11], 10), model="K80")
+    table = TopologyTable(4)
+    table.look_up(reward, all_topologies(4))
+    masses = TopologyMasses(np.arange(3), np.full(3, 1 / 3))
+    with pytest.raises(ValueError, match="joint draws"):
+        draw_branch_lengths(
+            masses, table, reward, 10, np.random.default_rng(1), 0.1, n_parameters=1
+        )

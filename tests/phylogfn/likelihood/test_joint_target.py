@@ -1,0 +1,154 @@
+"""The posterior density of parameters and lengths, its peak, and a proposal there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gfncore.evaluation import effective_sample_size
+from phylogfn.alignments.patterns import compress
+from phylogfn.likelihood.joint_proposal import ParameterNormals, TopologyProposal
+from phylogfn.likelihood.joint_target import JointTarget
+from phylogfn.likelihood.model_fit import fit_model
+from phylogfn.likelihood.tree_likelihood import TreeLikelihood
+from phylogfn.models import parse_model
+from phylogfn.trees.tree import Tree, random_topology
+
+MODELS = ["JC69", "HKY85+G4", "GTR+I+G4"]
+
+
+@pytest.fixture
+def problem(primates, make_reward):
+    """Return a function that fits a model to five taxa: spec, tree, target, coordinates."""
+
+    def make(model, threads=1):
+        alignment = primates([0, 1, 2, 7, 11], 300)
+        patterns = compress(alignment)
+        spec = parse_model(model, "dna").resolve(patterns)
+        tree = random_topology(5, np.random.default_rng(1))
+        reward = make_reward(alignment, model=model, threads=threads)
+        found = fit_model(spec, patterns, tree, branch_prior=reward.branch_prior, with_prior=True)
+        reward.likelihood = TreeLikelihood(patterns, found.model)
+        target = JointTarget(spec, reward, found.theta)
+        phi = target.to_phi @ found.theta
+        return spec, tree, target, np.concatenate([phi, np.log(found.lengths[1:])])
+
+    return make
+
+
+def plain_log_density(spec, target, tree, x):
+    """Log density at x, every part from its definition."""
+    d = spec.n_free
+    theta = target.from_phi @ x[:d]
+    lengths = np.append(0.0, np.exp(x[d:]))
+    patterns = target.reward.likelihood.patterns
+    likelihood = TreeLikelihood(patterns, spec.build(theta))
+    value = likelihood.log_likelihood(Tree(tree.parent, tree.children, lengths))
+    rate = target.reward.branch_prior.rate
+    # densities of logarithms: those of lengths times the lengths
+    return value + spec.log_prior(theta) + (np.log(rate) - rate * lengths[1:] + x[d:]).sum()
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_density_is_that_of_its_parts(problem, model, threads):
+    spec, tree, target, x = problem(model, threads)
+    points = x + 0.1 * np.random.default_rng(2).standard_normal((20, len(x)))
+    log_likelihood, log_density = target.log_densities(tree, points)
+    plain = [plain_log_density(spec, target, tree, point) for point in points]
+    np.testing.assert_allclose(log_density, plain, rtol=1e-10)
+    assert np.all(log_likelihood < 0.0)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_coordinates_of_parameters_are_a_map_of_unit_volume(problem, model):
+    spec, _, target, x = problem(model)
+    d = spec.n_free
+    assert abs(np.linalg.det(target.from_phi)) == pytest.approx(1.0)
+    np.testing.assert_allclose(target.thetas(x[None])[0], target.from_phi @ x[:d])
+    for name, values in spec.split(target.thetas(x[None])[0]).items():
+        if name in ("exchangeabilities", "frequencies"):
+            # log ratios to the largest component
+            position = [p.name for p in spec.parameters].index(name)
+            start = sum(p.n_free for p in spec.parameters[:position])
+            ratios = np.delete(values, values.argmax()) / values.max()
+            np.testing.assert_allclose(np.exp(x[start : start + len(ratios)]), ratios, rtol=1e-9)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_peak_is_where_the_gradient_vanishes_and_its_covariance_is_the_inverse_hessian(
+    problem, model
+):
+    spec, tree, target, x = problem(model)
+    shifted = x + 0.01 * np.random.default_rng(3).standard_normal(len(x))
+    peak = target.peak(tree, shifted)
+    before = plain_log_density(spec, target, tree, shifted)
+    assert plain_log_density(spec, target, tree, peak.mode) > before
+    step, size = 1e-3, len(x)
+    hessian = np.empty((size, size))
+    for i in range(size):
+        for j in range(size):
+            total = 0.0
+            for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+                point = shifted.copy()
+                point[i] += a * step
+                point[j] += b * step
+                total += a * b * plain_log_density(spec, target, tree, point)
+            hessian[i, j] = total / (4.0 * step**2)
+    scale = np.sqrt(np.diag(peak.covariance))
+    expected = np.linalg.inv(-hessian)
+    np.testing.assert_allclose(
+        peak.covariance / np.outer(scale, scale), expected / np.outer(scale, scale), atol=0.01
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_draws_of_the_proposal_have_the_density_that_it_says(problem, model):
+    spec, tree, target, x = problem(model)
+    d = spec.n_free
+    proposal = TopologyProposal.of_peak(target.peak(tree, x), d)
+    rng = np.random.default_rng(4)
+    whitened = 0.5 + 0.8 * rng.standard_normal((300, d))
+    normals = ParameterNormals.fitted(whitened, np.ones(300))
+    points, log_q, scores = proposal.draw(4000, normals, rng)
+    assert scores.shape == (4000, d)
+    np.testing.assert_allclose(proposal.log_density(points, normals), log_q, atol=1e-8)
+    # a second proposal integrates to one under draws of the first
+    other = TopologyProposal(
+        proposal.mode + 0.1, proposal.shapes * 1.5, np.eye(len(x)), proposal.n_parameters
+    )
+    ratio = np.exp(other.log_density(points, normals) - log_q)
+    assert ratio.mean() == pytest.approx(1.0, abs=4.0 * ratio.std() / np.sqrt(len(ratio)))
+    if "+I" in model:  # its posterior is a curved ridge, which only fitted normals cover
+        return
+    points, log_q, _ = proposal.draw(2000, ParameterNormals.unfitted(d), rng)
+    log_density = target.log_densities(tree, points)[1]
+    assert effective_sample_size(log_density - log_q) > 0.05 * len(points)
+
+
+def test_fitted_normals_have_the_moments_of_the_draws():
+    rng = np.random.default_rng(5)
+    draws = rng.multivariate_normal([1.0, -2.0], [[2.0, 0.5], [0.5, 1.0]], 20_000)
+    normals = ParameterNormals.fitted(draws, np.ones(len(draws)))
+    assert normals.shares.sum() == pytest.approx(1.0)
+    shares = normals.shares[:-1] / normals.shares[:-1].sum()
+    mean = shares @ normals.means[:-1]
+    np.testing.assert_allclose(mean, [1.0, -2.0], atol=0.05)
+    apart = normals.means[:-1] - mean
+    covariances = normals.roots[:-1] @ normals.roots[:-1].transpose(0, 2, 1)
+    covariance = np.einsum("k,kij->ij", shares, covariances) + (apart.T * shares) @ apart
+    np.testing.assert_allclose(covariance, [[2.0, 0.5], [0.5, 1.0]], atol=0.08)
+
+
+def test_a_proposal_is_carried_to_a_topology_with_other_branches(problem):
+    spec, tree, target, x = problem("HKY85+G4")
+    d = spec.n_free
+    proposal = TopologyProposal.of_peak(target.peak(tree, x), d)
+    conditional = proposal.shapes * np.diag(np.linalg.inv(proposal.correlation))
+    every = np.arange(d, len(x))
+    same = proposal.transferred(proposal.mode, conditional, every, every)
+    np.testing.assert_allclose(same.shapes, proposal.shapes, rtol=1e-9)
+    np.testing.assert_allclose(same.correlation, proposal.correlation, atol=1e-12)
+    none = proposal.transferred(proposal.mode, conditional, every[:0], every[:0])
+    assert np.all(none.correlation[d:, d:] == np.eye(len(x) - d))
+    np.testing.assert_allclose(none.shapes[d:], conditional[d:])

@@ -1,0 +1,45 @@
+"""Monotone maps from normal scores to logarithms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import digamma, polygamma
+from scipy.stats import kstest, norm
+
+from phylogfn.likelihood.marginals import KNOTS, MarginalMaps
+
+SHAPES = np.array([0.15, 1.0, 7.3, 120.0, 1e5])
+
+
+def test_maps_are_inverse_to_each_other_and_have_the_slope_that_they_say():
+    maps = MarginalMaps(SHAPES, 0.01)
+    assert np.all(np.diff(maps.knots, axis=1) > 0.0)
+    scores = np.random.default_rng(1).normal(0.0, 3.0, (500, len(SHAPES)))
+    logarithms, log_slopes = maps.logarithms(scores)
+    back, same = maps.scores(logarithms)
+    np.testing.assert_allclose(back, scores, atol=1e-9)
+    np.testing.assert_allclose(same, log_slopes, atol=1e-9)
+    # away from a knot, a small step of one score moves its logarithm by the slope
+    inside = 0.5 * (KNOTS[60] + KNOTS[61])
+    at = np.full((1, len(SHAPES)), inside)
+    low, high = maps.logarithms(at - 1e-4)[0], maps.logarithms(at + 1e-4)[0]
+    assert np.log((high - low) / 2e-4).sum() == pytest.approx(maps.logarithms(at)[1][0], abs=1e-6)
+
+
+@pytest.mark.parametrize("column", range(1, len(SHAPES)))
+def test_without_wide_tails_the_logarithms_are_those_of_gamma_draws(column):
+    shape = SHAPES[column]
+    scores = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
+    logarithms, _ = MarginalMaps(SHAPES[column : column + 1], 0.0).logarithms(scores[:, None])
+    gamma = np.log(np.random.default_rng(2).gamma(shape, 1.0 / shape, 20_000))
+    assert kstest(logarithms[:, 0], gamma).pvalue > 0.01
+    assert logarithms.mean() == pytest.approx(digamma(shape) - np.log(shape), abs=5e-3)
+    assert logarithms.var() == pytest.approx(float(polygamma(1, shape)), rel=0.03)
+
+
+def test_wide_tails_reach_lengths_of_nothing():
+    scores = np.array([[-5.0]])
+    light = MarginalMaps(np.array([30.0]), 0.0).logarithms(scores)[0]
+    wide = MarginalMaps(np.array([30.0]), 0.01).logarithms(scores)[0]
+    assert light > -2.0 > wide
