@@ -1,4 +1,4 @@
-"""Isolation of a run within another Python program: temporary directory and PyTorch's state.
+"""Runs within another Python program: temporary directory, PyTorch's state, files of a result.
 
 Command lines end with their process; a function must not leave files in the temporary directory, or
 change the number of threads or the random state of its caller.
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import inspect
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gfncore.errors import UserError
+from gfncore.files import write_atomic
+from gfncore.program.output import check_output, check_replaced, clear_output, locked_output
 from gfncore.text.hints import did_you_mean
 
-__all__ = ["call_text", "check_keywords", "temporary_run"]
+__all__ = ["call_text", "check_keywords", "result_directory", "temporary_run"]
 
 
 @contextmanager
@@ -48,6 +50,40 @@ def temporary_run(program: str) -> Iterator[Path]:
             yield Path(folder) / "run"
         finally:
             torch.set_num_threads(threads)
+
+
+@contextmanager
+def result_directory(
+    directory: Path, files: Mapping[str, str], known: Collection[str], *, force: bool
+) -> Iterator[None]:
+    """Lock a directory for the files of a result, and write those that runs write as they begin.
+
+    Parameters
+    ----------
+    directory : Path
+        Made if it does not exist.
+    files : mapping of str to str
+        Files that a run writes while it works, ``run.toml`` first, and their contents.
+    known : collection of str
+        The names (files or directories) that the program writes.
+    force : bool
+        Whether the files of an earlier run in the directory are replaced.
+
+    Raises
+    ------
+    UserError
+        The directory is in use, cannot be written, or is not empty; with ``force``: it has files
+        of these names that no run of the program has written.
+    """
+    check_output(directory, force=force, in_python=True)
+    if force:
+        check_replaced(directory, known, in_python=True)
+    with locked_output(directory):
+        if force:
+            clear_output(directory, known)
+        for name, content in files.items():
+            write_atomic(directory / name, content)
+        yield
 
 
 def check_keywords(function: Any, unknown: Mapping[str, Any]) -> None:

@@ -53,6 +53,7 @@ def check_output(
     force: bool = False,
     resume: bool = False,
     resume_file: str = "run.toml",
+    in_python: bool = False,
 ) -> None:
     """Check, without changing anything, that results may be written to ``directory``.
 
@@ -64,6 +65,8 @@ def check_output(
         Whether a directory that is not empty is accepted.
     resume : bool
         Whether the directory must contain the file ``resume_file`` of an earlier run.
+    in_python : bool
+        Whether messages name arguments of Python functions instead of options.
 
     Raises
     ------
@@ -75,7 +78,8 @@ def check_output(
             "--force and --resume cannot be combined; --force starts again, --resume continues"
         )
     if directory.exists() and not directory.is_dir():
-        raise UserError(f"{directory} is a file; give --output a directory")
+        place = "a directory" if in_python else "--output a directory"
+        raise UserError(f"{directory} is a file; give {place}")
     if resume:
         if not (directory / resume_file).is_file():
             raise UserError(
@@ -87,9 +91,11 @@ def check_output(
         found = sorted(entry.name for entry in directory.iterdir())
         if found:
             shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+            cures = "--resume to go on with the run in it, or --force to replace that run"
+            if in_python:
+                cures = "or force=True to replace the run in it"
             raise UserError(
-                f"{directory} is not empty (it holds {shown}); choose another directory, "
-                "--resume to go on with the run in it, or --force to replace that run"
+                f"{directory} is not empty (it holds {shown}); choose another directory, {cures}"
             )
     parent = directory if directory.exists() else directory.absolute().parent
     while not parent.exists():
@@ -150,7 +156,7 @@ def check_inputs(directory: Path, inputs: Iterable[Path], known: Collection[str]
                     )
 
 
-def check_replaced(directory: Path, known: Collection[str]) -> None:
+def check_replaced(directory: Path, known: Collection[str], *, in_python: bool = False) -> None:
     """Refuse to replace files that no earlier run has written.
 
     Parameters
@@ -159,6 +165,8 @@ def check_replaced(directory: Path, known: Collection[str]) -> None:
         The output directory; it need not exist.
     known : collection of str
         The names (files or directories) that the program writes.
+    in_python : bool
+        Whether messages name arguments of Python functions instead of options.
 
     Raises
     ------
@@ -174,7 +182,8 @@ def check_replaced(directory: Path, known: Collection[str]) -> None:
         shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
         raise UserError(
             f"{directory} holds {shown}, but no {_RUN_FILE} that says that a run of this program "
-            "wrote them; --force does not replace them: move them away, or choose another directory"
+            f"wrote them; {'force=True' if in_python else '--force'} does not replace them: move "
+            "them away, or choose another directory"
         )
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gfncore.files import write_atomic
+from gfncore.program.library_call import result_directory
 from gfncore.program.messages import Note
-from gfncore.program.output import check_output, locked_output
+from molgen.output_names import OUTPUT_NAMES
 from molgen.results.columns import LibraryColumns
 from molgen.results.facts import RunFacts
 from molgen.results.files import library_sdf, run_warnings, summarise, table_columns, write_results
@@ -75,13 +76,15 @@ class Library(LibraryColumns):
         """
         write_atomic(Path(path), library_sdf(self))
 
-    def write(self, directory: str | Path) -> None:
+    def write(self, directory: str | Path, force: bool = False) -> None:
         """Write the result files that ``molgen sample`` writes, all but the checkpoint.
 
         Parameters
         ----------
         directory : str or Path
             Made if it does not exist.
+        force : bool
+            Replace the files of an earlier run in the directory.
 
         Raises
         ------
@@ -89,10 +92,8 @@ class Library(LibraryColumns):
             The directory is not empty, or cannot be written.
         """
         directory = Path(directory)
-        check_output(directory)
-        with locked_output(directory):
-            write_atomic(directory / "run.toml", self.facts.run_toml)
-            write_atomic(directory / "train.jsonl", self.facts.train_jsonl)
+        files = {"run.toml": self.facts.run_toml, "train.jsonl": self.facts.train_jsonl}
+        with result_directory(directory, files, OUTPUT_NAMES, force=force):
             write_results(directory, self, self.facts, scored=self.scored)
 
     def __repr__(self) -> str:

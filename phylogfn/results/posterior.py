@@ -118,20 +118,22 @@ class Posterior(PosteriorData):
             for index in range(self.n_draws)
         ]
 
-    def write(self, directory: str | Path) -> None:
-        """Write the result files that ``phylogfn sample`` writes.
+    def write(self, directory: str | Path, force: bool = False) -> None:
+        """Write the result files that ``phylogfn sample`` writes, all but the checkpoint.
 
         Parameters
         ----------
         directory : str or Path
             Made if it does not exist.
+        force : bool
+            Replace the files of an earlier run in the directory.
 
         Raises
         ------
         UserError
             The directory is not empty, or cannot be written.
         """
-        write_directory(Path(directory), self)
+        write_directory(Path(directory), self, force=force)
 
     def __repr__(self) -> str:
         return (

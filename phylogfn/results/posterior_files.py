@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfncore.files import write_atomic
-from gfncore.program.output import check_output, json_text, locked_output, staged_output
+from gfncore.program.library_call import result_directory
+from gfncore.program.output import json_text, staged_output
 from gfncore.program.provenance import software_version
+from phylogfn.output_names import OUTPUT_NAMES
 from phylogfn.results.facts import RunFacts
 from phylogfn.results.phylogeny import Phylogeny, newick_with_warning, nexus_with_warning
 from phylogfn.results.posterior_data import PosteriorData, split_table
@@ -148,7 +150,7 @@ def _files_of_runs(
     return files
 
 
-def write_directory(directory: Path, posterior: PosteriorData) -> None:
+def write_directory(directory: Path, posterior: PosteriorData, *, force: bool = False) -> None:
     """Write all files of a run, including those written during the run, except the checkpoint.
 
     Parameters
@@ -157,6 +159,8 @@ def write_directory(directory: Path, posterior: PosteriorData) -> None:
         Output directory, created if missing.
     posterior : PosteriorData
         The posterior with its facts.
+    force : bool
+        Replace the files of an earlier run in the directory.
 
     Raises
     ------
@@ -166,10 +170,8 @@ def write_directory(directory: Path, posterior: PosteriorData) -> None:
     facts = posterior.facts
     if facts is None:
         raise ValueError(_NO_FACTS)
-    check_output(directory)
-    with locked_output(directory):
-        write_atomic(directory / "run.toml", facts.run_toml)
-        write_atomic(directory / "train.jsonl", facts.train_jsonl)
+    files = {"run.toml": facts.run_toml, "train.jsonl": facts.train_jsonl}
+    with result_directory(directory, files, OUTPUT_NAMES, force=force):
         write_results(directory, posterior)
 
 

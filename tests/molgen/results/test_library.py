@@ -57,8 +57,14 @@ def test_a_directory_in_use_is_refused(library, tmp_path):
         library.write(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     library.write(str(tmp_path / "out"))
-    with pytest.raises(UserError, match="is not empty"):
+    with pytest.raises(UserError, match=r"is not empty .* or force=True to replace the run"):
         library.write(tmp_path / "out")
+    library.write(tmp_path / "out", force=True)
+    # files that no run has written are not replaced
+    (tmp_path / "library.csv").write_text("mine")
+    with pytest.raises(UserError, match="force=True does not replace them: move them away"):
+        library.write(tmp_path, force=True)
+    assert (tmp_path / "library.csv").read_text() == "mine"
 
 
 def test_tables_are_those_of_the_files(library, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -204,8 +205,15 @@ def test_written_directories(make_posterior, run_facts, tmp_path):
     write_results(tmp_path / "command", posterior)
     for path in (tmp_path / "command").iterdir():
         assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes(), path.name
-    with pytest.raises(UserError, match="out is not empty"):
+    with pytest.raises(UserError, match=r"out is not empty .* or force=True to replace the run"):
         posterior.write(tmp_path / "out")
+    # the files of the run are replaced, and others kept
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    (tmp_path / "out" / "tensorboard").mkdir()
+    replace(posterior, ess=700.0).write(tmp_path / "out", force=True)
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["ess"] == 700.0
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+    assert not (tmp_path / "out" / "tensorboard").exists()
     with pytest.raises(ValueError, match="no facts"):
         make_posterior().write(tmp_path / "none")
     assert not (tmp_path / "none").exists()
