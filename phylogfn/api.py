@@ -54,7 +54,7 @@ def sample(
     model : str
         Substitution model, such as ``HKY85+G4`` or ``LG+G4``. Default: ``JC69``.
     branch_prior : str or BranchPrior
-        Prior on each branch length, such as ``exp:RATE``. Default: ``exp:10``.
+        Prior on branch lengths, such as ``exp:10`` or ``gammadir:1,0.1,1,1``. Default: ``exp:10``.
     priors : mapping of str to str
         Priors on free parameters of the model, such as ``{"gamma_shape": "exp:1"}``. Default:
         those of MrBayes.

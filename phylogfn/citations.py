@@ -24,6 +24,7 @@ __all__ = [
     "Reference",
     "bibtex",
     "citations_text",
+    "methods_of_branch_prior",
     "methods_of_environment",
     "methods_of_model",
     "methods_of_parsimony",
@@ -70,6 +71,12 @@ def methods_of_model(model: str) -> tuple[str, ...]:
     keys += ["free_rates"] if any(re.fullmatch(r"R\d*", part) for part in parts) else []
     keys += ["invariant"] if "I" in parts else []
     return tuple(keys)
+
+
+def methods_of_branch_prior(prior: str) -> tuple[str, ...]:
+    """Return the keys of the references of a prior on branch lengths such as ``exp:10``."""
+    coupled = prior.partition(":")[0].strip().lower() in ("gammadir", "invgammadir", "invgamdir")
+    return ("compound_dirichlet", "compound_dirichlet_robust") if coupled else ()
 
 
 # by environment, and whether trees are built with their branch lengths

@@ -57,6 +57,7 @@ def _methods_of(output: Path) -> tuple[str, ...]:
         summary = json.loads(path.read_text(encoding="utf-8"))
         if "methods" in summary:  # of phylogfn parsimony
             return tuple(key for key in summary["methods"] if key in citations.REFERENCES)
+        prior = str(summary.get("branch_prior", ""))
         model = str(summary["model"]).partition(" (")[0]  # without the values of its parameters
         # summaries of earlier runs do not say it: there was one environment
         extra = summary.get("extra", {})
@@ -71,5 +72,6 @@ def _methods_of(output: Path) -> tuple[str, ...]:
     used = (
         *citations.methods_of_environment(environment, lengths),
         *citations.methods_of_model(model),
+        *citations.methods_of_branch_prior(prior),
     )
     return tuple(dict.fromkeys((*citations.ALWAYS_CITED, *used)))

@@ -428,6 +428,7 @@ SCORING_WORDS = (
 SETTINGS_WORDS = (
     *("budget", "seed", "samples", "threads", '"5m"', '"JC69"', "true", "[]", "{}", "inf", "nan"),
     *("model", "branch_prior", '"exp:10"', "environment", '"merging"', "format", "device"),
+    *('"gammadir:1,.1,1,1"', '"uniform:0,1"', '"gamma:2,20"'),
     *("elements", "ring_sizes", '"5,6"', '"any"', "core", '"c1ccccc1"', "temperature"),
 )
 SAMPLE = """model = "HKY85+G4"

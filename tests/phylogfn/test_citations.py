@@ -8,6 +8,7 @@ from phylogfn.citations import (
     ALWAYS_CITED,
     REFERENCES,
     bibtex,
+    methods_of_branch_prior,
     methods_of_model,
     plain_text,
     references,
@@ -34,6 +35,20 @@ from phylogfn.citations import (
 )
 def test_methods_of_a_model(model, keys):
     assert methods_of_model(model) == keys
+
+
+@pytest.mark.parametrize(
+    ("prior", "keys"),
+    [
+        ("exp:10", ()),
+        ("gamma:2,20", ()),
+        ("gammadir:1,0.1,1,1", ("compound_dirichlet", "compound_dirichlet_robust")),
+        ("invgammadir:3,1,1,1", ("compound_dirichlet", "compound_dirichlet_robust")),
+    ],
+)
+def test_methods_of_a_branch_prior(prior, keys):
+    assert methods_of_branch_prior(prior) == keys
+    assert set(keys) <= set(REFERENCES)
 
 
 def test_a_publication_is_listed_once():

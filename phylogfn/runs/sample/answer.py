@@ -15,6 +15,7 @@ from phylogfn.citations import (
     ALWAYS_CITED,
     ANCESTRAL_METHODS,
     PREDICTIVE_METHODS,
+    methods_of_branch_prior,
     methods_of_environment,
     methods_of_model,
 )
@@ -269,6 +270,7 @@ def _facts(run: SampleRun, states: Sequence[RunState]) -> RunFacts:
             *ALWAYS_CITED,
             *methods_of_environment(settings.environment, settings.branch_lengths),
             *methods_of_model(settings.model),
+            *methods_of_branch_prior(settings.branch_prior),
             *(PREDICTIVE_METHODS if settings.predictive else ()),
             *(ANCESTRAL_METHODS if settings.ancestral else ()),
         ),

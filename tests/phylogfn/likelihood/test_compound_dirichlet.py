@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -90,6 +93,44 @@ def test_density_is_that_of_mrbayes(name, log_prior):
     expected = log_prior + math.log(15.0)
     assert prior.log_density(lengths, external)[0] == pytest.approx(expected, abs=2e-6)
     assert plain_log_density(prior, lengths[0], external) == pytest.approx(expected, abs=2e-6)
+
+
+@pytest.mark.skipif(shutil.which("mb") is None, reason="MrBayes is not installed")
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("exp:7", "exponential(7)"),
+        ("uniform:0,2.5", "uniform(0,2.5)"),
+        ("gammadir:2,0.5,0.7,1.5", "gammadir(2,0.5,0.7,1.5)"),
+        ("invgammadir:3,1.5,1.2,0.4", "invgamdir(3,1.5,1.2,0.4)"),
+    ],
+)
+def test_mrbayes_has_the_same_log_prior(tmp_path, name, theirs):
+    lengths = np.random.default_rng(8).exponential(0.2, 7).round(6)
+    a, b, c, d, e, inner, other = lengths
+    rows = "\n".join(f"{taxon} ACGT{state}" for taxon, state in zip("abcde", "AACCG", strict=True))
+    (tmp_path / "x.nex").write_text(
+        f"""#NEXUS
+begin data; dimensions ntax=5 nchar=5; format datatype=dna; matrix
+{rows}
+; end;
+begin trees; tree t = (a:{a},b:{b},((c:{c},d:{d}):{inner},e:{e}):{other}); end;
+begin mrbayes;
+ set autoclose=yes nowarn=yes seed=1 swapseed=1;
+ lset nst=1; prset statefreqpr=fixed(equal) brlenspr=unconstrained:{theirs};
+ startvals tau=t V=t;
+ mcmc ngen=1 nruns=1 nchains=1 startparams=current starttree=current;
+end;
+"""
+    )
+    done = subprocess.run(
+        ["mb", "x.nex"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    found = re.search(r"log prior probs:\s+Chain 1 -- \S+ -- (\S+)", done.stdout)
+    assert found, done.stdout[-2000:]
+    external = np.arange(7) < 5
+    log_prior = parse_branch_prior(name).log_density(lengths[None], external)[0] - math.log(15.0)
+    assert float(found[1]) == pytest.approx(log_prior, abs=2e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -235,8 +276,8 @@ def test_visits_of_a_walk_are_the_posterior(primates, make_reward, all_topologie
     assert 0.5 * np.abs(shares - target).sum() < 0.05
 
 
-@pytest.mark.parametrize("name", ["gammadir:1,0.1,1,1", "invgammadir:3,1,0.8,0.5"])
-def test_runs_agree_whether_lengths_are_integrated_or_drawn(tmp_path, name):
+def test_runs_agree_whether_lengths_are_integrated_or_drawn(tmp_path):
+    name = "gammadir:1,0.1,0.8,0.5"
     alignment = write_fasta(tmp_path / "five.fasta", [0, 2, 5, 7, 11], 150)
     evidence = []
     for lengths in ("collapsed", "lognormal"):

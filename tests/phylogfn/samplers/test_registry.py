@@ -39,6 +39,10 @@ def test_settings_choose_the_sampler(tmp_path):
             {"environment": "merging", "branch_lengths": "lognormal", "random_trees": True},
             "--random-trees: needs",
         ),
+        (
+            {"environment": "merging", "branch_lengths": "bins", "branch_prior": "uniform:0,1"},
+            "--branch-prior uniform:0,1: needs",
+        ),
     ],
 )
 def test_a_sampler_refuses_what_it_does_not_offer(tmp_path, given, message):

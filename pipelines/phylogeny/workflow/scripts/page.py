@@ -12,7 +12,13 @@ from markupsafe import Markup
 from gfncore.program.progress import format_duration
 from gfncore.program.provenance import software_version
 from gfncore.report.page import citation_rows, render_page, signed
-from phylogfn.citations import ALWAYS_CITED, methods_of_environment, methods_of_model, references
+from phylogfn.citations import (
+    ALWAYS_CITED,
+    methods_of_branch_prior,
+    methods_of_environment,
+    methods_of_model,
+    references,
+)
 from phylogfn.results import report
 from phylogfn.results.report.tree_figure import draw_tree
 from phylogfn.results.warnings import PARETO_K_LIMIT, weights_matter
@@ -272,6 +278,7 @@ def main(snakemake: Any) -> None:
         *ALWAYS_CITED,
         *methods_of_environment(settings["sample"]["environment"]),
         *(method for model in models for method in methods_of_model(model)),
+        *methods_of_branch_prior(settings["sample"]["branch_prior"]),
     )
     limit = settings["compare"]["asdsf"]
     style = Path(report.__file__).parent / "tree.css"
