@@ -75,11 +75,14 @@ class OutgroupFacts:
     n_without_clade : int
         Number of draws (best trees) in which it is not a clade. They are rooted on the branch that
         separates most of it.
+    share_error : float
+        Standard error of the posterior probability; NaN if unknown.
     """
 
     names: tuple[str, ...]
     share: float
     n_without_clade: int
+    share_error: float = math.nan
 
     @property
     def text(self) -> str:

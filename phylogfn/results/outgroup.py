@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -38,9 +39,10 @@ def rooted_posterior(
     if not outgroup:
         return posterior, None
     split = _split(outgroup, posterior.names)
-    share, lacking = 1.0, 0
+    share, error, lacking = 1.0, 0.0, 0
     if split is not None:
-        share = split_table(posterior).supports.get(split, 0.0)
+        table = split_table(posterior)
+        share, error = table.supports.get(split, 0.0), table.errors.get(split, math.nan)
         lacking = _without(posterior.draw_parents, split)
     warning = None
     if lacking:
@@ -50,7 +52,7 @@ def rooted_posterior(
             f"{posterior.n_draws:,} draws (posterior probability that it is: {share:.3g}); these "
             "are rooted on the branch that separates most of it",
         )
-    return replace(posterior, outgroup=OutgroupFacts(outgroup, share, lacking)), warning
+    return replace(posterior, outgroup=OutgroupFacts(outgroup, share, lacking, error)), warning
 
 
 def rooted_parsimony(

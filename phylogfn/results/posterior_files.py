@@ -264,6 +264,7 @@ def _further_figures(posterior: PosteriorData) -> dict[str, Any]:
         figures |= {
             "outgroup": outgroup.text,
             "outgroup_probability": outgroup.share,
+            "outgroup_probability_se": outgroup.share_error,
             "outgroup_draws_without_clade": outgroup.n_without_clade,
         }
     if training is not None and training.random_trees_correlation is not None:

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from phylogfn.models import SubstitutionModel
     from phylogfn.trees.tree import Tree
 
-__all__ = ["DataPart", "PredictiveCheck", "PredictiveChecks", "predictive_checks"]
+__all__ = ["ENOUGH", "DataPart", "PredictiveCheck", "PredictiveChecks", "predictive_checks"]
 
 EXTREME = 0.005  # p-value, or 1 minus it, below which data do not look like simulations
+ENOUGH = 200  # simulations without which no p-value is as extreme
 FEWEST = 20  # simulations, even if the time is up
 NAMES = ("composition", "multinomial_log_likelihood", "variable_sites", "parsimony_score")
 
@@ -66,6 +67,7 @@ class PredictiveCheck:
         Mean of the simulations, and their 2.5 and 97.5 per cent quantiles.
     p_value : float
         Share of simulations with a larger value than the data, ties counted half.
+    n_simulations : int
     """
 
     name: str
@@ -74,11 +76,13 @@ class PredictiveCheck:
     lower: float
     upper: float
     p_value: float
+    n_simulations: int
 
     @property
     def extreme(self) -> bool:
-        """Whether the data do not look like simulations."""
-        return min(self.p_value, 1.0 - self.p_value) < EXTREME
+        """Whether the data do not look like simulations, the data counted as one of them."""
+        beyond = min(self.p_value, 1.0 - self.p_value) * self.n_simulations
+        return (beyond + 1.0) / (self.n_simulations + 1.0) < EXTREME
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def predictive_checks(
     p_values = (larger + 0.5 * equal).mean(axis=0)
     lower, upper = np.quantile(of_simulations, [0.025, 0.975], axis=0)
     checks = tuple(
-        PredictiveCheck(name, *map(float, figures))
+        PredictiveCheck(name, *map(float, figures), len(of_data))
         for name, *figures in zip(
             NAMES,
             of_data.mean(axis=0),

@@ -13,7 +13,7 @@ from phylogfn.results.posterior_files import consensus_of
 from phylogfn.results.warnings import failure
 from phylogfn.sequences.ancestral import AncestralPart, reconstruct
 from phylogfn.sequences.named_clades import NamedClade
-from phylogfn.sequences.predictive import DataPart, predictive_checks
+from phylogfn.sequences.predictive import ENOUGH, DataPart, predictive_checks
 
 if TYPE_CHECKING:
     from phylogfn.models import SubstitutionModel
@@ -81,7 +81,12 @@ def _with_checks(
             Note(
                 "few-simulations",
                 f"the budget of {run.settings.budget} allowed {found.n_simulations:,} of "
-                f"{SIMULATIONS:,} simulations for posterior predictive checks",
+                f"{SIMULATIONS:,} simulations for posterior predictive checks"
+                + (
+                    f"; with fewer than {ENOUGH} no misfit can be established"
+                    if found.n_simulations < ENOUGH
+                    else ""
+                ),
             )
         )
     return replace(posterior, predictive=found)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from phylogfn.models import parse_model
-from phylogfn.sequences.predictive import FEWEST, DataPart, predictive_checks
+from phylogfn.sequences.predictive import (
+    ENOUGH,
+    FEWEST,
+    DataPart,
+    PredictiveCheck,
+    predictive_checks,
+)
 from phylogfn.sequences.simulation import simulate_states
 from phylogfn.trees.tree import Tree, random_topology
 
@@ -96,6 +104,15 @@ def test_the_clock_ends_it_after_the_first_ones(tree):
     masks = data_of(simulate_states(tree, model, 30, np.random.default_rng(8)))
     _, n = checked(masks, tree, model, until=lambda: True)
     assert n == FEWEST
+
+
+def test_few_simulations_establish_no_misfit():
+    few = PredictiveCheck("composition", 9.0, 1.0, 0.0, 2.0, 0.0, ENOUGH - 2)
+    assert not few.extreme
+    assert replace(few, n_simulations=ENOUGH).extreme
+    assert replace(few, n_simulations=ENOUGH, p_value=1.0).extreme
+    assert not replace(few, n_simulations=1000, p_value=0.0045).extreme
+    assert replace(few, n_simulations=1000, p_value=0.0035).extreme
 
 
 def test_parts_are_added(tree):

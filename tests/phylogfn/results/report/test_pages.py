@@ -116,8 +116,10 @@ def test_lost_modes_are_a_check_of_their_own(make_posterior, run_facts, lost, ve
 def test_posterior_predictive_checks_have_a_section(make_posterior, run_facts, p_value, fits):
     assert "Posterior predictive checks" not in render(make_posterior(), run_facts)
     checks = (
-        PredictiveCheck("composition", 43.91, 12.2, 5.9, 21.9, p_value),
-        PredictiveCheck("multinomial_log_likelihood", -4184.8, -4190.0, -4230.0, -4150.0, 0.45),
+        PredictiveCheck("composition", 43.91, 12.2, 5.9, 21.9, p_value, 1000),
+        PredictiveCheck(
+            "multinomial_log_likelihood", -4184.8, -4190.0, -4230.0, -4150.0, 0.45, 1000
+        ),
     )
     posterior = make_posterior(predictive=PredictiveChecks(checks, 1000))
     html = render(posterior, run_facts)

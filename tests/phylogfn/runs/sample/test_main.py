@@ -291,6 +291,7 @@ def test_an_outgroup_may_be_given_when_a_run_is_resumed(finished, tmp_path):
     told = [text for text in summary["warnings"] if "is not a clade in" in text]
     assert len(told) == (lacking > 0)
     assert 0.0 < extra["outgroup_probability"] <= 1.0
+    assert 0.0 <= extra["outgroup_probability_se"] < 0.2
     assert (out / "posterior.run1.t").read_text().count("[&R]") == 30
 
 
