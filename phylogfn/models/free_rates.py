@@ -17,7 +17,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln
 
-__all__ = ["free_rates_from_theta", "free_rates_to_theta", "log_free_rates_prior"]
+__all__ = [
+    "free_rates_from_theta",
+    "free_rates_to_theta",
+    "log_free_rates_jacobian",
+    "log_free_rates_prior",
+]
 
 
 def free_rates_from_theta(theta: np.ndarray) -> np.ndarray:
@@ -69,16 +74,34 @@ def log_free_rates_prior(theta: np.ndarray, concentration: float) -> float:
     concentration : float
         Of the symmetric Dirichlet densities of the weights and of the shares.
     """
-    log_weights, log_increments = _log_shares(theta)
-    log_rates = np.logaddexp.accumulate(log_increments)  # r_c / r_k
-    log_shares = log_weights + log_rates
-    log_shares -= np.logaddexp.reduce(log_shares)
+    log_weights, log_shares, _ = _log_categories(theta)
     size = log_weights.size
     constant = gammaln(size * concentration) - size * gammaln(concentration)
-    # the log ratios of the shares are those of the weights plus log(r_c / r_k)
-    log_jacobian = log_increments.sum() - log_rates.sum()
-    densities = concentration * (log_weights.sum() + log_shares.sum())
+    densities = (concentration - 1.0) * (log_weights.sum() + log_shares.sum())
+    log_jacobian = log_free_rates_jacobian(theta)
     return float(gammaln(size + 1) + 2.0 * constant + densities + log_jacobian)
+
+
+def log_free_rates_jacobian(theta: np.ndarray) -> float:
+    """Return the log of the density of theta over that of weights and shares (all but one each).
+
+    Parameters
+    ----------
+    theta : ndarray, shape (2k-2,), float64
+    """
+    log_weights, log_shares, log_rates = _log_categories(theta)
+    _, log_increments = _log_shares(theta)
+    # the log ratios of the shares are those of the weights plus log(r_c / r_k)
+    log_ratios = log_increments.sum() - log_rates.sum()
+    return float(log_weights.sum() + log_shares.sum() + log_ratios)
+
+
+def _log_categories(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the logarithms of the weights, of the shares, and of r_c / r_k."""
+    log_weights, log_increments = _log_shares(theta)
+    log_rates = np.logaddexp.accumulate(log_increments)
+    log_shares = log_weights + log_rates
+    return log_weights, log_shares - np.logaddexp.reduce(log_shares), log_rates
 
 
 def _log_shares(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

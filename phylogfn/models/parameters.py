@@ -23,6 +23,7 @@ from gfncore.text.numbers import NumberError, parse_float, shortened
 from phylogfn.models.free_rates import (
     free_rates_from_theta,
     free_rates_to_theta,
+    log_free_rates_jacobian,
     log_free_rates_prior,
 )
 
@@ -169,7 +170,12 @@ class Parameter:
         return float(constant + a * log_share + b * log_other)
 
     def log_jacobian(self, theta: np.ndarray) -> float:
-        """Log of the density of theta over that of the natural values (of all but one share)."""
+        """Log of the density of theta over that of the natural values (of all but one share).
+
+        Of free rates, the natural values are here the weights and the shares weight times rate.
+        """
+        if self.kind == "free_rates":
+            return log_free_rates_jacobian(theta)
         log_x, log_rest = self._log_natural(np.asarray(theta, dtype=float))
         return float(log_x.sum() + (log_rest if self.kind == "share" else 0.0))
 

@@ -58,6 +58,12 @@ def test_prior_is_dirichlet_on_weights_and_on_shares(k, concentration):
     free = parse_model(f"JC69+R{k}", "dna").parameters[0]
     free = free.with_prior(parse_prior(f"dirichlet:{concentration}"))
     assert free.log_prior(theta) == pytest.approx(expected, abs=1e-6)
+    # without the Jacobian it is the density of ordered weights and shares
+    weights, rates = np.split(free.to_natural(theta), 2)
+    natural = gammaln(k + 1) + sum(
+        dirichlet(np.full(k, concentration)).logpdf(x / x.sum()) for x in (weights, weights * rates)
+    )
+    assert free.log_prior(theta) - free.log_jacobian(theta) == pytest.approx(natural, abs=1e-6)
 
 
 def test_prior_of_two_categories_integrates_to_one():
