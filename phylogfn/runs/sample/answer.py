@@ -222,13 +222,18 @@ def judged(run: SampleRun, states: Sequence[RunState], posterior: Posterior) -> 
         run.warn(elsewhere)
     posterior = replace(posterior, warnings=tuple(run.warnings))
     posterior = with_sequences(run, states[0], posterior)
-    warnings = posterior_warnings(posterior)
-    for warning in warnings:
-        if warning not in posterior.warnings:  # the run has told those
-            run.progress.warn(warning)
+    doubts = posterior_warnings(replace(posterior, warnings=()))
+    for doubt in doubts:
+        if doubt not in posterior.warnings:  # the run has told those
+            run.progress.warn(doubt)
+    if len(states) > 1:  # what one of the runs has told is judged for all of them
+        judged_codes = {doubt.code for doubt in doubts}
+        told = tuple(note for note in posterior.warnings if note.code not in judged_codes)
+        posterior = replace(posterior, warnings=told)
     run.progress.update(
         log_evidence=posterior.log_evidence, se=posterior.log_evidence_se, ess=posterior.ess
     )
+    warnings = posterior_warnings(posterior)
     return replace(posterior, warnings=warnings, facts=_facts(run, states))
 
 

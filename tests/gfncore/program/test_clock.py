@@ -101,3 +101,15 @@ def test_the_command_of_a_process_ends():
     with command_of_process():
         assert clocks._command_start is not None
     assert clocks._command_start is None
+
+
+def test_clocks_of_parts_of_a_run(monkeypatch):
+    """The parts are timed apart; a copy does not move the clock that it was made from."""
+    with command_of_process():
+        whole = RunClock()
+        first, second = whole.copy(), RunClock.from_now()
+    assert first.wall_seconds() == pytest.approx(whole.wall_seconds(), abs=0.1)
+    assert second.wall_seconds() < 0.1 < whole.wall_seconds()
+    first.resume({"wall": 100.0, "cpu": 1.0, "compile": 0.0})
+    assert first.wall_seconds() > 100.0 > whole.wall_seconds()
+    assert second.spent()["cpu"] < whole.spent()["cpu"]

@@ -88,6 +88,22 @@ def test_clear_removes_our_files_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_checkpoints_of_several_runs_are_cleared(tmp_path):
+    (tmp_path / "run.toml").write_text(RUN_HEAD)
+    for name in ("checkpoint/checkpoint.json", "checkpoint/run2/checkpoint.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    clear_output(tmp_path, ("checkpoint", "run.toml"))
+    assert list(tmp_path.iterdir()) == []
+    # files of others stay
+    for name in ("checkpoint/run2/mine.txt", "checkpoint/runs/checkpoint.json", "run.toml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(RUN_HEAD)
+    clear_output(tmp_path, ("checkpoint", "run.toml"))
+    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    assert left == ["checkpoint/run2/mine.txt", "checkpoint/runs/checkpoint.json"]
+
+
 KNOWN = ("summary.json", "checkpoint", "tensorboard", "report.html", "run.toml")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from xml.etree import ElementTree
 
 import numpy as np
@@ -38,6 +39,17 @@ def test_training_lines_that_are_broken_are_passed_over(training):
     assert curves[0].errors == [0.1] * 9
     assert curves[1].errors is None
     assert read_training(training.with_name("missing.jsonl"), LABELS) == []
+
+
+def test_curves_of_several_runs_follow_each_other(tmp_path):
+    path = tmp_path / "train.jsonl"
+    lines = [(1, 10.0, 1.0), (1, 20.0, 2.0), (2, 5.0, 3.0), (2, 15.0, 4.0), (1, 30.0, 2.5)]
+    texts = [json.dumps({"run": run, "seconds": s, "x": x}) for run, s, x in lines]
+    path.write_text("\n".join(texts) + "\n")
+    (curve,) = read_training(path, {"x": "the x"})
+    assert curve.seconds == [10.0, 20.0, 30.0, 30.0, 35.0, 45.0]
+    assert curve.values[:3] == [1.0, 2.0, 2.5] and curve.values[4:] == [3.0, 4.0]
+    assert math.isnan(curve.values[3])
 
 
 def test_long_curves_are_thinned(tmp_path):

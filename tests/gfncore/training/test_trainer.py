@@ -674,6 +674,24 @@ def test_metrics_are_cut_back_on_resume(tmp_path):
     assert lines == [{"step": 1}, {"step": 2}, {"step": 3}, {"step": 4, "again": True}]
 
 
+def test_metrics_of_several_runs_in_one_file(tmp_path):
+    path = tmp_path / "train.jsonl"
+    for run, steps in ((1, 3), (2, 4)):
+        with MetricsWriter(path, run=run) as writer:
+            for step in range(1, steps + 1):
+                writer.write({"step": step})
+    for run, after, again in ((1, 3, 4), (2, 2, 3)):
+        with MetricsWriter(path, after_step=after, run=run) as writer:
+            writer.write({"step": again, "again": True})
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    found = {run: [x["step"] for x in lines if x["run"] == run] for run in (1, 2)}
+    assert found == {1: [1, 2, 3, 4], 2: [1, 2, 3]}
+    assert [x["run"] for x in lines if "again" in x] == [1, 2]
+    with MetricsWriter(path, run=2):  # begins anew
+        pass
+    assert {json.loads(line)["run"] for line in path.read_text().splitlines()} == {1}
+
+
 def test_metrics_that_are_not_finite_are_null(tmp_path):
     path = tmp_path / "train.jsonl"
     with MetricsWriter(path) as writer:
