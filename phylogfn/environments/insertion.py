@@ -18,6 +18,7 @@ from gfncore.policies import HeadSpec
 from phylogfn.environments.attachment_rates import AttachmentRates
 from phylogfn.environments.base import TreeEnvironment
 from phylogfn.kernels import insertion_numba as kernels
+from phylogfn.trees.constraints.splits import Constraints
 
 __all__ = ["InsertionEnvironment", "InsertionStates"]
 
@@ -64,6 +65,8 @@ class InsertionEnvironment(TreeEnvironment):
         The taxon at each position; the first three form the initial tree.
     log_reward_of_trees : callable
         Log reward (B,), nats, of topologies: parents (B, 2n-2), int16, drawn at taxon 0.
+    constraints : Constraints, optional
+        Splits that all topologies display; None: there are none.
 
     Attributes
     ----------
@@ -75,7 +78,13 @@ class InsertionEnvironment(TreeEnvironment):
     relations, rounds = 2, 2
     heads = (HeadSpec("node"),)
 
-    def __init__(self, order: np.ndarray, log_reward_of_trees: Callable[[np.ndarray], np.ndarray]):
+    def __init__(
+        self,
+        order: np.ndarray,
+        log_reward_of_trees: Callable[[np.ndarray], np.ndarray],
+        constraints: Constraints | None = None,
+    ):
+        self.constraints = constraints
         self.order = np.asarray(order, np.int64)
         self.n_taxa = len(self.order)
         self.rates = AttachmentRates.none(self.n_taxa)
@@ -100,11 +109,17 @@ class InsertionEnvironment(TreeEnvironment):
         return states.counts == self.n_taxa
 
     def forward_actions(self, states: InsertionStates) -> Actions:
-        """Return all branches of unfinished trees, by the node below."""
-        branches = states.parents[:, 1:] >= 0
+        """Return the branches of unfinished trees where a taxon has a place, by the node below."""
+        branches = self._places(states)[:, 1:]
         branches &= ~self.is_terminal(states)[:, None]
         state, node = np.nonzero(branches)
         return Actions(state, node + 1)
+
+    def _places(self, states: InsertionStates) -> np.ndarray:
+        """Return branches that the next taxon may divide, bool (B, 2n-2); all of finished trees."""
+        if self.constraints is None:
+            return states.parents >= 0
+        return self.constraints.legal_insertions(states.parents, states.counts, self.order)
 
     def step(self, states: InsertionStates, action: np.ndarray) -> Stepped:
         """Insert the next taxon into branch ``action`` of each tree."""
@@ -129,9 +144,14 @@ class InsertionEnvironment(TreeEnvironment):
 
         The next taxon is the type of the graph.
         """
-        below, node_state, _, edges, edge_type = kernels.graph_arrays(states.parents, states.counts)
+        below, node_state, names, edges, edge_type = kernels.graph_arrays(
+            states.parents, states.counts
+        )
         rows = torch.from_numpy(node_state)
         log_rates = torch.from_numpy(self.rates.log_rates(states.parents, states.counts))
+        places = torch.arange(len(node_state))
+        if self.constraints is not None:
+            places = places[torch.from_numpy(self._places(states)[node_state, names])]
         inputs = [torch.from_numpy(below), RATE_UNIT * log_rates.unsqueeze(1)]
         return GraphBatch(
             node_features=torch.cat(inputs, dim=1),
@@ -139,9 +159,9 @@ class InsertionEnvironment(TreeEnvironment):
             graph_type=torch.from_numpy(states.counts),
             edge_index=torch.from_numpy(edges),
             edge_type=torch.from_numpy(edge_type),
-            action_state=rows,
-            action_index=torch.arange(len(node_state)),
-            action_bias=log_rates,
+            action_state=rows[places],
+            action_index=places,
+            action_bias=log_rates[places],
         )
 
     def trees(self, states: InsertionStates) -> np.ndarray:

@@ -22,6 +22,7 @@ from phylogfn.environments.base import TreeEnvironment
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.kernels import forest_numba, merging_numba
+from phylogfn.trees.constraints.splits import Constraints
 
 __all__ = ["ForestStates", "MergingEnvironment"]
 
@@ -67,6 +68,8 @@ class MergingEnvironment(TreeEnvironment):
     n_taxa : int
     log_reward_of_trees : callable
         Log reward (B,), nats, of topologies: parents (B, 2n-2), int16, drawn at taxon 0.
+    constraints : Constraints, optional
+        Splits that all topologies display; None: there are none.
 
     Attributes
     ----------
@@ -82,7 +85,9 @@ class MergingEnvironment(TreeEnvironment):
         features: ForestFeatures,
         n_taxa: int,
         log_reward_of_trees: Callable[[np.ndarray], np.ndarray],
+        constraints: Constraints | None = None,
     ):
+        self.constraints = constraints
         self.features = features
         self.n_taxa = n_taxa
         self.rates = JoinRates.none(n_taxa)
@@ -103,8 +108,12 @@ class MergingEnvironment(TreeEnvironment):
         return states.counts == 1
 
     def forward_actions(self, states: ForestStates) -> Actions:
-        """Return all pairs of trees, by their smallest taxa i < j: i n + j."""
-        return Actions(*merging_numba.forward_codes(states.parents, states.counts))
+        """Return the pairs of trees that may be joined, by their smallest taxa i < j: i n + j."""
+        state, code = merging_numba.forward_codes(states.parents, states.counts)
+        if self.constraints is not None:
+            legal = self.constraints.legal_joins(states.parents, states.counts)
+            state, code = state[legal], code[legal]
+        return Actions(state, code)
 
     def step(self, states: ForestStates, action: np.ndarray) -> Stepped:
         """Join a pair of trees in each forest."""
@@ -136,6 +145,9 @@ class MergingEnvironment(TreeEnvironment):
         parents, counts = states.parents, states.counts
         state, _, root = merging_numba.slots_and_roots(parents, counts)
         below, pairs, owner = forest_numba.graph_arrays(parents, state, root, counts)
+        if self.constraints is not None:
+            legal = self.constraints.legal_joins(parents, counts)
+            pairs, owner = np.ascontiguousarray(pairs[:, legal]), owner[legal]
         rates = self.rates.log_rates(below, pairs, owner, counts)
         features = self._rows(states, state, root)
         return GraphBatch(

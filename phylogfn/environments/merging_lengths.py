@@ -21,6 +21,7 @@ from phylogfn.environments.length_rates import LengthRates
 from phylogfn.environments.merging import ForestStates, MergingEnvironment
 from phylogfn.kernels import forest_lengths_numba, merging_numba
 from phylogfn.likelihood.branch_prior import BranchPrior
+from phylogfn.trees.constraints.splits import Constraints
 
 __all__ = ["LengthForestStates", "MergingLengthsEnvironment"]
 
@@ -63,6 +64,8 @@ class MergingLengthsEnvironment(MergingEnvironment):
         Log reward (B,), nats, of trees: parents (B, 2n-2), int16, drawn at taxon 0, and their
         lengths (B, 2n-2), float64.
     branch_prior : BranchPrior
+    constraints : Constraints, optional
+        Splits that all trees display; None: there are none.
 
     Attributes
     ----------
@@ -79,11 +82,12 @@ class MergingLengthsEnvironment(MergingEnvironment):
         n_taxa: int,
         log_density: Callable[[np.ndarray, np.ndarray], np.ndarray],
         branch_prior: BranchPrior,
+        constraints: Constraints | None = None,
     ):
         def no_reward(trees: np.ndarray) -> np.ndarray:
             raise TypeError("a topology has no reward here: trees have lengths")
 
-        super().__init__(features, n_taxa, no_reward)
+        super().__init__(features, n_taxa, no_reward, constraints)
         self.prior_rates = LengthRates.of_prior(n_taxa, branch_prior)
         self.length_rates = self.prior_rates
         self._log_density = log_density

@@ -105,13 +105,17 @@ def draw_from_prior(
     until: Callable[[], bool] | None = None,
 ) -> Drawn:
     """Draw n topologies uniformly, as `draw` does by a policy."""
+
+    def draw_one() -> np.ndarray:
+        if reward.constraints is not None:
+            return reward.constraints.random_topology(generator)
+        return random_topology(table.n_taxa, generator).parent
+
     rows: list[np.ndarray] = []
     for start in range(0, n, BATCH):
         if start and until is not None and until():
             break
-        trees = [
-            random_topology(table.n_taxa, generator).parent for _ in range(min(BATCH, n - start))
-        ]
+        trees = [draw_one() for _ in range(min(BATCH, n - start))]
         rows.append(table.look_up(reward, np.stack(trees).astype(np.int16), until))
     found = np.concatenate(rows)
     table.log_q[found] = reward.log_topology_prior

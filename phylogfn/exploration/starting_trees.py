@@ -1,4 +1,8 @@
-"""Starting trees: stepwise-addition parsimony, neighbour joining, random."""
+"""Starting trees: stepwise-addition parsimony, neighbour joining, random.
+
+Under constraints, each step has only the choices that keep the splits: a taxon is added to one of
+the branches, or a pair is joined, from which all splits can still be displayed.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from phylogfn.exploration.constrained_starts import ClusterJoins, constrained_addition_tree
 from phylogfn.parsimony.scores import Workspace, addition_tree, pack
 from phylogfn.trees.tree import random_topology
 
 if TYPE_CHECKING:
     from phylogfn.alignments.patterns import SitePatterns
+    from phylogfn.trees.constraints.splits import Constraints
 
 __all__ = [
     "StartingTrees",
@@ -30,9 +36,12 @@ class StartingTrees:
     Parameters
     ----------
     patterns : SitePatterns
+    constraints : Constraints, optional
+        Splits that all trees display; None: there are none.
     """
 
-    def __init__(self, patterns: SitePatterns):
+    def __init__(self, patterns: SitePatterns, constraints: Constraints | None = None):
+        self._constraints = constraints
         self._n_taxa = patterns.masks.shape[0]
         weights = np.asarray(patterns.weights, float)
         self._packed = pack(patterns.masks, weights, patterns.n_states)
@@ -40,12 +49,18 @@ class StartingTrees:
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a random tree or a parsimony tree; return its parents, shape (2n-2,), int16."""
-        if rng.random() < RANDOM_SHARE:
-            return random_topology(self._n_taxa, rng).parent.astype(np.int16)
-        return self.parsimony_tree(rng)
+        return self.random_tree(rng) if rng.random() < RANDOM_SHARE else self.parsimony_tree(rng)
+
+    def random_tree(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw a tree uniformly; return its parents."""
+        if self._constraints is not None:
+            return self._constraints.random_topology(rng)
+        return random_topology(self._n_taxa, rng).parent.astype(np.int16)
 
     def parsimony_tree(self, rng: np.random.Generator) -> np.ndarray:
         """Build a tree by stepwise addition, taxa in random order; return its parents."""
+        if self._constraints is not None:
+            return constrained_addition_tree(self._packed, self._workspace, self._constraints, rng)
         return addition_tree(self._packed, self._workspace, rng)
 
 
@@ -81,9 +96,17 @@ def pattern_distances(patterns: SitePatterns) -> np.ndarray:
     return distances
 
 
-def neighbour_joining(distances: np.ndarray) -> np.ndarray:
-    """Return the neighbour-joining tree (Saitou & Nei 1987): parents (2n-2,), int16."""
+def neighbour_joining(distances: np.ndarray, constraints: Constraints | None = None) -> np.ndarray:
+    """Return the neighbour-joining tree (Saitou & Nei 1987): parents (2n-2,), int16.
+
+    Parameters
+    ----------
+    distances : ndarray, shape (n, n), float64
+    constraints : Constraints, optional
+        Splits that the tree displays; None: there are none.
+    """
     n = len(distances)
+    joins = None if constraints is None else ClusterJoins(constraints)
     links: list[tuple[int, int]] = []
     active = list(range(n))
     d = np.zeros((2 * n - 2, 2 * n - 2))
@@ -95,9 +118,13 @@ def neighbour_joining(distances: np.ndarray) -> np.ndarray:
         total = sub.sum(axis=1)
         q = (len(active) - 2) * sub - total[:, None] - total[None, :]
         np.fill_diagonal(q, np.inf)
+        if joins is not None:
+            q[~joins.legal(index)] = np.inf
         i, j = np.unravel_index(np.argmin(q), q.shape)
         a, b = active[int(i)], active[int(j)]
         links += [(a, node), (b, node)]
+        if joins is not None:
+            joins.join(a, b, node)
         d[node, index] = d[index, node] = 0.5 * (d[a, index] + d[b, index] - d[a, b])
         active = [x for x in active if x not in (a, b)] + [node]
         node += 1
@@ -122,23 +149,24 @@ def overdispersed_starts(
     n_starts: int,
     rng: np.random.Generator,
     until: Callable[[], bool] | None = None,
+    constraints: Constraints | None = None,
 ) -> np.ndarray:
     """Return starting topologies from different sources, shape (n_starts, 2n-2), int16.
 
     The first is the neighbour-joining tree, every fourth is random, the rest are parsimony trees.
-    Once ``until``, called after each, returns True, the trees built so far are repeated.
+    Once ``until``, called after each, returns True, the trees built so far are repeated. All
+    display the splits of ``constraints``, if there are any.
     """
-    n = patterns.masks.shape[0]
-    source = StartingTrees(patterns)
+    source = StartingTrees(patterns, constraints)
     starts = []
     for i in range(n_starts):
         if starts and until is not None and until():
             starts += [starts[k % i] for k in range(n_starts - i)]
             break
         if i == 0:
-            starts.append(neighbour_joining(pattern_distances(patterns)))
+            starts.append(neighbour_joining(pattern_distances(patterns), constraints))
         elif i % 4 == 3:
-            starts.append(random_topology(n, rng).parent.astype(np.int16))
+            starts.append(source.random_tree(rng))
         else:
             starts.append(source.parsimony_tree(rng))
     return np.stack(starts)

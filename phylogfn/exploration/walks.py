@@ -132,8 +132,11 @@ class Walkers:
         self.block = BLOCK
         self.rounds = 0
         self.ends: list[float] = []
-        self._starting_trees = StartingTrees(reward.likelihood.patterns)
+        self._starting_trees = StartingTrees(reward.likelihood.patterns, reward.constraints)
         like = reward.likelihood
+        self._sides = np.zeros((0, like.n_taxa), np.int8)
+        if reward.constraints is not None:
+            self._sides = reward.constraints.sides
         self._spaces = [
             pruning_numba.workspace(
                 2 * like.n_taxa - 2,
@@ -208,6 +211,7 @@ class Walkers:
             seed,
             like.rescale,
             self._spaces[i],
+            self._sides,
             kept,
             kept_lengths,
             kept_evidence,

@@ -28,6 +28,7 @@ from phylogfn.kernels.collapse_numba import (
     optimise,
     shape,
 )
+from phylogfn.kernels.constraints_numba import allowed_places
 from phylogfn.kernels.fast_log_numba import fast_log
 from phylogfn.kernels.pruning_numba import (
     FAST,
@@ -313,7 +314,7 @@ def _detach(parent, children, lengths, v):
 @njit(cache=True, nogil=True)
 def walk(
     model, data, prior, parent, children, lengths, shapes, log_evidence, temperature, n_steps, seed,
-    rescale, space, kept, kept_lengths, kept_evidence, visited,
+    rescale, space, sides, kept, kept_lengths, kept_evidence, visited,
 ):  # fmt: skip
     """Walk ``n_steps`` steps from one tree drawn at leaf 0 (changed in place).
 
@@ -331,6 +332,9 @@ def walk(
     n_steps, seed : int
     space : tuple of ndarray
         From `pruning_numba.workspace` with room for all tiles.
+    sides : ndarray, shape (m, n), int8
+        Splits that the tree displays and all trees of the walk shall, see
+        `phylogfn.kernels.constraints_numba`; of length 0: all trees are allowed.
     kept : ndarray, shape (n_steps, 2n-2), int16
         Filled with the parents of each tree whose log R was computed, drawn at leaf 0.
     kept_lengths : ndarray, shape (n_steps, 2n-2), float32
@@ -369,6 +373,13 @@ def walk(
         np.empty(work), np.empty(work), np.empty(work), np.empty(work), np.empty(K * T),
         np.empty(K * T), np.empty(T), np.empty(T), np.empty(T), np.empty(T), np.empty((K, K)),
     )  # fmt: skip
+    constrained = sides.shape[0] > 0
+    places = np.empty(n_nodes, np.int32)
+    room = n_nodes if constrained else 1
+    below = np.empty(room, np.int64)
+    spanned = np.empty(room, np.bool_)
+    reached = np.empty(room, np.bool_)
+    allowed = np.empty(room, np.bool_)
     old_parent = np.empty_like(parent)
     old_children = np.empty_like(children)
     old_lengths = np.empty_like(lengths)
@@ -419,9 +430,20 @@ def walk(
                 for k in range(count):
                     x = order[k]
                     lengths[x] = bounded(lengths[x] * math.exp(moves[x]), prior)
+        n_places = count
+        places[:count] = order[:count]
+        if constrained:
+            allowed_places(
+                parent, order, count, root, part, subtree, sides, below, spanned, reached, allowed
+            )
+            n_places = 0
+            for k in range(count):
+                if allowed[order[k]]:
+                    places[n_places] = order[k]
+                    n_places += 1
         best = -np.inf
-        for k in range(count):
-            x = order[k]
+        for k in range(n_places):
+            x = places[k]
             external = is_external(x, top, n)
             a = shape(lengths[x], d1[x], d2[x], prior, external, slope)
             terms[x] = branch_term(lengths[x], a, prior, external)
@@ -436,8 +458,8 @@ def walk(
         # promising places, and the old one, exactly
         threshold = best - CLOSE_SCORE * max(1.0, temperature)
         best = -np.inf
-        for k in range(count):
-            x = order[k]
+        for k in range(n_places):
+            x = places[k]
             if scores[x] > threshold or x == w:
                 scores[x] = _regraft_score(
                     model, data, prior, space, rescale, x, v, x == top, terms[x], slope,
@@ -447,14 +469,14 @@ def walk(
                 scores[x] -= 4.0  # promised gains of far places are optimistic
             best = max(best, scores[x])
         total = 0.0
-        for k in range(count):
-            total += math.exp((scores[order[k]] - best) / temperature)
+        for k in range(n_places):
+            total += math.exp((scores[places[k]] - best) / temperature)
         target = np.random.random() * total
-        choice = order[count - 1]
-        for k in range(count):
-            target -= math.exp((scores[order[k]] - best) / temperature)
+        choice = places[n_places - 1]
+        for k in range(n_places):
+            target -= math.exp((scores[places[k]] - best) / temperature)
             if target <= 0.0:
-                choice = order[k]
+                choice = places[k]
                 break
         accepted = False
         if choice != w:

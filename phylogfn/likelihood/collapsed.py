@@ -21,6 +21,7 @@ from phylogfn.likelihood.length_proposals import FACTORS, LengthProposal
 if TYPE_CHECKING:
     from phylogfn.likelihood.branch_prior import BranchPrior
     from phylogfn.likelihood.tree_likelihood import TreeLikelihood
+    from phylogfn.trees.constraints.splits import Constraints
 
 __all__ = ["CollapsedReward", "log_n_topologies"]
 
@@ -43,9 +44,18 @@ class CollapsedReward:
     likelihood : TreeLikelihood
     branch_prior : BranchPrior
     threads : int
+    constraints : Constraints, optional
+        Splits that all topologies have; the prior is uniform over these. None: over all.
     """
 
-    def __init__(self, likelihood: TreeLikelihood, branch_prior: BranchPrior, threads: int):
+    def __init__(
+        self,
+        likelihood: TreeLikelihood,
+        branch_prior: BranchPrior,
+        threads: int,
+        constraints: Constraints | None = None,
+    ):
+        self.constraints = constraints
         self.likelihood = likelihood
         self.branch_prior = branch_prior
         self.threads = threads
@@ -55,6 +65,8 @@ class CollapsedReward:
     @property
     def log_topology_prior(self) -> float:
         """Log of the uniform prior over topologies."""
+        if self.constraints is not None:
+            return -self.constraints.log_n_topologies
         return -log_n_topologies(self.likelihood.n_taxa)
 
     def closed_form(

@@ -50,7 +50,8 @@ class InsertionSampler(TopologySampler):
     def environment(self, run: Data, state: State) -> InsertionEnvironment:
         """Return a new environment with the attachment rates in the state."""
         assert state.order is not None
-        environment = InsertionEnvironment(state.order, log_evidence_of(state))
+        constraints = state.walkers.reward.constraints
+        environment = InsertionEnvironment(state.order, log_evidence_of(state), constraints)
         if isinstance(state.rates, AttachmentRates):
             environment.rates = state.rates
         return environment

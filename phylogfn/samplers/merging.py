@@ -34,7 +34,12 @@ class MergingSampler(TopologySampler):
     def environment(self, run: Data, state: State) -> MergingEnvironment:
         """Return a new environment with the join rates in the state."""
         features = forest_features(run, state)
-        environment = MergingEnvironment(features, run.alignment.n_taxa, log_evidence_of(state))
+        environment = MergingEnvironment(
+            features,
+            run.alignment.n_taxa,
+            log_evidence_of(state),
+            state.walkers.reward.constraints,
+        )
         if isinstance(state.rates, JoinRates):
             environment.rates = state.rates
         return environment

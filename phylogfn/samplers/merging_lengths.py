@@ -58,6 +58,7 @@ class MergingLengthsSampler(TreeSampler):
                 reward.log_likelihoods(trees, lengths) + reward.log_priors(lengths, trees)
             ),
             reward.branch_prior,
+            reward.constraints,
         )
         if isinstance(state.rates, JoinRates):
             environment.rates = state.rates

@@ -1,0 +1,1 @@
+"""Hard constraints on topologies: splits that every tree has."""
