@@ -23,6 +23,7 @@ def sample(
     branch_prior: str | BranchPrior | None = None,
     priors: Mapping[str, str] | None = None,
     outgroup: str | Sequence[str] | None = None,
+    constraint: str | os.PathLike[str] | None = None,
     samples: int | None = None,
     budget: str | float | None = None,
     runs: int | None = None,
@@ -61,6 +62,8 @@ def sample(
     outgroup : str or sequence of str
         Taxa of the outgroup, on whose branch all trees are rooted. Default: the outgroup of a NEXUS
         file; otherwise, and with ``none``, trees are unrooted.
+    constraint : str or path
+        File of hard constraints: one clade per line, or a tree of any degree.
     samples : int
         Number of posterior draws. Default: 1000.
     budget : str or float
@@ -120,6 +123,7 @@ def sample(
         "branch_prior": branch_prior,
         "priors": priors,
         "outgroup": outgroup if outgroup is None or isinstance(outgroup, str) else list(outgroup),
+        "constraint": None if constraint is None else os.fspath(constraint),
         "samples": samples,
         "budget": budget,
         "runs": runs,

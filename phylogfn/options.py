@@ -128,6 +128,17 @@ def _priors(value: Any) -> Any:
     return priors or None
 
 
+Constraint = Annotated[
+    str | None,
+    Option(
+        "File of hard constraints: one clade per line (taxa separated by blanks or commas), or a "
+        "Newick or NEXUS tree of any degree. Only topologies with all of its clades are sampled, "
+        "and the prior is uniform over these; taxa that the tree lacks are free.",
+        group=TREES,
+    ),
+]
+
+
 class SampleOptions(Options):
     """Options of ``phylogfn sample``."""
 
@@ -165,6 +176,7 @@ class SampleOptions(Options):
         ),
     ] = None
     outgroup: Outgroup = ()
+    constraint: Constraint = None
     samples: Annotated[Count, Option("Number of posterior draws to write.", group=RUN)] = 1000
     budget: Budget = "5m"
     runs: Annotated[

@@ -63,6 +63,7 @@ class SampleSettings(SampleOptions, RunSettings):
         "runs",
     )
     BEFORE: ClassVar[Mapping[str, Any]] = {"runs": 1}
+    PLACES: ClassVar[tuple[str, ...]] = (*RunSettings.PLACES, "constraint")
     MISSING: ClassVar[Mapping[str, str]] = {
         "alignment": "the alignment is missing; give its path (or - for standard input)"
     }
@@ -75,7 +76,8 @@ class SampleSettings(SampleOptions, RunSettings):
     def input_paths(self) -> tuple[Path, ...]:
         """Return what may be files that the run reads."""
         named = self.ancestral is not None and self.ancestral != CONSENSUS
-        return (Path(self.alignment), *([Path(self.ancestral)] if named else []))
+        further = [self.ancestral if named else None, self.constraint]
+        return (Path(self.alignment), *(Path(name) for name in further if name is not None))
 
     @field_validator("branch_prior", mode="before")
     @classmethod

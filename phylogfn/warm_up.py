@@ -34,7 +34,12 @@ _ALIKE = (
 def warm_up_sampling(settings: SampleSettings) -> None:
     """Compile the kernels for ``phylogfn sample`` with these settings."""
     with tempfile.TemporaryDirectory() as folder:
-        small = SampleSettings(**_small(settings, folder))
+        given = _small(settings, folder)
+        if settings.constraint is not None:
+            constraint = Path(folder) / "constraint.txt"
+            constraint.write_text("a b\n")
+            given["constraint"] = str(constraint)
+        small = SampleSettings(**given)
         rehearse_sampling(SampleRun(small, _silent()))
 
 

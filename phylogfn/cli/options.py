@@ -36,3 +36,7 @@ def check_alignment(settings: SampleSettings | ParsimonySettings) -> None:
             from phylogfn.sequences.named_clades import chosen_clades
 
             chosen_clades(clades, alignment.names)
+        if isinstance(settings, SampleSettings) and settings.constraint is not None:
+            from phylogfn.trees.constraints.reading import read_constraints
+
+            read_constraints(settings.constraint, alignment.names)

@@ -177,7 +177,7 @@ def legal_joins(parents, counts, sides):
     The taxa of the joined tree are on one side of a branch of the finished tree. They are
     compatible with a split unless they are part of both of its sides, and the whole of neither.
     A forest whose trees are compatible with all splits, which are so with each other, can be
-    completed (Buneman 1971).
+    completed (Buneman, in: Mathematics in the Archaeological and Historical Sciences, 387, 1971).
 
     Parameters
     ----------

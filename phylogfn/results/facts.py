@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BranchLengthFacts",
     "ClosedFormFacts",
+    "ConstraintFacts",
     "KnownTopologies",
     "OutgroupFacts",
     "ParsimonyFacts",
@@ -225,6 +226,45 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True)
+class ConstraintFacts:
+    """The constraint on the topologies of a run.
+
+    Attributes
+    ----------
+    source : str
+        Name of its file.
+    n_splits, n_free : int
+        Number of splits, and of taxa that they do not have.
+    log_n_topologies : float
+        Log of the number of topologies that have all splits.
+    """
+
+    source: str
+    n_splits: int
+    n_free: int
+    log_n_topologies: float
+
+    @property
+    def text(self) -> str:
+        """A description for reports."""
+        clades = f"{self.n_splits} clade{'' if self.n_splits == 1 else 's'}"
+        free = f", {self.n_free} taxa free" if self.n_free else ""
+        return (
+            f"{self.source}: {clades}{free}; the prior is uniform over the "
+            f"{math.exp(min(self.log_n_topologies, 700.0)):.4g} topologies that have them all"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures as the summary names them."""
+        return {
+            "constraint": self.source,
+            "constraint_splits": self.n_splits,
+            "constraint_free_taxa": self.n_free,
+            "log_n_topologies": self.log_n_topologies,
+        }
+
+
+@dataclass(frozen=True)
 class RunFacts:
     """Facts of a run of ``phylogfn sample``, in addition to its posterior.
 
@@ -256,6 +296,8 @@ class RunFacts:
         Content of ``provenance.json``; if None, the file is not written.
     run_toml, train_jsonl : str
         Content of these files, which the run itself writes to its output directory.
+    constraint : ConstraintFacts, optional
+        None if all topologies are possible.
     """
 
     command: str
@@ -273,6 +315,7 @@ class RunFacts:
     provenance: Provenance | None = None
     run_toml: str = ""
     train_jsonl: str = ""
+    constraint: ConstraintFacts | None = None
 
 
 @dataclass(frozen=True)

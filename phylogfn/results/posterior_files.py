@@ -233,7 +233,8 @@ def summarise(posterior: PosteriorData, facts: RunFacts) -> dict[str, Any]:
         "warnings": list(warnings),
         "warning_codes": [warning.code for warning in warnings],
         "comparison": _comparison(posterior),
-        "extra": _further_figures(posterior),
+        "extra": _further_figures(posterior)
+        | ({} if facts.constraint is None else facts.constraint.as_dict()),
     }
 
 

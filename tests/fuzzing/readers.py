@@ -124,6 +124,15 @@ def _read_named_clades(path: Path) -> None:
         assert 1 < len(clade.taxa) == len(set(clade.taxa)) < len(CLADE_TAXA)
 
 
+def _read_constraints(path: Path) -> None:
+    from phylogfn.trees.constraints.reading import read_constraints
+
+    constraints = read_constraints(path, PRIMATES)
+    assert 1 <= len(constraints) <= 3
+    assert 0.0 <= constraints.log_n_topologies <= 3.92  # 35, of a split of four taxa
+    assert not any("\n" in note for note in constraints.notes)
+
+
 def _read_model(path: Path) -> None:
     from phylogfn.models import parse_model
 
@@ -457,6 +466,15 @@ max_atoms = 9
 reward = "qed"
 budget = "30s"
 """
+PRIMATES = ("Homo sapiens", "Pan", "Gorilla", "Pongo", "Hylobates", "Macaca")
+CONSTRAINTS = (
+    "Homo_sapiens Pan\n# a comment\n'Homo sapiens' Pan Gorilla\n",
+    "Homo sapiens, Pan\nPongo,Hylobates , Macaca\n",
+    "((Pan,Gorilla),(Pongo:1,Macaca:2)0.9,[x]'Homo sapiens');",
+    "#NEXUS\nbegin trees;\ntree t = [&R] ((Pan,Gorilla),Pongo,Macaca);\nend;\n",
+    "#NEXUS\nbegin mrbayes;\nconstraint a hard = 1-2;\nconstraint b 100 = 1 2 Gorilla;\n"
+    "prset topologypr=constraints(a,b);\nend;\n",
+)
 COMMAND_LINES = (
     "phylogfn\nsample\na.fasta\n-o\nout\n--model\nGTR+G4\n--budget\n1h30m\n--seed\n7\n--prior"
     "\ngamma_shape=exp:1",
@@ -501,6 +519,13 @@ READERS: tuple[Reader, ...] = (
         for name in ("newick", "nexus trees", "tree probabilities", "tree table")
         for use, read in (("trees", _read_trees), ("consensus", _read_tree_sample))
         if (name, use) != ("tree table", "trees")
+    ),
+    Reader(
+        "constraints",
+        _texts(*CONSTRAINTS),
+        _read_constraints,
+        (*NEWICK_WORDS, *NEXUS_WORDS, "constraint", "hard", "Pan", "Gorilla", "#", ",", "1-3"),
+        "x.constraint",
     ),
     Reader(
         "model", _texts(*MODELS), _read_model, ("+G", "+I", "+F", "+FO", "{", "}", "AG=4", "JTT")

@@ -333,6 +333,7 @@ def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]
             f"{facts.n_patterns:,} distinct site patterns",
         ),
         ("Model", f"{facts.model}, branch lengths {facts.branch_prior}"),
+        *(() if facts.constraint is None else (("Constraint", facts.constraint.text),)),
         ("Posterior draws", f"{summary['n_samples']:,} trees"),
         *resource_rows(facts.use, facts.budget_seconds),
         ("Likelihood evaluations", f"{facts.likelihood_evaluations:,}"),

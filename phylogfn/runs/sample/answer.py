@@ -29,7 +29,13 @@ from phylogfn.estimates.length_samples import (
 )
 from phylogfn.estimates.with_lengths import DrawnTrees
 from phylogfn.likelihood.model_fit import bounds_note, fit_model
-from phylogfn.results.facts import BranchLengthFacts, ClosedFormFacts, RunFacts, TrainingFacts
+from phylogfn.results.facts import (
+    BranchLengthFacts,
+    ClosedFormFacts,
+    ConstraintFacts,
+    RunFacts,
+    TrainingFacts,
+)
 from phylogfn.results.outgroup import rooted_posterior
 from phylogfn.results.posterior import Posterior
 from phylogfn.results.posterior_files import write_results
@@ -284,7 +290,16 @@ def _facts(run: SampleRun, states: Sequence[RunState]) -> RunFacts:
         provenance=run.provenance(use),
         run_toml=settings_toml(settings),
         train_jsonl=curves.read_text(encoding="utf-8"),
+        constraint=_constraint_facts(run),
     )
+
+
+def _constraint_facts(run: SampleRun) -> ConstraintFacts | None:
+    """Return what the files say of the constraint."""
+    held = run.constraints
+    if held is None:
+        return None
+    return ConstraintFacts(held.source, len(held), held.n_free, held.log_n_topologies)
 
 
 def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> None:

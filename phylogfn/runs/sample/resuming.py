@@ -31,6 +31,7 @@ def saved_runs(run: SampleRun, n: int) -> list[Checkpoint | None]:
     for one in saved:
         if one is not None:
             run.check_same_alignment(one.extra["checksum"])
+            run.check_same_constraint(one.extra.get("constraint_checksum", ""))
             check_parameters(one.arrays, run.spec.n_free, str(one.directory))
             for name, seconds in one.extra["spent"].items():
                 spent[name] = spent.get(name, 0.0) + seconds

@@ -28,6 +28,8 @@ from phylogfn.samplers.registry import make_sampler
 from phylogfn.sequences.named_clades import chosen_clades
 from phylogfn.settings import SampleSettings
 from phylogfn.training.random_trees import RandomTrees
+from phylogfn.trees.constraints.reading import read_constraints
+from phylogfn.trees.constraints.splits import Constraints
 from phylogfn.trees.tree import Tree, random_topology
 
 if TYPE_CHECKING:
@@ -111,6 +113,11 @@ class SampleRun(AlignmentRun):
         self.spec = self.spec.resolve(self.patterns).with_priors(settings.priors or {})
         for note in (*self.alignment.notes, *likelihood_notes(self.alignment)):
             self.warn(note)
+        self.constraints: Constraints | None = None
+        if settings.constraint is not None:
+            self.constraints = read_constraints(settings.constraint, self.alignment.names)
+            for note in self.constraints.notes:
+                self.progress.note(f"{self.constraints.source}: {note}")
         # the posterior is so near to the prior that its draws are better than those of a sampler
         says_nothing = not variable_sites(self.alignment.masks).any()
         self.draws_from_prior = says_nothing and not self.with_lengths
@@ -121,7 +128,31 @@ class SampleRun(AlignmentRun):
         """The collapsed reward at some values of the free parameters."""
         likelihood = TreeLikelihood(self.patterns, self.spec.build(theta))
         prior = parse_branch_prior(self.settings.branch_prior)
-        return CollapsedReward(likelihood, prior, self.settings.n_threads)
+        return CollapsedReward(likelihood, prior, self.settings.n_threads, self.constraints)
+
+    @property
+    def constraint_checksum(self) -> str:
+        """Checksum of the splits of the constraint; empty if there is none."""
+        return "" if self.constraints is None else self.constraints.checksum()
+
+    def check_same_constraint(self, checksum: str) -> None:
+        """Refuse to resume with other constraints than the run began with.
+
+        Parameters
+        ----------
+        checksum : str
+            `constraint_checksum` of the run then.
+
+        Raises
+        ------
+        UserError
+            The splits have changed.
+        """
+        if checksum != self.constraint_checksum:
+            raise UserError(
+                f"{self.settings.constraint}: differs from the constraint with which the run in "
+                f"{self.settings.output} started; restore that file, or start a new run"
+            )
 
     def seconds_an_evaluation(self, reward: CollapsedReward) -> float:
         """Seconds that a likelihood of a tree with derivatives takes a thread; measured once."""

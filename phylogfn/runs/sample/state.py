@@ -68,6 +68,8 @@ class RunState:
         That densities of lengths start from, where trees are built with lengths.
     checksum : str
         `Alignment.sha256` of what the run began with.
+    constraint_checksum : str
+        `Constraints.checksum` of what the run began with; empty if it has no constraints.
     draws_from_prior : bool
         Topologies are drawn from the prior, not by the sampler. Not in checkpoints: it is in the
         data.
@@ -94,6 +96,7 @@ class RunState:
     projection: tuple[np.ndarray, np.ndarray] | None = None
     length_rates: LengthRates | None = None
     checksum: str = ""
+    constraint_checksum: str = ""
     draws_from_prior: bool = False
 
     @property
@@ -132,6 +135,7 @@ class RunState:
             "spent": clock.spent(),
             "branch_length": self.branch_length,
             "checksum": self.checksum,
+            "constraint_checksum": self.constraint_checksum,
         }
         save_checkpoint(directory, self.trainer, extra, arrays, origin)
 
@@ -179,6 +183,7 @@ class RunState:
             if (length_rates := under("length_rates"))
             else None,
             extra["checksum"],
+            extra.get("constraint_checksum", ""),
         )
 
 

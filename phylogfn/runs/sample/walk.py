@@ -42,7 +42,9 @@ def started(run: SampleRun) -> RunState:
             return True
         return False
 
-    starts = overdispersed_starts(run.patterns, N_REPLICAS, run.rng("starts"), late)
+    starts = overdispersed_starts(
+        run.patterns, N_REPLICAS, run.rng("starts"), late, run.constraints
+    )
     fit = _fitted(run, reward, starts, None)
     if run.spec.n_free and run.theta is None:
         best = int(np.argmax(fit.log_evidence))
@@ -69,7 +71,13 @@ def started(run: SampleRun) -> RunState:
         fit = _fitted(run, reward, starts, fit.lengths)
     table = TopologyTable(run.alignment.n_taxa)
     walkers = Walkers.start(reward, table, starts, run.rng("walk"), fit)
-    return RunState(table, walkers, theta, checksum=run.checksum)
+    return RunState(
+        table,
+        walkers,
+        theta,
+        checksum=run.checksum,
+        constraint_checksum=run.constraint_checksum,
+    )
 
 
 def _fitted(

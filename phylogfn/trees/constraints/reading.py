@@ -1,7 +1,7 @@
 """Files of constraints: one clade per line, a tree of any degree, or a NEXUS file.
 
 * Text: each line is a clade, its taxa separated by blanks or commas; names with blanks between
-  quotes, or between commas. ``#`` starts a comment.
+  quotes, or between commas. A name and a colon may precede the taxa. ``#`` starts a comment.
 * Newick, or the trees block of a NEXUS file: one tree, whose clades are the constraints. Taxa that
   it lacks are free; its root, branch lengths and labels of inner nodes have no effect.
 * The MRBAYES block of a NEXUS file: see `phylogfn.trees.constraints.mrbayes`.
@@ -31,6 +31,7 @@ _NEXUS = re.compile(r"\s*(\[[^\]]*\]\s*)*#NEXUS", re.IGNORECASE)
 _NEWICK = re.compile(r"\s*(\[[^\]]*\]\s*)*\(")
 _QUOTED = r"'(?:[^']|'')*'|\"[^\"]*\""
 _BLANKS = re.compile(rf"{_QUOTED}|\S+")
+_LABEL = re.compile(rf"(?:{_QUOTED}|[^\s',:]+):\s+")
 _COMMAS = re.compile(rf"\s*({_QUOTED}|[^,]*?)\s*(?:,|$)")
 
 
@@ -82,6 +83,7 @@ def _lines(text: str, source: str) -> list[Clade]:
     clades = []
     for number, line in enumerate(text.split("\n"), 1):
         line = re.sub(r"(^|\s)#.*", "", line).strip()
+        line = line[match.end() :] if (match := _LABEL.match(line)) else line
         if not line:
             continue
         if "," in re.sub(_QUOTED, "", line):

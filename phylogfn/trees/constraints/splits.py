@@ -27,8 +27,9 @@ __all__ = ["Constraints", "incompatible_pair"]
 def incompatible_pair(splits: Sequence[int], taxa: int) -> tuple[int, int] | None:
     """Return the indices of two splits that cannot be in one tree, or None.
 
-    Splits are compatible if they are so in pairs (Buneman 1971), that is, if one of the four
-    intersections of their sides is empty.
+    Splits are compatible if they are so in pairs, that is, if one of the four intersections of
+    their sides is empty (Buneman, in: Mathematics in the Archaeological and Historical Sciences,
+    387, 1971).
 
     Parameters
     ----------

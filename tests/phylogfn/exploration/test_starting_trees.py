@@ -7,12 +7,14 @@ import pytest
 
 from phylogfn.alignments.patterns import SitePatterns, compress
 from phylogfn.exploration.starting_trees import (
+    StartingTrees,
     neighbour_joining,
     overdispersed_starts,
     parsimony_tree,
     pattern_distances,
 )
-from phylogfn.trees.tree import Tree, random_topology, robinson_foulds, topology_key
+from phylogfn.trees.constraints.splits import Constraints
+from phylogfn.trees.tree import Tree, random_topology, robinson_foulds, splits, topology_key
 
 
 def path_lengths(tree, lengths):
@@ -98,3 +100,52 @@ def test_where_there_is_no_time_starts_are_repeated(primates):
     whole = overdispersed_starts(patterns, 8, np.random.default_rng(1))
     assert np.array_equal(starts[:2], whole[:2]) and len(starts) == 8
     assert all(np.array_equal(starts[i], starts[i % 2]) for i in range(8))
+
+
+@pytest.mark.parametrize(("kept", "taxa"), [(1, None), (3, None), (9, None), (2, 0b110110111110)])
+def test_starts_under_constraints(primates, kept, taxa):
+    patterns = compress(primates(12, 400))
+    rng = np.random.default_rng(kept)
+    full = (1 << 12) - 1
+    taxa = full if taxa is None else taxa
+    chosen = []
+    for split in sorted(splits(random_topology(12, rng))):
+        side = split & taxa
+        if 2 <= side.bit_count() <= taxa.bit_count() - 2 and len(chosen) < kept:
+            chosen.append(side)
+    constraints = Constraints.from_splits(12, chosen, taxa)
+    starts = overdispersed_starts(patterns, 12, np.random.default_rng(1), None, constraints)
+    assert starts.dtype == np.int16 and constraints.hold(starts).all()
+    n_different = len({topology_key(Tree.from_parents(start)) for start in starts})
+    assert n_different == 1 if kept == 9 else n_different >= 4  # nine splits are all of a tree
+    source = StartingTrees(patterns, constraints)
+    assert constraints.hold([source.draw(rng) for _ in range(10)]).all()
+
+
+def test_constraints_that_the_data_support_do_not_change_neighbour_joining():
+    rng = np.random.default_rng(3)
+    tree = random_topology(15, rng)
+    distances = path_lengths(tree, rng.exponential(0.1, 28) + 0.01)
+    constraints = Constraints.from_splits(15, sorted(splits(tree))[::3])
+    found = neighbour_joining(distances, constraints)
+    assert np.array_equal(found, neighbour_joining(distances))
+
+
+def test_parsimony_starts_under_a_true_constraint_are_short(primates):
+    """Trees constrained to splits of a short tree are about as short, by the same addition."""
+    from phylogfn.alignments.characters import parsimony_characters
+    from phylogfn.parsimony.scores import ParsimonyScorer
+
+    alignment = primates(12)
+    patterns, rng = compress(alignment), np.random.default_rng(4)
+    scorer = ParsimonyScorer(parsimony_characters(alignment), 1)
+    free = np.stack([parsimony_tree(patterns, rng) for _ in range(20)])
+    best = free[np.argmin(scorer.scores(free))]
+    own = Constraints.from_splits(12, sorted(splits(Tree.from_parents(best))))
+    constrained = StartingTrees(patterns, own).parsimony_tree(rng)
+    assert scorer.scores(constrained[None])[0] == scorer.scores(best[None])[0]
+    some = Constraints.from_splits(12, sorted(splits(Tree.from_parents(best)))[:4])
+    source = StartingTrees(patterns, some)
+    found = scorer.scores(np.stack([source.parsimony_tree(rng) for _ in range(20)]))
+    assert np.median(found) == scorer.scores(best[None])[0]
+    scorer.pool.shutdown()

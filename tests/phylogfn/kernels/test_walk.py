@@ -13,8 +13,10 @@ from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.kernels import pruning_numba
 from phylogfn.kernels.topology_numba import children_batch, topology_keys
 from phylogfn.kernels.walk_numba import reroot, walk
+from phylogfn.trees.constraints.splits import Constraints
 from phylogfn.trees.keys import taxon_codes
 from phylogfn.trees.tree import random_topology
+from phylogfn.trees.tree import splits as splits_of
 
 
 def split_lengths(children, lengths, top):
@@ -52,7 +54,7 @@ def test_reroot_keeps_splits_and_lengths():
     assert np.array_equal(parent, tree.parent)
 
 
-def run_walk(reward, start, n_steps, temperature=1.0, seed=1):
+def run_walk(reward, start, n_steps, temperature=1.0, seed=1, sides=None):
     """Walk from a topology; dict of what the kernel filled."""
     like = reward.likelihood
     fit = reward.closed_form(start[None])
@@ -89,6 +91,7 @@ def run_walk(reward, start, n_steps, temperature=1.0, seed=1):
         seed,
         like.rescale,
         space,
+        np.zeros((0, like.n_taxa), np.int8) if sides is None else sides,
         out["kept"],
         out["kept_lengths"],
         out["kept_evidence"],
@@ -161,6 +164,38 @@ def test_kept_trees_have_the_evidence_that_is_recorded(primates, make_reward, mo
     assert np.array_equal(children_batch(found["parent"][None])[0] >= 0, found["children"] >= 0)
     # it climbed
     assert found["kept_evidence"][found["visited"][-1]] > again.log_evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("splits", "taxa"), [([0b00110], 0b11111), ([0b00011, 0b11000], 0b11111), ([0b1100], 0b1111)]
+)
+def test_visits_under_a_constraint(primates, make_reward, all_topologies, splits, taxa):
+    reward = make_reward(primates(*DIFFUSE))
+    constraints = Constraints.from_splits(5, splits, taxa)
+    every = all_topologies(5)
+    held = constraints.hold(every)
+    log_target = np.where(held, reward.closed_form(every).log_evidence, -np.inf)
+    target = np.exp(log_target - logsumexp(log_target))
+    start = every[np.flatnonzero(held)[0]]
+    found = run_walk(reward, start, 15_000, sides=constraints.sides)
+    assert constraints.hold(found["kept"]).all()
+    shares = visit_shares(found, every)
+    assert (shares[~held] == 0.0).all()
+    assert 0.5 * np.abs(shares - target).sum() < 0.05
+
+
+def test_a_walk_keeps_many_splits(primates, make_reward):
+    reward = make_reward(primates(12, 300))
+    rng = np.random.default_rng(5)
+    chosen = sorted(splits_of(random_topology(12, rng)))[::2]
+    constraints = Constraints.from_splits(12, chosen)
+    found = run_walk(reward, constraints.random_topology(rng), 300, sides=constraints.sides)
+    assert len(found["kept"]) >= 5 and constraints.hold(found["kept"]).all()
+    final = found["parent"][None].astype(np.int16)
+    assert constraints.hold(final).all()
+    whole = Constraints.from_splits(12, sorted(splits_of(random_topology(12, rng))))
+    found = run_walk(reward, whole.random_topology(rng), 50, sides=whole.sides)
+    assert len(found["kept"]) == 0
 
 
 def test_a_seed_repeats_the_walk(primates, make_reward):

@@ -25,6 +25,8 @@ from gfncore.program.progress import Progress
 from phylogfn.cli.main import main
 from phylogfn.runs.sample.effort import SampleEffort
 from phylogfn.settings import SampleSettings
+from phylogfn.trees.building import parsed_splits
+from phylogfn.trees.constraints.splits import Constraints
 from phylogfn.trees.newick import parse_newick
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -295,6 +297,88 @@ def test_an_outgroup_may_be_given_when_a_run_is_resumed(finished, tmp_path):
     assert (out / "posterior.run1.t").read_text().count("[&R]") == 30
 
 
+def enumerated(reward, trees):
+    """Log evidence of a uniform prior over some topologies, by draws of branch lengths."""
+    draws = reward.draw_lengths(trees, reward.closed_form(trees), 2000, seed=1)
+    log_r = logsumexp(draws.log_weights, axis=1) - np.log(2000)
+    return logsumexp(log_r) - np.log(len(trees))
+
+
+@pytest.mark.parametrize(
+    ("environment", "clade"), [("insertion", (1, 2)), ("insertion", (2, 3)), ("merging", (0, 4))]
+)
+def test_the_evidence_of_a_constraint_is_the_enumerated_one(
+    finished, tmp_path, primates, make_reward, all_topologies, environment, clade
+):
+    alignment = finished[0]
+    names = [line[1:] for line in alignment.read_text().splitlines() if line.startswith(">")]
+    (tmp_path / "clade.txt").write_text(" ".join(names[taxon] for taxon in clade))
+    out = tmp_path / "out"
+    settings = {"environment": environment, "constraint": str(tmp_path / "clade.txt")}
+    run_small(alignment, out, **settings)
+    summary = json.loads((out / "summary.json").read_text())
+    every = all_topologies(6)
+    split = sum(1 << taxon for taxon in clade)
+    held = Constraints.from_splits(6, [split]).hold(every)
+    assert held.sum() == 15
+    reward = make_reward(primates([0, 1, 2, 5, 7, 11], 150))
+    exact = enumerated(reward, every[held])
+    error = max(summary["log_evidence_se"], 0.005)
+    assert summary["log_evidence"] == pytest.approx(exact, abs=4 * error)
+    extra = summary["extra"]
+    assert np.exp(extra["log_n_topologies"]) == pytest.approx(15)
+    assert extra["constraint_splits"] == 1 and extra["constraint_free_taxa"] == 0
+    rows = (out / "topologies.tsv").read_text().splitlines()[1:]
+    assert 1 < len(rows) <= 15
+    trees = [row.split("\t")[-1] for row in rows] + (out / "trees.nwk").read_text().splitlines()
+    for tree in parse_newick("\n".join(trees), "trees"):
+        found = parsed_splits(tree, {name: number for number, name in enumerate(names)}, "trees")
+        assert split in {mask if not split & 1 else 0b111111 ^ mask for mask in found}
+    # the file may move, but its splits may not change
+    moved = (tmp_path / "clade.txt").rename(tmp_path / "other.nwk")
+    run_toml = (out / "run.toml").read_text().replace("clade.txt", "other.nwk")
+    (out / "run.toml").write_text(run_toml)
+    others = [name for taxon, name in enumerate(names) if taxon not in clade]
+    moved.write_text(f"(({','.join(names[taxon] for taxon in clade)}),{','.join(others)});")
+    before = contents(out)
+    run_small(alignment, out, resume=True, **settings | {"constraint": str(moved)})
+    assert contents(out)["trees.nwk"] == before["trees.nwk"]
+    moved.write_text(f"(({','.join(others[:2])}),{','.join(names[t] for t in clade)},{others[2]});")
+    with pytest.raises(UserError, match="differs from the constraint with which the run"):
+        run_small(alignment, out, resume=True, **settings | {"constraint": str(moved)})
+
+
+def test_a_constraint_of_one_topology_and_a_free_taxon(finished, tmp_path):
+    alignment = finished[0]
+    names = [line[1:] for line in alignment.read_text().splitlines() if line.startswith(">")]
+    a, b, c, d, e, f = names
+    path = tmp_path / "tree.nwk"
+    path.write_text(f"(({a},{b}),({c},{d}),({e},{f}));")
+    run_small(alignment, tmp_path / "one", constraint=str(path))
+    rows = (tmp_path / "one" / "topologies.tsv").read_text().splitlines()[1:]
+    assert len(rows) == 1 and rows[0].split("\t")[1].startswith("1.")
+    path.write_text(f"(({a},{c}),({b},{d}));")
+    run_small(alignment, tmp_path / "free", constraint=str(path))
+    summary = json.loads((tmp_path / "free" / "summary.json").read_text())
+    assert np.exp(summary["extra"]["log_n_topologies"]) == pytest.approx(35)
+    assert summary["extra"]["constraint_free_taxa"] == 2
+
+
+def test_trees_with_lengths_under_a_constraint(finished, tmp_path):
+    alignment = finished[0]
+    names = [line[1:] for line in alignment.read_text().splitlines() if line.startswith(">")]
+    (tmp_path / "clade.txt").write_text(f"{names[2]}, {names[4]}")
+    run_small(
+        alignment,
+        tmp_path / "out",
+        environment="merging",
+        branch_lengths="lognormal",
+        constraint=str(tmp_path / "clade.txt"),
+    )
+    for tree in parse_newick((tmp_path / "out" / "trees.nwk").read_text(), "trees"):
+        assert 0b010100 in parsed_splits(tree, {n: i for i, n in enumerate(names)}, "trees")
+
+
 def test_two_runs_in_one_directory_are_refused(finished, tmp_path):
     with locked_output(tmp_path / "out"), pytest.raises(UserError, match="in use by another run"):
         run_small(finished[0], tmp_path / "out")
@@ -433,6 +517,12 @@ def command(*arguments, stdin=None):
         (GOOD, ["--branch-lengths", "bins"], "--environment merging"),
         (GOOD, ["--outgroup", "x"], "--outgroup: 'x' is not one of the 4 taxa"),
         (GOOD, ["--outgroup", "a,b,c,d"], "4 of 4 taxa are given"),
+        (GOOD, ["--constraint", "a b\na c"], "line 1 and line 2 cannot be in one tree"),
+        (GOOD, ["--constraint", "a"], "a clade of 1 taxon is no constraint"),
+        (GOOD, ["--constraint", "a b c d"], "a clade of all 4 taxa is in every unrooted tree"),
+        (GOOD, ["--constraint", "a x"], "'x' is not one of the 4 taxa"),
+        (GOOD, ["--constraint", "(a,(b,(c,d))"], "x.constraint: line 1"),
+        (GOOD, ["--constraint", ""], "is empty"),
         (GOOD, ["--length-bins", "8:0.01:1"], "--branch-lengths bins"),
         (GOOD, ["--branch-lengths", "bins", "--length-bins", "8:1:0.01"], "8:1:0.01"),
     ],
@@ -441,6 +531,9 @@ def test_malformed_input_is_one_line_and_code_2(tmp_path, text, options, words, 
     path = tmp_path / "x.fasta"
     if text is not None:
         path.write_text(text)
+    if options[:1] == ["--constraint"]:
+        (tmp_path / "x.constraint").write_text(options[1])
+        options = ["--constraint", str(tmp_path / "x.constraint")]
     out = tmp_path / "out"
     assert main(["sample", str(path), "-o", str(out), "--budget", "5s", *options]) == 2
     captured = capsys.readouterr()

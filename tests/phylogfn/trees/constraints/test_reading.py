@@ -13,7 +13,8 @@ from phylogfn.trees.constraints.splits import Constraints
 NAMES = ("Homo sapiens", "Pan", "Gorilla", "Pongo", "Hylobates", "Macaca")
 EXPECTED = Constraints.from_splits(6, [0b000011, 0b000111]).checksum()
 MRBAYES = (
-    "#NEXUS\nbegin mrbayes;\nconstraint one = 1 2;\nconstraint two hard 100 = 1-2 Gorilla;\n{}end;\n"
+    "#NEXUS\nbegin mrbayes;\n"
+    "constraint one = 1 2;\nconstraint two hard 100 = 1-2 Gorilla;\n{}end;\n"
 )
 
 
@@ -28,6 +29,7 @@ def read(tmp_path, text, names=NAMES):
     [
         "Homo_sapiens Pan\n\n# a comment\nHomo_sapiens Pan Gorilla # great apes\n",
         "Homo sapiens, Pan\nHomo sapiens,Pan,Gorilla,\n",
+        "first: Homo sapiens, Pan\n'the second': Homo_sapiens Pan Gorilla\n",
         "'Homo sapiens' Pan\n\"Homo sapiens\" Pan Gorilla",
         "Gorilla Pongo Hylobates Macaca\nPongo, Hylobates, Macaca\nPan 'Homo sapiens'",
         "((('Homo sapiens',Pan),Gorilla),Pongo,Hylobates,Macaca);",

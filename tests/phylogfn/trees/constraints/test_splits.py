@@ -29,7 +29,7 @@ CASES = {
 
 
 def plainly_displayed(tree, split, taxa):
-    """Whether the tree of some taxa has a split: by removing the other taxa from each of its own."""
+    """Whether a tree has a split of some taxa: one of its own, without the other taxa."""
     n = tree.n_taxa
     own = splits(tree) | {1 << taxon for taxon in range(n)}
     return any(mask & taxa in (split & taxa, taxa & ~split) for mask in own)
