@@ -150,7 +150,11 @@ class SampleOptions(Options):
     config: Config = None
     model: Annotated[
         str,
-        Option("Substitution model, such as JC69, HKY85+G4, GTR+G4+I, 010212, LG+G4.", group=MODEL),
+        Option(
+            "Substitution model, such as JC69, HKY85+G4, GTR+G4+I, 010212, LG+G4; auto compares "
+            "models and averages over them.",
+            group=MODEL,
+        ),
     ] = "JC69"
     branch_prior: Annotated[
         str,

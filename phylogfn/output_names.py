@@ -13,6 +13,7 @@ OUTPUT_NAMES = (
     "topologies.tsv",
     "clades.tsv",
     "parameters.tsv",
+    "models.tsv",
     "consensus.nwk",
     "consensus.con.tre",
     "map.nwk",

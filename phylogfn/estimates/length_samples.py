@@ -46,7 +46,7 @@ __all__ = [
 
 BLOCK = 32  # draws of a topology that are made together
 CHUNK = 64  # blocks whose lengths are held at a time
-FEWEST_POINTS = 1000  # blocks of the first design
+FEWEST_DRAWS = 1000 * BLOCK  # of the first design
 SMALLEST_POINTS = 4  # of a design that time cuts short
 MOST_DRAWS = 1_000_000
 FEWEST_OF_REST = 20  # topologies that represent those of small mass
@@ -462,6 +462,8 @@ def draw_branch_lengths(
     clock: Callable[[], float] = time.monotonic,
     joint: Callable[[np.ndarray], JointDraws] | None = None,
     n_parameters: int = 0,
+    fewest_draws: int = FEWEST_DRAWS,
+    most_draws: int = MOST_DRAWS,
 ) -> LengthSamples:
     """Draw branch lengths, correct the closed form, and return resampled trees with lengths.
 
@@ -490,9 +492,11 @@ def draw_branch_lengths(
         has free parameters.
     n_parameters : int
         Number of free parameters.
+    fewest_draws, most_draws : int
+        Of lengths, if time allows; more than the fewest are made where they are needed.
     """
     end = clock() + seconds
-    limit = MOST_DRAWS // BLOCK
+    limit = max(most_draws // BLOCK, SMALLEST_POINTS)
 
     def fitting(cost: float) -> int:
         points = SAFETY * (end - clock()) / max(cost, 1e-9)
@@ -515,7 +519,7 @@ def draw_branch_lengths(
         pilot = jointly if pilot is None else pilot.better(jointly)
     if pilot is None:
         raise ValueError("free parameters need joint draws")
-    wanted = min(max(FEWEST_POINTS, n_samples), limit)
+    wanted = min(max(fewest_draws // BLOCK, n_samples), limit)
     points = min(wanted, fitting(pilot.seconds))
     result, cost = carry_out(points)
     more = (result.standard_error / aim) ** 2

@@ -64,11 +64,14 @@ class ModelFit(NamedTuple):
         Branch lengths, expected substitutions per site; entry 0 is 0.
     theta : ndarray, shape(n_free,), dtype=float64
         Unconstrained free parameters; `spec.describe(theta)` names their natural values.
+    log_likelihood : float
+        There, with the priors if they were included, nats.
     """
 
     model: SubstitutionModel
     lengths: np.ndarray
     theta: np.ndarray
+    log_likelihood: float
 
 
 def fit_model(
@@ -112,6 +115,8 @@ def fit_model(
         Expected substitutions per site.
     theta : ndarray, shape(n_free,), dtype=float64
         Unconstrained values of the free parameters.
+    log_likelihood : float
+        The maximum, nats.
     """
     spec = spec.resolve(patterns)
     several = theta is None
@@ -134,7 +139,7 @@ def fit_model(
         end = _maximise(target, point.theta, point.lengths, max_iterations)
         best = max(best, end, key=lambda point: point.value)
     best = _at_flat_bounds(target, best)
-    return ModelFit(spec.build(best.theta), best.lengths, best.theta)
+    return ModelFit(spec.build(best.theta), best.lengths, best.theta, best.value)
 
 
 def parameters_at_bounds(spec: ModelSpec, theta: np.ndarray) -> dict[str, float]:

@@ -18,12 +18,46 @@ __all__ = [
     "ClosedFormFacts",
     "ConstraintFacts",
     "KnownTopologies",
+    "ModelEvidence",
     "OutgroupFacts",
     "ParsimonyFacts",
     "RunFacts",
     "SearchFacts",
     "TrainingFacts",
 ]
+
+
+@dataclass(frozen=True)
+class ModelEvidence:
+    """A model that was screened, and its evidence if it was compared by it.
+
+    Attributes
+    ----------
+    name : str
+    n_parameters : int
+        Free parameters, without branch lengths.
+    log_likelihood : float
+        Its maximum on the tree of the screening, nats.
+    bic : float
+        Schwarz's criterion there.
+    log_evidence, standard_error : float
+        Nats; NaN if the screening left it out.
+    probability : float
+        Posterior probability among the models that were compared; 0 for others.
+    """
+
+    name: str
+    n_parameters: int = 0
+    log_likelihood: float = math.nan
+    bic: float = math.nan
+    log_evidence: float = math.nan
+    standard_error: float = math.nan
+    probability: float = 0.0
+
+    @property
+    def evidence(self) -> tuple[float, float, float]:
+        """Log evidence, its standard error, and the probability."""
+        return self.log_evidence, self.standard_error, self.probability
 
 
 @dataclass(frozen=True)

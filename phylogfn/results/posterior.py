@@ -12,6 +12,7 @@ from phylogfn.results.posterior_data import PosteriorData
 from phylogfn.results.posterior_files import consensus_of, write_directory
 from phylogfn.results.report.notebook import render_view
 from phylogfn.results.summaries.clades import clade_frame
+from phylogfn.results.summaries.models import model_frame
 from phylogfn.results.summaries.parameters import parameter_frame
 from phylogfn.results.summaries.point_trees import map_tree, mcc_tree
 from phylogfn.results.summaries.topologies import topology_frame
@@ -58,6 +59,15 @@ class Posterior(PosteriorData):
         ``mean_length`` and ``sd_length`` (of its branch).
         """
         return clade_frame(self)
+
+    def model_table(self) -> DataFrame:
+        """Return the models that ``model="auto"`` compared, the most probable first.
+
+        The columns are those of ``models.tsv``: ``model``, ``n_parameters``, ``log_likelihood`` and
+        ``bic`` on the starting tree, ``log_evidence`` and ``log_bayes_factor`` (to the best model)
+        with their standard errors, and ``probability``. It is empty if the model was given.
+        """
+        return model_frame(self)
 
     def parameters(self) -> DataFrame:
         """Return the posterior of the tree length and of the parameters of the model.

@@ -18,6 +18,7 @@ from gfncore.program.messages import Note
 from phylogfn.results.facts import (
     BranchLengthFacts,
     KnownTopologies,
+    ModelEvidence,
     OutgroupFacts,
     RunFacts,
     SearchFacts,
@@ -99,7 +100,12 @@ class PosteriorData:
     draw_parameters : ndarray, shape (S, P), float64, optional
         Their values in the draws; None stands for no parameters.
     draw_thetas : ndarray, shape (S, d), float64, optional
-        The same as the unconstrained values that `phylogfn.models.ModelSpec.build` takes.
+        The same as the unconstrained values that `phylogfn.models.ModelSpec.build` takes; NaN
+        beyond the number of parameters of the model of a draw.
+    draw_models : ndarray, shape (S,), int64, optional
+        Index of the model of each draw, where several were averaged.
+    models : tuple of ModelEvidence
+        The models that were compared; empty if the user has chosen one.
     """
 
     names: tuple[str, ...]
@@ -131,6 +137,8 @@ class PosteriorData:
     parameter_names: tuple[str, ...] = ()
     draw_parameters: NDArray[np.float64] | None = None
     draw_thetas: NDArray[np.float64] | None = None
+    draw_models: NDArray[np.int64] | None = None
+    models: tuple[ModelEvidence, ...] = ()
 
     def __post_init__(self) -> None:
         n_nodes = 2 * len(self.names) - 2

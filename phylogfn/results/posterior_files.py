@@ -34,6 +34,7 @@ from phylogfn.results.summaries.ancestors import (
 )
 from phylogfn.results.summaries.clades import clades_text
 from phylogfn.results.summaries.model_checks import predictive_figures
+from phylogfn.results.summaries.models import model_summary, models_text
 from phylogfn.results.summaries.parameters import parameter_summary, parameters_text
 from phylogfn.results.summaries.point_trees import map_tree, mcc_tree
 from phylogfn.results.warnings import failure, posterior_warnings, verdict, verdict_reasons
@@ -105,6 +106,7 @@ def write_results(output: Path, posterior: PosteriorData) -> dict[str, Any]:
             "topologies.tsv": topologies_table(posterior, topologies),
             "clades.tsv": clades_text(posterior, table),
             "parameters.tsv": parameters_text(posterior),
+            **({"models.tsv": models_text(posterior)} if posterior.models else {}),
             "consensus.nwk": consensus.newick() + "\n",
             "consensus.con.tre": consensus.nexus(),
             "map.nwk": highest.newick() + "\n",
@@ -230,6 +232,7 @@ def summarise(posterior: PosteriorData, facts: RunFacts) -> dict[str, Any]:
         "cpu_seconds": round(facts.use.cpu_seconds, 3),
         "peak_memory_bytes": int(facts.use.peak_memory_bytes),
         "parameters": parameter_summary(posterior),
+        "models": model_summary(posterior),
         "warnings": list(warnings),
         "warning_codes": [warning.code for warning in warnings],
         "comparison": _comparison(posterior),
@@ -392,17 +395,21 @@ def mrbayes_parameters(posterior: PosteriorData, draws: Sequence[int]) -> str:
     """Return the parameters of draws as MrBayes writes its ``.run1.p``.
 
     LnL is the log likelihood, LnPr the log prior density, TL the sum of branch lengths; then come
-    the parameters of the model.
+    the parameters of the model; where several models were averaged, those that all of them have.
     """
     columns = [posterior.draw_log_likelihoods, posterior.draw_log_priors, posterior.tree_lengths()]
+    names: list[str] = []
     if posterior.draw_parameters is not None:
-        columns += list(posterior.draw_parameters.T)
+        for name, own in zip(posterior.parameter_names, posterior.draw_parameters.T, strict=True):
+            if not np.isnan(own).any():
+                names.append(name)
+                columns.append(own)
     values = np.stack(columns, axis=1)
     body = [
         "\t".join([str(generation), *(f"{value:.6e}" for value in values[draw])])
         for generation, draw in enumerate(draws)
     ]
-    head = "\t".join(["Gen", "LnL", "LnPr", "TL", *posterior.parameter_names])
+    head = "\t".join(["Gen", "LnL", "LnPr", "TL", *names])
     return "\n".join([f"[ID: {_identifier(body)}]", head, *body]) + "\n"
 
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from scipy.special import logsumexp
@@ -34,6 +34,9 @@ from phylogfn.results.repeats.agreement import MOST_ERRORS, RunComparison
 from phylogfn.results.repeats.figures import combined_figures
 from phylogfn.trees.keys import UnionOfTopologies
 from phylogfn.trees.splits import SplitProbabilities
+
+if TYPE_CHECKING:
+    from phylogfn.results.facts import ModelEvidence
 
 __all__ = ["PooledEvidence", "combine_runs", "mixture_shares", "pool_evidences"]
 
@@ -158,8 +161,32 @@ def combine_runs(
         ess=float(sum(run.ess for run in good)),
         n_proposals=int(sum(run.n_proposals for run in good)),
         **combined_figures(good),
+        models=_models(good),
         runs=tuple(runs),
         comparison=comparison,
+    )
+
+
+def _models(runs: Sequence[PosteriorData]) -> tuple[ModelEvidence, ...]:
+    """Return the models with the means of their evidences over the runs."""
+    found = []
+    for same in zip(*(run.models for run in runs), strict=True):
+        evidences = [model.log_evidence for model in same]
+        if math.isnan(evidences[0]):
+            found.append(same[0])
+            continue
+        pooled = pool_evidences(
+            np.array(evidences), np.array([model.standard_error for model in same])
+        )
+        found.append(
+            replace(same[0], log_evidence=pooled.log_evidence, standard_error=pooled.standard_error)
+        )
+    log_z = np.array([model.log_evidence for model in found])
+    weights = np.exp(log_z - np.nanmax(log_z)) if len(log_z) else log_z
+    weights = np.nan_to_num(weights / np.nansum(weights)) if len(weights) else weights
+    return tuple(
+        replace(model, probability=float(weight))
+        for model, weight in zip(found, weights, strict=True)
     )
 
 

@@ -31,6 +31,9 @@ class ParameterPosterior:
         Of the draws; ``lower_95`` and ``upper_95`` are the quantiles 2.5 and 97.5 per cent.
     ess : float
         Effective number of draws.
+    share : float
+        Share of the draws whose model has the parameter, which the other figures are of. Below 1
+        only where several models were averaged.
     """
 
     parameter: str
@@ -40,6 +43,7 @@ class ParameterPosterior:
     median: float
     upper_95: float
     ess: float
+    share: float
 
 
 def parameter_posteriors(posterior: PosteriorData) -> list[ParameterPosterior]:
@@ -47,15 +51,18 @@ def parameter_posteriors(posterior: PosteriorData) -> list[ParameterPosterior]:
     values = posterior.tree_lengths()[:, None]
     if posterior.draw_parameters is not None:
         values = np.hstack([values, posterior.draw_parameters])
-    if failure(posterior) is not None or not len(values):
-        values = np.full((2, values.shape[1]), math.nan)
-    sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1], math.nan)
-    figures = np.vstack([values.mean(axis=0), sd, np.quantile(values, [0.025, 0.5, 0.975], axis=0)])
-    ess = posterior.draw_ess()
-    return [
-        ParameterPosterior(name, *own.tolist(), ess)
-        for name, own in zip(["TL", *posterior.parameter_names], figures.T, strict=True)
-    ]
+    failed = failure(posterior) is not None
+    found = []
+    for name, own in zip(["TL", *posterior.parameter_names], values.T, strict=True):
+        has = own[~np.isnan(own)]
+        share = len(has) / max(len(own), 1)
+        if failed or len(has) < 2:
+            found.append(ParameterPosterior(name, *[math.nan] * 6, share))
+            continue
+        lower, median, upper = np.quantile(has, [0.025, 0.5, 0.975]).tolist()
+        figures = (float(has.mean()), float(has.std(ddof=1)), lower, median, upper)
+        found.append(ParameterPosterior(name, *figures, posterior.draw_ess() * share, share))
+    return found
 
 
 def parameter_frame(posterior: PosteriorData) -> DataFrame:

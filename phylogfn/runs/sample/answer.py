@@ -21,14 +21,12 @@ from phylogfn.citations import (
 )
 from phylogfn.estimates.clades import TopologyShares
 from phylogfn.estimates.collapsed import BATCH, weigh
-from phylogfn.estimates.joint_draws import JointDraws
 from phylogfn.estimates.length_samples import (
     TopologyMasses,
-    draw_branch_lengths,
     probability_errors,
 )
 from phylogfn.estimates.with_lengths import DrawnTrees
-from phylogfn.likelihood.model_fit import bounds_note, fit_model
+from phylogfn.likelihood.model_fit import bounds_note
 from phylogfn.results.facts import (
     BranchLengthFacts,
     ClosedFormFacts,
@@ -40,15 +38,15 @@ from phylogfn.results.outgroup import rooted_posterior
 from phylogfn.results.posterior import Posterior
 from phylogfn.results.posterior_files import write_results
 from phylogfn.results.warnings import failure, posterior_warnings
-from phylogfn.runs.sample.length_answer import lengths_posterior
+from phylogfn.runs.sample.posterior.integration import Integrated, integrate
+from phylogfn.runs.sample.posterior.sequences import with_sequences
+from phylogfn.runs.sample.posterior.with_lengths import lengths_posterior
 from phylogfn.runs.sample.run import (
     draw_from_sampler,
     known_topologies,
     random_trees_of,
     search_facts,
 )
-from phylogfn.runs.sample.sequences import reserved_share, with_sequences
-from phylogfn.trees.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,13 +54,11 @@ if TYPE_CHECKING:
     from gfncore.evaluation import PartitionEstimate
     from phylogfn.environments.base import TreeEnvironment
     from phylogfn.estimates.collapsed import Drawn
-    from phylogfn.estimates.length_samples import LengthSamples
     from phylogfn.runs.sample.run import SampleRun
     from phylogfn.runs.sample.state import RunState
 
 __all__ = ["answer", "judged", "without_errors_if_failed", "write_answer"]
 
-FIT_SHARE = 0.2  # of the time for draws of lengths, for the mode of the parameters
 FAILED = 3  # exit code of a run with hardly any effective draws
 
 
@@ -110,10 +106,11 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Pos
     if isinstance(drawn, DrawnTrees):
         return _posterior_with_lengths(run, state, drawn, found)
     masses = TopologyMasses.from_draws(drawn, table, n_known, prior)
-    lengths = _draw_lengths(run, state, masses)
+    integrated = integrate(run, state, masses)
+    lengths = integrated.samples
     weighted = weigh(drawn, table, n_known, prior)
     shares = TopologyShares.from_collapsed(masses, weighted, drawn.rows, lengths.corrections)
-    posterior = _posterior(run, state, drawn, found, lengths, shares)
+    posterior = _posterior(run, state, drawn, found, integrated, shares)
     random_trees = random_trees_of(run, state, environment)
     if random_trees is not None:
         assert state.trainer is not None and posterior.training is not None
@@ -135,77 +132,6 @@ def write_answer(run: SampleRun, posterior: Posterior) -> int:
     reason = f": {posterior.verdict_reasons[0]}" if posterior.verdict == "trusted" else ""
     run.progress.note(f"phylogfn: verdict: {posterior.verdict}{reason}")
     return 0 if failure(posterior) is None else FAILED
-
-
-def _draw_lengths(run: SampleRun, state: RunState, masses: TopologyMasses) -> LengthSamples:
-    """Draw branch lengths in the time that is left."""
-    effort = run.effort
-    settings = run.settings
-    run.phase("drawing branch lengths")
-    left = settings.budget_seconds - run.seconds(state)
-    least = effort.lengths_share * settings.budget_seconds
-    reserved = effort.writing_share + reserved_share(run)
-    seconds = max(left - reserved * settings.budget_seconds, least)
-    made: list[JointDraws] = []
-
-    def joint(rows: np.ndarray) -> JointDraws:
-        made.append(_joint_draws(run, state, rows, FIT_SHARE * seconds))
-        return made[-1]
-
-    lengths = draw_branch_lengths(
-        masses,
-        state.table,
-        state.walkers.reward,
-        settings.samples,
-        run.rng("draws", 2),
-        run.aims.standard_error,
-        seconds,
-        lambda done, text: run.progress.update(done=done, detail=text),
-        lambda: run.seconds(state),
-        joint,
-        run.spec.n_free,
-    )
-    for draws in made:
-        if draws.target.reward is not state.walkers.reward:
-            state.walkers.reward.evaluations += draws.target.reward.evaluations
-        invalid = draws.target.n_invalid
-        if invalid:
-            run.warn(
-                Note(
-                    "invalid-draws",
-                    f"{invalid:,} draws of parameters were outside the range in which the "
-                    "likelihood can be computed, and count as impossible",
-                )
-            )
-    if lengths.wanted_draws > lengths.n_draws:
-        run.warn(
-            Note(
-                "few-branch-length-draws",
-                f"the budget of {settings.budget} allowed {lengths.n_draws:,} of the "
-                f"{lengths.wanted_draws:,} draws of branch lengths; standard errors are "
-                "above their target",
-            )
-        )
-    return lengths
-
-
-def _joint_draws(run: SampleRun, state: RunState, rows: np.ndarray, seconds: float) -> JointDraws:
-    """Draws of parameters and lengths around the mode of the parameters on the best topology."""
-    table, theta, reward = state.table, state.theta, state.walkers.reward
-    if run.spec.n_free:
-        end = run.seconds(state) + seconds
-        best = rows[0]
-        fit = fit_model(
-            run.spec,
-            run.patterns,
-            Tree.from_parents(table.parents[best], table.lengths[best]),
-            theta=theta,
-            branch_prior=reward.branch_prior,
-            with_prior=True,
-            until=lambda: run.seconds(state) > end,
-        )
-        theta, reward = fit.theta, run.reward(fit.theta)
-    return JointDraws(run.spec, reward, theta, table)
 
 
 def judged(run: SampleRun, states: Sequence[RunState], posterior: Posterior) -> Posterior:
@@ -240,7 +166,7 @@ def judged(run: SampleRun, states: Sequence[RunState], posterior: Posterior) -> 
         log_evidence=posterior.log_evidence, se=posterior.log_evidence_se, ess=posterior.ess
     )
     warnings = posterior_warnings(posterior)
-    return replace(posterior, warnings=warnings, facts=_facts(run, states))
+    return replace(posterior, warnings=warnings, facts=_facts(run, states, posterior))
 
 
 def without_errors_if_failed(posterior: Posterior) -> Posterior:
@@ -256,12 +182,12 @@ def without_errors_if_failed(posterior: Posterior) -> Posterior:
     )
 
 
-def _facts(run: SampleRun, states: Sequence[RunState]) -> RunFacts:
+def _facts(run: SampleRun, states: Sequence[RunState], posterior: Posterior) -> RunFacts:
     """Return what the files say of a run, or of several together.
 
     Parameters
     ----------
-    run, states
+    run, states, posterior
         As in `judged`.
     """
     settings = run.settings
@@ -273,14 +199,14 @@ def _facts(run: SampleRun, states: Sequence[RunState]) -> RunFacts:
         alignment=settings.alignment,
         n_sites=run.alignment.n_sites,
         n_patterns=run.patterns.n_patterns,
-        model=_model_text(run, states[0]),
+        model=_model_text(run, states[0], posterior),
         branch_prior=settings.branch_prior,
         likelihood_evaluations=sum(state.walkers.reward.evaluations for state in states),
         use=use,
         methods=(
             *ALWAYS_CITED,
             *methods_of_environment(settings.environment, settings.branch_lengths),
-            *methods_of_model(settings.model),
+            *dict.fromkeys(m for model in run.models for m in methods_of_model(model)),
             *methods_of_branch_prior(settings.branch_prior),
             *(PREDICTIVE_METHODS if settings.predictive else ()),
             *(ANCESTRAL_METHODS if settings.ancestral else ()),
@@ -336,7 +262,10 @@ def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> No
     policy.temperature = chosen
 
 
-def _model_text(run: SampleRun, state: RunState) -> str:
+def _model_text(run: SampleRun, state: RunState, posterior: Posterior) -> str:
+    """Return the model, with parameters that were fixed; of several the most probable."""
+    if posterior.models:
+        return max(posterior.models, key=lambda model: model.probability).name
     values = run.spec.describe(state.theta)
     if not values or not run.with_lengths:  # else they are fixed, not integrated out
         return run.spec.name
@@ -348,10 +277,11 @@ def _posterior(
     state: RunState,
     drawn: Drawn,
     found: PartitionEstimate,
-    lengths: LengthSamples,
+    integrated: Integrated,
     shares: TopologyShares,
 ) -> Posterior:
     """The answer with what the user should know of it."""
+    lengths = integrated.samples
     table, walkers = state.table, state.walkers
     prior = walkers.reward.log_topology_prior
     corrections = lengths.corrections
@@ -365,14 +295,14 @@ def _posterior(
     best, probabilities = best[listed], probabilities[listed]
     relative_error = math.hypot(found.standard_error, lengths.standard_error)
     drawn_for = float(probabilities[corrections.drawn_for[best]].sum())
-    described = [run.spec.describe(theta) for theta in lengths.thetas]
+    names, values = integrated.parameters()
     return Posterior(
         names=run.alignment.names,
         draw_parents=table.parents[lengths.rows].astype(np.int32),
         draw_lengths=lengths.lengths,
         draw_log_likelihoods=lengths.log_likelihoods,
         draw_log_priors=walkers.reward.log_priors(lengths.lengths, table.parents[lengths.rows])
-        + [run.spec.log_natural_prior(theta) for theta in lengths.thetas],
+        + integrated.log_parameter_priors(),
         topology_parents=table.parents[best].astype(np.int32),
         topology_probabilities=probabilities,
         topology_log_evidences=log_mass[best],
@@ -402,8 +332,10 @@ def _posterior(
             ),
         ),
         training=_training_facts(run, state),
-        parameter_names=tuple(described[0]),
-        draw_parameters=np.array([list(values.values()) for values in described]),
+        parameter_names=names,
+        draw_parameters=values,
+        draw_models=integrated.models,
+        models=integrated.evidences(found),
         draw_thetas=lengths.thetas,
     )
 

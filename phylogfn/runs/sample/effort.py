@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from phylogfn.estimates.length_samples import FEWEST_DRAWS, MOST_DRAWS
 from phylogfn.training import random_trees
 
 __all__ = ["Aims", "SampleEffort"]
@@ -101,4 +102,6 @@ class SampleEffort:
     sharp_enough: float = 0.5  # effective share at which no further temperature is tried
     fewest_draws: int = 2000
     fewest_in_haste: int = 64  # where the time for draws is up
+    fewest_length_draws: int = FEWEST_DRAWS  # of lengths and parameters, for each model
+    most_length_draws: int = MOST_DRAWS
     listed: int = 20_000  # topologies in the table of results, at most

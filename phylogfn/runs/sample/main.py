@@ -25,6 +25,7 @@ from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.output_names import OUTPUT_NAMES
 from phylogfn.runs.sample.answer import write_answer
 from phylogfn.runs.sample.effort import SampleEffort
+from phylogfn.runs.sample.model_choice import choose_model
 from phylogfn.runs.sample.repeats import answer_of_all, number_of_runs
 from phylogfn.runs.sample.resuming import resumed_state, saved_runs
 from phylogfn.runs.sample.run import SampleRun, draw_from_sampler
@@ -89,6 +90,7 @@ def finished_run(
             clear_leftovers(settings.output)
         else:
             clear_output(settings.output, OUTPUT_NAMES)
+        choose_model(run)
         n = number_of_runs(run)
         run.settings = settings.model_copy(update={"runs": n})
         saved = saved_runs(run, n)
@@ -107,6 +109,7 @@ def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnv
         There is no run that got as far as training, or its sampler draws trees with lengths.
     """
     run = SampleRun(resolve_settings({"output": output, "resume": True}), progress)
+    choose_model(run)
     (saved,) = saved_runs(run, 1)
     state = None if saved is None else resumed_state(run, saved)
     if state is None or state.trainer is None:

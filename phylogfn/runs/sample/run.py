@@ -21,6 +21,7 @@ from phylogfn.likelihood.branch_prior import parse_branch_prior
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
+from phylogfn.models.candidates import candidate_names, is_auto
 from phylogfn.results.facts import KnownTopologies, SearchFacts
 from phylogfn.runs.alignment_run import AlignmentRun
 from phylogfn.runs.sample.effort import Aims, SampleEffort
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from gfncore.program.clock import RunClock
     from gfncore.program.progress import Progress
     from phylogfn.environments.base import TreeEnvironment
+    from phylogfn.likelihood.screening import ScreenedModel
+    from phylogfn.models import ModelSpec
     from phylogfn.runs.sample.state import RunState
 
 __all__ = [
@@ -66,6 +69,7 @@ SEEDS = {
     "random trees": 11,
     "searches": 12,
     "runs": 13,
+    "models": 14,
     "predictive": 21,
 }
 
@@ -90,6 +94,8 @@ class SampleRun(AlignmentRun):
 
     SEEDS = SEEDS
     settings: SampleSettings
+    models: tuple[str, ...]
+    """Names of the models whose evidences are compared; search and training use the first."""
     theta: np.ndarray | None
     """Free parameters of the model that an earlier run has fitted; None: they are to be fitted."""
 
@@ -108,9 +114,12 @@ class SampleRun(AlignmentRun):
         self.ancestral_clades = chosen_clades(settings.ancestral, self.alignment.names)
         self.effort = SampleEffort() if effort is None else effort
         self.with_lengths = settings.branch_lengths != "collapsed"
-        self.spec = parse_model(settings.model, self.alignment.alphabet.name)
         self.patterns = compress(self.alignment)
-        self.spec = self.spec.resolve(self.patterns).with_priors(settings.priors or {})
+        # of several candidates the first, until one is chosen (`runs.sample.model_choice`)
+        kind = self.alignment.alphabet.name
+        self.models = (candidate_names(kind) if is_auto(settings.model) else (settings.model,))[:1]
+        self.screened: tuple[ScreenedModel, ...] = ()
+        self.spec = self.spec_of(self.models[0])
         for note in (*self.alignment.notes, *likelihood_notes(self.alignment)):
             self.warn(note)
         self.constraints: Constraints | None = None
@@ -124,9 +133,22 @@ class SampleRun(AlignmentRun):
         self._seconds_an_evaluation: float | None = None
         self.theta: np.ndarray | None = None
 
-    def reward(self, theta: np.ndarray) -> CollapsedReward:
-        """The collapsed reward at some values of the free parameters."""
-        likelihood = TreeLikelihood(self.patterns, self.spec.build(theta))
+    def spec_of(self, model: str) -> ModelSpec:
+        """Return a model with the observed frequencies and the priors of the settings.
+
+        Where the model is chosen by the program, a prior concerns the candidates that have its
+        parameter.
+        """
+        spec = parse_model(model, self.alignment.alphabet.name).resolve(self.patterns)
+        priors = self.settings.priors or {}
+        if is_auto(self.settings.model):
+            free = {parameter.name for parameter in spec.parameters}
+            priors = {name: prior for name, prior in priors.items() if name in free}
+        return spec.with_priors(priors)
+
+    def reward(self, theta: np.ndarray, spec: ModelSpec | None = None) -> CollapsedReward:
+        """The collapsed reward at some values of the free parameters (of another model)."""
+        likelihood = TreeLikelihood(self.patterns, (spec or self.spec).build(theta))
         prior = parse_branch_prior(self.settings.branch_prior)
         return CollapsedReward(likelihood, prior, self.settings.n_threads, self.constraints)
 

@@ -40,6 +40,8 @@ SMALL = SampleEffort(
     lengths_judged=30,
     checkpoint_seconds=0.0,
     fewest_draws=500,
+    fewest_length_draws=3200,
+    most_length_draws=6400,
 )
 GOOD = ">a\nACGT\n>b\nACGA\n>c\nACGG\n>d\nACGA\n"
 # what says how long something took, or when

@@ -57,7 +57,14 @@ def _models_of_draw(run: SampleRun, state: RunState, posterior: Posterior) -> Mo
     if thetas is None:
         model = run.spec.build(state.theta)
         return lambda draw: [model]
-    return lambda draw: [run.spec.build(thetas[draw])]
+    specs = [run.spec, *(run.spec_of(name) for name in run.models[1:])]
+    of_draw = posterior.draw_models
+
+    def build(draw: int) -> list[SubstitutionModel]:
+        spec = specs[0 if of_draw is None else int(of_draw[draw])]
+        return [spec.build(thetas[draw, : spec.n_free])]
+
+    return build
 
 
 def _with_checks(

@@ -1,0 +1,105 @@
+"""The choice of the model by ``--model auto``: screening on a starting tree, before a run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gfncore.errors import UserError
+from gfncore.files import write_atomic
+from gfncore.program.messages import Note
+from phylogfn.exploration.starting_trees import overdispersed_starts
+from phylogfn.likelihood.screening import ScreenedModel, contenders, screen_models
+from phylogfn.models.candidates import candidate_names, is_auto
+from phylogfn.trees.tree import Tree
+
+if TYPE_CHECKING:
+    from phylogfn.runs.sample.run import SampleRun
+
+__all__ = ["choose_model"]
+
+SCREENING_SHARE = 0.1  # of the budget
+FILE = "models.json"  # in the checkpoint
+
+
+def choose_model(run: SampleRun) -> None:
+    """Set the models of a run that leaves their choice to the program.
+
+    A resumed run has those that it started with. Search and training use the best by BIC.
+
+    Raises
+    ------
+    UserError
+        The list in the checkpoint is damaged.
+    """
+    if not is_auto(run.settings.model):
+        return
+    path = run.checkpoint / FILE
+    if run.settings.resume and path.is_file():
+        screened = _read(run)
+    else:
+        screened = _screen(run)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps([asdict(model) for model in screened]) + "\n")
+    run.screened = tuple(screened)
+    run.models = contenders(screened)
+    if run.with_lengths and len(run.models) > 1:
+        run.warn(
+            Note(
+                "models-not-averaged",
+                f"{run.models[0]} was chosen by BIC alone: trees drawn with their lengths do not "
+                "average over models",
+            )
+        )
+        run.models = run.models[:1]
+    run.spec = run.spec_of(run.models[0])
+    run.progress.note(f"models compared by their evidence: {', '.join(run.models)}")
+
+
+def _screen(run: SampleRun) -> list[ScreenedModel]:
+    run.phase("screening models on a starting tree")
+    names = candidate_names(run.alignment.alphabet.name)
+    share = SCREENING_SHARE * run.settings.budget_seconds
+    began = run.seconds()
+
+    def late() -> bool:
+        return run.seconds() - began > share
+
+    reward = run.reward(run.spec.start(run.patterns))
+    start = overdispersed_starts(run.patterns, 1, run.rng("models"), late)
+    lengths = reward.closed_form(start).lengths[0]
+    reward.pool.shutdown()
+    tree = Tree.from_parents(start[0].astype(np.int32), lengths)
+    screened = screen_models(names, run.alignment.alphabet.name, run.patterns, tree, late)
+    if len(screened) < len(names):
+        run.warn(
+            Note(
+                "few-models-screened",
+                f"the budget of {run.settings.budget} allowed {len(screened)} of {len(names)} "
+                f"models to be screened; best so far: {screened[0].name}",
+            )
+        )
+    return screened
+
+
+def _read(run: SampleRun) -> list[ScreenedModel]:
+    path = run.checkpoint / FILE
+    known = candidate_names(run.alignment.alphabet.name)
+    try:
+        found = [
+            ScreenedModel(
+                str(entry["name"]),
+                int(entry["n_parameters"]),
+                float(entry["log_likelihood"]),
+                float(entry["bic"]),
+            )
+            for entry in json.loads(path.read_text(encoding="utf-8"))
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: damaged; start a new run ({error})") from None
+    if not found or any(model.name not in known for model in found):
+        raise UserError(f"{path}: does not list models of this program; start a new run")
+    return sorted(found, key=lambda model: model.bic)
