@@ -53,7 +53,8 @@ def sample(
     alignment : str or path
         Alignment file: FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm, plain or compressed.
     model : str
-        Substitution model, such as ``HKY85+G4`` or ``LG+G4``. Default: ``JC69``.
+        Substitution model, such as ``HKY85+G4`` or ``LG+G4``. Default: ``auto``, which compares
+        models by their evidences and averages over them (`Posterior.model_table`).
     branch_prior : str or BranchPrior
         Prior on branch lengths, such as ``exp:10`` or ``gammadir:1,0.1,1,1``. Default: ``exp:10``.
     priors : mapping of str to str

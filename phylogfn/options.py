@@ -155,7 +155,7 @@ class SampleOptions(Options):
             "models and averages over them.",
             group=MODEL,
         ),
-    ] = "JC69"
+    ] = "auto"
     branch_prior: Annotated[
         str,
         Option(

@@ -30,6 +30,7 @@ def output(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         settings = SampleSettings(
             alignment=str(folder / "seven.fasta"),
             output=folder / "out",
+            model="JC69",
             samples=20,
             budget="10m",
             runs=1,

@@ -31,6 +31,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings = SampleSettings(
             alignment=str(folder / "six.fasta"),
             output=folder / "out",
+            model="JC69",
             samples=20,
             budget="10m",
             runs=1,

@@ -16,7 +16,15 @@ from tests.phylogfn.runs.sample.test_main import SMALL, write_fasta
 
 
 def settings(tmp_path, **given):
-    standard = {"samples": 20, "budget": "10m", "runs": 1, "seed": 3, "threads": 1, "quiet": True}
+    standard = {
+        "model": "JC69",
+        "samples": 20,
+        "budget": "10m",
+        "runs": 1,
+        "seed": 3,
+        "threads": 1,
+        "quiet": True,
+    }
     return SampleSettings(
         alignment=str(tmp_path / "six.fasta"), output=tmp_path / "out", **standard | given
     )

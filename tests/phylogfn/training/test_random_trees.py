@@ -142,6 +142,7 @@ def test_a_run_says_how_well_it_ranks_them(alignment, tmp_path, environment):
     settings = SampleSettings(
         alignment=str(alignment),
         output=output,
+        model="JC69",
         environment=environment,
         random_trees=True,
         samples=20,

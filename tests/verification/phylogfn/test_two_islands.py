@@ -26,6 +26,7 @@ def test_both_islands_or_a_warning(two_islands, tmp_path, n_taxa, simulated, see
     settings = SampleSettings(
         alignment=str(tmp_path / "islands.fasta"),
         output=tmp_path / "out",
+        model="JC69",
         seed=seed,
         budget="120s",
         quiet=True,

@@ -77,7 +77,15 @@ def run_small(alignment, output, progress=None, effort=SMALL, **settings):
             super().update(**figures)
 
     progress = progress or Counting("phylogfn", quiet=True)
-    given = {"samples": 60, "budget": "10m", "runs": 1, "seed": 3, "threads": 1, "quiet": True}
+    given = {
+        "model": "JC69",
+        "samples": 60,
+        "budget": "10m",
+        "runs": 1,
+        "seed": 3,
+        "threads": 1,
+        "quiet": True,
+    }
     with progress:
         run_sample(
             SampleSettings(alignment=str(alignment), output=output, **given | settings),

@@ -29,7 +29,14 @@ SMALL = SampleEffort(
 def run(alignment, output, **settings):
     from phylogfn.runs.sample.main import run_sample
 
-    given = {"samples": 60, "budget": "10m", "seed": 3, "threads": 1, "quiet": True}
+    given = {
+        "model": "JC69",
+        "samples": 60,
+        "budget": "10m",
+        "seed": 3,
+        "threads": 1,
+        "quiet": True,
+    }
     with Progress("phylogfn", quiet=True) as progress:
         settings = SampleSettings(alignment=str(alignment), output=output, **given | settings)
         return run_sample(settings, progress, SMALL)
