@@ -38,6 +38,9 @@ MOST_DRAWS = 10_000_000
 SCORE = "Score"
 MOLECULES = "Molecules"
 
+RewardName = Annotated[
+    str | None, Option("Name of a score; `molgen rewards` lists them.", group=SCORE, shown="qed")
+]
 Environment = Annotated[
     Literal["fragments", "atoms"],
     Option("Build molecules from fragments or atom by atom.", group=MOLECULES),
@@ -105,10 +108,7 @@ class MoleculeOptions(Options):
     """Defaults that depend on the environment."""
 
     output: Output
-    reward: Annotated[
-        str | None,
-        Option("Name of a score; `molgen rewards` lists them.", group=SCORE, shown="qed"),
-    ] = None
+    reward: RewardName = None
     scoring: dict[str, Any] | None = None
     """The tables of a scoring file, instead of ``reward``."""
     scoring_directory: str | None = None

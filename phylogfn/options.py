@@ -43,6 +43,24 @@ ALIGNMENT_FILE = (
     "standard input."
 )
 Alignment = Annotated[str, Option(ALIGNMENT_FILE, leading_hyphen=True)]
+MODELS = (
+    "Substitution model, such as JC69, HKY85+G4, GTR+G4+I, 010212, LG+G4. Braces fix values: "
+    "HKY85{2.1}+F{.3,.2,.2,.3}+G4{0.5}."
+)
+Model = Annotated[str, Option(MODELS, group=MODEL)]
+PriorOnLengths = Annotated[
+    str,
+    Option(
+        "Prior on branch lengths: exp:RATE (mean 1/RATE), uniform:LOW,HIGH or gamma:SHAPE,RATE "
+        "for each branch; gammadir:ALPHA_T,BETA_T,ALPHA,C or invgammadir:... for the tree "
+        "length and its proportions (MrBayes' default is gammadir:1,0.1,1,1).",
+        group=MODEL,
+    ),
+]
+SequenceType = Annotated[
+    Literal["dna", "rna", "protein"] | None,
+    Option("Type of the sequences.", group=INPUT, shown="detected from the characters"),
+]
 Environment = Annotated[
     Literal["insertion", "merging"],
     Option(
@@ -149,22 +167,10 @@ class SampleOptions(Options):
     output: Output
     config: Config = None
     model: Annotated[
-        str,
-        Option(
-            "Substitution model, such as JC69, HKY85+G4, GTR+G4+I, 010212, LG+G4; auto compares "
-            "models and averages over them.",
-            group=MODEL,
-        ),
+        Model,
+        Option(f"{MODELS} auto compares models and averages over them.", group=MODEL),
     ] = "auto"
-    branch_prior: Annotated[
-        str,
-        Option(
-            "Prior on branch lengths: exp:RATE (mean 1/RATE), uniform:LOW,HIGH or gamma:SHAPE,RATE "
-            "for each branch; gammadir:ALPHA_T,BETA_T,ALPHA,C or invgammadir:... for the tree "
-            "length and its proportions (MrBayes' default is gammadir:1,0.1,1,1).",
-            group=MODEL,
-        ),
-    ] = DEFAULT_BRANCH_PRIOR
+    branch_prior: PriorOnLengths = DEFAULT_BRANCH_PRIOR
     priors: Annotated[
         dict[str, str] | None,
         Check(_priors),
@@ -248,10 +254,7 @@ class SampleOptions(Options):
     threads: Threads = None
     device: Device = "auto"
     tensorboard: Tensorboard = False
-    data_type: Annotated[
-        Literal["dna", "rna", "protein"] | None,
-        Option("Type of the sequences.", group=INPUT, shown="detected from the characters"),
-    ] = None
+    data_type: SequenceType = None
     format: Format = None
     resume: Resume = False
     force: Force = False

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, dataclass_transform, get_type_hints
 
+from gfncore.errors import UserError
 from gfncore.text.durations import parse_duration
 from gfncore.text.numbers import check_int
 
@@ -111,6 +112,40 @@ class Options:
         extras = getattr(get_type_hints(cls, include_extras=True).get(name), "__metadata__", ())
         names = [extra.names[0] for extra in extras if isinstance(extra, Option) and extra.names]
         return names[-1] if names else f"--{name.replace('_', '-')}"
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of all options, for a command without a configuration file.
+
+        Parameters
+        ----------
+        given : mapping of str to object
+            Values of the command line; None for options not given, which have their defaults.
+
+        Raises
+        ------
+        UserError
+            A value is invalid, or missing and without a default.
+        """
+        values = {}
+        for name, hint in get_type_hints(cls, include_extras=True).items():
+            extras = getattr(hint, "__metadata__", ())
+            if not any(isinstance(extra, Option) for extra in extras):
+                continue
+            place = cls.POSITIONAL.get(name) or cls.option_name(name)
+            value = given.get(name)
+            if value is None:
+                if not hasattr(cls, name):
+                    raise UserError(f"{place} is missing; --help describes it")
+                values[name] = getattr(cls, name)
+                continue
+            for check in (extra for extra in extras if isinstance(extra, Check)):
+                try:
+                    value = check.function(value)
+                except ValueError as error:
+                    raise UserError(f"{place}: {error}") from None
+            values[name] = value
+        return values
 
     @classmethod
     def shown_default(cls, name: str) -> str | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Group, Parameter
-
+from gfncore.program.command_line import with_options
 from gfncore.program.messages import say
+from gfncore.program.options import RUN, Option, Options, Threads
+from molgen.options import SCORE, RewardName
 
 if TYPE_CHECKING:
     from molgen.molecules.smiles_file import MoleculeLine
@@ -15,20 +16,33 @@ if TYPE_CHECKING:
 
 __all__ = ["score"]
 
-_SCORE = Group("Score", sort_key=1)
-_RUN = Group("Run", sort_key=2)
 _CHUNK = 1000  # molecules scored before their rows are printed
 _EACH_WORKER = 200  # molecules for which one more process is worth its start
 
 
-def score(
-    smiles_file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
-    /,
-    *,
-    reward: Annotated[str | None, Parameter(group=_SCORE, show_default="qed")] = None,
-    config: Annotated[Path | None, Parameter(group=_SCORE)] = None,
-    threads: Annotated[int | None, Parameter(group=_RUN, show_default="all cores")] = None,
-) -> int:
+class ScoreOptions(Options):
+    """Options of ``molgen score``."""
+
+    GROUPS = (SCORE, RUN)
+    POSITIONAL = {"smiles_file": "SMILES_FILE"}
+
+    smiles_file: Annotated[
+        Path,
+        Option(
+            "SMILES, one per line, with an optional name; a table with a column of SMILES; an SD "
+            "file; or - for standard input.",
+            leading_hyphen=True,
+        ),
+    ]
+    reward: RewardName = None
+    config: Annotated[
+        Path | None, Option("Scoring file, or the `run.toml` of a run.", group=SCORE)
+    ] = None
+    threads: Threads = None
+
+
+@with_options(ScoreOptions)
+def score(given: dict[str, Any]) -> int:
     """Print the scores of molecules as CSV, one row per molecule, in the order of the file.
 
     Columns: smiles (canonical), name if the file has names, reward (the score, 0 to 1), the raw
@@ -45,38 +59,24 @@ def score(
     molgen score molecules.smi --config my-score.toml > scores.csv
     molgen score out/library.csv --reward druglike > scores.csv
     ```
-
-    Parameters
-    ----------
-    smiles_file
-        SMILES, one per line, with an optional name; a table with a column of SMILES; an SD file; or
-        - for standard input.
-    reward
-        Name of a score; `molgen rewards` lists them.
-    config
-        Scoring file, or the `run.toml` of a run.
-    threads
-        Number of processes.
     """
     import csv
     import sys
 
     from gfncore.errors import UserError
     from gfncore.program.configuration import available_cores
-    from gfncore.program.options import MOST_THREADS
-    from gfncore.text.numbers import parse_int
     from molgen.molecules.smiles import silence_rdkit
     from molgen.molecules.smiles_file import read_smiles
     from molgen.scoring.table import column_names
     from molgen.settings import open_scoring, scoring_of_config
 
     silence_rdkit()
-    if threads is not None:
-        parse_int(str(threads), 1, MOST_THREADS, place="--threads", error=UserError)
+    options = ScoreOptions.checked(given)
+    reward, config, threads = options["reward"], options["config"], options["threads"]
     if reward is not None and config is not None:
         raise UserError("--reward and --config cannot be combined; give one of them")
     wanted = {"reward": reward or "qed"} if config is None else scoring_of_config(config)
-    found = read_smiles(smiles_file)
+    found = read_smiles(options["smiles_file"])
     for problem in found.problems:
         say(f"molgen: warning: {problem}; skipped")
     workers = min(threads or available_cores(), 1 + len(found.molecules) // _EACH_WORKER)

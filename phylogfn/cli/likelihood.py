@@ -5,12 +5,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
-
+from gfncore.program.command_line import with_options
 from gfncore.program.messages import Note, say
-from phylogfn.options import DEFAULT_BRANCH_PRIOR
+from gfncore.program.options import RUN, Option, Options, Seed, Threads, integer
+from phylogfn.options import (
+    DEFAULT_BRANCH_PRIOR,
+    INPUT,
+    MODEL,
+    Alignment,
+    Format,
+    Model,
+    PriorOnLengths,
+    SequenceType,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,64 +38,54 @@ MOST_DRAWS = 1_000_000
 SHORTEST = 1e-8  # expected substitutions per site
 
 
-def likelihood(
-    alignment: Annotated[Path, Parameter(allow_leading_hyphen=True)],
-    trees: Path,
-    /,
-    *,
-    model: str = "JC69",
-    optimize: bool = False,
-    evidence: bool = False,
-    branch_prior: str = DEFAULT_BRANCH_PRIOR,
-    data_type: Literal["dna", "rna", "protein"] | None = None,
-    format: Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None = None,
-    draws: int = 1000,
-    seed: int = 1,
-    threads: int | None = None,
-) -> None:
+class LikelihoodOptions(Options):
+    """Options of ``phylogfn likelihood``."""
+
+    GROUPS = (MODEL, RUN, INPUT)
+    POSITIONAL = {"alignment": "ALIGNMENT", "trees": "TREES"}
+
+    alignment: Alignment
+    trees: Annotated[Path, Option("Tree file, Newick or NEXUS, with the taxa of the alignment.")]
+    model: Model = "JC69"
+    optimize: Annotated[
+        bool,
+        Option(
+            "Maximise the likelihood over branch lengths and free parameters first, and add "
+            "columns for the fitted parameters and the tree with its lengths.",
+        ),
+    ] = False
+    evidence: Annotated[
+        bool,
+        Option(
+            "Add the log marginal likelihood of the topology and its standard error: branch "
+            "lengths are integrated out; parameters keep their given or fitted values.",
+        ),
+    ] = False
+    branch_prior: PriorOnLengths = DEFAULT_BRANCH_PRIOR
+    draws: Annotated[
+        int,
+        integer(2, MOST_DRAWS),
+        Option("(--evidence only) Importance draws of branch lengths per tree.", group=RUN),
+    ] = 1000
+    seed: Seed = 1
+    threads: Threads = None
+    data_type: SequenceType = None
+    format: Format = None
+
+
+@with_options(LikelihoodOptions)
+def likelihood(given: dict[str, Any]) -> None:
     """Print the log-likelihood of each tree as a tab-separated table with one row per tree.
 
-    Examples:
+    **Examples**
 
-        phylogfn likelihood primates.fasta trees.nwk
-        phylogfn likelihood primates.fasta trees.nwk --model HKY85+G4 --optimize
-        phylogfn likelihood primates.fasta trees.nwk --model "K80{4.2}+G4{0.5}" --evidence
-
-    Parameters
-    ----------
-    alignment
-        Alignment file: FASTA, PHYLIP, NEXUS, CLUSTAL or Stockholm, plain or compressed; - for
-        standard input.
-    trees
-        Tree file, Newick or NEXUS, with the taxa of the alignment.
-    model
-        Substitution model: JC69 to GTR, or six digits such as 010212, equal for equal rates;
-        LG, WAG, JTT, Q.pfam and other amino acid models; with +F, +G4, +R4, +I. Braces fix
-        values: "HKY85{2.1}+F{.3,.2,.2,.3}+G4{0.5}".
-    optimize
-        Maximise the likelihood over branch lengths and free parameters first, and add columns for
-        the fitted parameters and the tree with its lengths.
-    evidence
-        Add the log marginal likelihood of the topology and its standard error: branch lengths
-        are integrated out; parameters keep their given or fitted values.
-    branch_prior
-        Prior on branch lengths for --evidence: exp:RATE, uniform:LOW,HIGH, gamma:SHAPE,RATE,
-        gammadir:ALPHA_T,BETA_T,ALPHA,C or invgammadir:ALPHA_T,BETA_T,ALPHA,C.
-    data_type
-        Type of the data; by default as declared in the file, or detected from the characters.
-    format
-        File format of the alignment; by default detected from the content.
-    draws
-        Number of importance draws of branch lengths per tree, for --evidence.
-    seed
-        Random seed of these draws.
-    threads
-        Number of trees computed in parallel; by default the number of cores.
+    ```
+    phylogfn likelihood primates.fasta trees.nwk
+    phylogfn likelihood primates.fasta trees.nwk --model HKY85+G4 --optimize
+    phylogfn likelihood primates.fasta trees.nwk --model "K80{4.2}+G4{0.5}" --evidence
+    ```
     """
-
     from gfncore.errors import UserError
-    from gfncore.program.options import MOST_THREADS
-    from gfncore.text.numbers import parse_int
     from phylogfn.alignments.alignment import likelihood_notes, read_alignment
     from phylogfn.alignments.patterns import compress
     from phylogfn.cli.tree_notes import show_notes
@@ -94,20 +93,20 @@ def likelihood(
     from phylogfn.models import parse_model
     from phylogfn.trees.files import read_trees
 
-    if threads is not None:
-        parse_int(str(threads), 1, MOST_THREADS, place="--threads", error=UserError)
-    parse_int(str(draws), 2, MOST_DRAWS, place="--draws", error=UserError)
-    parse_int(str(seed), 0, 2**63 - 1, place="--seed", error=UserError)
+    options = LikelihoodOptions.checked(given)
+    optimize, evidence, draws = options["optimize"], options["evidence"], options["draws"]
     try:
-        prior = parse_branch_prior(branch_prior)
+        prior = parse_branch_prior(options["branch_prior"])
     except ValueError as error:
         raise UserError(f"--branch-prior: {error}") from None
-    data = read_alignment(alignment, data_type=data_type, file_format=format)
+    data = read_alignment(
+        options["alignment"], data_type=options["data_type"], file_format=options["format"]
+    )
     for note in (*data.notes, *likelihood_notes(data)):
         _warn(note)
-    spec = parse_model(model, data.alphabet)
+    spec = parse_model(options["model"], data.alphabet)
     headers = {header: taxon for taxon, header in enumerate(data.headers)}
-    found = read_trees(trees, data.names, aliases=headers)
+    found = read_trees(options["trees"], data.names, aliases=headers)
     show_notes([found])
     patterns = compress(data)
     spec = spec.resolve(patterns)
@@ -117,10 +116,10 @@ def likelihood(
     header += ["log_evidence", "log_evidence_se", "pareto_k"] if evidence else []
     header += [*spec.labels, "newick"] if optimize else []
     print("\t".join(header))
-    integral = _Integral(prior, draws, seed) if evidence else None
+    integral = _Integral(prior, draws, options["seed"]) if evidence else None
     row = _Row(spec, patterns, data.names, optimize, integral)
     usable = [_with_positive_lengths(tree) for tree in found.trees]
-    for number, (fields, note) in enumerate(_in_order(row, usable, threads), start=1):
+    for number, (fields, note) in enumerate(_in_order(row, usable, options["threads"]), start=1):
         print("\t".join([str(number), *fields]))
         if note:
             say(f"phylogfn: note: tree {number}: {note}")

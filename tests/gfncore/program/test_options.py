@@ -104,3 +104,15 @@ def test_settings_are_the_options_checked(tmp_path):
     file.write_text("config = 'other.toml'\n")
     with pytest.raises(UserError, match="unknown key 'config'"):
         resolve_settings(DyeSettings, {"output": tmp_path / "out"}, file)
+
+
+def test_a_command_without_a_file_has_checked_values_and_defaults():
+    values = DyeOptions.checked({"output": Path("out"), "colours": "red,blue", "heat": None})
+    assert values == {
+        **{"output": Path("out"), "config": None, "cloth": "wool", "baths": 3, "heat": 50.0},
+        **{"kind": None, "colours": ["red", "blue"], "quiet": False},
+    }
+    with pytest.raises(UserError, match="^--baths: 0 is out of range; give an integer from 1"):
+        DyeOptions.checked({"output": Path("out"), "baths": 0})
+    with pytest.raises(UserError, match="^--output is missing"):
+        DyeOptions.checked({})
