@@ -8,17 +8,15 @@ To first order (delta method for a ratio of sums), relative errors e_i of the te
 
     dp_c = sum_i s_i (1_c(i) - p_c) e_i,
 
-so that terms common to all x_i cancel. Three errors are independent of each other:
+so that terms common to all x_i cancel. Two errors are independent of each other:
 
-1. of the correction of each topology: Var(e_i) = v_i, independent between topologies that have
-   branch-length draws of their own;
-2. of the correction that all other topologies share, of relative variance V:
-   V (sum_i s_i (1_c(i) - p_c))^2, summed over those;
-3. of the draws of topologies. Those known before the draws are summed exactly. Of the others, x_i
+1. of the corrections by draws of branch lengths: sum_i v_i (1_c(i) - p_c)^2, where v_i are the
+   independent variances of the shares (`phylogfn.estimates.length_samples.CorrectedShares`);
+2. of the draws of topologies. Those known before the draws are summed exactly. Of the others, x_i
    is the mean of N independent terms w_n 1(draw n is i), whose shares are a_n = w_n / (N Z):
    N / (N - 1) [sum_n a_n^2 (1_c(n) - p_c)^2 - (sum_n a_n (1_c(n) - p_c))^2 / N].
 
-The third would be 0 for a clade that all draws agree on, but one further draw could disagree: the
+The second would be 0 for a clade that all draws agree on, but one further draw could disagree: the
 mean share of a draw is added to the error as its smallest value.
 """
 
@@ -33,7 +31,7 @@ from phylogfn.trees.splits import SplitProbabilities, split_incidence
 
 if TYPE_CHECKING:
     from gfncore.evaluation import WeightedDraws
-    from phylogfn.estimates.length_samples import Corrections, TopologyMasses
+    from phylogfn.estimates.length_samples import CorrectedShares, TopologyMasses
 
 __all__ = ["TopologyShares"]
 
@@ -49,13 +47,9 @@ class TopologyShares:
     rows : ndarray, shape (T,), int64
         Rows of the table of topologies.
     shares : ndarray, shape (T,), float64
-        s_i; sum 1.
+        s_i; sum 1. Single ones may be negative, if sums over many are unbiased.
     variances : ndarray, shape (T,), float64
-        v_i, the relative variance of the correction of each.
-    pooled : ndarray, shape (T,), bool
-        Topologies whose correction is the common one, in addition to their own error.
-    pooled_variance : float
-        V, the relative variance of the common correction.
+        v_i, of the corrections.
     squares : ndarray, shape (T,), float64
         Sum of a_n^2 over the draws of each topology; 0 where it is summed exactly.
     n_draws, n_outside : int
@@ -65,8 +59,6 @@ class TopologyShares:
     rows: np.ndarray
     shares: np.ndarray
     variances: np.ndarray
-    pooled: np.ndarray
-    pooled_variance: float
     squares: np.ndarray
     n_draws: int
     n_outside: int
@@ -77,7 +69,7 @@ class TopologyShares:
         masses: TopologyMasses,
         weighted: WeightedDraws,
         drawn_rows: np.ndarray,
-        corrections: Corrections,
+        corrected: CorrectedShares,
     ) -> TopologyShares:
         """Return the shares by the closed form and its corrections.
 
@@ -89,25 +81,18 @@ class TopologyShares:
             The draws of topologies.
         drawn_rows : ndarray, shape (N,)
             Their rows of the table.
-        corrections : Corrections
+        corrected : CorrectedShares
+            The corrected masses.
         """
-        log_ratios = corrections.log_ratios[masses.rows]
-        shares = masses.shares * np.exp(log_ratios - log_ratios.max())
-        shares /= shares.sum()
-        own = corrections.variances[masses.rows].copy()
-        pooled = ~corrections.drawn_for[masses.rows]
-        own[pooled] = np.maximum(own[pooled] - corrections.pooled_variance, 0.0)
-        squares = np.zeros(len(corrections.log_ratios))
+        squares = np.zeros(masses.rows.max() + 1)
         outside = np.zeros(0, bool) if weighted.known is None else ~weighted.known
         if outside.any():
             squares = _squared_shares(weighted.log_weights[outside], drawn_rows[outside], squares)
         return cls(
             masses.rows,
-            shares,
-            own,
-            pooled,
-            corrections.pooled_variance,
-            squares[masses.rows] * shares**2,
+            corrected.values,
+            corrected.variances,
+            squares[masses.rows] * masses.shares**2,
             len(weighted),
             int(outside.sum()),
         )
@@ -120,7 +105,7 @@ class TopologyShares:
         none = np.zeros(len(rows))
         squares = _squared_shares(weighted.log_weights, number, none) * shares**2
         n = len(weighted)
-        return cls(rows, shares, none, np.zeros(len(rows), bool), 0.0, squares, n, n)
+        return cls(rows, shares, none, squares, n, n)
 
     def clades(self, parents: np.ndarray) -> SplitProbabilities:
         """Return the probabilities of all clades with their standard errors.
@@ -132,13 +117,15 @@ class TopologyShares:
         ----------
         parents : ndarray, shape (size of the table, 2n-2)
         """
-        order = np.argsort(-self.shares, kind="stable")
-        tail = np.cumsum(self.shares[order][::-1])[::-1]
+        size = np.abs(self.shares)
+        order = np.argsort(-size, kind="stable")
+        tail = np.cumsum(size[order][::-1])[::-1]
         kept = order[tail > NEGLIGIBLE]
-        shares = self.shares[kept] / self.shares[kept].sum()
-        squares, pooled = self.squares[kept], self.pooled[kept]
+        total = self.shares[kept].sum()
+        shares = self.shares[kept] / total
+        squares = self.squares[kept]
         found = split_incidence(parents[self.rows[kept]])
-        p = np.minimum(found.sums(shares), 1.0)
+        p = np.clip(found.sums(shares), 0.0, 1.0)
 
         def spread(terms: np.ndarray) -> np.ndarray:
             """Sum of terms_i (1_c(i) - p_c)^2, shape (M,)."""
@@ -148,9 +135,8 @@ class TopologyShares:
             """Sum of terms_i (1_c(i) - p_c), shape (M,)."""
             return found.sums(terms) - terms.sum() * p
 
-        variance = spread(shares**2 * self.variances[kept])
-        variance += (1.0 - self.shares[kept].sum() / self.shares.sum()) ** 2
-        variance += self.pooled_variance * shift(np.where(pooled, shares, 0.0)) ** 2
+        variance = spread(self.variances[kept])
+        variance += (1.0 - total / self.shares.sum()) ** 2
         sampled = np.where(squares > 0.0, shares, 0.0)
         if self.n_outside > 0:
             n = self.n_draws

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from phylogfn.likelihood.integrals import Collapsed, LengthDraws
 
 __all__ = [
+    "CorrectedShares",
     "Corrections",
     "LengthSamples",
     "TopologyEvidence",
@@ -121,14 +122,34 @@ class Corrections:
     drawn_for : ndarray, shape (size of the table,), bool
         Whether a topology is corrected by its own draws; others have the mean of similar
         topologies.
-    pooled_variance : float
-        Part of the variance of those others that they have in common: that of the mean.
     """
 
     log_ratios: np.ndarray
     variances: np.ndarray
     drawn_for: np.ndarray
-    pooled_variance: float = 0.0
+
+
+@dataclass(frozen=True)
+class CorrectedShares:
+    """Unbiased shares of topologies in the evidence, for sums over many of them.
+
+    `Corrections` are shrunk, so that each is as good as it can be; a sum over the topologies of a
+    clade would add up what they were shrunk by. Here a topology of the design that represents only
+    itself has its own ratio. All others have the mean ratio r of the drawn ones, and the n draws k
+    of the rest, of mass M, add M (r_k - r) / n to their topologies (difference estimator of survey
+    sampling). A share can be negative; sums are unbiased.
+
+    Attributes
+    ----------
+    values : ndarray, shape (T,), float64
+        In the order of the masses; sum 1.
+    variances : ndarray, shape (T,), float64
+        Their independent variances; of the rest, those that are expected of draws by mass, so that
+        topologies without draws count as well.
+    """
+
+    values: np.ndarray
+    variances: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -145,6 +166,7 @@ class LengthSamples:
     log_correction, standard_error : float
         Of the log evidence.
     corrections : Corrections
+    shares : CorrectedShares
     ess, pareto_k : float
         Of the weights of all draws together, the masses of their topologies included.
     n_draws : int
@@ -159,6 +181,7 @@ class LengthSamples:
     log_correction: float
     standard_error: float
     corrections: Corrections
+    shares: CorrectedShares
     ess: float
     pareto_k: float
     n_draws: int
@@ -613,6 +636,13 @@ def _answer(
     relative_variances[rows] = errors.shrunken / relative**2
     drawn_for[rows] = True
 
+    values = masses.shares * others
+    variances_of_values = masses.shares * of_rest * rest_variance
+    own, drawn = design.index[certain], design.index[owner[owner >= design.n_certain]]
+    values[own] = coefficients[certain] * (means / ratio)[certain]
+    variances_of_values[own] = coefficients[certain] ** 2 * errors.raw[certain]
+    np.add.at(values, drawn, of_rest * (rest - others) / max(len(rest), 1))
+
     log_all = np.log(coefficients / n_draws)[owner][:, None] + blocks.log_weights
     log_all = log_all.ravel()
 
@@ -629,7 +659,8 @@ def _answer(
         blocks.thetas[chosen, turn],
         float(top + math.log(ratio)),
         math.sqrt(variance),
-        Corrections(log_ratios, relative_variances, drawn_for, rest_variance / others**2),
+        Corrections(log_ratios, relative_variances, drawn_for),
+        CorrectedShares(values, variances_of_values),
         effective_sample_size(log_all),
         pareto_k(log_all),
         log_all.size,

@@ -24,6 +24,7 @@ __all__ = [
     "without_supports",
 ]
 
+MAY_CONTRADICT = 0.75  # estimated support below which two splits above one half may contradict
 ROUNDING = 1e-9  # a sum of shares that is 0.5 may come out larger than that by less
 
 
@@ -112,7 +113,21 @@ def consensus_splits(table: SplitTable, *, strict: bool = False) -> dict[int, fl
         for split, support in table.supports.items()
         if (support >= 1.0 - ROUNDING if strict else support > 0.5 + ROUNDING)
     }
+    kept = _compatible(kept)
     return dict(sorted(kept.items(), key=lambda item: (-item[0].bit_count(), item[0])))
+
+
+def _compatible(supports: Mapping[int, float]) -> dict[int, float]:
+    """Return the splits without those that contradict one of higher support.
+
+    Shares of trees above one half never contradict each other, but estimates with errors can.
+    """
+    doubtful = [split for split, support in supports.items() if support < MAY_CONTRADICT]
+    kept = {split: s for split, s in supports.items() if s >= MAY_CONTRADICT}
+    for split in sorted(doubtful, key=lambda split: (-supports[split], split)):
+        if all(split & other in (0, split, other) for other in kept):
+            kept[split] = supports[split]
+    return kept
 
 
 def consensus_tree(table: SplitTable, *, strict: bool = False) -> ConsensusTree:

@@ -109,7 +109,7 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Pos
     integrated = integrate(run, state, masses)
     lengths = integrated.samples
     weighted = weigh(drawn, table, n_known, prior)
-    shares = TopologyShares.from_collapsed(masses, weighted, drawn.rows, lengths.corrections)
+    shares = TopologyShares.from_collapsed(masses, weighted, drawn.rows, lengths.shares)
     posterior = _posterior(run, state, drawn, found, integrated, shares)
     random_trees = random_trees_of(run, state, environment)
     if random_trees is not None:

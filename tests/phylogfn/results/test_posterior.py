@@ -29,7 +29,7 @@ def clades_with_errors(posterior):
     n = posterior.n_topologies
     shares = posterior.topology_probabilities
     zero = np.zeros(n)
-    topologies = TopologyShares(np.arange(n), shares, np.full(n, 0.01), zero > 0, 0.0, zero, 100, 0)
+    topologies = TopologyShares(np.arange(n), shares, 0.01 * shares**2, zero, 100, 0)
     return topologies.clades(posterior.topology_parents)
 
 

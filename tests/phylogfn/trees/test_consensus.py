@@ -79,6 +79,12 @@ def test_agrees_with_dendropy(make_posterior, seed):
     assert dendropy.calculate.treecompare.symmetric_difference(expected, found) == 0
 
 
+def test_estimates_that_contradict_each_other_leave_the_better_supported():
+    table = table_of({0b000110: 0.53, 0b001100: 0.51, 0b110000: 0.9, 0b011000: 0.501})
+    assert consensus_splits(table) == {0b110000: 0.9, 0b000110: 0.53}
+    consensus_newick(consensus_tree(table), table.names)
+
+
 def test_names_supports_and_lengths_read_back(make_posterior):
     posterior = make_posterior(seed=3)
     table = split_table(posterior)
