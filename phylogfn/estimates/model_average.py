@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from gfncore.evaluation import systematic_resample
-from phylogfn.estimates.length_samples import Corrections, LengthSamples
+from phylogfn.estimates.length_samples import CorrectedShares, Corrections, LengthSamples
 
 __all__ = ["AveragedModels", "average_models"]
 
@@ -96,6 +96,10 @@ def average_models(
             total - np.log(n),
             (shares**2 * variances).sum(axis=0),
             probabilities @ drawn_for > 0.5,
+        ),
+        shares=CorrectedShares(
+            probabilities @ np.stack([part.shares.values for part in parts]),
+            probabilities**2 @ np.stack([part.shares.variances for part in parts]),
         ),
         ess=float(1.0 / (probabilities**2 / ess).sum()),
         pareto_k=max(tails, default=np.nan),

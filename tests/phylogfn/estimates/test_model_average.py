@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phylogfn.estimates.length_samples import Corrections, LengthSamples
+from phylogfn.estimates.length_samples import CorrectedShares, Corrections, LengthSamples
 from phylogfn.estimates.model_average import average_models
 
 S = 400
@@ -21,6 +21,7 @@ def part(log_ratios, log_correction, error, d, mark):
         thetas=np.full((S, d), float(mark)),
         log_correction=log_correction,
         standard_error=error,
+        shares=CorrectedShares(np.full(n, 1.0 / n) + 0.1 * mark, np.full(n, 0.01 * mark)),
         corrections=Corrections(np.array(log_ratios), np.full(n, 0.01), np.ones(n, bool)),
         ess=100.0 * mark,
         pareto_k=0.1 * mark,
@@ -48,6 +49,8 @@ def test_the_average_is_that_of_the_evidences():
     of_models = np.array([masses * own / own_z for own, own_z in zip(ratios, z, strict=True)])
     averaged = masses * np.exp(samples.corrections.log_ratios - samples.log_correction)
     np.testing.assert_allclose(averaged, p @ of_models)
+    np.testing.assert_allclose(samples.shares.values, 0.5 + p @ [0.1, 0.2])
+    np.testing.assert_allclose(samples.shares.variances, p**2 @ [0.01, 0.02])
     counts = np.bincount(found.models, minlength=2)
     assert abs(counts[0] - p[0] * S) <= 1
     marks = found.models + 1.0
