@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -275,6 +276,23 @@ def test_a_budget_that_ends_before_the_burn_in_gives_results(tmp_path, monkeypat
     ):
         assert any(words in text for text in summary["warnings"]), words
     assert 8 <= summary["n_proposals"] <= SMALL.fewest_draws and summary["ess"] > 0
+
+
+def test_a_narrow_prior_on_a_parameter_is_nearly_its_value(finished, tmp_path):
+    alignment, _, _ = finished
+    summaries = {}
+    for name, settings in {
+        "fixed": {"model": "K80{3}"},
+        "narrow": {"model": "K80", "priors": {"kappa": "gamma:90000,30000"}},
+    }.items():
+        run_small(alignment, tmp_path / name, **settings)
+        summaries[name] = json.loads((tmp_path / name / "summary.json").read_text())
+    evidence = {name: summary["log_evidence"] for name, summary in summaries.items()}
+    errors = {name: summary["log_evidence_se"] for name, summary in summaries.items()}
+    allowed = 0.01 + 4.0 * np.hypot(errors["fixed"], errors["narrow"])
+    assert evidence["narrow"] == pytest.approx(evidence["fixed"], abs=allowed)
+    written = tomllib.loads((tmp_path / "narrow" / "run.toml").read_text())
+    assert written["priors"] == {"kappa": "gamma:90000,30000"}
 
 
 def test_another_alignment_under_the_same_name_is_refused(finished, tmp_path):
