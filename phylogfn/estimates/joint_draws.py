@@ -8,6 +8,7 @@ they never enter an estimate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
     from phylogfn.likelihood.collapsed import CollapsedReward
     from phylogfn.models import ModelSpec
 
-__all__ = ["JointDraws"]
+__all__ = ["PILOT_ROUNDS", "ROUND_DRAWS", "JointDraws"]
 
 MOST_ANCHORS = 12
 PILOT_ROUNDS = 5
-PILOT_DRAWS = 600  # of a round
+ROUND_DRAWS = 600  # of a round
 
 
 class _Drawn(NamedTuple):
@@ -63,25 +64,42 @@ class JointDraws:
         self.normals = ParameterNormals.unfitted(len(theta))
         self._anchors: dict[int, tuple[TopologyProposal, dict[int, int]]] = {}
 
-    def anchor(self, rows: np.ndarray, late: Callable[[], bool]) -> None:
-        """Find the peaks of the topologies in ``rows``, the first at least, until ``late()``."""
+    def anchor(
+        self, rows: np.ndarray, late: Callable[[], bool] = lambda: False, seconds: float = math.inf
+    ) -> None:
+        """Find the peaks of the topologies in ``rows``, the first at least, until ``late()``.
+
+        Where a peak would take more than ``seconds``, that of the first has no correlations between
+        branches, and there are no others.
+        """
         for row in rows[:MOST_ANCHORS].tolist():
             if self._anchors and late():
                 return
-            trees, mode, _ = self._modes(np.array([row]))
-            peak = self.target.peak(trees[0], mode[0])
+            trees, mode, shapes = self._modes(np.array([row]))
+            simple = self.target.seconds_a_peak(trees[0], mode[0]) > seconds
+            if self._anchors and simple:
+                return
+            peak = self.target.peak(trees[0], mode[0], shapes[0] if simple else None)
             proposal = TopologyProposal.of_peak(peak, self.target.n_parameters)
             self._anchors[row] = (proposal, _branches(trees[0]))
 
-    def fit(self, rows: np.ndarray, rng: np.random.Generator, late: Callable[[], bool]) -> None:
+    def fit(
+        self,
+        rows: np.ndarray,
+        rng: np.random.Generator,
+        late: Callable[[], bool] = lambda: False,
+        n_draws: int = ROUND_DRAWS,
+    ) -> None:
         """Fit the normals of the parameters to pilot draws for some topologies.
+
+        There are `PILOT_ROUNDS` rounds of ``n_draws`` at most.
 
         The draws of all rounds count, weighted by the mean of the densities that they were drawn
         with (adaptive multiple importance sampling, Cornuet et al. 2012, Scand J Stat 39:798-812).
         """
         if self.target.n_parameters == 0:
             return
-        each = np.full(len(rows), max(PILOT_DRAWS // len(rows), 2))
+        each = np.full(len(rows), max(n_draws // len(rows), 2))
         used = [self.normals]
         rounds: list[_Drawn] = []
         for _ in range(PILOT_ROUNDS):
@@ -106,7 +124,7 @@ class JointDraws:
 
     def mean_correction(self, row: np.ndarray, n_draws: int, rng: np.random.Generator) -> float:
         """Return a first estimate of the log correction from draws for one topology, (1,)."""
-        self.anchor(row, lambda: True)
+        self.anchor(row)
         log_weights = self.draw(row, n_draws, rng).log_weights
         mean = float(np.asarray(logsumexp(log_weights))) - np.log(n_draws)
         return mean - float(self.table.log_evidence[row[0]])

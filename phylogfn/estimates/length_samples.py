@@ -24,11 +24,11 @@ from scipy.special import logsumexp
 
 from gfncore.evaluation import WeightedDraws, effective_sample_size, pareto_k, systematic_resample
 from phylogfn.estimates.collapsed import weigh
+from phylogfn.estimates.joint_draws import PILOT_ROUNDS, ROUND_DRAWS, JointDraws
 from phylogfn.likelihood.length_proposals import LengthProposal
 
 if TYPE_CHECKING:
     from phylogfn.estimates.collapsed import Drawn
-    from phylogfn.estimates.joint_draws import JointDraws
     from phylogfn.exploration.topologies import TopologyTable
     from phylogfn.likelihood.collapsed import CollapsedReward
     from phylogfn.likelihood.integrals import Collapsed, LengthDraws
@@ -336,15 +336,26 @@ class _Pilot:
         best_first = masses.rows[np.argsort(-masses.shares, kind="stable")]
         wanted = np.flatnonzero(np.sort(masses.shares)[::-1] > ANCHOR_SHARE)
         source = joint(best_first)
-        source.anchor(best_first[: max(len(wanted), 1)], lambda: clock() > end - seconds / 2)
-        rows = masses.rows[np.unique(systematic_resample(masses.shares, PILOT_TOPOLOGIES, rng))]
-        source.fit(rows, rng, lambda: clock() > end)
-        source.draw(best_first[:1], 1, rng)
+        left = max(end - clock(), 0.0)
+        source.anchor(best_first[: max(len(wanted), 1)], lambda: clock() > end - left / 2, left / 2)
+        source.draw(best_first[:1], 1, rng)  # not timed, as it may load the kernel
         began = clock()
-        log_weights = source.draw(rows, max(PILOT_DRAWS * PILOT_TOPOLOGIES // len(rows), 2), rng)
-        taken = clock() - began
-        share, k = _quality(log_weights.log_weights)
-        return cls(source, taken / log_weights.log_weights.size * BLOCK, share, k)
+        source.draw(best_first[:1], TIMED_DRAWS, rng)
+        per_draw = max((clock() - began) / TIMED_DRAWS, 1e-9)
+
+        def affordable(share: float) -> int:
+            return int(share * max(end - clock(), 0.0) / per_draw)
+
+        at = np.unique(systematic_resample(masses.shares, PILOT_TOPOLOGIES, rng))
+        rows = masses.rows[at]
+        n_fit = min(affordable(0.7) // PILOT_ROUNDS, ROUND_DRAWS)
+        if n_fit >= FEWEST_PILOT_DRAWS:
+            source.fit(rows, rng, lambda: clock() > end, n_fit)
+        n = min(max(affordable(1.0), FEWEST_PILOT_DRAWS), PILOT_DRAWS * PILOT_TOPOLOGIES)
+        began = clock()
+        log_weights = source.draw(rows, max(n // len(rows), 2), rng).log_weights
+        share, k = _quality(log_weights)
+        return cls(source, (clock() - began) / log_weights.size * BLOCK, share, k)
 
     @classmethod
     def run(

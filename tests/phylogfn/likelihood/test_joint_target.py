@@ -152,3 +152,16 @@ def test_a_proposal_is_carried_to_a_topology_with_other_branches(problem):
     none = proposal.transferred(proposal.mode, conditional, every[:0], every[:0])
     assert np.all(none.correlation[d:, d:] == np.eye(len(x) - d))
     np.testing.assert_allclose(none.shapes[d:], conditional[d:])
+
+
+def test_a_peak_without_correlations_of_branches_has_those_of_the_parameters(problem):
+    spec, tree, target, x = problem("HKY85+G4")
+    d = spec.n_free
+    full = target.peak(tree, x)
+    precision = np.linalg.inv(full.covariance)
+    simple = np.linalg.inv(target.peak(tree, x, np.diag(precision)).covariance)
+    np.testing.assert_allclose(simple[:d], precision[:d], rtol=0.02, atol=0.5)
+    np.testing.assert_allclose(np.diag(simple), np.diag(precision), rtol=0.02)
+    lengths = simple[d:, d:]
+    assert np.all(np.abs(lengths[~np.eye(len(lengths), dtype=bool)]) < 1e-6)
+    assert 0.0 < target.seconds_a_peak(tree, x) < 60.0
