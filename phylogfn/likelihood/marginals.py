@@ -12,6 +12,8 @@ approximation of F costs efficiency alone.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.special import gammainc, gammaincc, ndtri
 
@@ -78,6 +80,7 @@ class MarginalMaps:
         return z, total
 
 
+@lru_cache(maxsize=2048)
 def _quantiles(shape: float, wide_share: float) -> np.ndarray:
     """Logarithms relative to the mode at the scores `KNOTS`, of a mixture of gammas."""
     shapes = [shape, *(max(f * shape, min(shape, WIDEST)) for f in WIDER), min(shape, FLAT)]

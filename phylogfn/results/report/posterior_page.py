@@ -21,6 +21,7 @@ from phylogfn.citations import references
 from phylogfn.results.facts import RunFacts
 from phylogfn.results.posterior_data import PosteriorData, split_table
 from phylogfn.results.repeats.agreement import MOST_ERRORS
+from phylogfn.results.report.model_tables import model_rows, parameter_rows
 from phylogfn.results.report.tree_figure import support_class, tree_in_both_sizes
 from phylogfn.results.rounding import decimals
 from phylogfn.results.summaries.ancestors import ancestral_rows
@@ -105,6 +106,9 @@ def render_report(
         "topologies": _topologies(posterior),
         "credible": _credible_sets(posterior),
         "clades": [] if failed else _uncertain_clades(table),
+        "models": model_rows(posterior),
+        "parameters": [] if failed else parameter_rows(posterior),
+        "draw_ess": f"{posterior.draw_ess():,.0f}",
         "failed": failed,
         "ancestral": ancestral_rows(posterior.ancestral, posterior.names)
         if posterior.ancestral

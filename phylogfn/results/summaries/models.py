@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from phylogfn.results.facts import ModelEvidence
     from phylogfn.results.posterior_data import PosteriorData
 
-__all__ = ["model_frame", "model_summary", "models_text"]
+__all__ = ["compared_models", "model_frame", "model_summary", "models_text"]
 
 COLUMNS = (
     "model", "n_parameters", "log_likelihood", "bic", "log_evidence", "log_evidence_se",
@@ -21,12 +21,15 @@ COLUMNS = (
 )  # fmt: skip
 
 
+def compared_models(posterior: PosteriorData) -> list[ModelEvidence]:
+    """Return the models that were compared by their evidence, the best first."""
+    compared = [model for model in posterior.models if not math.isnan(model.log_evidence)]
+    return sorted(compared, key=lambda model: -model.log_evidence)
+
+
 def _rows(posterior: PosteriorData) -> list[dict[str, Any]]:
     """Return a row for each model: those compared by evidence first, the best first."""
-    if not posterior.models:
-        return []
-    compared = [model for model in posterior.models if not math.isnan(model.log_evidence)]
-    compared.sort(key=lambda model: -model.log_evidence)
+    compared = compared_models(posterior)
     others = [model for model in posterior.models if math.isnan(model.log_evidence)]
     return [_row(model, compared[0]) for model in [*compared, *others]]
 

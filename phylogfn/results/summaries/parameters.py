@@ -18,7 +18,13 @@ from phylogfn.results.warnings import failure
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["parameter_frame", "parameter_summary", "parameters_text"]
+__all__ = [
+    "ParameterPosterior",
+    "parameter_frame",
+    "parameter_posteriors",
+    "parameter_summary",
+    "parameters_text",
+]
 
 
 @dataclass(frozen=True)

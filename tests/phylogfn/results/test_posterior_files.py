@@ -67,7 +67,7 @@ def test_all_files_and_keys(tmp_path, make_posterior, run_facts):
     )
     write_results(tmp_path, posterior)
     by_the_run = {"run.toml", "train.jsonl", "tensorboard", "checkpoint"}
-    by_the_run |= {"ancestral.tsv", "ancestral.fasta"}  # where they are asked for
+    by_the_run |= {"ancestral.tsv", "ancestral.fasta", "models.tsv"}  # where they are asked for
     of_more_runs = {name for name in OUTPUT_NAMES if re.search("run[3-9]", name)}
     expected = set(OUTPUT_NAMES) - by_the_run - of_more_runs
     assert {path.name for path in tmp_path.iterdir()} == expected
