@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from phylogfn.likelihood.branch_prior_base import external_branches
 from phylogfn.trees.tree import Tree
 
 if TYPE_CHECKING:
@@ -179,9 +180,9 @@ class JointTarget:
 
     def _prior_gradient(self, tree: Tree, y: np.ndarray) -> np.ndarray:
         """Gradient (2n-3,) of the log prior of the lengths by their logarithms."""
-        steps = STEP * np.eye(len(y))
-        above, below = self._log_prior(tree, y + steps), self._log_prior(tree, y - steps)
-        return (above - below) / (2.0 * STEP)
+        external = external_branches(np.asarray(tree.parent)[None])[0, 1:]
+        lengths = self.lengths(y[None])[0, 1:]
+        return 1.0 + lengths * self.reward.branch_prior.tree_density(lengths, external).slope
 
     def _log_prior(self, tree: Tree, y: np.ndarray) -> np.ndarray:
         """Log prior density (M,) of log lengths (M, 2n-3)."""

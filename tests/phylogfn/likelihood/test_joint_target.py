@@ -7,6 +7,7 @@ import pytest
 
 from gfncore.evaluation import effective_sample_size
 from phylogfn.alignments.patterns import compress
+from phylogfn.likelihood.branch_prior import ExponentialPrior, external_branches
 from phylogfn.likelihood.joint_proposal import ParameterNormals, TopologyProposal
 from phylogfn.likelihood.joint_target import JointTarget
 from phylogfn.likelihood.model_fit import fit_model
@@ -21,12 +22,12 @@ MODELS = ["JC69", "HKY85+G4", "GTR+I+G4"]
 def problem(primates, make_reward):
     """Return a function that fits a model to five taxa: spec, tree, target, coordinates."""
 
-    def make(model, threads=1):
+    def make(model, threads=1, branch_prior="exp:10"):
         alignment = primates([0, 1, 2, 7, 11], 300)
         patterns = compress(alignment)
         spec = parse_model(model, "dna").resolve(patterns)
         tree = random_topology(5, np.random.default_rng(1))
-        reward = make_reward(alignment, model=model, threads=threads)
+        reward = make_reward(alignment, model=model, threads=threads, branch_prior=branch_prior)
         found = fit_model(spec, patterns, tree, branch_prior=reward.branch_prior, with_prior=True)
         reward.likelihood = TreeLikelihood(patterns, found.model)
         target = JointTarget(spec, reward, found.theta)
@@ -44,15 +45,20 @@ def plain_log_density(spec, target, tree, x):
     patterns = target.reward.likelihood.patterns
     likelihood = TreeLikelihood(patterns, spec.build(theta))
     value = likelihood.log_likelihood(Tree(tree.parent, tree.children, lengths))
-    rate = target.reward.branch_prior.rate
+    prior = target.reward.branch_prior
+    if isinstance(prior, ExponentialPrior):
+        log_prior = (np.log(prior.rate) - prior.rate * lengths[1:]).sum()
+    else:
+        external = external_branches(np.asarray(tree.parent)[None])[0, 1:]
+        log_prior = prior.log_density(lengths[None, 1:], external)[0]
     # densities of logarithms: those of lengths times the lengths
-    return value + spec.log_prior(theta) + (np.log(rate) - rate * lengths[1:] + x[d:]).sum()
+    return value + spec.log_prior(theta) + log_prior + x[d:].sum()
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("threads", [1, 2])
-def test_density_is_that_of_its_parts(problem, model, threads):
-    spec, tree, target, x = problem(model, threads)
+@pytest.mark.parametrize(("threads", "prior"), [(1, "exp:10"), (2, "gammadir:2,4,0.6,2.5")])
+def test_density_is_that_of_its_parts(problem, model, threads, prior):
+    spec, tree, target, x = problem(model, threads, prior)
     points = x + 0.1 * np.random.default_rng(2).standard_normal((20, len(x)))
     log_likelihood, log_density = target.log_densities(tree, points)
     plain = [plain_log_density(spec, target, tree, point) for point in points]
@@ -75,11 +81,14 @@ def test_coordinates_of_parameters_are_a_map_of_unit_volume(problem, model):
             np.testing.assert_allclose(np.exp(x[start : start + len(ratios)]), ratios, rtol=1e-9)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("model", "prior"),
+    [*((model, "exp:10") for model in MODELS), ("HKY85+G4", "gammadir:2,4,0.6,2.5")],
+)
 def test_peak_is_where_the_gradient_vanishes_and_its_covariance_is_the_inverse_hessian(
-    problem, model
+    problem, model, prior
 ):
-    spec, tree, target, x = problem(model)
+    spec, tree, target, x = problem(model, branch_prior=prior)
     shifted = x + 0.01 * np.random.default_rng(3).standard_normal(len(x))
     peak = target.peak(tree, shifted)
     before = plain_log_density(spec, target, tree, shifted)
