@@ -14,7 +14,7 @@ from phylogfn.cli.main import main
 from phylogfn.runs.sample.effort import SampleEffort
 from phylogfn.settings import SampleSettings
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[5]
 TAXA = ("Tarsius_syrichta", "Lemur_catta", "Homo_sapiens", "Pongo", "Macaca_fuscata", "M_sylvanus")
 
 SMALL = SampleEffort(
