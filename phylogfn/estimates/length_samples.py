@@ -344,7 +344,7 @@ class _Pilot:
         per_draw = max((clock() - began) / TIMED_DRAWS, 1e-9)
 
         def affordable(share: float) -> int:
-            return int(share * max(end - clock(), 0.0) / per_draw)
+            return int(min(share * max(end - clock(), 0.0) / per_draw, MOST_DRAWS))
 
         at = np.unique(systematic_resample(masses.shares, PILOT_TOPOLOGIES, rng))
         rows = masses.rows[at]
