@@ -110,6 +110,7 @@ check: $(STAMP)
 
 # One target each, so that `make -j2 benchmarks` runs two at a time.
 BENCHMARKS := phylogfn.likelihood phylogfn.parsimony phylogfn.ccd_control phylogfn.evidence \
+  phylogfn.clade_errors \
   phylogfn.training phylogfn.mrbayes_control gfncore.symmetry molgen.scoring molgen.exact \
   molgen.graph_space molgen.order_preserving molgen.training molgen.sampling molgen.druglike
 ifeq (,$(shell command -v mb))
@@ -118,6 +119,7 @@ endif
 BENCHMARK_TARGETS := $(addprefix benchmark-,$(BENCHMARKS))
 benchmark-%: SIZE = --quick
 benchmark-phylogfn.parsimony: SIZE = data/primates.fasta --quick
+benchmark-phylogfn.clade_errors: SIZE = data/primates.fasta --quick --threads 1
 benchmark-phylogfn.ccd_control: SIZE = data/primates.fasta --budget 10s --seeds 1
 benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 60s --seeds 1
 benchmark-phylogfn.training: SIZE = data/primates.fasta --quick
