@@ -1,15 +1,16 @@
-"""Site patterns: the different columns of an alignment."""
+"""Site patterns: the different columns of an alignment, or of each of its parts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phylogfn.alignments.alignment import Alignment
 
-__all__ = ["SitePatterns", "compress", "distinct_columns"]
+__all__ = ["PartitionedPatterns", "SitePatterns", "compress", "distinct_columns"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,11 @@ class SitePatterns:
     n_states: int
 
     @property
+    def parts(self) -> tuple[SitePatterns, ...]:
+        """The patterns themselves: the only part."""
+        return (self,)
+
+    @property
     def n_taxa(self) -> int:
         """The number of sequences."""
         return self.masks.shape[0]
@@ -47,6 +53,49 @@ class SitePatterns:
         """Return the likelihoods at the leaves, 0 or 1, shape(n_taxa, n_states, n_patterns)."""
         bits = np.arange(self.n_states, dtype=np.uint32)[None, :, None]
         return ((self.masks[:, None, :] >> bits) & 1).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class PartitionedPatterns:
+    """The site patterns of several parts of an alignment; parts may differ in their states.
+
+    Parameters
+    ----------
+    parts : tuple of SitePatterns
+        All of the same taxa.
+    """
+
+    parts: tuple[SitePatterns, ...]
+
+    @property
+    def n_taxa(self) -> int:
+        """The number of sequences."""
+        return self.parts[0].n_taxa
+
+    @property
+    def n_patterns(self) -> int:
+        """The number of different columns, of all parts together."""
+        return sum(part.n_patterns for part in self.parts)
+
+    @property
+    def n_states(self) -> int:
+        """The largest number of states."""
+        return max(part.n_states for part in self.parts)
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """How many sites show each pattern, shape (n_patterns,), part by part."""
+        return np.concatenate([part.weights for part in self.parts])
+
+    @cached_property
+    def masks(self) -> NDArray[np.uint32]:
+        """The columns, shape (n_taxa, n_patterns), part by part; missing data have all bits set."""
+        every = np.uint32((1 << self.n_states) - 1)
+        columns = []
+        for part in self.parts:
+            missing = part.masks == np.uint32((1 << part.n_states) - 1)
+            columns.append(np.where(missing, every, part.masks))
+        return np.concatenate(columns, axis=1)
 
 
 def compress(alignment: Alignment) -> SitePatterns:

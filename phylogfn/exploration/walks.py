@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from phylogfn.exploration.starting_trees import StartingTrees
-from phylogfn.kernels import pruning_numba
 from phylogfn.kernels.topology_numba import children_batch
 from phylogfn.kernels.walk_numba import walk
 
@@ -133,21 +132,10 @@ class Walkers:
         self.rounds = 0
         self.ends: list[float] = []
         self._starting_trees = StartingTrees(reward.likelihood.patterns, reward.constraints)
-        like = reward.likelihood
-        self._sides = np.zeros((0, like.n_taxa), np.int8)
+        self._sides = np.zeros((0, reward.likelihood.n_taxa), np.int8)
         if reward.constraints is not None:
             self._sides = reward.constraints.sides
-        self._spaces = [
-            pruning_numba.workspace(
-                2 * like.n_taxa - 2,
-                like.model_arrays.rates.size,
-                like.model_arrays.freqs.size,
-                like.model_arrays.kind,
-                like.rescale,
-                like.data_arrays.weights.size // pruning_numba.T,
-            )
-            for _ in self.replicas
-        ]
+        self._spaces = [reward.likelihood.workspace(keep=True) for _ in self.replicas]
 
     @classmethod
     def start(

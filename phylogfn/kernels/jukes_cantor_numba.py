@@ -2,7 +2,7 @@
 
 A special case of `pruning_numba` (same tiles, same symbols), bound there by memory: partials of
 tips are most of what it reads. Here a tip is a mask
-(`phylogfn.likelihood.tree_likelihood.DataArrays`), from which its message is made where it is
+(`phylogfn.kernels.partitions_numba.DataArrays`), from which its message is made where it is
 needed: with a = exp(-beta b) and n possible states,
 
     message[s] = [s is possible] a + (1 - a) n / 4

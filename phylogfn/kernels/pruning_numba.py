@@ -37,6 +37,15 @@ from phylogfn.kernels.jukes_cantor_numba import (
     jukes_cantor_derivatives,
     jukes_cantor_value,
 )
+from phylogfn.kernels.partitions_numba import (
+    constant_terms,
+    data_of_part,
+    is_jukes_cantor,
+    jukes_cantor_of_part,
+    log_variable,
+    model_of_part,
+    size_of_part,
+)
 from phylogfn.kernels.tiles import FAST, TINY, T
 
 __all__ = [
@@ -52,6 +61,7 @@ __all__ = [
     "postorder",
     "propagate",
     "propagate_up",
+    "room_of_part",
     "row_sum",
     "set_transition",
     "weighted_log_sum",
@@ -664,11 +674,6 @@ def _join4(kind, pm, x, y, v, tips, ot, n, freqs, below):
         _join_general4(pm[x, c], source_x, ox, pm[y, c], source_y, oy, below, v * size + c * 4 * T)
 
 
-@njit(inline="always")
-def _is_jukes_cantor(kind, freqs):
-    return kind == 0 and freqs[0] == freqs[1] == freqs[2] == freqs[3]
-
-
 @njit(cache=True, nogil=True, fastmath=FAST)
 def log_likelihood(model, data, children, root, lengths, rescale):
     """Log-likelihood of one tree, nats.
@@ -676,7 +681,7 @@ def log_likelihood(model, data, children, root, lengths, rescale):
     Parameters
     ----------
     model, data : ModelArrays, DataArrays
-        See `phylogfn.likelihood.tree_likelihood`.
+        See `phylogfn.kernels.partitions_numba`.
     children : ndarray, shape (2n-2, 2), int32
     root : int
         The leaf at which the tree is drawn; it does not change the value.
@@ -685,29 +690,52 @@ def log_likelihood(model, data, children, root, lengths, rescale):
     rescale : bool
         Guard against underflow; needed above some hundred taxa.
     """
+    n_nodes = children.shape[0]
+    order = np.empty(n_nodes, np.int32)
+    count = postorder(children, children[root, 0], order)
+    total = 0.0
+    for m in range(model.table.shape[0]):
+        if not rescale and is_jukes_cantor(model, m):
+            beta, n, masks, weights = jukes_cantor_of_part(model, data, m)
+            value = jukes_cantor_value(
+                beta, n, masks, weights, children, root, order, count, lengths
+            )
+            if not math.isnan(value):
+                total += value
+                continue
+        total += _value_of_part(
+            model_of_part(model, m),
+            data_of_part(data, m),
+            children,
+            root,
+            order,
+            count,
+            lengths,
+            rescale,
+        )
+    return total
+
+
+@njit(inline="always")
+def _value_of_part(model, data, children, root, order, count, lengths, rescale):
+    """Log-likelihood of one part, nats, by the general way; inlined."""
     kind, beta, freqs, rates, category_weights, _, _, right, values, left = model
-    n, tips, weights, invariant, masks = data
+    n, tips, weights, invariant, _, constant, constant_end = data
     n_nodes = children.shape[0]
     K = freqs.size
     C = rates.size
     size = C * K * T
-    order = np.empty(n_nodes, np.int32)
-    count = postorder(children, children[root, 0], order)
-    if _is_jukes_cantor(kind, freqs) and not rescale:
-        value = jukes_cantor_value(beta, n, masks, weights, children, root, order, count, lengths)
-        if not math.isnan(value):
-            return value
     pm = np.empty((n_nodes, C, K, K)) if kind != 0 else np.empty((n_nodes, 1, 1, 1))
     for k in range(count):
         v = order[k]
         set_transition(kind, beta, rates, right, values, left, lengths[v], pm[v])
     fused = K == 4 and not rescale
     below = aligned_empty(n_nodes * size)
-    message = np.empty(size if fused else n_nodes * size)
-    above = np.empty(size)
-    sums = np.empty(n_nodes * T)
+    message = aligned_empty(size if fused else n_nodes * size)
+    above = aligned_empty(size)
+    sums = aligned_empty(n_nodes * T)
     scale = np.zeros(n_nodes * T if rescale else 1)
-    lik = np.empty(T)
+    lik = aligned_empty(T)
     top = children[root, 0]
     total = 0.0
     for tile in range(weights.size // T):
@@ -739,21 +767,55 @@ def log_likelihood(model, data, children, root, lengths, rescale):
         total += weighted_log_sum(
             lik, weights, tile * T, scale, top * T, rescale, invariant, tile * T
         )
+    if constant_end > constant:  # ``lik`` is that of the last tile
+        variable = log_variable(lik, constant, constant_end, scale, top * T, rescale)
+        total -= weights.sum() * variable
     return total
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def workspace(n_nodes, C, K, kind, rescale, n_tiles):
-    """Arrays for passes over tiles: pm, below, message, above, sums, up_sums, scales."""
-    size = n_tiles * n_nodes * C * K * T
+def workspace(model, data, n_nodes, rescale, keep):
+    """Arrays for passes over tiles: pm, below, message, above, sums, up_sums, scales.
+
+    With ``keep``, room for all tiles of all parts; without, for one tile at a time.
+    """
+    matrices = 1
+    states = 0  # in all categories and tiles
+    tiles = 0 if keep else 1
+    for m in range(model.table.shape[0]):
+        kind, K, C, n_tiles = size_of_part(model, data, m)
+        if kind != 0:
+            matrices = max(matrices, C * K * K)
+        if keep:
+            tiles += n_tiles
+            states += n_tiles * C * K
+        else:
+            states = max(states, C * K)
+    size = states * n_nodes * T
     below = aligned_empty(max(size, BLOCK * n_nodes // 2 * T))
-    pm = np.empty((n_nodes, C, K, K)) if kind != 0 else np.empty((n_nodes, 1, 1, 1))
-    rows = n_tiles * n_nodes * T
+    rows = tiles * n_nodes * T
     scale = np.zeros(rows if rescale else 1)
     up_scale = np.zeros(rows if rescale else 1)
     return (
-        pm, below, aligned_empty(size), aligned_empty(size), aligned_empty(rows),
-        aligned_empty(rows), scale, up_scale,
+        np.empty(n_nodes * matrices), below, aligned_empty(size), aligned_empty(size),
+        aligned_empty(rows), aligned_empty(rows), scale, up_scale,
+    )  # fmt: skip
+
+
+@njit(inline="always")
+def room_of_part(space, size, n_nodes, states, tiles, rescale):
+    """The workspace of a part of some size, behind ``states`` and ``tiles`` of others."""
+    kind, K, C, _ = size
+    partials = states * n_nodes * T
+    sums = tiles * n_nodes * T
+    scales = sums if rescale else 0
+    if kind == 0:
+        pm = space[0][:n_nodes].reshape(n_nodes, 1, 1, 1)
+    else:
+        pm = space[0][: n_nodes * C * K * K].reshape(n_nodes, C, K, K)
+    return (
+        pm, space[1][partials:], space[2][partials:], space[3][partials:], space[4][sums:],
+        space[5][sums:], space[6][scales:], space[7][scales:],
     )  # fmt: skip
 
 
@@ -780,8 +842,39 @@ def derivatives(
     float
         Log-likelihood, nats.
     """
+    n_nodes = children.shape[0]
+    for k in range(count):
+        v = order[k]
+        d1[v] = 0.0
+        d2[v] = 0.0
+    total = 0.0
+    states = 0
+    tiles = 0
+    for m in range(model.table.shape[0]):
+        if not (rescale or keep) and is_jukes_cantor(model, m):
+            beta, n, masks, weights = jukes_cantor_of_part(model, data, m)
+            total += jukes_cantor_derivatives(
+                beta, n, masks, weights, children, root, order, count, lengths, space[1], d1, d2
+            )
+            continue
+        size = size_of_part(model, data, m)
+        total += _derivatives_of_part(
+            model_of_part(model, m), data_of_part(data, m), children, root, order, count, lengths,
+            rescale, room_of_part(space, size, n_nodes, states, tiles, rescale), keep, d1, d2,
+        )  # fmt: skip
+        if keep:
+            states += size[3] * size[1] * size[2]
+            tiles += size[3]
+    return total
+
+
+@njit(inline="always")
+def _derivatives_of_part(
+    model, data, children, root, order, count, lengths, rescale, space, keep, d1, d2
+):  # fmt: skip
+    """Log-likelihood of one part, nats; its derivatives are added to ``d1`` and ``d2``; inlined."""
     kind, beta, freqs, rates, category_weights, q, qt, right, values, left = model
-    n, tips, weights, invariant, masks = data
+    n, tips, weights, invariant, _, constant, constant_end = data
     pm = space[0]
     n_nodes = children.shape[0]
     K = freqs.size
@@ -790,23 +883,19 @@ def derivatives(
     for k in range(count):
         v = order[k]
         set_transition(kind, beta, rates, right, values, left, lengths[v], pm[v])
-        d1[v] = 0.0
-        d2[v] = 0.0
-    if _is_jukes_cantor(kind, freqs) and not (rescale or keep):
-        return jukes_cantor_derivatives(
-            beta, n, masks, weights, children, root, order, count, lengths, space[1], d1, d2
-        )
-    scratch = np.empty(size)
-    qm = np.empty(K * T)
-    aq = np.empty(K * T)
+    scratch = aligned_empty(size)
+    qm = aligned_empty(K * T)
+    aq = aligned_empty(K * T)
     transposed = np.empty((K, K))
-    lik = np.empty(T)
-    inverse = np.empty(T)
-    first = np.empty(T)
-    second = np.empty(T)
+    lik = aligned_empty(T)
+    inverse = aligned_empty(T)
+    first = aligned_empty(T)
+    second = aligned_empty(T)
     top = children[root, 0]
     total = 0.0
+    n_characters = weights.sum() if constant_end > constant else 0.0
     for tile in range(weights.size // T):
+        has_constant = n_characters > 0.0 and (tile + 1) * T == weights.size
         ot = tile * n * K * T
         ow = tile * T
         at = tile * n_nodes if keep else 0
@@ -828,6 +917,10 @@ def derivatives(
         pattern_likelihood(category_weights, K, above, top * size, message, top * size, lik)
         add_invariant(lik, invariant, ow, scale, top * T, rescale)
         total += weighted_log_sum(lik, weights, ow, scale, top * T, rescale, invariant, ow)
+        if has_constant:
+            total -= n_characters * log_variable(
+                lik, constant, constant_end, scale, top * T, rescale
+            )
         for i in range(T):
             inverse[i] = 1.0 / max(lik[i], TINY)
         for k in range(count):
@@ -848,6 +941,13 @@ def derivatives(
                     rates, category_weights, q, qt, above, v * size, message, v * size, invariant,
                     ow, first, 0, rescale, weights, ow, qm, aq, lik, second, scratch,
                 )  # fmt: skip
+                if has_constant:
+                    more, curved = constant_terms(
+                        lik, second, scratch, constant, constant_end, first, 0, rescale,
+                        n_characters,
+                    )  # fmt: skip
+                    g += more
+                    h += curved
             d1[v] += g
             d2[v] += h
     return total

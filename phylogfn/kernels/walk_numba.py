@@ -30,6 +30,19 @@ from phylogfn.kernels.collapse_numba import (
 )
 from phylogfn.kernels.constraints_numba import allowed_places
 from phylogfn.kernels.fast_log_numba import fast_log
+from phylogfn.kernels.jukes_cantor_numba import aligned_empty
+from phylogfn.kernels.partitions_numba import (
+    CONSTANT,
+    CONSTANT_END,
+    NUMBERS,
+    TILES,
+    TIPS,
+    constant_terms,
+    data_of_part,
+    log_variable,
+    model_of_part,
+    size_of_part,
+)
 from phylogfn.kernels.pruning_numba import (
     FAST,
     LOG_SCALE,
@@ -44,6 +57,7 @@ from phylogfn.kernels.pruning_numba import (
     postorder,
     propagate,
     propagate_up,
+    room_of_part,
     set_transition,
     weighted_log_sum,
 )
@@ -152,17 +166,22 @@ def _star4(beta, f, x1, s1, x2, s2, x3, s3, a1, a2, a3, weights, scales, out):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _star_general(
-    model, pm, x1, tip1, x2, x3, tip3, weights, ow, invariant, scales, rescale, buffers, out
+    model, m, pm, x1, tip1, x2, x3, tip3, weights, ow, invariant, scales, rescale, buffers,
+    variable, out,
 ):  # fmt: skip
     """Three branches around a new node, kind 1, one tile: adds to value and derivatives, ``out``.
 
     ``pm`` (3, C, K, K) are the transition matrices of the branches to x1 (below), x2 (above), x3.
     ``buffers`` is working space: three messages, two products, and what the derivatives need.
+    ``variable`` is None, or, where the tile has the constant patterns of a part of variable
+    characters, their first and end, and the number of characters. (With None, the compiler leaves
+    that part out.)
     """
-    _, _, freqs, rates, category_weights, q, qt, _, _, _ = model
-    m1, m2, m3, joined, qm, aq, lik, first, second, sums, transposed = buffers
+    _, _, freqs, rates, category_weights, q, qt, _, _, _ = model_of_part(model, m)
+    m1, m2, m3, joined, qm, aq, lik, first, second, sums, flat = buffers
     K = freqs.size
-    size = m1.size
+    size = rates.size * K * T
+    transposed = flat[: K * K].reshape(K, K)
     propagate(1, pm[0], freqs, x1, 0, tip1, m1, 0, sums, 0)
     propagate_up(1, pm[1], freqs, x2, 0, m2, 0, sums, 0, transposed)
     propagate(1, pm[2], freqs, x3, 0, tip3, m3, 0, sums, 0)
@@ -170,12 +189,19 @@ def _star_general(
     pattern_likelihood(category_weights, K, joined, 0, m1, 0, lik)
     add_invariant(lik, invariant, ow, scales, 0, rescale)
     out[0] += weighted_log_sum(lik, weights, ow, scales, 0, rescale, invariant, ow)
+    if variable is not None:
+        start, end, number = variable
+        out[0] -= number * log_variable(lik, start, end, scales, 0, rescale)
     g, h = general_derivatives(
         rates, category_weights, q, qt, joined, 0, m1, 0, invariant, ow, scales, 0, rescale,
         weights, ow, qm, aq, lik, first, second,
     )  # fmt: skip
     out[1] += g
     out[4] += h
+    if variable is not None:
+        g, h = constant_terms(lik, first, second, start, end, scales, 0, rescale, number)
+        out[1] += g
+        out[4] += h
     # the branch above: x2 at its far end, the product of the other two carried up to there. Moving
     # Q across (reversibility) lets the near end serve: m2 against m1 * m3.
     multiply(m1, 0, m3, 0, joined, 0, size)
@@ -185,6 +211,10 @@ def _star_general(
     )  # fmt: skip
     out[2] += g
     out[5] += h
+    if variable is not None:
+        g, h = constant_terms(lik, first, second, start, end, scales, 0, rescale, number)
+        out[2] += g
+        out[5] += h
     multiply(m1, 0, m2, 0, joined, 0, size)
     g, h = general_derivatives(
         rates, category_weights, q, qt, joined, 0, m3, 0, invariant, ow, scales, 0, rescale,
@@ -192,51 +222,89 @@ def _star_general(
     )  # fmt: skip
     out[3] += g
     out[6] += h
+    if variable is not None:
+        g, h = constant_terms(lik, first, second, start, end, scales, 0, rescale, number)
+        out[3] += g
+        out[6] += h
 
 
 @njit(cache=True, nogil=True)
 def _star(model, data, space, rescale, x, v, b, pm, scales, buffers, out):
     """Value and derivatives (``out``, 7): subtree v regrafted on branch x, at lengths ``b`` (3)."""
-    kind, beta, freqs, rates, _, _, _, right, values, left = model
-    n, tips, weights, invariant, _ = data
-    K = freqs.size
-    size = rates.size * K * T
-    n_nodes = 2 * n - 2
-    for k in range(3):
-        set_transition(kind, beta, rates, right, values, left, b[k], pm[k])
+    for k in range(7):
         out[k] = 0.0
-        out[k + 3] = 0.0
-    out[6] = 0.0
-    for tile in range(weights.size // T):
+    partials = 0
+    sums = 0
+    for m in range(model.table.shape[0]):
+        _star_of_part(
+            model, data, m, space, partials, sums, rescale, x, v, b, pm, scales, buffers, out
+        )
+        _, K, C, n_tiles = size_of_part(model, data, m)
+        partials += n_tiles * (2 * data.n_taxa - 2) * C * K * T
+        sums += n_tiles * (2 * data.n_taxa - 2) * T
+
+
+@njit(inline="always")
+def _star_of_part(
+    model, data, m, space, partials, sums, rescale, x, v, b, matrices, scales, buffers, out
+):  # fmt: skip
+    """Add part m to ``out`` (7) of `_star`; inlined.
+
+    The part begins in the workspace at ``partials`` and ``sums``. ``matrices`` is working space
+    for the three transition matrices.
+    """
+    n = data.n_taxa
+    n_nodes = 2 * n - 2
+    kind, K, C, n_tiles = size_of_part(model, data, m)
+    size = C * K * T
+    pm = matrices[: 3 * C * K * K].reshape(3, C, K, K)
+    if kind == 0:
+        beta = model.numbers[model.table[m, NUMBERS]]
+        for k in range(3):
+            pm[k, 0, 0, 0] = math.exp(-beta * b[k])
+    else:
+        _, beta, _, rates, _, _, _, right, values, left = model_of_part(model, m)
+        for k in range(3):
+            set_transition(kind, beta, rates, right, values, left, b[k], pm[k])
+    for tile in range(n_tiles):
         at = tile * n_nodes
-        ot = tile * n * K * T
+        ot = data.table[m, TIPS] + tile * n * K * T
+        ow = (data.table[m, TILES] + tile) * T
+        ox = partials + (at + x) * size
+        ov = partials + (at + v) * size
+        sx = sums + (at + x) * T
+        sv = sums + (at + v) * T
         if x < n:
-            x1 = tips[ot + x * K * T : ot + (x + 1) * K * T]
+            x1 = data.tips[ot + x * K * T : ot + (x + 1) * K * T]
         else:
-            x1 = space[1][(at + x) * size : (at + x + 1) * size]
+            x1 = space[1][ox : ox + size]
         if v < n:
-            x3 = tips[ot + v * K * T : ot + (v + 1) * K * T]
+            x3 = data.tips[ot + v * K * T : ot + (v + 1) * K * T]
         else:
-            x3 = space[1][(at + v) * size : (at + v + 1) * size]
-        x2 = space[3][(at + x) * size : (at + x + 1) * size]
+            x3 = space[1][ov : ov + size]
+        x2 = space[3][ox : ox + size]
         if rescale:
             for i in range(T):
-                scales[i] = (
-                    space[6][(at + x) * T + i]
-                    + space[6][(at + v) * T + i]
-                    + space[7][(at + x) * T + i]
-                )
+                scales[i] = space[6][sx + i] + space[6][sv + i] + space[7][sx + i]
         if kind == 0:
+            f = model.table[m, NUMBERS] + 1
             _star4(
-                beta, freqs, x1, space[4][(at + x) * T : (at + x + 1) * T], x2,
-                space[5][(at + x) * T : (at + x + 1) * T], x3,
-                space[4][(at + v) * T : (at + v + 1) * T], pm[0, 0, 0, 0], pm[1, 0, 0, 0],
-                pm[2, 0, 0, 0], weights[tile * T : (tile + 1) * T], scales, out,
+                model.numbers[f - 1], model.numbers[f : f + 4], x1, space[4][sx : sx + T], x2,
+                space[5][sx : sx + T], x3, space[4][sv : sv + T], pm[0, 0, 0, 0], pm[1, 0, 0, 0],
+                pm[2, 0, 0, 0], data.weights[ow : ow + T], scales, out,
+            )  # fmt: skip
+            continue
+        if tile == n_tiles - 1 and data.table[m, CONSTANT_END] > 0:
+            n_characters = data.weights[data.table[m, TILES] * T : ow + T].sum()
+            variable = (data.table[m, CONSTANT], data.table[m, CONSTANT_END], n_characters)
+            _star_general(
+                model, m, pm, x1, x < n, x2, x3, v < n, data.weights, ow, data.invariant, scales,
+                rescale, buffers, variable, out,
             )  # fmt: skip
         else:
             _star_general(
-                model, pm, x1, x < n, x2, x3, v < n, weights, tile * T, invariant, scales, rescale,
-                buffers, out,
+                model, m, pm, x1, x < n, x2, x3, v < n, data.weights, ow, data.invariant, scales,
+                rescale, buffers, None, out,
             )  # fmt: skip
 
 
@@ -351,12 +419,17 @@ def walk(
         Likelihood evaluations over the whole tree.
     """
     np.random.seed(seed)
-    kind, _, freqs, rates, _, _, _, _, _, _ = model
-    n = data[0]
+    n = data.n_taxa
     n_nodes = 2 * n - 2
-    K = freqs.size
-    C = rates.size
-    size = C * K * T
+    most_states = 4
+    matrices = 1
+    work = 1
+    for m in range(model.table.shape[0]):
+        kind, K, C, _ = size_of_part(model, data, m)
+        most_states = max(most_states, K)
+        matrices = max(matrices, C * K * K)
+        if kind != 0:
+            work = max(work, C * K * T)
     order = np.empty(n_nodes, np.int32)
     part = np.empty(n_nodes, np.int32)
     d1 = np.empty(n_nodes)
@@ -366,12 +439,12 @@ def walk(
     scores = np.empty(n_nodes)
     star = np.empty((n_nodes, 3))
     out = np.empty(7)
-    pm = np.empty((3, C, K, K))
+    pm = np.empty(3 * matrices)
     scales = np.zeros(T if rescale else 1)
-    work = size if kind != 0 else 1
     buffers = (
-        np.empty(work), np.empty(work), np.empty(work), np.empty(work), np.empty(K * T),
-        np.empty(K * T), np.empty(T), np.empty(T), np.empty(T), np.empty(T), np.empty((K, K)),
+        aligned_empty(work), aligned_empty(work), aligned_empty(work), aligned_empty(work),
+        aligned_empty(most_states * T), aligned_empty(most_states * T), aligned_empty(T),
+        aligned_empty(T), aligned_empty(T), aligned_empty(T), np.empty(most_states * most_states),
     )  # fmt: skip
     constrained = sides.shape[0] > 0
     places = np.empty(n_nodes, np.int32)
@@ -534,19 +607,24 @@ def _keep(parent, lengths, root, out_parent, out_lengths):
 @njit(cache=True, nogil=True)
 def _subtree_partials(model, data, children, part, count, lengths, rescale, space):
     """Partials of a cut subtree, all tiles, into ``space``."""
-    kind, beta, freqs, rates, _, _, _, right, values, left = model
-    n, tips, weights, _, _ = data
-    pm, below, message, _, sums, _, scale, _ = space
-    K = freqs.size
-    size = rates.size * K * T
     n_nodes = children.shape[0]
-    for k in range(count):
-        x = part[k]
-        set_transition(kind, beta, rates, right, values, left, lengths[x], pm[x])
-    for tile in range(weights.size // T):
-        at = tile * n_nodes
-        below_pass(
-            kind, freqs, tips, tile * n * K * T, n, children, part, count, pm, rescale, True,
-            below[at * size :], message[at * size :], sums[at * T :],
-            scale[at * T :] if rescale else scale,
-        )  # fmt: skip
+    states = 0
+    tiles = 0
+    for m in range(model.table.shape[0]):
+        kind, beta, freqs, rates, _, _, _, right, values, left = model_of_part(model, m)
+        n, tips, _, _, _, _, _ = data_of_part(data, m)
+        size = size_of_part(model, data, m)
+        for tile in range(size[3]):
+            pm, below, message, _, sums, _, scale, _ = room_of_part(
+                space, size, n_nodes, states, tiles, rescale
+            )
+            if tile == 0:
+                for k in range(count):
+                    x = part[k]
+                    set_transition(kind, beta, rates, right, values, left, lengths[x], pm[x])
+            below_pass(
+                kind, freqs, tips, tile * n * freqs.size * T, n, children, part, count, pm, rescale,
+                True, below, message, sums, scale,
+            )  # fmt: skip
+            states += size[1] * size[2]
+            tiles += 1

@@ -219,13 +219,17 @@ class _Target:
         self.tree = tree
         self.branch_prior = branch_prior
         self.with_prior = with_prior
+        self._likelihood: TreeLikelihood | None = None
 
     def is_late(self) -> bool:
         """Whether the time for the fit is up."""
         return self.until is not None and self.until()
 
     def _at(self, theta: np.ndarray) -> TreeLikelihood:
-        return TreeLikelihood(self.patterns, self.spec.build(theta))
+        model = self.spec.build(theta)
+        if self._likelihood is None:
+            self._likelihood = TreeLikelihood(self.patterns, model)
+        return self._likelihood.with_model(model)
 
     def _theta_value(self, theta: np.ndarray, tree: Tree) -> float:
         prior = self.spec.log_prior(theta) if self.with_prior else 0.0

@@ -1,78 +1,31 @@
 """The likelihood of trees under one model and one alignment.
 
-`TreeLikelihood` binds site patterns to a substitution model and lays both out as the kernels in
-`phylogfn.kernels` read them.
+`TreeLikelihood` binds site patterns to a substitution model, or those of several parts of an
+alignment to a model each.
 """
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from phylogfn.kernels import pruning_numba as kernels
+from phylogfn.kernels.partitions_numba import DataArrays, ModelArrays
+from phylogfn.kernels.tiles import T
 
 if TYPE_CHECKING:
-    from phylogfn.alignments.patterns import SitePatterns
-    from phylogfn.models import SubstitutionModel
+    from phylogfn.alignments.patterns import PartitionedPatterns, SitePatterns
+    from phylogfn.models import PartitionedModel, SubstitutionModel
     from phylogfn.trees.tree import Tree
 
-__all__ = ["DataArrays", "ModelArrays", "TreeLikelihood"]
+__all__ = ["TreeLikelihood"]
 
 CACHE_LINE = 64  # bytes
+STATE_BLOCK = 4  # states that the kernels take at a time
 RESCALE_ABOVE = 120  # taxa; below, float64 holds every partial (tested to 1000 with rescaling)
-
-
-class ModelArrays(NamedTuple):
-    """A substitution model as the kernels read it.
-
-    Attributes
-    ----------
-    kind : int
-        0: equal-input model of DNA, one category, no invariant sites; 1: any reversible model.
-    beta : float
-        Decay of kind 0 per expected substitution, 1 / (1 - sum pi^2).
-    freqs : ndarray, shape (K,)
-    rates, category_weights : ndarray, shape (C,)
-    q, qt : ndarray, shape (K, K)
-        Rate matrix, and transposed.
-    right, values, left : ndarray, shapes (K, K), (K,), (K, K)
-        Eigen-decomposition, Q = right diag(values) left.
-    """
-
-    kind: int
-    beta: float
-    freqs: np.ndarray
-    rates: np.ndarray
-    category_weights: np.ndarray
-    q: np.ndarray
-    qt: np.ndarray
-    right: np.ndarray
-    values: np.ndarray
-    left: np.ndarray
-
-
-class DataArrays(NamedTuple):
-    """Site patterns as the kernels read them, in tiles of T, the last one padded by weight 0.
-
-    Attributes
-    ----------
-    n_taxa : int
-    tips : ndarray, shape (n_tiles * n * K * T,), float64
-        1 for each state that is possible, ``[tile, taxon, state, pattern]``.
-    weights, invariant : ndarray, shape (n_tiles * T,), float64
-        Sites of each pattern; share of invariant sites times the chance of the pattern in one.
-    masks : ndarray, shape (n_tiles * n * T,), int16
-        The tips of DNA once more, ``[tile, taxon, pattern]``: bit s is set if state s is possible,
-        and the number of possible states stands above the four bits. Empty for other data.
-    """
-
-    n_taxa: int
-    tips: np.ndarray
-    weights: np.ndarray
-    invariant: np.ndarray
-    masks: np.ndarray
 
 
 def _is_equal_input(model: SubstitutionModel) -> bool:
@@ -84,67 +37,152 @@ def _is_equal_input(model: SubstitutionModel) -> bool:
     return bool(np.all(upper == upper[0]))
 
 
-def _model_arrays(model: SubstitutionModel, general: bool) -> ModelArrays:
-    def contiguous(x: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(x, dtype=np.float64)
-
-    freqs = contiguous(model.frequencies)
-    right, values, left = model.eigen()
-    return ModelArrays(
-        kind=0 if _is_equal_input(model) and not general else 1,
-        beta=float(1.0 / (1.0 - np.sum(freqs**2))),
-        freqs=freqs,
-        rates=contiguous(model.category_rates),
-        category_weights=contiguous(model.category_weights),
-        q=contiguous(model.Q),
-        qt=contiguous(model.Q.T),
-        right=contiguous(right),
-        values=contiguous(values),
-        left=contiguous(left),
-    )
+def _padded(n_states: int) -> int:
+    """Return the number of states that the kernels take: the next multiple of 4."""
+    return -(-n_states // STATE_BLOCK) * STATE_BLOCK
 
 
-def _possible_constants(patterns: SitePatterns) -> np.ndarray:
-    """Whether all taxa may have a state, shape (K, n_tiles * T), float64."""
-    possible = np.all(patterns.tip_partials() > 0.0, axis=0)
-    n_tiles = -(-possible.shape[1] // kernels.T)
-    padded = np.ones((len(possible), n_tiles * kernels.T))
-    padded[:, : possible.shape[1]] = possible
-    return padded
+def _square(matrix: np.ndarray, size: int) -> np.ndarray:
+    """Return a matrix of (size, size) numbers with zeros for states that never occur, flat."""
+    out = np.zeros((size, size))
+    out[: len(matrix), : len(matrix)] = matrix
+    return out.ravel()
+
+
+def _model_arrays(models: Sequence[SubstitutionModel], general: bool) -> ModelArrays:
+    """Lay models out for the kernels, one behind another.
+
+    Parameters
+    ----------
+    models : sequence of SubstitutionModel
+        One of each part.
+    general : bool
+        Use the general kernel even where a closed form exists.
+
+    Returns
+    -------
+    ModelArrays
+    """
+    table = np.zeros((len(models), 4), np.int64)
+    pieces: list[np.ndarray] = []
+    at = 0
+    for row, model in zip(table, models, strict=True):
+        K = _padded(model.n_states)
+        closed_form = _is_equal_input(model) and not general
+        rate = float(model.category_rates[0]) if closed_form else 1.0
+        right, values, left = model.eigen()
+        never = np.zeros(K - model.n_states)
+        part = [
+            [rate * model.decay],
+            model.frequencies,
+            never,
+            values,
+            never,
+            model.category_rates,
+            model.category_weights,
+            *(_square(matrix, K) for matrix in (model.Q, model.Q.T, right, left)),
+        ]
+        row[:] = (0 if closed_form else 1, K, model.n_categories, at)
+        pieces.append(np.concatenate(part).astype(np.float64))
+        at += pieces[-1].size
+    return ModelArrays(table, np.concatenate(pieces))
+
+
+class _Tiles(NamedTuple):
+    """Patterns of one part in tiles; see `DataArrays`."""
+
+    tips: np.ndarray
+    weights: np.ndarray
+    masks: np.ndarray
+    common: np.ndarray  # (K, n_tiles * T), whether all taxa may have the state
+    constant: tuple[int, int]
+
+
+def _tiles(patterns: SitePatterns, variable_only: bool) -> _Tiles:
+    """Lay the patterns of one part out; constant ones are added if only variable ones occur."""
+    n, n_states, n_patterns = patterns.n_taxa, patterns.n_states, patterns.n_patterns
+    n_constant = n_states if variable_only else 0
+    used = n_patterns + n_constant
+    n_tiles = max(1, -(-used // T))
+    first = n_patterns
+    if n_constant and used - (n_tiles - 1) * T < n_constant:  # all of them in the last tile
+        first = (n_tiles - 1) * T
+        n_tiles = -(-(first + n_constant) // T)
+    K = _padded(n_states)
+    padded = np.zeros((n, K, n_tiles * T))
+    padded[:, :n_states] = 1.0
+    padded[:, :n_states, :n_patterns] = patterns.tip_partials()  # n x K x P
+    padded[:, :n_states, first : first + n_constant] = np.eye(n_states)[:, :n_constant]
+    weights = np.zeros(n_tiles * T)
+    weights[:n_patterns] = patterns.weights
+    tips = padded.reshape(n, K, n_tiles, T).transpose(2, 0, 1, 3)
+    masks = np.zeros(0, np.int16)
+    if n_states == 4:
+        possible = tips.astype(np.int16)
+        bits = np.array([1, 2, 4, 8], np.int16)[:, None]
+        masks = ((possible * bits).sum(axis=2) + 16 * possible.sum(axis=2)).astype(np.int16).ravel()
+    place = first - (n_tiles - 1) * T
+    constant = (place, place + n_constant) if n_constant else (0, 0)
+    common = np.all(padded[:, :n_states] > 0.0, axis=0)
+    return _Tiles(tips.ravel(), weights, masks, common, constant)
 
 
 def _data_arrays(
-    patterns: SitePatterns, model: SubstitutionModel, constant: np.ndarray
-) -> DataArrays:
-    partials = patterns.tip_partials()  # n x K x P
-    n, n_states, n_patterns = partials.shape
-    n_tiles = -(-n_patterns // kernels.T)
-    padded = np.ones((n, n_states, n_tiles * kernels.T))
-    padded[:, :, :n_patterns] = partials
-    weights = np.zeros(n_tiles * kernels.T)
-    weights[:n_patterns] = patterns.weights
-    tips = padded.reshape(n, n_states, n_tiles, kernels.T).transpose(2, 0, 1, 3)
-    invariant = model.invariant * (model.frequencies @ constant)
-    possible = tips.astype(np.int16)
-    masks = np.zeros((0, 0, 0), np.int16)
-    if n_states == 4:
-        bits = np.array([1, 2, 4, 8], np.int16)[:, None]
-        masks = (possible * bits).sum(axis=2) + 16 * possible.sum(axis=2)
-    return DataArrays(
-        n,
-        _aligned(tips),
+    parts: Sequence[SitePatterns], variable_only: Sequence[bool]
+) -> tuple[DataArrays, list[np.ndarray]]:
+    """Lay the patterns of all parts out for the kernels, without the shares of invariant sites.
+
+    Parameters
+    ----------
+    parts : sequence of SitePatterns
+    variable_only : sequence of bool
+        Whether only variable patterns can occur in each part.
+
+    Returns
+    -------
+    data : DataArrays
+    common : list of ndarray, shape (K, n_tiles * T), bool
+        Of each part: whether all taxa may have a state, for `_invariant_shares`.
+    """
+    tiles = [_tiles(part, only) for part, only in zip(parts, variable_only, strict=True)]
+    weights = np.concatenate([part.weights for part in tiles])
+    table = np.zeros((len(tiles), 6), np.int64)
+    end = tips = masks = 0
+    for row, part in zip(table, tiles, strict=True):
+        first, end = end, end + part.weights.size // T
+        row[:] = (first, end, tips, masks, *part.constant)
+        tips += part.tips.size
+        masks += part.masks.size
+    data = DataArrays(
+        parts[0].n_taxa,
+        table,
+        _aligned([part.tips for part in tiles]),
         weights,
-        invariant,
-        np.ascontiguousarray(masks, np.int16).ravel(),
+        np.zeros(weights.size),
+        np.concatenate([part.masks for part in tiles]),
+    )
+    return data, [part.common for part in tiles]
+
+
+def _invariant_shares(
+    models: Sequence[SubstitutionModel], common: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Return the share of invariant sites times the chance of each pattern in one, all parts."""
+    return np.concatenate(
+        [
+            model.invariant * (model.frequencies @ possible)
+            for model, possible in zip(models, common, strict=True)
+        ]
     )
 
 
-def _aligned(array: np.ndarray) -> np.ndarray:
-    """A flat copy that starts at a cache line: vectors of loads then never straddle two."""
-    room = np.empty(array.size + CACHE_LINE // array.itemsize, array.dtype)
-    start = -room.ctypes.data % CACHE_LINE // array.itemsize
-    flat = room[start : start + array.size]
-    flat[:] = array.ravel()
+def _aligned(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """One flat copy that starts at a cache line: vectors of loads then never straddle two."""
+    size = sum(array.size for array in arrays)
+    room = np.empty(size + CACHE_LINE // 8)
+    start = -room.ctypes.data % CACHE_LINE // 8
+    flat = room[start : start + size]
+    np.concatenate(arrays, out=flat)
     return flat
 
 
@@ -153,44 +191,55 @@ class TreeLikelihood:
 
     Parameters
     ----------
-    patterns : SitePatterns
-    model : SubstitutionModel
+    patterns : SitePatterns or PartitionedPatterns
+    model : SubstitutionModel or PartitionedModel
+        Of as many parts as the patterns.
     general : bool
         Use the general kernel even where a closed form exists (for tests and benchmarks).
     """
 
-    def __init__(self, patterns: SitePatterns, model: SubstitutionModel, general: bool = False):
+    def __init__(
+        self,
+        patterns: SitePatterns | PartitionedPatterns,
+        model: SubstitutionModel | PartitionedModel,
+        general: bool = False,
+    ):
         self.patterns = patterns
-        self.model = model
-        self.model_arrays = _model_arrays(model, general)
-        self._constant = _possible_constants(patterns)
-        self.data_arrays = _data_arrays(patterns, model, self._constant)
+        if len(patterns.parts) != len(model.parts):
+            raise ValueError(f"{len(patterns.parts)} parts, but {len(model.parts)} models")
+        self._general = general
+        variable_only = [one.variable_only for one in model.parts]
+        self._data, self._common = _data_arrays(patterns.parts, variable_only)
+        self._set_model(model)
         self.rescale = self.n_taxa > RESCALE_ABOVE
+
+    def _set_model(self, model: SubstitutionModel | PartitionedModel) -> None:
+        self.model = model
+        self.model_arrays = _model_arrays(model.parts, self._general)
+        invariant = _invariant_shares(model.parts, self._common)
+        self.data_arrays = self._data._replace(invariant=invariant)
+
+    def with_model(self, model: SubstitutionModel | PartitionedModel) -> TreeLikelihood:
+        """Return the likelihood of the same data for another model with the same parts.
+
+        Much faster than a new one, which lays the patterns out anew.
+        """
+        other = copy(self)
+        other._set_model(model)
+        return other
 
     @property
     def n_taxa(self) -> int:
         """Number of taxa."""
         return self.data_arrays.n_taxa
 
-    def with_model(self, model: SubstitutionModel) -> TreeLikelihood:
-        """Return the likelihood of the same patterns under another model, quickly."""
-        other = copy.copy(self)
-        other.model = model
-        other.model_arrays = _model_arrays(model, general=self.model_arrays.kind != 0)
-        other.data_arrays = self.data_arrays._replace(
-            invariant=model.invariant * (model.frequencies @ self._constant)
-        )
-        return other
+    def workspace(self, keep: bool = False):
+        """Scratch arrays for `derivatives`, to be used by one thread at a time.
 
-    def workspace(self):
-        """Scratch arrays for `derivatives`, to be used by one thread at a time."""
+        ``keep``: with room for all tiles, as the walks need it.
+        """
         return kernels.workspace(
-            2 * self.n_taxa - 2,
-            self.model_arrays.rates.size,
-            self.model_arrays.freqs.size,
-            self.model_arrays.kind,
-            self.rescale,
-            1,
+            self.model_arrays, self.data_arrays, 2 * self.n_taxa - 2, self.rescale, keep
         )
 
     def log_likelihood(self, tree: Tree) -> float:

@@ -6,7 +6,7 @@ from phylogfn.models.parameters import Parameter, Prior, parse_prior
 from phylogfn.models.parsing import parse_model
 from phylogfn.models.protein import AMINO_ACIDS, PROTEIN_MODELS
 from phylogfn.models.spec import ModelSpec
-from phylogfn.models.substitution import SubstitutionModel
+from phylogfn.models.substitution import PartitionedModel, SubstitutionModel
 
 __all__ = [
     "AMINO_ACIDS",
@@ -16,6 +16,7 @@ __all__ = [
     "NUCLEOTIDES",
     "PROTEIN_MODELS",
     "Parameter",
+    "PartitionedModel",
     "Prior",
     "SubstitutionModel",
     "empirical_frequencies",

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = ["SubstitutionModel", "rate_matrix"]
+__all__ = ["PartitionedModel", "SubstitutionModel", "rate_matrix"]
 
 
 def rate_matrix(exchangeabilities: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
@@ -51,11 +51,14 @@ class SubstitutionModel:
     exchangeabilities : ndarray, shape (K,K), float64
         Symmetric with a zero diagonal, in arbitrary units.
     category_rates : ndarray, shape (C,), float64
-        Relative rates r_c of the variable sites.
+        Rates r_c of the variable sites, relative to the mean over all sites of the alignment.
     category_weights : ndarray, shape (C,), float64
         Probabilities w_c, sum 1 - `invariant`.
     invariant : float
         Probability that a site cannot change.
+    variable_only : bool
+        Whether the data consist of variable sites alone, as in morphological matrices and SNP
+        data: likelihoods are then divided by the probability that a site is variable (Lewis 2001).
     """
 
     name: str
@@ -64,6 +67,7 @@ class SubstitutionModel:
     category_rates: np.ndarray
     category_weights: np.ndarray
     invariant: float = 0.0
+    variable_only: bool = False
 
     def __post_init__(self) -> None:
         n_states = self.frequencies.shape[0]
@@ -78,6 +82,11 @@ class SubstitutionModel:
             raise ValueError("category_weights must sum to 1 - invariant")
 
     @property
+    def parts(self) -> tuple[SubstitutionModel, ...]:
+        """The model itself: the only one of an alignment without parts."""
+        return (self,)
+
+    @property
     def n_states(self) -> int:
         """Number of states K."""
         return self.frequencies.shape[0]
@@ -86,6 +95,11 @@ class SubstitutionModel:
     def n_categories(self) -> int:
         """Number of rate categories C of the variable sites."""
         return self.category_rates.shape[0]
+
+    @property
+    def decay(self) -> float:
+        """Decay of an equal-input model per expected substitution, 1 / (1 - sum pi^2)."""
+        return float(1.0 / (1.0 - np.sum(self.frequencies**2)))
 
     @cached_property
     def Q(self) -> np.ndarray:
@@ -143,3 +157,19 @@ class SubstitutionModel:
         right, values, left = self.eigen()
         growth = np.exp(np.multiply.outer(np.asarray(length, dtype=float), values))
         return np.maximum((right * growth[..., None, :]) @ left, 0.0)
+
+
+@dataclass(frozen=True)
+class PartitionedModel:
+    """The models of the parts of an alignment, which share one tree and its branch lengths.
+
+    Attributes
+    ----------
+    name : str
+        The models as the user wrote them.
+    parts : tuple of SubstitutionModel
+        The relative rate of a part is a factor of its `category_rates`.
+    """
+
+    name: str
+    parts: tuple[SubstitutionModel, ...]

@@ -58,13 +58,13 @@ def learned_backward_policy(
 
 def forest_features(run: Data, state: State) -> ForestFeatures:
     """Return the features of rooted trees: fitted once, and kept in the checkpoint."""
-    model = state.walkers.reward.likelihood.model_arrays
+    (model,) = state.walkers.reward.likelihood.model.parts
     table = state.table
     best = int(np.argmax(table.log_evidence))
     if state.branch_length is None:
         state.branch_length = float(table.lengths[best, 1:].mean())
-    keep = math.exp(-model.beta * state.branch_length)
-    features = ForestFeatures(run.patterns, model.freqs, keep, state.projection, model.beta)
+    keep = math.exp(-model.decay * state.branch_length)
+    features = ForestFeatures(run.patterns, model.frequencies, keep, state.projection, model.decay)
     if state.projection is None:
         relative = np.exp(table.log_evidence - table.log_evidence.max())
         rng = run.rng("features")

@@ -10,7 +10,6 @@ from scipy.special import logsumexp
 
 from phylogfn.alignments.alphabet import PROTEIN
 from phylogfn.exploration.topologies import TopologyTable
-from phylogfn.kernels import pruning_numba
 from phylogfn.kernels.topology_numba import children_batch, topology_keys
 from phylogfn.kernels.walk_numba import reroot, walk
 from phylogfn.trees.constraints.splits import Constraints
@@ -69,14 +68,7 @@ def run_walk(reward, start, n_steps, temperature=1.0, seed=1, sides=None):
         "kept_evidence": np.zeros(n_steps),
         "visited": np.zeros(n_steps, np.int32),
     }
-    space = pruning_numba.workspace(
-        width,
-        like.model_arrays.rates.size,
-        like.model_arrays.freqs.size,
-        like.model_arrays.kind,
-        like.rescale,
-        like.data_arrays.weights.size // pruning_numba.T,
-    )
+    space = like.workspace(keep=True)
     n_kept, log_evidence, evaluations = walk(
         like.model_arrays,
         like.data_arrays,

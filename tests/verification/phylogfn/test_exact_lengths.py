@@ -66,9 +66,9 @@ def test_sampler_of_trees_with_lengths_is_the_posterior(
 
     table = TopologyTable(n)
     table.add(every, fit.lengths, fit.log_evidence)
-    model = reward.likelihood.model_arrays
+    model = reward.likelihood.model
     rng = np.random.default_rng(3)
-    features = ForestFeatures(reward.likelihood.patterns, model.freqs, 0.9, beta=model.beta)
+    features = ForestFeatures(reward.likelihood.patterns, model.frequencies, 0.9, beta=model.decay)
     features.fit(every, rng)
     environment = MergingLengthsEnvironment(
         features,

@@ -64,8 +64,8 @@ def trained(reward, seed, kind):
         order = taxon_order(table.parents, relative, taxon_codes(n))
         environment = InsertionEnvironment(order, log_reward)
     else:
-        model = reward.likelihood.model_arrays
-        features = ForestFeatures(reward.likelihood.patterns, model.freqs, keep=0.9)
+        model = reward.likelihood.model
+        features = ForestFeatures(reward.likelihood.patterns, model.frequencies, keep=0.9)
         features.fit(table.parents, rng)
         environment = MergingEnvironment(features, n, log_reward)
     log_z = float(logsumexp(table.log_evidence)) + reward.log_topology_prior

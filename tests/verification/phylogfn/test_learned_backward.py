@@ -58,7 +58,7 @@ def trained(reward, table, p, seed, learned):
         return table.log_evidence[rows] + reward.log_topology_prior
 
     features = ForestFeatures(
-        reward.likelihood.patterns, reward.likelihood.model_arrays.freqs, keep=0.9
+        reward.likelihood.patterns, reward.likelihood.model.frequencies, keep=0.9
     )
     features.fit(table.parents, rng)
     environment = MergingEnvironment(features, n, log_reward)
