@@ -78,7 +78,7 @@ class ExponentialPrior(BranchPrior):
 
         return kernels.PriorFunctions(
             math.log(self.rate),
-            np.array([self.rate]),
+            np.array([self.rate], float),
             kernels.exponential_terms,
             kernels.exponential_draw,
         )
@@ -127,11 +127,11 @@ class UniformPrior(BranchPrior):
 
         return kernels.PriorFunctions(
             -math.log(self.high - self.low),
-            np.array([self.low, self.high]),
+            np.array([self.low, self.high], float),
             kernels.uniform_terms,
             kernels.uniform_draw,
-            low=self.low,
-            high=self.high,
+            low=float(self.low),
+            high=float(self.high),
         )
 
     def log_length_moments(self, n_taxa: int) -> tuple[float, float]:
@@ -180,7 +180,7 @@ class GammaPrior(BranchPrior):
 
         return kernels.PriorFunctions(
             self.shape * math.log(self.rate) - math.lgamma(self.shape),
-            np.array([self.shape, self.rate]),
+            np.array([self.shape, self.rate], float),
             kernels.gamma_terms,
             kernels.gamma_draw,
         )

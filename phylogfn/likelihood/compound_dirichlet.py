@@ -133,11 +133,11 @@ class GammaDirichletPrior(_CompoundDirichletPrior):
 
         return kernels.PriorFunctions(
             self.total_shape * math.log(self.total_rate) - math.lgamma(self.total_shape),
-            np.array([self.total_shape, self.total_rate]),
+            np.array([self.total_shape, self.total_rate], float),
             kernels.gamma_terms,
             kernels.gamma_draw,
-            self.alpha,
-            self.alpha * self.ratio,
+            float(self.alpha),
+            float(self.alpha * self.ratio),
         )
 
     @property
@@ -163,11 +163,11 @@ class InverseGammaDirichletPrior(_CompoundDirichletPrior):
 
         return kernels.PriorFunctions(
             self.total_shape * math.log(self.total_rate) - math.lgamma(self.total_shape),
-            np.array([self.total_shape, self.total_rate]),
+            np.array([self.total_shape, self.total_rate], float),
             kernels.inverse_gamma_terms,
             kernels.inverse_gamma_draw,
-            self.alpha,
-            self.alpha * self.ratio,
+            float(self.alpha),
+            float(self.alpha * self.ratio),
         )
 
     @property

@@ -14,6 +14,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from numba import typeof
 from scipy import stats
 from scipy.special import gammaln, logsumexp
 
@@ -21,8 +22,11 @@ from phylogfn.estimates.length_samples import topology_evidence
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.exploration.walks import N_REPLICAS, Walkers
 from phylogfn.likelihood.branch_prior import (
+    ExponentialPrior,
     GammaDirichletPrior,
+    GammaPrior,
     InverseGammaDirichletPrior,
+    UniformPrior,
     external_branches,
     parse_branch_prior,
 )
@@ -148,6 +152,14 @@ def test_densities_and_derivatives(name):
         step[v] = 1e-5 * lengths[0, v]
         ends = prior.log_density(lengths[0] + np.array([step, -step]), external[0])
         assert of_tree.slope[v] == pytest.approx((ends[0] - ends[1]) / (2 * step[v]), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [ExponentialPrior(10), UniformPrior(0, 2), GammaPrior(2, 20), GammaDirichletPrior(1, 1, 2, 1)],
+)
+def test_kernels_are_compiled_once_for_all_priors(prior):
+    assert typeof(prior.functions) == typeof(ExponentialPrior(10.0).functions)
 
 
 def test_a_ratio_needs_to_know_which_branches_are_external(primates, make_reward, all_topologies):
