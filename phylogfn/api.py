@@ -56,7 +56,8 @@ def sample(
         Substitution model, such as ``HKY85+G4`` or ``LG+G4``. Default: ``auto``, which compares
         models by their evidences and averages over them (`Posterior.model_table`).
     branch_prior : str or BranchPrior
-        Prior on branch lengths, such as ``exp:10`` or ``gammadir:1,0.1,1,1``. Default: ``exp:10``.
+        Prior on branch lengths, such as ``exp:10`` or ``gammadir:1,0.1,1,1``. Default:
+        ``gammadir:1,0.1,1,1``, that of MrBayes.
     priors : mapping of str to str
         Priors on free parameters of the model, such as ``{"gamma_shape": "exp:1"}``. Default:
         those of MrBayes.

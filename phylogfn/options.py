@@ -31,7 +31,7 @@ from phylogfn.output_names import MOST_RUNS
 
 __all__ = ["DEFAULT_BRANCH_PRIOR", "ParsimonyOptions", "SampleOptions"]
 
-DEFAULT_BRANCH_PRIOR = "exp:10"
+DEFAULT_BRANCH_PRIOR = "gammadir:1,0.1,1,1"  # that of MrBayes since version 3.2.3
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures, steps
 MODEL = "Model"
 PARSIMONY = "Parsimony"

@@ -228,6 +228,7 @@ def prepare(options: argparse.Namespace, output: Path) -> None:
         If it fails; its last lines are shown.
     """
     command = [program(), "sample", str(options.alignment), "-o", str(output)]
+    command += ["--model", "JC69", "--branch-prior", "exp:10"]
     command += ["--runs", "1", "--budget", f"{options.budget:g}s", "--seed", str(options.seed)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

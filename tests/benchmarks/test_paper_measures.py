@@ -31,6 +31,7 @@ def output(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             alignment=str(folder / "seven.fasta"),
             output=folder / "out",
             model="JC69",
+            branch_prior="exp:10",
             samples=20,
             budget="10m",
             runs=1,

@@ -32,6 +32,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
             alignment=str(folder / "six.fasta"),
             output=folder / "out",
             model="JC69",
+            branch_prior="exp:10",
             samples=20,
             budget="10m",
             runs=1,

@@ -23,7 +23,11 @@ def config(tmp_path):
 
 def test_defaults():
     settings = resolve_settings({"alignment": "x.fasta", "output": "out"})
-    assert (settings.model, settings.branch_prior, settings.samples) == ("JC69", "exp:10", 1000)
+    assert (settings.model, settings.branch_prior, settings.samples) == (
+        "auto",
+        "gammadir:1,0.1,1,1",
+        1000,
+    )
     assert (settings.budget_seconds, settings.seed, settings.device) == (300.0, 1, "auto")
     assert settings.n_threads >= 1
 

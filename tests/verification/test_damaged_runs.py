@@ -60,7 +60,17 @@ for line in sys.stdin:
     print(code, flush=True)
 """
 COMMANDS = {
-    "phylogfn sample": ["phylogfn", "sample", "six.fasta", "--model", "JC69", "--samples", "50"],
+    "phylogfn sample": [
+        "phylogfn",
+        "sample",
+        "six.fasta",
+        "--model",
+        "JC69",
+        "--branch-prior",
+        "exp:10",
+        "--samples",
+        "50",
+    ],
     "phylogfn parsimony": ["phylogfn", "parsimony", "six.fasta", "--samples", "50"],
     "molgen sample": [
         *["molgen", "sample", "--environment", "atoms", "--max-atoms", "3"],

@@ -18,6 +18,7 @@ from tests.phylogfn.runs.sample.test_main import SMALL, write_fasta
 def settings(tmp_path, **given):
     standard = {
         "model": "JC69",
+        "branch_prior": "exp:10",
         "samples": 20,
         "budget": "10m",
         "runs": 1,

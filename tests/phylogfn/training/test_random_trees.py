@@ -143,6 +143,7 @@ def test_a_run_says_how_well_it_ranks_them(alignment, tmp_path, environment):
         alignment=str(alignment),
         output=output,
         model="JC69",
+        branch_prior="exp:10",
         environment=environment,
         random_trees=True,
         samples=20,

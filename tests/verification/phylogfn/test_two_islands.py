@@ -27,6 +27,7 @@ def test_both_islands_or_a_warning(two_islands, tmp_path, n_taxa, simulated, see
         alignment=str(tmp_path / "islands.fasta"),
         output=tmp_path / "out",
         model="JC69",
+        branch_prior="exp:10",
         seed=seed,
         budget="120s",
         quiet=True,

@@ -80,6 +80,7 @@ def run_small(alignment, output, progress=None, effort=SMALL, **settings):
     progress = progress or Counting("phylogfn", quiet=True)
     given = {
         "model": "JC69",
+        "branch_prior": "exp:10",
         "samples": 60,
         "budget": "10m",
         "runs": 1,

@@ -31,6 +31,7 @@ def run(alignment, output, **settings):
 
     given = {
         "model": "JC69",
+        "branch_prior": "exp:10",
         "samples": 60,
         "budget": "10m",
         "seed": 3,
