@@ -106,7 +106,7 @@ def predictive_checks(
     n_draws: int,
     n_simulations: int,
     rng: np.random.Generator,
-    until: Callable[[], bool] = lambda: False,
+    until: Callable[[int], bool] = lambda done: False,
 ) -> PredictiveChecks:
     """Compare data with simulations from draws of the posterior.
 
@@ -120,14 +120,15 @@ def predictive_checks(
     n_simulations : int
     rng : numpy.random.Generator
     until : callable
-        Called after each simulation; ends them when it returns True, but not before `FEWEST`.
+        Called with the number of simulations so far; ends them when it returns True, but not before
+        `FEWEST`.
     """
     data = [single_states(part.masks, part.n_states) for part in parts]
     missing = [states < 0 for states in data]
     fixed = _statistics(data, parts)
     observed, simulated = [], []
     for number in range(n_simulations):
-        if number >= FEWEST and until():
+        if number >= FEWEST and until(number):
             break
         draw = number % n_draws
         tree = tree_of_draw(draw)

@@ -102,7 +102,7 @@ def test_cells_without_a_single_state_are_copied(tree, monkeypatch):
 def test_the_clock_ends_it_after_the_first_ones(tree):
     model = parse_model("JC69", "dna").build(np.zeros(0))
     masks = data_of(simulate_states(tree, model, 30, np.random.default_rng(8)))
-    _, n = checked(masks, tree, model, until=lambda: True)
+    _, n = checked(masks, tree, model, until=lambda done: True)
     assert n == FEWEST
 
 

@@ -74,6 +74,11 @@ def _with_checks(
     share = 1.0 - run.effort.writing_share
     if run.settings.ancestral is not None:
         share -= run.effort.sequences_share
+
+    def late(done: int) -> bool:
+        run.progress.update(done=done / SIMULATIONS, detail=f"{done:,} of {SIMULATIONS:,}")
+        return run.past(share)
+
     found = predictive_checks(
         [DataPart(run.alignment.masks, run.alignment.alphabet.n_states)],
         lambda i: posterior.draw(order[i]),
@@ -81,7 +86,7 @@ def _with_checks(
         posterior.n_draws,
         SIMULATIONS,
         run.rng("predictive"),
-        lambda: run.past(share),
+        late,
     )
     if found.n_simulations < SIMULATIONS:
         run.warn(
