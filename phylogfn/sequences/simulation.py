@@ -2,7 +2,8 @@
 
 Each site draws its rate category, or is invariant, then a state at leaf 0 from the equilibrium
 frequencies, and along each branch a state from the transition probabilities of its category. The
-process is reversible, so that the node at which it starts has no meaning.
+process is reversible, so that the node at which it starts has no meaning. Where the data consist of
+variable sites alone, constant ones are drawn again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from phylogfn.trees.tree import Tree
 
 __all__ = ["category_transitions", "simulate_states"]
+
+_MOST_DRAWS, _LARGEST_BATCH = 10**8, 10**5  # sites, where only variable ones are kept
 
 
 def category_transitions(
@@ -47,9 +50,38 @@ def simulate_states(
     model : SubstitutionModel
     n_sites : int
     rng : numpy.random.Generator
+
+    Raises
+    ------
+    ValueError
+        If the tree has no branch lengths, or variable sites are too improbable to be drawn.
     """
     if tree.lengths is None:
         raise ValueError("the tree has no branch lengths")
+    states = _all_sites(tree, model, n_sites, rng)
+    if not model.variable_only:
+        return states
+    found = [states[:, _is_variable(states)]]
+    made, held = n_sites, found[0].shape[1]
+    while held < n_sites:
+        if made > _MOST_DRAWS:
+            raise ValueError(f"{held} of {made:,} simulated sites vary; {n_sites} are needed")
+        size = int(min((n_sites - held) * (made + 1) / (held + 1) + 10, _LARGEST_BATCH))
+        states = _all_sites(tree, model, size, rng)
+        found.append(states[:, _is_variable(states)])
+        made, held = made + size, held + found[-1].shape[1]
+    return np.concatenate(found, axis=1)[:, :n_sites]
+
+
+def _is_variable(states: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return (states != states[0]).any(axis=0)
+
+
+def _all_sites(
+    tree: Tree, model: SubstitutionModel, n_sites: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Return the states of the taxa at sites of any kind, shape (n, n_sites)."""
+    assert tree.lengths is not None
     n_taxa, n_states = tree.n_taxa, model.n_states
     weights = np.append(model.category_weights, model.invariant)
     category = _draw(np.cumsum(weights)[None, :], n_sites, rng)

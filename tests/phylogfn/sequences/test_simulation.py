@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.stats import chi2
 
 from phylogfn.models import SubstitutionModel, parse_model
 from phylogfn.models.rates import gamma_category_rates, with_invariant_sites
+from phylogfn.sequences import simulation
 from phylogfn.sequences.simulation import simulate_states
 from phylogfn.trees.tree import Tree, random_topology
 
@@ -56,6 +58,34 @@ def test_columns_have_their_probabilities(n_states, shape, invariant):
     counts = np.bincount(number, minlength=len(p))
     statistic = ((counts - n_sites * p) ** 2 / (n_sites * p)).sum()
     assert 0.001 < chi2(len(p) - 1).sf(statistic) < 0.9999
+
+
+def test_columns_of_variable_sites_have_their_probabilities_among_these():
+    model = replace(model_of(3, None, 0.0), variable_only=True)
+    short = Tree.from_parents(FOUR.parent, 0.2 * FOUR.lengths)
+    columns = np.array(list(itertools.product(range(3), repeat=4))).T
+    masks = np.left_shift(np.uint32(1), columns.astype(np.uint32))
+    p = np.exp(plain.plain_site_log_likelihoods(short, masks, replace(model, variable_only=False)))
+    p[(columns == columns[0]).all(axis=0)] = 0.0
+    assert p.sum() < 0.4
+    p /= p.sum()
+    n_sites = 50_000
+    states = simulate_states(short, model, n_sites, np.random.default_rng(8)).astype(int)
+    assert states.shape == (4, n_sites)
+    counts = np.bincount(states.T @ 3 ** np.arange(3, -1, -1), minlength=81)
+    assert (counts[p == 0.0] == 0).all()
+    seen = p > 0.0
+    statistic = ((counts[seen] - n_sites * p[seen]) ** 2 / (n_sites * p[seen])).sum()
+    assert 0.001 < chi2(seen.sum() - 1).sf(statistic) < 0.9999
+
+
+def test_sites_that_cannot_vary_are_refused(monkeypatch):
+    monkeypatch.setattr(simulation, "_MOST_DRAWS", 1000)
+    still = Tree.from_parents(FOUR.parent, np.zeros(6))
+    with pytest.raises(ValueError, match="0 of 1,.* simulated sites vary; 9 are needed"):
+        simulate_states(
+            still, replace(model_of(3, None, 0.0), variable_only=True), 9, np.random.default_rng(1)
+        )
 
 
 def test_states_along_one_branch_follow_its_transition_probabilities():
