@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,15 @@ def _inserted(parent, n_taxa, taxon, branch):
     tree[node] = tree[branch]
     tree[branch] = tree[taxon] = node
     return tree
+
+
+@pytest.fixture
+def hangups_end_children():
+    """Let child processes end by SIGHUP also if the tests run under nohup, which ignores it."""
+    before = signal.getsignal(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session")

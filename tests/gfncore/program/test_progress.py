@@ -209,6 +209,7 @@ def test_elsewhere_there_are_plain_lines_even_if_colours_are_forced(tmp_path):
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 @pytest.mark.parametrize("started", [True, False])
+@pytest.mark.usefixtures("hangups_end_children")
 def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(tmp_path, number, code, started):
     output = tmp_path / "my run"
     if started:
@@ -224,6 +225,7 @@ def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(tmp_path, number,
     assert "Traceback" not in text
 
 
+@pytest.mark.usefixtures("hangups_end_children")
 def test_a_run_ends_with_its_terminal(tmp_path):
     """The terminal is closed: the kernel sends SIGHUP, and what is written to it fails."""
     pid, master = pty.fork()

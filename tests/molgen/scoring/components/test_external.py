@@ -390,6 +390,7 @@ scorer.score(["CC"])
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.usefixtures("hangups_end_children")
 def test_a_program_at_work_ends_with_a_parent_that_is_killed(tmp_path, sign):
     script, pid_file = tmp_path / "works.py", tmp_path / "pids"
     script.write_text(
