@@ -20,6 +20,7 @@ from examples import (
     Block,
     Outcome,
     blocks_of,
+    executed,
     failure,
     run_pages,
     runs,
@@ -32,6 +33,7 @@ from sphinx.util.docutils import SphinxDirective
 
 _LOGGER = logging.getLogger(__name__)
 _FOLDER = "_examples"
+_FOR_THIS_BUILD = "Run for this build with"
 
 
 class Run(SphinxDirective):
@@ -74,7 +76,8 @@ class File(SphinxDirective):
         container = nodes.container("", literal_block=True, classes=["literal-block-wrapper"])
         container += nodes.caption("", "", nodes.literal(name, name))
         container += nodes.literal_block(text, text, language=language)
-        return [container]
+        used = executed(text, self.config.examples_budget)
+        return [container, *([] if used == text else [_remark(_FOR_THIS_BUILD, sizes(used))])]
 
 
 class Uses(SphinxDirective):
@@ -118,15 +121,18 @@ def _shown(outcome: Outcome, options: dict[str, str]) -> str:
 
 def _remarks(block: Block, outcome: Outcome) -> list[nodes.Node]:
     """Say what differs from the commands shown."""
-    paragraph = nodes.paragraph("", "", classes=["example-remark"])
     if outcome.missing:
-        said = ("Not run when this page was built, for lack of", outcome.missing)
-    elif outcome.command != block.body:
-        said = ("Run for this build with", " ".join(sizes(outcome.command)))
-    else:
-        return []
-    paragraph += [nodes.Text(f"{said[0]} "), nodes.literal(said[1], said[1]), nodes.Text(".")]
-    return [paragraph]
+        return [_remark("Not run when this page was built, for lack of", [outcome.missing])]
+    if outcome.command != block.body:
+        return [_remark(_FOR_THIS_BUILD, sizes(outcome.command))]
+    return []
+
+
+def _remark(words: str, names: list[str]) -> nodes.Node:
+    text = " ".join(names)
+    paragraph = nodes.paragraph("", "", classes=["example-remark"])
+    paragraph += [nodes.Text(f"{words} "), nodes.literal(text, text), nodes.Text(".")]
+    return paragraph
 
 
 def _files(page: str, block: Block, outcome: Outcome) -> list[nodes.Node]:
@@ -175,6 +181,12 @@ def _run_all(app: Sphinx) -> None:
         _LOGGER.info("%6.1f s  %s: %s", seconds, page, command)
 
 
+def _shorten_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Make the budgets of a notebook small before it is executed."""
+    if app.env.doc2path(docname, base=False).suffix == ".ipynb":
+        source[0] = executed(source[0], app.config.examples_budget)
+
+
 def _outdated(app: Sphinx, env: Any, *_: set[str]) -> list[str]:
     """Return the pages whose examples were run anew since they were read."""
     before = getattr(env, "example_keys", {})
@@ -202,6 +214,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("file", File)
     app.add_directive("uses", Uses)
     app.connect("builder-inited", _run_all)
+    app.connect("source-read", _shorten_notebook)
     app.connect("env-get-outdated", _outdated)
     app.connect("build-finished", _copy_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

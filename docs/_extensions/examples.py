@@ -51,7 +51,16 @@ _FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _OPTION = re.compile(r":([a-z]+):[ \t]*(.*)")
-_SIZE = re.compile(r"--(?P<option>budget|samples)[ =](?P<value>\S+)")
+# options of command lines, and keywords of calls in Python
+_SIZE = re.compile(
+    r"--(?P<option>budget|samples)[ =](?P<value>\S+)"
+    r'|\bbudget=(?P<quote>\\*")(?P<budget>[0-9.]+[smh])\\*"'
+    r"|\bsamples=(?P<samples>[0-9]+)"
+)
+_UNLIMITED = re.compile(
+    r"^(?:phylogfn (?:sample|parsimony)|molgen (?:sample|exact)) (?!.*--(?:budget|resume)).*[^\\]$",
+    re.MULTILINE,
+)
 FEW_SAMPLES = 100
 _DURATION = re.compile(r"([0-9.]+)([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -124,9 +133,9 @@ def blocks_of(text: str) -> list[Block]:
 
 
 def executed(command: str, smallest: str | None) -> str:
-    """Return the commands with budgets of at most ``smallest`` (as they stand, if it is None).
+    """Return commands or scripts with budgets of at most ``smallest`` (unchanged if it is None).
 
-    Such commands draw at most `FEW_SAMPLES`.
+    They draw at most `FEW_SAMPLES`. Commands without a budget get this one.
     """
     if smallest is None:
         return command
@@ -134,14 +143,20 @@ def executed(command: str, smallest: str | None) -> str:
     def smaller(match: re.Match[str]) -> str:
         if match["option"] == "samples":
             return f"--samples {min(int(match['value']), FEW_SAMPLES)}"
-        return f"--budget {min(match['value'], smallest, key=_seconds)}"
+        if match["option"] == "budget":
+            return f"--budget {min(match['value'], smallest, key=_seconds)}"
+        if match["samples"]:
+            return f"samples={min(int(match['samples']), FEW_SAMPLES)}"
+        quote = match["quote"]  # with a backslash in the text of a notebook
+        return f"budget={quote}{min(match['budget'], smallest, key=_seconds)}{quote}"
 
-    return _SIZE.sub(smaller, command)
+    command = _SIZE.sub(smaller, command)
+    return _UNLIMITED.sub(lambda match: f"{match[0]} --budget {smallest}", command)
 
 
 def sizes(command: str) -> list[str]:
-    """Return the options that set how much is done, as they stand in the commands."""
-    return [match[0] for match in _SIZE.finditer(command)]
+    """Return the options that set how much is done, as they stand in commands or scripts."""
+    return list(dict.fromkeys(match[0] for match in _SIZE.finditer(command)))
 
 
 def _seconds(duration: str) -> float:
@@ -250,7 +265,7 @@ def _run_page(
         elif block.kind == "file":
             path = folder / block.argument
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.body + "\n")
+            path.write_text(executed(block.body, smallest) + "\n")
         else:
             outcomes.append(_run_block(block, folder, smallest))
     if not any(map(failure, runs(blocks), outcomes)):

@@ -109,12 +109,23 @@ def test_what_failed_is_not_remembered(tmp_path: Path) -> None:
         ("molgen sample --budget 1s -o y", "molgen sample --budget 1s -o y"),
         ("molgen sample --samples 500 --budget 1m", "molgen sample --samples 100 --budget 2s"),
         ("molgen rewards", "molgen rewards"),
+        ("phylogfn sample x -o y\nls y", "phylogfn sample x -o y --budget 2s\nls y"),
+        ("phylogfn sample -o y --resume", "phylogfn sample -o y --resume"),
     ],
 )
 def test_budgets_are_made_small(command: str, run: str) -> None:
     assert examples.executed(command, "2s") == run
     assert examples.executed(command, None) == command
     assert examples.sizes(run) == re.findall(r"--\w+ \d+s?\b", run)
+
+
+def test_budgets_of_scripts_and_notebooks_are_made_small() -> None:
+    script = 'phylogfn.sample("a.fasta", budget="1m", samples=200, seed=1)'
+    small = 'phylogfn.sample("a.fasta", budget="5s", samples=100, seed=1)'
+    for mask in (str, lambda text: text.replace('"', '\\"')):
+        assert examples.executed(mask(script), "5s") == mask(small)
+        assert examples.executed(mask(script), None) == mask(script)
+    assert examples.sizes(small) == ['budget="5s"', "samples=100"]
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda path: path.relative_to(DOCS).as_posix())
