@@ -24,20 +24,24 @@
 #   TORCH_ARGS=...       more options for pip when it installs PyTorch. Where the default is a CUDA
 #                        build of several GB and you want the CPU build:
 #                        make TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
-#   VERIFY="verification and not long"
-#                        the part of the slow tier that takes up to a quarter of a minute a check
+#   TESTS="not long"     with test: also the part of the slow tier that takes up to a quarter of a
+#                        minute a check
+#   EXTRAS=...           with install: the extras of pyproject.toml that are installed
 #   PROGRAMS=build/installed/bin
-#                        with workflows, docs and docs-quick: the programs that `make package` has
-#                        installed in the place of those of the checkout
+#                        with workflows, docs and docs-quick: the programs that `make package`
+#                        installs, instead of those of the checkout
 #   PYTEST_ARGS=...      more options for pytest, such as PYTEST_ARGS="-k newick -x"
 
 VENV := .venv
 STAMP := $(VENV)/.installed
+PACKAGES_STAMP := $(VENV)/.packages
+DOCS_STAMP := $(VENV)/.installed-docs
 BIN := $(VENV)/bin
 PYTHON ?=
 TORCH_ARGS ?=
 PYTEST_ARGS ?=
-VERIFY ?= verification
+TESTS ?= not verification
+EXTRAS ?= test,dev,workflow
 DEMO_BUDGET ?= 90s
 
 .PHONY: help install demo demo-molecules test check verify benchmarks workflows docs docs-quick docs-pictures package clean-caches clean
@@ -48,7 +52,7 @@ help:
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(PACKAGES_STAMP): pyproject.toml constraints.txt
 	@if [ ! -x $(BIN)/python ]; then \
 	  for candidate in $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11); do \
 	    if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
@@ -63,10 +67,18 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	@echo "installing PyTorch and what else is needed; this takes some minutes"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_ARGS) torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev,workflow]'
-	@echo "compiling the kernels that the demos need, which the tests use as well; about two minutes"
-	$(BIN)/python -m phylogfn.warm_up
-	$(BIN)/python -m molgen.warm_up
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@ $(if $(findstring docs,$(EXTRAS)),$(DOCS_STAMP))
+
+# The kernels that the demos and the tests need; `make -j2 install` compiles for both programs at
+# the same time.
+KERNELS := $(VENV)/.kernels-phylogfn $(VENV)/.kernels-molgen
+$(KERNELS): $(VENV)/.kernels-%: $(PACKAGES_STAMP)
+	@echo "compiling the kernels of $*; about a minute"
+	$(BIN)/python -m $*.warm_up
+	@touch $@
+
+$(STAMP): $(KERNELS)
 	@touch $@
 
 demo: $(STAMP)
@@ -98,12 +110,12 @@ demo-molecules: $(STAMP)
 	@echo "open demo-molecules-output/report.html in a browser for drawings, diagnostics and citations"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not verification" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "$(TESTS)" $(PYTEST_ARGS)
 
 verify: $(STAMP)
-	$(BIN)/python -m pytest -m "$(VERIFY)" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m verification $(PYTEST_ARGS)
 
-check: $(STAMP)
+check: $(PACKAGES_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
@@ -121,7 +133,8 @@ benchmark-%: SIZE = --quick
 benchmark-phylogfn.parsimony: SIZE = data/primates.fasta --quick
 benchmark-phylogfn.clade_errors: SIZE = data/primates.fasta --quick --threads 1
 benchmark-phylogfn.ccd_control: SIZE = data/primates.fasta --budget 10s --seeds 1
-benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 60s --seeds 1
+benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 20s --seeds 1 -- --model JC69 \
+  --runs 1
 benchmark-phylogfn.training: SIZE = data/primates.fasta --quick
 benchmark-phylogfn.mrbayes_control: SIZE = data/primates.fasta --budget 10s --seeds 1
 # one thread: each process that a benchmark starts loads PyTorch again
@@ -141,7 +154,7 @@ benchmarks: benchmark-phylogfn.paper_measures
 .PHONY: benchmark-phylogfn.paper_measures
 benchmark-phylogfn.paper_measures: $(STAMP)
 	$(BIN)/phylogfn sample data/primates.fasta --model JC69 --branch-prior exp:10 --environment merging \
-	  --budget 60s --runs 1 --seed 1 \
+	  --budget 20s --runs 1 --seed 1 \
 	  -o build/paper-measures --force --quiet
 	$(BIN)/python -m benchmarks.phylogfn.paper_measures build/paper-measures --weights 64 \
 	  --repeats 2 --trees 50
@@ -152,23 +165,27 @@ PROGRAMS ?= $(BIN)
 RUN = PATH="$(abspath $(PROGRAMS)):$(CURDIR)/$(BIN):$$PATH"
 PROGRAM_PYTHON = $(abspath $(PROGRAMS))/python
 
+# where `make package` has to come first
+ifeq ($(PROGRAMS),build/installed/bin)
+workflows docs docs-quick: package
+endif
+
 package: $(STAMP)
 	TORCH_ARGS="$(TORCH_ARGS)" $(BIN)/python tests/packaging/installed_package.py \
 	  --environment build/installed $(if $(FULL),--full)
 
-DOCS_STAMP := $(VENV)/.installed-docs
 SPHINX = $(RUN) $(PROGRAM_PYTHON) -P -m sphinx -W --keep-going -n -j 2 --quiet
 
-$(DOCS_STAMP): $(STAMP)
+$(DOCS_STAMP): $(PACKAGES_STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@
 
 # Pages of both forms stand in one folder, examples in one of each form: see docs/conf.py.
-docs: $(DOCS_STAMP)
+docs: $(STAMP) $(DOCS_STAMP)
 	$(SPHINX) docs build/docs/html
 	$(BIN)/python docs/check_links.py build/docs/html
 
-docs-quick: $(DOCS_STAMP)
+docs-quick: $(STAMP) $(DOCS_STAMP)
 	$(SPHINX) -D examples_budget=5s docs build/docs/html
 	$(BIN)/python docs/check_links.py build/docs/html
 
