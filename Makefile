@@ -122,9 +122,9 @@ check: $(PACKAGES_STAMP)
 
 # One target each, so that `make -j2 benchmarks` runs two at a time.
 BENCHMARKS := phylogfn.likelihood phylogfn.parsimony phylogfn.ccd_control phylogfn.evidence \
-  phylogfn.clade_errors \
-  phylogfn.training phylogfn.mrbayes_control gfncore.symmetry molgen.scoring molgen.exact \
-  molgen.graph_space molgen.order_preserving molgen.training molgen.sampling molgen.druglike
+  phylogfn.clade_errors phylogfn.training phylogfn.mrbayes_control gfncore.symmetry \
+  gfncore.backbone molgen.scoring molgen.exact molgen.graph_space molgen.order_preserving \
+  molgen.training molgen.sampling molgen.druglike
 ifeq (,$(shell command -v mb))
 BENCHMARKS := $(filter-out phylogfn.mrbayes_control,$(BENCHMARKS))
 endif
@@ -133,8 +133,7 @@ benchmark-%: SIZE = --quick
 benchmark-phylogfn.parsimony: SIZE = data/primates.fasta --quick
 benchmark-phylogfn.clade_errors: SIZE = data/primates.fasta --quick --threads 1
 benchmark-phylogfn.ccd_control: SIZE = data/primates.fasta --budget 10s --seeds 1
-benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 20s --seeds 1 -- --model JC69 \
-  --runs 1
+benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 20s --seeds 1 -- --runs 1
 benchmark-phylogfn.training: SIZE = data/primates.fasta --quick
 benchmark-phylogfn.mrbayes_control: SIZE = data/primates.fasta --budget 10s --seeds 1
 # one thread: each process that a benchmark starts loads PyTorch again

@@ -9,12 +9,9 @@ in the adjacency of shape (N R, N), row v R + r collects the sources of relation
 result, viewed as (N, R H), is multiplied by one matrix. PyTorch Geometric's `EdgeIndex` computes
 the sparse product and stores the transposed adjacency for the backward pass.
 
-PyTorch Geometric's own layer, `RGCNConv`, loops over the relations and scatters. With the same
-weights, forward and backward passes of all rounds take 1.03 to 1.16 times the CPU time on one
-thread and, on two threads of a busy machine, 1.4 to 2.9 times the wall-clock time (medians of 10
-pairs: 3,700 to 4,500 atoms or fragments as in `molgen sample`, and 500 and 2,000 trees of 40 nodes;
-both layers are reproducible to the digit on a CPU). Since it would change the digits of every seed
-and the names in every checkpoint without being faster, this layer is used.
+PyTorch Geometric's own layer, `RGCNConv`, loops over the relations and scatters, which takes more
+time for the same outputs (`benchmarks.gfncore.backbone`). Since it would also change the digits of
+every seed and the names in every checkpoint, this layer is used.
 
 Rows are always selected by `index_select`: the gradient of plain indexing in float32 depends on the
 order of additions by threads, so runs would not be reproducible.
