@@ -73,7 +73,7 @@ def draw_theta(spec: ModelSpec, rng: np.random.Generator) -> np.ndarray:
         elif family == "exp":
             value = np.array([rng.exponential(1.0 / arguments[0])])
         elif family == "uniform":
-            value = np.array([rng.uniform(*arguments)])
+            value = np.array([rng.uniform(arguments[0], arguments[1])])
         else:
             raise ValueError(f"a prior of family {family} is not drawn from here")
         pieces.append(parameter.to_unconstrained(value))

@@ -536,10 +536,10 @@ def draw_branch_lengths(
         points = SAFETY * (end - clock()) / max(cost, 1e-9)
         return int(max(min(points, limit), SMALLEST_POINTS))
 
-    def carry_out(points: int) -> tuple[LengthSamples, float]:
+    def carry_out(source: _Independent | JointDraws, points: int) -> tuple[LengthSamples, float]:
         began = clock()
         design = _Design.of_size(masses.shares, points, rng)
-        blocks = _draw(design, masses, table, pilot.source, n_samples, rng, tell)
+        blocks = _draw(design, masses, table, source, n_samples, rng, tell)
         result = _answer(blocks, design, masses, table, n_samples, rng)
         return result, (clock() - began) / points
 
@@ -555,7 +555,7 @@ def draw_branch_lengths(
         raise ValueError("free parameters need joint draws")
     wanted = min(max(fewest_draws // BLOCK, n_samples), limit)
     points = min(wanted, fitting(pilot.seconds))
-    result, cost = carry_out(points)
+    result, cost = carry_out(pilot.source, points)
     more = (result.standard_error / aim) ** 2
     if result.pareto_k > HEAVY_TAIL:
         more = max(more, 1.0) * MORE_IF_HEAVY
@@ -563,7 +563,7 @@ def draw_branch_lengths(
     affordable = min(wanted, fitting(cost))
     if affordable > WORTH_IT * points:
         points = affordable
-        result, _ = carry_out(points)
+        result, _ = carry_out(pilot.source, points)
     if points * WORTH_IT < wanted:
         result = replace(result, wanted_draws=wanted * BLOCK)
     return result

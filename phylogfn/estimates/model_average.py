@@ -90,7 +90,7 @@ def average_models(
         lengths=joined("lengths"),
         log_likelihoods=joined("log_likelihoods"),
         thetas=joined("thetas"),
-        log_correction=float(logsumexp(log_z)) - float(np.log(n)),
+        log_correction=float(np.asarray(logsumexp(log_z))) - float(np.log(n)),
         standard_error=float(np.sqrt(((probabilities * errors) ** 2).sum())),
         corrections=Corrections(
             total - np.log(n),

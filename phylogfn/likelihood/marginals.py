@@ -53,7 +53,9 @@ class MarginalMaps:
         )
         low = np.minimum(place.astype(np.int64), len(SHAPES) - 2)
         part = (place - low)[:, None]
-        rows = {i: _quantiles(SHAPES[i], wide_share) for i in np.unique(np.append(low, low + 1))}
+        rows = {
+            i: _quantiles(float(SHAPES[i]), wide_share) for i in np.unique(np.append(low, low + 1))
+        }
         below = np.array([rows[i] for i in low]).reshape(-1, KNOTS.size)
         above = np.array([rows[i] for i in low + 1]).reshape(-1, KNOTS.size)
         # of neighbouring shapes, interpolated: still a strictly increasing map

@@ -148,7 +148,7 @@ def predictive_checks(
     p_values = (larger + 0.5 * equal).mean(axis=0)
     lower, upper = np.quantile(of_simulations, [0.025, 0.975], axis=0)
     checks = tuple(
-        PredictiveCheck(name, *map(float, figures), len(of_data))
+        PredictiveCheck(name, *map(float, figures), len(of_data))  # pyright: ignore[reportCallIssue]
         for name, *figures in zip(
             NAMES,
             of_data.mean(axis=0),

@@ -199,8 +199,9 @@ def rounded_supports(tree: ConsensusTree, decimals: Callable[[float], int]) -> C
     supports = []
     for node, support in enumerate(tree.supports):
         error = tree.support_error(node)
-        known = support is not None and error is not None
-        supports.append(round(support, decimals(error)) if known else support)
+        if support is not None and error is not None:
+            support = round(support, decimals(error))
+        supports.append(support)
     return replace(tree, supports=tuple(supports))
 
 

@@ -102,7 +102,8 @@ class SplitIncidence:
 
     def sums(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return for each split the sum of the weights (T,) of its topologies, shape (M,)."""
-        return np.bincount(self.columns, weights[self.topologies], minlength=len(self.splits))
+        sums = np.bincount(self.columns, weights[self.topologies], minlength=len(self.splits))
+        return sums.astype(np.float64)
 
 
 def split_incidence(parents: NDArray[np.int32]) -> SplitIncidence:
@@ -147,7 +148,6 @@ def _inner_masks(parents: NDArray[np.int32], n_words: int) -> NDArray[np.uint64]
     n = n_nodes // 2 + 1
     if n < 4:
         return np.zeros((0, n_words), "<u8")
-    parents = parents.astype(np.int64)
     children = children_from_parents(parents)
     depth = np.zeros(parents.shape, np.int64)
     above = parents

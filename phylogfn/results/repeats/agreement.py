@@ -84,7 +84,7 @@ class RunComparison:
             for high in compared
             if low != high and self.log_evidences[low] <= self.log_evidences[high]
         ]
-        return max(pairs, key=lambda pair: self._errors(*pair), default=(compared[0],) * 2)
+        return max(pairs, key=lambda pair: self._errors(*pair), default=(compared[0], compared[0]))
 
     @property
     def difference(self) -> float:

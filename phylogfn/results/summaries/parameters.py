@@ -63,11 +63,16 @@ def parameter_posteriors(posterior: PosteriorData) -> list[ParameterPosterior]:
         has = own[~np.isnan(own)]
         share = len(has) / max(len(own), 1)
         if failed or len(has) < 2:
-            found.append(ParameterPosterior(name, *[math.nan] * 6, share))
+            unknown = math.nan
+            found.append(
+                ParameterPosterior(
+                    name, unknown, unknown, unknown, unknown, unknown, unknown, share
+                )
+            )
             continue
         lower, median, upper = np.quantile(has, [0.025, 0.5, 0.975]).tolist()
-        figures = (float(has.mean()), float(has.std(ddof=1)), lower, median, upper)
-        found.append(ParameterPosterior(name, *figures, posterior.draw_ess() * share, share))
+        mean, sd, ess = float(has.mean()), float(has.std(ddof=1)), posterior.draw_ess() * share
+        found.append(ParameterPosterior(name, mean, sd, lower, median, upper, ess, share))
     return found
 
 

@@ -117,7 +117,9 @@ class SampleRun(AlignmentRun):
         self.patterns = compress(self.alignment)
         # of several candidates the first, until one is chosen (`runs.sample.model_choice`)
         kind = self.alignment.alphabet.name
-        self.models = (candidate_names(kind) if is_auto(settings.model) else (settings.model,))[:1]
+        self.models: tuple[str, ...] = (
+            candidate_names(kind)[:1] if is_auto(settings.model) else (settings.model,)
+        )
         self.screened: tuple[ScreenedModel, ...] = ()
         self.spec = self.spec_of(self.models[0])
         for note in (*self.alignment.notes, *likelihood_notes(self.alignment)):

@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gfncore.program.messages import Note
 from gfncore.text.hints import did_you_mean
 from phylogfn.errors import TreeFileError, shown
 from phylogfn.text.nexus import blocks
@@ -52,8 +53,9 @@ def read_constraints(path: str | os.PathLike[str], names: Sequence[str]) -> Cons
         be in one tree; the message is one line.
     """
     source = source_name(path)
-    notes: list[str] = []
-    text = read_text(path, TreeFileError, notes)
+    told_by_reader: list[Note] = []
+    text = read_text(path, TreeFileError, told_by_reader)
+    notes: list[str] = [*told_by_reader]
     index = TaxonIndex(names)
     if _NEXUS.match(text):
         found = list(blocks(text, source, TreeFileError, keep="&", unclosed=[]))
@@ -124,7 +126,7 @@ def _of_clades(
     if pair is not None:
         one, other = (clades[k] for k in pair)
         both = masks[pair[0]] & masks[pair[1]]
-        common = names[(both & -both).bit_length() - 1]
+        common = str(names[(both & -both).bit_length() - 1])
         raise TreeFileError(
             f"{source}: {one.place} and {other.place} cannot be in one tree: both clades have "
             f"{shown(common)}, and each has taxa that the other lacks; correct one"

@@ -159,7 +159,7 @@ class Constraints:
         ]
         return np.array([self._holds(tree, bits) for tree in trees], bool)
 
-    def _holds(self, tree: NDArray[Any], bits: list[tuple[int, int]]) -> bool:
+    def _holds(self, tree: NDArray[Any], bits: list[tuple[int, ...]]) -> bool:
         found = node_splits(Tree.from_parents(tree))
         return all(
             any(mask & (one | other) in (one, other) for mask in found[1:]) for one, other in bits
