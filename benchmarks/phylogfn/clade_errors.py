@@ -85,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = ["python", "-m", "benchmarks.phylogfn.clade_errors", *(arguments or sys.argv[1:])]
     print(measured_on(command), flush=True)
     whole = read_alignment(options.alignment)
+    options.data_type = whole.alphabet.name
     rows = range(min(options.taxa or whole.n_taxa, whole.n_taxa))
     part = replace(
         whole,
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 seed=seed,
                 runs=1,
                 threads=options.threads,
-                data_type=part.alphabet.name,
+                data_type=options.data_type,
             )
             verdicts.append(posterior.verdict)
             if posterior.verdict != "failed":

@@ -148,16 +148,16 @@ def predictive_checks(
     p_values = (larger + 0.5 * equal).mean(axis=0)
     lower, upper = np.quantile(of_simulations, [0.025, 0.975], axis=0)
     checks = tuple(
-        PredictiveCheck(name, *map(float, figures), len(of_data))  # pyright: ignore[reportCallIssue]
-        for name, *figures in zip(
-            NAMES,
-            of_data.mean(axis=0),
-            of_simulations.mean(axis=0),
-            lower,
-            upper,
-            p_values,
-            strict=True,
+        PredictiveCheck(
+            name,
+            observed=float(of_data[:, i].mean()),
+            mean=float(of_simulations[:, i].mean()),
+            lower=float(lower[i]),
+            upper=float(upper[i]),
+            p_value=float(p_values[i]),
+            n_simulations=len(of_data),
         )
+        for i, name in enumerate(NAMES)
     )
     return PredictiveChecks(checks, len(of_data))
 

@@ -196,7 +196,7 @@ def rounded_supports(tree: ConsensusTree, decimals: Callable[[float], int]) -> C
     decimals : callable
         The number of decimals for a standard error. Supports without an error are not rounded.
     """
-    supports = []
+    supports: list[float | None] = []
     for node, support in enumerate(tree.supports):
         error = tree.support_error(node)
         if support is not None and error is not None:

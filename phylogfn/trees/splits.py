@@ -150,10 +150,11 @@ def _inner_masks(parents: NDArray[np.int32], n_words: int) -> NDArray[np.uint64]
         return np.zeros((0, n_words), "<u8")
     children = children_from_parents(parents)
     depth = np.zeros(parents.shape, np.int64)
-    above = parents
+    up = parents.astype(np.int64)
+    above = up
     while (alive := above > 0).any():
         depth += alive
-        above = np.where(alive, np.take_along_axis(parents, np.maximum(above, 0), 1), -1)
+        above = np.where(alive, np.take_along_axis(up, np.maximum(above, 0), 1), -1)
     masks = np.zeros((n_rows, n_nodes, n_words), "<u8")
     taxa = np.arange(1, n)
     masks[:, taxa, taxa // _WORD] = np.left_shift(np.uint64(1), (taxa % _WORD).astype(np.uint64))
