@@ -244,8 +244,8 @@ class SampleOptions(Options):
         str | None,
         Option(
             "Write ancestral sequences, averaged over the draws, of the clades in a file (one per "
-            "line: its taxa, separated by commas, after a name and a colon if it has one), or of "
-            "all clades of the consensus tree (consensus).",
+            "line: its taxa, separated by commas or blanks, after a name and a colon if it has "
+            "one), or of all clades of the consensus tree (consensus).",
             group=TREES,
             shown="none",
         ),

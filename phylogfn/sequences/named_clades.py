@@ -19,8 +19,9 @@ __all__ = ["CONSENSUS", "NamedClade", "chosen_clades", "parse_clades", "read_cla
 CONSENSUS = "consensus"  # instead of a file: the clades of the consensus tree
 
 MOST_CLADES = 10_000
-_QUOTED = re.compile(r"'(?:[^']|'')*'")
-_LABEL = re.compile(r"\s*('(?:[^']|'')*'|[^\s',:]+):\s+")
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
+_LABEL = re.compile(rf"\s*({_QUOTED.pattern}|[^\s'\",:]+):\s+")
+_COMMENT = re.compile(r"(^|\s)#.*")
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,10 @@ def read_clades(path: str | os.PathLike[str], names: Sequence[str]) -> tuple[Nam
 def parse_clades(text: str, names: Sequence[str], source: str) -> tuple[NamedClade, ...]:
     """Return the clades of a text.
 
-    Each line is a clade: its taxa, separated by commas, after a name and a colon if it has one.
-    Names with commas, colons or quotes are written between single quotes. Blank lines, and what
-    follows ``#`` at the start of a line, are skipped. A clade without a name is called ``cladeN``
-    for the N-th of the file.
+    Each line is a clade: its taxa, separated by commas or by blanks, after a name and a colon if it
+    has one. Names with blanks, commas, colons or quotes are written between quotes; between commas,
+    names may have blanks. What follows ``#`` at the start of a word is a comment. A clade without a
+    name is called ``cladeN`` for the N-th of the file.
 
     Parameters
     ----------
@@ -91,11 +92,12 @@ def parse_clades(text: str, names: Sequence[str], source: str) -> tuple[NamedCla
     index = TaxonIndex(names)
     found: dict[str, NamedClade] = {}
     for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
+        line = _COMMENT.sub("", line)
+        if not line.strip():
             continue
         place = f"{source}: line {number}"
         label = _LABEL.match(line)
-        name = " ".join(unquote(label[1]).split()) if label else ""
+        name = " ".join(_plain(label[1]).split()) if label else ""
         name = name or f"clade{len(found) + 1}"
         taxa = _taxa(line[label.end() :] if label else line, index, names, place)
         if name in found:
@@ -110,22 +112,26 @@ def parse_clades(text: str, names: Sequence[str], source: str) -> tuple[NamedCla
 
 def _taxa(text: str, index: TaxonIndex, names: Sequence[str], place: str) -> tuple[int, ...]:
     taxa: list[int] = []
+    by_commas = "," in _QUOTED.sub("", text)
     text = text.strip().removesuffix(",").rstrip()
     while text:
         quoted = _QUOTED.match(text)
-        word = quoted[0] if quoted else text.partition(",")[0].rstrip()
-        rest = text[len(word) :].lstrip()
-        if not word or word.startswith("'") and not quoted or rest and not rest.startswith(","):
+        plain = text.partition(",")[0].rstrip() if by_commas else text.split(None, 1)[0]
+        word = quoted[0] if quoted else plain
+        rest = text[len(word) :]
+        following = rest.lstrip()
+        apart = following.startswith(",") if by_commas else rest != following
+        if not word or (word[0] in "'\"" and not quoted) or (following and not apart):
             raise UserError(
                 f"{place}: {shown(text)} is not a list of taxa; separate names by commas, and "
-                "write names with commas or quotes between single quotes"
+                "write names with commas or quotes between quotes"
             )
-        name = unquote(word)
+        name = _plain(word)
         if name not in index:
             hint = did_you_mean(name, names) or f", such as {shown(names[0])}; correct the name"
             raise UserError(f"{place}: {shown(name)} is not one of the {len(names)} taxa{hint}")
         taxa.append(index[name])
-        text = rest[1:].lstrip()
+        text = following[1:].lstrip() if by_commas else following
     distinct = tuple(sorted(set(taxa)))
     if not 1 < len(distinct) < len(names):
         raise UserError(
@@ -133,3 +139,8 @@ def _taxa(text: str, index: TaxonIndex, names: Sequence[str], place: str) -> tup
             "all of them"
         )
     return distinct
+
+
+def _plain(word: str) -> str:
+    """Return a word without the quotes around it."""
+    return word[1:-1] if len(word) > 1 and word[0] == word[-1] == '"' else unquote(word)

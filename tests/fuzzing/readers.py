@@ -111,6 +111,7 @@ CLADES = """# the apes and others
 apes: Homo_sapiens, Pan, Gorilla
 'two words': 'it''s', 'a,b',
 c d, Lemur
+"a b c": Homo_sapiens "c d" Pan  # by blanks
 """
 
 
