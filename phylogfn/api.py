@@ -111,7 +111,7 @@ def sample(
     Examples
     --------
     >>> import phylogfn
-    >>> posterior = phylogfn.sample("primates.fasta", budget="1m", samples=100)
+    >>> posterior = phylogfn.sample("primates.fasta", model="JC69", budget="1m", samples=100)
     >>> posterior.verdict, round(posterior.log_evidence)
     ('trusted', -6489)
     >>> posterior.topologies()["probability"].head(2).round(1).tolist()

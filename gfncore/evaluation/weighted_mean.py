@@ -40,6 +40,12 @@ def weighted_mean(values: Sequence[float], errors: Sequence[float]) -> WeightedM
     ----------
     values, errors : sequence of float, equal lengths, not empty
         Estimates and their standard errors.
+
+    Examples
+    --------
+    >>> mean = weighted_mean([1.0, 1.2], [0.1, 0.1])
+    >>> round(mean.value, 3), round(mean.error, 3), round(mean.birge_ratio, 3)
+    (1.1, 0.1, 1.414)
     """
     n = len(values)
     if not all(0.0 < error < math.inf for error in errors):

@@ -29,7 +29,13 @@ _LEAST_SECONDS = 2.0
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration as people write it: ``8s``, ``2m05s``, ``1h02m``."""
+    """Return a duration as people write it: ``8s``, ``2m05s``, ``1h02m``.
+
+    Examples
+    --------
+    >>> format_duration(125.4)
+    '2m05s'
+    """
     whole = int(max(seconds, 0.0))
     if whole < 60:
         return f"{whole}s"

@@ -19,6 +19,11 @@ def parse_duration(text: str) -> float:
     ------
     ValueError
         The text is not a duration, not above zero, or longer than ten years.
+
+    Examples
+    --------
+    >>> parse_duration("1h30m"), parse_duration("90")
+    (5400.0, 90.0)
     """
     compact = text.strip().lower().replace(" ", "")
     parts = re.findall(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([smhd]?)", compact)

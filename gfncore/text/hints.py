@@ -44,7 +44,13 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean '...'?"`` for the nearest known name, or nothing."""
+    """Return ``"; did you mean '...'?"`` for the nearest known name, or nothing.
+
+    Examples
+    --------
+    >>> did_you_mean("buget", ["budget", "seed"])
+    "; did you mean 'budget'?"
+    """
     near = nearest(name, known)
     return f"; did you mean '{near}'?" if near else ""
 

@@ -49,6 +49,11 @@ def core_numbers(core: str) -> tuple[int, ...]:
     ------
     UserError
         The core cannot be read, or a number comes twice.
+
+    Examples
+    --------
+    >>> core_numbers("[1*]c1ccc([2*])cc1")
+    (1, 2)
     """
     try:
         mol, _ = plain_mol(core)
@@ -84,6 +89,11 @@ def r_groups(core: str, smiles: Sequence[str]) -> dict[str, list[str]]:
         point as ``[*:n]``, ``[H][*:n]`` for hydrogen, and "" if the core is not found. A group
         attached to several points is given for each of them. If the core matches a molecule in
         several ways, the match whose groups come first in alphabetical order is used.
+
+    Examples
+    --------
+    >>> r_groups("[1*]c1ccc([2*])cc1", ["Cc1ccc(O)cc1"])
+    {'R1': ['C[*:1]'], 'R2': ['O[*:2]']}
     """
     numbers = core_numbers(core)
     if not numbers:

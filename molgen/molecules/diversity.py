@@ -53,6 +53,12 @@ def internal_diversity(fingerprints: Sequence[ExplicitBitVect], most_compared: i
     """Return one minus the mean pairwise similarity of molecules; nan for fewer than two.
 
     If there are more than `most_compared` molecules, an evenly spaced subset of so many is used.
+
+    Examples
+    --------
+    >>> molecules = [Chem.MolFromSmiles(text) for text in ("CCO", "CCCO", "c1ccccc1")]
+    >>> round(internal_diversity(morgan_fingerprints(molecules)), 1)
+    0.8
     """
     n = len(fingerprints)
     if n > most_compared:
@@ -124,7 +130,13 @@ def find_modes(
 
 
 def murcko_scaffold(molecule: Chem.Mol) -> str:
-    """Return the SMILES of the ring systems and linkers of a molecule; empty without rings."""
+    """Return the SMILES of the ring systems and linkers of a molecule; empty without rings.
+
+    Examples
+    --------
+    >>> murcko_scaffold(Chem.MolFromSmiles("CCc1ccccc1"))
+    'c1ccccc1'
+    """
     return Chem.MolToSmiles(GetScaffoldForMol(molecule))
 
 

@@ -20,7 +20,13 @@ def parse(smiles: str) -> Chem.Mol | None:
 
 
 def canonical_smiles(smiles: str) -> str | None:
-    """Return RDKit's canonical SMILES, or None where the molecule cannot be read."""
+    """Return RDKit's canonical SMILES, or None where the molecule cannot be read.
+
+    Examples
+    --------
+    >>> canonical_smiles("OCC"), canonical_smiles("C1CC")
+    ('CCO', None)
+    """
     mol = parse(smiles)
     return None if mol is None else Chem.MolToSmiles(mol)
 

@@ -123,6 +123,13 @@ class Scoring:
         ------
         UserError
             There is no such reward, or it needs parameters.
+
+        Examples
+        --------
+        >>> with Scoring.preset("druglike") as scoring:
+        ...     table = scoring.evaluate(["CC(=O)Oc1ccccc1C(=O)O", "C1CCCCC1"])
+        >>> table.total.round(2).tolist(), list(table.components)
+        ([0.41, 0.02], ['qed', 'sa_score', 'weight_window'])
         """
         if name in PRESET_FILES:
             return cls.from_toml(data_file(f"scoring/{name}.toml"), **options)

@@ -44,6 +44,11 @@ def column_names(
     Returns
     -------
     of_components, of_objectives : list of str
+
+    Examples
+    --------
+    >>> column_names(["qed", "reward"], ["qed"])
+    (['qed', 'reward_component'], ['qed_objective'])
     """
     # names that need no change keep them, whatever the others are called
     taken = {*RESERVED, *components}

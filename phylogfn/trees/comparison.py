@@ -59,6 +59,11 @@ def asdsf(runs: Sequence[Mapping[int, float]], minimum: float = 0.10) -> float:
     -------
     asdsf : float
         NaN if no split is that frequent, so that nothing was compared.
+
+    Examples
+    --------
+    >>> round(asdsf([{0b0110: 1.0}, {0b0110: 0.5, 0b1100: 0.5}]), 3)
+    0.354
     """
     if len(runs) < 2:
         raise ValueError("the deviation between runs needs two runs or more")
@@ -96,6 +101,11 @@ def mean_robinson_foulds(first: Mapping[int, float], second: Mapping[int, float]
     first, second : mapping of int to float
         Split frequencies. The trees of the two runs are drawn independently: each split adds
         p(1-q) + q(1-p).
+
+    Examples
+    --------
+    >>> mean_robinson_foulds({0b0110: 1.0}, {0b0110: 0.5, 0b1100: 0.5})
+    1.0
     """
     everywhere = set(first) | set(second)
     pairs = ((first.get(split, 0.0), second.get(split, 0.0)) for split in sorted(everywhere))
@@ -103,7 +113,13 @@ def mean_robinson_foulds(first: Mapping[int, float], second: Mapping[int, float]
 
 
 def split_names(split: int, names: Sequence[str], limit: int = 6) -> str:
-    """Return a split in words: the taxa of its smaller side, shortened to ``limit`` of them."""
+    """Return a split in words: the taxa of its smaller side, shortened to ``limit`` of them.
+
+    Examples
+    --------
+    >>> split_names(0b00110, ["ape", "bear", "cat", "dog", "elk"])
+    '{bear, cat}'
+    """
     n = len(names)
     inside = [names[i] for i in range(n) if split >> i & 1]
     if 2 * len(inside) > n:

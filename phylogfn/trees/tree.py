@@ -134,14 +134,27 @@ def node_splits(tree: Tree) -> list[int]:
 
 
 def splits(tree: Tree) -> set[int]:
-    """Return the n - 3 non-trivial splits, as bitmasks of the side without taxon 0."""
+    """Return the n - 3 non-trivial splits, as bitmasks of the side without taxon 0.
+
+    Examples
+    --------
+    >>> [f"{split:05b}" for split in sorted(splits(random_topology(5, np.random.default_rng(1))))]
+    ['11000', '11100']
+    """
     n = tree.n_taxa
     parent = tree.parent.tolist()
     return {mask for node, mask in enumerate(node_splits(tree)) if node >= n and parent[node] > 0}
 
 
 def robinson_foulds(first: Tree, second: Tree) -> int:
-    """Return the number of splits found in only one tree (Robinson & Foulds 1981), 0..2n-6."""
+    """Return the number of splits found in only one tree (Robinson & Foulds 1981), 0..2n-6.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> robinson_foulds(random_topology(5, rng), random_topology(5, rng))
+    4
+    """
     if first.n_taxa != second.n_taxa:
         raise ValueError(f"trees of {first.n_taxa} and {second.n_taxa} taxa cannot be compared")
     return len(splits(first) ^ splits(second))
@@ -275,6 +288,12 @@ def canonical_newick(tree: Tree, names: Sequence[str], lengths: bool = True) -> 
         The taxa, in the order of the alignment.
     lengths : bool, default True
         Write branch lengths, if the tree has them.
+
+    Examples
+    --------
+    >>> tree = random_topology(5, np.random.default_rng(1))
+    >>> canonical_newick(tree, ["a", "b", "c", "d", "e"])
+    '(a,b,(c,(d,e)));'
     """
     if len(names) != tree.n_taxa:
         raise ValueError(f"{len(names)} names for {tree.n_taxa} taxa")
