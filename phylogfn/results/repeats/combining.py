@@ -6,7 +6,8 @@ proportional to 1 / (s_i^2 + t^2). t^2 is the variance between runs that the err
 their statistic by chance, as two or three runs are few): 0 where the runs agree, and d^2 / 2 for
 two that differ by d much larger than their errors. Their weights are then nearly equal, though a
 run that missed large weights has both a low estimate and a small error, and the combined error is
-d / 2.
+d / 2. Where the draws of all runs were weighed together (`phylogfn.estimates.pooled`), their
+estimate replaces the mean, and t^2 is still part of the error.
 
 Topologies. The evidence R of a topology does not depend on the run that found it, so that the runs'
 lists are united, and Z is at least the sum of R over the union: it has both of two groups of trees
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from scipy.special import logsumexp
 
-from gfncore.evaluation import systematic_resample
+from gfncore.evaluation import PartitionEstimate, systematic_resample
 from phylogfn.results.posterior_data import PosteriorData
 from phylogfn.results.repeats.agreement import MOST_ERRORS, RunComparison
 from phylogfn.results.repeats.figures import combined_figures
@@ -116,6 +117,7 @@ def combine_runs(
     n_draws: int,
     most_listed: int,
     rng: np.random.Generator,
+    pooled: PartitionEstimate | None = None,
 ) -> P:
     """Return the combined posterior, which holds the runs and their comparison.
 
@@ -133,11 +135,13 @@ def combine_runs(
         Maximum number of topologies of the result.
     rng : numpy.random.Generator
         For draws from runs that cover unequal shares.
+    pooled : PartitionEstimate, optional
+        Closed-form evidence from the draws of all runs together, none of which has failed.
     """
     used = [i for i, failed in enumerate(comparison.failed) if not failed]
     used = used or [int(np.argmax([run.ess for run in runs]))]
     good = [runs[i] for i in used]
-    evidence = _evidence_of(good)
+    evidence = _evidence_of(good, pooled)
     probabilities = listed.spread([run.topology_probabilities for run in runs])[used]
     if all(run.known.summed for run in good):
         table = _united(good, probabilities, listed, used, evidence)
@@ -158,9 +162,9 @@ def combine_runs(
         split_probabilities=_clades(good, shares),
         log_evidence=table.log_evidence,
         log_evidence_se=evidence.standard_error,
-        ess=float(sum(run.ess for run in good)),
+        ess=float(sum(run.ess for run in good)) if pooled is None else pooled.ess,
         n_proposals=int(sum(run.n_proposals for run in good)),
-        **combined_figures(good),
+        **combined_figures(good, None if pooled is None else pooled.known_share),
         models=_models(good),
         runs=tuple(runs),
         comparison=comparison,
@@ -190,14 +194,33 @@ def _models(runs: Sequence[PosteriorData]) -> tuple[ModelEvidence, ...]:
     )
 
 
-def _evidence_of(runs: Sequence[PosteriorData]) -> PooledEvidence:
+def _evidence_of(runs: Sequence[PosteriorData], pooled: PartitionEstimate | None) -> PooledEvidence:
     if len(runs) == 1:
         only = runs[0]
         error = only.log_evidence_se
         return PooledEvidence(only.log_evidence, error, error, 0.0, np.ones(1))
-    return pool_evidences(
+    apart = pool_evidences(
         np.array([run.log_evidence for run in runs]),
         np.array([run.log_evidence_se for run in runs]),
+    )
+    corrections = [
+        run.branch_length_weights.closed_form
+        for run in runs
+        if run.branch_length_weights is not None
+        and run.branch_length_weights.closed_form is not None
+    ]
+    if pooled is None or len(corrections) < len(runs):
+        return apart
+    correction = pool_evidences(
+        np.array([one.correction for one in corrections]),
+        np.array([one.correction_se for one in corrections]),
+    )
+    within = math.hypot(pooled.standard_error, correction.standard_error)
+    return replace(
+        apart,
+        log_evidence=pooled.log_z + correction.log_evidence,
+        standard_error=math.hypot(within, apart.between),
+        within=within,
     )
 
 
