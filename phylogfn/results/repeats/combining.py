@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["PooledEvidence", "combine_runs", "mixture_shares", "pool_evidences"]
 
 SMALLEST_ERROR = 1e-6  # nats
-EQUAL_SHARES = 0.05  # runs that agree and whose shares differ by less give equally many draws
 CHANCE = 2.0  # standard deviations of the statistic of runs that differ by chance
 EM_STEPS, EM_TOLERANCE = 1000, 1e-6
 NEGLIGIBLE = 1e-12  # probability of topologies that are not listed
@@ -149,9 +148,9 @@ def combine_runs(
         table = _mixed(good, probabilities, listed, used, evidence)
     best = np.argsort(-table.probabilities, kind="stable")[:most_listed]
     best = best[table.probabilities[best] > NEGLIGIBLE]
-    shares = mixture_shares(probabilities, table.probabilities)
-    if comparison.agree and np.abs(shares - 1.0 / len(good)).max() < EQUAL_SHARES:
-        shares = np.full(len(good), 1.0 / len(good))
+    shares = np.full(len(good), 1.0 / len(good))
+    if not comparison.agree:
+        shares = mixture_shares(probabilities, table.probabilities)
     return replace(
         good[0],
         **_draws(good, shares, n_draws, rng),
@@ -350,7 +349,12 @@ def _draws(
     runs: Sequence[PosteriorData], shares: np.ndarray, n: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Return n draws in random order, from each run by its share, as fields of a posterior."""
-    counts = np.bincount(systematic_resample(shares, n, rng), minlength=len(runs))
+    own = np.array([run.n_draws for run in runs])
+    equal_shares = bool((shares == shares[0]).all())
+    if equal_shares and own.sum() == n:  # an odd number cannot be halved
+        counts = own
+    else:
+        counts = np.bincount(systematic_resample(shares, n, rng), minlength=len(runs))
     chosen = []
     for run, count in zip(runs, counts.tolist(), strict=True):
         if count <= run.n_draws:
