@@ -69,7 +69,7 @@ def _screen(run: SampleRun) -> list[ScreenedModel]:
         return run.seconds() - began > share
 
     reward = run.reward(run.spec.start(run.patterns))
-    start = overdispersed_starts(run.patterns, 1, run.rng("models"), late)
+    start = overdispersed_starts(run.patterns, 1, run.rng("models"), late, run.constraints)
     lengths = reward.closed_form(start).lengths[0]
     reward.pool.shutdown()
     tree = Tree.from_parents(start[0].astype(np.int32), lengths)

@@ -53,9 +53,8 @@ def read_constraints(path: str | os.PathLike[str], names: Sequence[str]) -> Cons
         be in one tree; the message is one line.
     """
     source = source_name(path)
-    told_by_reader: list[Note] = []
-    text = read_text(path, TreeFileError, told_by_reader)
-    notes: list[str] = [*told_by_reader]
+    notes: list[Note] = []
+    text = read_text(path, TreeFileError, notes)
     index = TaxonIndex(names)
     if _NEXUS.match(text):
         found = list(blocks(text, source, TreeFileError, keep="&", unclosed=[]))
@@ -71,11 +70,11 @@ def read_constraints(path: str | os.PathLike[str], names: Sequence[str]) -> Cons
             )
         splits, taxa = _tree_splits(trees[0], names, index, source)
         free = len(names) - taxa.bit_count()
-        notes = list(reading_notes(trees))
+        told = list(reading_notes(trees))
         if free:
-            notes.append(f"{free} of {len(names)} taxa are not in the constraint tree: free")
+            told.append(f"{free} of {len(names)} taxa are not in the constraint tree: free")
         constraints = Constraints.from_splits(len(names), splits, taxa, source)
-        return replace(constraints, notes=tuple(notes))
+        return replace(constraints, notes=tuple(told))
     constraints = _of_clades(_lines(text, source), names, index, source)
     return replace(constraints, notes=tuple(notes))
 
@@ -104,7 +103,7 @@ def _of_clades(
 ) -> Constraints:
     """Return the constraints of clades of all taxa, after checking them."""
     n, everything = len(names), (1 << len(names)) - 1
-    masks = []
+    masks: list[int] = []
     for clade in clades:
         where = f"{source}: {clade.place}"
         mask = 0

@@ -135,8 +135,8 @@ class Constraints:
 
     def _degrees(self) -> list[int]:
         """Return the degrees of the inner nodes of the constraint tree."""
-        masks = [sum(1 << int(taxon) for taxon in np.flatnonzero(row == 1)) for row in self.sides]
-        bound = sum(1 << int(taxon) for taxon in np.flatnonzero(self.sides[0] >= 0)) if masks else 0
+        masks = [_bits(row == 1) for row in self.sides]
+        bound = _bits(self.sides[0] >= 0) if masks else 0
         top = bound & ~(bound & -bound)  # without the taxon that is on no side called 1
         parts = {1 << taxon for taxon in range(self.n_taxa) if top >> taxon & 1}
         degrees = []
@@ -153,10 +153,7 @@ class Constraints:
 
     def hold(self, trees: NDArray[Any]) -> NDArray[np.bool_]:
         """Return whether topologies ``trees`` (B, 2n-2), parents drawn at taxon 0, display all."""
-        bits = [
-            tuple(sum(1 << int(t) for t in np.flatnonzero(row == side)) for side in (0, 1))
-            for row in self.sides
-        ]
+        bits = [(_bits(row == 0), _bits(row == 1)) for row in self.sides]
         return np.array([self._holds(tree, bits) for tree in trees], bool)
 
     def _holds(self, tree: NDArray[Any], bits: list[tuple[int, ...]]) -> bool:
@@ -206,3 +203,8 @@ class Constraints:
         See `phylogfn.kernels.constraints_numba.legal_joins`.
         """
         return legal_joins(parents, counts, self.sides)
+
+
+def _bits(taxa: NDArray[np.bool_]) -> int:
+    """Return a set of taxa, bool (n,), as bits."""
+    return sum(1 << int(taxon) for taxon in np.flatnonzero(taxa))
