@@ -18,6 +18,7 @@ import torch
 import phylogfn
 import phylogfn.api
 import phylogfn.warm_up  # libraries add filters of warnings when they are imported
+from gfncore.errors import UserError
 from phylogfn.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,3 +182,24 @@ def test_examples_of_the_docstring(monkeypatch):
     monkeypatch.chdir(ROOT / "data")
     found = doctest.testmod(phylogfn.api)
     assert found.failed == 0 and found.attempted == 5
+
+
+def test_a_constraint_and_an_outgroup(alignment, tmp_path):
+    constraint = tmp_path / "clades.nwk"
+    constraint.write_text("((Homo_sapiens,Gorilla),Pan,Lemur_catta);")
+    given = SETTINGS | {"model": "JC69", "budget": "20s", "samples": 20}
+    posterior = phylogfn.sample(
+        alignment, constraint=constraint, outgroup=["Lemur_catta", "Tarsius_syrichta"], **given
+    )
+    for tree in posterior.trees():
+        found = tree.to_ete3()
+        assert len(found.children) == 2
+        found.prune(["Homo_sapiens", "Gorilla", "Pan", "Lemur_catta"])
+        found.set_outgroup("Lemur_catta")
+        assert found.check_monophyly(["Homo_sapiens", "Gorilla"], "name")[0]
+    assert posterior.facts.constraint.n_free == 2
+    constraint.write_text("Homo_sapiens Gorila")
+    with pytest.raises(UserError, match="'Gorila' is not one of the 6 taxa; did you mean"):
+        phylogfn.sample(alignment, constraint=constraint, **given)
+    with pytest.raises(UserError, match="did you mean 'Lemur_catta'"):
+        phylogfn.sample(alignment, outgroup="Lemur_cata", **given)

@@ -494,6 +494,17 @@ def test_four_taxa_and_identical_sequences(tmp_path):
     assert np.isfinite(summary["log_evidence"])
 
 
+def test_data_that_say_nothing_give_the_prior_of_a_constraint(tmp_path):
+    alignment, clade = tmp_path / "x.fasta", tmp_path / "clade.txt"
+    alignment.write_text("".join(f">{name}\nACGTAC\n" for name in "abcdef"))
+    clade.write_text("b d e")
+    run_small(alignment, tmp_path / "out", samples=100, constraint=str(clade))
+    rows = (tmp_path / "out" / "topologies.tsv").read_text().splitlines()[1:]
+    probabilities, errors = np.array([row.split("\t")[1:3] for row in rows], float).T
+    assert len(rows) == 9
+    assert (np.abs(probabilities - 1 / 9) < 4 * errors).all()
+
+
 @pytest.mark.parametrize(("sites", "log_evidence"), [("ACGTAC", None), ("-----", 0.0)])
 def test_data_that_say_nothing_give_the_prior(tmp_path, sites, log_evidence):
     alignment = tmp_path / "x.fasta"
