@@ -146,6 +146,45 @@ def _priors(value: Any) -> Any:
     return priors or None
 
 
+def _models(value: Any) -> Any:
+    """Return models by part, from a table or from text such as ``gene1=HKY85+G4``."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        given = list(value.items())
+    else:
+        texts = [value] if isinstance(value, str) else value
+        given = [str(text).partition("=")[::2] for text in texts]
+    models: dict[str, str] = {}
+    for name, model in given:
+        if not (isinstance(name, str) and isinstance(model, str) and name.strip() and model):
+            raise ValueError(
+                f"'{shortened(f'{name}={model}')}' is not the model of a part; write PART=MODEL, "
+                "such as gene1=HKY85+G4"
+            )
+        if name.strip() in models:
+            raise ValueError(f"'{shortened(name.strip())}' has two models; give one")
+        models[name.strip()] = model.strip()
+    return models or None
+
+
+def _links(value: Any) -> Any:
+    """Return names of parameters, each once, from one text or several."""
+    from phylogfn.models.partitioned import LINKABLE
+
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("names of parameters are expected, such as frequencies,gamma_shape")
+    names = [part.strip().replace("-", "_") for text in texts for part in text.split(",")]
+    for name in names:
+        if name and name not in (*LINKABLE, "all"):
+            raise ValueError(
+                f"'{shortened(name)}' is not a parameter that parts can share; give "
+                f"{', '.join(LINKABLE)} or all"
+            )
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 Constraint = Annotated[
     str | None,
     Option(
@@ -185,6 +224,52 @@ class SampleOptions(Options):
             repeated=True,
         ),
     ] = None
+    partitions: Annotated[
+        str | None,
+        Option(
+            "Partition of the columns, each part with its own model: a file in the style of RAxML "
+            "(DNA, gene1 = 1-500) or NEXUS (charset, charpartition), or the name of a partition in "
+            "the NEXUS alignment; none: a partition in the alignment's file is ignored.",
+            group=MODEL,
+            shown="that of a NEXUS file, if it has one",
+        ),
+    ] = None
+    codon_positions: Annotated[
+        str | None,
+        Option(
+            "Divide nucleotides by codon position, counted from the first column of each part: "
+            "1,2,3 (three parts) or 1+2,3 (two).",
+            group=MODEL,
+            shown="not divided",
+        ),
+    ] = None
+    models: Annotated[
+        dict[str, str] | None,
+        Check(_models),
+        Option(
+            "Model of a part as PART=MODEL, such as gene1=HKY85+G4; instead of the name of a part, "
+            "dna, protein or standard stands for all parts with such data; may be repeated. In a "
+            "file: the table `[models]`.",
+            group=MODEL,
+            shown="--model",
+            names=("--part-model",),
+            words=list[str],
+            repeated=True,
+        ),
+    ] = None
+    link: Annotated[
+        tuple[str, ...],
+        Check(_links),
+        Option(
+            "Parameters that the parts share, separated by commas: kappa, exchangeabilities, "
+            "frequencies, gamma_shape, free_rates, invariant; rates: all parts evolve at one rate; "
+            "all.",
+            group=MODEL,
+            shown="none: each part has its own, and relative rates vary",
+            words=list[str],
+            repeated=True,
+        ),
+    ] = ()
     outgroup: Outgroup = ()
     constraint: Constraint = None
     samples: Annotated[Count, Option("Number of posterior draws to write.", group=RUN)] = 1000

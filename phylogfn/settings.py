@@ -12,6 +12,7 @@ from pydantic import field_validator
 from gfncore.program import configuration
 from gfncore.program.configuration import RunSettings
 from gfncore.text.numbers import parse_float, parse_int, shortened
+from phylogfn.alignments.partitions.codons import parse_codon_positions
 from phylogfn.likelihood.branch_prior import BranchPrior, parse_branch_prior
 from phylogfn.options import ParsimonyOptions, SampleOptions
 from phylogfn.output_names import OUTPUT_NAMES, PARSIMONY_OUTPUT_NAMES
@@ -63,7 +64,7 @@ class SampleSettings(SampleOptions, RunSettings):
         "runs",
     )
     BEFORE: ClassVar[Mapping[str, Any]] = {"runs": 1}
-    PLACES: ClassVar[tuple[str, ...]] = (*RunSettings.PLACES, "constraint")
+    PLACES: ClassVar[tuple[str, ...]] = (*RunSettings.PLACES, "constraint", "partitions")
     MISSING: ClassVar[Mapping[str, str]] = {
         "alignment": "the alignment is missing; give its path (or - for standard input)"
     }
@@ -77,6 +78,8 @@ class SampleSettings(SampleOptions, RunSettings):
         """Return what may be files that the run reads."""
         named = self.ancestral is not None and self.ancestral != CONSENSUS
         further = [self.ancestral if named else None, self.constraint]
+        if self.partitions is not None and Path(self.partitions).is_file():
+            further.append(self.partitions)
         return (Path(self.alignment), *(Path(name) for name in further if name is not None))
 
     @field_validator("branch_prior", mode="before")
@@ -86,6 +89,13 @@ class SampleSettings(SampleOptions, RunSettings):
         if isinstance(text, str):
             parse_branch_prior(text)
         return text
+
+    @field_validator("codon_positions")
+    @classmethod
+    def _codon_positions(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_codon_positions(value)
+        return value
 
     @field_validator("length_bins")
     @classmethod

@@ -10,20 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfncore.program.messages import Note
-from phylogfn.alignments.alphabet import ALPHABETS, Alphabet, detect_alphabet, standard_alphabet
+from phylogfn.alignments.alphabet import ALPHABETS, Alphabet
 from phylogfn.alignments.checks import (
     alignment_notes,
     check_characters,
     check_selection,
     check_shape,
     doubtful_type,
-    one_data_type,
     plain_names,
 )
+from phylogfn.alignments.column_types import column_types, encode
 from phylogfn.alignments.formats import FORMATS, parse_alignment
 from phylogfn.alignments.nexus.assumptions import Assumptions
+from phylogfn.alignments.nexus.partitions import FilePartitions
 from phylogfn.alignments.nexus.statements import carry_out
-from phylogfn.alignments.raw import RawAlignment
+from phylogfn.alignments.partitions.choice import PartitionChoice, partition_of_file
+from phylogfn.alignments.partitions.parts import AlignmentPart, parts_of_alignment
 from phylogfn.errors import AlignmentError
 from phylogfn.text.text_files import read_text, source_name
 
@@ -48,7 +50,7 @@ class Alignment:
     names : tuple of str, length n
         The taxa, exactly as in the file.
     alphabet : Alphabet
-        DNA, RNA, protein or standard.
+        DNA, RNA, protein or standard; with parts, that of the first data type.
     masks : ndarray, shape (n, n_sites), uint32
         Possible states: bit i is set for state i; gaps and missing data have all bits set.
     source : str
@@ -69,6 +71,8 @@ class Alignment:
         Number of columns left out by statements of the file.
     outgroup : tuple of str
         The taxa of the outgroup that the file declares; empty if there is none.
+    parts : tuple of AlignmentPart
+        Columns with models of their own, each of one data type; empty if all columns share one.
     """
 
     names: tuple[str, ...]
@@ -83,6 +87,7 @@ class Alignment:
     columns: NDArray[np.int64] | None = None
     n_excluded: int = 0
     outgroup: tuple[str, ...] = ()
+    parts: tuple[AlignmentPart, ...] = ()
 
     def column_number(self, column: int) -> int:
         """Return the place in the file, from 1, of a column."""
@@ -98,6 +103,24 @@ class Alignment:
         """The number of columns."""
         return self.masks.shape[1]
 
+    def of_part(self, part: AlignmentPart) -> Alignment:
+        """Return the alignment of one part alone, without notes."""
+        kept = np.zeros(self.n_sites, bool)
+        kept[part.columns] = True
+        columns = np.arange(self.n_sites) if self.columns is None else self.columns
+        return Alignment(
+            self.names,
+            part.alphabet,
+            self.masks[:, kept],
+            self.source,
+            gaps=None if self.gaps is None else self.gaps[:, kept],
+            assumptions=self.assumptions and self.assumptions.of_columns(kept),
+            beside_gaps=None if self.beside_gaps is None else self.beside_gaps[:, kept],
+            headers=self.headers,
+            columns=columns[kept],
+            outgroup=self.outgroup,
+        )
+
     def sha256(self) -> str:
         """Return a checksum, hexadecimal, of all that a run reads of it, not of how it was written.
 
@@ -108,6 +131,9 @@ class Alignment:
         said = self.assumptions or Assumptions()
         for part in (self.gaps, said.weights, said.ordered, self.beside_gaps):
             digest.update(b"-" if part is None else part.tobytes())
+        for one in self.parts:
+            digest.update(repr((one.name, one.alphabet.states, one.model)).encode())
+            digest.update(one.columns.tobytes())
         return digest.hexdigest()
 
 
@@ -125,6 +151,7 @@ def read_alignment(
     *,
     data_type: str | None = None,
     file_format: str | None = None,
+    choice: PartitionChoice | None = None,
 ) -> Alignment:
     """Read, check and return an alignment.
 
@@ -137,6 +164,9 @@ def read_alignment(
         The kind of data. Default: as declared in the file, or detected from the characters.
     file_format : one of `FORMATS`, optional
         The format. Default: detected from the content.
+    choice : PartitionChoice, optional
+        Read columns of several data types, and divide them by a partition. Default: read one type,
+        without partitions.
 
     Raises
     ------
@@ -150,49 +180,52 @@ def read_alignment(
     text = read_text(path, AlignmentError, notes)
     raw = plain_names(parse_alignment(text, source, file_format))
     check_shape(raw, source)
-    raw, unread = one_data_type(raw, data_type, source)
-    declared = data_type or raw.data_type
-    alphabet = ALPHABETS[declared] if declared else detect_alphabet(raw.sequences)
-    if alphabet.name == "standard" and raw.symbols:
-        alphabet = standard_alphabet(raw.symbols)
-    codes = _codes(raw)
-    masks, gaps, beside_gaps = _encode(raw, codes, alphabet)
-    notes += raw.notes
+    n_sites, labels = len(raw.sequences[0]), raw.statements.labels if raw.statements else ()
+    divided = choice is not None
+    partition = None if choice is None else partition_of_file(choice, n_sites, labels)
+    types, unread, told = column_types(raw, data_type, partition, divided, source)
+    characters = encode(raw, types)
+    notes += [*raw.notes, *told]
     taxa, kept, assumptions = np.ones(len(raw.names), bool), ~unread, None
     outgroup: tuple[str, ...] = ()
+    found = FilePartitions()
     if raw.statements is not None:
-        selection = carry_out(raw.statements, raw.names, masks, gaps)
+        selection = carry_out(raw.statements, raw.names, characters.masks, characters.gaps, divided)
         taxa, kept = ~selection.deleted, kept & ~selection.excluded
         assumptions = selection.assumptions and selection.assumptions.of_columns(kept)
-        if raw.parts and alphabet.name != "standard":  # types are those of the standard part
+        if raw.parts and not any(part.alphabet.name == "standard" for part in types):
             assumptions = assumptions and replace(assumptions, ordered=None).of_columns(
                 np.ones(int(kept.sum()), bool)
             )
         notes += selection.notes
         outgroup = tuple(raw.names[row] for row in selection.outgroup if taxa[row])
+        found = selection.partitions
     check_selection(raw, taxa, kept, source)
-    check_characters(raw, masks, taxa, kept, alphabet, source, chosen=declared is not None)
-    if not (taxa.all() and kept.all()):
-        used = np.ix_(taxa, kept)
-        codes, masks, gaps = codes[used], masks[used], gaps[used]
-        beside_gaps = None if beside_gaps is None else beside_gaps[used]
+    check_characters(raw, characters.masks, taxa, kept, types, source)
+    parts: tuple[AlignmentPart, ...] = ()
+    if choice is not None:
+        parts, told = parts_of_alignment(choice, partition, found, types, kept, source)
+        notes += told
+    used = characters.used(taxa, kept)
     names = tuple(name for name, used in zip(raw.names, taxa, strict=True) if used)
-    notes += alignment_notes(raw, names, alphabet, codes, masks)
-    if declared is None:
-        notes += doubtful_type(raw, alphabet)
+    alphabets = [part.alphabet for part in types]
+    notes += alignment_notes(raw, names, alphabets, used)
+    if not any(part.declared for part in types):
+        notes += doubtful_type(raw, alphabets[0])
     return Alignment(
         names,
-        alphabet,
-        masks,
+        alphabets[0],
+        used.masks,
         source,
         tuple(notes),
-        gaps,
+        used.gaps,
         assumptions,
-        beside_gaps,
+        used.beside_gaps,
         tuple(h for h, used in zip(raw.headers, taxa, strict=False) if used),
         None if kept.all() else np.flatnonzero(kept),
         int((~kept).sum()),
         outgroup if len(outgroup) < len(names) else (),
+        parts,
     )
 
 
@@ -229,27 +262,3 @@ def likelihood_notes(alignment: Alignment) -> list[Note]:
             )
         )
     return notes
-
-
-def _codes(raw: RawAlignment) -> NDArray[np.uint32]:
-    """Return the code points of the characters."""
-    encoded = (sequence.encode("utf-32-le", "surrogatepass") for sequence in raw.sequences)
-    return np.array([np.frombuffer(row, np.uint32) for row in encoded])
-
-
-def _encode(
-    raw: RawAlignment, codes: NDArray[np.uint32], alphabet: Alphabet
-) -> tuple[NDArray[np.uint32], NDArray[np.bool_], NDArray[np.uint32] | None]:
-    """Return possible states (0: not a character), possible gaps, and states instead of gaps."""
-    masks = np.where(codes < 128, alphabet.masks[np.minimum(codes, 127)], np.uint32(0))
-    gaps = codes == ord("-")
-    beside = None
-    for character, states in raw.state_sets.items():
-        cells = codes == ord(character)
-        masks[cells] = alphabet.mask(states)
-        if "-" in states:
-            gaps |= cells
-        if "-" in states and states != "-":
-            beside = np.zeros_like(masks) if beside is None else beside
-            beside[cells] = alphabet.mask(states.replace("-", ""))
-    return masks, gaps, beside

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfncore.program.messages import Note
-from phylogfn.alignments.alphabet import ALPHABETS, Alphabet
+from phylogfn.alignments.alphabet import PROTEIN, Alphabet
+from phylogfn.alignments.column_types import EncodedCharacters, TypedColumns
 from phylogfn.alignments.raw import RawAlignment
 from phylogfn.errors import AlignmentError, quoted_list
 
@@ -22,7 +23,6 @@ __all__ = [
     "check_selection",
     "check_shape",
     "doubtful_type",
-    "one_data_type",
     "plain_names",
 ]
 
@@ -82,46 +82,6 @@ def check_shape(raw: RawAlignment, source: str) -> None:
         raise AlignmentError(f"{source}: the sequences are empty; an alignment needs sites")
 
 
-def one_data_type(
-    raw: RawAlignment, data_type: str | None, source: str
-) -> tuple[RawAlignment, NDArray[np.bool_]]:
-    """Choose one data type of a mixed matrix; return which columns are not of it, bool (n_sites,).
-
-    It is the one asked for, else the first that a substitution model is for, else the first.
-    """
-    unread = np.zeros(len(raw.sequences[0]), bool)
-    if not raw.parts:
-        return raw, unread
-    kinds = list(dict.fromkeys(kind for kind, _ in raw.parts))
-    known = [kind for kind in kinds if kind in ALPHABETS]
-    if not known:
-        raise AlignmentError(
-            f"{source}: datatype=mixed({', '.join(kinds)}): none of these is supported; "
-            "DNA, RNA, protein and standard data are"
-        )
-    chosen = data_type or next((kind for kind in known if kind != "standard"), known[0])
-    if chosen not in kinds:
-        raise AlignmentError(
-            f"{source}: datatype=mixed has no {ALPHABETS[chosen].label} characters; choose "
-            f"--data-type {' or '.join(known)}"
-        )
-    notes = []
-    for kind in kinds:
-        if kind == chosen:
-            continue
-        columns = [column for other, listed in raw.parts for column in listed if other == kind]
-        unread[columns] = True
-        cure = f"--data-type {kind} reads them" if kind in known else "not supported"
-        notes.append(
-            Note(
-                "data-types-not-read",
-                f"datatype=mixed: {len(columns)} {kind} characters are not read, as one run takes "
-                f"one type of data ({cure}, or put them in a file of their own)",
-            )
-        )
-    return replace(raw, data_type=chosen, notes=(*raw.notes, *notes)), unread
-
-
 def check_selection(
     raw: RawAlignment, taxa: NDArray[np.bool_], kept: NDArray[np.bool_], source: str
 ) -> None:
@@ -143,18 +103,19 @@ def check_characters(
     masks: NDArray[np.uint32],
     taxa: NDArray[np.bool_],
     kept: NDArray[np.bool_],
-    alphabet: Alphabet,
+    types: Sequence[TypedColumns],
     source: str,
-    chosen: bool,
 ) -> None:
-    """Refuse characters that are not of the alphabet, where they are used."""
+    """Refuse characters that are not of the alphabet of their column, where they are used."""
     unknown = (masks == 0) & taxa[:, None] & kept
     if unknown.any():
         row, column = (int(i) for i in np.argwhere(unknown)[0])
+        typed = next(part for part in types if column in part.columns)
+        alphabet = typed.alphabet
         character = raw.sequences[row][column]
         shown = "{" + raw.state_sets[character] + "}" if character in raw.state_sets else character
         more = f" (and {unknown.sum() - 1} more such characters)" if unknown.sum() > 1 else ""
-        why = "" if chosen else " (found out from the letters; --data-type sets it)"
+        why = "" if typed.declared else " (found out from the letters; --data-type sets it)"
         cure = "write gaps as '-' and unknown states as '?'" if shown in ".~ " else "correct it"
         states = f" (states {alphabet.states})" if alphabet.name == "standard" else ""
         raise AlignmentError(
@@ -166,13 +127,13 @@ def check_characters(
 def alignment_notes(
     raw: RawAlignment,
     names: Sequence[str],
-    alphabet: Alphabet,
-    codes: NDArray[np.uint32],
-    masks: NDArray[np.uint32],
+    alphabets: Sequence[Alphabet],
+    characters: EncodedCharacters,
 ) -> list[Note]:
     """Return notes for the user about the characters of the taxa and columns in use."""
     notes = []
-    empty = (masks == alphabet.missing).all(axis=1)
+    codes, masks, missing = characters.codes, characters.masks, characters.missing
+    empty = (masks == missing).all(axis=1)
     if empty.any():
         blank = [name for name, none in zip(names, empty, strict=True) if none]
         notes.append(
@@ -195,7 +156,7 @@ def alignment_notes(
                 "identical-sequences", f"identical sequences, kept as separate taxa: {shown}{more}"
             )
         )
-    blank = int((masks == alphabet.missing).all(axis=0).sum())
+    blank = int((masks == missing).all(axis=0).sum())
     if blank:
         notes.append(
             Note(
@@ -212,10 +173,11 @@ def alignment_notes(
                 "are a state",
             )
         )
-    if alphabet.name in ("dna", "rna"):
+    if all(alphabet.name in ("dna", "rna") for alphabet in alphabets):
         notes += _notes_on_bases(raw, names)
-    if alphabet.name == "protein":
-        odd = int(np.isin(codes, [ord(c) for c in "UuOo*"]).sum())
+    if any(alphabet.name == "protein" for alphabet in alphabets):
+        protein = missing == np.uint32(PROTEIN.missing)
+        odd = int(np.isin(codes[:, protein], [ord(c) for c in "UuOo*"]).sum())
         if odd:
             notes.append(
                 Note(

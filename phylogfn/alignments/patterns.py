@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,50 +56,49 @@ class SitePatterns:
 
 
 @dataclass(frozen=True, eq=False)
-class PartitionedPatterns:
-    """The site patterns of several parts of an alignment; parts may differ in their states.
+class PartitionedPatterns(SitePatterns):
+    """The site patterns of the parts of an alignment, one part behind another.
+
+    `n_states` is the largest number of states of a part, and missing data have all of its bits set.
 
     Parameters
     ----------
-    parts : tuple of SitePatterns
-        All of the same taxa.
+    groups : tuple of SitePatterns
+        Those of each part. Some may have parts themselves.
     """
 
-    parts: tuple[SitePatterns, ...]
+    groups: tuple[SitePatterns, ...]
+
+    @classmethod
+    def from_groups(cls, groups: Sequence[SitePatterns]) -> PartitionedPatterns:
+        """Return the patterns of several parts with the same taxa."""
+        n_states = max(group.n_states for group in groups)
+        every = np.uint32((1 << n_states) - 1)
+        masks = []
+        for group in groups:
+            missing = group.masks == np.uint32((1 << group.n_states) - 1)
+            masks.append(np.where(missing, every, group.masks))
+        first = np.cumsum([0, *(group.n_patterns for group in groups)])
+        sites = [group.site_to_pattern + first[i] for i, group in enumerate(groups)]
+        return cls(
+            np.concatenate(masks, axis=1),
+            np.concatenate([group.weights for group in groups]),
+            np.concatenate(sites).astype(np.int32),
+            n_states,
+            tuple(groups),
+        )
 
     @property
-    def n_taxa(self) -> int:
-        """The number of sequences."""
-        return self.parts[0].n_taxa
-
-    @property
-    def n_patterns(self) -> int:
-        """The number of different columns, of all parts together."""
-        return sum(part.n_patterns for part in self.parts)
-
-    @property
-    def n_states(self) -> int:
-        """The largest number of states."""
-        return max(part.n_states for part in self.parts)
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """How many sites show each pattern, shape (n_patterns,), part by part."""
-        return np.concatenate([part.weights for part in self.parts])
-
-    @cached_property
-    def masks(self) -> NDArray[np.uint32]:
-        """The columns, shape (n_taxa, n_patterns), part by part; missing data have all bits set."""
-        every = np.uint32((1 << self.n_states) - 1)
-        columns = []
-        for part in self.parts:
-            missing = part.masks == np.uint32((1 << part.n_states) - 1)
-            columns.append(np.where(missing, every, part.masks))
-        return np.concatenate(columns, axis=1)
+    def parts(self) -> tuple[SitePatterns, ...]:
+        """All parts of all groups."""
+        return tuple(part for group in self.groups for part in group.parts)
 
 
 def compress(alignment: Alignment) -> SitePatterns:
-    """Return the site patterns of an alignment."""
+    """Return the site patterns of an alignment; `PartitionedPatterns` if it has parts."""
+    if alignment.parts:
+        groups = [compress(alignment.of_part(part)) for part in alignment.parts]
+        return PartitionedPatterns.from_groups(groups)
     masks, site_to_pattern = distinct_columns(alignment.masks)
     return SitePatterns(
         masks=masks,

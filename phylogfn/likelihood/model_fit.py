@@ -174,6 +174,8 @@ def parameters_at_bounds(spec: ModelSpec, theta: np.ndarray) -> dict[str, float]
             if parameter.kind == "positive":
                 largest = LARGEST_SHAPE if parameter.name == "gamma_shape" else high / AT_BOUND
                 ended = value < low * AT_BOUND or value > largest
+            elif parameter.name == "rates":  # of parts; their scale is not that of shares
+                ended = value < NOTHING
             elif name.startswith("rate("):  # rates are ordered, and the smallest may be 0
                 ended = value - below < NOTHING * value and below > 0.0
                 below = value
@@ -354,18 +356,20 @@ def _other_starts(target: _Target, first: _Point) -> list[_Point]:
 
     The other parameters are those of ``first``; empty if rates among sites are not free.
     """
-    axes: list[list[np.ndarray]] = []
-    places: list[slice] = []
+    axes: dict[str, list[list[np.ndarray]]] = {}
+    places: dict[str, list[slice]] = {}
     position = 0
     for parameter in target.spec.parameters:
         points_of_axis = _axis(parameter, target.patterns)
-        if points_of_axis:
-            axes.append([parameter.to_unconstrained(point) for point in points_of_axis])
-            places.append(slice(position, position + parameter.n_free))
+        if points_of_axis:  # one axis for the same parameter of all parts
+            axis = [parameter.to_unconstrained(point) for point in points_of_axis]
+            axes.setdefault(parameter.name, []).append(axis)
+            place = slice(position, position + parameter.n_free)
+            places.setdefault(parameter.name, []).append(place)
         position += parameter.n_free
     if not axes:
         return []
-    sizes = tuple(len(axis) for axis in axes)
+    sizes = tuple(len(alike[0]) for alike in axes.values())
     found = np.full(sizes, -np.inf)
     points: dict[tuple[int, ...], _Point] = {}
     lengths = first.lengths
@@ -375,8 +379,9 @@ def _other_starts(target: _Target, first: _Point) -> list[_Point]:
         # there and back, so that each point has a neighbour's lengths
         at = (*index[:-1], sizes[-1] - 1 - index[-1] if sum(index[:-1]) % 2 else index[-1])
         theta = first.theta.copy()
-        for place, axis, i in zip(places, axes, at, strict=True):
-            theta[place] = axis[i]
+        for name, i in zip(axes, at, strict=True):
+            for place, axis in zip(places[name], axes[name], strict=True):
+                theta[place] = axis[i]
         theta = np.clip(theta, *np.array(target.spec.bounds).T)
         lengths = _newton_lengths(target, theta, lengths, GRID_SWEEPS)
         found[at] = target.by_lengths(theta, lengths)[0]

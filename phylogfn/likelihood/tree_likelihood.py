@@ -17,7 +17,7 @@ from phylogfn.kernels.partitions_numba import DataArrays, ModelArrays
 from phylogfn.kernels.tiles import T
 
 if TYPE_CHECKING:
-    from phylogfn.alignments.patterns import PartitionedPatterns, SitePatterns
+    from phylogfn.alignments.patterns import SitePatterns
     from phylogfn.models import PartitionedModel, SubstitutionModel
     from phylogfn.trees.tree import Tree
 
@@ -191,7 +191,7 @@ class TreeLikelihood:
 
     Parameters
     ----------
-    patterns : SitePatterns or PartitionedPatterns
+    patterns : SitePatterns
     model : SubstitutionModel or PartitionedModel
         Of as many parts as the patterns.
     general : bool
@@ -200,7 +200,7 @@ class TreeLikelihood:
 
     def __init__(
         self,
-        patterns: SitePatterns | PartitionedPatterns,
+        patterns: SitePatterns,
         model: SubstitutionModel | PartitionedModel,
         general: bool = False,
     ):

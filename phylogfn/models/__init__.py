@@ -4,6 +4,7 @@ from phylogfn.models.dna import DNA_MODELS, GTR_PAIRS, NUCLEOTIDES
 from phylogfn.models.frequencies import empirical_frequencies
 from phylogfn.models.parameters import Parameter, Prior, parse_prior
 from phylogfn.models.parsing import parse_model
+from phylogfn.models.partitioned import LINKABLE, PartitionedSpec, partitioned_spec, shareable
 from phylogfn.models.protein import AMINO_ACIDS, PROTEIN_MODELS
 from phylogfn.models.spec import ModelSpec
 from phylogfn.models.substitution import PartitionedModel, SubstitutionModel
@@ -12,14 +13,18 @@ __all__ = [
     "AMINO_ACIDS",
     "DNA_MODELS",
     "GTR_PAIRS",
+    "LINKABLE",
     "ModelSpec",
     "NUCLEOTIDES",
     "PROTEIN_MODELS",
     "Parameter",
     "PartitionedModel",
+    "PartitionedSpec",
     "Prior",
     "SubstitutionModel",
     "empirical_frequencies",
     "parse_model",
     "parse_prior",
+    "partitioned_spec",
+    "shareable",
 ]

@@ -92,7 +92,8 @@ class Parameter:
     Attributes
     ----------
     name : str
-        "kappa", "exchangeabilities", "frequencies", "gamma_shape", "free_rates" or "invariant".
+        "kappa", "exchangeabilities", "frequencies", "gamma_shape", "free_rates", "invariant" or
+        "rates" (of parts).
     kind : str
         "positive", "share", "simplex" or "free_rates".
     labels : tuple of str
@@ -103,6 +104,9 @@ class Parameter:
         Lower and upper end of the unconstrained coordinates.
     prior : Prior
         Density of the natural value.
+    part : str
+        The parts of a partitioned alignment that have it, such as "{2}" or "{1,3}"; empty if there
+        is only one.
     """
 
     name: str
@@ -111,11 +115,20 @@ class Parameter:
     start: tuple[float, ...]
     bounds: tuple[float, float]
     prior: Prior
+    part: str = ""
 
     @property
     def n_free(self) -> int:
         """Number of unconstrained coordinates."""
         return len(self.start) - {"simplex": 1, "free_rates": 2}.get(self.kind, 0)
+
+    def mrbayes_name(self, label: str) -> str:
+        """Return the name that MrBayes gives the component with a label, without its part."""
+        if self.name == "frequencies":
+            return f"pi({label})"
+        if self.name == "exchangeabilities":
+            return f"r({','.join(f'{pair[0]}<->{pair[1]}' for pair in label.split(','))})"
+        return {"gamma_shape": "alpha", "invariant": "pinvar"}.get(self.name, label)
 
     def to_unconstrained(self, natural: np.ndarray) -> np.ndarray:
         """Map natural values to the unconstrained coordinates, shape(n_free,)."""

@@ -154,7 +154,7 @@ class ModelSpec:
         values = self.split(np.asarray(theta, dtype=float))
         for parameter in self.parameters:
             for label, value in zip(parameter.labels, values[parameter.name], strict=True):
-                described[_mrbayes_name(parameter.name, label)] = float(value)
+                described[parameter.mrbayes_name(label)] = float(value)
         return described
 
     def log_prior(self, theta: np.ndarray) -> float:
@@ -224,11 +224,3 @@ class ModelSpec:
         shape = float(values["gamma_shape"][0]) if "gamma_shape" in values else self.gamma_shape
         rates = np.ones(1) if shape is None else gamma_category_rates(shape, self.n_categories)
         return rates, np.full(rates.size, 1.0 / rates.size)
-
-
-def _mrbayes_name(parameter: str, label: str) -> str:
-    if parameter == "frequencies":
-        return f"pi({label})"
-    if parameter == "exchangeabilities":
-        return f"r({','.join(f'{pair[0]}<->{pair[1]}' for pair in label.split(','))})"
-    return {"gamma_shape": "alpha", "invariant": "pinvar"}.get(parameter, label)

@@ -13,6 +13,7 @@ from gfncore.program.devices import choose_device
 from gfncore.program.messages import Note
 from gfncore.program.provenance import Provenance, ResourceUse, command_line, record_provenance
 from phylogfn.alignments.alignment import read_alignment
+from phylogfn.alignments.partitions.choice import PartitionChoice
 from phylogfn.errors import quoted_list
 from phylogfn.trees.rooting import outgroup_names
 
@@ -58,7 +59,10 @@ class AlignmentRun:
             self.warn(settings.threads_note)
         self.device = choose_device(settings.device)
         self.alignment = read_alignment(
-            settings.alignment, data_type=settings.data_type, file_format=settings.format
+            settings.alignment,
+            data_type=settings.data_type,
+            file_format=settings.format,
+            choice=self.partition_choice(),
         )
         if self.alignment.n_taxa > MOST_TAXA:
             raise UserError(
@@ -74,6 +78,10 @@ class AlignmentRun:
             )
         self.checkpoint = Path(settings.output) / "checkpoint"
         self.checksum = self.alignment.sha256()
+
+    def partition_choice(self) -> PartitionChoice | None:
+        """Return how the columns are divided; None: they are of one type and not divided."""
+        return None
 
     def check_same_alignment(self, checksum: str) -> None:
         """Refuse to go on with another alignment than the run began with.

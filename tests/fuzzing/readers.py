@@ -55,9 +55,11 @@ def _texts(*values: str) -> Callable[[], tuple[bytes, ...]]:
 def _read_alignment(path: Path) -> None:
     from phylogfn.alignments.alignment import likelihood_notes, read_alignment
     from phylogfn.alignments.characters import parsimony_characters
+    from phylogfn.alignments.partitions.choice import PartitionChoice
     from phylogfn.alignments.patterns import compress
 
     alignment = read_alignment(path)
+    _refused_or(lambda: compress(read_alignment(path, choice=PartitionChoice())))
     assert len(alignment.names) == len(alignment.masks) == len(set(alignment.names))
     compress(alignment)
     assert not any("\n" in note for note in (*alignment.notes, *likelihood_notes(alignment)))
@@ -132,6 +134,30 @@ def _read_constraints(path: Path) -> None:
     assert 1 <= len(constraints) <= 3
     assert 0.0 <= constraints.log_n_topologies <= 3.92  # 35, of a split of four taxa
     assert not any("\n" in note for note in constraints.notes)
+
+
+def _read_partition(path: Path) -> None:
+    import numpy as np
+
+    from phylogfn.alignments.partitions.files import parse_partition_text
+    from phylogfn.alignments.partitions.subsets import check_partition
+    from phylogfn.errors import AlignmentError
+    from phylogfn.text.text_files import read_text
+
+    text = read_text(path, AlignmentError)
+    partition = parse_partition_text(text, os.fspath(path), 60, ("first", "it's"))
+    check_partition(partition, np.ones(60, bool))
+    columns = [column for subset in partition.subsets for column in subset.columns]
+    assert sorted(columns) == list(range(60))
+
+
+PARTITIONS = (
+    "DNA, a = 1-20 # comment\nGTR+G4{0.5}, b = 21-.\\2\nc = 22-60/2\n",
+    "#nexus\nbegin sets;\ncharset x = 1-20; charset y = DNA, 21-60;\n"
+    "charpartition * p = GTR+G4:x, HKY:y;\nend;\n",
+    "#nexus\nbegin mrbayes;\ncharset x = 1-20;\n"
+    "partition p = 2: x, 21-.; set partition = p;\nend;\n",
+)
 
 
 def _read_model(path: Path) -> None:
@@ -527,6 +553,13 @@ READERS: tuple[Reader, ...] = (
         _read_constraints,
         (*NEWICK_WORDS, *NEXUS_WORDS, "constraint", "hard", "Pan", "Gorilla", "#", ",", "1-3"),
         "x.constraint",
+    ),
+    Reader(
+        "partition",
+        _texts(*PARTITIONS),
+        _read_partition,
+        (*NEXUS_WORDS, "DNA", "MORPH", "LG+F", "AUTO", "1-60", "\\3", "/3", "charpartition", "{"),
+        "x.partition",
     ),
     Reader(
         "model", _texts(*MODELS), _read_model, ("+G", "+I", "+F", "+FO", "{", "}", "AG=4", "JTT")

@@ -18,7 +18,7 @@ from phylogfn.alignments.nexus.lists import split_words
 from phylogfn.errors import shown
 from phylogfn.text.nexus import Command, tokens
 
-__all__ = ["SET_HEAD", "Assumptions", "Statements", "block_names"]
+__all__ = ["BLOCKS", "SET_HEAD", "Assumptions", "Statements", "block_names"]
 
 BLOCKS = ("assumptions", "sets", "paup", "mrbayes")
 _SILENT_BLOCKS = ("taxa", "trees", "data", "characters", "notes", "labels", "mesquite", "figtree")
@@ -146,7 +146,7 @@ def _of_another(text: str, title: str | None) -> bool:
 
 
 def _set_of_another(command: Command, title: str | None) -> bool:
-    sets = ("typeset", "wtset", "exset", "charset")
+    sets = ("typeset", "wtset", "exset", "charset", "charpartition")
     head = SET_HEAD.match(command.text) if command.name in sets else None
     return head is not None and _of_another(head["format"] or "", title)
 

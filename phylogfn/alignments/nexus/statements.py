@@ -10,6 +10,7 @@ same and further commands of PAUP and MRBAYES blocks, in the order of the file:
 * EXCLUDE, INCLUDE, EXSET, ELIMINATE select characters; DELETE, RESTORE select taxa. They apply to
   every command.
 * CTYPE, TYPESET, OPTIONS DEFTYPE define types; WEIGHTS, WTSET weights. They only affect parsimony.
+* CHARPARTITION and PARTITION divide the characters (`phylogfn.alignments.nexus.partitions`).
 * Sets are applied if an asterisk marks them as the default or ASSUME names them.
 
 In a list of types or weights, a list of characters overrides ``all`` and ``remainder`` in any
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from gfncore.program.messages import Note
 from phylogfn.alignments.nexus.assumptions import SET_HEAD, Assumptions, Statements, block_names
 from phylogfn.alignments.nexus.lists import MemberLists, folded
+from phylogfn.alignments.nexus.partitions import FilePartitions, PartitionReader
 from phylogfn.alignments.nexus.values import (
     character_values,
     data_defined_set,
@@ -44,12 +46,13 @@ __all__ = ["Selection", "carry_out"]
 
 _SHORTENED = (  # commands that PAUP and MrBayes take in a shortened form
     *("exclude", "include", "delete", "undelete", "restore", "ctype", "weights", "assume"),
-    *("exset", "wtset", "typeset", "charset", "taxset"),
+    *("exset", "wtset", "typeset", "charset", "taxset", "partition", "charpartition"),
 )
 _OPTION = re.compile(r"\b([a-z]+)\s*=\s*('(?:[^']|'')*'|\"[^\"]*\"|[^\s,;]+)", re.IGNORECASE)
 _CHOSEN_SETS = ("typeset", "wtset", "exset")
 _NAMED_LISTS = ("charset", "taxset")
 _SETS = (*_NAMED_LISTS, *_CHOSEN_SETS)
+_PARTITIONS = ("partition", "charpartition", "set")
 _PLAIN = " (no asterisk)"
 _Stored = tuple[str, str, bool]  # place, list, whether it is a vector
 
@@ -70,6 +73,8 @@ class Selection:
         Notes for the user.
     outgroup : tuple of int
         Rows of the taxa of the outgroup; empty if the file has none.
+    partitions : FilePartitions
+        The partitions of the file, if they were asked for.
     """
 
     excluded: NDArray[np.bool_]
@@ -77,6 +82,7 @@ class Selection:
     assumptions: Assumptions | None
     notes: tuple[Note, ...]
     outgroup: tuple[int, ...] = ()
+    partitions: FilePartitions = FilePartitions()
 
 
 def carry_out(
@@ -84,6 +90,7 @@ def carry_out(
     names: Sequence[str],
     masks: NDArray[np.uint32],
     gaps: NDArray[np.bool_],
+    partitioned: bool = False,
 ) -> Selection:
     """Apply the statements of a file to its matrix and return the resulting selection.
 
@@ -97,13 +104,15 @@ def carry_out(
         Possible states; 0 for characters that are not in the alphabet.
     gaps : ndarray, shape (n, n_sites), bool
         Whether each cell is a gap.
+    partitioned : bool, default False
+        Whether the caller uses partitions. If not, they are named among the unused statements.
 
     Raises
     ------
     AlignmentError
         A character or taxon to leave out is unknown.
     """
-    return _Interpreter(statements, names, masks, gaps).run()
+    return _Interpreter(statements, names, masks, gaps, partitioned).run()
 
 
 def _full_name(block: str, name: str) -> str:
@@ -121,6 +130,7 @@ class _Interpreter:
     names: Sequence[str]
     masks: NDArray[np.uint32]
     gaps: NDArray[np.bool_]
+    partitioned: bool
     problem: str = ""
     default_type: bool = False
     stored: dict[tuple[str, str], _Stored] = field(default_factory=dict)
@@ -136,6 +146,7 @@ class _Interpreter:
         self.types = np.full(self.n_sites, -1, np.int8)  # -1: the default type
         labels = self.statements.labels[: self.n_sites]
         self.characters = MemberLists("character", self.n_sites, labels, special=self._special)
+        self.partitions = PartitionReader(self.characters)
         # Taxa are numbered in the order of TAXLABELS, where it has the same ones.
         rows = {folded(name): row for row, name in enumerate(self.names)}
         taxa = self.statements.taxa
@@ -178,6 +189,7 @@ class _Interpreter:
             assumptions if said else None,
             self._notes(),
             tuple(self.outgroup),
+            self.partitions.found,
         )
 
     def _place(self, command: Command, name: str) -> str:
@@ -330,6 +342,9 @@ class _Interpreter:
         self.outgroup += [row for row in rows if row not in self.outgroup]
         return bool(rows)
 
+    def _partition(self, name: str, command: Command, place: str) -> bool:
+        return self.partitioned and self.partitions.read(name, command, place)
+
     def _eliminate(self, name: str, command: Command, place: str) -> bool:
         self.eliminated[self.characters.members(place, command.text)] = True
         return True
@@ -372,5 +387,6 @@ _HANDLERS: Mapping[str, Callable[[_Interpreter, str, Command, str], bool]] = {
     "assume": _Interpreter._assume,
     "options": _Interpreter._options,
     "outgroup": _Interpreter._set_outgroup,
+    **dict.fromkeys(_PARTITIONS, _Interpreter._partition),
     "eliminate": _Interpreter._eliminate,
 }

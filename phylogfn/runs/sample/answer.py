@@ -225,7 +225,9 @@ def _facts(run: SampleRun, states: Sequence[RunState], posterior: Posterior) -> 
         methods=(
             *ALWAYS_CITED,
             *methods_of_environment(settings.environment, settings.branch_lengths),
-            *dict.fromkeys(m for model in run.models for m in methods_of_model(model)),
+            *dict.fromkeys(
+                m for model in run.part_models or run.models for m in methods_of_model(model)
+            ),
             *methods_of_branch_prior(settings.branch_prior),
             *(REPEATED_RUNS_METHODS if len(states) > 1 else ()),
             *(PREDICTIVE_METHODS if settings.predictive else ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,12 @@ import numpy as np
 from gfncore.errors import UserError
 from gfncore.files import write_atomic
 from gfncore.program.messages import Note
+from phylogfn.alignments.patterns import PartitionedPatterns
 from phylogfn.exploration.starting_trees import overdispersed_starts
 from phylogfn.likelihood.screening import ScreenedModel, contenders, screen_models
+from phylogfn.models import parse_model
 from phylogfn.models.candidates import candidate_names, is_auto
+from phylogfn.runs.sample.part_models import choose_part_models
 from phylogfn.trees.tree import Tree
 
 if TYPE_CHECKING:
@@ -35,6 +39,9 @@ def choose_model(run: SampleRun) -> None:
     UserError
         The list in the checkpoint is damaged.
     """
+    if run.part_models:
+        _choose_for_parts(run)
+        return
     if not is_auto(run.settings.model):
         return
     path = run.checkpoint / FILE
@@ -59,20 +66,61 @@ def choose_model(run: SampleRun) -> None:
     run.progress.note(f"models compared by their evidence: {', '.join(run.models)}")
 
 
-def _screen(run: SampleRun) -> list[ScreenedModel]:
-    run.phase("screening models on a starting tree")
-    names = candidate_names(run.alignment.alphabet.name)
+def _choose_for_parts(run: SampleRun) -> None:
+    """Set the models of the parts that leave their choice to the program, by BIC."""
+    if not any(is_auto(model) for model in run.part_models):
+        return
+    path = run.checkpoint / FILE
+    if run.settings.resume and path.is_file():
+        run.part_models = _read_parts(run)
+    else:
+        run.phase("screening models of the parts on a starting tree")
+        late = _late(run)
+        assert isinstance(run.patterns, PartitionedPatterns)
+        run.part_models, notes = choose_part_models(
+            run.alignment, run.patterns, run.part_models, _start(run, late), late
+        )
+        for note in notes:
+            run.warn(note)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(run.part_models) + "\n")
+    run.spec = run.spec_of(run.models[0])
+    run.progress.note(f"models chosen by BIC for each part: {run.spec.name}")
+
+
+def _read_parts(run: SampleRun) -> tuple[str, ...]:
+    path = run.checkpoint / FILE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        models = tuple(str(name) for name in found)
+        for part, model in zip(run.alignment.parts, models, strict=True):
+            parse_model(model, part.alphabet)
+    except (OSError, ValueError, TypeError, UserError) as error:
+        raise UserError(f"{path}: damaged; start a new run ({error})") from None
+    return models
+
+
+def _late(run: SampleRun) -> Callable[[], bool]:
+    """Return a function that tells whether the time for the screening is up."""
     share = SCREENING_SHARE * run.settings.budget_seconds
     began = run.seconds()
+    return lambda: run.seconds() - began > share
 
-    def late() -> bool:
-        return run.seconds() - began > share
 
+def _start(run: SampleRun, late: Callable[[], bool]) -> Tree:
+    """Return a starting tree with branch lengths."""
     reward = run.reward(run.spec.start(run.patterns))
     start = overdispersed_starts(run.patterns, 1, run.rng("models"), late, run.constraints)
     lengths = reward.closed_form(start).lengths[0]
     reward.pool.shutdown()
-    tree = Tree.from_parents(start[0].astype(np.int32), lengths)
+    return Tree.from_parents(start[0].astype(np.int32), lengths)
+
+
+def _screen(run: SampleRun) -> list[ScreenedModel]:
+    run.phase("screening models on a starting tree")
+    names = candidate_names(run.alignment.alphabet.name)
+    late = _late(run)
+    tree = _start(run, late)
     screened = screen_models(names, run.alignment.alphabet.name, run.patterns, tree, late)
     if len(screened) < len(names):
         run.warn(

@@ -15,7 +15,8 @@ from gfncore.program.messages import Note
 from gfncore.program.metrics import MetricsWriter
 from gfncore.program.progress import format_duration
 from phylogfn.alignments.alignment import likelihood_notes, variable_sites
-from phylogfn.alignments.patterns import compress
+from phylogfn.alignments.partitions.choice import PartitionChoice
+from phylogfn.alignments.patterns import PartitionedPatterns, compress
 from phylogfn.estimates.collapsed import Drawn, draw_from_prior
 from phylogfn.likelihood.branch_prior import parse_branch_prior
 from phylogfn.likelihood.collapsed import CollapsedReward
@@ -25,6 +26,12 @@ from phylogfn.models.candidates import candidate_names, is_auto
 from phylogfn.results.facts import KnownTopologies, SearchFacts
 from phylogfn.runs.alignment_run import AlignmentRun
 from phylogfn.runs.sample.effort import Aims, SampleEffort
+from phylogfn.runs.sample.part_models import (
+    check_parts,
+    models_of_parts,
+    partition_choice,
+    spec_of_parts,
+)
 from phylogfn.samplers.registry import make_sampler
 from phylogfn.sequences.named_clades import chosen_clades
 from phylogfn.settings import SampleSettings
@@ -97,6 +104,8 @@ class SampleRun(AlignmentRun):
     settings: SampleSettings
     models: tuple[str, ...]
     """Names of the models whose evidences are compared; search and training use the first."""
+    part_models: tuple[str, ...]
+    """The model of each part of the alignment, in place of `models`; empty without parts."""
     theta: np.ndarray | None
     """Free parameters of the model that an earlier run has fitted; None: they are to be fitted."""
 
@@ -121,6 +130,8 @@ class SampleRun(AlignmentRun):
         self.models: tuple[str, ...] = (
             candidate_names(kind)[:1] if is_auto(settings.model) else (settings.model,)
         )
+        self.part_models = models_of_parts(self.alignment, settings)
+        check_parts(settings, self.alignment, self.patterns)
         self.screened: tuple[ScreenedModel, ...] = ()
         self.spec = self.spec_of(self.models[0])
         for note in (*self.alignment.notes, *likelihood_notes(self.alignment)):
@@ -142,12 +153,21 @@ class SampleRun(AlignmentRun):
         Where the model is chosen by the program, a prior concerns the candidates that have its
         parameter.
         """
+        if isinstance(self.patterns, PartitionedPatterns) and self.part_models:
+            spec = spec_of_parts(
+                self.alignment, self.patterns, self.part_models, self.settings.link
+            )
+            return spec.with_priors(self.settings.priors or {})
         spec = parse_model(model, self.alignment.alphabet.name).resolve(self.patterns)
         priors = self.settings.priors or {}
         if is_auto(self.settings.model):
             free = {parameter.name for parameter in spec.parameters}
             priors = {name: prior for name, prior in priors.items() if name in free}
         return spec.with_priors(priors)
+
+    def partition_choice(self) -> PartitionChoice:
+        """Return how the columns are divided by the settings."""
+        return partition_choice(self.settings)
 
     def reward(self, theta: np.ndarray, spec: ModelSpec | None = None) -> CollapsedReward:
         """The collapsed reward at some values of the free parameters (of another model)."""

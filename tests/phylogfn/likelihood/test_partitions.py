@@ -85,7 +85,7 @@ def make_parts(n_taxa):
 
 def make_likelihood(n_taxa, rescale=False):
     patterns, models = make_parts(n_taxa)
-    both = PartitionedPatterns(tuple(patterns)), PartitionedModel("mixed", tuple(models))
+    both = PartitionedPatterns.from_groups(patterns), PartitionedModel("mixed", tuple(models))
     likelihood = TreeLikelihood(*both)
     likelihood.rescale = rescale
     return likelihood

@@ -129,7 +129,7 @@ def _with_ancestors(
 
     found = reconstruct(
         clades,
-        [_ancestral_part(run)],
+        _ancestral_parts(run),
         lambda i: posterior.draw(order[i]),
         lambda i: models(order[i]),
         n,
@@ -156,15 +156,19 @@ def _with_ancestors(
     return replace(posterior, ancestral=found)
 
 
-def _ancestral_part(run: SampleRun) -> AncestralPart:
-    alignment, patterns = run.alignment, run.patterns
-    return AncestralPart(
-        patterns.masks,
-        patterns.site_to_pattern,
-        np.array([alignment.column_number(column) for column in range(alignment.n_sites)]),
-        alignment.alphabet.states,
-        UNKNOWN.get(alignment.alphabet.name, "?"),
-    )
+def _ancestral_parts(run: SampleRun) -> list[AncestralPart]:
+    alignment = run.alignment
+    alignments = [alignment.of_part(part) for part in alignment.parts] or [alignment]
+    return [
+        AncestralPart(
+            patterns.masks,
+            patterns.site_to_pattern,
+            np.array([own.column_number(column) for column in range(own.n_sites)]),
+            own.alphabet.states,
+            UNKNOWN.get(own.alphabet.name, "?"),
+        )
+        for own, patterns in zip(alignments, run.patterns.parts, strict=True)
+    ]
 
 
 def _consensus_clades(posterior: Posterior) -> tuple[NamedClade, ...]:
