@@ -21,7 +21,6 @@ __all__ = [
     "ANCESTRAL_METHODS",
     "PREDICTIVE_METHODS",
     "REFERENCES",
-    "REPEATED_RUNS_METHODS",
     "Reference",
     "bibtex",
     "citations_text",
@@ -56,11 +55,8 @@ ANCESTRAL_METHODS = ("ancestral_states", "ancestral_average")
 PREDICTIVE_METHODS = ("predictive_checks", "multinomial_likelihood", "composition_test")
 """What posterior predictive checks use."""
 
-REPEATED_RUNS_METHODS = ("asdsf", "random_effects", "balance_heuristic")
-"""What the comparison and combination of independent runs use."""
-
 # models that a publication introduced under other names
-_VARIANTS = {"k81": "k81uf", "tn93": "tne", "tim": "(tim|tpm)[23]?(e|uf)?|tvme?"}
+_VARIANTS = {"k81": "k81uf", "tn93": "tne", "tim": "(tim|tpm)[23]?(e|uf)?|tvme?", "lg4": "lg4[mx]"}
 
 
 def methods_of_model(model: str) -> tuple[str, ...]:
@@ -71,6 +67,7 @@ def methods_of_model(model: str) -> tuple[str, ...]:
     name = DNA_ALIASES.get(base, base).lower()
     key = next((key for key, names in _VARIANTS.items() if re.fullmatch(names, name)), name)
     keys = [key] if key in REFERENCES else []
+    keys += ["profiles"] if any(re.fullmatch(r"C[1-6]0", part) for part in (base, *parts)) else []
     keys += ["gamma"] if any(re.fullmatch(r"G\d*", part) for part in parts) else []
     keys += ["free_rates"] if any(re.fullmatch(r"R\d*", part) for part in parts) else []
     keys += ["invariant"] if "I" in parts else []

@@ -41,8 +41,7 @@ RUN_HEAD = "# Settings of this run."
 """How a ``run.toml`` of these programs begins."""
 # files of runs in subdirectories: checkpoints, and the events of TensorBoard
 _IN_DIRECTORIES = re.compile(
-    r"checkpoint\.json|models\.json|[0-9a-f]{16}\.safetensors|events\.out\.tfevents\..*|"
-    r"\.writing-.*"
+    r"checkpoint\.json|[0-9a-f]{16}\.safetensors|events\.out\.tfevents\..*|\.writing-.*"
 )
 _PART = re.compile(r"run[0-9]{1,3}")  # subdirectory of the files of one of several runs
 _RUN_FILE = "run.toml"

@@ -40,7 +40,7 @@ __all__ = [
 
 LEAST_VARIABLE = 1e-14  # probability of being variable, below which rounding decides
 SCALE_STEP = 256  # binary orders of a rescaling
-KIND, STATES, CATEGORIES, NUMBERS = 0, 1, 2, 3  # columns of the table of models
+KIND, STATES, CATEGORIES, NUMBERS, PROCESSES = 0, 1, 2, 3, 4  # columns of the table of models
 TILES, TILES_END, TIPS, MASKS, CONSTANT, CONSTANT_END = 0, 1, 2, 3, 4, 5  # and of patterns
 
 
@@ -51,15 +51,16 @@ class ModelArrays(NamedTuple):
 
     Attributes
     ----------
-    table : ndarray, shape (M, 4), int64
-        Kind, K, C, and where the part begins in `numbers`. Kind 0 is an equal-input model of DNA
-        with one category and no invariant sites, 1 any reversible model. K is a multiple of 4, by
-        states that never occur.
+    table : ndarray, shape (M, 5), int64
+        Kind, K, C, where the part begins in `numbers`, and the number of processes N. Kind 0 is an
+        equal-input model of DNA with one category and no invariant sites, 1 any reversible model. K
+        is a multiple of 4, by states that never occur. N is 1, or divides C: category c has process
+        c * N // C.
     numbers : ndarray, float64
         Of each part, one behind another: the decay of kind 0 per unit of length,
-        rate / (1 - sum pi^2); frequencies (K); eigenvalues (K); rates of the categories, with the
-        rate of the part as a factor (C); their weights (C); the rate matrix Q, its transpose, and
-        the matrices of Q = right diag(values) left (K * K each).
+        rate / (1 - sum pi^2); frequencies (N * K); eigenvalues (N * K); rates of the categories,
+        with the rate of the part as a factor (C); their weights (C); the rate matrices Q, their
+        transposes, and the matrices of Q = right diag(values) left (N * K * K each).
     """
 
     table: np.ndarray
@@ -105,21 +106,24 @@ def model_of_part(model, m):
     """Model of part m: a tuple of views in the order in which the kernels unpack it."""
     K = model.table[m, STATES]
     C = model.table[m, CATEGORIES]
+    N = model.table[m, PROCESSES]
     at = model.table[m, NUMBERS]
     numbers = model.numbers
-    matrices = at + 1 + 2 * (K + C)
-    square = K * K
+    values = at + 1 + N * K
+    rates = values + N * K
+    matrices = rates + 2 * C
+    square = N * K * K
     return (
         model.table[m, KIND],
         numbers[at],
-        numbers[at + 1 : at + 1 + K],
-        numbers[at + 1 + 2 * K : at + 1 + 2 * K + C],
-        numbers[at + 1 + 2 * K + C : matrices],
-        numbers[matrices : matrices + square].reshape(K, K),
-        numbers[matrices + square : matrices + 2 * square].reshape(K, K),
-        numbers[matrices + 2 * square : matrices + 3 * square].reshape(K, K),
-        numbers[at + 1 + K : at + 1 + 2 * K],
-        numbers[matrices + 3 * square : matrices + 4 * square].reshape(K, K),
+        numbers[at + 1 : values],
+        numbers[rates : rates + C],
+        numbers[rates + C : matrices],
+        numbers[matrices : matrices + square].reshape(N, K, K),
+        numbers[matrices + square : matrices + 2 * square].reshape(N, K, K),
+        numbers[matrices + 2 * square : matrices + 3 * square].reshape(N, K, K),
+        numbers[values:rates].reshape(N, K),
+        numbers[matrices + 3 * square : matrices + 4 * square].reshape(N, K, K),
     )
 
 

@@ -17,7 +17,8 @@ that upper end, stationary frequencies included, so that the likelihood of a pat
 Two kinds of model: ``kind 0`` is an equal-input model of DNA (JC69, F81) with one category and no
 invariant sites, P(b) = a I + (1 - a) 1 pi^T with a = exp(-beta b). There the likelihood is
 B + (A - B) a with B the product of the two sums, so derivatives need B alone. ``kind 1`` is any
-reversible model, with categories and invariant sites.
+reversible model, with categories and invariant sites. Its categories may have different processes
+(rate matrices and frequencies): category c has process ``c * N // C`` of N.
 
 Loops run over patterns innermost, on flat arrays with offsets that differ by compile-time
 constants: LLVM then needs a handful of overlap checks a loop and turns it into vector code.
@@ -62,6 +63,7 @@ __all__ = [
     "propagate",
     "propagate_up",
     "room_of_part",
+    "root_partial",
     "row_sum",
     "set_transition",
     "weighted_log_sum",
@@ -114,17 +116,38 @@ def set_transition(kind, beta, rates, right, values, left, length, pm):
         pm[0, 0, 0] = math.exp(-beta * length)
         return
     C = rates.size
-    K = values.size
+    n_processes, K = values.shape
+    each = C // n_processes
     for c in range(C):
+        a = c // each
+        own_right = right[a]
+        own_left = left[a]
+        if K == 4:
+            e0 = math.exp(values[a, 0] * rates[c] * length)
+            e1 = math.exp(values[a, 1] * rates[c] * length)
+            e2 = math.exp(values[a, 2] * rates[c] * length)
+            e3 = math.exp(values[a, 3] * rates[c] * length)
+            for i in range(4):
+                x0, x1 = own_right[i, 0] * e0, own_right[i, 1] * e1
+                x2, x3 = own_right[i, 2] * e2, own_right[i, 3] * e3
+                for j in range(4):
+                    p = (
+                        x0 * own_left[0, j]
+                        + x1 * own_left[1, j]
+                        + x2 * own_left[2, j]
+                        + x3 * own_left[3, j]
+                    )
+                    pm[c, i, j] = max(p, 0.0)
+            continue
         for i in range(K):
             for j in range(K):
                 pm[c, i, j] = 0.0
         for k in range(K):
-            e = math.exp(values[k] * rates[c] * length)
+            e = math.exp(values[a, k] * rates[c] * length)
             for i in range(K):
-                x = right[i, k] * e
+                x = own_right[i, k] * e
                 for j in range(K):
-                    pm[c, i, j] += x * left[k, j]
+                    pm[c, i, j] += x * own_left[k, j]
         for i in range(K):
             for j in range(K):
                 if pm[c, i, j] < 0.0:  # rounding of the eigen-decomposition at tiny lengths
@@ -284,10 +307,10 @@ def _scale_and_shift(a, f, x, ox, sums, os, out, oo):
 @njit(cache=True, nogil=True, fastmath=FAST)
 def propagate(kind, pm, freqs, x, ox, is_tip, out, oo, sums, os):
     """Message of a branch, ``out = P x``; for kind 0 ``sums`` gets sum_s pi_s x_s."""
-    K = freqs.size
     if kind == 0:
         _equal_input(pm[0, 0, 0], freqs, x, ox, out, oo, sums, os)
         return
+    K = pm.shape[1]
     for c in range(pm.shape[0]):
         _apply(pm[c], x, ox if is_tip else ox + c * K * T, out, oo + c * K * T)
 
@@ -319,10 +342,10 @@ def propagate_up(kind, pm, freqs, x, ox, out, oo, sums, os, transposed):
 
     ``transposed`` (K, K) is scratch. For kind 0 ``sums`` gets sum_s x_s.
     """
-    K = freqs.size
     if kind == 0:
         _equal_input_up(pm[0, 0, 0], freqs, x, ox, out, oo, sums, os)
         return
+    K = pm.shape[1]
     for c in range(pm.shape[0]):
         for i in range(K):
             for j in range(K):
@@ -364,7 +387,7 @@ def below_pass(
     ``tips[ot:]`` holds the tile's leaves. ``below`` of a leaf is not written, nor, for kind 0 and
     without ``keep``, that of any node; ``scale`` counts the rescalings of the whole subtree.
     """
-    K = freqs.size
+    K = 4 if kind == 0 else pm.shape[2]
     size = pm.shape[1] * K * T
     shift = np.empty(K)
     for k in range(count):
@@ -401,6 +424,18 @@ def below_pass(
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
+def root_partial(freqs, C, K, tips, ot, out, oo):
+    """What lies above the topmost branch: the root leaf, whose tip is at ``tips[ot:]``."""
+    n_processes = freqs.size // K
+    for c in range(C):
+        a = c * n_processes // C
+        for s in range(K):
+            f = freqs[a * K + s]
+            for i in range(T):
+                out[oo + (c * K + s) * T + i] = f * tips[ot + s * T + i]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def above_pass(
     kind, freqs, tips, ot, n, children, root, order, count, pm, rescale, message, above, up_sums,
     scratch, transposed, up_scale, scale,
@@ -410,15 +445,11 @@ def above_pass(
     ``scratch`` (C*K*T) and ``transposed`` (K, K) are working space. ``up_scale`` counts the
     rescalings in ``above``.
     """
-    K = freqs.size
+    K = 4 if kind == 0 else pm.shape[2]
     C = pm.shape[1]
     size = C * K * T
     top = children[root, 0]
-    for r in range(C * K):
-        s = r % K
-        f = freqs[s]
-        for i in range(T):
-            above[top * size + r * T + i] = f * tips[ot + (root * K + s) * T + i]
+    root_partial(freqs, C, K, tips, ot + root * K * T, above, top * size)
     if rescale:
         up_scale[top * T : top * T + T] = 0.0
     fused = kind == 0 and not rescale
@@ -537,28 +568,32 @@ def general_derivatives(
     """Both derivatives of one branch, kind 1, by P' = r Q P. ``qm``, ``aq`` (K*T) and ``lik``,
     ``first``, ``second`` (T) are working space; ``qt`` is q transposed.
     """
-    K = q.shape[0]
+    n_processes, K, _ = q.shape
     for i in range(T):
         lik[i] = 0.0
         first[i] = 0.0
         second[i] = 0.0
-    for c in range(rates.size):
-        w = category_weights[c]
-        wr = w * rates[c]
-        wrr = wr * rates[c]
-        a = oa + c * K * T
-        m = om + c * K * T
-        _apply(q, message, m, qm, 0)
-        _apply(qt, above, a, aq, 0)
-        for s in range(K):
-            up = above[a + s * T : a + s * T + T]
-            here = message[m + s * T : m + s * T + T]
-            q_here = qm[s * T : s * T + T]
-            up_q = aq[s * T : s * T + T]
-            for i in range(T):
-                lik[i] += w * up[i] * here[i]
-                first[i] += wr * up[i] * q_here[i]
-                second[i] += wrr * up_q[i] * q_here[i]
+    each = rates.size // n_processes
+    for process in range(n_processes):
+        q_here = q[process]
+        qt_here = qt[process]
+        for c in range(process * each, (process + 1) * each):
+            w = category_weights[c]
+            wr = w * rates[c]
+            wrr = wr * rates[c]
+            a = oa + c * K * T
+            m = om + c * K * T
+            _apply(q_here, message, m, qm, 0)
+            _apply(qt_here, above, a, aq, 0)
+            for s in range(K):
+                up = above[a + s * T : a + s * T + T]
+                here = message[m + s * T : m + s * T + T]
+                moved = qm[s * T : s * T + T]
+                up_moved = aq[s * T : s * T + T]
+                for i in range(T):
+                    lik[i] += w * up[i] * here[i]
+                    first[i] += wr * up[i] * moved[i]
+                    second[i] += wrr * up_moved[i] * moved[i]
     add_invariant(lik, invariant, oi, scale, os, rescale)
     weights = weights[ow:]
     d1 = 0.0
@@ -722,7 +757,7 @@ def _value_of_part(model, data, children, root, order, count, lengths, rescale):
     kind, beta, freqs, rates, category_weights, _, _, right, values, left = model
     n, tips, weights, invariant, _, constant, constant_end = data
     n_nodes = children.shape[0]
-    K = freqs.size
+    K = values.shape[1]
     C = rates.size
     size = C * K * T
     pm = np.empty((n_nodes, C, K, K)) if kind != 0 else np.empty((n_nodes, 1, 1, 1))
@@ -757,10 +792,7 @@ def _value_of_part(model, data, children, root, order, count, lengths, rescale):
                 message, sums, scale,
             )  # fmt: skip
         if kind != 0 or not fused:
-            for r in range(C * K):
-                s = r % K
-                for i in range(T):
-                    above[r * T + i] = freqs[s] * tips[ot + (root * K + s) * T + i]
+            root_partial(freqs, C, K, tips, ot + root * K * T, above, 0)
             at = 0 if fused else top * size
             pattern_likelihood(category_weights, K, above, 0, message, at, lik)
         add_invariant(lik, invariant, tile * T, scale, top * T, rescale)
@@ -877,7 +909,7 @@ def _derivatives_of_part(
     n, tips, weights, invariant, _, constant, constant_end = data
     pm = space[0]
     n_nodes = children.shape[0]
-    K = freqs.size
+    K = values.shape[1]
     C = rates.size
     size = C * K * T
     for k in range(count):

@@ -179,7 +179,7 @@ def _star_general(
     """
     _, _, freqs, rates, category_weights, q, qt, _, _, _ = model_of_part(model, m)
     m1, m2, m3, joined, qm, aq, lik, first, second, sums, flat = buffers
-    K = freqs.size
+    K = pm.shape[2]
     size = rates.size * K * T
     transposed = flat[: K * K].reshape(K, K)
     propagate(1, pm[0], freqs, x1, 0, tip1, m1, 0, sums, 0)
@@ -623,7 +623,7 @@ def _subtree_partials(model, data, children, part, count, lengths, rescale, spac
                     x = part[k]
                     set_transition(kind, beta, rates, right, values, left, lengths[x], pm[x])
             below_pass(
-                kind, freqs, tips, tile * n * freqs.size * T, n, children, part, count, pm, rescale,
+                kind, freqs, tips, tile * n * size[1] * T, n, children, part, count, pm, rescale,
                 True, below, message, sums, scale,
             )  # fmt: skip
             states += size[1] * size[2]

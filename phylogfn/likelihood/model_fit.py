@@ -32,7 +32,7 @@ from phylogfn.trees.tree import Tree
 if TYPE_CHECKING:
     from phylogfn.alignments.patterns import SitePatterns
     from phylogfn.likelihood.branch_prior import BranchPrior
-    from phylogfn.models import ModelSpec, Parameter, SubstitutionModel
+    from phylogfn.models import ModelSpec, Parameter, SiteModel
 
 __all__ = ["ModelFit", "bounds_note", "fit_model", "parameters_at_bounds"]
 
@@ -58,7 +58,7 @@ class ModelFit(NamedTuple):
 
     Attributes
     ----------
-    model : SubstitutionModel
+    model : SiteModel
         The model at `theta`.
     lengths : ndarray, shape(2n-2,), dtype=float64
         Branch lengths, expected substitutions per site; entry 0 is 0.
@@ -68,7 +68,7 @@ class ModelFit(NamedTuple):
         There, with the priors if they were included, nats.
     """
 
-    model: SubstitutionModel
+    model: SiteModel
     lengths: np.ndarray
     theta: np.ndarray
     log_likelihood: float
@@ -109,7 +109,7 @@ def fit_model(
 
     Returns
     -------
-    model : SubstitutionModel
+    model : SiteModel
         The model at the optimum.
     lengths : ndarray, shape(2n-2,), dtype=float64
         Expected substitutions per site.
@@ -176,8 +176,9 @@ def parameters_at_bounds(spec: ModelSpec, theta: np.ndarray) -> dict[str, float]
                 ended = value < low * AT_BOUND or value > largest
             elif parameter.name == "rates":  # of parts; their scale is not that of shares
                 ended = value < NOTHING
-            elif name.startswith("rate("):  # rates are ordered, and the smallest may be 0
-                ended = value - below < NOTHING * value and below > 0.0
+            elif name.startswith("rate("):  # they may be 0, but not equal where they are ordered
+                ordered = parameter.kind == "free_rates"
+                ended = ordered and value - below < NOTHING * value and below > 0.0
                 below = value
             else:
                 ended = not NOTHING < value < 1.0 - NOTHING

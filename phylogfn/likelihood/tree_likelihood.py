@@ -18,7 +18,7 @@ from phylogfn.kernels.tiles import T
 
 if TYPE_CHECKING:
     from phylogfn.alignments.patterns import SitePatterns
-    from phylogfn.models import PartitionedModel, SubstitutionModel
+    from phylogfn.models import PartitionedModel, SiteModel
     from phylogfn.trees.tree import Tree
 
 __all__ = ["TreeLikelihood"]
@@ -28,12 +28,13 @@ STATE_BLOCK = 4  # states that the kernels take at a time
 RESCALE_ABOVE = 120  # taxa; below, float64 holds every partial (tested to 1000 with rescaling)
 
 
-def _is_equal_input(model: SubstitutionModel) -> bool:
+def _is_equal_input(model: SiteModel) -> bool:
     """True for DNA with equal exchangeabilities, one category and no invariant sites."""
-    several = model.category_rates.size > 1 or model.invariant > 0.0
-    if several or model.frequencies.size != 4:
+    if model.n_states != 4 or len(model.processes) > 1:
         return False
-    upper = model.exchangeabilities[np.triu_indices(model.frequencies.size, 1)]
+    if model.n_categories > 1 or model.invariant > 0.0:
+        return False
+    upper = model.process(0).exchangeabilities[np.triu_indices(4, 1)]
     return bool(np.all(upper == upper[0]))
 
 
@@ -49,12 +50,12 @@ def _square(matrix: np.ndarray, size: int) -> np.ndarray:
     return out.ravel()
 
 
-def _model_arrays(models: Sequence[SubstitutionModel], general: bool) -> ModelArrays:
+def _model_arrays(models: Sequence[SiteModel], general: bool) -> ModelArrays:
     """Lay models out for the kernels, one behind another.
 
     Parameters
     ----------
-    models : sequence of SubstitutionModel
+    models : sequence of SiteModel
         One of each part.
     general : bool
         Use the general kernel even where a closed form exists.
@@ -63,26 +64,28 @@ def _model_arrays(models: Sequence[SubstitutionModel], general: bool) -> ModelAr
     -------
     ModelArrays
     """
-    table = np.zeros((len(models), 4), np.int64)
+    table = np.zeros((len(models), 5), np.int64)
     pieces: list[np.ndarray] = []
     at = 0
     for row, model in zip(table, models, strict=True):
         K = _padded(model.n_states)
         closed_form = _is_equal_input(model) and not general
         rate = float(model.category_rates[0]) if closed_form else 1.0
-        right, values, left = model.eigen()
+        processes = model.processes
         never = np.zeros(K - model.n_states)
+        eigen = [process.eigen() for process in processes]
         part = [
             [rate * model.decay],
-            model.frequencies,
-            never,
-            values,
-            never,
+            *(row for process in processes for row in (process.frequencies, never)),
+            *(row for _, values, _ in eigen for row in (values, never)),
             model.category_rates,
             model.category_weights,
-            *(_square(matrix, K) for matrix in (model.Q, model.Q.T, right, left)),
+            *(_square(process.Q, K) for process in processes),
+            *(_square(process.Q.T, K) for process in processes),
+            *(_square(right, K) for right, _, _ in eigen),
+            *(_square(left, K) for _, _, left in eigen),
         ]
-        row[:] = (0 if closed_form else 1, K, model.n_categories, at)
+        row[:] = (0 if closed_form else 1, K, model.n_categories, at, len(processes))
         pieces.append(np.concatenate(part).astype(np.float64))
         at += pieces[-1].size
     return ModelArrays(table, np.concatenate(pieces))
@@ -164,9 +167,7 @@ def _data_arrays(
     return data, [part.common for part in tiles]
 
 
-def _invariant_shares(
-    models: Sequence[SubstitutionModel], common: Sequence[np.ndarray]
-) -> np.ndarray:
+def _invariant_shares(models: Sequence[SiteModel], common: Sequence[np.ndarray]) -> np.ndarray:
     """Return the share of invariant sites times the chance of each pattern in one, all parts."""
     return np.concatenate(
         [
@@ -192,7 +193,7 @@ class TreeLikelihood:
     Parameters
     ----------
     patterns : SitePatterns
-    model : SubstitutionModel or PartitionedModel
+    model : SiteModel or PartitionedModel
         Of as many parts as the patterns.
     general : bool
         Use the general kernel even where a closed form exists (for tests and benchmarks).
@@ -201,7 +202,7 @@ class TreeLikelihood:
     def __init__(
         self,
         patterns: SitePatterns,
-        model: SubstitutionModel | PartitionedModel,
+        model: SiteModel | PartitionedModel,
         general: bool = False,
     ):
         self.patterns = patterns
@@ -213,13 +214,13 @@ class TreeLikelihood:
         self._set_model(model)
         self.rescale = self.n_taxa > RESCALE_ABOVE
 
-    def _set_model(self, model: SubstitutionModel | PartitionedModel) -> None:
+    def _set_model(self, model: SiteModel | PartitionedModel) -> None:
         self.model = model
         self.model_arrays = _model_arrays(model.parts, self._general)
         invariant = _invariant_shares(model.parts, self._common)
         self.data_arrays = self._data._replace(invariant=invariant)
 
-    def with_model(self, model: SubstitutionModel | PartitionedModel) -> TreeLikelihood:
+    def with_model(self, model: SiteModel | PartitionedModel) -> TreeLikelihood:
         """Return the likelihood of the same data for another model with the same parts.
 
         Much faster than a new one, which lays the patterns out anew.

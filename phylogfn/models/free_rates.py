@@ -6,8 +6,12 @@ distributed (Dirichlet of concentration 1) a priori. Categories have no order of
 numbered by ascending rate, so that each mixture is counted once, and the density of the ordered
 categories is k! times that of the unordered ones.
 
-Unconstrained coordinates (2k - 2): additive log ratios of the weights, and of the increments
-r_1, r_2 - r_1, ..., r_k - r_(k-1) as shares of r_k. Every vector gives ascending rates.
+The categories of LG4X have different matrices and so an identity; their rates may have any order.
+Their coordinates are additive log ratios of the weights and of the shares.
+
+Unconstrained coordinates of ordered categories (2k - 2): additive log ratios of the weights, and of
+the increments r_1, r_2 - r_1, ..., r_k - r_(k-1) as shares of r_k. Every vector gives ascending
+rates.
 
 Yang 1995, Genetics 139:993-1005; Soubrier et al. 2012, Mol Biol Evol 29:3345-3358.
 """
@@ -22,6 +26,10 @@ __all__ = [
     "free_rates_to_theta",
     "log_free_rates_jacobian",
     "log_free_rates_prior",
+    "log_unordered_rates_jacobian",
+    "log_unordered_rates_prior",
+    "unordered_rates_from_theta",
+    "unordered_rates_to_theta",
 ]
 
 
@@ -104,8 +112,40 @@ def _log_categories(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return log_weights, log_shares - np.logaddexp.reduce(log_shares), log_rates
 
 
+def unordered_rates_from_theta(theta: np.ndarray) -> np.ndarray:
+    """Return k weights, then k rates in any order with weighted mean 1, shape (2k,).
+
+    Examples
+    --------
+    >>> unordered_rates_from_theta([0.0, np.log(3.0)])
+    array([0.5, 0.5, 1.5, 0.5])
+    """
+    weights, shares = (np.exp(logs) for logs in _log_shares(theta))
+    return np.concatenate([weights, shares / weights])
+
+
+def unordered_rates_to_theta(values: np.ndarray) -> np.ndarray:
+    """Return the unconstrained coordinates, shape (2k-2,), of weights and rates, shape (2k,)."""
+    weights, rates = np.split(np.asarray(values, dtype=float), 2)
+    return np.concatenate([np.log(x[:-1] / x[-1]) for x in (weights, weights * rates)])
+
+
+def log_unordered_rates_prior(theta: np.ndarray, concentration: float) -> float:
+    """Return the log density (nats) of the coordinates of unordered categories."""
+    weights, shares = _log_shares(theta)
+    size = weights.size
+    constant = gammaln(size * concentration) - size * gammaln(concentration)
+    return float(2.0 * constant + concentration * (weights.sum() + shares.sum()))
+
+
+def log_unordered_rates_jacobian(theta: np.ndarray) -> float:
+    """Return the log of the density of theta over that of weights and shares (all but one each)."""
+    weights, shares = _log_shares(theta)
+    return float(weights.sum() + shares.sum())
+
+
 def _log_shares(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logarithms of the weights and of the increments as shares of their sum."""
+    """Return the logarithms of the two simplexes whose additive log ratios are given."""
     halves = np.split(np.asarray(theta, dtype=float), 2)
     padded = [np.append(half, 0.0) for half in halves]
     weights, increments = (logs - np.logaddexp.reduce(logs) for logs in padded)

@@ -25,6 +25,10 @@ from phylogfn.models.free_rates import (
     free_rates_to_theta,
     log_free_rates_jacobian,
     log_free_rates_prior,
+    log_unordered_rates_jacobian,
+    log_unordered_rates_prior,
+    unordered_rates_from_theta,
+    unordered_rates_to_theta,
 )
 
 __all__ = ["Parameter", "Prior", "parse_prior"]
@@ -35,6 +39,7 @@ _FITTING = {
     "share": ("uniform", "beta"),
     "simplex": ("dirichlet",),
     "free_rates": ("dirichlet",),
+    "unordered_rates": ("dirichlet",),
 }
 
 
@@ -95,7 +100,7 @@ class Parameter:
         "kappa", "exchangeabilities", "frequencies", "gamma_shape", "free_rates", "invariant" or
         "rates" (of parts).
     kind : str
-        "positive", "share", "simplex" or "free_rates".
+        "positive", "share", "simplex", "free_rates" or "unordered_rates".
     labels : tuple of str
         A label for each natural component, e.g. ("A", "C", "G", "T").
     start : tuple of float
@@ -120,7 +125,8 @@ class Parameter:
     @property
     def n_free(self) -> int:
         """Number of unconstrained coordinates."""
-        return len(self.start) - {"simplex": 1, "free_rates": 2}.get(self.kind, 0)
+        sums = {"simplex": 1, "free_rates": 2, "unordered_rates": 2}  # that are 1
+        return len(self.start) - sums.get(self.kind, 0)
 
     def mrbayes_name(self, label: str) -> str:
         """Return the name that MrBayes gives the component with a label, without its part."""
@@ -139,6 +145,8 @@ class Parameter:
             return np.log(natural) - np.log1p(-natural)
         if self.kind == "free_rates":
             return free_rates_to_theta(natural)
+        if self.kind == "unordered_rates":
+            return unordered_rates_to_theta(natural)
         return np.log(natural[:-1]) - np.log(natural[-1])
 
     def to_natural(self, theta: np.ndarray) -> np.ndarray:
@@ -150,6 +158,8 @@ class Parameter:
             return 1.0 / (1.0 + np.exp(-theta))
         if self.kind == "free_rates":
             return free_rates_from_theta(theta)
+        if self.kind == "unordered_rates":
+            return unordered_rates_from_theta(theta)
         padded = np.append(theta, 0.0)
         weights = np.exp(padded - padded.max())
         return weights / weights.sum()
@@ -158,6 +168,8 @@ class Parameter:
         """Log density (nats) of the unconstrained coordinates, Jacobian included."""
         if self.kind == "free_rates":
             return log_free_rates_prior(theta, self.prior.arguments[0])
+        if self.kind == "unordered_rates":
+            return log_unordered_rates_prior(theta, self.prior.arguments[0])
         log_x, log_rest = self._log_natural(np.asarray(theta, dtype=float))
         arguments = self.prior.arguments
         if self.prior.family == "dirichlet":
@@ -189,6 +201,8 @@ class Parameter:
         """
         if self.kind == "free_rates":
             return log_free_rates_jacobian(theta)
+        if self.kind == "unordered_rates":
+            return log_unordered_rates_jacobian(theta)
         log_x, log_rest = self._log_natural(np.asarray(theta, dtype=float))
         return float(log_x.sum() + (log_rest if self.kind == "share" else 0.0))
 
@@ -204,7 +218,7 @@ class Parameter:
         if prior.family not in fits:
             raise UserError(f"prior '{prior}' does not fit {self.name}; use {' or '.join(fits)}")
         size = len(self.start)
-        if self.kind == "free_rates" and len(prior.arguments) > 1:
+        if self.name == "free_rates" and len(prior.arguments) > 1:
             raise UserError(f"prior '{prior}': {self.name} takes one concentration")
         if prior.family == "dirichlet" and len(prior.arguments) not in (1, size):
             raise UserError(

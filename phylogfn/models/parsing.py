@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from gfncore.errors import UserError
@@ -16,6 +17,7 @@ from phylogfn.models.dna import (
     DnaFamily,
     dna_family,
 )
+from phylogfn.models.mixtures import FOUR_MATRICES, PROFILES
 from phylogfn.models.parameters import Parameter, Prior
 from phylogfn.models.pieces import (
     EXAMPLE,
@@ -45,13 +47,14 @@ def parse_model(text: str, alphabet: object) -> ModelSpec:
     Parameters
     ----------
     text : str
-        A model (a name in `DNA_MODELS` or `PROTEIN_MODELS`, or a six-digit code of equal rates) and
-        suffixes: `+G[k]` gamma rates in k categories (4), `+R[k]` free rates and weights of k
-        categories, `+I` invariant sites, `+F` frequencies counted in the alignment, `+FO` free,
-        `+FQ` equal. Braces fix values:
-        "HKY85{kappa=2.1}+G4{0.5}+I{0.2}", "F81{0.1,0.2,0.3,0.4}", "+F{...}", "TN93{AG=4,CT=6}";
-        with labels, in any order. By default, nucleotide models with unequal frequencies have free
-        frequencies, and protein models those of their matrix.
+        A model (a name in `DNA_MODELS`, `PROTEIN_MODELS` or `FOUR_MATRICES`, or a six-digit code of
+        equal rates) and suffixes: `+G[k]` gamma rates in k categories (4), `+R[k]` free rates and
+        weights of k categories, `+I` invariant sites, `+F` frequencies counted in the alignment,
+        `+FO` free, `+FQ` equal, `+C10` to `+C60` profiles of amino acid frequencies (`C10` alone is
+        `Poisson+C10`). Braces fix values: "HKY85{kappa=2.1}+G4{0.5}+I{0.2}",
+        "F81{0.1,0.2,0.3,0.4}", "+F{...}", "TN93{AG=4,CT=6}"; with labels, in any order. By default,
+        nucleotide models with unequal frequencies have free frequencies, and protein models those
+        of their matrix.
     alphabet : Alphabet or str
         "dna", "rna" or "protein", or an object with such a `name`; there is no model for
         "standard".
@@ -83,7 +86,8 @@ def parse_model(text: str, alphabet: object) -> ModelSpec:
 
 def _family(text: str, name: str, kind: str) -> str:
     is_protein = kind == "protein"
-    known = PROTEIN_MODELS if is_protein else tuple(DNA_MODELS)
+    of_proteins = (*PROTEIN_MODELS, *FOUR_MATRICES, *PROFILES)
+    known = of_proteins if is_protein else tuple(DNA_MODELS)
     aliases: dict[str, str] = {} if is_protein else DNA_ALIASES
     canonical = {model.upper(): model for model in known} | aliases
     wanted = name.upper()
@@ -92,7 +96,7 @@ def _family(text: str, name: str, kind: str) -> str:
     if re.fullmatch(r"[0-9]{6}", name) and not is_protein:
         return name
     listed = f"{', '.join(known)}{'' if is_protein else ', ' + _CODE}"
-    other = [*DNA_MODELS, *DNA_ALIASES] if is_protein else PROTEIN_MODELS
+    other = (*DNA_MODELS, *DNA_ALIASES) if is_protein else of_proteins
     if wanted in {model.upper() for model in other}:
         raise UserError(f"model '{text}': {name} is not for {kind} data; use one of {listed}")
     near = nearest(wanted, list(canonical))
@@ -196,6 +200,8 @@ def _frequency_fields(
 def _dna_spec(
     text: str, name: str, piece: Piece, suffixes: dict[str, tuple[int, Piece]]
 ) -> ModelSpec:
+    if "C" in suffixes:
+        raise UserError(f"model '{text}': +C{suffixes['C'][0]} are profiles of amino acids")
     family, fields = dna_family(name), _common(text, suffixes)
     asked: tuple[dict[str, Any], tuple[Parameter, ...]] | None
     asked = _frequency_fields(text, suffixes, NUCLEOTIDES)
@@ -270,7 +276,40 @@ def _protein_spec(
 ) -> ModelSpec:
     if piece.values:
         raise UserError(f"model '{text}': {name} takes no values; frequencies go into '+F{{...}}'")
+    if name in FOUR_MATRICES:
+        return _four_matrices_spec(text, name, suffixes)
     fields = _common(text, suffixes)
-    asked = _frequency_fields(text, suffixes, AMINO_ACIDS) or ({}, ())
+    asked = _frequency_fields(text, suffixes, AMINO_ACIDS)
+    mixture = name if name in PROFILES else ""
+    if "C" in suffixes:
+        if mixture:
+            raise UserError(f"model '{text}': two sets of profiles; give one")
+        if suffixes["C"][1].values:
+            raise UserError(f"model '{text}': '+C{suffixes['C'][0]}' takes no values")
+        mixture = f"C{suffixes['C'][0]}"
+    if mixture and asked is not None:
+        raise UserError(f"model '{text}': {mixture} has frequencies of its own; leave out +F")
+    asked = asked or ({}, ())
     fields["parameters"] = asked[1] + fields["parameters"]
-    return ModelSpec(text, name, 20, **fields, **asked[0])
+    family = "Poisson" if name in PROFILES else name
+    return ModelSpec(text, family, 20, profiles=mixture, **fields, **asked[0])
+
+
+def _four_matrices_spec(text: str, name: str, suffixes: dict[str, tuple[int, Piece]]) -> ModelSpec:
+    """Return LG4M, whose rates are those of +G4, or LG4X, whose rates are those of +R4."""
+    own, other = ("G", "R") if name == "LG4M" else ("R", "G")
+    refused = [kind for kind in suffixes if kind in (other, "F", "FO", "FQ", "C")]
+    if refused or suffixes.get(own, (4,))[0] != 4:
+        raise UserError(
+            f"model '{text}': {name} has frequencies of its own and four categories of rates; it "
+            f"takes +{own}4 and +I"
+        )
+    fields = _common(text, {own: (4, Piece(f"{own}4", f"{own}4", (), ())), **suffixes})
+    if own == "R":
+        fields["parameters"] = tuple(
+            replace(parameter, kind="unordered_rates")
+            if parameter.name == "free_rates"
+            else parameter
+            for parameter in fields["parameters"]
+        )
+    return ModelSpec(text, name, 20, **fields)

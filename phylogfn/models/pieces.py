@@ -12,7 +12,7 @@ __all__ = ["EXAMPLE", "Piece", "labelled_values", "read_piece", "read_suffixes",
 
 EXAMPLE = "as in 'HKY85+G4', 'GTR+I+G4' or 'LG+F+G4'"
 _PIECE = re.compile(r"(?P<name>[A-Za-z0-9.]+)(?:\{(?P<values>[^{}]*)\})?$")
-_SUFFIXES = "+F, +FO, +FQ, +G[categories], +R[categories], +I"
+_SUFFIXES = "+F, +FO, +FQ, +G[categories], +R[categories], +I, +C10 to +C60"
 _LARGEST = 1e6  # value in a model string
 _MOST_CATEGORIES = 64
 
@@ -108,7 +108,9 @@ def values_in_order(text: str, piece: Piece, order: tuple[str, ...]) -> tuple[fl
 
 
 def read_suffixes(text: str, pieces: list[Piece]) -> dict[str, tuple[int, Piece]]:
-    """Return suffixes by kind ("F", "FO", "FQ", "G", "R", "I"), with their number of categories.
+    """Return suffixes by kind, with their number of categories or profiles.
+
+    Kinds are "F", "FO", "FQ", "G", "R", "I" and "C".
 
     Parameters
     ----------
@@ -124,8 +126,8 @@ def read_suffixes(text: str, pieces: list[Piece]) -> dict[str, tuple[int, Piece]
     """
     found: dict[str, tuple[int, Piece]] = {}
     for piece in pieces:
-        match = re.fullmatch(r"(FO|FQ|F|I|G|R)(\d*)", piece.name.upper())
-        if match is None or (match[2] and match[1] not in ("G", "R")):
+        match = re.fullmatch(r"(FO|FQ|F|I|G|R|C(?=[1-6]0$))(\d*)", piece.name.upper())
+        if match is None or (match[2] and match[1] not in ("G", "R", "C")):
             raise UserError(f"model '{text}': unknown suffix '+{piece.name}'; known: {_SUFFIXES}")
         place = f"model '{text}': the number of categories of +{match[1]}"
         categories = parse_int(match[2] or "4", 1, _MOST_CATEGORIES, place=place, error=UserError)

@@ -19,7 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["AMINO_ACIDS", "PROTEIN_MODELS", "protein_matrix"]
+__all__ = [
+    "AMINO_ACIDS",
+    "PROTEIN_MODELS",
+    "exchangeability_matrix",
+    "protein_matrix",
+    "published_numbers",
+]
 
 AMINO_ACIDS = "ARNDCQEGHILKMFPSTWYV"
 PROTEIN_MODELS = (
@@ -60,18 +66,22 @@ def protein_matrix(name: str) -> tuple[np.ndarray, np.ndarray]:
     """
     if name not in PROTEIN_MODELS:
         raise KeyError(name)
-    matrix = np.zeros((20, 20))
     if name == "Poisson":
-        matrix[np.tril_indices(20, -1)] = 1.0
-        return matrix + matrix.T, np.full(20, 0.05)
-    numbers = _numbers(name)
-    matrix[np.tril_indices(20, -1)] = numbers[:190]
-    return matrix + matrix.T, numbers[190:] / numbers[190:].sum()
+        return exchangeability_matrix(np.ones(190)), np.full(20, 0.05)
+    numbers = published_numbers(name)
+    return exchangeability_matrix(numbers[:190]), numbers[190:] / numbers[190:].sum()
+
+
+def exchangeability_matrix(lower: np.ndarray) -> np.ndarray:
+    """Return the symmetric matrix with a lower triangle, shape (190,), given row by row."""
+    matrix = np.zeros((20, 20))
+    matrix[np.tril_indices(20, -1)] = lower
+    return matrix + matrix.T
 
 
 @cache
-def _numbers(name: str) -> np.ndarray:
-    """Return the 190 exchangeabilities and 20 frequencies of a file, shape (210,)."""
+def published_numbers(name: str) -> np.ndarray:
+    """Return all numbers of a file in ``matrices/``, such as the 210 of "LG"."""
     lines = (_FOLDER / f"{name}.txt").read_text(encoding="ascii").splitlines()
     words = [word for line in lines if not line.startswith("#") for word in line.split()]
     numbers = np.array(words, dtype=float)

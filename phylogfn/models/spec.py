@@ -13,10 +13,11 @@ from gfncore.text.hints import did_you_mean
 from gfncore.text.numbers import shortened
 from phylogfn.models.dna import dna_exchangeabilities, dna_family
 from phylogfn.models.frequencies import empirical_frequencies
+from phylogfn.models.mixtures import FOUR_MATRICES, four_matrices, profiles
 from phylogfn.models.parameters import Parameter, parse_prior
 from phylogfn.models.protein import protein_matrix
 from phylogfn.models.rates import gamma_category_rates, with_invariant_sites
-from phylogfn.models.substitution import SubstitutionModel
+from phylogfn.models.substitution import MixtureModel, SiteModel, SubstitutionModel
 
 __all__ = ["ModelSpec", "Patterns"]
 
@@ -44,7 +45,8 @@ class ModelSpec:
     name : str
         Name as written by the user.
     family : str
-        Key of `DNA_MODELS`, a six-digit code of equal rates, or a name in `PROTEIN_MODELS`.
+        Key of `DNA_MODELS`, a six-digit code of equal rates, or a name in `PROTEIN_MODELS` or
+        `FOUR_MATRICES`.
     n_states : int
         4 or 20.
     parameters : tuple of Parameter
@@ -63,6 +65,8 @@ class ModelSpec:
         Fixed weights of the categories of free rates, then their rates; empty when free or absent.
     invariant : float
         Fixed share of invariant sites; 0 when free or absent.
+    profiles : str
+        Name in `PROFILES` of the frequencies over which sites are mixed; empty without a mixture.
     """
 
     name: str
@@ -76,6 +80,7 @@ class ModelSpec:
     gamma_shape: float | None = None
     free_rates: tuple[float, ...] = ()
     invariant: float = 0.0
+    profiles: str = ""
 
     @property
     def n_free(self) -> int:
@@ -173,7 +178,7 @@ class ModelSpec:
             position += parameter.n_free
         return total
 
-    def build(self, theta: np.ndarray | None = None) -> SubstitutionModel:
+    def build(self, theta: np.ndarray | None = None) -> SiteModel:
         """Return the model at theta.
 
         Parameters
@@ -192,20 +197,31 @@ class ModelSpec:
         if self.empirical:
             raise ValueError(f"{self.name} counts its frequencies: call resolve(patterns) first")
         values = self.split(theta)
+        category_rates, category_weights = self._categories(values)
+        invariant = float(values["invariant"][0]) if "invariant" in values else self.invariant
+        category_rates, category_weights = with_invariant_sites(
+            category_rates, category_weights, invariant
+        )
+        if self.family in FOUR_MATRICES:
+            matrices = four_matrices(self.family)
+            return self._mixture(matrices, category_rates, category_weights, invariant)
         if self.n_states == 4:
             rates = values.get("kappa", values.get("exchangeabilities", np.array(self.rates)))
             exchangeabilities = dna_exchangeabilities(dna_family(self.family), rates)
             frequencies = np.full(4, 0.25)
         else:
             exchangeabilities, frequencies = protein_matrix(self.family)
+        if self.profiles:
+            weights, each = profiles(self.profiles)
+            return self._mixture(
+                [(exchangeabilities, row) for row in each],
+                np.tile(category_rates, weights.size),
+                np.outer(weights, category_weights).ravel(),
+                invariant,
+            )
         if self.frequencies:
             frequencies = np.array(self.frequencies)
         frequencies = values.get("frequencies", frequencies)
-        category_rates, category_weights = self._categories(values)
-        invariant = float(values["invariant"][0]) if "invariant" in values else self.invariant
-        category_rates, category_weights = with_invariant_sites(
-            category_rates, category_weights, invariant
-        )
         return SubstitutionModel(
             name=self.name,
             frequencies=frequencies,
@@ -214,6 +230,21 @@ class ModelSpec:
             category_weights=category_weights,
             invariant=invariant,
         )
+
+    def _mixture(
+        self,
+        matrices: list[tuple[np.ndarray, np.ndarray]],
+        category_rates: np.ndarray,
+        category_weights: np.ndarray,
+        invariant: float,
+    ) -> MixtureModel:
+        """Return the mixture of some exchangeabilities and frequencies."""
+        one = np.ones(1)
+        processes = tuple(
+            SubstitutionModel(self.name, frequencies, exchangeabilities, one, one)
+            for exchangeabilities, frequencies in matrices
+        )
+        return MixtureModel(self.name, processes, category_rates, category_weights, invariant)
 
     def _categories(self, values: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return rates of the variable sites, in any unit, and weights with sum 1."""

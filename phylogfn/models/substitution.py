@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = ["PartitionedModel", "SubstitutionModel", "rate_matrix"]
+__all__ = ["MixtureModel", "PartitionedModel", "SiteModel", "SubstitutionModel", "rate_matrix"]
 
 
 def rate_matrix(exchangeabilities: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
@@ -85,6 +85,15 @@ class SubstitutionModel:
     def parts(self) -> tuple[SubstitutionModel, ...]:
         """The model itself: the only one of an alignment without parts."""
         return (self,)
+
+    @property
+    def processes(self) -> tuple[SubstitutionModel, ...]:
+        """The different processes among the categories: this one alone."""
+        return (self,)
+
+    def process(self, category: int) -> SubstitutionModel:
+        """Return the process of a category; its rate is `category_rates[category]`."""
+        return self
 
     @property
     def n_states(self) -> int:
@@ -160,6 +169,80 @@ class SubstitutionModel:
 
 
 @dataclass(frozen=True)
+class MixtureModel:
+    """A mixture over sites of reversible processes, with rates and invariant sites.
+
+    Attributes
+    ----------
+    name : str
+        As the user wrote it, e.g. "LG+C20+G4".
+    processes : tuple of SubstitutionModel, length N
+        The different processes; their own categories are not used. The first C / N categories
+        have the first process, and so on.
+    category_rates : ndarray, shape (C,), float64
+        Rates r_c relative to the mean over all sites.
+    category_weights : ndarray, shape (C,), float64
+        Probabilities w_c, sum 1 - `invariant`.
+    invariant : float
+        Probability that a site cannot change; its states have the mean `frequencies`.
+    """
+
+    name: str
+    processes: tuple[SubstitutionModel, ...]
+    category_rates: np.ndarray
+    category_weights: np.ndarray
+    invariant: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.category_rates.shape != self.category_weights.shape:
+            raise ValueError("category_rates and category_weights differ in shape")
+        if self.n_categories % len(self.processes):
+            raise ValueError("each process must have the same number of categories")
+        if abs(self.category_weights.sum() + self.invariant - 1.0) > 1e-9:
+            raise ValueError("category_weights must sum to 1 - invariant")
+
+    @property
+    def n_states(self) -> int:
+        """Number of states K."""
+        return self.processes[0].n_states
+
+    @property
+    def n_categories(self) -> int:
+        """Number of categories C of the variable sites."""
+        return self.category_rates.size
+
+    @property
+    def parts(self) -> tuple[MixtureModel, ...]:
+        """The model itself: the only one of an alignment without parts."""
+        return (self,)
+
+    @property
+    def variable_only(self) -> bool:
+        """Whether the data consist of variable sites alone: never."""
+        return False
+
+    @cached_property
+    def frequencies(self) -> np.ndarray:
+        """Mean equilibrium frequencies of the variable sites, shape (K,)."""
+        weights = self.category_weights.reshape(len(self.processes), -1).sum(axis=1)
+        each = np.array([process.frequencies for process in self.processes])
+        return weights @ each / (1.0 - self.invariant)
+
+    @property
+    def decay(self) -> float:
+        """Decay of the equal-input model of the mean frequencies per expected substitution."""
+        return float(1.0 / (1.0 - np.sum(self.frequencies**2)))
+
+    def process(self, category: int) -> SubstitutionModel:
+        """Return the process of a category; its rate is `category_rates[category]`."""
+        return self.processes[category * len(self.processes) // self.n_categories]
+
+
+SiteModel = SubstitutionModel | MixtureModel
+"""The model of the sites of an alignment, or of one of its parts."""
+
+
+@dataclass(frozen=True)
 class PartitionedModel:
     """The models of the parts of an alignment, which share one tree and its branch lengths.
 
@@ -167,9 +250,9 @@ class PartitionedModel:
     ----------
     name : str
         The models as the user wrote them.
-    parts : tuple of SubstitutionModel
+    parts : tuple of SubstitutionModel or MixtureModel
         The relative rate of a part is a factor of its `category_rates`.
     """
 
     name: str
-    parts: tuple[SubstitutionModel, ...]
+    parts: tuple[SiteModel, ...]

@@ -19,7 +19,7 @@ from phylogfn.sequences.node_states import node_state_probabilities
 from phylogfn.trees.tree import node_splits
 
 if TYPE_CHECKING:
-    from phylogfn.models import SubstitutionModel
+    from phylogfn.models import SiteModel
     from phylogfn.sequences.named_clades import NamedClade
     from phylogfn.trees.tree import Tree
 
@@ -106,7 +106,7 @@ def reconstruct(
     clades: Sequence[NamedClade],
     parts: Sequence[AncestralPart],
     tree_of_draw: Callable[[int], Tree],
-    models_of_draw: Callable[[int], Sequence[SubstitutionModel]],
+    models_of_draw: Callable[[int], Sequence[SiteModel]],
     n_draws: int,
     until: Callable[[int], bool] = lambda done: False,
 ) -> AncestralSequences:

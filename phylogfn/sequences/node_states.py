@@ -22,7 +22,7 @@ from phylogfn.sequences.simulation import category_transitions
 from phylogfn.trees.tree import postorder
 
 if TYPE_CHECKING:
-    from phylogfn.models import SubstitutionModel
+    from phylogfn.models import SiteModel
     from phylogfn.trees.tree import Tree
 
 __all__ = ["node_state_probabilities"]
@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 
 
 def node_state_probabilities(
-    tree: Tree, masks: NDArray[np.uint32], model: SubstitutionModel, nodes: Sequence[int]
+    tree: Tree, masks: NDArray[np.uint32], model: SiteModel, nodes: Sequence[int]
 ) -> Array:
     """Return the probabilities of the states at some nodes, shape (len(nodes), K, P).
 
@@ -43,7 +43,7 @@ def node_state_probabilities(
         With branch lengths.
     masks : ndarray, shape (n, P), uint32
         Site patterns: possible states of each taxon.
-    model : SubstitutionModel
+    model : SiteModel
     nodes : sequence of int
         Inner nodes of the tree.
     """
@@ -64,7 +64,7 @@ def _of_patterns(
     tree: Tree,
     order: list[int],
     masks: NDArray[np.uint32],
-    model: SubstitutionModel,
+    model: SiteModel,
     transitions: Array,
     nodes: Sequence[int],
 ) -> Array:
@@ -101,13 +101,14 @@ def _of_patterns(
             partial, scale = _scaled(from_below[sister] * from_above[above])
             log_above[node] = log_below[sister] + log_above[above] + scale
         from_above[node] = transitions[node] @ partial
-    frequencies = model.frequencies[:, None]
-    common = frequencies * model.invariant * (tips > 0.0).all(axis=0)
+    each = [model.process(category).frequencies for category in range(model.n_categories)]
+    weights = model.category_weights[:, None] * np.array(each)  # C x K
+    common = model.frequencies[:, None] * model.invariant * (tips > 0.0).all(axis=0)
     found = np.empty((len(nodes), model.n_states, masks.shape[1]))
     for i, node in enumerate(nodes):
         first, second = children[node]
         joint = from_below[first] * from_below[second] * from_above[node]
-        mean, scale = _scaled(np.tensordot(model.category_weights, joint, 1)[None] * frequencies)
+        mean, scale = _scaled(np.einsum("cs,csp->sp", weights, joint)[None])
         scale += log_below[first] + log_below[second] + log_above[node]
         # a likelihood without invariant sites may be too small for a number
         joined = mean[0] * np.exp(np.minimum(scale, 700.0)) + common

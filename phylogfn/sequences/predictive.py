@@ -28,7 +28,7 @@ from phylogfn.sequences.statistics import (
 from phylogfn.trees.tree import postorder
 
 if TYPE_CHECKING:
-    from phylogfn.models import SubstitutionModel
+    from phylogfn.models import SiteModel
     from phylogfn.trees.tree import Tree
 
 __all__ = ["ENOUGH", "DataPart", "PredictiveCheck", "PredictiveChecks", "predictive_checks"]
@@ -102,7 +102,7 @@ class PredictiveChecks:
 def predictive_checks(
     parts: Sequence[DataPart],
     tree_of_draw: Callable[[int], Tree],
-    models_of_draw: Callable[[int], Sequence[SubstitutionModel]],
+    models_of_draw: Callable[[int], Sequence[SiteModel]],
     n_draws: int,
     n_simulations: int,
     rng: np.random.Generator,

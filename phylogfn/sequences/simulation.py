@@ -1,9 +1,9 @@
 """Sequences simulated along a tree.
 
-Each site draws its rate category, or is invariant, then a state at leaf 0 from the equilibrium
-frequencies, and along each branch a state from the transition probabilities of its category. The
-process is reversible, so that the node at which it starts has no meaning. Where the data consist of
-variable sites alone, constant ones are drawn again.
+Each site draws its category, or is invariant, then a state at leaf 0 from the equilibrium
+frequencies of that category, and along each branch a state from the transition probabilities of its
+category. The process is reversible, so that the node at which it starts has no meaning. Where the
+data consist of variable sites alone, constant ones are drawn again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from phylogfn.trees.tree import postorder
 
 if TYPE_CHECKING:
-    from phylogfn.models import SubstitutionModel
+    from phylogfn.models import SiteModel
     from phylogfn.trees.tree import Tree
 
 __all__ = ["category_transitions", "simulate_states"]
@@ -24,22 +24,24 @@ __all__ = ["category_transitions", "simulate_states"]
 _MOST_DRAWS, _LARGEST_BATCH = 10**8, 10**5  # sites, where only variable ones are kept
 
 
-def category_transitions(
-    model: SubstitutionModel, lengths: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def category_transitions(model: SiteModel, lengths: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return transition probabilities of branches in each rate category, shape (..., C, K, K).
 
     Parameters
     ----------
-    model : SubstitutionModel
+    model : SiteModel
     lengths : ndarray, shape (...)
         Expected substitutions per site, averaged over all sites.
     """
-    return model.transition_probabilities(np.multiply.outer(lengths, model.category_rates))
+    each = [
+        model.process(category).transition_probabilities(rate * np.asarray(lengths))
+        for category, rate in enumerate(model.category_rates)
+    ]
+    return np.stack(each, axis=-3)
 
 
 def simulate_states(
-    tree: Tree, model: SubstitutionModel, n_sites: int, rng: np.random.Generator
+    tree: Tree, model: SiteModel, n_sites: int, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Return the states of the taxa at simulated sites, shape (n, n_sites), uint8.
 
@@ -47,7 +49,7 @@ def simulate_states(
     ----------
     tree : Tree
         With branch lengths.
-    model : SubstitutionModel
+    model : SiteModel
     n_sites : int
     rng : numpy.random.Generator
 
@@ -78,7 +80,7 @@ def _is_variable(states: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _all_sites(
-    tree: Tree, model: SubstitutionModel, n_sites: int, rng: np.random.Generator
+    tree: Tree, model: SiteModel, n_sites: int, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Return the states of the taxa at sites of any kind, shape (n, n_sites)."""
     assert tree.lengths is not None
@@ -90,7 +92,9 @@ def _all_sites(
     transitions[:, -1] = np.eye(n_states)  # invariant sites
     cumulative = np.cumsum(transitions, axis=-1).reshape(len(tree.parent), -1, n_states)
     states = np.empty((len(tree.parent), n_sites), np.uint8)
-    states[0] = _draw(np.cumsum(model.frequencies)[None, :], n_sites, rng)
+    processes = [model.process(c).frequencies for c in range(model.n_categories)]
+    start = np.cumsum([*processes, model.frequencies], axis=1)  # the last is of invariant sites
+    states[0] = _draw(start[category], n_sites, rng)
     offset = category * n_states
     for node in postorder(tree)[-2::-1].tolist():  # each node after the one above it
         rows = cumulative[node][offset + states[tree.parent[node]]]

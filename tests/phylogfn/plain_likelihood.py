@@ -48,17 +48,19 @@ def log_partial(node, came_from, adjacent, log_tips, log_transitions):
 
 def plain_site_log_likelihoods(tree, masks, model, root=None):
     """Log-likelihood of every pattern, shape(P,); `root` is any node, leaf or internal."""
-    n_states = model.frequencies.size
+    n_states = model.n_states
     bits = (masks[:, None, :] >> np.arange(n_states, dtype=masks.dtype)[None, :, None]) & 1
     with np.errstate(divide="ignore"):
         log_tips = np.log(bits.astype(float))  # (n, K, P)
-        log_frequencies = np.log(model.frequencies)
     adjacent = neighbours(tree)
     root = tree.parent.size - 1 if root is None else root
     terms = []
-    for rate, weight in zip(model.category_rates, model.category_weights, strict=True):
+    categories = zip(model.category_rates, model.category_weights, strict=True)
+    for category, (rate, weight) in enumerate(categories):
+        process = model.process(category)
+        log_frequencies = np.log(process.frequencies)
         with np.errstate(divide="ignore"):
-            transitions = expm(model.Q * rate * np.asarray(tree.lengths)[:, None, None])
+            transitions = expm(process.Q * rate * np.asarray(tree.lengths)[:, None, None])
             log_transitions = np.log(np.maximum(transitions, 0.0))  # branch x K x K
         partial = log_partial(root, -1, adjacent, log_tips, log_transitions)
         terms.append(np.log(weight) + np.logaddexp.reduce(log_frequencies[:, None] + partial))

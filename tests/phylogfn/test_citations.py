@@ -30,6 +30,9 @@ from phylogfn.citations import (
         ("LG+F", ("lg",)),
         ("Q.pfam+R4", ("q.pfam", "free_rates")),
         ("mtMAM", ("mtmam",)),
+        ("LG4X", ("lg4",)),
+        ("LG+C20+G4", ("lg", "profiles", "gamma")),
+        ("C60", ("profiles",)),
         ("Poisson", ()),
     ],
 )

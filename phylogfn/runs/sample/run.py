@@ -77,7 +77,6 @@ SEEDS = {
     "searches": 12,
     "runs": 13,
     "models": 14,
-    "pooled": 15,
     "predictive": 21,
 }
 

@@ -131,15 +131,16 @@ def test_visits_are_the_tempered_posterior(
 
 
 @pytest.mark.parametrize(
-    ("model", "rescale"), [("JC69", False), ("JC69", True), ("GTR+G4+I", False), ("LG", False)]
+    ("model", "rescale"),
+    [("JC69", False), ("JC69", True), ("GTR+G4+I", False), ("LG", False), ("LG4M", True)],
 )
 def test_kept_trees_have_the_evidence_that_is_recorded(primates, make_reward, model, rescale):
     alignment = primates(8, 300)
-    if model == "LG":  # any sets of states will do
+    if model.startswith("LG"):  # any sets of states will do
         alignment = replace(alignment, alphabet=PROTEIN)
     reward = make_reward(alignment, model, rescale=rescale)
     start = random_topology(8, np.random.default_rng(2)).parent.astype(np.int16)
-    found = run_walk(reward, start, 60 if model == "LG" else 300)
+    found = run_walk(reward, start, 60 if model.startswith("LG") else 300)
     assert len(found["kept"]) > 10
     again = reward.closed_form(found["kept"])
     np.testing.assert_allclose(found["kept_evidence"], again.log_evidence, atol=0.06)

@@ -30,7 +30,8 @@ GTR = "GTR{1.2,3.4,0.7,0.9,4.1,1.3}+F{0.1,0.2,0.3,0.4}"
 DNA_MODELS = ["JC69", "K80{2.5}", "F81{0.1,0.2,0.3,0.4}", HKY, GTR]
 RATES = ["", "+I{0.2}", "+G4{0.4}", "+I{0.2}+G4{0.4}"]
 MODELS = [model + rates for model in DNA_MODELS for rates in RATES] + [HKY + "+G7{1.5}"]
-PROTEIN_MODELS = ["Poisson", "LG", "WAG+I{0.1}+G4{0.7}"]
+MIXTURES = ["LG4X+R4{0.3,0.2,0.3,0.7,0.2,2.5,0.2,1.5}+I{0.1}", "LG+C10+G2{0.6}"]
+PROTEIN_MODELS = ["Poisson", "LG", "WAG+I{0.1}+G4{0.7}", *MIXTURES]
 
 
 def make_patterns(masks, n_states, weights=None):
@@ -84,7 +85,9 @@ def test_closed_form_equals_the_general_kernel(name):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["JC69", HKY, GTR + "+I{0.2}+G4{0.4}", "WAG+I{0.1}+G4{0.7}"])
+@pytest.mark.parametrize(
+    "name", ["JC69", HKY, GTR + "+I{0.2}+G4{0.4}", "WAG+I{0.1}+G4{0.7}", *MIXTURES]
+)
 def test_derivatives_are_those_of_the_plain_version(name):
     model, patterns, tree = make_problem(name, n_taxa=5, n_patterns=12, seed=3)
     _, first, second = TreeLikelihood(patterns, model).derivatives(tree)
@@ -119,7 +122,7 @@ def test_probabilities_of_all_patterns_sum_to_one(name):
     assert total == pytest.approx(1.0, abs=1e-10)
 
 
-@pytest.mark.parametrize("name", ["JC69", GTR + "+I{0.2}+G4{0.4}", "LG"])
+@pytest.mark.parametrize("name", ["JC69", GTR + "+I{0.2}+G4{0.4}", "LG", MIXTURES[1]])
 def test_the_place_of_the_root_does_not_matter(name):
     model, patterns, tree = make_problem(name, n_taxa=7, n_patterns=25, seed=2)
     masks, weights = patterns.masks, patterns.weights

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from phylogfn.alignments.alignment import read_alignment
-from phylogfn.models import SubstitutionModel, parse_model
+from phylogfn.models import MixtureModel, SubstitutionModel, parse_model
 from phylogfn.models.rates import gamma_category_rates, with_invariant_sites
 from phylogfn.sequences import node_states
 from phylogfn.sequences.node_states import node_state_probabilities
@@ -89,6 +89,18 @@ def test_probabilities_are_those_of_a_leaf_at_the_node(n_states, shape, invarian
             for node, p in zip(nodes, found, strict=True):
                 expected = plain_states(tree, masks, model, node)
                 np.testing.assert_allclose(p, expected, atol=1e-9)
+
+
+def test_each_category_of_a_mixture_has_its_frequencies():
+    processes = tuple(model_of(4, None, 0.0, seed) for seed in (1, 2, 3))
+    rates, weights = np.array([0.2, 0.8, 2.0]), np.array([0.5, 0.3, 0.1])
+    model = MixtureModel("mixed", processes, rates, weights, 0.1)
+    tree = random_tree(6, 3)
+    masks = plain.random_masks(6, 20, 4, np.random.default_rng(9))
+    nodes = list(range(6, 10))
+    found = node_state_probabilities(tree, masks, model, nodes)
+    for row, node in zip(found, nodes, strict=True):
+        np.testing.assert_allclose(row, plain_states(tree, masks, model, node), atol=1e-10)
 
 
 @pytest.mark.parametrize("invariant", [0.0, 0.2])

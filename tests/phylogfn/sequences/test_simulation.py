@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from phylogfn.models import SubstitutionModel, parse_model
+from phylogfn.models import MixtureModel, SubstitutionModel, parse_model
 from phylogfn.models.rates import gamma_category_rates, with_invariant_sites
 from phylogfn.sequences import simulation
 from phylogfn.sequences.simulation import simulate_states
@@ -101,6 +101,26 @@ def test_states_along_one_branch_follow_its_transition_probabilities():
         for rate, weight in zip(model.category_rates, model.category_weights, strict=True)
     )
     np.testing.assert_allclose(joint, expected, atol=5 * np.sqrt(expected.max() / 100_000))
+
+
+def test_columns_of_a_mixture_have_their_probabilities():
+    one = np.ones(1)
+    rng = np.random.default_rng(6)
+    processes = tuple(
+        SubstitutionModel("part", rng.dirichlet(np.ones(3)), np.ones((3, 3)) - np.eye(3), one, one)
+        for _ in range(2)
+    )
+    model = MixtureModel(
+        "mixed", processes, np.array([0.4, 1.0, 2.6, 0.1]), np.array([0.3, 0.2, 0.1, 0.2]), 0.2
+    )
+    columns = np.array(list(itertools.product(range(3), repeat=4))).T
+    masks = np.left_shift(np.uint32(1), columns.astype(np.uint32))
+    p = np.exp(plain.plain_site_log_likelihoods(FOUR, masks, model))
+    assert p.sum() == pytest.approx(1.0)
+    states = simulate_states(FOUR, model, 200_000, np.random.default_rng(7)).astype(int)
+    counts = np.bincount(states.T @ 3 ** np.arange(3, -1, -1), minlength=81)
+    statistic = ((counts - 200_000 * p) ** 2 / (200_000 * p)).sum()
+    assert 0.001 < chi2(80).sf(statistic) < 0.9999
 
 
 def test_the_same_generator_gives_the_same_sites():

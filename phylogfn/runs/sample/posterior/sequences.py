@@ -56,13 +56,13 @@ def _models_of_draw(run: SampleRun, state: RunState, posterior: Posterior) -> Mo
     thetas = posterior.draw_thetas
     if thetas is None:
         model = run.spec.build(state.theta)
-        return lambda draw: model.parts
+        return lambda draw: [model]
     specs = [run.spec, *(run.spec_of(name) for name in run.models[1:])]
     of_draw = posterior.draw_models
 
-    def build(draw: int) -> Sequence[SubstitutionModel]:
+    def build(draw: int) -> list[SubstitutionModel]:
         spec = specs[0 if of_draw is None else int(of_draw[draw])]
-        return spec.build(thetas[draw, : spec.n_free]).parts
+        return [spec.build(thetas[draw, : spec.n_free])]
 
     return build
 
@@ -80,7 +80,7 @@ def _with_checks(
         return run.past(share)
 
     found = predictive_checks(
-        [DataPart(x.masks[:, x.site_to_pattern], x.n_states) for x in run.patterns.parts],
+        [DataPart(run.alignment.masks, run.alignment.alphabet.n_states)],
         lambda i: posterior.draw(order[i]),
         lambda i: models(order[i]),
         posterior.n_draws,
