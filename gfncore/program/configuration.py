@@ -23,12 +23,13 @@ from gfncore.program.output import RUN_HEAD, absolute_path, check_inputs
 from gfncore.text.durations import parse_duration
 from gfncore.text.hints import did_you_mean
 from gfncore.text.input import read_bytes
-from gfncore.text.numbers import shortened
+from gfncore.text.numbers import parse_int, shortened
 
 __all__ = [
     "RUN_FILE",
     "RunSettings",
     "available_cores",
+    "available_memory",
     "check_text",
     "read_config",
     "read_toml",
@@ -38,6 +39,7 @@ __all__ = [
 
 RUN_FILE = "run.toml"
 """Where a run leaves its settings, in its output directory."""
+_GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 THREADS_A_CORE = 4  # more take memory, and no less time
 _TOML_LIMIT = 4 * 2**20  # bytes
 _TOML_DEPTH = 50
@@ -145,6 +147,22 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def available_memory() -> int | None:
+    """Return the memory that this process may use, in bytes; None if it is not known.
+
+    It is that of the machine, or of the control group (container) if that is less.
+    """
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+    try:
+        limit = parse_int(_GROUP_LIMIT.read_text(encoding="ascii").strip(), 1, 2**63)
+    except (OSError, ValueError):  # no control group of version 2, or "max"
+        return machine
+    return min(machine, limit)
 
 
 Kind = TypeVar("Kind", bound=RunSettings)

@@ -135,7 +135,7 @@ class Walkers:
         self._sides = np.zeros((0, reward.likelihood.n_taxa), np.int8)
         if reward.constraints is not None:
             self._sides = reward.constraints.sides
-        self._spaces = [reward.likelihood.workspace(keep=True) for _ in self.replicas]
+        self._spaces: list[tuple[np.ndarray, ...]] = []  # that no thread uses at the moment
 
     @classmethod
     def start(
@@ -185,6 +185,7 @@ class Walkers:
         kept_lengths = np.empty((length, width), np.float32)
         kept_evidence = np.empty(length)
         visited = np.empty(length, np.int32)
+        space = self._free_space()
         n_kept, replica.log_evidence, evaluations = walk(
             like.model_arrays,
             like.data_arrays,
@@ -198,13 +199,14 @@ class Walkers:
             length,
             seed,
             like.rescale,
-            self._spaces[i],
+            space,
             self._sides,
             kept,
             kept_lengths,
             kept_evidence,
             visited,
         )
+        self._spaces.append(space)
         return Block(
             replica,
             i,
@@ -214,6 +216,13 @@ class Walkers:
             visited,
             evaluations,
         )
+
+    def _free_space(self) -> tuple[np.ndarray, ...]:
+        """Return a workspace that no other thread uses: each has one, whatever it walks on."""
+        try:
+            return self._spaces.pop()
+        except IndexError:
+            return self.reward.likelihood.workspace(keep=True)
 
     def _temperature(self, place: int) -> float:
         """Return the temperature that a replica walks at."""

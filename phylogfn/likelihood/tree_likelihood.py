@@ -243,6 +243,13 @@ class TreeLikelihood:
             self.model_arrays, self.data_arrays, 2 * self.n_taxa - 2, self.rescale, keep
         )
 
+    def workspace_bytes(self) -> int:
+        """Return the size of a workspace with room for all tiles, in bytes."""
+        tiles = self.data_arrays.table[:, 1] - self.data_arrays.table[:, 0]
+        states = self.model_arrays.table[:, 1] * self.model_arrays.table[:, 2]
+        # three arrays of partial likelihoods; all others are small
+        return int(3 * 8 * T * (2 * self.n_taxa - 2) * (tiles @ states))
+
     def log_likelihood(self, tree: Tree) -> float:
         """Log-likelihood of one tree with branch lengths, nats."""
         return kernels.log_likelihood(

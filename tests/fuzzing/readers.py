@@ -409,6 +409,7 @@ NEWICK_WORDS = (
 )
 MODELS = ("JC69", "K80", "HKY85{2.1}+F{0.3,0.2,0.2,0.3}+G4{0.5}+I{0.2}", "GTR+F+G4+I", "LG+G4{0.7}")
 MODELS += ("TIM{2.5,0.6,4.1}+FQ", "010212{AC=1,AG=2,GT=0.5}+F", "tvme+I{0.3}")
+MODELS += ("LG4X+R4{0.3,0.2,0.3,0.7,0.2,1.5,0.2,2.5}", "LG+C10+G2{0.5}", "LG4M+I")
 MODELS += ("Q.pfam+R2{0.7,0.4,0.3,2.4}", "mtMAM+F+R3")
 SMILES_WORDS = (
     *(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,17 @@ import numpy as np
 
 from gfncore.errors import UserError
 from gfncore.evaluation import PartitionEstimate
+from gfncore.program.configuration import available_memory
 from gfncore.program.messages import Note
 from gfncore.program.metrics import MetricsWriter
 from gfncore.program.progress import format_duration
+from gfncore.text.hints import did_you_mean
+from gfncore.text.numbers import shortened
 from phylogfn.alignments.alignment import likelihood_notes, variable_sites
 from phylogfn.alignments.partitions.choice import PartitionChoice
 from phylogfn.alignments.patterns import PartitionedPatterns, compress
 from phylogfn.estimates.collapsed import Drawn, draw_from_prior
+from phylogfn.exploration.walks import N_REPLICAS
 from phylogfn.likelihood.branch_prior import parse_branch_prior
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
@@ -132,6 +136,8 @@ class SampleRun(AlignmentRun):
         self.part_models = models_of_parts(self.alignment, settings)
         check_parts(settings, self.alignment, self.patterns)
         self.screened: tuple[ScreenedModel, ...] = ()
+        if is_auto(settings.model):
+            _check_names(settings.priors or {}, candidate_names(kind), kind)
         self.spec = self.spec_of(self.models[0])
         for note in (*self.alignment.notes, *likelihood_notes(self.alignment)):
             self.warn(note)
@@ -218,6 +224,24 @@ class SampleRun(AlignmentRun):
         cost = self.seconds_an_evaluation(reward) * LEAST_EVALUATIONS / self.settings.n_threads
         return self.seconds() + LEAST_SECONDS + cost
 
+    def check_memory(self, reward: CollapsedReward) -> None:
+        """Refuse a model whose partial likelihoods need more memory than there is.
+
+        Raises
+        ------
+        UserError
+            With the memory needed and the memory of the machine.
+        """
+        needed = reward.likelihood.workspace_bytes() * min(self.settings.n_threads, N_REPLICAS)
+        available = available_memory()
+        if available is not None and needed > available:
+            raise UserError(
+                f"model '{self.spec.name}': {self.alignment.n_taxa} taxa and "
+                f"{self.patterns.n_patterns:,} patterns need about {needed / 2**30:.1f} GiB of "
+                f"memory with --threads {self.settings.n_threads}, and this machine has "
+                f"{available / 2**30:.1f} GiB; use fewer categories or profiles, or fewer threads"
+            )
+
     def check_budget(self, reward: CollapsedReward) -> None:
         """Warn at the start where not even the smallest part of each phase fits into the budget."""
         least = self.least_seconds(reward)
@@ -269,6 +293,18 @@ class SampleRun(AlignmentRun):
     def aims(self) -> Aims:
         """How the sampler of these settings is trained and judged."""
         return self.effort.with_lengths if self.with_lengths else self.effort.collapsed
+
+
+def _check_names(priors: Mapping[str, str], candidates: tuple[str, ...], kind: str) -> None:
+    """Refuse a prior on a parameter that no candidate for the model has."""
+    specs = [parse_model(name, kind) for name in candidates]
+    known = list(dict.fromkeys(p.name for spec in specs for p in spec.parameters))
+    for name in priors:
+        if name not in known:
+            raise UserError(
+                f"prior on '{shortened(name)}': free parameters of the candidates for the model "
+                f"are {', '.join(known)}{did_you_mean(name, known)}"
+            )
 
 
 def draw_from_sampler(

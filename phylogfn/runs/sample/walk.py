@@ -33,6 +33,7 @@ def started(run: SampleRun) -> RunState:
     run.phase("building starting trees")
     theta = run.spec.start(run.patterns) if run.theta is None else run.theta
     reward = run.reward(theta)
+    run.check_memory(reward)
     run.check_budget(reward)
     began = run.seconds()  # the loading of libraries may have taken this share already
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gfncore.program import configuration
 from gfncore.program.configuration import RunSettings, resolve_settings, settings_toml
 
 
@@ -73,3 +75,14 @@ def test_the_style_of_earlier_versions_reads_as_the_same(tmp_path):
 def test_none_within_a_list_is_refused():
     with pytest.raises(TypeError, match="not TOML serializable"):
         settings_toml(TableSettings(scoring={"a": [None]}))
+
+
+def test_memory_is_that_of_the_machine_or_of_its_control_group(tmp_path, monkeypatch):
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(configuration, "_GROUP_LIMIT", limit)
+    assert configuration.available_memory() == machine  # no control group
+    limit.write_text("max\n")
+    assert configuration.available_memory() == machine
+    limit.write_text("1048576\n")
+    assert configuration.available_memory() == 2**20

@@ -242,3 +242,11 @@ def test_very_long_branches_do_not_overflow(length):
     found = TreeLikelihood(patterns, model).log_likelihood(long)
     expected = plain.plain_log_likelihood(long, patterns.masks, patterns.weights, model)
     assert found == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("name", [GTR + "+G4{0.4}", "LG", MIXTURES[1]])
+def test_size_of_a_workspace(name):
+    model, patterns, _ = make_problem(name, n_taxa=20, n_patterns=300)
+    likelihood = TreeLikelihood(patterns, model)
+    size = sum(array.nbytes for array in likelihood.workspace(keep=True))
+    assert likelihood.workspace_bytes() == pytest.approx(size, rel=0.25)

@@ -262,6 +262,14 @@ def test_free_parameters_and_a_small_budget(tmp_path):
     assert summary["model"].startswith("HKY85+G4 (") and "kappa=" in summary["model"]
 
 
+def test_too_little_memory_is_told_before_the_search(finished, tmp_path, monkeypatch):
+    from phylogfn.runs.sample import run
+
+    monkeypatch.setattr(run, "available_memory", lambda: 2**20)
+    with pytest.raises(UserError, match=r"model 'GTR\+G64'.* GiB of memory .*fewer categories"):
+        run_small(finished[0], tmp_path / "out", model="GTR+G64")
+
+
 def test_a_budget_that_ends_before_the_burn_in_gives_results(tmp_path, monkeypatch):
     from phylogfn.runs.sample.run import SampleRun
 
@@ -549,8 +557,9 @@ def command(*arguments, stdin=None):
         (">a\nACGT\n>b\nACGT\n>c\nACGT\n", [], "at least 4"),
         (GOOD, ["--model", "HKY58"], "HKY58"),
         (GOOD, ["--model", "LG"], "LG"),
-        (GOOD, ["--prior", "kappa=beta:1,1"], "free parameters of JC69 are none"),
+        (GOOD, ["--model", "JC69", "--prior", "kappa=beta:1,1"], "free parameters of JC69 are none"),
         (GOOD, ["--model", "K80", "--prior", "kapa=exp:1"], "did you mean 'kappa'"),
+        (GOOD, ["--model", "auto", "--prior", "kapa=exp:1"], "did you mean 'kappa'"),
         (GOOD, ["--model", "K80", "--prior", "kappa=dirichlet:1"], "does not fit kappa"),
         (GOOD, ["--model", "K80", "--prior", "kappa"], "PARAMETER=PRIOR"),
         (GOOD, ["--backward-policy", "learned"], "--environment merging"),
