@@ -557,7 +557,11 @@ def command(*arguments, stdin=None):
         (">a\nACGT\n>b\nACGT\n>c\nACGT\n", [], "at least 4"),
         (GOOD, ["--model", "HKY58"], "HKY58"),
         (GOOD, ["--model", "LG"], "LG"),
-        (GOOD, ["--model", "JC69", "--prior", "kappa=beta:1,1"], "free parameters of JC69 are none"),
+        (
+            GOOD,
+            ["--model", "JC69", "--prior", "kappa=beta:1,1"],
+            "free parameters of JC69 are none",
+        ),
         (GOOD, ["--model", "K80", "--prior", "kapa=exp:1"], "did you mean 'kappa'"),
         (GOOD, ["--model", "auto", "--prior", "kapa=exp:1"], "did you mean 'kappa'"),
         (GOOD, ["--model", "K80", "--prior", "kappa=dirichlet:1"], "does not fit kappa"),
