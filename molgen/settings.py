@@ -115,6 +115,8 @@ class MoleculeSettings(MoleculeOptions, RunSettings):
         if "scoring" not in values:
             values.setdefault("reward", "qed")
         environment = values.get("environment", cls.model_fields["environment"].default)
+        if not isinstance(environment, str):  # its own check refuses it
+            return values
         for other, keys in _ONLY.items():
             for key in keys:
                 if key in values and other != environment and environment in _ONLY:

@@ -21,6 +21,7 @@ __all__ = [
     "ANCESTRAL_METHODS",
     "PREDICTIVE_METHODS",
     "REFERENCES",
+    "REPEATED_RUNS_METHODS",
     "Reference",
     "bibtex",
     "citations_text",
@@ -54,6 +55,9 @@ ANCESTRAL_METHODS = ("ancestral_states", "ancestral_average")
 
 PREDICTIVE_METHODS = ("predictive_checks", "multinomial_likelihood", "composition_test")
 """What posterior predictive checks use."""
+
+REPEATED_RUNS_METHODS = ("asdsf", "random_effects", "balance_heuristic")
+"""What the comparison and combination of independent runs use."""
 
 # models that a publication introduced under other names
 _VARIANTS = {"k81": "k81uf", "tn93": "tne", "tim": "(tim|tpm)[23]?(e|uf)?|tvme?", "lg4": "lg4[mx]"}

@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 seed=seed,
                 runs=1,
                 threads=options.threads,
-                data_type=options.data_type,
+                data_type=vars(options)["data_type"],
             )
             verdicts.append(posterior.verdict)
             if posterior.verdict != "failed":

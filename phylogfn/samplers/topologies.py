@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from gfncore.evaluation import draw_by_weight, known_divergence
 from gfncore.evaluation.object_probability import log_object_probabilities
-from phylogfn.estimates.collapsed import PATHS, Drawn, batch_size, draw, estimate
+from phylogfn.estimates.collapsed import BATCH, PATHS, Drawn, batch_size, draw, estimate
 from phylogfn.samplers.base import Data, State, TreeSampler
 from phylogfn.training.curricula import Curriculum
 
@@ -40,6 +42,43 @@ class TopologySampler(TreeSampler):
     def estimate(self, state: State, drawn: Drawn, n_known: int) -> PartitionEstimate:
         """Return the evidence: known topologies summed, the others estimated from the draws."""
         return estimate(drawn, state.table, n_known, state.walkers.reward.log_topology_prior)
+
+    def log_probabilities(
+        self,
+        state: State,
+        environment: Any,
+        parents: np.ndarray,
+        rng: np.random.Generator,
+        until: Callable[[], bool],
+    ) -> np.ndarray | None:
+        """Return log-probabilities of topologies under the averaged policy, shape (B,).
+
+        Parameters
+        ----------
+        state, environment
+        parents : ndarray, shape (B, 2n-2)
+        rng : numpy.random.Generator
+            For histories, where a topology has many.
+        until : callable
+            Called from time to time; None is returned once it returns True.
+        """
+        policy, backward = state.trainer.averaged.policy, state.trainer.backward_policy
+        reward = state.walkers.reward
+        size = batch_size(BATCH, environment.n_taxa)
+        parts = [parents[start : start + size] for start in range(0, len(parents), size)]
+
+        def one(part: np.ndarray, own: np.random.Generator) -> np.ndarray:
+            terminals = environment.terminals(part)
+            return log_object_probabilities(environment, policy, terminals, PATHS, own, backward)
+
+        found: list[np.ndarray] = []
+        rngs = rng.spawn(len(parts))
+        for start in range(0, len(parts), reward.threads):
+            if until():
+                return None
+            wave = slice(start, start + reward.threads)
+            found += reward.pool.map(one, parts[wave], rngs[wave])
+        return np.concatenate(found)
 
     def divergence(
         self, run: Data, state: State, environment: Any, estimate: PartitionEstimate, n: int

@@ -100,7 +100,7 @@ def parts_of_alignment(
         columns = np.array([column for column in subset.columns if kept[column]], np.int64)
         if columns.size == 0:
             continue
-        alphabet = types[kinds[columns[0]]].alphabet
+        alphabet = types[int(kinds[int(columns[0])])].alphabet
         parts.append(AlignmentPart(subset.name, alphabet, place[columns], subset.model))
     if len(parts) == 1 and not parts[0].model:
         return (), notes

@@ -6,7 +6,8 @@ proportional to 1 / (s_i^2 + t^2). t^2 is the variance between runs that the err
 their statistic by chance, as two or three runs are few): 0 where the runs agree, and d^2 / 2 for
 two that differ by d much larger than their errors. Their weights are then nearly equal, though a
 run that missed large weights has both a low estimate and a small error, and the combined error is
-d / 2.
+d / 2. Where the draws of all runs were weighed together (`phylogfn.estimates.pooled`), their
+estimate replaces the mean, and t^2 is still part of the error.
 
 Topologies. The evidence R of a topology does not depend on the run that found it, so that the runs'
 lists are united, and Z is at least the sum of R over the union: it has both of two groups of trees
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from scipy.special import logsumexp
 
-from gfncore.evaluation import systematic_resample
+from gfncore.evaluation import PartitionEstimate, systematic_resample
 from phylogfn.results.posterior_data import PosteriorData
 from phylogfn.results.repeats.agreement import MOST_ERRORS, RunComparison
 from phylogfn.results.repeats.figures import combined_figures
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["PooledEvidence", "combine_runs", "mixture_shares", "pool_evidences"]
 
 SMALLEST_ERROR = 1e-6  # nats
-EQUAL_SHARES = 0.05  # runs that agree and whose shares differ by less give equally many draws
 CHANCE = 2.0  # standard deviations of the statistic of runs that differ by chance
 EM_STEPS, EM_TOLERANCE = 1000, 1e-6
 NEGLIGIBLE = 1e-12  # probability of topologies that are not listed
@@ -116,6 +116,7 @@ def combine_runs(
     n_draws: int,
     most_listed: int,
     rng: np.random.Generator,
+    pooled: PartitionEstimate | None = None,
 ) -> P:
     """Return the combined posterior, which holds the runs and their comparison.
 
@@ -133,11 +134,13 @@ def combine_runs(
         Maximum number of topologies of the result.
     rng : numpy.random.Generator
         For draws from runs that cover unequal shares.
+    pooled : PartitionEstimate, optional
+        Closed-form evidence from the draws of all runs together, none of which has failed.
     """
     used = [i for i, failed in enumerate(comparison.failed) if not failed]
     used = used or [int(np.argmax([run.ess for run in runs]))]
     good = [runs[i] for i in used]
-    evidence = _evidence_of(good)
+    evidence = _evidence_of(good, pooled)
     probabilities = listed.spread([run.topology_probabilities for run in runs])[used]
     if all(run.known.summed for run in good):
         table = _united(good, probabilities, listed, used, evidence)
@@ -145,9 +148,9 @@ def combine_runs(
         table = _mixed(good, probabilities, listed, used, evidence)
     best = np.argsort(-table.probabilities, kind="stable")[:most_listed]
     best = best[table.probabilities[best] > NEGLIGIBLE]
-    shares = mixture_shares(probabilities, table.probabilities)
-    if comparison.agree and np.abs(shares - 1.0 / len(good)).max() < EQUAL_SHARES:
-        shares = np.full(len(good), 1.0 / len(good))
+    shares = np.full(len(good), 1.0 / len(good))
+    if not comparison.agree:
+        shares = mixture_shares(probabilities, table.probabilities)
     return replace(
         good[0],
         **_draws(good, shares, n_draws, rng),
@@ -158,9 +161,9 @@ def combine_runs(
         split_probabilities=_clades(good, shares),
         log_evidence=table.log_evidence,
         log_evidence_se=evidence.standard_error,
-        ess=float(sum(run.ess for run in good)),
+        ess=float(sum(run.ess for run in good)) if pooled is None else pooled.ess,
         n_proposals=int(sum(run.n_proposals for run in good)),
-        **combined_figures(good),
+        **combined_figures(good, None if pooled is None else pooled.known_share),
         models=_models(good),
         runs=tuple(runs),
         comparison=comparison,
@@ -190,14 +193,33 @@ def _models(runs: Sequence[PosteriorData]) -> tuple[ModelEvidence, ...]:
     )
 
 
-def _evidence_of(runs: Sequence[PosteriorData]) -> PooledEvidence:
+def _evidence_of(runs: Sequence[PosteriorData], pooled: PartitionEstimate | None) -> PooledEvidence:
     if len(runs) == 1:
         only = runs[0]
         error = only.log_evidence_se
         return PooledEvidence(only.log_evidence, error, error, 0.0, np.ones(1))
-    return pool_evidences(
+    apart = pool_evidences(
         np.array([run.log_evidence for run in runs]),
         np.array([run.log_evidence_se for run in runs]),
+    )
+    corrections = [
+        run.branch_length_weights.closed_form
+        for run in runs
+        if run.branch_length_weights is not None
+        and run.branch_length_weights.closed_form is not None
+    ]
+    if pooled is None or len(corrections) < len(runs):
+        return apart
+    correction = pool_evidences(
+        np.array([one.correction for one in corrections]),
+        np.array([one.correction_se for one in corrections]),
+    )
+    within = math.hypot(pooled.standard_error, correction.standard_error)
+    return replace(
+        apart,
+        log_evidence=pooled.log_z + correction.log_evidence,
+        standard_error=math.hypot(within, apart.between),
+        within=within,
     )
 
 
@@ -327,7 +349,12 @@ def _draws(
     runs: Sequence[PosteriorData], shares: np.ndarray, n: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Return n draws in random order, from each run by its share, as fields of a posterior."""
-    counts = np.bincount(systematic_resample(shares, n, rng), minlength=len(runs))
+    own = np.array([run.n_draws for run in runs])
+    equal_shares = bool((shares == shares[0]).all())
+    if equal_shares and own.sum() == n:  # an odd number cannot be halved
+        counts = own
+    else:
+        counts = np.bincount(systematic_resample(shares, n, rng), minlength=len(runs))
     chosen = []
     for run, count in zip(runs, counts.tolist(), strict=True):
         if count <= run.n_draws:

@@ -24,17 +24,22 @@ from phylogfn.trees.keys import keys_of
 __all__ = ["combined_figures", "combined_warnings"]
 
 
-def combined_figures(runs: Sequence[PosteriorData]) -> dict[str, Any]:
+def combined_figures(
+    runs: Sequence[PosteriorData], known_share: float | None = None
+) -> dict[str, Any]:
     """Return the diagnostics of the combined posterior by field.
 
     Parameters
     ----------
     runs : sequence of PosteriorData
         One or more.
+    known_share : float, optional
+        Share of the evidence of the topologies that some run knew before its draws. Default: the
+        smallest of the runs.
     """
     return {
         "pareto_k": _largest(run.pareto_k for run in runs),
-        "known": _known([run.known for run in runs]),
+        "known": _known([run.known for run in runs], known_share),
         "searches": _searches(runs),
         "branch_length_weights": _weights([run.branch_length_weights for run in runs]),
         "training": _training([run.training for run in runs]),
@@ -56,9 +61,10 @@ def _largest(values: Iterable[float]) -> float:
     return max((value for value in values if not math.isnan(value)), default=math.nan)
 
 
-def _known(parts: Sequence[KnownTopologies]) -> KnownTopologies:
+def _known(parts: Sequence[KnownTopologies], share: float | None) -> KnownTopologies:
     worst = max(parts, key=lambda known: (math.isfinite(known.divergence), known.divergence))
-    return replace(worst, share=min(known.share for known in parts))
+    smallest = min(known.share for known in parts)
+    return replace(worst, share=smallest if share is None else share)
 
 
 def _searches(runs: Sequence[PosteriorData]) -> SearchFacts | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from phylogfn.citations import (
     ALWAYS_CITED,
     ANCESTRAL_METHODS,
     PREDICTIVE_METHODS,
+    REPEATED_RUNS_METHODS,
     methods_of_branch_prior,
     methods_of_environment,
     methods_of_model,
@@ -57,13 +58,31 @@ if TYPE_CHECKING:
     from phylogfn.runs.sample.run import SampleRun
     from phylogfn.runs.sample.state import RunState
 
-__all__ = ["answer", "judged", "without_errors_if_failed", "write_answer"]
+__all__ = ["Answer", "answer", "judged", "without_errors_if_failed", "write_answer"]
 
 FAILED = 3  # exit code of a run with hardly any effective draws
 
 
-def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Posterior:
-    """Draw and estimate the evidence; return the posterior with the warnings of the run.
+@dataclass(frozen=True)
+class Answer:
+    """The answer of a run, and the draws of topologies that it is made from.
+
+    Attributes
+    ----------
+    posterior : Posterior
+        With the warnings of the run alone.
+    drawn : Drawn
+    n_known : int
+        Number of topologies, the first of the table, that were known before the draws.
+    """
+
+    posterior: Posterior
+    drawn: Drawn
+    n_known: int
+
+
+def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Answer:
+    """Draw, estimate the evidence, and return the answer of a run.
 
     The sampler is softened first where that gives better draws.
     """
@@ -104,7 +123,7 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Pos
             )
         )
     if isinstance(drawn, DrawnTrees):
-        return _posterior_with_lengths(run, state, drawn, found)
+        return Answer(_posterior_with_lengths(run, state, drawn, found), drawn, n_known)
     masses = TopologyMasses.from_draws(drawn, table, n_known, prior)
     integrated = integrate(run, state, masses)
     lengths = integrated.samples
@@ -117,7 +136,7 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Pos
         ranked = random_trees.judge(state.trainer.averaged.policy, state.steps)
         training = replace(posterior.training, random_trees_correlation=ranked)
         posterior = replace(posterior, training=training)
-    return posterior
+    return Answer(posterior, drawn, n_known)
 
 
 def write_answer(run: SampleRun, posterior: Posterior) -> int:
@@ -210,6 +229,7 @@ def _facts(run: SampleRun, states: Sequence[RunState], posterior: Posterior) -> 
                 m for model in run.part_models or run.models for m in methods_of_model(model)
             ),
             *methods_of_branch_prior(settings.branch_prior),
+            *(REPEATED_RUNS_METHODS if len(states) > 1 else ()),
             *(PREDICTIVE_METHODS if settings.predictive else ()),
             *(ANCESTRAL_METHODS if settings.ancestral else ()),
         ),

@@ -63,6 +63,7 @@ class SampleEffort:
     pool_share: float = 0.05  # draws of branch lengths for trees to learn from
     # left for posterior predictive checks, and for ancestral sequences, if there are any
     sequences_share: float = 0.06
+    pooling_share: float = 0.05  # probabilities of the draws of a run under the sampler of another
     writing_share: float = 0.03  # left for the files when branch lengths are drawn
     lengths_share: float = 0.08  # draws of branch lengths, where the budget is used up
 

@@ -52,17 +52,17 @@ def choose_model(run: SampleRun) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, json.dumps([asdict(model) for model in screened]) + "\n")
     run.screened = tuple(screened)
-    run.models = contenders(screened)
-    if run.with_lengths and len(run.models) > 1:
+    models = contenders(screened)
+    if run.with_lengths and len(models) > 1:
         run.warn(
             Note(
                 "models-not-averaged",
-                f"{run.models[0]} was chosen by BIC alone: trees drawn with their lengths do not "
+                f"{models[0]} was chosen by BIC alone: trees drawn with their lengths do not "
                 "average over models",
             )
         )
-        run.models = run.models[:1]
-    run.spec = run.spec_of(run.models[0])
+        models = models[:1]
+    run.models, run.spec = models, run.spec_of(models[0])
     run.progress.note(f"models compared by their evidence: {', '.join(run.models)}")
 
 

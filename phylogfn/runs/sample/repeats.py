@@ -19,13 +19,14 @@ from phylogfn.results.repeats.comparing import compare_runs, list_together
 from phylogfn.results.repeats.figures import combined_warnings
 from phylogfn.results.warnings import failure
 from phylogfn.runs.sample.answer import answer, judged, without_errors_if_failed
+from phylogfn.runs.sample.pooling import FinishedRun, gains_by_pooling, pooled_estimate
 from phylogfn.runs.sample.resuming import resumed_state
 from phylogfn.runs.sample.run import SampleRun
-from phylogfn.runs.sample.state import RunState
 from phylogfn.runs.sample.train import leave_untrained, train
 from phylogfn.runs.sample.walk import started, walk
 
 if TYPE_CHECKING:
+    from gfncore.evaluation import PartitionEstimate
     from gfncore.training.checkpoint import Checkpoint
     from phylogfn.results.posterior import Posterior
 
@@ -68,30 +69,29 @@ def answer_of_all(
     """
     n = len(saved)
     if n == 1:
-        state, posterior = _carry_out(run, saved[0], check_output)
-        return judged(run, [state], posterior)
-    parts: list[SampleRun] = []
-    states: list[RunState] = []
-    posteriors: list[Posterior] = []
+        only = _carry_out(run, saved[0], check_output)
+        return judged(run, [only.state], only.posterior)
+    done: list[FinishedRun] = []
     for number, checkpoint in enumerate(saved, 1):
-        part = _part(run, number, n, parts)
+        part = _part(run, number, n, done)
         if checkpoint is not None:
             part.clock.resume(checkpoint.extra["spent"])
-        if states:
-            part.theta = states[0].theta
-        state, posterior = _carry_out(part, checkpoint, check_output)
-        parts.append(part)
-        states.append(state)
-        posteriors.append(without_errors_if_failed(posterior))
+        if done:
+            part.theta = done[0].state.theta
+        done.append(_carry_out(part, checkpoint, check_output))
+    run.warnings[:] = combined_warnings([one.run.warnings for one in done])
+    pooled = pooled_estimate(run, done)
     run.phase("comparing the runs")
-    run.warnings[:] = combined_warnings([part.warnings for part in parts])
-    return judged(run, states, _combined(run, posteriors))
+    posteriors = [without_errors_if_failed(one.posterior) for one in done]
+    return judged(run, [one.state for one in done], _combined(run, posteriors, pooled))
 
 
-def _part(run: SampleRun, number: int, n: int, earlier: Sequence[SampleRun]) -> SampleRun:
+def _part(run: SampleRun, number: int, n: int, done: Sequence[FinishedRun]) -> SampleRun:
     """Return one of n runs, with its share of the budget that the earlier ones have left."""
     settings = run.settings
-    left = settings.budget_seconds - sum(part.seconds() for part in earlier)
+    left = settings.budget_seconds - sum(one.run.seconds() for one in done)
+    if any(gains_by_pooling(one.posterior) for one in done):
+        left -= run.effort.pooling_share * settings.budget_seconds
     draws = settings.samples // n + (number <= settings.samples % n)
     clock = run.clock.copy() if number == 1 else RunClock.from_now()
     return run.part(number, max(left / (n - number + 1), SHORTEST), max(draws, 1), clock)
@@ -99,7 +99,7 @@ def _part(run: SampleRun, number: int, n: int, earlier: Sequence[SampleRun]) -> 
 
 def _carry_out(
     run: SampleRun, saved: Checkpoint | None, check_output: Callable[[], None]
-) -> tuple[RunState, Posterior]:
+) -> FinishedRun:
     """Search, train and draw, from the start or from a checkpoint."""
     state = started(run) if saved is None else resumed_state(run, saved)
     state.draws_from_prior = run.draws_from_prior
@@ -111,13 +111,22 @@ def _carry_out(
         else:
             train(run, state, environment, metrics)
     check_output()
-    return state, answer(run, state, environment)
+    return FinishedRun(run, state, environment, answer(run, state, environment))
 
 
-def _combined(run: SampleRun, posteriors: Sequence[Posterior]) -> Posterior:
+def _combined(
+    run: SampleRun, posteriors: Sequence[Posterior], pooled: PartitionEstimate | None
+) -> Posterior:
     """Compare the runs and combine their posteriors."""
     listed = list_together(posteriors)
     failed = [failure(posterior) is not None for posterior in posteriors]
     comparison = compare_runs(posteriors, failed, listed)
-    settings, rng = run.settings, run.rng("runs")
-    return combine_runs(posteriors, comparison, listed, settings.samples, run.effort.listed, rng)
+    return combine_runs(
+        posteriors,
+        comparison,
+        listed,
+        run.settings.samples,
+        run.effort.listed,
+        run.rng("runs"),
+        pooled,
+    )

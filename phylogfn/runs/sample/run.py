@@ -81,6 +81,7 @@ SEEDS = {
     "searches": 12,
     "runs": 13,
     "models": 14,
+    "pooled": 15,
     "predictive": 21,
 }
 

@@ -16,7 +16,7 @@ from phylogfn.sequences.named_clades import NamedClade
 from phylogfn.sequences.predictive import ENOUGH, DataPart, predictive_checks
 
 if TYPE_CHECKING:
-    from phylogfn.models import SubstitutionModel
+    from phylogfn.models import SiteModel
     from phylogfn.results.posterior import Posterior
     from phylogfn.runs.sample.run import SampleRun
     from phylogfn.runs.sample.state import RunState
@@ -26,7 +26,7 @@ __all__ = ["reserved_share", "with_sequences"]
 SIMULATIONS = 1000  # of posterior predictive checks
 UNKNOWN = {"protein": "X", "dna": "N", "rna": "N"}  # characters of unknown states; ? of other data
 
-Models = Callable[[int], Sequence["SubstitutionModel"]]
+Models = Callable[[int], Sequence["SiteModel"]]
 
 
 def reserved_share(run: SampleRun) -> float:
@@ -56,13 +56,13 @@ def _models_of_draw(run: SampleRun, state: RunState, posterior: Posterior) -> Mo
     thetas = posterior.draw_thetas
     if thetas is None:
         model = run.spec.build(state.theta)
-        return lambda draw: [model]
+        return lambda draw: model.parts
     specs = [run.spec, *(run.spec_of(name) for name in run.models[1:])]
     of_draw = posterior.draw_models
 
-    def build(draw: int) -> list[SubstitutionModel]:
+    def build(draw: int) -> Sequence[SiteModel]:
         spec = specs[0 if of_draw is None else int(of_draw[draw])]
-        return [spec.build(thetas[draw, : spec.n_free])]
+        return spec.build(thetas[draw, : spec.n_free]).parts
 
     return build
 
@@ -80,7 +80,7 @@ def _with_checks(
         return run.past(share)
 
     found = predictive_checks(
-        [DataPart(run.alignment.masks, run.alignment.alphabet.n_states)],
+        [DataPart(x.masks[:, x.site_to_pattern], x.n_states) for x in run.patterns.parts],
         lambda i: posterior.draw(order[i]),
         lambda i: models(order[i]),
         posterior.n_draws,

@@ -167,8 +167,14 @@ def test_a_failed_run_is_left_out(make_posterior):
 
 def test_draws_are_those_of_the_runs(make_posterior):
     first = make_posterior(n_draws=20)
-    second = replace(first, draw_lengths=first.draw_lengths + 1.0)
-    found = combine([first, second])
+    second = replace(
+        first,
+        draw_parents=first.draw_parents[:19],
+        draw_lengths=first.draw_lengths[:19] + 1.0,
+        draw_log_likelihoods=first.draw_log_likelihoods[:19],
+        draw_log_priors=first.draw_log_priors[:19],
+    )
+    found = combine([first, second], n_draws=39)
     rows = np.concatenate([first.draw_lengths, second.draw_lengths])
     assert np.array_equal(np.sort(found.draw_lengths[:, 1]), np.sort(rows[:, 1]))
     for row, likelihood in zip(found.draw_lengths, found.draw_log_likelihoods, strict=True):

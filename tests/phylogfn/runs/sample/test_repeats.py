@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from phylogfn.runs.sample.state import read_state
-from phylogfn.settings import resolve_settings
+from phylogfn.settings import SampleSettings, resolve_settings
 from phylogfn.trees.samples import read_tree_sample
 from tests.phylogfn.runs.sample.test_main import (
     SMALL,
@@ -117,18 +117,27 @@ def test_a_single_run_can_be_repeated_later(twice, tmp_path):
     assert not (out / "checkpoint" / "run2").exists()
 
 
-def test_free_parameters_are_fitted_once(tmp_path):
+def test_parts_share_the_parameters_and_not_the_random_numbers(tmp_path):
+    from gfncore.program.clock import RunClock
+    from gfncore.program.progress import Progress
+    from phylogfn.runs.sample.run import SampleRun
+    from phylogfn.runs.sample.walk import started
+
     alignment = write_fasta(tmp_path / "five.fasta", [0, 2, 5, 7, 11], 200)
-    run_small(alignment, tmp_path / "out", model="HKY85", runs=2)
-    saved = [
-        read_state(tmp_path / "out" / "checkpoint" / part).arrays["theta"] for part in (".", "run2")
-    ]
-    assert np.array_equal(*saved)
-    columns = [
-        (tmp_path / "out" / f"posterior.run{number}.p").read_text().splitlines()[1]
-        for number in (1, 2)
-    ]
-    assert "kappa" in columns[0] and columns[0] == columns[1]
+    settings = SampleSettings(
+        alignment=str(alignment), output=tmp_path / "out", model="HKY85", threads=1, budget="10m"
+    )
+    with Progress("phylogfn", quiet=True) as progress:
+        run = SampleRun(settings, progress)
+        first, second = (run.part(i, 300.0, 10, RunClock.from_now()) for i in (1, 2))
+        fitted = started(first)
+        second.theta = fitted.theta
+        assert np.array_equal(started(second).theta, fitted.theta)
+        assert not np.array_equal(fitted.theta, run.spec.start(run.patterns))
+    assert second.settings.budget_seconds == 300.0 and second.settings.samples == 10
+    numbers = [one.rng("walk", 7).random() for one in (run, first, second)]
+    assert numbers[0] == numbers[1] != numbers[2]
+    assert second.checkpoint == first.checkpoint / "run2" == run.checkpoint_of(2)
 
 
 def test_a_budget_too_small_for_two_is_told(tmp_path):
