@@ -53,16 +53,17 @@ def choose_model(run: SampleRun) -> None:
         write_atomic(path, json.dumps([asdict(model) for model in screened]) + "\n")
     run.screened = tuple(screened)
     models = contenders(screened)
+    best = models[0]
     if run.with_lengths and len(models) > 1:
         run.warn(
             Note(
                 "models-not-averaged",
-                f"{models[0]} was chosen by BIC alone: trees drawn with their lengths do not "
+                f"{best} was chosen by BIC alone: trees drawn with their lengths do not "
                 "average over models",
             )
         )
-        models = models[:1]
-    run.models, run.spec = models, run.spec_of(models[0])
+        models = (best,)
+    run.models, run.spec = models, run.spec_of(best)
     run.progress.note(f"models compared by their evidence: {', '.join(run.models)}")
 
 
