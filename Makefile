@@ -133,7 +133,7 @@ benchmark-%: SIZE = --quick
 benchmark-phylogfn.parsimony: SIZE = data/primates.fasta --quick
 benchmark-phylogfn.clade_errors: SIZE = data/primates.fasta --quick --threads 1
 benchmark-phylogfn.ccd_control: SIZE = data/primates.fasta --budget 10s --seeds 1
-benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 20s --seeds 1 -- --runs 1
+benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 20s --seeds 1
 benchmark-phylogfn.training: SIZE = data/primates.fasta --quick
 benchmark-phylogfn.mrbayes_control: SIZE = data/primates.fasta --budget 10s --seeds 1
 # one thread: each process that a benchmark starts loads PyTorch again
@@ -153,7 +153,7 @@ benchmarks: benchmark-phylogfn.paper_measures
 .PHONY: benchmark-phylogfn.paper_measures
 benchmark-phylogfn.paper_measures: $(STAMP)
 	$(BIN)/phylogfn sample data/primates.fasta --model JC69 --branch-prior exp:10 --environment merging \
-	  --budget 20s --runs 1 --seed 1 \
+	  --budget 60s --runs 1 --seed 1 \
 	  -o build/paper-measures --force --quiet
 	$(BIN)/python -m benchmarks.phylogfn.paper_measures build/paper-measures --weights 64 \
 	  --repeats 2 --trees 50

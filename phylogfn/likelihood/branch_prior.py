@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import polygamma, psi
 
 from gfncore.text.numbers import shortened
 from phylogfn.likelihood.branch_prior_base import (
@@ -187,6 +186,8 @@ class GammaPrior(BranchPrior):
 
     def log_length_moments(self, n_taxa: int) -> tuple[float, float]:
         """Return mean and variance of log b."""
+        from scipy.special import polygamma, psi
+
         return float(psi(self.shape)) - math.log(self.rate), float(polygamma(1, self.shape))
 
 

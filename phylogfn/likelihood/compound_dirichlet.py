@@ -21,7 +21,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
-from scipy.special import gammaln, polygamma, psi
 
 from phylogfn.likelihood.branch_prior_base import BranchPrior, TreeDensity, parse_numbers, text
 
@@ -88,6 +87,8 @@ class _CompoundDirichletPrior(BranchPrior):
 
     def log_density(self, lengths: np.ndarray, external: np.ndarray | None = None) -> np.ndarray:
         """Return the log density (B,) of trees with branch lengths (B, 2n-3)."""
+        from scipy.special import gammaln
+
         a = self._proportions(lengths, external)
         total, length = a.sum(axis=1), lengths.sum(axis=1)
         return (
@@ -109,6 +110,8 @@ class _CompoundDirichletPrior(BranchPrior):
 
     def log_length_moments(self, n_taxa: int) -> tuple[float, float]:
         """Return mean and variance of log b of a branch drawn evenly from a tree of n taxa."""
+        from scipy.special import polygamma, psi
+
         mean, variance = self._total_moments
         a = np.repeat([self.alpha, self.alpha * self.ratio], [n_taxa, n_taxa - 3])
         means = mean + psi(a) - psi(a.sum())
@@ -142,6 +145,8 @@ class GammaDirichletPrior(_CompoundDirichletPrior):
 
     @property
     def _total_moments(self) -> tuple[float, float]:
+        from scipy.special import polygamma, psi
+
         mean = float(psi(self.total_shape)) - math.log(self.total_rate)
         return mean, float(polygamma(1, self.total_shape))
 
@@ -172,5 +177,7 @@ class InverseGammaDirichletPrior(_CompoundDirichletPrior):
 
     @property
     def _total_moments(self) -> tuple[float, float]:
+        from scipy.special import polygamma, psi
+
         mean = math.log(self.total_rate) - float(psi(self.total_shape))
         return mean, float(polygamma(1, self.total_shape))

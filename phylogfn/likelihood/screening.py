@@ -2,13 +2,15 @@
 
 BIC = k log n - 2 log L, with n sites and k free parameters, branch lengths included (Schwarz 1978,
 Ann Stat 6:461-464). Half of it approximates minus the log evidence, with an error of some nats that
-does not vanish with n: it chooses what is worth an evidence.
+does not vanish with n: it chooses what is worth an evidence. The candidates are those of
+``--model auto``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,11 +22,39 @@ from phylogfn.trees.tree import Tree
 if TYPE_CHECKING:
     from phylogfn.alignments.patterns import SitePatterns
 
-__all__ = ["ScreenedModel", "contenders", "screen_models"]
+__all__ = [
+    "ScreenedModel",
+    "candidate_names",
+    "contenders",
+    "is_auto",
+    "screen_models",
+]
 
+AUTO = "auto"
+RATES = ("", "+G4", "+I+G4")
+DNA = ("JC69", "K80", "HKY85", "GTR")
+PROTEIN = ("LG", "WAG", "JTT", "Q.pfam")
 ITERATIONS = 60  # of the maximisation of each model
 CLOSE = 12.0  # of BIC above the best one, up to which the evidence is to decide
 MOST_CONTENDERS = 4
+
+
+def is_auto(text: str) -> bool:
+    """Return whether a text asks for the choice of a model."""
+    return text.strip().lower() == AUTO
+
+
+def candidate_names(alphabet: str) -> tuple[str, ...]:
+    """Return the candidates for ``dna``, ``rna`` or ``protein``, simple ones first.
+
+    Examples
+    --------
+    >>> candidate_names("dna")[:4]
+    ('JC69', 'K80', 'HKY85', 'GTR')
+    """
+    if alphabet == "protein":
+        return tuple(f"{m}{f}{r}" for r, f, m in product(RATES, ("", "+F"), PROTEIN))
+    return tuple(m + r for r, m in product(RATES, DNA))
 
 
 @dataclass(frozen=True)

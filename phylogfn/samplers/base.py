@@ -63,6 +63,8 @@ class TreeSampler(ABC):
     draw_by: ClassVar[Callable[..., Drawn]]
     """Draws by a policy, such as `phylogfn.estimates.collapsed.draw`."""
     rates_fall = False
+    parts: ClassVar[bool] = False
+    """Whether alignments of several parts, or of morphology, are supported."""
 
     def __init__(self, settings: SampleSettings):
         self.check(settings)

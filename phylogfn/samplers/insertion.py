@@ -24,6 +24,8 @@ __all__ = ["InsertionSampler"]
 class InsertionSampler(TopologySampler):
     """Build each topology by its one history of insertions."""
 
+    parts = True
+
     curriculum_by = InsertionCurriculum
 
     @classmethod

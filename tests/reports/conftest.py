@@ -83,6 +83,7 @@ def neighbours(parent, number, rng):
 @pytest.fixture(scope="session")
 def posterior_report(training):
     """Return a function of the number of taxa and of warnings: the report of a posterior."""
+    from gfncore.program.messages import Note
     from gfncore.program.provenance import ResourceUse
     from phylogfn.citations import ALWAYS_CITED
     from phylogfn.results.facts import RunFacts
@@ -113,7 +114,7 @@ def posterior_report(training):
             ess=800.0,
             n_proposals=2000,
             pareto_k=0.95 if warnings else 0.3,
-            warnings=tuple(warnings),
+            warnings=tuple(Note("low-ess", warning) for warning in warnings),
         )
         facts = RunFacts(
             command="phylogfn sample some/where/primates.fasta --model HKY85+G4 -o out",

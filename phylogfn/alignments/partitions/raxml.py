@@ -12,7 +12,6 @@ from gfncore.errors import UserError
 from gfncore.text.numbers import NumberError, parse_int
 from phylogfn.alignments.partitions.subsets import Partition, Subset
 from phylogfn.errors import AlignmentError, shown
-from phylogfn.models import PROTEIN_MODELS, parse_model
 
 __all__ = ["kind_of", "parse_raxml", "split_outside_braces"]
 
@@ -77,6 +76,8 @@ def kind_of(text: str, place: str) -> tuple[str | None, str]:
     AlignmentError
         It is neither a type nor a model.
     """
+    from phylogfn.models import PROTEIN_MODELS, parse_model  # loads SciPy
+
     if text.lower() in _TYPES:
         return _TYPES[text.lower()], ""
     if text.lower() == "auto":

@@ -14,9 +14,14 @@ from gfncore.files import write_atomic
 from gfncore.program.messages import Note
 from phylogfn.alignments.patterns import PartitionedPatterns
 from phylogfn.exploration.starting_trees import overdispersed_starts
-from phylogfn.likelihood.screening import ScreenedModel, contenders, screen_models
+from phylogfn.likelihood.screening import (
+    ScreenedModel,
+    candidate_names,
+    contenders,
+    is_auto,
+    screen_models,
+)
 from phylogfn.models import parse_model
-from phylogfn.models.candidates import candidate_names, is_auto
 from phylogfn.runs.sample.part_models import choose_part_models
 from phylogfn.trees.tree import Tree
 

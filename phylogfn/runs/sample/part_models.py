@@ -11,9 +11,8 @@ from gfncore.text.hints import did_you_mean
 from gfncore.text.numbers import shortened
 from phylogfn.alignments.partitions.choice import PartitionChoice
 from phylogfn.alignments.partitions.codons import parse_codon_positions
-from phylogfn.likelihood.screening import screen_models
+from phylogfn.likelihood.screening import AUTO, candidate_names, is_auto, screen_models
 from phylogfn.models import ModelSpec, parse_model, partitioned_spec, shareable
-from phylogfn.models.candidates import AUTO, candidate_names, is_auto
 
 if TYPE_CHECKING:
     from phylogfn.alignments.alignment import Alignment
@@ -83,7 +82,9 @@ def models_of_parts(alignment: Alignment, settings: SampleSettings) -> tuple[str
     return tuple(models)
 
 
-def check_parts(settings: SampleSettings, alignment: Alignment, patterns: SitePatterns) -> None:
+def check_parts(
+    settings: SampleSettings, alignment: Alignment, patterns: SitePatterns, supported: bool
+) -> None:
     """Refuse settings that do not go with parts, or need some (UserError)."""
     several = len(patterns.parts) > 1
     if settings.link and not alignment.parts:
@@ -91,9 +92,10 @@ def check_parts(settings: SampleSettings, alignment: Alignment, patterns: SitePa
             "--link: the alignment is not divided into parts; give --partitions or "
             "--codon-positions"
         )
-    if several and settings.environment == "merging":
+    if several and not supported:
         raise UserError(
-            "--environment merging: does not support partitions and morphology; use insertion"
+            f"--environment {settings.environment}: does not support partitions and morphology; "
+            "use insertion"
         )
 
 

@@ -24,9 +24,9 @@ from phylogfn.estimates.collapsed import Drawn, draw_from_prior
 from phylogfn.exploration.walks import N_REPLICAS
 from phylogfn.likelihood.branch_prior import parse_branch_prior
 from phylogfn.likelihood.collapsed import CollapsedReward
+from phylogfn.likelihood.screening import candidate_names, is_auto
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
-from phylogfn.models.candidates import candidate_names, is_auto
 from phylogfn.results.facts import KnownTopologies, SearchFacts
 from phylogfn.runs.alignment_run import AlignmentRun
 from phylogfn.runs.sample.effort import Aims, SampleEffort
@@ -135,7 +135,7 @@ class SampleRun(AlignmentRun):
             candidate_names(kind)[:1] if is_auto(settings.model) else (settings.model,)
         )
         self.part_models = models_of_parts(self.alignment, settings)
-        check_parts(settings, self.alignment, self.patterns)
+        check_parts(settings, self.alignment, self.patterns, self.sampler.parts)
         self.screened: tuple[ScreenedModel, ...] = ()
         if is_auto(settings.model):
             _check_names(settings.priors or {}, candidate_names(kind), kind)

@@ -111,5 +111,5 @@ def test_clocks_of_parts_of_a_run(monkeypatch):
     assert first.wall_seconds() == pytest.approx(whole.wall_seconds(), abs=0.1)
     assert second.wall_seconds() < 0.1 < whole.wall_seconds()
     first.resume({"wall": 100.0, "cpu": 1.0, "compile": 0.0})
-    assert first.wall_seconds() > 100.0 > whole.wall_seconds()
+    assert first.wall_seconds() > whole.wall_seconds() + 99.0
     assert second.spent()["cpu"] < whole.spent()["cpu"]

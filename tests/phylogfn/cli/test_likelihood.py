@@ -153,15 +153,18 @@ def test_evidence_is_the_mean_likelihood_over_the_prior(tmp_path, capsys):
     (tmp_path / "a.fasta").write_text(">a\nACGTA\n>b\nACGTC\n>c\nAGGTC\n>d\nAGCTN\n")
     (tmp_path / "t.nwk").write_text("(a,b,(c,d));\n")
     paths = [str(tmp_path / "a.fasta"), str(tmp_path / "t.nwk")]
-    for options in ([], ["--model", "K80{3}+G4{0.5}+I{0.1}", "--branch-prior", "exp:5"]):
+    for options in (
+        ["--branch-prior", "exp:10"],
+        ["--model", "K80{3}+G4{0.5}+I{0.1}", "--branch-prior", "exp:5"],
+    ):
         assert main(["likelihood", *paths, "--evidence", "--draws", "4000", *options]) == 0
         (row,) = rows(capsys.readouterr().out)
         assert row["log_likelihood"] == row["tree_length"] == "NA"
         alignment = read_alignment(paths[0])
         tree = read_trees(paths[1], alignment.names).trees[0]
-        model = parse_model(options[1] if options else "JC69", "dna").build()
+        model = parse_model(options[1] if "--model" in options else "JC69", "dna").build()
         likelihood = TreeLikelihood(compress(alignment), model)
-        rng, rate = np.random.default_rng(3), 5.0 if options else 10.0
+        rng, rate = np.random.default_rng(3), 5.0 if "--model" in options else 10.0
         values = [
             likelihood.log_likelihood(Tree(tree.parent, tree.children, lengths))
             for lengths in rng.exponential(1.0 / rate, (20000, tree.parent.size))

@@ -84,7 +84,7 @@ def test_version(capsys):
         (["sample", "x", "-o", "y", "--samples", "ten"], "--samples"),
         (["sample", "x", "-o", "y", "--environment", "insert"], '"insertion"'),
         (["sample", "x", "-o", "y", "--budget", "5x"], "write 30s, 5m or 1h"),
-        (["sample", "x", "-o", "y", "--branch-prior", "gamma"], "write exp:RATE"),
+        (["sample", "x", "-o", "y", "--branch-prior", "gamma"], "write gamma:SHAPE,RATE"),
         (["sample", "x", "-o", "y", "--config", "no.toml"], "no.toml: no such file"),
         (["sample", "-o", "y"], "the alignment is missing"),
         (["sample", "x", "-o", "data"], "is not empty"),

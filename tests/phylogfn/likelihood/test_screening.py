@@ -9,10 +9,15 @@ import pytest
 
 from phylogfn.alignments.patterns import compress
 from phylogfn.likelihood.model_fit import fit_model
-from phylogfn.likelihood.screening import ScreenedModel, contenders, screen_models
+from phylogfn.likelihood.screening import (
+    ScreenedModel,
+    candidate_names,
+    contenders,
+    is_auto,
+    screen_models,
+)
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
-from phylogfn.models.candidates import candidate_names, is_auto
 from phylogfn.trees.tree import Tree, random_topology
 
 

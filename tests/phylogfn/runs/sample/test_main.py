@@ -126,7 +126,7 @@ def test_all_files_are_there(finished):
     from phylogfn.output_names import OUTPUT_NAMES
 
     of_more_runs = {name for name in OUTPUT_NAMES if re.search("run[3-9]", name)}
-    optional = {"tensorboard", "ancestral.tsv", "ancestral.fasta"}
+    optional = {"tensorboard", "ancestral.tsv", "ancestral.fasta", "models.tsv"}
     expected = set(OUTPUT_NAMES) - optional - of_more_runs
     assert {path.name for path in output.iterdir()} == expected
     trees = list(parse_newick((output / "trees.nwk").read_text(), "trees.nwk"))
@@ -258,8 +258,9 @@ def test_free_parameters_and_a_small_budget(tmp_path):
     alignment = write_fasta(tmp_path / "five.fasta", [0, 2, 5, 7, 11], 200)
     run_small(alignment, tmp_path / "out", model="HKY85+G4", budget="1s")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert "fixed-parameters" in summary["warning_codes"]
-    assert summary["model"].startswith("HKY85+G4 (") and "kappa=" in summary["model"]
+    assert "fixed-parameters" not in summary["warning_codes"]
+    assert summary["model"] == "HKY85+G4"
+    assert list(summary["parameters"])[:2] == ["TL", "kappa"] and "alpha" in summary["parameters"]
 
 
 def test_too_little_memory_is_told_before_the_search(finished, tmp_path, monkeypatch):
@@ -529,7 +530,7 @@ def test_data_that_say_nothing_give_the_prior(tmp_path, sites, log_evidence):
     assert len(rows) == 105
     z = (probabilities - 1 / 105) / errors  # the stated errors are right
     assert np.abs(z).max() < 4 and np.sqrt(np.mean(z**2)) < 1.5
-    assert errors.max() < 0.03 / 105
+    assert errors.max() < 0.05 / 105
     before = contents(tmp_path / "out")
     run_small(alignment, tmp_path / "out", samples=105, resume=True)
     assert contents(tmp_path / "out")["trees.nwk"] == before["trees.nwk"]

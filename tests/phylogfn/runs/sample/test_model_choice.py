@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gfncore.errors import UserError
-from phylogfn.models.candidates import candidate_names
+from phylogfn.likelihood.screening import candidate_names
 
 _file = importlib.util.spec_from_file_location("small_runs", Path(__file__).parent / "test_main.py")
 assert _file is not None and _file.loader is not None
