@@ -185,7 +185,7 @@ docs: $(STAMP) $(DOCS_STAMP)
 	$(BIN)/python docs/check_links.py build/docs/html
 
 docs-quick: $(STAMP) $(DOCS_STAMP)
-	$(SPHINX) -D examples_budget=5s docs build/docs/html
+	$(SPHINX) -D examples_budget=12s docs build/docs/html
 	$(BIN)/python docs/check_links.py build/docs/html
 
 docs-pictures: $(DOCS_STAMP)

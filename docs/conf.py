@@ -37,7 +37,7 @@ nb_execution_show_tb = True
 nb_merge_streams = True
 nb_output_stderr = "remove"
 
-# Examples: budgets of the small form come with -D examples_budget=5s
+# Examples: budgets of the small form come with -D examples_budget=12s
 examples_folder = str(HERE.parent / "build" / "docs" / "examples")
 
 # Reference: docstrings say types in words, with shapes; annotations would only repeat them.
