@@ -11,7 +11,7 @@
 #   make workflows    both Snakemake workflows: checked by Snakemake, planned for here and for SLURM,
 #                     and run on their smallest examples, in build/workflows/
 #   make docs         the documentation, its examples run, into build/docs/html
-#   make docs-quick   the same with budgets of 5 s, as continuous integration builds it
+#   make docs-quick   the same with budgets of 12 s, as continuous integration builds it
 #   make docs-pictures
 #                     the pictures of reports in docs/pictures, from real runs (needs chromium)
 #   make package      build sdist and wheel into dist/, install the wheel outside the checkout and run

@@ -80,7 +80,7 @@ class JointDraws:
             if self._anchors and simple:
                 return
             peak = self.target.peak(trees[0], mode[0], shapes[0] if simple else None)
-            proposal = TopologyProposal.of_peak(peak, self.target.n_parameters)
+            proposal = TopologyProposal.of_peak(peak, self.target.are_shares)
             self._anchors[row] = (proposal, _branches(trees[0]))
 
     def fit(

@@ -22,6 +22,8 @@ from phylogfn.likelihood.marginals import MarginalMaps
 __all__ = ["ParameterNormals", "TopologyProposal"]
 
 WIDE_COORDINATES = 0.2  # expected number of coordinates of a draw from the wider gammas
+# of the odds of a share: their density falls as slowly as that of a flat one where the share is 0
+WIDE_SHARE_OF_SHARES = 0.35
 SCALES = np.array([1.0, 1.3, 2.0])
 SCALE_SHARES = np.array([0.67, 0.25, 0.08])
 INDEPENDENT_SHARE, INDEPENDENT_SCALE = 0.03, 1.6
@@ -121,27 +123,34 @@ class TopologyProposal:
         Shapes of the marginal gammas, one over the variance of each logarithm.
     correlation : ndarray, shape (D, D)
         Positive definite.
-    n_parameters : int
-        d; parameters stand before lengths.
+    are_shares : ndarray, shape (d,), bool
+        Which parameters are shares; parameters stand before lengths.
     """
 
     def __init__(
-        self, mode: np.ndarray, shapes: np.ndarray, correlation: np.ndarray, n_parameters: int
+        self,
+        mode: np.ndarray,
+        shapes: np.ndarray,
+        correlation: np.ndarray,
+        are_shares: np.ndarray,
     ):
         self.mode = mode
         self.shapes = shapes
         self.correlation = correlation
-        self.n_parameters = n_parameters
-        self.maps = MarginalMaps(shapes, WIDE_COORDINATES / len(mode))
+        self.are_shares = are_shares
+        self.n_parameters = len(are_shares)
+        wide = np.full(len(mode), WIDE_COORDINATES / len(mode))
+        wide[: self.n_parameters][are_shares] = WIDE_SHARE_OF_SHARES
+        self.maps = MarginalMaps(shapes, wide)
         self.root = np.linalg.cholesky(correlation)
 
     @classmethod
-    def of_peak(cls, peak: Peak, n_parameters: int) -> TopologyProposal:
+    def of_peak(cls, peak: Peak, are_shares: np.ndarray) -> TopologyProposal:
         """Return the proposal for a posterior near its mode."""
         variances = np.diag(peak.covariance)
         sd = np.sqrt(variances)
         correlation = peak.covariance / np.outer(sd, sd)
-        return cls(peak.mode, 1.0 / variances, correlation, n_parameters)
+        return cls(peak.mode, 1.0 / variances, correlation, are_shares)
 
     def draw(
         self, n: int, normals: ParameterNormals, rng: np.random.Generator
@@ -222,4 +231,4 @@ class TopologyProposal:
         correlation = np.eye(len(mode))
         both = np.concatenate([np.arange(d), own]), np.concatenate([np.arange(d), same])
         correlation[np.ix_(both[0], both[0])] = self.correlation[np.ix_(both[1], both[1])]
-        return TopologyProposal(mode, shapes, correlation, d)
+        return TopologyProposal(mode, shapes, correlation, self.are_shares)

@@ -71,6 +71,12 @@ class JointTarget:
         """Number of free parameters, d."""
         return len(self.theta)
 
+    @property
+    def are_shares(self) -> np.ndarray:
+        """Which parameters are shares, shape (d,), bool."""
+        kinds = [p.kind == "share" for p in self.spec.parameters for _ in range(p.n_free)]
+        return np.array(kinds, bool)
+
     def log_densities(self, tree: Tree, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log likelihoods and log posterior densities, each (M,), nats.
 

@@ -36,8 +36,8 @@ class MarginalMaps:
     ----------
     shapes : ndarray, shape (D,)
         Minus the curvature of each log density in the logarithm.
-    wide_share : float
-        Share of the wider gammas in each.
+    wide_shares : ndarray, shape (D,)
+        Shares of the wider gammas.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class MarginalMaps:
         Logarithms, relative to the mode, at the scores `KNOTS`; ascending.
     """
 
-    def __init__(self, shapes: np.ndarray, wide_share: float):
+    def __init__(self, shapes: np.ndarray, wide_shares: np.ndarray):
         place = np.interp(
             np.log(np.clip(shapes, LEAST_SHAPE, MOST_SHAPE)),
             np.log(SHAPES),
@@ -53,11 +53,10 @@ class MarginalMaps:
         )
         low = np.minimum(place.astype(np.int64), len(SHAPES) - 2)
         part = (place - low)[:, None]
-        rows = {
-            i: _quantiles(float(SHAPES[i]), wide_share) for i in np.unique(np.append(low, low + 1))
-        }
-        below = np.array([rows[i] for i in low]).reshape(-1, KNOTS.size)
-        above = np.array([rows[i] for i in low + 1]).reshape(-1, KNOTS.size)
+        pairs = list(zip(low.tolist(), np.asarray(wide_shares, float).tolist(), strict=True))
+        below = np.array([_quantiles(float(SHAPES[i]), share) for i, share in pairs])
+        above = np.array([_quantiles(float(SHAPES[i + 1]), share) for i, share in pairs])
+        below, above = below.reshape(-1, KNOTS.size), above.reshape(-1, KNOTS.size)
         # of neighbouring shapes, interpolated: still a strictly increasing map
         self.knots = (1.0 - part) * below + part * above
 

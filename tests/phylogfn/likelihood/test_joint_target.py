@@ -115,7 +115,7 @@ def test_peak_is_where_the_gradient_vanishes_and_its_covariance_is_the_inverse_h
 def test_draws_of_the_proposal_have_the_density_that_it_says(problem, model):
     spec, tree, target, x = problem(model)
     d = spec.n_free
-    proposal = TopologyProposal.of_peak(target.peak(tree, x), d)
+    proposal = TopologyProposal.of_peak(target.peak(tree, x), target.are_shares)
     rng = np.random.default_rng(4)
     whitened = 0.5 + 0.8 * rng.standard_normal((300, d))
     normals = ParameterNormals.fitted(whitened, np.ones(300))
@@ -124,7 +124,7 @@ def test_draws_of_the_proposal_have_the_density_that_it_says(problem, model):
     np.testing.assert_allclose(proposal.log_density(points, normals), log_q, atol=1e-8)
     # a second proposal integrates to one under draws of the first
     other = TopologyProposal(
-        proposal.mode + 0.1, proposal.shapes * 1.5, np.eye(len(x)), proposal.n_parameters
+        proposal.mode + 0.1, proposal.shapes * 1.5, np.eye(len(x)), proposal.are_shares
     )
     ratio = np.exp(other.log_density(points, normals) - log_q)
     assert ratio.mean() == pytest.approx(1.0, abs=4.0 * ratio.std() / np.sqrt(len(ratio)))
@@ -152,7 +152,7 @@ def test_fitted_normals_have_the_moments_of_the_draws():
 def test_a_proposal_is_carried_to_a_topology_with_other_branches(problem):
     spec, tree, target, x = problem("HKY85+G4")
     d = spec.n_free
-    proposal = TopologyProposal.of_peak(target.peak(tree, x), d)
+    proposal = TopologyProposal.of_peak(target.peak(tree, x), target.are_shares)
     conditional = proposal.shapes * np.diag(np.linalg.inv(proposal.correlation))
     every = np.arange(d, len(x))
     same = proposal.transferred(proposal.mode, conditional, every, every)

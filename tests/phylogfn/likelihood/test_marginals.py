@@ -13,7 +13,7 @@ SHAPES = np.array([0.15, 1.0, 7.3, 120.0, 1e5])
 
 
 def test_maps_are_inverse_to_each_other_and_have_the_slope_that_they_say():
-    maps = MarginalMaps(SHAPES, 0.01)
+    maps = MarginalMaps(SHAPES, np.full(len(SHAPES), 0.01))
     assert np.all(np.diff(maps.knots, axis=1) > 0.0)
     scores = np.random.default_rng(1).normal(0.0, 3.0, (500, len(SHAPES)))
     logarithms, log_slopes = maps.logarithms(scores)
@@ -31,7 +31,9 @@ def test_maps_are_inverse_to_each_other_and_have_the_slope_that_they_say():
 def test_without_wide_tails_the_logarithms_are_those_of_gamma_draws(column):
     shape = SHAPES[column]
     scores = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
-    logarithms, _ = MarginalMaps(SHAPES[column : column + 1], 0.0).logarithms(scores[:, None])
+    logarithms, _ = MarginalMaps(SHAPES[column : column + 1], np.zeros(1)).logarithms(
+        scores[:, None]
+    )
     gamma = np.log(np.random.default_rng(2).gamma(shape, 1.0 / shape, 20_000))
     assert kstest(logarithms[:, 0], gamma).pvalue > 0.01
     assert logarithms.mean() == pytest.approx(digamma(shape) - np.log(shape), abs=5e-3)
@@ -40,6 +42,6 @@ def test_without_wide_tails_the_logarithms_are_those_of_gamma_draws(column):
 
 def test_wide_tails_reach_lengths_of_nothing():
     scores = np.array([[-5.0]])
-    light = MarginalMaps(np.array([30.0]), 0.0).logarithms(scores)[0]
-    wide = MarginalMaps(np.array([30.0]), 0.01).logarithms(scores)[0]
+    light = MarginalMaps(np.array([30.0]), np.zeros(1)).logarithms(scores)[0]
+    wide = MarginalMaps(np.array([30.0]), np.array([0.01])).logarithms(scores)[0]
     assert light > -2.0 > wide
