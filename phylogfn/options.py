@@ -117,6 +117,14 @@ def _temperatures(value: Any) -> Any:
     return tuple(sorted(values))
 
 
+def _pairs(value: Any) -> list[tuple[Any, Any]]:
+    """Return names and values of a table, or of one text or several such as ``name=value``."""
+    if isinstance(value, Mapping):
+        return list(value.items())
+    texts = [value] if isinstance(value, str) else value
+    return [(name, given) for name, _, given in (str(text).partition("=") for text in texts)]
+
+
 def _priors(value: Any) -> Any:
     """Return priors by parameter, from a table or from text such as ``gamma_shape=exp:1``."""
     from gfncore.errors import UserError
@@ -124,13 +132,8 @@ def _priors(value: Any) -> Any:
 
     if value is None:
         return None
-    if isinstance(value, Mapping):
-        given = list(value.items())
-    else:
-        texts = [value] if isinstance(value, str) else value
-        given = [str(text).partition("=")[::2] for text in texts]
     priors: dict[str, str] = {}
-    for name, prior in given:
+    for name, prior in _pairs(value):
         if not (isinstance(name, str) and isinstance(prior, str) and name and prior):
             raise ValueError(
                 f"'{shortened(f'{name}={prior}')}' is not a prior on a parameter; write "
@@ -150,13 +153,8 @@ def _models(value: Any) -> Any:
     """Return models by part, from a table or from text such as ``gene1=HKY85+G4``."""
     if value is None:
         return None
-    if isinstance(value, Mapping):
-        given = list(value.items())
-    else:
-        texts = [value] if isinstance(value, str) else value
-        given = [str(text).partition("=")[::2] for text in texts]
     models: dict[str, str] = {}
-    for name, model in given:
+    for name, model in _pairs(value):
         if not (isinstance(name, str) and isinstance(model, str) and name.strip() and model):
             raise ValueError(
                 f"'{shortened(f'{name}={model}')}' is not the model of a part; write PART=MODEL, "
