@@ -95,7 +95,6 @@ def test_ranks_are_uniform_and_errors_normal(model, tmp_path):
             )
             ranks.setdefault(name, []).append(float((own < value).mean()))
     p_values = {name: kstest(own, "uniform").pvalue for name, own in ranks.items()}
-    print(p_values, np.std(z), kstest(z, "norm").pvalue)
     assert min(p_values.values()) > 0.01 / len(p_values), p_values
     covered = np.mean([[0.025 < r < 0.975 for r in own] for own in ranks.values()])
     assert 0.91 < covered < 0.985
