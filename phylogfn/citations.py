@@ -60,7 +60,13 @@ REPEATED_RUNS_METHODS = ("asdsf", "random_effects", "balance_heuristic")
 """What the comparison and combination of independent runs use."""
 
 # models that a publication introduced under other names
-_VARIANTS = {"k81": "k81uf", "tn93": "tne", "tim": "(tim|tpm)[23]?(e|uf)?|tvme?", "lg4": "lg4[mx]"}
+_VARIANTS = {
+    "k81": "k81uf",
+    "tn93": "tne",
+    "tim": "(tim|tpm)[23]?(e|uf)?|tvme?",
+    "lg4": "lg4[mx]",
+    "mk": "mkv",
+}
 
 
 def methods_of_model(model: str) -> tuple[str, ...]:
@@ -75,6 +81,7 @@ def methods_of_model(model: str) -> tuple[str, ...]:
     keys += ["gamma"] if any(re.fullmatch(r"G\d*", part) for part in parts) else []
     keys += ["free_rates"] if any(re.fullmatch(r"R\d*", part) for part in parts) else []
     keys += ["invariant"] if "I" in parts else []
+    keys += ["ascertainment"] if "ASC" in parts else []
     return tuple(keys)
 
 

@@ -44,8 +44,8 @@ ALIGNMENT_FILE = (
 )
 Alignment = Annotated[str, Option(ALIGNMENT_FILE, leading_hyphen=True)]
 MODELS = (
-    "Substitution model, such as JC69, HKY85+G4, GTR+G4+I, 010212, LG+G4. Braces fix values: "
-    "HKY85{2.1}+F{.3,.2,.2,.3}+G4{0.5}."
+    "Substitution model, such as JC69, HKY85+G4, GTR+G4+I, 010212, LG+G4, MKV+G4 (morphology), "
+    "GTR+ASC (variable sites alone). Braces fix values: HKY85{2.1}+F{.3,.2,.2,.3}+G4{0.5}."
 )
 Model = Annotated[str, Option(MODELS, group=MODEL)]
 PriorOnLengths = Annotated[

@@ -229,16 +229,29 @@ def read_alignment(
     )
 
 
-def likelihood_notes(alignment: Alignment) -> list[Note]:
-    """Return one-line notes on an alignment for users of likelihoods."""
+def likelihood_notes(
+    alignment: Alignment, conditioned: NDArray[np.bool_] | None = None
+) -> list[Note]:
+    """Return one-line notes on an alignment for users of likelihoods.
+
+    Parameters
+    ----------
+    alignment : Alignment
+    conditioned : ndarray, shape (n_sites,), bool, optional
+        Sites whose model is one of variable sites alone. Default: none.
+    """
     notes = []
-    if alignment.assumptions is not None:
-        notes.append(
-            Note(
-                "parsimony-settings-unused",
-                "weights and types of characters in the file are used in parsimony only",
+    said = alignment.assumptions
+    if said is not None:
+        kinds = {part.alphabet.name for part in alignment.parts} or {alignment.alphabet.name}
+        unused = "weights" if "standard" in kinds else "weights and types"
+        if said.weights is not None or unused != "weights":
+            notes.append(
+                Note(
+                    "parsimony-settings-unused",
+                    f"{unused} of characters in the file are used in parsimony only",
+                )
             )
-        )
     varies = variable_sites(alignment.masks)
     if not varies.any():
         notes.append(
@@ -249,16 +262,18 @@ def likelihood_notes(alignment: Alignment) -> list[Note]:
                 "uniform prior",
             )
         )
-    elif (
-        alignment.alphabet.name != "standard"
-        and alignment.n_sites >= SITES_TO_JUDGE
-        and varies.all()
-    ):
+    free = varies if conditioned is None else varies[~conditioned]
+    if free.size >= SITES_TO_JUDGE and free.all():
+        standard = alignment.alphabet.name == "standard" and not alignment.parts
         notes.append(
             Note(
                 "no-constant-sites",
-                "no constant column: looks like SNP data; branch lengths and evidence are biased "
-                f"(each of the {alignment.n_sites} columns varies)",
+                "no constant character: branch lengths and evidence are biased unless the model is "
+                f"MKV, for variable characters (each of the {free.size} characters varies)"
+                if standard
+                else "no constant column: looks like SNP data; branch lengths and evidence are "
+                "biased unless the model has +ASC, for variable sites (each of the "
+                f"{free.size} columns varies)",
             )
         )
     return notes

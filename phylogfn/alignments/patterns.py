@@ -9,8 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phylogfn.alignments.alignment import Alignment
+from phylogfn.alignments.nexus.assumptions import Assumptions
+from phylogfn.errors import AlignmentError
 
-__all__ = ["PartitionedPatterns", "SitePatterns", "compress", "distinct_columns"]
+__all__ = [
+    "CharacterPatterns",
+    "PartitionedPatterns",
+    "SitePatterns",
+    "compress",
+    "distinct_columns",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +46,11 @@ class SitePatterns:
     def parts(self) -> tuple[SitePatterns, ...]:
         """The patterns themselves: the only part."""
         return (self,)
+
+    @property
+    def classes(self) -> tuple[tuple[int, bool], ...]:
+        """Number of states, and whether they are ordered, of each class of characters."""
+        return ((self.n_states, False),)
 
     @property
     def n_taxa(self) -> int:
@@ -94,17 +107,99 @@ class PartitionedPatterns(SitePatterns):
         return tuple(part for group in self.groups for part in group.parts)
 
 
+@dataclass(frozen=True, eq=False)
+class CharacterPatterns(PartitionedPatterns):
+    """The patterns of a morphological matrix, one class of characters behind another.
+
+    Characters of a class have the same number of states, and all or none of them are ordered. A
+    character has the states up to the highest that is possible in one of the taxa, missing data
+    apart, and at least two, as in MrBayes. Two states are never ordered.
+
+    Parameters
+    ----------
+    columns : tuple of ndarray, shape (n_sites of the class,), int64
+        The characters of each class, ascending.
+    ordered : tuple of bool
+        Whether each class is ordered.
+    """
+
+    columns: tuple[NDArray[np.int64], ...]
+    ordered: tuple[bool, ...]
+
+    @classmethod
+    def from_characters(
+        cls, masks: NDArray[np.uint32], n_states: int, ordered: NDArray[np.bool_] | None
+    ) -> CharacterPatterns:
+        """Return the patterns of some characters.
+
+        Parameters
+        ----------
+        masks : ndarray, shape (n_taxa, n_sites), uint32
+        n_states : int
+            Of the alphabet; missing data have all of its bits set.
+        ordered : ndarray, shape (n_sites,), bool, or None
+            Whether each character is ordered; None: none is.
+        """
+        missing = np.uint32((1 << n_states) - 1)
+        seen = np.bitwise_or.reduce(np.where(masks == missing, np.uint32(0), masks), axis=0)
+        sizes = np.array([max(2, int(states).bit_length()) for states in seen])
+        strict = np.zeros(sizes.size, bool) if ordered is None else ordered & (sizes > 2)
+        found = sorted(set(zip(strict.tolist(), sizes.tolist(), strict=True)))
+        columns = [np.flatnonzero((strict == own) & (sizes == k)) for own, k in found]
+        groups = [
+            _patterns(masks[:, own] & np.uint32((1 << k) - 1), k)
+            for own, (_, k) in zip(columns, found, strict=True)
+        ]
+        joined = PartitionedPatterns.from_groups(groups)
+        sites = np.empty_like(joined.site_to_pattern)
+        sites[np.concatenate(columns)] = joined.site_to_pattern
+        return cls(
+            joined.masks,
+            joined.weights,
+            sites,
+            joined.n_states,
+            joined.groups,
+            tuple(columns),
+            tuple(own for own, _ in found),
+        )
+
+    @property
+    def classes(self) -> tuple[tuple[int, bool], ...]:
+        """Number of states, and whether they are ordered, of each class."""
+        sizes = (group.n_states for group in self.groups)
+        return tuple(zip(sizes, self.ordered, strict=True))
+
+
 def compress(alignment: Alignment) -> SitePatterns:
-    """Return the site patterns of an alignment; `PartitionedPatterns` if it has parts."""
+    """Return the site patterns of an alignment.
+
+    They are `PartitionedPatterns` if it has parts, and `CharacterPatterns` of standard data.
+
+    Raises
+    ------
+    AlignmentError
+        The types of characters in the file cannot be used, and the data are standard.
+    """
     if alignment.parts:
         groups = [compress(alignment.of_part(part)) for part in alignment.parts]
         return PartitionedPatterns.from_groups(groups)
-    masks, site_to_pattern = distinct_columns(alignment.masks)
+    if alignment.alphabet.name == "standard":
+        said = alignment.assumptions or Assumptions()
+        if said.problem:
+            raise AlignmentError(said.problem)
+        return CharacterPatterns.from_characters(
+            alignment.masks, alignment.alphabet.n_states, said.ordered
+        )
+    return _patterns(alignment.masks, alignment.alphabet.n_states)
+
+
+def _patterns(columns: NDArray[np.uint32], n_states: int) -> SitePatterns:
+    masks, site_to_pattern = distinct_columns(columns)
     return SitePatterns(
         masks=masks,
         weights=np.bincount(site_to_pattern, minlength=masks.shape[1]).astype(np.float64),
         site_to_pattern=site_to_pattern,
-        n_states=alignment.alphabet.n_states,
+        n_states=n_states,
     )
 
 

@@ -87,6 +87,7 @@ def likelihood(given: dict[str, Any]) -> None:
     """
     from gfncore.errors import UserError
     from phylogfn.alignments.alignment import likelihood_notes, read_alignment
+    from phylogfn.alignments.ascertainment import check_ascertainment, conditioned_sites
     from phylogfn.alignments.patterns import compress
     from phylogfn.cli.tree_notes import show_notes
     from phylogfn.likelihood.branch_prior import parse_branch_prior
@@ -102,9 +103,10 @@ def likelihood(given: dict[str, Any]) -> None:
     data = read_alignment(
         options["alignment"], data_type=options["data_type"], file_format=options["format"]
     )
-    for note in (*data.notes, *likelihood_notes(data)):
-        _warn(note)
     spec = parse_model(options["model"], data.alphabet)
+    check_ascertainment(spec, data)
+    for note in (*data.notes, *likelihood_notes(data, conditioned_sites(spec, data))):
+        _warn(note)
     headers = {header: taxon for taxon, header in enumerate(data.headers)}
     found = read_trees(options["trees"], data.names, aliases=headers)
     show_notes([found])

@@ -33,6 +33,7 @@ __all__ = [
 AUTO = "auto"
 RATES = ("", "+G4", "+I+G4")
 DNA = ("JC69", "K80", "HKY85", "GTR")
+MORPHOLOGY_RATES = ("", "+G4")
 PROTEIN = ("LG", "WAG", "JTT", "Q.pfam")
 ITERATIONS = 60  # of the maximisation of each model
 CLOSE = 12.0  # of BIC above the best one, up to which the evidence is to decide
@@ -44,14 +45,24 @@ def is_auto(text: str) -> bool:
     return text.strip().lower() == AUTO
 
 
-def candidate_names(alphabet: str) -> tuple[str, ...]:
-    """Return the candidates for ``dna``, ``rna`` or ``protein``, simple ones first.
+def candidate_names(alphabet: str, variable: bool = False) -> tuple[str, ...]:
+    """Return the candidates for ``dna``, ``rna``, ``protein`` or ``standard``, simple ones first.
+
+    Parameters
+    ----------
+    alphabet : str
+    variable : bool
+        Whether each site is certainly variable; it matters to standard data.
 
     Examples
     --------
     >>> candidate_names("dna")[:4]
     ('JC69', 'K80', 'HKY85', 'GTR')
+    >>> candidate_names("standard", variable=True)
+    ('MKV', 'MKV+G4')
     """
+    if alphabet == "standard":
+        return tuple(("MKV" if variable else "MK") + r for r in MORPHOLOGY_RATES)
     if alphabet == "protein":
         return tuple(f"{m}{f}{r}" for r, f, m in product(RATES, ("", "+F"), PROTEIN))
     return tuple(m + r for r, m in product(RATES, DNA))

@@ -29,8 +29,11 @@ RESCALE_ABOVE = 120  # taxa; below, float64 holds every partial (tested to 1000 
 
 
 def _is_equal_input(model: SiteModel) -> bool:
-    """True for DNA with equal exchangeabilities, one category and no invariant sites."""
-    if model.n_states != 4 or len(model.processes) > 1:
+    """True for DNA with equal exchangeabilities, one category and no invariant sites.
+
+    False where only variable sites occur: the kernels of this kind do not condition on them.
+    """
+    if model.n_states != 4 or len(model.processes) > 1 or model.variable_only:
         return False
     if model.n_categories > 1 or model.invariant > 0.0:
         return False
@@ -224,7 +227,14 @@ class TreeLikelihood:
         """Return the likelihood of the same data for another model with the same parts.
 
         Much faster than a new one, which lays the patterns out anew.
+
+        Raises
+        ------
+        ValueError
+            If one of the models is conditioned on variable sites and the other is not.
         """
+        if [x.variable_only for x in model.parts] != [x.variable_only for x in self.model.parts]:
+            raise ValueError("models of variable sites alone need a likelihood of their own")
         other = copy(self)
         other._set_model(model)
         return other

@@ -1,8 +1,9 @@
-"""Substitution and rate models of nucleotides and amino acids."""
+"""Substitution and rate models of nucleotides, amino acids and morphological characters."""
 
 from phylogfn.models.dna import DNA_MODELS, GTR_PAIRS, NUCLEOTIDES
 from phylogfn.models.frequencies import empirical_frequencies
 from phylogfn.models.mixtures import FOUR_MATRICES, PROFILES
+from phylogfn.models.morphology import MORPHOLOGY_MODELS, MorphologySpec
 from phylogfn.models.parameters import Parameter, Prior, parse_prior
 from phylogfn.models.parsing import parse_model
 from phylogfn.models.partitioned import LINKABLE, PartitionedSpec, partitioned_spec, shareable
@@ -21,8 +22,10 @@ __all__ = [
     "FOUR_MATRICES",
     "GTR_PAIRS",
     "LINKABLE",
+    "MORPHOLOGY_MODELS",
     "MixtureModel",
     "ModelSpec",
+    "MorphologySpec",
     "NUCLEOTIDES",
     "PROFILES",
     "PROTEIN_MODELS",

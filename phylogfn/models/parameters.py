@@ -5,7 +5,7 @@ Optimisers and Laplace approximations use an unconstrained vector theta:
 * positive parameters (kappa, gamma shape): theta = log x;
 * shares (invariant sites): theta = log(x / (1 - x));
 * simplexes (frequencies, exchangeabilities): additive log ratios to the last component;
-* free rates: see `phylogfn.models.free_rates`.
+* free rates: see `phylogfn.models.rates`.
 
 `log_prior` is the density of theta, so it includes the logarithm of the Jacobian. Default priors
 are those of MrBayes (Ronquist et al. 2012, Syst Biol 61:539-542).
@@ -20,7 +20,7 @@ from scipy.special import gammaln
 
 from gfncore.errors import UserError
 from gfncore.text.numbers import NumberError, parse_float, shortened
-from phylogfn.models.free_rates import (
+from phylogfn.models.rates import (
     free_rates_from_theta,
     free_rates_to_theta,
     log_free_rates_jacobian,

@@ -18,6 +18,7 @@ from phylogfn.models.dna import (
     dna_family,
 )
 from phylogfn.models.mixtures import FOUR_MATRICES, PROFILES
+from phylogfn.models.morphology import MORPHOLOGY_MODELS, MorphologySpec
 from phylogfn.models.parameters import Parameter, Prior
 from phylogfn.models.pieces import (
     EXAMPLE,
@@ -47,17 +48,16 @@ def parse_model(text: str, alphabet: object) -> ModelSpec:
     Parameters
     ----------
     text : str
-        A model (a name in `DNA_MODELS`, `PROTEIN_MODELS` or `FOUR_MATRICES`, or a six-digit code of
-        equal rates) and suffixes: `+G[k]` gamma rates in k categories (4), `+R[k]` free rates and
-        weights of k categories, `+I` invariant sites, `+F` frequencies counted in the alignment,
-        `+FO` free, `+FQ` equal, `+C10` to `+C60` profiles of amino acid frequencies (`C10` alone is
-        `Poisson+C10`). Braces fix values: "HKY85{kappa=2.1}+G4{0.5}+I{0.2}",
-        "F81{0.1,0.2,0.3,0.4}", "+F{...}", "TN93{AG=4,CT=6}"; with labels, in any order. By default,
-        nucleotide models with unequal frequencies have free frequencies, and protein models those
-        of their matrix.
+        A model (a name in `DNA_MODELS`, `PROTEIN_MODELS`, `FOUR_MATRICES` or `MORPHOLOGY_MODELS`,
+        or a six-digit code of equal rates) and suffixes: `+G[k]` gamma rates in k categories (4),
+        `+R[k]` free rates and weights of k categories, `+I` invariant sites, `+F` frequencies
+        counted in the alignment, `+FO` free, `+FQ` equal, `+ASC` for variable sites alone, `+C10`
+        to `+C60` profiles of amino acid frequencies (`C10` alone is `Poisson+C10`). Braces fix
+        values: "HKY85{kappa=2.1}+G4{0.5}+I{0.2}", "F81{0.1,0.2,0.3,0.4}", "+F{...}",
+        "TN93{AG=4,CT=6}"; with labels, in any order. By default, nucleotide models with unequal
+        frequencies have free frequencies, and protein models those of their matrix.
     alphabet : Alphabet or str
-        "dna", "rna" or "protein", or an object with such a `name`; there is no model for
-        "standard".
+        "dna", "rna", "protein" or "standard", or an object with such a `name`.
 
     Raises
     ------
@@ -71,33 +71,33 @@ def parse_model(text: str, alphabet: object) -> ModelSpec:
     ('r(A<->G)', 'r(C<->T)', 'r(A<->C,A<->T,C<->G,G<->T)')
     """
     kind = str(getattr(alphabet, "name", alphabet)).lower()
-    if kind == "standard":
-        raise UserError(
-            f"model '{text}': there is no substitution model of standard (morphological) data "
-            "here; use phylogfn parsimony"
-        )
     if len(text) > _LONGEST:
         raise UserError(f"model '{shortened(text)}': is too long; write it {EXAMPLE}")
     pieces = [read_piece(text, piece.strip()) for piece in text.strip().split("+")]
     family = _family(text, pieces[0].name, kind)
-    build = _protein_spec if kind == "protein" else _dna_spec
+    build = _SPECS.get(kind, _dna_spec)
     return build(text, family, pieces[0], read_suffixes(text, pieces[1:]))
 
 
 def _family(text: str, name: str, kind: str) -> str:
-    is_protein = kind == "protein"
-    of_proteins = (*PROTEIN_MODELS, *FOUR_MATRICES, *PROFILES)
-    known = of_proteins if is_protein else tuple(DNA_MODELS)
-    aliases: dict[str, str] = {} if is_protein else DNA_ALIASES
+    of_kinds: dict[str, tuple[str, ...]] = {
+        "dna": tuple(DNA_MODELS),
+        "protein": (*PROTEIN_MODELS, *FOUR_MATRICES, *PROFILES),
+        "standard": tuple(MORPHOLOGY_MODELS),
+    }
+    own = kind if kind in of_kinds else "dna"
+    known = of_kinds[own]
+    aliases = DNA_ALIASES if own == "dna" else {}
     canonical = {model.upper(): model for model in known} | aliases
     wanted = name.upper()
     if wanted in canonical:
         return canonical[wanted]
-    if re.fullmatch(r"[0-9]{6}", name) and not is_protein:
+    if re.fullmatch(r"[0-9]{6}", name) and own == "dna":
         return name
-    listed = f"{', '.join(known)}{'' if is_protein else ', ' + _CODE}"
-    other = (*DNA_MODELS, *DNA_ALIASES) if is_protein else of_proteins
-    if wanted in {model.upper() for model in other}:
+    listed = f"{', '.join(known)}{', ' + _CODE if own == 'dna' else ''}"
+    others = [model for other, models in of_kinds.items() if other != own for model in models]
+    others += [] if own == "dna" else DNA_ALIASES
+    if wanted in {model.upper() for model in others}:
         raise UserError(f"model '{text}': {name} is not for {kind} data; use one of {listed}")
     near = nearest(wanted, list(canonical))
     hint = f"did you mean {canonical[near]}? " if near else ""
@@ -117,8 +117,13 @@ def _frequencies(text: str, piece: Piece, states: str) -> tuple[float, ...]:
 
 
 def _common(text: str, suffixes: dict[str, tuple[int, Piece]]) -> dict[str, Any]:
-    """Return fixed values for gamma and invariant sites, and parameters if they are free."""
-    fields: dict[str, Any] = {"parameters": ()}
+    """Return fixed values for rates among sites, ascertainment, and parameters that are free."""
+    fields: dict[str, Any] = {"parameters": (), "variable_only": "ASC" in suffixes}
+    if "ASC" in suffixes and "I" in suffixes:
+        raise UserError(
+            f"model '{text}': variable sites alone (MKV, +ASC) say nothing about invariant sites; "
+            "leave out +I"
+        )
     if "G" in suffixes:
         categories, piece = suffixes["G"]
         fields["n_categories"] = categories
@@ -295,6 +300,24 @@ def _protein_spec(
     return ModelSpec(text, family, 20, profiles=mixture, **fields, **asked[0])
 
 
+def _morphology_spec(
+    text: str, name: str, piece: Piece, suffixes: dict[str, tuple[int, Piece]]
+) -> ModelSpec:
+    if piece.values:
+        raise UserError(
+            f"model '{text}': {name} takes no values; each character has the states up to its "
+            "highest one"
+        )
+    wrong = [kind for kind in ("F", "FO", "C") if kind in suffixes]
+    if wrong:
+        raise UserError(f"model '{text}': {name} has equal frequencies; leave out +{wrong[0]}")
+    if MORPHOLOGY_MODELS[name]:
+        if "ASC" in suffixes:
+            raise UserError(f"model '{text}': '+ASC' is part of {name}; leave it out")
+        suffixes = {**suffixes, "ASC": (1, piece)}
+    return MorphologySpec(text, "MK", 0, **_common(text, suffixes))
+
+
 def _four_matrices_spec(text: str, name: str, suffixes: dict[str, tuple[int, Piece]]) -> ModelSpec:
     """Return LG4M, whose rates are those of +G4, or LG4X, whose rates are those of +R4."""
     own, other = ("G", "R") if name == "LG4M" else ("R", "G")
@@ -313,3 +336,6 @@ def _four_matrices_spec(text: str, name: str, suffixes: dict[str, tuple[int, Pie
             for parameter in fields["parameters"]
         )
     return ModelSpec(text, name, 20, **fields)
+
+
+_SPECS = {"protein": _protein_spec, "standard": _morphology_spec}

@@ -12,7 +12,7 @@ __all__ = ["EXAMPLE", "Piece", "labelled_values", "read_piece", "read_suffixes",
 
 EXAMPLE = "as in 'HKY85+G4', 'GTR+I+G4' or 'LG+F+G4'"
 _PIECE = re.compile(r"(?P<name>[A-Za-z0-9.]+)(?:\{(?P<values>[^{}]*)\})?$")
-_SUFFIXES = "+F, +FO, +FQ, +G[categories], +R[categories], +I, +C10 to +C60"
+_SUFFIXES = "+F, +FO, +FQ, +G[categories], +R[categories], +I, +ASC, +C10 to +C60"
 _LARGEST = 1e6  # value in a model string
 _MOST_CATEGORIES = 64
 
@@ -110,7 +110,7 @@ def values_in_order(text: str, piece: Piece, order: tuple[str, ...]) -> tuple[fl
 def read_suffixes(text: str, pieces: list[Piece]) -> dict[str, tuple[int, Piece]]:
     """Return suffixes by kind, with their number of categories or profiles.
 
-    Kinds are "F", "FO", "FQ", "G", "R", "I" and "C".
+    Kinds are "F", "FO", "FQ", "G", "R", "I", "ASC" and "C".
 
     Parameters
     ----------
@@ -126,18 +126,21 @@ def read_suffixes(text: str, pieces: list[Piece]) -> dict[str, tuple[int, Piece]
     """
     found: dict[str, tuple[int, Piece]] = {}
     for piece in pieces:
-        match = re.fullmatch(r"(FO|FQ|F|I|G|R|C(?=[1-6]0$))(\d*)", piece.name.upper())
+        match = re.fullmatch(r"(ASC|FO|FQ|F|I|G|R|C(?=[1-6]0$))(\d*)", piece.name.upper())
         if match is None or (match[2] and match[1] not in ("G", "R", "C")):
             raise UserError(f"model '{text}': unknown suffix '+{piece.name}'; known: {_SUFFIXES}")
         place = f"model '{text}': the number of categories of +{match[1]}"
         categories = parse_int(match[2] or "4", 1, _MOST_CATEGORIES, place=place, error=UserError)
+        if match[1] == "ASC" and piece.values:
+            raise UserError(f"model '{text}': '+ASC' takes no values")
         if match[1] in ("FO", "FQ") and piece.values:
             raise UserError(
                 f"model '{text}': '+{match[1]}' takes no values; fixed frequencies are '+F{{...}}'"
             )
         kinds = {key[0] for key in found}
         if match[1][0] in kinds:
-            raise UserError(f"model '{text}': '+{match[1][0]}' is given twice")
+            name = "ASC" if match[1] == "ASC" else match[1][0]
+            raise UserError(f"model '{text}': '+{name}' is given twice")
         found[match[1]] = (categories, piece)
     if "G" in found and "R" in found:
         raise UserError(f"model '{text}': '+G' and '+R' are alternatives; give one of them")

@@ -17,7 +17,12 @@ from phylogfn.models.mixtures import FOUR_MATRICES, four_matrices, profiles
 from phylogfn.models.parameters import Parameter, parse_prior
 from phylogfn.models.protein import protein_matrix
 from phylogfn.models.rates import gamma_category_rates, with_invariant_sites
-from phylogfn.models.substitution import MixtureModel, SiteModel, SubstitutionModel
+from phylogfn.models.substitution import (
+    MixtureModel,
+    PartitionedModel,
+    SiteModel,
+    SubstitutionModel,
+)
 
 __all__ = ["ModelSpec", "Patterns"]
 
@@ -67,6 +72,8 @@ class ModelSpec:
         Fixed share of invariant sites; 0 when free or absent.
     profiles : str
         Name in `PROFILES` of the frequencies over which sites are mixed; empty without a mixture.
+    variable_only : bool
+        Whether the likelihood is conditioned on sites being variable (Lewis 2001).
     """
 
     name: str
@@ -81,6 +88,7 @@ class ModelSpec:
     free_rates: tuple[float, ...] = ()
     invariant: float = 0.0
     profiles: str = ""
+    variable_only: bool = False
 
     @property
     def n_free(self) -> int:
@@ -178,7 +186,7 @@ class ModelSpec:
             position += parameter.n_free
         return total
 
-    def build(self, theta: np.ndarray | None = None) -> SiteModel:
+    def build(self, theta: np.ndarray | None = None) -> SiteModel | PartitionedModel:
         """Return the model at theta.
 
         Parameters
@@ -191,17 +199,10 @@ class ModelSpec:
         ValueError
             If theta has another length, or empirical frequencies have not been resolved.
         """
-        theta = self.start() if theta is None else np.asarray(theta, dtype=float)
-        if theta.shape != (self.n_free,):
-            raise ValueError(f"{self.name} has {self.n_free} free values, found {theta.shape}")
         if self.empirical:
             raise ValueError(f"{self.name} counts its frequencies: call resolve(patterns) first")
-        values = self.split(theta)
-        category_rates, category_weights = self._categories(values)
-        invariant = float(values["invariant"][0]) if "invariant" in values else self.invariant
-        category_rates, category_weights = with_invariant_sites(
-            category_rates, category_weights, invariant
-        )
+        values = self._values(theta)
+        category_rates, category_weights, invariant = self._rates_among_sites(values)
         if self.family in FOUR_MATRICES:
             matrices = four_matrices(self.family)
             return self._mixture(matrices, category_rates, category_weights, invariant)
@@ -229,7 +230,23 @@ class ModelSpec:
             category_rates=category_rates,
             category_weights=category_weights,
             invariant=invariant,
+            variable_only=self.variable_only,
         )
+
+    def _values(self, theta: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Return the natural values of the free parameters at theta or its start."""
+        theta = self.start() if theta is None else np.asarray(theta, dtype=float)
+        if theta.shape != (self.n_free,):
+            raise ValueError(f"{self.name} has {self.n_free} free values, found {theta.shape}")
+        return self.split(theta)
+
+    def _rates_among_sites(
+        self, values: dict[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return rates and weights of the categories, and the share of invariant sites."""
+        rates, weights = self._categories(values)
+        invariant = float(values["invariant"][0]) if "invariant" in values else self.invariant
+        return *with_invariant_sites(rates, weights, invariant), invariant
 
     def _mixture(
         self,
@@ -244,7 +261,14 @@ class ModelSpec:
             SubstitutionModel(self.name, frequencies, exchangeabilities, one, one)
             for exchangeabilities, frequencies in matrices
         )
-        return MixtureModel(self.name, processes, category_rates, category_weights, invariant)
+        return MixtureModel(
+            self.name,
+            processes,
+            category_rates,
+            category_weights,
+            invariant,
+            self.variable_only,
+        )
 
     def _categories(self, values: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return rates of the variable sites, in any unit, and weights with sum 1."""

@@ -1,9 +1,10 @@
 """The reversible substitution model that every likelihood takes: states, rates, rate categories.
 
-Glossary: K states (4 or 20), C rate categories, pi the equilibrium frequencies, Q the generator of
-the substitution process. A site is invariant with probability `invariant`; otherwise it evolves at
-rate r_c with probability w_c. Branch lengths are expected substitutions per site, averaged over all
-sites, so `sum_c w_c r_c = 1` also when some sites are invariant.
+Glossary: K states (4, 20 or those of a character), C rate categories, pi the equilibrium
+frequencies, Q the generator of the substitution process. A site is invariant with probability
+`invariant`; otherwise it evolves at rate r_c with probability w_c. Branch lengths are expected
+substitutions per site, averaged over all sites, so `sum_c w_c r_c = 1` also when some sites are
+invariant.
 """
 
 from __future__ import annotations
@@ -185,6 +186,8 @@ class MixtureModel:
         Probabilities w_c, sum 1 - `invariant`.
     invariant : float
         Probability that a site cannot change; its states have the mean `frequencies`.
+    variable_only : bool
+        As of `SubstitutionModel`.
     """
 
     name: str
@@ -192,6 +195,7 @@ class MixtureModel:
     category_rates: np.ndarray
     category_weights: np.ndarray
     invariant: float = 0.0
+    variable_only: bool = False
 
     def __post_init__(self) -> None:
         if self.category_rates.shape != self.category_weights.shape:
@@ -215,11 +219,6 @@ class MixtureModel:
     def parts(self) -> tuple[MixtureModel, ...]:
         """The model itself: the only one of an alignment without parts."""
         return (self,)
-
-    @property
-    def variable_only(self) -> bool:
-        """Whether the data consist of variable sites alone: never."""
-        return False
 
     @cached_property
     def frequencies(self) -> np.ndarray:

@@ -34,6 +34,8 @@ from phylogfn.citations import (
         ("LG+C20+G4", ("lg", "profiles", "gamma")),
         ("C60", ("profiles",)),
         ("Poisson", ()),
+        ("MKV+G4", ("mk", "gamma")),
+        ("JC69+ASC", ("jc69", "ascertainment")),
     ],
 )
 def test_methods_of_a_model(model, keys):

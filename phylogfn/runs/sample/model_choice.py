@@ -16,13 +16,12 @@ from phylogfn.alignments.patterns import PartitionedPatterns
 from phylogfn.exploration.starting_trees import overdispersed_starts
 from phylogfn.likelihood.screening import (
     ScreenedModel,
-    candidate_names,
     contenders,
     is_auto,
     screen_models,
 )
 from phylogfn.models import parse_model
-from phylogfn.runs.sample.part_models import choose_part_models
+from phylogfn.runs.sample.part_models import candidates_of, choose_part_models
 from phylogfn.trees.tree import Tree
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ def _start(run: SampleRun, late: Callable[[], bool]) -> Tree:
 
 def _screen(run: SampleRun) -> list[ScreenedModel]:
     run.phase("screening models on a starting tree")
-    names = candidate_names(run.alignment.alphabet.name)
+    names = candidates_of(run.alignment)
     late = _late(run)
     tree = _start(run, late)
     screened = screen_models(names, run.alignment.alphabet.name, run.patterns, tree, late)
@@ -141,7 +140,7 @@ def _screen(run: SampleRun) -> list[ScreenedModel]:
 
 def _read(run: SampleRun) -> list[ScreenedModel]:
     path = run.checkpoint / FILE
-    known = candidate_names(run.alignment.alphabet.name)
+    known = candidates_of(run.alignment)
     try:
         found = [
             ScreenedModel(

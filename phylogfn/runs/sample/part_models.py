@@ -9,8 +9,10 @@ from gfncore.errors import UserError
 from gfncore.program.messages import Note
 from gfncore.text.hints import did_you_mean
 from gfncore.text.numbers import shortened
+from phylogfn.alignments.alignment import variable_sites
 from phylogfn.alignments.partitions.choice import PartitionChoice
 from phylogfn.alignments.partitions.codons import parse_codon_positions
+from phylogfn.alignments.patterns import CharacterPatterns
 from phylogfn.likelihood.screening import AUTO, candidate_names, is_auto, screen_models
 from phylogfn.models import ModelSpec, parse_model, partitioned_spec, shareable
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from phylogfn.trees.tree import Tree
 
 __all__ = [
+    "candidates_of",
     "check_parts",
     "choose_part_models",
     "models_of_parts",
@@ -86,7 +89,7 @@ def check_parts(
     settings: SampleSettings, alignment: Alignment, patterns: SitePatterns, supported: bool
 ) -> None:
     """Refuse settings that do not go with parts, or need some (UserError)."""
-    several = len(patterns.parts) > 1
+    several = len(patterns.parts) > 1 or isinstance(patterns, CharacterPatterns)
     if settings.link and not alignment.parts:
         raise UserError(
             "--link: the alignment is not divided into parts; give --partitions or "
@@ -107,7 +110,7 @@ def spec_of_parts(
 ) -> ModelSpec:
     """Return the models of all parts as one, with observed frequencies where they ask for them."""
     specs = [
-        parse_model(candidate_names(_kind(part))[0] if is_auto(model) else model, part.alphabet)
+        parse_model(candidates_of(alignment, part)[0] if is_auto(model) else model, part.alphabet)
         for part, model in zip(alignment.parts, models, strict=True)
     ]
     parts = [
@@ -143,7 +146,7 @@ def choose_part_models(
     chosen, cut = [], []
     for part, group, model in zip(alignment.parts, patterns.groups, models, strict=True):
         if is_auto(model):
-            names = candidate_names(_kind(part))
+            names = candidates_of(alignment, part)
             screened = screen_models(names, _kind(part), group, tree, until)
             model = screened[0].name
             if len(screened) < len(names):
@@ -160,6 +163,15 @@ def choose_part_models(
             )
         )
     return tuple(chosen), notes
+
+
+def candidates_of(alignment: Alignment, part: AlignmentPart | None = None) -> tuple[str, ...]:
+    """Return the candidates for the model of an alignment, or of one of its parts."""
+    if part is None:
+        kind, masks = alignment.alphabet.name, alignment.masks
+    else:
+        kind, masks = _kind(part), alignment.masks[:, part.columns]
+    return candidate_names(kind, bool(variable_sites(masks).all()))
 
 
 def _kind(part: AlignmentPart) -> str:

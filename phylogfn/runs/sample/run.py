@@ -18,19 +18,21 @@ from gfncore.program.progress import format_duration
 from gfncore.text.hints import did_you_mean
 from gfncore.text.numbers import shortened
 from phylogfn.alignments.alignment import likelihood_notes, variable_sites
+from phylogfn.alignments.ascertainment import check_ascertainment, conditioned_sites
 from phylogfn.alignments.partitions.choice import PartitionChoice
 from phylogfn.alignments.patterns import PartitionedPatterns, compress
 from phylogfn.estimates.collapsed import Drawn, draw_from_prior
 from phylogfn.exploration.walks import N_REPLICAS
 from phylogfn.likelihood.branch_prior import parse_branch_prior
 from phylogfn.likelihood.collapsed import CollapsedReward
-from phylogfn.likelihood.screening import candidate_names, is_auto
+from phylogfn.likelihood.screening import is_auto
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
 from phylogfn.results.facts import KnownTopologies, SearchFacts
 from phylogfn.runs.alignment_run import AlignmentRun
 from phylogfn.runs.sample.effort import Aims, SampleEffort
 from phylogfn.runs.sample.part_models import (
+    candidates_of,
     check_parts,
     models_of_parts,
     partition_choice,
@@ -132,15 +134,17 @@ class SampleRun(AlignmentRun):
         # of several candidates the first, until one is chosen (`runs.sample.model_choice`)
         kind = self.alignment.alphabet.name
         self.models: tuple[str, ...] = (
-            candidate_names(kind)[:1] if is_auto(settings.model) else (settings.model,)
+            candidates_of(self.alignment)[:1] if is_auto(settings.model) else (settings.model,)
         )
         self.part_models = models_of_parts(self.alignment, settings)
         check_parts(settings, self.alignment, self.patterns, self.sampler.parts)
         self.screened: tuple[ScreenedModel, ...] = ()
         if is_auto(settings.model):
-            _check_names(settings.priors or {}, candidate_names(kind), kind)
+            _check_names(settings.priors or {}, candidates_of(self.alignment), kind)
         self.spec = self.spec_of(self.models[0])
-        for note in (*self.alignment.notes, *likelihood_notes(self.alignment)):
+        check_ascertainment(self.spec, self.alignment)
+        conditioned = conditioned_sites(self.spec, self.alignment)
+        for note in (*self.alignment.notes, *likelihood_notes(self.alignment, conditioned)):
             self.warn(note)
         self.constraints: Constraints | None = None
         if settings.constraint is not None:

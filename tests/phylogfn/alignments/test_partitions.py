@@ -204,7 +204,7 @@ def test_mixed_data_are_divided_by_type(tmp_path):
     assert alignment.masks[1, 1] == 0b11 and alignment.masks[0, 4] == 0b10
     patterns = compress(alignment)
     assert isinstance(patterns, PartitionedPatterns)
-    assert [group.n_states for group in patterns.groups] == [10, 4, 20]
+    assert [group.n_states for group in patterns.groups] == [3, 4, 20]
     np.testing.assert_array_equal(patterns.weights.sum(), 10)
     assert patterns.masks.shape == (4, patterns.n_patterns) and patterns.n_states == 20
     missing = np.uint32(2**20 - 1)

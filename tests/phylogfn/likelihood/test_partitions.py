@@ -159,6 +159,45 @@ def test_probabilities_of_all_variable_patterns_sum_to_one():
     assert total == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("JC69+ASC", "dna"), ("GTR{1,2,3,4,5,1}+F{0.1,0.2,0.3,0.4}+G4{0.5}+ASC", "dna")],
+)
+def test_probabilities_of_all_variable_columns_of_dna_sum_to_one(text, kind):
+    every = np.array(list(itertools.product([1, 2, 4, 8], repeat=4)), dtype=np.uint32).T.copy()
+    masks = every[:, (every != every[0]).any(axis=0)]
+    model, tree, total = parse_model(text, kind).build(), make_tree(4), 0.0
+    for column in masks.T:
+        one = SitePatterns(column[:, None].copy(), np.ones(1), np.zeros(1, np.int32), 4)
+        total += np.exp(TreeLikelihood(one, model).log_likelihood(tree))
+    assert total == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("text", ["JC69+ASC", "LG4M+G4{0.7}+ASC", "HKY85{3}+FQ+G4{1}+ASC"])
+def test_ascertainment_of_sequences(text):
+    """Value and derivatives of models of variable sites alone; JC69 has no closed form then."""
+    kind = "protein" if text.startswith("LG") else "dna"
+    model = parse_model(text, kind).build()
+    patterns = make_patterns(6, 130, model.n_states, 3, variable=True)
+    tree, likelihood = make_tree(6, seed=4), TreeLikelihood(patterns, model)
+    value, first, second = likelihood.derivatives(tree)
+    assert value == pytest.approx(plain_value(tree, patterns, model), rel=1e-11)
+    assert likelihood.log_likelihood(tree) == pytest.approx(value, rel=1e-12)
+    for branch in (1, tree.children[0, 0], tree.parent.size - 1):
+
+        def value_at(length, branch=branch):
+            lengths = np.asarray(tree.lengths).copy()
+            lengths[branch] = length
+            return plain_value(Tree(tree.parent, tree.children, lengths), patterns, model)
+
+        length = float(np.asarray(tree.lengths)[branch])
+        expected = plain.numerical_derivatives(value_at, length, step=0.02 * length)
+        assert first[branch] == pytest.approx(expected[0], rel=1e-5, abs=1e-4)
+        assert second[branch] == pytest.approx(expected[1], rel=1e-3, abs=1e-2)
+    with pytest.raises(ValueError, match="need a likelihood of their own"):
+        likelihood.with_model(parse_model(text.replace("+ASC", ""), kind).build())
+
+
 def test_the_correction_withstands_many_taxa_and_short_branches():
     model = equal_rates_model(2, variable_only=True)
     for n_taxa, mean in ((150, 0.2), (12, 1e-6)):

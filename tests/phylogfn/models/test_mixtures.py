@@ -8,13 +8,13 @@ from scipy.stats import dirichlet
 
 from gfncore.errors import UserError
 from phylogfn.models import MixtureModel, parse_model
-from phylogfn.models.free_rates import (
+from phylogfn.models.mixtures import FOUR_MATRICES, PROFILES, four_matrices, profiles
+from phylogfn.models.protein import protein_matrix
+from phylogfn.models.rates import (
     log_unordered_rates_prior,
     unordered_rates_from_theta,
     unordered_rates_to_theta,
 )
-from phylogfn.models.mixtures import FOUR_MATRICES, PROFILES, four_matrices, profiles
-from phylogfn.models.protein import protein_matrix
 
 
 @pytest.mark.parametrize("name", PROFILES)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gfncore.program.messages import Note
+from phylogfn.alignments.patterns import CharacterPatterns, PartitionedPatterns
 from phylogfn.results.posterior_files import consensus_of
 from phylogfn.results.warnings import failure
 from phylogfn.sequences.ancestral import AncestralPart, reconstruct
@@ -157,18 +158,25 @@ def _with_ancestors(
 
 
 def _ancestral_parts(run: SampleRun) -> list[AncestralPart]:
-    alignment = run.alignment
+    alignment, patterns = run.alignment, run.patterns
     alignments = [alignment.of_part(part) for part in alignment.parts] or [alignment]
-    return [
-        AncestralPart(
-            patterns.masks,
-            patterns.site_to_pattern,
-            np.array([own.column_number(column) for column in range(own.n_sites)]),
-            own.alphabet.states,
-            UNKNOWN.get(own.alphabet.name, "?"),
-        )
-        for own, patterns in zip(alignments, run.patterns.parts, strict=True)
-    ]
+    divided = bool(alignment.parts) and isinstance(patterns, PartitionedPatterns)
+    groups = patterns.groups if divided else (patterns,)
+    found = []
+    for own, group in zip(alignments, groups, strict=True):
+        classes = isinstance(group, CharacterPatterns)
+        columns = group.columns if classes else (np.arange(own.n_sites),)
+        found += [
+            AncestralPart(
+                part.masks,
+                part.site_to_pattern,
+                np.array([own.column_number(int(column)) for column in sites]),
+                own.alphabet.states[: part.n_states],
+                UNKNOWN.get(own.alphabet.name, "?"),
+            )
+            for part, sites in zip(group.parts, columns, strict=True)
+        ]
+    return found
 
 
 def _consensus_clades(posterior: Posterior) -> tuple[NamedClade, ...]:

@@ -131,7 +131,7 @@ def test_types(tmp_path, command, ordered, block):
         assert listed(said.ordered) == ordered
         assert said.problem == "" and said.weights is None and alignment.n_excluded == 0
         assert parsimony_characters(alignment).n_ordered == len(ordered)
-        assert likelihood_notes(alignment)[-1].endswith("used in parsimony only")
+        assert likelihood_notes(alignment) == []  # likelihoods know ordered characters
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,7 @@ def test_weights(tmp_path, command, weights):
     assert alignment.assumptions is not None
     assert alignment.assumptions.weights is not None
     assert alignment.assumptions.weights.tolist() == weights
+    assert "weights of characters in the file are used in" in likelihood_notes(alignment)[-1]
     characters = parsimony_characters(alignment)
     assert characters.weights.tolist() == [sum(weights)]
     assert characters.n_excluded == weights.count(0)
@@ -270,21 +271,6 @@ def test_damaged_blocks_are_read_or_refused_in_one_line(edits):
         return
     if said is not None and said.problem:
         assert "\n" not in said.problem and said.problem.startswith("source: line ")
-
-
-def test_likelihoods_refuse_morphology(tmp_path, capsys):
-    path, trees = tmp_path / "a.nex", tmp_path / "t.nwk"
-    path.write_text(MATRIX)
-    trees.write_text("(A:1,B:1,(C:1,D:1):1);\n")
-    for arguments in (
-        ["likelihood", str(path), str(trees)],
-        ["sample", str(path), "-o", str(tmp_path / "out"), "--quiet"],
-    ):
-        assert main(arguments) == 2
-        lines = capsys.readouterr().err.strip().splitlines()
-        lines = [line for line in lines if "warning: identical" not in line]
-        assert "no substitution model of standard (morphological) data" in lines[-1]
-        assert "use phylogfn parsimony" in lines[-1] and len(lines) == 1
 
 
 EXAMPLE = """#NEXUS

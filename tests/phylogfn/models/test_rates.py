@@ -10,7 +10,7 @@ from scipy.stats import dirichlet
 
 from gfncore.errors import UserError
 from phylogfn.models import parse_model, parse_prior
-from phylogfn.models.free_rates import (
+from phylogfn.models.rates import (
     free_rates_from_theta,
     free_rates_to_theta,
     log_free_rates_prior,
