@@ -57,9 +57,13 @@ PriorOnLengths = Annotated[
         group=MODEL,
     ),
 ]
-SequenceType = Annotated[
-    Literal["dna", "rna", "protein"] | None,
-    Option("Type of the sequences.", group=INPUT, shown="detected from the characters"),
+DataType = Annotated[
+    Literal["dna", "rna", "protein", "standard"] | None,
+    Option(
+        "Type of the data; standard stands for morphological characters.",
+        group=INPUT,
+        shown="as declared in the file, or detected",
+    ),
 ]
 Environment = Annotated[
     Literal["insertion", "merging"],
@@ -337,7 +341,7 @@ class SampleOptions(Options):
     threads: Threads = None
     device: Device = "auto"
     tensorboard: Tensorboard = False
-    data_type: SequenceType = None
+    data_type: DataType = None
     format: Format = None
     resume: Resume = False
     force: Force = False
@@ -393,14 +397,7 @@ class ParsimonyOptions(Options):
     threads: Threads = None
     device: Device = "auto"
     tensorboard: Tensorboard = False
-    data_type: Annotated[
-        Literal["dna", "rna", "protein", "standard"] | None,
-        Option(
-            "Type of the data; standard stands for morphological characters.",
-            group=INPUT,
-            shown="as declared in the file, or detected",
-        ),
-    ] = None
+    data_type: DataType = None
     format: Format = None
     resume: Annotated[
         Resume,

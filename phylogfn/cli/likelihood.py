@@ -15,10 +15,10 @@ from phylogfn.options import (
     INPUT,
     MODEL,
     Alignment,
+    DataType,
     Format,
     Model,
     PriorOnLengths,
-    SequenceType,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class LikelihoodOptions(Options):
     ] = 1000
     seed: Seed = 1
     threads: Threads = None
-    data_type: SequenceType = None
+    data_type: DataType = None
     format: Format = None
 
 

@@ -19,7 +19,6 @@ from phylogfn.models.protein import protein_matrix
 from phylogfn.models.rates import gamma_category_rates, with_invariant_sites
 from phylogfn.models.substitution import (
     MixtureModel,
-    PartitionedModel,
     SiteModel,
     SubstitutionModel,
 )
@@ -186,7 +185,7 @@ class ModelSpec:
             position += parameter.n_free
         return total
 
-    def build(self, theta: np.ndarray | None = None) -> SiteModel | PartitionedModel:
+    def build(self, theta: np.ndarray | None = None) -> SiteModel:
         """Return the model at theta.
 
         Parameters

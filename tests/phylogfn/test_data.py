@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from Bio import AlignIO
 
-from phylogfn.alignments.alignment import read_alignment
-from phylogfn.alignments.patterns import compress
+from phylogfn.alignments.alignment import read_alignment, variable_sites
+from phylogfn.alignments.patterns import CharacterPatterns, compress
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 
@@ -69,7 +69,28 @@ def test_invented_matrix_is_as_described():
     assert (matrix.n_taxa, matrix.n_sites, matrix.alphabet.states) == (12, 29, "01234")
     said = matrix.assumptions
     numbers = matrix.columns
+    assert said is not None and numbers is not None
     assert numbers[said.ordered].tolist() == [4, 5, 6, 7, 8, 9]
     assert numbers[said.weights == 2].tolist() == [0, 1, 2, 10]
     assert numbers[said.weights == 0.5].tolist() == [26, 27, 28, 29]
-    assert matrix.n_excluded == 1 and 15 not in matrix.columns.tolist()
+    assert matrix.n_excluded == 1 and 15 not in numbers.tolist()
+
+
+def test_simulated_matrix_is_as_described():
+    path = DATA / "simulated.nex"
+    readme = (DATA / "README.md").read_text()
+    section = " ".join(readme.split("## simulated.nex\n")[1].split("\n## ")[0].split())
+    for words in (
+        "72 variable characters, 38 of two states, 24 of three and 10 of four; 12 are ordered",
+        "* Source: simulated for this project",
+        "* Terms: the project's licence, MIT.",
+        f"* sha256: `{hashlib.sha256(path.read_bytes()).hexdigest()}`",
+    ):
+        assert words in section
+    assert "| `simulated.nex` | 10 | 72 |" in readme
+    matrix = read_alignment(path)
+    assert (matrix.n_taxa, matrix.n_sites) == (10, 72) and variable_sites(matrix.masks).all()
+    patterns = compress(matrix)
+    assert isinstance(patterns, CharacterPatterns)
+    assert patterns.classes == ((2, False), (3, False), (4, False), (3, True), (4, True))
+    assert [len(columns) for columns in patterns.columns] == [38, 16, 6, 8, 4]

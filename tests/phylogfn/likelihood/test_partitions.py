@@ -251,7 +251,7 @@ def test_the_score_of_a_regraft_is_the_likelihood_of_the_tree():
     node = int(parent[v])
     around = np.array([0.0, lengths[node], lengths[v]])
     x = walk_numba._detach(parent, children, lengths, v)
-    around[0] = tree.lengths[x]
+    around[0] = np.asarray(tree.lengths)[x]
     order, d1, d2 = np.empty(16, np.int32), np.zeros(16), np.zeros(16)
     part = np.array([v], np.int32)
     walk_numba._subtree_partials(model, data, children, part, 1, lengths, False, space)

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import dirichlet
 
 from gfncore.errors import UserError
-from phylogfn.models import MixtureModel, parse_model
+from phylogfn.models import MixtureModel, SubstitutionModel, parse_model
 from phylogfn.models.mixtures import FOUR_MATRICES, PROFILES, four_matrices, profiles
 from phylogfn.models.protein import protein_matrix
 from phylogfn.models.rates import (
@@ -87,7 +87,9 @@ def test_rates_of_different_matrices_have_no_order():
     theta = np.random.default_rng(2).normal(size=6)
     weights, rates = np.split(unordered_rates_from_theta(theta), 2)
     assert weights.sum() == pytest.approx(1.0) and weights @ rates == pytest.approx(1.0)
-    np.testing.assert_allclose(unordered_rates_to_theta([*weights, *rates]), theta, atol=1e-12)
+    np.testing.assert_allclose(
+        unordered_rates_to_theta(np.append(weights, rates)), theta, atol=1e-12
+    )
     shares = weights * rates
     expected = sum(
         dirichlet(np.full(4, 2.0)).logpdf(x / x.sum()) + np.log(x).sum() for x in (weights, shares)
@@ -131,6 +133,7 @@ def test_mixtures_are_of_proteins():
 
 def test_inconsistent_categories_are_refused():
     one = parse_model("LG", "protein").build()
+    assert isinstance(one, SubstitutionModel)
     with pytest.raises(ValueError, match="same number"):
         MixtureModel("x", (one, one), np.ones(3), np.full(3, 1 / 3))
     with pytest.raises(ValueError, match="differ in shape"):

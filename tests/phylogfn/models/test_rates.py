@@ -25,7 +25,9 @@ def test_every_vector_gives_ascending_rates_of_mean_one(k):
     assert weights.sum() == pytest.approx(1.0) and weights @ rates == pytest.approx(1.0)
     assert np.all(np.diff(rates) > 0) and rates[0] > 0
     np.testing.assert_allclose(free_rates_to_theta(values), theta, atol=1e-9)
-    np.testing.assert_allclose(free_rates_to_theta([*weights, *(7.0 * rates)]), theta, atol=1e-9)
+    np.testing.assert_allclose(
+        free_rates_to_theta(np.append(weights, 7.0 * rates)), theta, atol=1e-9
+    )
 
 
 def plain_log_prior(theta: np.ndarray, concentration: float) -> float:

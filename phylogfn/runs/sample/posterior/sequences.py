@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gfncore.program.messages import Note
-from phylogfn.alignments.patterns import CharacterPatterns, PartitionedPatterns
+from phylogfn.alignments.patterns import CharacterPatterns, PartitionedPatterns, SitePatterns
 from phylogfn.results.posterior_files import consensus_of
 from phylogfn.results.warnings import failure
 from phylogfn.sequences.ancestral import AncestralPart, reconstruct
@@ -160,12 +160,14 @@ def _with_ancestors(
 def _ancestral_parts(run: SampleRun) -> list[AncestralPart]:
     alignment, patterns = run.alignment, run.patterns
     alignments = [alignment.of_part(part) for part in alignment.parts] or [alignment]
-    divided = bool(alignment.parts) and isinstance(patterns, PartitionedPatterns)
-    groups = patterns.groups if divided else (patterns,)
+    groups: tuple[SitePatterns, ...] = (patterns,)
+    if alignment.parts and isinstance(patterns, PartitionedPatterns):
+        groups = patterns.groups
     found = []
     for own, group in zip(alignments, groups, strict=True):
-        classes = isinstance(group, CharacterPatterns)
-        columns = group.columns if classes else (np.arange(own.n_sites),)
+        columns: tuple[np.ndarray, ...] = (np.arange(own.n_sites),)
+        if isinstance(group, CharacterPatterns):
+            columns = group.columns
         found += [
             AncestralPart(
                 part.masks,

@@ -95,6 +95,7 @@ def test_sets_of_another_matrix_are_skipped_and_that_matrix_is_told_of(tmp_path)
     alignment = read(tmp_path, TWO)
     assert alignment.masks.shape == (4, 4)
     assumptions = alignment.assumptions
+    assert assumptions is not None
     assert listed(assumptions.ordered) == [4]
     assert assumptions.weights is None and alignment.n_excluded == 0
     assert "a second matrix, which is not read" in alignment.notes[0]
@@ -479,7 +480,9 @@ def test_lists_are_those_of_mrbayes(tmp_path):
     assert len(characters) == 12
     raw = parse_alignment(text, "x")
     masks = np.array([[1 << int(c) for c in row] for row in raw.sequences], np.uint32)
+    assert raw.statements is not None
     said = carry_out(raw.statements, raw.names, masks, masks == 0)
+    assert said.assumptions is not None and said.assumptions.ordered is not None
     for number, line in characters.items():
         assert said.excluded[number - 1] == ("Excluded" in line)
         assert said.assumptions.ordered[number - 1] == ("Ord" in line)

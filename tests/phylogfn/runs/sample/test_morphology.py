@@ -1,0 +1,146 @@
+"""``phylogfn sample`` on morphological characters, alone and with sequences."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gfncore.errors import UserError
+from phylogfn.alignments.alignment import read_alignment
+from phylogfn.alignments.patterns import CharacterPatterns, compress
+from phylogfn.estimates.length_samples import topology_evidence
+from phylogfn.likelihood.branch_prior import parse_branch_prior
+from phylogfn.likelihood.collapsed import CollapsedReward
+from phylogfn.likelihood.tree_likelihood import TreeLikelihood
+from phylogfn.models import parse_model
+from phylogfn.trees.files import read_trees
+
+_file = importlib.util.spec_from_file_location("small_runs", Path(__file__).parent / "test_main.py")
+assert _file is not None and _file.loader is not None
+runs = importlib.util.module_from_spec(_file)
+_file.loader.exec_module(runs)
+
+SIMULATED = runs.ROOT / "data" / "simulated.nex"
+MIXED = """#NEXUS
+begin data;
+dimensions ntax=5 nchar=22;
+format datatype=mixed(standard:1-6,dna:7-22) missing=? gap=-;
+matrix
+A 000102ACGTACGTACGTACGT
+B 001102ACGTACGAACGTACGA
+C 110010ACCTACGAACGTTCGA
+D 11002?ACCTACGAACTTTCGC
+E 101121ACCTACTAACTTTCGC
+;
+end;
+begin mrbayes;
+ctype ordered: 5;
+end;
+"""
+
+
+def rows(path):
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    return list(csv.DictReader(lines, delimiter="\t"))
+
+
+def test_the_evidence_is_the_sum_over_all_topologies(tmp_path):
+    """Five taxa, MKV: against importance sampling of each of the 15 trees."""
+    lines = SIMULATED.read_text().splitlines()
+    taxa = ["Alder", "Birch", "Cedar", "Elm", "Fir"]
+    kept = [line for line in lines if not line.startswith("        ") or line.split()[0] in taxa]
+    text = "\n".join(kept).replace("ntax=10", "ntax=5")
+    path = tmp_path / "five.nex"
+    path.write_text(text + "\nbegin paup; exclude constant; end;\n")
+    alignment = read_alignment(path)
+    patterns = compress(alignment)
+    model = parse_model("MKV", "standard").resolve(patterns).build()
+    reward = CollapsedReward(TreeLikelihood(patterns, model), parse_branch_prior("exp:10"), 1)
+    total, names, trees = [], alignment.names, tmp_path / "all.nwk"
+    for alone, other in itertools.product(range(5), (1, 2, 3)):
+        rest = [name for taxon, name in enumerate(names) if taxon != alone]
+        pair = [rest.pop(other), rest.pop(0)]
+        trees.write_text(f"(({','.join(pair)}),({','.join(rest)}),{names[alone]});\n")
+        (tree,) = read_trees(trees, names).trees
+        total.append(topology_evidence(tree.parent, None, reward, 500, 1).log_evidence)
+    reward.pool.shutdown()
+    expected = np.logaddexp.reduce(total) - np.log(15)
+    runs.run_small(path, tmp_path / "out", model="MKV", branch_prior="exp:10")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["log_evidence"] == pytest.approx(
+        expected, abs=4 * summary["log_evidence_se"] + 0.02
+    )
+
+
+def test_models_are_chosen_and_integrated_over(tmp_path):
+    out = tmp_path / "out"
+    runs.run_small(SIMULATED, out, model="auto", predictive=True, ancestral="consensus")
+    assert {row["model"] for row in rows(out / "models.tsv")} == {"MKV", "MKV+G4"}
+    assert [row["parameter"] for row in rows(out / "parameters.tsv")][0] == "TL"
+    found = rows(out / "ancestral.tsv")
+    sites = sorted({int(row["site"]) for row in found})
+    assert sites == list(range(1, 73))
+    alignment = read_alignment(SIMULATED)
+    patterns = compress(alignment)
+    assert isinstance(patterns, CharacterPatterns)
+    n_states = {
+        int(column) + 1: k
+        for (k, _), columns in zip(patterns.classes, patterns.columns, strict=True)
+        for column in columns
+    }
+    for row in found:  # the ancestor has the states of its character, and no others
+        p = [row[f"p_{state}"] for state in range(4)]
+        k = n_states[int(row["site"])]
+        assert p[k:] == ["NA"] * (4 - k)
+        assert sum(map(float, p[:k])) == pytest.approx(1.0, abs=1e-3)
+    summary = json.loads((out / "summary.json").read_text())
+    checks = summary["predictive"]["checks"] if "predictive" in summary else summary["extra"]
+    assert checks
+
+
+def test_a_constant_character_makes_the_program_choose_mk(tmp_path):
+    path = tmp_path / "a.fasta"
+    rows_of = ("0001020", "0011020", "1100100", "110020?", "1011210")
+    path.write_text("".join(f">t{i}\n{row}\n" for i, row in enumerate(rows_of)))
+    runs.run_small(path, tmp_path / "out", model="auto")
+    assert {row["model"] for row in rows(tmp_path / "out" / "models.tsv")} == {"MK", "MK+G4"}
+
+
+def test_morphology_and_sequences(tmp_path):
+    path = tmp_path / "both.nex"
+    path.write_text(MIXED)
+    out = tmp_path / "out"
+    runs.run_small(
+        path, out, model="K80+G4", models={"standard": "MK+G4"}, link=["gamma_shape"],
+        priors={"gamma_shape": "exp:2"}, ancestral="consensus",
+    )  # fmt: skip
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["model"] == "MK+G4 (standard); K80+G4 (dna)"
+    found = [row["parameter"] for row in rows(out / "parameters.tsv")]
+    assert found == ["TL", "kappa{2}", "alpha{all}", "m{1}", "m{2}"]
+    assert {int(row["site"]) for row in rows(out / "ancestral.tsv")} == set(range(1, 23))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": "MKV", "data_type": "standard"}, "1 columns are constant or may be .3."),
+        ({"models": {"standard": "MKV"}}, "'MKV' of part 'standard': .* columns are constant"),
+        ({"models": {"dna": "K80+ASC"}}, "'K80.ASC' of part 'dna': .* use the model without .ASC"),
+        ({"models": {"standard": "LG"}}, "part 'standard': model 'LG': LG is not for standard"),
+        ({"model": "MK", "data_type": "standard", "environment": "merging"}, "morphology"),
+    ],
+)
+def test_what_is_refused(tmp_path, settings, message):
+    path = tmp_path / "both.nex"
+    constant = MIXED.replace("A 000", "A 001").replace("C 110", "C 111").replace("D 110", "D 111")
+    path.write_text(constant)
+    with pytest.raises(UserError, match=message) as caught:
+        runs.run_small(path, tmp_path / "out", **settings)
+    assert "\n" not in str(caught.value)
