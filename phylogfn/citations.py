@@ -25,6 +25,7 @@ __all__ = [
     "Reference",
     "bibtex",
     "citations_text",
+    "methods_of_branch_lengths",
     "methods_of_branch_prior",
     "methods_of_environment",
     "methods_of_model",
@@ -89,6 +90,12 @@ def methods_of_branch_prior(prior: str) -> tuple[str, ...]:
     """Return the keys of the references of a prior on branch lengths such as ``exp:10``."""
     coupled = prior.partition(":")[0].strip().lower() in ("gammadir", "invgammadir", "invgamdir")
     return ("compound_dirichlet", "compound_dirichlet_robust") if coupled else ()
+
+
+def methods_of_branch_lengths(method: str) -> tuple[str, ...]:
+    """Return the keys of the references of a method of drawing lengths, such as ``annealed``."""
+    of_joint = ("adaptive_importance_sampling",) if method in ("joint", "annealed") else ()
+    return (*of_joint, *(("annealed_importance_sampling",) if method == "annealed" else ()))
 
 
 # by environment, and whether trees are built with their branch lengths

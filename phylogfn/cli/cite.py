@@ -63,6 +63,7 @@ def _methods_of(output: Path) -> tuple[str, ...]:
         extra = summary.get("extra", {})
         environment = str(extra.get("environment", "insertion"))
         lengths = str(extra.get("branch_lengths", "collapsed"))
+        method = str(extra.get("branch_length_method", ""))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # whatever else than a summary the file holds
         raise UserError(
@@ -73,5 +74,6 @@ def _methods_of(output: Path) -> tuple[str, ...]:
         *citations.methods_of_environment(environment, lengths),
         *citations.methods_of_model(model),
         *citations.methods_of_branch_prior(prior),
+        *citations.methods_of_branch_lengths(method),
     )
     return tuple(dict.fromkeys((*citations.ALWAYS_CITED, *used)))

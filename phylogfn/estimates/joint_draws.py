@@ -1,6 +1,6 @@
 """Importance draws of parameters and branch lengths for the topologies of a posterior.
 
-The exact peaks of the most probable topologies (`phylogfn.likelihood.joint_target`) are the
+The exact peaks of the most probable topologies (`phylogfn.likelihood.joint.target`) are the
 anchors; another topology takes the correlations of the anchor that has most splits in common with
 it, and its own mode. Pilot draws fit the normals of the parameters and choose between proposals;
 they never enter an estimate.
@@ -9,15 +9,16 @@ they never enter an estimate.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import logsumexp
 
 from phylogfn.likelihood.integrals import LengthDraws
-from phylogfn.likelihood.joint_proposal import ParameterNormals, TopologyProposal
-from phylogfn.likelihood.joint_target import JointTarget
+from phylogfn.likelihood.joint.annealing import AnnealedPoints, Bridge
+from phylogfn.likelihood.joint.proposal import ParameterNormals, TopologyProposal, shrunken_mean
+from phylogfn.likelihood.joint.target import JointTarget
 from phylogfn.trees.tree import Tree, node_splits
 
 if TYPE_CHECKING:
@@ -32,17 +33,6 @@ PILOT_ROUNDS = 5
 ROUND_DRAWS = 600  # of a round
 
 
-class _Drawn(NamedTuple):
-    """Draws for several topologies; entries are lists of arrays, one of each topology."""
-
-    proposals: list[TopologyProposal]
-    coordinates: list[np.ndarray]
-    whitened: list[np.ndarray]
-    log_likelihoods: list[np.ndarray]
-    log_densities: list[np.ndarray]
-    log_weights: list[np.ndarray]
-
-
 class JointDraws:
     """Draws of the parameters and lengths of topologies, and their weights.
 
@@ -55,6 +45,8 @@ class JointDraws:
         Near the mode of the parameters given the first of the topologies.
     table : TopologyTable
     """
+
+    method, rungs = "joint", 1
 
     def __init__(
         self, spec: ModelSpec, reward: CollapsedReward, theta: np.ndarray, table: TopologyTable
@@ -79,7 +71,10 @@ class JointDraws:
             simple = self.target.seconds_a_peak(trees[0], mode[0]) > seconds
             if self._anchors and simple:
                 return
-            peak = self.target.peak(trees[0], mode[0], shapes[0] if simple else None)
+            if simple:
+                peak = self.target.peak(trees[0], mode[0], shapes[0])
+            else:
+                peak = self.target.climbed(trees[0], mode[0], late)
             proposal = TopologyProposal.of_peak(peak, self.target.are_shares)
             self._anchors[row] = (proposal, _branches(trees[0]))
 
@@ -97,30 +92,58 @@ class JointDraws:
         The draws of all rounds count, weighted by the mean of the densities that they were drawn
         with (adaptive multiple importance sampling, Cornuet et al. 2012, Scand J Stat 39:798-812).
         """
-        if self.target.n_parameters == 0:
-            return
-        each = np.full(len(rows), max(n_draws // len(rows), 2))
-        used = [self.normals]
-        rounds: list[_Drawn] = []
+        each = max(n_draws // len(rows), 2)
+        rounds: list[list[AnnealedPoints]] = []
+        used: list[list[Bridge]] = []
         for _ in range(PILOT_ROUNDS):
             if late():
                 return
-            rounds.append(self._draw(rows, each, rng))
-            weights = []
+            used.append(self.bridges(rows))
+            rounds.append([bridge.start(each, rng) for bridge in used[-1]])
+            whitened, weights = [], []
             for i in range(len(rows)):
-                points = np.concatenate([drawn.coordinates[i] for drawn in rounds])
-                log_density = np.concatenate([drawn.log_densities[i] for drawn in rounds])
-                proposal = rounds[0].proposals[i]
-                log_q = [proposal.log_density(points, normals) for normals in used]
-                log_weights = log_density - np.asarray(logsumexp(np.array(log_q), axis=0))
-                weights.append(np.exp(log_weights - logsumexp(log_weights)))
-            whitened = [
-                np.concatenate([drawn.whitened[i] for drawn in rounds]) for i in range(len(rows))
-            ]
-            self.normals = ParameterNormals.fitted(
-                np.concatenate(whitened), np.concatenate(weights)
-            )
-            used.append(self.normals)
+                log_weights = []
+                for drawn in rounds:
+                    points = drawn[i].points
+                    log_density = drawn[i].log_ratios + points.log_density
+                    log_q = [own[i].proposal.log_density_of(points, own[i].normals) for own in used]
+                    log_weights.append(log_density - np.asarray(logsumexp(np.array(log_q), axis=0)))
+                joined = np.concatenate(log_weights)
+                weights.append(np.exp(joined - logsumexp(joined)))
+                whitened.append(np.concatenate([drawn[i].points.whitened for drawn in rounds]))
+            self.refit(rows, whitened, weights)
+
+    def refit(
+        self,
+        rows: np.ndarray,
+        whitened: Sequence[np.ndarray],
+        weights: Sequence[np.ndarray],
+        ess: float | None = None,
+    ) -> None:
+        """Fit the normals of the parameters, and the means of the lengths of each anchor.
+
+        Parameters
+        ----------
+        rows : ndarray, shape (B,)
+        whitened : sequence of ndarray, shape (M, D)
+            Draws of each of the topologies.
+        weights : sequence of ndarray, shape (M,)
+            Their weights, with sum 1.
+        ess : float, optional
+            Effective number of draws of each topology, if it is not that of the weights.
+        """
+        d = self.target.n_parameters
+        self.normals = ParameterNormals.fitted(
+            np.concatenate([part[:, :d] for part in whitened]),
+            np.concatenate(weights),
+            None if ess is None else ess * len(rows),
+        )
+        for row, drawn, weight in zip(rows.tolist(), whitened, weights, strict=True):
+            if row in self._anchors:
+                proposal, branches = self._anchors[row]
+                effective = 1.0 / float(weight @ weight) if ess is None else ess
+                shift = shrunken_mean(weight @ drawn[:, d:], effective)
+                self._anchors[row] = (proposal.shifted(shift), branches)
 
     def mean_correction(self, row: np.ndarray, n_draws: int, rng: np.random.Generator) -> float:
         """Return a first estimate of the log correction from draws for one topology, (1,)."""
@@ -142,32 +165,31 @@ class JointDraws:
         """
         starts = np.flatnonzero(np.append(True, rows[1:] != rows[:-1]))
         counts = np.diff(np.append(starts, len(rows)))
-        drawn = self._draw(rows[starts], counts * n_draws, rng)
-        joined = np.concatenate(drawn.coordinates)
+        drawn = [
+            bridge.start(int(count) * n_draws, rng)
+            for bridge, count in zip(self.bridges(rows[starts]), counts, strict=True)
+        ]
+        joined = np.concatenate([at.points.coordinates for at in drawn])
         shape = (len(rows), n_draws)
         d = self.target.n_parameters
         return LengthDraws(
-            np.concatenate(drawn.log_weights).reshape(shape),
-            np.concatenate(drawn.log_likelihoods).reshape(shape),
+            np.concatenate([at.log_ratios for at in drawn]).reshape(shape),
+            np.concatenate([at.log_likelihoods for at in drawn]).reshape(shape),
             self.target.lengths(joined[:, d:]).reshape(*shape, -1),
             self.target.thetas(joined).reshape(*shape, d),
         )
 
-    def _draw(self, rows: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> _Drawn:
-        """Draw for distinct topologies, so many times each."""
+    def bridges(self, rows: np.ndarray) -> list[Bridge]:
+        """Return the densities between proposal and posterior of topologies in distinct rows."""
         trees, modes, shapes = self._modes(rows)
-        drawn = _Drawn([], [], [], [], [], [])
-        for i, row in enumerate(rows.tolist()):
-            proposal = self._proposal(row, trees[i], modes[i], shapes[i])
-            coordinates, log_q, whitened = proposal.draw(int(counts[i]), self.normals, rng)
-            log_likelihoods, log_densities = self.target.log_densities(trees[i], coordinates)
-            drawn.proposals.append(proposal)
-            drawn.coordinates.append(coordinates)
-            drawn.whitened.append(whitened)
-            drawn.log_likelihoods.append(log_likelihoods)
-            drawn.log_densities.append(log_densities)
-            drawn.log_weights.append(log_densities - log_q)
-        return drawn
+        proposals = [
+            self._proposal(row, trees[i], modes[i], shapes[i])
+            for i, row in enumerate(rows.tolist())
+        ]
+        return [
+            Bridge(self.target, tree, proposal, self.normals)
+            for tree, proposal in zip(trees, proposals, strict=True)
+        ]
 
     def _modes(self, rows: np.ndarray) -> tuple[list[Tree], np.ndarray, np.ndarray]:
         """Trees, modes (B, D) and conditional shapes (B, D) at fixed parameters."""

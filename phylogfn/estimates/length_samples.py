@@ -17,12 +17,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy.special import logsumexp
 
 from gfncore.evaluation import WeightedDraws, effective_sample_size, pareto_k, systematic_resample
+from phylogfn.estimates.annealed_draws import AnnealedDraws
 from phylogfn.estimates.collapsed import weigh
 from phylogfn.estimates.joint_draws import PILOT_ROUNDS, ROUND_DRAWS, JointDraws
 from phylogfn.likelihood.length_proposals import LengthProposal
@@ -59,6 +60,12 @@ TIMED_DRAWS = 4
 WORTH_IT = 1.2  # factor on the number of blocks that a second design must have
 HEAVY_TAIL = 0.5  # Pareto k above which the variance of the weights is infinite
 POOR_SHARE = 0.25  # of effective pilot draws
+VERY_POOR_SHARE = 0.05
+TOO_HEAVY = 0.6  # Pareto k of one importance step above which draws are annealed
+ANNEALING_SHARE = 0.4  # of the time that is left, for the ladder of annealed draws
+ANNEALED_PILOT_DRAWS = 256
+FEWEST_ANNEALED = 4096  # annealed draws that are made, if time allows
+MOST_EFFECTIVE = 0.5  # share of effective draws above which a longer ladder is not worth its time
 ANCHOR_SHARE = 0.02  # of the mass, from which a topology has a peak of its own
 MORE_IF_HEAVY = 8.0  # factor on the number of draws then
 SAFETY = 0.7  # share of the time that is planned for: the cost of a draw varies
@@ -172,6 +179,10 @@ class LengthSamples:
     n_draws : int
     wanted_draws : int
         That the standard error aimed for calls for; larger where time allowed fewer.
+    method : str
+        ``independent`` branches, ``joint`` draws of parameters and lengths, or ``annealed`` ones.
+    rungs : int
+        Steps of the ladder of annealed draws; 1 of others.
     """
 
     rows: np.ndarray
@@ -186,6 +197,8 @@ class LengthSamples:
     pareto_k: float
     n_draws: int
     wanted_draws: int
+    method: str = "independent"
+    rungs: int = 1
 
 
 @dataclass(frozen=True)
@@ -263,6 +276,24 @@ class _Blocks:
     thetas: np.ndarray
 
 
+class _Source(Protocol):
+    """Draws of lengths, and of parameters, for topologies."""
+
+    @property
+    def method(self) -> str:
+        """``independent``, ``joint`` or ``annealed``."""
+        ...
+
+    @property
+    def rungs(self) -> int:
+        """Number of steps from the proposal to the posterior."""
+        ...
+
+    def draw(self, rows: np.ndarray, n_draws: int, rng: np.random.Generator) -> LengthDraws:
+        """Draw for topologies, given by rows (B,) of the table, equal ones together."""
+        ...
+
+
 class _Independent:
     """Draws of independent branch lengths at fixed parameters.
 
@@ -272,6 +303,8 @@ class _Independent:
     reward : CollapsedReward
     proposal : LengthProposal
     """
+
+    method, rungs = "independent", 1
 
     def __init__(self, table: TopologyTable, reward: CollapsedReward, proposal: LengthProposal):
         self.table = table
@@ -294,14 +327,14 @@ class _Pilot:
 
     Attributes
     ----------
-    source : _Independent or JointDraws
+    source : _Source
     seconds : float
         Cost of a block of draws.
     effective_share, pareto_k : float
         Of the pilot draws; NaN where there was no time for them.
     """
 
-    source: _Independent | JointDraws
+    source: _Source
     seconds: float
     effective_share: float = math.nan
     pareto_k: float = math.nan
@@ -311,11 +344,18 @@ class _Pilot:
         """Whether another proposal is worth its preparation."""
         return self.pareto_k > HEAVY_TAIL or self.effective_share < POOR_SHARE
 
-    def better(self, other: _Pilot) -> _Pilot:
+    @property
+    def needs_annealing(self) -> bool:
+        """Whether one importance step is not enough."""
+        return self.pareto_k > TOO_HEAVY or self.effective_share < VERY_POOR_SHARE
+
+    def better(self, other: _Pilot | None) -> _Pilot:
         """Return the one of two that gives more effective draws in a time.
 
         A heavy tail counts first.
         """
+        if other is None:
+            return self
         heavy, other_heavy = self.pareto_k > HEAVY_TAIL, other.pareto_k > HEAVY_TAIL
         if heavy != other_heavy:
             return other if heavy else self
@@ -356,6 +396,38 @@ class _Pilot:
         log_weights = source.draw(rows, max(n // len(rows), 2), rng).log_weights
         share, k = _quality(log_weights)
         return cls(source, (clock() - began) / log_weights.size * BLOCK, share, k)
+
+    @classmethod
+    def run_annealed(
+        cls,
+        joint: JointDraws,
+        masses: TopologyMasses,
+        rng: np.random.Generator,
+        seconds: float,
+        clock: Callable[[], float],
+    ) -> _Pilot | None:
+        """Prepare annealed draws in about ``seconds``; None if that is not enough time.
+
+        The number of steps of the ladder is doubled until most pilot draws are effective.
+        """
+        end = clock() + seconds
+        at = np.unique(systematic_resample(masses.shares, PILOT_TOPOLOGIES, rng))
+        rows = masses.rows[at]
+        found = AnnealedDraws.prepared(joint, rows, rng, lambda: clock() > end)
+        if found is None:
+            return None
+        n = max(ANNEALED_PILOT_DRAWS // len(rows), 2)
+        best: _Pilot | None = None
+        while True:
+            began = clock()
+            share, k = _quality(found.draw(rows, n, rng).log_weights)
+            cost = (clock() - began) / (n * len(rows)) * BLOCK
+            pilot = cls(found, cost, share, k)
+            best = pilot if best is None else pilot.better(best)
+            again = clock() + 2.0 * (clock() - began)
+            if (share > MOST_EFFECTIVE and not k > HEAVY_TAIL) or again > end:
+                return best
+            found = found.with_rungs(2 * found.rungs)
 
     @classmethod
     def run(
@@ -536,34 +608,61 @@ def draw_branch_lengths(
         points = SAFETY * (end - clock()) / max(cost, 1e-9)
         return int(max(min(points, limit), SMALLEST_POINTS))
 
-    def carry_out(source: _Independent | JointDraws, points: int) -> tuple[LengthSamples, float]:
+    def wanted_points(pilot: _Pilot) -> int:
+        if pilot.source.rungs > 1:
+            return min(max(FEWEST_ANNEALED, 2 * n_samples) // BLOCK, limit)
+        return min(max(fewest_draws // BLOCK, n_samples), limit)
+
+    def first_size(pilot: _Pilot) -> int:
+        return min(wanted_points(pilot), fitting(pilot.seconds))
+
+    def carry_out(pilot: _Pilot, points: int) -> tuple[LengthSamples, int, float]:
         began = clock()
         design = _Design.of_size(masses.shares, points, rng)
-        blocks = _draw(design, masses, table, source, n_samples, rng, tell)
+        blocks = _draw(design, masses, table, pilot.source, n_samples, rng, tell)
         result = _answer(blocks, design, masses, table, n_samples, rng)
-        return result, (clock() - began) / points
+        result = replace(result, method=pilot.source.method, rungs=pilot.source.rungs)
+        return result, points, (clock() - began) / points
 
     tell(0.0, "pilot draws")
+    made: list[JointDraws] = []
+
+    def joint_draws(rows: np.ndarray) -> JointDraws:
+        assert joint is not None
+        made.append(joint(rows))
+        return made[-1]
+
+    def annealed() -> _Pilot | None:
+        left = max(end - clock(), 0.0)
+        return _Pilot.run_annealed(made[-1], masses, rng, ANNEALING_SHARE * left, clock)
+
     pilot = None
     if n_parameters == 0:
         judged = joint is not None
         pilot = _Pilot.run(masses, table, reward, rng, PILOT_SHARE * seconds, clock, judged)
     if joint is not None and (pilot is None or pilot.is_poor):
-        jointly = _Pilot.run_joint(joint, masses, rng, PILOT_SHARE * seconds, clock)
+        jointly = _Pilot.run_joint(joint_draws, masses, rng, PILOT_SHARE * seconds, clock)
         pilot = jointly if pilot is None else pilot.better(jointly)
+        if pilot.needs_annealing:
+            pilot = pilot.better(annealed())
     if pilot is None:
         raise ValueError("free parameters need joint draws")
-    wanted = min(max(fewest_draws // BLOCK, n_samples), limit)
-    points = min(wanted, fitting(pilot.seconds))
-    result, cost = carry_out(pilot.source, points)
+    result, points, cost = carry_out(pilot, first_size(pilot))
+    if result.pareto_k > TOO_HEAVY and result.rungs == 1 and made:
+        # the tail of a few pilot draws is not that of all draws
+        other = annealed()
+        if other is not None:
+            pilot = other
+            second, points, cost = carry_out(pilot, first_size(pilot))
+            if second.pareto_k < result.pareto_k:
+                result = second
     more = (result.standard_error / aim) ** 2
     if result.pareto_k > HEAVY_TAIL:
         more = max(more, 1.0) * MORE_IF_HEAVY
-    wanted = max(wanted, min(math.ceil(points * more), limit))
+    wanted = max(wanted_points(pilot), min(math.ceil(points * more), limit))
     affordable = min(wanted, fitting(cost))
     if affordable > WORTH_IT * points:
-        points = affordable
-        result, _ = carry_out(pilot.source, points)
+        result, points, _ = carry_out(pilot, affordable)
     if points * WORTH_IT < wanted:
         result = replace(result, wanted_draws=wanted * BLOCK)
     return result
@@ -573,7 +672,7 @@ def _draw(
     design: _Design,
     masses: TopologyMasses,
     table: TopologyTable,
-    source: _Independent | JointDraws,
+    source: _Source,
     n_samples: int,
     rng: np.random.Generator,
     tell: Callable[[float, str], None],

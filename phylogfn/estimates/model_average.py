@@ -85,6 +85,8 @@ def average_models(
         for part, p in zip(parts, probabilities, strict=True)
         if p > NOTICEABLE and not np.isnan(part.pareto_k)
     ]
+    counted = [part for part, p in zip(parts, probabilities, strict=True) if p > NOTICEABLE]
+    hardest = max(counted, key=lambda part: (part.rungs, part.method == "joint"))
     samples = LengthSamples(
         rows=joined("rows"),
         lengths=joined("lengths"),
@@ -105,5 +107,7 @@ def average_models(
         pareto_k=max(tails, default=np.nan),
         n_draws=sum(part.n_draws for part in parts),
         wanted_draws=sum(part.wanted_draws for part in parts),
+        method=hardest.method,
+        rungs=hardest.rungs,
     )
     return AveragedModels(samples, np.repeat(np.arange(n), counts)[order], probabilities)

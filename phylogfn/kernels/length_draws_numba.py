@@ -33,9 +33,16 @@ from phylogfn.kernels.branch_prior_numba import (
 )
 from phylogfn.kernels.collapse_numba import common_shape
 from phylogfn.kernels.gamma_mass_numba import gamma_mass
+from phylogfn.kernels.partitions_numba import DataArrays, ModelArrays
 from phylogfn.kernels.pruning_numba import log_likelihood
 
-__all__ = ["branch_classes", "branch_components", "importance_draws", "joint_family"]
+__all__ = [
+    "branch_classes",
+    "branch_components",
+    "importance_draws",
+    "joint_family",
+    "log_likelihoods_of_models",
+]
 
 CLASS_SHAPES = (1.5, 4.0, 12.0)  # shapes of the gammas that separate the classes of branches
 MIN_WIDE_SHAPE = 0.3  # wider gammas are not made wider than this
@@ -267,3 +274,35 @@ def importance_draws(
         value = log_likelihood(model, data, children, 0, lengths[m], rescale)
         log_likelihoods[m] = value
         log_weights[m] = value + log_prior - (highest + math.log(total))
+
+
+@njit(cache=True, nogil=True)
+def log_likelihoods_of_models(
+    table, numbers, data, invariant, children, lengths, rescale, log_likelihoods
+):
+    """Log-likelihoods of one topology, each of M with its own model and branch lengths.
+
+    Parameters
+    ----------
+    table : ndarray, shape (P, 5), int64
+        Of `ModelArrays`.
+    numbers : ndarray, shape (M, S) or (1, S), float64
+        Rows are the ``numbers`` of `ModelArrays`.
+    data : DataArrays
+    invariant : ndarray, shape (M, n_tiles * T) or (1, n_tiles * T), float64
+        Rows are the ``invariant`` of `DataArrays`.
+    lengths : ndarray, shape (M, 2n-2), float64
+    log_likelihoods : ndarray, shape (M,), float64
+        Filled.
+    """
+    for m in range(lengths.shape[0]):
+        model = ModelArrays(table, numbers[min(m, numbers.shape[0] - 1)])
+        own = DataArrays(
+            data.n_taxa,
+            data.table,
+            data.tips,
+            data.weights,
+            invariant[min(m, invariant.shape[0] - 1)],
+            data.masks,
+        )
+        log_likelihoods[m] = log_likelihood(model, own, children, 0, lengths[m], rescale)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from phylogfn.kernels import pruning_numba as kernels
+from phylogfn.kernels.length_draws_numba import log_likelihoods_of_models
 from phylogfn.kernels.partitions_numba import DataArrays, ModelArrays
 from phylogfn.kernels.tiles import T
 
@@ -265,6 +266,46 @@ class TreeLikelihood:
         return kernels.log_likelihood(
             self.model_arrays, self.data_arrays, tree.children, 0, _lengths(tree), self.rescale
         )
+
+    def invariant_shares(self, shares: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the chance of each pattern to be invariant in M models, (M, n_tiles * T).
+
+        Parameters
+        ----------
+        shares : sequence of ndarray, shape (M, K)
+            Share of invariant sites times frequencies, of each part.
+        """
+        return np.hstack(
+            [share @ possible for share, possible in zip(shares, self._common, strict=True)]
+        )
+
+    def log_likelihoods_of_models(
+        self, tree: Tree, lengths: np.ndarray, models: ModelArrays, invariant: np.ndarray
+    ) -> np.ndarray:
+        """Return the log-likelihoods (M,) of a topology, each under a model of its own.
+
+        Parameters
+        ----------
+        tree : Tree
+            The topology.
+        lengths : ndarray, shape (M, 2n-2), float64
+        models : ModelArrays
+            ``numbers`` has a row for each of the M, or one for all.
+        invariant : ndarray, shape (M or 1, n_tiles * T), float64
+            Of `invariant_shares`.
+        """
+        out = np.empty(len(lengths))
+        log_likelihoods_of_models(
+            models.table,
+            np.ascontiguousarray(models.numbers),
+            self.data_arrays,
+            np.ascontiguousarray(invariant),
+            tree.children,
+            np.ascontiguousarray(lengths),
+            self.rescale,
+            out,
+        )
+        return out
 
     def derivatives(self, tree: Tree) -> tuple[float, np.ndarray, np.ndarray]:
         """Log-likelihood and its first and second derivative by each branch length.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from phylogfn.exploration.agreement import SearchAgreement
 
 __all__ = [
+    "BRANCH_LENGTH_METHODS",
     "BranchLengthFacts",
     "ClosedFormFacts",
     "ConstraintFacts",
@@ -168,6 +169,10 @@ class ClosedFormFacts:
     share_with_own_draws: float
 
 
+BRANCH_LENGTH_METHODS = ("", "independent", "joint", "annealed")
+"""Methods of `BranchLengthFacts`, the more expensive ones last."""
+
+
 @dataclass(frozen=True)
 class BranchLengthFacts:
     """Diagnostics of the importance weights of branch lengths.
@@ -180,6 +185,12 @@ class BranchLengthFacts:
     topology_pareto_k : float
         Pareto k of the weights of topologies; minus infinity if topologies and branch lengths are
         drawn together.
+    method : str
+        How they were drawn: ``independent`` (branch by branch), ``joint`` (with the parameters of
+        the model) or ``annealed`` (joint draws moved to the posterior); empty if topologies and
+        branch lengths are drawn together.
+    annealing_steps : int
+        Intermediate densities of annealed draws; 0 of others.
     closed_form : ClosedFormFacts, optional
         None if topologies and branch lengths are drawn together.
     """
@@ -189,11 +200,13 @@ class BranchLengthFacts:
     pareto_k: float
     topology_pareto_k: float = -math.inf
     closed_form: ClosedFormFacts | None = None
+    method: str = ""
+    annealing_steps: int = 0
 
-    def as_dict(self) -> dict[str, float]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the figures as the summary names them."""
         closed = self.closed_form
-        figures: dict[str, float] = {}
+        figures: dict[str, Any] = {}
         if closed is not None:
             figures |= {
                 "log_evidence_closed_form": closed.log_evidence,
@@ -208,6 +221,9 @@ class BranchLengthFacts:
             "branch_length_pareto_k": self.pareto_k,
             "topology_pareto_k": self.topology_pareto_k,
         }
+        if self.method:
+            figures["branch_length_method"] = self.method
+            figures["annealing_steps"] = self.annealing_steps
         if closed is not None:
             figures["probability_with_own_correction"] = closed.share_with_own_draws
         return figures

@@ -12,6 +12,7 @@ from typing import Any
 
 from gfncore.program.messages import Note
 from phylogfn.results.facts import (
+    BRANCH_LENGTH_METHODS,
     BranchLengthFacts,
     ClosedFormFacts,
     KnownTopologies,
@@ -98,6 +99,8 @@ def _weights(parts: Sequence[BranchLengthFacts | None]) -> BranchLengthFacts | N
         pareto_k=_largest(part.pareto_k for part in given),
         topology_pareto_k=_largest(part.topology_pareto_k for part in given),
         closed_form=_closed_form([part.closed_form for part in given]),
+        method=max((part.method for part in given), key=BRANCH_LENGTH_METHODS.index),
+        annealing_steps=max(part.annealing_steps for part in given),
     )
 
 

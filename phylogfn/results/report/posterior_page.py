@@ -46,6 +46,13 @@ __all__ = ["render_report"]
 
 _TOPOLOGIES_SHOWN = 10
 _CLADES_SHOWN = 10
+_METHODS = {
+    "": "",
+    "independent": "",
+    "joint": "Parameters and lengths were drawn together. ",
+    "annealed": "Parameters and lengths were drawn together and moved to the posterior in {} steps "
+    "(annealed importance sampling), because the weights of one step had a heavy tail. ",
+}
 _CURVES = {
     "log_evidence": "log evidence (nats)",
     "ess": "effective sample size (draws)",
@@ -292,7 +299,8 @@ def _checks(posterior: PosteriorData, table: SplitTable) -> list[dict[str, Any]]
                 if math.isfinite(of_lengths)
                 else "not defined",
                 "meaning": f"Tail for all {weights.n_draws:,} draws of branch lengths that correct "
-                f"the closed form of the integral; effective sample size {weights.ess:,.0f}. Above "
+                f"the closed form of the integral; effective sample size {weights.ess:,.0f}. "
+                f"{_METHODS[weights.method].format(weights.annealing_steps)}Above "
                 "0.7 the evidence is more likely too low than too high.",
             }
         )

@@ -16,6 +16,7 @@ from phylogfn.citations import (
     ANCESTRAL_METHODS,
     PREDICTIVE_METHODS,
     REPEATED_RUNS_METHODS,
+    methods_of_branch_lengths,
     methods_of_branch_prior,
     methods_of_environment,
     methods_of_model,
@@ -229,6 +230,7 @@ def _facts(run: SampleRun, states: Sequence[RunState], posterior: Posterior) -> 
                 m for model in run.part_models or run.models for m in methods_of_model(model)
             ),
             *methods_of_branch_prior(settings.branch_prior),
+            *_methods_of_lengths(posterior),
             *(REPEATED_RUNS_METHODS if len(states) > 1 else ()),
             *(PREDICTIVE_METHODS if settings.predictive else ()),
             *(ANCESTRAL_METHODS if settings.ancestral else ()),
@@ -240,6 +242,11 @@ def _facts(run: SampleRun, states: Sequence[RunState], posterior: Posterior) -> 
         train_jsonl=curves.read_text(encoding="utf-8"),
         constraint=_constraint_facts(run),
     )
+
+
+def _methods_of_lengths(posterior: Posterior) -> tuple[str, ...]:
+    weights = posterior.branch_length_weights
+    return () if weights is None else methods_of_branch_lengths(weights.method)
 
 
 def _constraint_facts(run: SampleRun) -> ConstraintFacts | None:
@@ -352,6 +359,8 @@ def _posterior(
                 correction_se=lengths.standard_error,
                 share_with_own_draws=drawn_for,
             ),
+            method=lengths.method,
+            annealing_steps=lengths.rungs if lengths.method == "annealed" else 0,
         ),
         training=_training_facts(run, state),
         parameter_names=names,

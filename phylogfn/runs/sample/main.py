@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from gfncore.errors import UserError
 from gfncore.files import clear_leftovers, write_atomic
@@ -83,19 +84,22 @@ def finished_run(
     UserError
         The alignment, the model or the device cannot be used.
     """
-    torch.set_num_threads(1)  # the second core walks; intra-op threads would make sums depend on it
-    run = SampleRun(settings, progress, command, effort)
-    with locked_output(settings.output, "run.toml") as check_output:
-        if settings.resume:
-            clear_leftovers(settings.output)
-        else:
-            clear_output(settings.output, OUTPUT_NAMES)
-        choose_model(run)
-        n = number_of_runs(run)
-        run.settings = settings.model_copy(update={"runs": n})
-        saved = saved_runs(run, n)
-        write_atomic(settings.output / "run.toml", settings_toml(run.settings))
-        yield run, answer_of_all(run, saved, check_output)
+    # the second core walks; threads within an operation would make sums depend on their number,
+    # and wait for one another
+    torch.set_num_threads(1)
+    with threadpool_limits(1, user_api="blas"):
+        run = SampleRun(settings, progress, command, effort)
+        with locked_output(settings.output, "run.toml") as check_output:
+            if settings.resume:
+                clear_leftovers(settings.output)
+            else:
+                clear_output(settings.output, OUTPUT_NAMES)
+            choose_model(run)
+            n = number_of_runs(run)
+            run.settings = settings.model_copy(update={"runs": n})
+            saved = saved_runs(run, n)
+            write_atomic(settings.output / "run.toml", settings_toml(run.settings))
+            yield run, answer_of_all(run, saved, check_output)
 
 
 def open_run(output: Path, progress: Progress) -> tuple[CollapsedReward, TreeEnvironment, RunState]:

@@ -9,6 +9,7 @@ import pytest
 from scipy.special import logsumexp
 
 from phylogfn.alignments.patterns import compress
+from phylogfn.estimates import length_samples
 from phylogfn.estimates.joint_draws import JointDraws
 from phylogfn.estimates.length_samples import TopologyMasses, draw_branch_lengths
 from phylogfn.exploration.topologies import TopologyTable
@@ -31,10 +32,17 @@ def prior_draws(spec, rng):
     return np.concatenate([p.to_unconstrained(values[p.name]) for p in spec.parameters])
 
 
-@pytest.mark.parametrize("model", ["HKY85+G4", "JC69"])
+@pytest.mark.parametrize(
+    ("model", "method"), [("HKY85+G4", "joint"), ("HKY85+G4", "annealed"), ("JC69", "joint")]
+)
 def test_evidence_of_all_topologies_is_that_of_draws_from_the_prior(
-    primates, make_reward, all_topologies, model
+    primates, make_reward, all_topologies, monkeypatch, model, method
 ):
+    # choose the method whatever the pilot draws say
+    threshold = -math.inf if method == "annealed" else math.inf
+    monkeypatch.setattr(length_samples, "TOO_HEAVY", threshold)
+    monkeypatch.setattr(length_samples, "HEAVY_TAIL", threshold)
+    monkeypatch.setattr(length_samples, "VERY_POOR_SHARE", 0.0)
     alignment = primates([0, 2, 7, 11], 10)
     patterns = compress(alignment)
     spec = parse_model(model, "dna")
@@ -79,6 +87,9 @@ def test_evidence_of_all_topologies_is_that_of_draws_from_the_prior(
     )  # fmt: skip
     log_z = float(logsumexp(log_r)) - math.log(3) + found.log_correction
     assert found.standard_error < 0.1
+    if spec.n_free:
+        assert found.method == method
+        assert (found.rungs > 1) == (method == "annealed")
     assert abs(log_z - expected) < 4.0 * math.hypot(error, found.standard_error)
     assert found.thetas.shape == (2000, spec.n_free)
     if spec.n_free:

@@ -8,8 +8,8 @@ import pytest
 from gfncore.evaluation import effective_sample_size
 from phylogfn.alignments.patterns import compress
 from phylogfn.likelihood.branch_prior import ExponentialPrior, external_branches
-from phylogfn.likelihood.joint_proposal import ParameterNormals, TopologyProposal
-from phylogfn.likelihood.joint_target import JointTarget
+from phylogfn.likelihood.joint.proposal import ParameterNormals, TopologyProposal
+from phylogfn.likelihood.joint.target import JointTarget
 from phylogfn.likelihood.model_fit import fit_model
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
@@ -111,6 +111,20 @@ def test_peak_is_where_the_gradient_vanishes_and_its_covariance_is_the_inverse_h
     )
 
 
+def test_steps_towards_the_peak_reach_it_from_afar(problem):
+    spec, tree, target, x = problem("HKY85+G4")
+    far = x + np.random.default_rng(8).uniform(-0.7, 0.7, len(x))
+    peak = target.climbed(tree, far)
+    assert peak.rise < 0.02
+    assert target.peak(tree, far).rise > 1.0
+    reference = plain_log_density(spec, target, tree, target.climbed(tree, x).mode)
+    assert plain_log_density(spec, target, tree, peak.mode) == pytest.approx(reference, abs=0.01)
+    # without time it is that of the start
+    np.testing.assert_array_equal(
+        target.climbed(tree, far, lambda: True).mode, target.peak(tree, far).mode
+    )
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_draws_of_the_proposal_have_the_density_that_it_says(problem, model):
     spec, tree, target, x = problem(model)
@@ -133,6 +147,28 @@ def test_draws_of_the_proposal_have_the_density_that_it_says(problem, model):
     points, log_q, _ = proposal.draw(2000, ParameterNormals.unfitted(d), rng)
     log_density = target.log_densities(tree, points)[1]
     assert effective_sample_size(log_density - log_q) > 0.05 * len(points)
+
+
+@pytest.mark.parametrize("step", [0.3, 1.0])
+def test_moves_are_reversible_for_the_density_of_the_proposal(problem, step):
+    spec, tree, target, x = problem("HKY85+G4")
+    proposal = TopologyProposal.of_peak(target.peak(tree, x), target.are_shares)
+    rng = np.random.default_rng(6)
+    whitened = 0.5 + 0.8 * rng.standard_normal((300, spec.n_free))
+    normals = ParameterNormals.fitted(whitened, np.ones(300))
+    before = proposal.draw_points(20_000, normals, rng)
+    after = proposal.move(before, step, normals, rng)
+    np.testing.assert_allclose(
+        proposal.log_density(after.coordinates, normals), after.log_density, atol=1e-7
+    )
+    assert np.all(np.any(after.scores != before.scores, axis=1))
+    # pairs before and after can be exchanged: their moments differ by chance alone
+    for i, j in [(0, 0), (0, 5), (2, -1), (-1, -1)]:
+        one = before.scores[:, i] * after.scores[:, j] ** 2
+        other = after.scores[:, i] * before.scores[:, j] ** 2
+        for difference in (one - other, after.scores[:, i] ** 2 - before.scores[:, i] ** 2):
+            error = difference.std() / np.sqrt(len(difference))
+            assert abs(difference.mean()) < 4.0 * error
 
 
 def test_fitted_normals_have_the_moments_of_the_draws():

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import digamma, polygamma
 from scipy.stats import kstest, norm
 
-from phylogfn.likelihood.marginals import KNOTS, MarginalMaps
+from phylogfn.likelihood.joint.marginals import KNOTS, MarginalMaps
 
 SHAPES = np.array([0.15, 1.0, 7.3, 120.0, 1e5])
 

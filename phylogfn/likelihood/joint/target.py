@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from phylogfn.likelihood.branch_prior_base import external_branches
+from phylogfn.likelihood.joint.stacked_models import log_priors, stacked_models
 from phylogfn.trees.tree import Tree
 
 if TYPE_CHECKING:
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["JointTarget", "Peak"]
 
+CHUNK = 256  # draws whose models are made together
 STEP = 1e-4  # of a coordinate, in differences of gradients
 VALUE_STEP = 1e-3  # in second differences of values
 SMALLEST = 1e-100  # length that a branch has at least
+MOST_STEPS, HALVINGS = 6, 6  # towards the mode; of such a step
+LEAST_RISE = 0.02  # nats
 MOST_MOVE = 0.5  # of a coordinate, in the Newton step towards the peak
 LEAST_CURVATURE = 0.1  # of the log density along any direction, in units of its diagonal
 
@@ -40,10 +44,13 @@ class Peak:
     mode : ndarray, shape (D,), float64
     covariance : ndarray, shape (D, D), float64
         Inverse of minus the second derivatives of the log density.
+    rise : float
+        By which the log density rises from the start to the mode, by its derivatives at the start.
     """
 
     mode: np.ndarray
     covariance: np.ndarray
+    rise: float = 0.0
 
 
 class JointTarget:
@@ -92,18 +99,25 @@ class JointTarget:
         log_prior = self._log_prior(tree, y)
         log_likelihood = np.empty(len(y))
         like = self.reward.likelihood
-        spec, thetas = self.spec, phi @ self.from_phi.T
+        thetas = phi @ self.from_phi.T
 
         def task(start: int, stop: int) -> None:
-            for i in range(start, stop):
-                drawn = Tree(tree.parent, tree.children, lengths[i])
-                own = like if d == 0 else like.with_model(spec.build(thetas[i]))
-                log_likelihood[i] = own.log_likelihood(drawn)
+            for first in range(start, stop, CHUNK):
+                part = slice(first, min(first + CHUNK, stop))
+                models, invariant = like.model_arrays, like.data_arrays.invariant[None]
+                models = models._replace(numbers=models.numbers[None])
+                if d:
+                    stacked = stacked_models(self.spec, thetas[part], like)
+                    models = models._replace(table=stacked.table, numbers=stacked.numbers)
+                    invariant = stacked.invariant
+                log_likelihood[part] = like.log_likelihoods_of_models(
+                    tree, lengths[part], models, invariant
+                )
 
         with np.errstate(all="ignore"):
             self._in_threads(task, len(y))
             if d:
-                log_prior = log_prior + np.array([spec.log_prior(row) for row in thetas])
+                log_prior = log_prior + log_priors(self.spec, thetas)
         self.reward.evaluations += len(y)
         self.n_invalid += int(np.count_nonzero(~np.isfinite(log_likelihood)))
         log_density = log_likelihood + log_prior
@@ -164,8 +178,30 @@ class JointTarget:
             gradient[:d], hessian[:d, :d] = self._parameter_block(tree, coordinates)
         precision = _made_positive(-hessian)
         covariance = np.linalg.inv(precision)
-        move = np.clip(covariance @ gradient, -MOST_MOVE, MOST_MOVE)
-        return Peak(coordinates + move, covariance)
+        move = covariance @ gradient
+        rise = 0.5 * float(gradient @ move)
+        return Peak(coordinates + np.clip(move, -MOST_MOVE, MOST_MOVE), covariance, rise)
+
+    def climbed(
+        self, tree: Tree, coordinates: np.ndarray, late: Callable[[], bool] = lambda: False
+    ) -> Peak:
+        """Approximate the posterior of a topology near its mode, from a start that may be far off.
+
+        Newton steps, halved until the log density rises, are made until a further one would raise
+        it by less than `LEAST_RISE`, or ``late()``.
+        """
+        for _ in range(MOST_STEPS):
+            peak = self.peak(tree, coordinates)
+            if peak.rise < LEAST_RISE or late():
+                return peak
+            shares = np.append(0.5 ** np.arange(HALVINGS), 0.0)
+            path = coordinates + shares[:, None] * (peak.mode - coordinates)
+            values = self.log_densities(tree, path)[1]
+            best = int(np.argmax(values))
+            if shares[best] == 0.0:
+                return peak
+            coordinates = path[best]
+        return peak
 
     def seconds_a_peak(self, tree: Tree, coordinates: np.ndarray) -> float:
         """Seconds that `peak` will take, about, without ``shapes``."""
