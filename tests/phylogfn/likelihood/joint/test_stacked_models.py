@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from phylogfn.alignments.patterns import PartitionedPatterns, SitePatterns
+from phylogfn.alignments.alignment import read_alignment
+from phylogfn.alignments.patterns import PartitionedPatterns, SitePatterns, compress
 from phylogfn.likelihood.joint.stacked_models import log_priors, stacked_models
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
 from phylogfn.models.partitioned import partitioned_spec
 from phylogfn.trees.tree import Tree, random_topology
 
+DATA = Path(__file__).resolve().parents[4] / "data"
 N_DRAWS = 7
 MODELS = [
     ("dna", "K80"), ("dna", "F81"), ("dna", "TN93+I"), ("dna", "012012+R3"), ("dna", "GTR+I+G4"),
+    ("dna", "HKY85+G4+ASC"),
     ("protein", "LG+I+G4"), ("protein", "WAG+FO+G3"), ("protein", "LG4X"), ("protein", "LG+C10+G4"),
 ]  # fmt: skip
 
@@ -35,9 +40,9 @@ def check(spec, patterns):
     like = TreeLikelihood(patterns, spec.build(spec.start()))
     rng = np.random.default_rng(3)
     thetas = spec.start() + 0.7 * rng.standard_normal((N_DRAWS, spec.n_free))
-    tree = random_topology(N_TAXA, rng)
-    lengths = np.zeros((N_DRAWS, 2 * N_TAXA - 2))
-    lengths[:, 1:] = rng.exponential(0.1, (N_DRAWS, 2 * N_TAXA - 3))
+    tree = random_topology(like.n_taxa, rng)
+    lengths = np.zeros((N_DRAWS, 2 * like.n_taxa - 2))
+    lengths[:, 1:] = rng.exponential(0.1, (N_DRAWS, 2 * like.n_taxa - 3))
     made = stacked_models(spec, thetas, like)
     models = like.model_arrays._replace(table=made.table, numbers=made.numbers)
     found = like.log_likelihoods_of_models(tree, lengths, models, made.invariant)
@@ -69,6 +74,15 @@ def test_models_of_parts_are_stacked_with_their_relative_rates(linked):
         for i, (kind, model) in enumerate(models)
     ]
     check(partitioned_spec(named, linked).resolve(patterns), patterns)
+
+
+@pytest.mark.parametrize("model", ["MKV+G4", "MK+I+G4", "MKV+R3"])
+def test_classes_of_morphological_characters_are_stacked_with_their_common_parameters(model):
+    whole = read_alignment(str(DATA / "simulated.nex"))
+    patterns = compress(whole)
+    spec = parse_model(model, "standard").resolve(patterns)
+    assert len(spec.build(spec.start()).parts) > 1
+    check(spec, patterns)
 
 
 @pytest.mark.parametrize(
