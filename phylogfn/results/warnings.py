@@ -241,10 +241,20 @@ def _search_warnings(searches: SearchFacts) -> list[Note]:
         found.append(
             Note(
                 "few-walks-at-best",
-                f"Only {searches.n_hits} of {searches.n_scouts} walks from independent starting "
-                f"trees reached the best topology (should be at least {FEWEST_HITS}): better "
-                "groups of trees may exist, which the standard errors do not cover. Run again "
-                "with a larger --budget.",
+                f"{_hits(searches)}: better groups of trees may exist, which the standard errors "
+                "do not cover. Run again with a larger --budget.",
             )
         )
     return found
+
+
+def _hits(searches: SearchFacts) -> str:
+    if searches.n_scouts == 0:
+        return (
+            "There was no time for walks from independent starting trees (at least "
+            f"{FEWEST_HITS} should reach the best topology)"
+        )
+    return (
+        f"Only {searches.n_hits} of {searches.n_scouts} walks from independent starting trees "
+        f"reached the best topology (should be at least {FEWEST_HITS})"
+    )

@@ -82,6 +82,9 @@ def test_searches_that_hardly_reached_the_best_topology_make_a_run_doubtful(make
     (warning,) = posterior_warnings(make_posterior(searches=few))
     assert "Only 1 of 9 walks from independent starting trees" in warning
     assert verdict(make_posterior(searches=few)) == "doubtful"
+    none = replace(few, n_scouts=0, n_hits=0)
+    (warning,) = posterior_warnings(make_posterior(searches=none))
+    assert "no time for walks from independent starting trees" in warning
     wide = replace(agreement, second_share=0.3)
     for searches in (replace(few, n_hits=8), replace(few, agreement=wide)):
         assert posterior_warnings(make_posterior(searches=searches)) == ()
