@@ -148,7 +148,11 @@ class TopologyShares:
 
 def _squared_shares(log_weights: np.ndarray, rows: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Return, by row, the sum of the squared shares of its draws in the weight of the row."""
-    weights = np.exp(log_weights - log_weights.max())
+    # relative to the largest of the row: a common one would make weak rows 0 / 0
+    largest = np.full(len(like), -np.inf)
+    np.maximum.at(largest, rows, log_weights)
+    largest[~np.isfinite(largest)] = 0.0
+    weights = np.exp(log_weights - largest[rows])
     sums = np.bincount(rows, weights, minlength=len(like))
     squares = np.bincount(rows, weights**2, minlength=len(like))
     return np.divide(squares, sums**2, out=np.zeros(len(like)), where=sums > 0.0)

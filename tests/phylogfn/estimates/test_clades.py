@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 
 from gfncore.evaluation import WeightedDraws
 from phylogfn.estimates import length_samples
-from phylogfn.estimates.clades import TopologyShares
+from phylogfn.estimates.clades import TopologyShares, _squared_shares
 from phylogfn.estimates.collapsed import Drawn, draw_from_prior, weigh
 from phylogfn.estimates.length_samples import TopologyMasses, draw_branch_lengths
 from phylogfn.exploration.topologies import TopologyTable
@@ -163,3 +163,14 @@ def test_estimates_of_an_alignment_differ_between_seeds_as_the_errors_say(make_r
     p, errors = np.array([[one[split] for split in common] for one in found]).transpose(2, 0, 1)
     ratio = p.var(axis=0, ddof=1) / (errors**2).mean(axis=0)
     assert 0.4 < ratio.mean() < 2.2
+
+
+def test_squared_shares_of_a_row_do_not_depend_on_heavier_rows():
+    rows, like = np.array([0, 0, 1, 1, 1]), np.zeros(3)
+    weights = np.log([3.0, 1.0, 1.0, 1.0, 2.0])
+    expected = [0.625, 0.375, 0.0]
+    assert _squared_shares(weights, rows, like) == pytest.approx(expected)
+    weights[rows == 1] -= 500.0  # their squares vanish beside those of row 0
+    assert _squared_shares(weights, rows, like) == pytest.approx(expected)
+    weights[rows == 1] = -np.inf
+    assert _squared_shares(weights, rows, like) == pytest.approx([0.625, 0.0, 0.0])
