@@ -81,7 +81,7 @@ def test_backward_draws_weigh_to_the_exact_probability(hypergrid, make_policy, l
         log_ratio = score_forward(grid, policy, drawn) - score_backward(grid, back_policy, drawn)
     ratio = log_ratio.sum(1).exp().numpy().reshape(9, n)
     error = ratio.std(1) / np.sqrt(n)
-    assert (np.abs(ratio.mean(1) - exact.probability) < 4 * error + 1e-9).all()
+    assert (np.abs(ratio.mean(1) - exact.probability) < 4 * error + 1e-6).all()  # float32
 
 
 def test_samples_follow_the_exact_distribution(hypergrid, make_policy):
