@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from Bio import AlignIO
+from Bio.Seq import Seq
 
 from phylogfn.alignments.alignment import read_alignment, variable_sites
+from phylogfn.alignments.partitions.files import read_partition_file
 from phylogfn.alignments.patterns import CharacterPatterns, compress
 
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -49,6 +51,22 @@ def test_every_alignment_is_described():
         assert {path.name for path in DATA.glob(f"*.{ending}")} == set(
             re.findall(rf"## (\S+\.{ending})", readme)
         )
+
+
+def test_parts_of_the_primates_are_codon_positions_of_open_reading_frames():
+    path = DATA / "primates-genes.nex"
+    section = (DATA / "README.md").read_text().split(f"## {path.name}\n")[1].split("\n## ")[0]
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in section
+    alignment = read_alignment(DATA / "primates.fasta")
+    partition = read_partition_file(str(path), alignment.n_sites)
+    parts = {subset.name: subset.columns for subset in partition.subsets}
+    assert [len(columns) for columns in parts.values()] == [231, 231, 231, 205]
+    codons = zip(parts["first"], parts["second"], parts["third"], strict=True)
+    records = AlignIO.read(DATA / "primates.fasta", "fasta")
+    coding = [column for codon in codons for column in codon]
+    for record in records:
+        bases = Seq("".join(record.seq[int(column)] for column in coding).replace("?", "N"))
+        assert "*" not in bases.replace("-", "N").translate(table="Vertebrate Mitochondrial")
 
 
 def test_invented_matrix_is_as_described():
