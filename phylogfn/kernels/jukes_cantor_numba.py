@@ -22,7 +22,15 @@ from numba import njit
 from phylogfn.kernels.fast_log_numba import fast_log
 from phylogfn.kernels.tiles import FAST, LONGEST_DECAY, TINY, T
 
-__all__ = ["BLOCK", "aligned_empty", "jukes_cantor_derivatives", "jukes_cantor_value"]
+__all__ = [
+    "BLOCK",
+    "aligned_empty",
+    "alike_states",
+    "apply_to_alike_states",
+    "jukes_cantor_derivatives",
+    "jukes_cantor_value",
+    "set_alike_transition",
+]
 
 CACHE_LINE = 8  # numbers
 BLOCK = 10  # rows of an inner node in the space of `jukes_cantor_derivatives`
@@ -36,6 +44,66 @@ def aligned_empty(size):
     room = np.empty(size + CACHE_LINE)
     start = (CACHE_LINE - (room.ctypes.data >> 3) % CACHE_LINE) % CACHE_LINE
     return room[start : start + size]
+
+
+@njit(cache=True, nogil=True)
+def set_alike_transition(values, right, left, length, p):
+    """Write P(length) into ``p`` (K, K), zero before, if all eigenvalues but the last are equal.
+
+    The states that occur then have P = e I + (1 - e) 1 pi^T. Returns False, and writes nothing, of
+    other models.
+    """
+    K = p.shape[0]
+    k = 1
+    while k < K and values[k - 1] == values[0]:
+        k += 1
+    if values[0] == 0.0 or values[k - 2] != values[0] or values[k - 1] != 0.0:
+        return False
+    e = math.exp(values[0] * length)
+    for i in range(k):
+        for j in range(k):
+            p[i, j] = (1.0 - e) * right[0, k - 1] * left[k - 1, j]
+        p[i, i] += e
+    return True
+
+
+@njit(cache=True, nogil=True)
+def alike_states(p):
+    """Number k of states whose changes all have one probability in ``p`` (K, K); 0 if they differ.
+
+    Rows k to K of the matrix are zero: states that never occur.
+    """
+    K = p.shape[0]
+    if p[0, 1] != p[0, 2]:
+        return 0
+    k = K
+    while k > 0 and p[k - 1, k - 1] == 0.0:
+        k -= 1
+    for i in range(k):
+        for j in range(k):
+            if i != j and p[i, j] != p[0, 1]:
+                return 0
+    return k
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def apply_to_alike_states(p, k, x, ox, out, oo):
+    """``out = p x`` for a matrix of k `alike_states` and one category of a block."""
+    K = p.shape[0]
+    change = p[0, 1]
+    total = out[oo : oo + T]
+    total[:] = 0.0
+    for s in range(k):
+        y = x[ox + s * T : ox + s * T + T]
+        for i in range(T):
+            total[i] += y[i]
+    for s in range(k - 1, -1, -1):
+        stay = p[s, s] - change
+        y = x[ox + s * T : ox + s * T + T]
+        row = out[oo + s * T : oo + s * T + T]
+        for i in range(T):
+            row[i] = stay * y[i] + change * total[i]
+    out[oo + k * T : oo + K * T] = 0.0
 
 
 @njit(inline="always")

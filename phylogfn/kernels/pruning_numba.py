@@ -35,8 +35,11 @@ from phylogfn.kernels.fast_log_numba import fast_log
 from phylogfn.kernels.jukes_cantor_numba import (
     BLOCK,
     aligned_empty,
+    alike_states,
+    apply_to_alike_states,
     jukes_cantor_derivatives,
     jukes_cantor_value,
+    set_alike_transition,
 )
 from phylogfn.kernels.partitions_numba import (
     constant_terms,
@@ -142,6 +145,8 @@ def set_transition(kind, beta, rates, right, values, left, length, pm):
         for i in range(K):
             for j in range(K):
                 pm[c, i, j] = 0.0
+        if set_alike_transition(values[a], own_right, own_left, rates[c] * length, pm[c]):
+            continue
         for k in range(K):
             e = math.exp(values[a, k] * rates[c] * length)
             for i in range(K):
@@ -190,6 +195,10 @@ def _apply(p, x, ox, out, oo):
     K = p.shape[0]
     if K == 4:
         _apply4(p, x, ox, out, oo)
+        return
+    k = alike_states(p)
+    if k > 0:
+        apply_to_alike_states(p, k, x, ox, out, oo)
         return
     for s in range(K):
         row = out[oo + s * T : oo + s * T + T]

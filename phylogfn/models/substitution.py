@@ -147,6 +147,10 @@ class SubstitutionModel:
         symmetric = root[:, None] * self.Q / root[None, :]
         values, vectors = np.linalg.eigh(0.5 * (symmetric + symmetric.T))
         values[-1] = 0.0
+        if self.n_states > 4 and self.is_jukes_cantor:
+            # exactly alike, so that kernels can do with fewer operations
+            values[:-1] = -self.n_states / (self.n_states - 1.0)
+            vectors[:, -1] = self.n_states**-0.5
         right = np.ascontiguousarray(vectors / root[:, None])
         left = np.ascontiguousarray(vectors.T * root[None, :])
         return right, np.minimum(values, 0.0), left

@@ -14,10 +14,14 @@ from phylogfn.alignments.patterns import PartitionedPatterns, SitePatterns
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.exploration.walks import N_REPLICAS, Walkers
 from phylogfn.kernels import walk_numba
+from phylogfn.kernels.jukes_cantor_numba import alike_states, apply_to_alike_states
+from phylogfn.kernels.partitions_numba import model_of_part
+from phylogfn.kernels.pruning_numba import T, set_transition
 from phylogfn.likelihood.branch_prior import ExponentialPrior
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import PartitionedModel, SubstitutionModel, parse_model
+from phylogfn.models.morphology import character_exchangeabilities
 from phylogfn.trees.tree import Tree, random_topology
 
 _file = importlib.util.spec_from_file_location(
@@ -124,7 +128,7 @@ def test_value_and_derivatives_are_the_sums_of_the_parts(rescale):
 @pytest.mark.parametrize("rescale", [False, True])
 @pytest.mark.parametrize(
     ("n_states", "variable", "rates"),
-    [(2, True, (1.0,)), (3, False, (0.3, 1.7)), (5, True, (0.3, 1.7))],
+    [(2, True, (1.0,)), (3, False, (0.3, 1.7)), (5, True, (0.3, 1.7)), (8, False, (0.3, 1.7))],
 )
 def test_derivatives_of_morphological_characters(n_states, variable, rates, rescale):
     model = equal_rates_model(n_states, variable, rates)
@@ -146,6 +150,29 @@ def test_derivatives_of_morphological_characters(n_states, variable, rates, resc
         expected = plain.numerical_derivatives(value_at, length, step=0.02 * length)
         assert first[branch] == pytest.approx(expected[0], rel=1e-5, abs=1e-4)
         assert second[branch] == pytest.approx(expected[1], rel=1e-3, abs=1e-2)
+
+
+@pytest.mark.parametrize("n_states", [5, 8, 11, 20])
+def test_alike_states_take_fewer_operations(n_states):
+    """All changes have one probability, exactly, so that one product with the sum serves."""
+    model = equal_rates_model(n_states)
+    arrays = TreeLikelihood(make_patterns(4, 3, n_states, 1), model).model_arrays
+    _, _, _, rates, _, q, _, right, values, left = model_of_part.py_func(arrays, 0)
+    K = values.shape[1]
+    x, out = np.zeros(K * T), np.full(K * T, 7.0)
+    x[: n_states * T] = np.random.default_rng(1).random(n_states * T)
+    for length in (1e-9, 0.1, 3.0, 500.0):
+        pm = np.empty((1, K, K))
+        set_transition(1, 0.0, rates, right, values, left, length, pm)
+        expected = np.zeros((K, K))
+        expected[:n_states, :n_states] = model.transition_probabilities(length)
+        np.testing.assert_allclose(pm[0], expected, rtol=1e-6, atol=1e-15)
+        assert alike_states(pm[0]) == alike_states(q[0]) == n_states
+        apply_to_alike_states(pm[0], n_states, x, 0, out, 0)
+        np.testing.assert_allclose(out, (expected @ x.reshape(K, T)).ravel(), rtol=1e-6, atol=1e-14)
+    assert alike_states(np.random.default_rng(2).random((K, K))) == 0
+    ordered = character_exchangeabilities(n_states, ordered=True)
+    assert alike_states(np.pad(ordered, (0, K - n_states))) == 0
 
 
 def test_probabilities_of_all_variable_patterns_sum_to_one():
