@@ -75,7 +75,7 @@ class JointDraws:
                 peak = self.target.peak(trees[0], mode[0], shapes[0])
             else:
                 peak = self.target.climbed(trees[0], mode[0], late)
-            proposal = TopologyProposal.of_peak(peak, self.target.are_shares)
+            proposal = TopologyProposal.of_peak(peak, self.target.are_shares, self.target.bounds)
             self._anchors[row] = (proposal, _branches(trees[0]))
 
     def fit(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelFit", "bounds_note", "fit_model", "parameters_at_bounds"]
 
 SHORTEST, LONGEST = 1e-8, 20.0  # expected substitutions per site
+INSIDE = 1e-9  # distance of lengths from the ends of a bounded prior, relative to its width
 THETA_STEP = 3e-4
 START_LENGTH = 0.05
 FIRST_ITERATIONS = 15
@@ -123,7 +124,9 @@ def fit_model(
     theta = spec.start(patterns) if theta is None else np.array(theta, dtype=float)
     theta = np.clip(theta, *np.array(spec.bounds).T) if spec.n_free else theta
     target = _Target(spec, patterns, tree, branch_prior, with_prior, until)
-    lengths = _newton_lengths(target, theta, _start_lengths(tree))
+    lengths = _start_lengths(tree)
+    lengths[1:] = np.clip(lengths[1:], target.shortest, target.longest)
+    lengths = _newton_lengths(target, theta, lengths)
     points = [_maximise(target, theta, lengths, FIRST_ITERATIONS)]
     if several:
         for start in _other_starts(target, points[0]):
@@ -221,6 +224,12 @@ class _Target:
         self.patterns = patterns
         self.tree = tree
         self.branch_prior = branch_prior
+        self.shortest, self.longest = SHORTEST, LONGEST
+        if branch_prior is not None and np.isfinite(branch_prior.functions.high):
+            functions = branch_prior.functions
+            inside = INSIDE * (functions.high - functions.low)
+            self.shortest = max(SHORTEST, functions.low + inside)
+            self.longest = min(LONGEST, functions.high - inside)
         self.with_prior = with_prior
         self._likelihood: TreeLikelihood | None = None
 
@@ -270,6 +279,10 @@ class _Target:
             step[i] = THETA_STEP
             above = self._theta_value(theta + step, tree)
             below = self._theta_value(theta - step, tree)
+            if not (np.isfinite(above) and np.isfinite(below)):  # at an end of a bounded prior
+                inside, sign = (below, -1.0) if np.isfinite(below) else (above, 1.0)
+                first[i], second[i] = sign * (inside - here) / THETA_STEP, 0.0
+                continue
             first[i] = (above - below) / (2.0 * THETA_STEP)
             second[i] = (above - 2.0 * here + below) / THETA_STEP**2
         return first, second
@@ -298,7 +311,9 @@ def _newton_lengths(
         best, best_lengths = value, lengths
         step = np.clip(slope / np.maximum(-curvature, 0.3), -1.5, 1.5)
         lengths = lengths.copy()
-        lengths[1:] = np.clip(lengths[1:] * np.exp(step), 1e-6, LONGEST)
+        lengths[1:] = np.clip(
+            lengths[1:] * np.exp(step), max(1e-6, target.shortest), target.longest
+        )
     return best_lengths
 
 
@@ -321,7 +336,7 @@ def _maximise(
     def unpack(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         natural = x * scale
         moved = np.zeros(lengths.size)
-        moved[1:] = np.clip(np.exp(natural[n_free:]), SHORTEST, LONGEST)
+        moved[1:] = np.clip(np.exp(natural[n_free:]), target.shortest, target.longest)
         return natural[:n_free], moved
 
     best, best_point = -np.inf, (theta, lengths)
@@ -336,7 +351,8 @@ def _maximise(
             raise _OutOfTime
         return -value, -np.concatenate([target.by_theta(*point)[0], slope]) * scale
 
-    bounds = target.spec.bounds + [(np.log(SHORTEST), np.log(LONGEST))] * (lengths.size - 1)
+    of_lengths = (np.log(target.shortest), np.log(target.longest))
+    bounds = target.spec.bounds + [of_lengths] * (lengths.size - 1)
     lower, upper = np.array(bounds).T / scale
     try:
         result = minimize(

@@ -6,6 +6,9 @@ z = Phi^-1(F(log x)) of that distribution the posterior is nearly normal, also w
 (short branches, rare substitutions). A gamma alone is too light in its tails: a likelihood does not
 vanish as a branch shrinks to nothing. So F is that of a mixture with wider gammas, of small share.
 
+Where a prior has bounds, the gammas are truncated to these, and the widest of them is replaced by
+the uniform density between the bounds.
+
 Maps are linear between knots: both directions and the density of a mapped draw are exact, and an
 approximation of F costs efficiency alone.
 """
@@ -25,6 +28,15 @@ KNOTS = np.concatenate([-np.geomspace(38.0, 9.0, 40), np.arange(-8.75, 9.0, 0.25
 WIDER = (0.4, 0.12)  # factors of the shape of the wider gammas
 WIDEST = 0.3  # shape below which none is made wider
 FLAT = 1.0  # shape of the last one: the density of a length is constant near 0
+LEAST_MASS = 0.02  # of a gamma between the bounds; one with less is uniform instead
+# places between bounds, as shares of the distance
+PLACES = np.concatenate(
+    [
+        np.geomspace(1e-170, 1e-3, 1500),
+        np.linspace(0.0, 1.0, 1500)[2:-2],
+        1.0 - np.geomspace(1e-3, 1e-13, 200),
+    ]
+)
 GRID = np.concatenate([np.linspace(-400.0, -12.0, 1200)[:-1], np.linspace(-12.0, 9.0, 2400)])
 LARGEST_SCORE = 37.0
 
@@ -38,6 +50,8 @@ class MarginalMaps:
         Minus the curvature of each log density in the logarithm.
     wide_shares : ndarray, shape (D,)
         Shares of the wider gammas.
+    lower, upper : ndarray, shape (D,), optional
+        Bounds of the logarithms, relative to the modes; default: none.
 
     Attributes
     ----------
@@ -45,7 +59,13 @@ class MarginalMaps:
         Logarithms, relative to the mode, at the scores `KNOTS`; ascending.
     """
 
-    def __init__(self, shapes: np.ndarray, wide_shares: np.ndarray):
+    def __init__(
+        self,
+        shapes: np.ndarray,
+        wide_shares: np.ndarray,
+        lower: np.ndarray | None = None,
+        upper: np.ndarray | None = None,
+    ):
         place = np.interp(
             np.log(np.clip(shapes, LEAST_SHAPE, MOST_SHAPE)),
             np.log(SHAPES),
@@ -53,9 +73,12 @@ class MarginalMaps:
         )
         low = np.minimum(place.astype(np.int64), len(SHAPES) - 2)
         part = (place - low)[:, None]
-        pairs = list(zip(low.tolist(), np.asarray(wide_shares, float).tolist(), strict=True))
-        below = np.array([_quantiles(float(SHAPES[i]), share) for i, share in pairs])
-        above = np.array([_quantiles(float(SHAPES[i + 1]), share) for i, share in pairs])
+        lower = np.full(len(shapes), -np.inf) if lower is None else lower
+        upper = np.full(len(shapes), np.inf) if upper is None else upper
+        columns = (low, np.asarray(wide_shares, float), lower, upper)
+        cases = list(zip(*(column.tolist() for column in columns), strict=True))
+        below = np.array([_quantiles(float(SHAPES[i]), *case) for i, *case in cases])
+        above = np.array([_quantiles(float(SHAPES[i + 1]), *case) for i, *case in cases])
         below, above = below.reshape(-1, KNOTS.size), above.reshape(-1, KNOTS.size)
         # of neighbouring shapes, interpolated: still a strictly increasing map
         self.knots = (1.0 - part) * below + part * above
@@ -82,19 +105,33 @@ class MarginalMaps:
 
 
 @lru_cache(maxsize=2048)
-def _quantiles(shape: float, wide_share: float) -> np.ndarray:
-    """Logarithms relative to the mode at the scores `KNOTS`, of a mixture of gammas."""
+def _quantiles(shape: float, wide_share: float, low: float, high: float) -> np.ndarray:
+    """Logarithms relative to the mode at the scores `KNOTS`, of a mixture of gammas.
+
+    ``low`` and ``high`` are the bounds of the logarithms.
+    """
     shapes = [shape, *(max(f * shape, min(shape, WIDEST)) for f in WIDER), min(shape, FLAT)]
     shares = [1.0 - wide_share] + [wide_share / 3.0] * 3
-    lower, upper = np.zeros(GRID.size), np.zeros(GRID.size)
-    for share, a in zip(shares, shapes, strict=True):
-        x = a * np.exp(GRID)
-        lower += share * gammainc(a, x)
-        upper += share * gammaincc(a, x)
+    bounded = high < np.inf
+    grid = _grid_between(low, high) if bounded else GRID
+    lower, upper = np.zeros(grid.size), np.zeros(grid.size)
+    for number, (share, a) in enumerate(zip(shares, shapes, strict=True)):
+        x = a * np.exp(grid)
+        below, above = gammainc(a, x), gammaincc(a, x)
+        if bounded:
+            first, last = a * np.exp(low), a * np.exp(high)
+            mass = float(gammainc(a, last) - gammainc(a, first))
+            if number == len(shapes) - 1 or mass < LEAST_MASS:
+                below, above = (x - first) / (last - first), (last - x) / (last - first)
+            else:
+                below = (below - gammainc(a, first)) / mass
+                above = (above - gammaincc(a, last)) / mass
+        lower += share * np.clip(below, 0.0, 1.0)
+        upper += share * np.clip(above, 0.0, 1.0)
     with np.errstate(divide="ignore"):
         z = np.where(lower < 0.5, ndtri(lower), -ndtri(upper))
     kept = np.abs(z) < LARGEST_SCORE
-    z, x = np.maximum.accumulate(z[kept]), GRID[kept]
+    z, x = np.maximum.accumulate(z[kept]), grid[kept]
     rising = np.concatenate([[True], np.diff(z) > 1e-9])
     z, x = z[rising], x[rising]
     out = np.interp(KNOTS, z, x)
@@ -102,3 +139,10 @@ def _quantiles(shape: float, wide_share: float) -> np.ndarray:
     first, last = (x[1] - x[0]) / (z[1] - z[0]), (x[-1] - x[-2]) / (z[-1] - z[-2])
     out = np.where(KNOTS < z[0], x[0] + first * (KNOTS - z[0]), out)
     return np.where(KNOTS > z[-1], x[-1] + last * (KNOTS - z[-1]), out)
+
+
+def _grid_between(low: float, high: float) -> np.ndarray:
+    """Logarithms between bounds, ascending, dense where either the length or its logarithm is."""
+    first, last = np.exp(low), np.exp(high)
+    grid = np.log(first + np.sort(PLACES) * (last - first))
+    return np.unique(grid[np.isfinite(grid)])

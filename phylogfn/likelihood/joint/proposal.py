@@ -25,6 +25,9 @@ __all__ = ["ParameterNormals", "Points", "TopologyProposal", "shrunken_mean"]
 WIDE_COORDINATES = 0.2  # expected number of coordinates of a draw from the wider gammas
 # of the odds of a share: their density falls as slowly as that of a flat one where the share is 0
 WIDE_SHARE_OF_SHARES = 0.35
+# between bounds: shapes, and the share that is flat; within this distance of an end, the first
+SHAPES_OF_FLAT, FLAT_SHARES = np.array([1.5, 4.0, 12.0]), np.array([0.75, 0.3, 0.0])
+NEAR_END = 0.05
 SCALES = np.array([1.0, 1.3, 2.0])
 SCALE_SHARES = np.array([0.67, 0.25, 0.08])
 INDEPENDENT_SHARE, INDEPENDENT_SCALE = 0.03, 1.6
@@ -248,6 +251,8 @@ class TopologyProposal:
         Positive definite.
     are_shares : ndarray, shape (d,), bool
         Which parameters are shares; parameters stand before lengths.
+    bounds : tuple of ndarray, shape (D,), optional
+        Lower and upper ends of the coordinates, where the prior has any; default: none.
 
     Attributes
     ----------
@@ -261,26 +266,41 @@ class TopologyProposal:
         shapes: np.ndarray,
         correlation: np.ndarray,
         are_shares: np.ndarray,
+        bounds: tuple[np.ndarray, np.ndarray] | None = None,
     ):
-        self.mode = mode
+        size = len(mode)
+        self.bounds = bounds or (np.full(size, -np.inf), np.full(size, np.inf))
+        self.mode = mode = np.clip(mode, *self.bounds)
         self.shapes = shapes
-        self.correlation = correlation
         self.are_shares = are_shares
         self.n_parameters = len(are_shares)
         wide = np.full(len(mode), WIDE_COORDINATES / len(mode))
         wide[: self.n_parameters][are_shares] = WIDE_SHARE_OF_SHARES
-        self.maps = MarginalMaps(shapes, wide)
+        lower, upper = self.bounds[0] - mode, self.bounds[1] - mode
+        # between bounds a likelihood that is nearly flat, of which the curvature at the mode says
+        # nothing, is as probable everywhere
+        bounded = np.isfinite(upper)
+        wide[bounded] = np.maximum(wide, np.interp(shapes, SHAPES_OF_FLAT, FLAT_SHARES))[bounded]
+        at_end = bounded & (np.minimum(-lower, upper) < NEAR_END)
+        wide[at_end] = FLAT_SHARES[0]
+        self.correlation = np.where(at_end[:, None] | at_end, np.eye(size), correlation)
+        self.maps = MarginalMaps(shapes, wide, lower, upper)
         self.shift = np.zeros(len(mode) - self.n_parameters)
-        self.root = np.linalg.cholesky(correlation)
+        self.root = np.linalg.cholesky(self.correlation)
         self.inverse_root = np.linalg.inv(self.root)
 
     @classmethod
-    def of_peak(cls, peak: Peak, are_shares: np.ndarray) -> TopologyProposal:
+    def of_peak(
+        cls,
+        peak: Peak,
+        are_shares: np.ndarray,
+        bounds: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> TopologyProposal:
         """Return the proposal for a posterior near its mode."""
         variances = np.diag(peak.covariance)
         sd = np.sqrt(variances)
         correlation = peak.covariance / np.outer(sd, sd)
-        return cls(peak.mode, 1.0 / variances, correlation, are_shares)
+        return cls(peak.mode, 1.0 / variances, correlation, are_shares, bounds)
 
     def draw(
         self, n: int, normals: ParameterNormals, rng: np.random.Generator
@@ -439,6 +459,6 @@ class TopologyProposal:
         correlation = np.eye(len(mode))
         both = np.concatenate([np.arange(d), own]), np.concatenate([np.arange(d), same])
         correlation[np.ix_(both[0], both[0])] = self.correlation[np.ix_(both[1], both[1])]
-        carried = TopologyProposal(mode, shapes, correlation, self.are_shares)
+        carried = TopologyProposal(mode, shapes, correlation, self.are_shares, self.bounds)
         carried.shift[own - d] = self.shift[same - d]
         return carried

@@ -8,6 +8,7 @@ them, may be nearly 0, and the log ratios would then be skewed and correlated).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,6 +85,23 @@ class JointTarget:
         kinds = [p.kind == "share" for p in self.spec.parameters for _ in range(p.n_free)]
         return np.array(kinds, bool)
 
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends of the coordinates, each (D,); infinite unless a prior has ends."""
+        d, size = self.n_parameters, self.n_parameters + 2 * self.reward.likelihood.n_taxa - 3
+        lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
+        prior = self.reward.branch_prior.functions
+        if math.isfinite(prior.high):
+            lower[d:], upper[d:] = math.log(max(prior.low, SMALLEST)), math.log(prior.high)
+        position = 0
+        for parameter in self.spec.parameters:
+            if parameter.prior.family == "uniform":
+                with np.errstate(divide="ignore"):
+                    ends = parameter.to_unconstrained(np.array(parameter.prior.arguments))
+                lower[position], upper[position] = ends
+            position += parameter.n_free
+        return lower, upper
+
     def log_densities(self, tree: Tree, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log likelihoods and log posterior densities, each (M,), nats.
 
@@ -152,6 +170,8 @@ class JointTarget:
             are not read.
         """
         d, size = self.n_parameters, len(coordinates)
+        lower, upper = self.bounds  # differences are taken inside them
+        coordinates = np.clip(coordinates, lower + 4.0 * VALUE_STEP, upper - 4.0 * VALUE_STEP)
         differentiated = size if shapes is None else d
         forward = np.empty((size, size - d))
         backward = np.empty((size, size - d))

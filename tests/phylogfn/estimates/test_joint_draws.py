@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from phylogfn.alignments.alignment import read_alignment
 from phylogfn.alignments.patterns import compress
 from phylogfn.estimates import length_samples
 from phylogfn.estimates.joint_draws import JointDraws
@@ -19,6 +20,7 @@ from phylogfn.models import parse_model
 from phylogfn.trees.tree import Tree
 
 N_PRIOR = 5000
+SHORT = ">t0\nACGTT\n>t1\nACGTA\n>t2\nAGGTA\n>t3\nAGGTC\n"
 
 
 def prior_draws(spec, rng):
@@ -110,3 +112,39 @@ def test_free_parameters_need_joint_draws(primates, make_reward, all_topologies)
         draw_branch_lengths(
             masses, table, reward, 10, np.random.default_rng(1), 0.1, n_parameters=1
         )
+
+
+@pytest.mark.parametrize(
+    ("model", "priors"),
+    [("JC69", {}), ("K80+G4", {"gamma_shape": "uniform:0.1,3", "kappa": "uniform:0.2,9"})],
+)
+def test_bounded_priors_and_hardly_any_data(tmp_path, make_reward, all_topologies, model, priors):
+    (tmp_path / "short.fasta").write_text(SHORT)
+    alignment = read_alignment(str(tmp_path / "short.fasta"))
+    patterns = compress(alignment)
+    spec = parse_model(model, "dna").with_priors(priors)
+    reward = make_reward(alignment, model=model, branch_prior="uniform:0,10")
+    table = TopologyTable(4)
+    table.look_up(reward, all_topologies(4))
+    rng = np.random.default_rng(1)
+    for row in range(3):
+        tree = Tree.from_parents(table.parents[row].astype(np.int32), table.lengths[row])
+        fit = fit_model(spec, patterns, tree, branch_prior=reward.branch_prior, with_prior=True)
+        own = make_reward(alignment, model=model, branch_prior="uniform:0,10")
+        own.likelihood = TreeLikelihood(patterns, fit.model)
+        source = JointDraws(spec, own, fit.theta, table)
+        rows = np.array([row])
+        source.anchor(rows)
+        source.fit(rows, rng)
+        log_w = source.draw(rows, 6000, rng).log_weights[0]
+        # draws from the prior
+        y = np.log(rng.uniform(0.0, 10.0, (60_000, 5)))
+        natural = [rng.uniform(*p.prior.arguments, 60_000) for p in spec.parameters]
+        phi = np.log(np.array(natural).reshape(-1, 60_000).T)
+        log_v = source.target.log_densities(tree, np.hstack([phi, y]))[0]
+        means, errors = [], []
+        for weights in (np.exp(log_w), np.exp(log_v)):
+            means.append(math.log(weights.mean()))
+            errors.append(weights.std() / weights.mean() / math.sqrt(len(weights)))
+        assert errors[0] < 0.05
+        assert abs(means[0] - means[1]) < 4.0 * math.hypot(*errors)

@@ -45,3 +45,26 @@ def test_wide_tails_reach_lengths_of_nothing():
     light = MarginalMaps(np.array([30.0]), np.zeros(1)).logarithms(scores)[0]
     wide = MarginalMaps(np.array([30.0]), np.array([0.01])).logarithms(scores)[0]
     assert light > -2.0 > wide
+
+
+@pytest.mark.parametrize(("low", "high"), [(-np.inf, 1.0), (-0.7, -0.2), (0.0, 3.0)])
+@pytest.mark.parametrize("shape", [0.3, 30.0])
+def test_between_bounds_draws_are_of_the_truncated_gamma_and_of_the_uniform_density(
+    shape, low, high
+):
+    size, n = 2, 40_000
+    maps = MarginalMaps(
+        np.full(size, shape), np.array([0.0, 0.9]), np.full(size, low), np.full(size, high)
+    )
+    assert np.all(np.diff(maps.knots, axis=1) > 0.0)
+    rng = np.random.default_rng(3)
+    drawn = np.exp(maps.logarithms(rng.standard_normal((n, size)))[0])
+    first, last = np.exp(low), np.exp(high)
+    assert np.all((drawn > first) & (drawn < last))
+    gammas = rng.gamma(shape, 1.0 / shape, 4_000_000)
+    gammas = gammas[(gammas > first) & (gammas < last)]
+    if len(gammas) > 0.02 * 4_000_000:
+        assert drawn[:, 0].mean() == pytest.approx(gammas.mean(), abs=0.03 * (last - first))
+    # 30 % of the second are uniform: at least this share of each tenth of the range
+    counts = np.histogram(drawn[:, 1], np.linspace(first, last, 11))[0]
+    assert counts.min() > 0.1 * 0.3 * n - 4.0 * np.sqrt(0.1 * n)
