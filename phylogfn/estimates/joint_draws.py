@@ -17,7 +17,12 @@ from scipy.special import logsumexp
 
 from phylogfn.likelihood.integrals import LengthDraws
 from phylogfn.likelihood.joint.annealing import AnnealedPoints, Bridge
-from phylogfn.likelihood.joint.proposal import ParameterNormals, TopologyProposal, shrunken_mean
+from phylogfn.likelihood.joint.proposal import (
+    FEWEST_EFFECTIVE,
+    ParameterNormals,
+    TopologyProposal,
+    shrunken_mean,
+)
 from phylogfn.likelihood.joint.target import JointTarget
 from phylogfn.trees.tree import Tree, node_splits
 
@@ -57,12 +62,17 @@ class JointDraws:
         self._anchors: dict[int, tuple[TopologyProposal, dict[int, int]]] = {}
 
     def anchor(
-        self, rows: np.ndarray, late: Callable[[], bool] = lambda: False, seconds: float = math.inf
+        self,
+        rows: np.ndarray,
+        late: Callable[[], bool] = lambda: False,
+        seconds: float = math.inf,
+        too_late: Callable[[], bool] = lambda: False,
     ) -> None:
         """Find the peaks of the topologies in ``rows``, the first at least, until ``late()``.
 
         Where a peak would take more than ``seconds``, that of the first has no correlations between
-        branches, and there are no others.
+        branches, and there are no others. The steps towards the first peak, without which no draw
+        is of use, go on until ``too_late()``.
         """
         for row in rows[:MOST_ANCHORS].tolist():
             if self._anchors and late():
@@ -74,7 +84,7 @@ class JointDraws:
             if simple:
                 peak = self.target.peak(trees[0], mode[0], shapes[0])
             else:
-                peak = self.target.climbed(trees[0], mode[0], late)
+                peak = self.target.climbed(trees[0], mode[0], late if self._anchors else too_late)
             proposal = TopologyProposal.of_peak(peak, self.target.are_shares, self.target.bounds)
             self._anchors[row] = (proposal, _branches(trees[0]))
 
@@ -142,6 +152,8 @@ class JointDraws:
             if row in self._anchors:
                 proposal, branches = self._anchors[row]
                 effective = 1.0 / float(weight @ weight) if ess is None else ess
+                if effective < FEWEST_EFFECTIVE:
+                    continue
                 shift = shrunken_mean(weight @ drawn[:, d:], effective)
                 self._anchors[row] = (proposal.shifted(shift), branches)
 

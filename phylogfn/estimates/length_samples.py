@@ -55,6 +55,7 @@ FEWEST_OF_REST = 20  # topologies that represent those of small mass
 NEGLIGIBLE = 1e-9  # share of the mass
 PILOT_TOPOLOGIES, PILOT_DRAWS = 8, 96
 PILOT_SHARE = 0.2  # of the time, for the pilot
+FURTHER = 1.5  # times as long, at most, for the peak of the best topology
 FEWEST_PILOT_DRAWS = 64  # that a proposal is fitted to
 TIMED_DRAWS = 4
 WORTH_IT = 1.2  # factor on the number of blocks that a second design must have
@@ -377,7 +378,12 @@ class _Pilot:
         wanted = np.flatnonzero(np.sort(masses.shares)[::-1] > ANCHOR_SHARE)
         source = joint(best_first)
         left = max(end - clock(), 0.0)
-        source.anchor(best_first[: max(len(wanted), 1)], lambda: clock() > end - left / 2, left / 2)
+        source.anchor(
+            best_first[: max(len(wanted), 1)],
+            lambda: clock() > end - left / 2,
+            left / 2,
+            lambda: clock() > end + FURTHER * seconds,
+        )
         source.draw(best_first[:1], 1, rng)  # not timed, as it may load the kernel
         began = clock()
         source.draw(best_first[:1], TIMED_DRAWS, rng)

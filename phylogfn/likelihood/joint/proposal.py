@@ -20,7 +20,7 @@ from scipy.special import logsumexp
 from phylogfn.likelihood.joint.marginals import MarginalMaps
 from phylogfn.likelihood.joint.target import Peak
 
-__all__ = ["ParameterNormals", "Points", "TopologyProposal", "shrunken_mean"]
+__all__ = ["FEWEST_EFFECTIVE", "ParameterNormals", "Points", "TopologyProposal", "shrunken_mean"]
 
 WIDE_COORDINATES = 0.2  # expected number of coordinates of a draw from the wider gammas
 # of the odds of a share: their density falls as slowly as that of a flat one where the share is 0
@@ -35,6 +35,7 @@ NORMALS = 3  # that are fitted: the posterior of some parameters is a curved rid
 ROUNDS = 20  # of expectation maximisation
 # number of fitted normals, and weight per coordinate of the standard normal in each, in draws
 CANDIDATES = ((1, np.inf), (1, 20.0), (1, 2.0), (NORMALS, 2.0))
+FEWEST_EFFECTIVE = 20.0  # draws that anything is fitted to
 DRAWS_PER_COORDINATE = 4  # that several normals need, each
 LEAST_SHARE = 0.02  # of each of them, before they are scaled to sum to 1
 UNFITTED_SHARE = 0.1  # of the normal that is not fitted
@@ -95,6 +96,8 @@ class ParameterNormals:
         weights = weights / weights.sum()
         if ess is None:
             ess = 1.0 / float(weights @ weights)
+        if ess < FEWEST_EFFECTIVE:
+            return cls.unfitted(d)
         halves = [np.arange(len(weights)) % 2 == i for i in (0, 1)]
         best, highest = cls.unfitted(d), 0.0
         for n_normals, pull in CANDIDATES:

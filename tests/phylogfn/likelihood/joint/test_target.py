@@ -185,6 +185,26 @@ def test_fitted_normals_have_the_moments_of_the_draws():
     np.testing.assert_allclose(covariance, [[2.0, 0.5], [0.5, 1.0]], atol=0.08)
 
 
+def test_fits_are_as_free_as_the_draws_allow():
+    rng = np.random.default_rng(7)
+    standard = rng.standard_normal((400, 20))
+    # noise is not fitted
+    normals = ParameterNormals.fitted(standard, np.ones(400))
+    means, roots = normals.means[0], normals.roots[0]
+    assert np.abs(means).max() < 0.15
+    np.testing.assert_allclose(roots, np.eye(20), atol=0.15)
+    # a shift is
+    normals = ParameterNormals.fitted(standard + 0.4, np.ones(400))
+    assert normals.means[0].mean() == pytest.approx(0.4, abs=0.1)
+    # a curved ridge needs several normals
+    x = rng.standard_normal(4000)
+    ridge = np.column_stack([x, 0.1 * rng.standard_normal(4000) + x**2 - 1.0])
+    assert len(ParameterNormals.fitted(ridge, np.ones(4000)).shares) == 4
+    # a few effective draws say nothing
+    weights = np.append(1e6 * np.ones(5), np.ones(395))
+    assert len(ParameterNormals.fitted(standard + 3.0, weights, ess=5.0).shares) == 1
+
+
 def test_a_proposal_is_carried_to_a_topology_with_other_branches(problem):
     spec, tree, target, x = problem("HKY85+G4")
     d = spec.n_free
