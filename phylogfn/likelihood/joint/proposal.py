@@ -35,7 +35,7 @@ NORMALS = 3  # that are fitted: the posterior of some parameters is a curved rid
 ROUNDS = 20  # of expectation maximisation
 # number of fitted normals, and weight per coordinate of the standard normal in each, in draws
 CANDIDATES = ((1, np.inf), (1, 20.0), (1, 2.0), (NORMALS, 2.0))
-FEWEST_EFFECTIVE = 20.0  # draws that anything is fitted to
+FEWEST_EFFECTIVE = 5.0  # draws that anything is fitted to
 DRAWS_PER_COORDINATE = 4  # that several normals need, each
 LEAST_SHARE = 0.02  # of each of them, before they are scaled to sum to 1
 UNFITTED_SHARE = 0.1  # of the normal that is not fitted

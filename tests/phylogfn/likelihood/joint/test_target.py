@@ -202,7 +202,7 @@ def test_fits_are_as_free_as_the_draws_allow():
     assert len(ParameterNormals.fitted(ridge, np.ones(4000)).shares) == 4
     # a few effective draws say nothing
     weights = np.append(1e6 * np.ones(5), np.ones(395))
-    assert len(ParameterNormals.fitted(standard + 3.0, weights, ess=5.0).shares) == 1
+    assert len(ParameterNormals.fitted(standard + 3.0, weights, ess=4.0).shares) == 1
 
 
 def test_a_proposal_is_carried_to_a_topology_with_other_branches(problem):
