@@ -61,8 +61,9 @@ def check_ascertainment(spec: ModelSpec, alignment: Alignment) -> None:
         wrong = part.columns[constant[part.columns]]
     numbers = ", ".join(str(alignment.column_number(int(i))) for i in wrong[:_LISTED])
     more = f" and {wrong.size - _LISTED} more" if wrong.size > _LISTED else ""
+    found = f"{wrong.size} columns are" if wrong.size > 1 else "1 column is"
     raise UserError(
-        f"model '{name}': is for variable sites alone, but {wrong.size} columns are constant or "
+        f"model '{name}': is for variable sites alone, but {found} constant or "
         f"may be ({numbers}{more}); exclude them (in NEXUS: exclude constant), or use "
         + ("MK, which allows constant characters" if standard else "the model without +ASC")
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from phylogfn.alignments.alignment import read_alignment
-from phylogfn.alignments.patterns import compress
+from phylogfn.alignments.patterns import CharacterPatterns, compress
 from phylogfn.cli.main import main
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
@@ -18,6 +18,7 @@ from phylogfn.trees.files import read_trees
 from phylogfn.trees.tree import Tree
 
 PRIMATES = str(Path(__file__).parents[3] / "data" / "primates.fasta")
+SIMULATED = Path(PRIMATES).with_name("simulated.nex")
 TOPOLOGY = (
     "(Tarsius_syrichta{0},Lemur_catta{0},((((((Homo_sapiens{0},Pan{0}){0},Gorilla{0}){0},"
     "Pongo{0}){0},Hylobates{0}){0},(((Macaca_fuscata{0},M_mulatta{0}){0},M_fascicularis{0}){0},"
@@ -53,6 +54,58 @@ def test_a_row_a_tree(trees, capsys):
     assert float(found[0]["log_likelihood"]) == pytest.approx(-6745.6347, abs=6e-5)
     main(["likelihood", PRIMATES, trees, "--threads", "1"])
     assert rows(capsys.readouterr().out) == found
+
+
+CLASSES = {  # of simulated.nex: characters, MrBayes 3.2.7a with coding=all, IQ-TREE 2.0.7 with +ASC
+    "unordered2": (-241.3157, -217.146),
+    "unordered3": (-138.4570, None),  # IQ-TREE reads the two sets as other symbols
+    "unordered4": (-65.46725, -61.713),
+    "ordered3": (-84.48189, -79.253),
+    "ordered4": (-30.79172, -28.179),
+}
+
+
+def test_morphological_characters(tmp_path, capsys):
+    """Each class alone in MrBayes, which merges equal columns of different types, and IQ-TREE.
+
+    MrBayes: prset brlenspr=fixed(t) topologypr=fixed(t), startvals alpha=(0.5), first line of .p.
+    IQ-TREE: -m MK+G4{0.5}+ASC or ORDERED+G4{0.5}+ASC, -st MORPH -te t.nwk -blfix.
+    """
+    matrix, tree = tmp_path / "a.nex", tmp_path / "t.nwk"
+    text = SIMULATED.read_text()
+    matrix.write_text(text)
+    alignment = read_alignment(matrix)
+    tree.write_text(
+        "(Alder:.1,Dogwood:.1,(Ginkgo:.1,((Elm:.1,(Birch:.1,(Fir:.1,(Hazel:.1,Ironwood:.1):.1)"
+        ":.1):.1):.1,(Cedar:.1,Juniper:.1):.1):.1):.1);\n"
+    )
+
+    def value(model):
+        assert main(["likelihood", str(matrix), str(tree), "--model", model]) == 0
+        out = capsys.readouterr()
+        assert "types of characters" not in out.err
+        return float(rows(out.out)[0]["log_likelihood"])
+
+    assert value("MK+G4{0.5}") == pytest.approx(sum(x for x, _ in CLASSES.values()), abs=2e-4)
+    patterns = compress(alignment)
+    assert isinstance(patterns, CharacterPatterns)
+    for (n_states, ordered), columns in zip(patterns.classes, patterns.columns, strict=True):
+        others = sorted(set(range(1, 73)) - {int(column) + 1 for column in columns})
+        excluded = f"begin paup; exclude {' '.join(map(str, others))}; end;\n"
+        matrix.write_text(text + excluded)
+        mrbayes, iqtree = CLASSES[f"{'ordered' if ordered else 'unordered'}{n_states}"]
+        assert value("MK+G4{0.5}") == pytest.approx(mrbayes, abs=6e-5)
+        if iqtree is not None:
+            assert value("MKV+G4{0.5}") == pytest.approx(iqtree, abs=6e-4)
+
+
+def test_sites_that_may_be_constant_are_refused(tmp_path, capsys):
+    alignment, trees = tmp_path / "a.fasta", tmp_path / "t.nwk"
+    alignment.write_text(">a\nACA\n>b\nACR\n>c\nAGG\n>d\nATG\n")
+    trees.write_text("(a:.1,b:.1,(c:.1,d:.1):.1);\n")
+    assert main(["likelihood", str(alignment), str(trees), "--model", "JC69+ASC"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "1 column is constant or may be (1); exclude them" in line
 
 
 def test_the_alignment_may_come_from_standard_input_gzipped(trees, capsys, monkeypatch):

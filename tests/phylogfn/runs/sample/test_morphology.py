@@ -130,8 +130,8 @@ def test_morphology_and_sequences(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": "MKV", "data_type": "standard"}, "1 columns are constant or may be .3."),
-        ({"models": {"standard": "MKV"}}, "'MKV' of part 'standard': .* columns are constant"),
+        ({"model": "MKV", "data_type": "standard"}, "1 column is constant or may be .3."),
+        ({"models": {"standard": "MKV"}}, "'MKV' of part 'standard': .* column is constant"),
         ({"models": {"dna": "K80+ASC"}}, "'K80.ASC' of part 'dna': .* use the model without .ASC"),
         ({"models": {"standard": "LG"}}, "part 'standard': model 'LG': LG is not for standard"),
         ({"model": "MK", "data_type": "standard", "environment": "merging"}, "morphology"),
