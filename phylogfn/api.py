@@ -41,7 +41,7 @@ def sample(
     seed: int | None = None,
     threads: int | None = None,
     device: Literal["auto", "cpu", "cuda"] | None = None,
-    data_type: Literal["dna", "rna", "protein"] | None = None,
+    data_type: Literal["dna", "rna", "protein", "standard"] | None = None,
     format: Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None = None,
     progress: Callable[[ProgressReport], object] | None = None,
     **unknown: Never,
