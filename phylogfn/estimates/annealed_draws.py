@@ -24,7 +24,7 @@ __all__ = ["AnnealedDraws"]
 POPULATION = 256  # points that find the ladder, of all topologies together
 FEWEST_POINTS = 32  # of each
 FIT_SWEEPS = 12  # of moves, after which points are kept for a fit
-INDEPENDENT_SWEEPS = 3  # effective number of these
+INDEPENDENT = 0.5  # effective draws of a point: many have a common ancestor
 
 
 class AnnealedDraws:
@@ -77,7 +77,7 @@ class AnnealedDraws:
                 return None
         whitened = [np.concatenate(part) for part in kept]
         weights = [np.full(len(part), 1.0 / len(part)) for part in whitened]
-        joint.refit(rows, whitened, weights, ess=INDEPENDENT_SWEEPS * n_each)
+        joint.refit(rows, whitened, weights, ess=INDEPENDENT * n_each)
         again = found_ladder(joint.bridges(rows), n_each, rng, late)
         return cls(joint, ladder if again is None else again[0])
 

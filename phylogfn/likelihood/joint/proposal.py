@@ -36,7 +36,7 @@ ROUNDS = 20  # of expectation maximisation
 # number of fitted normals, and weight per coordinate of the standard normal in each, in draws
 CANDIDATES = ((1, np.inf), (1, 20.0), (1, 2.0), (NORMALS, 2.0))
 FEWEST_EFFECTIVE = 5.0  # draws that anything is fitted to
-DRAWS_PER_COORDINATE = 4  # that several normals need, each
+DRAWS_PER_COORDINATE = 4  # effective ones, that each covariance needs
 LEAST_SHARE = 0.02  # of each of them, before they are scaled to sum to 1
 UNFITTED_SHARE = 0.1  # of the normal that is not fitted
 LOG_2PI = float(np.log(2.0 * np.pi))
@@ -101,7 +101,7 @@ class ParameterNormals:
         halves = [np.arange(len(weights)) % 2 == i for i in (0, 1)]
         best, highest = cls.unfitted(d), 0.0
         for n_normals, pull in CANDIDATES:
-            if n_normals > 1 and ess < DRAWS_PER_COORDINATE * n_normals * d:
+            if pull < np.inf and ess < DRAWS_PER_COORDINATE * n_normals * d:
                 continue
             gain = 0.0
             for half in halves:
