@@ -66,6 +66,7 @@ TOO_HEAVY = 0.5  # Pareto k of one importance step above which draws are anneale
 ANNEALING_SHARE = 0.4  # of the time that is left, for the ladder of annealed draws
 ANNEALED_PILOT_DRAWS = 256
 FEWEST_ANNEALED = 4096  # annealed draws that are made, if time allows
+ANNEALED_DRAWS = 2000  # for which a ladder must leave time
 MOST_EFFECTIVE = 0.5  # share of effective draws above which a longer ladder is not worth its time
 ANCHOR_SHARE = 0.02  # of the mass, from which a topology has a peak of its own
 MORE_IF_HEAVY = 8.0  # factor on the number of draws then
@@ -414,7 +415,9 @@ class _Pilot:
     ) -> _Pilot | None:
         """Prepare annealed draws in about ``seconds``; None if that is not enough time.
 
-        The number of steps of the ladder is doubled until most pilot draws are effective.
+        The number of steps of the ladder is doubled until most pilot draws are effective, as long
+        as there is time for `ANNEALED_DRAWS`. That of most effective draws is chosen: annealing is
+        there for the tail of the weights.
         """
         end = clock() + seconds
         at = np.unique(systematic_resample(masses.shares, PILOT_TOPOLOGIES, rng))
@@ -429,9 +432,13 @@ class _Pilot:
             share, k = _quality(found.draw(rows, n, rng).log_weights)
             cost = (clock() - began) / (n * len(rows)) * BLOCK
             pilot = cls(found, cost, share, k)
-            best = pilot if best is None else pilot.better(best)
+            if best is None or share > best.effective_share:
+                best = pilot
             again = clock() + 2.0 * (clock() - began)
-            if (share > MOST_EFFECTIVE and not k > HEAVY_TAIL) or again > end:
+            # in the time that is left then, on a ladder twice as long
+            affordable = (1.0 / ANNEALING_SHARE - 1.0) * seconds / (2.0 * cost) * BLOCK
+            enough = share > MOST_EFFECTIVE and not k > HEAVY_TAIL
+            if enough or again > end or affordable < ANNEALED_DRAWS:
                 return best
             found = found.with_rungs(2 * found.rungs)
 
