@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import subprocess
 import sys
@@ -357,7 +358,7 @@ def rows_of(name: str, options: argparse.Namespace) -> list[list[str]]:
             [
                 name,
                 str(seed),
-                f"{summary['log_evidence']:.2f} ± {summary['log_evidence_se']:.3f}",
+                f"{summary['log_evidence']:.2f} ± {summary['log_evidence_se'] or math.nan:.3f}",
                 ", ".join(f"{value:.2f}" for value in reference.log_evidences),
                 f"{clade:.3f}",
                 f"{100 * relative:.1f} % ({parameter})",
@@ -390,7 +391,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"unknown examples: {', '.join(unknown)}")
     if options.quick:
-        options.names, options.budget, options.seeds = ["primates"], "8s", [1]
+        options.names, options.budget, options.seeds = ["replicase"], "9s", [1]
         options.further = ["--threads", "1", "--runs", "1"]
     rows = [row for name in options.names or EXAMPLES for row in rows_of(name, options)]
     command = argv if argv is not None else sys.argv[1:]
