@@ -8,6 +8,7 @@ from phylogfn.citations import (
     ALWAYS_CITED,
     REFERENCES,
     bibtex,
+    methods_of_branch_lengths,
     methods_of_branch_prior,
     methods_of_model,
     plain_text,
@@ -67,3 +68,11 @@ def test_all_are_written():
         assert str(reference.year) in text and reference.title in text
         assert entry.count("{") == entry.count("}")
         assert entry.startswith(f"@{reference.kind}{{{key},")
+
+
+def test_annealed_draws_are_cited():
+    assert methods_of_branch_lengths("independent") == ()
+    keys = methods_of_branch_lengths("annealed")
+    assert "annealed_importance_sampling" in keys
+    found = references(keys)
+    assert any("Neal" in reference.authors for reference in found.values())

@@ -161,3 +161,10 @@ def test_few_effective_draws_of_branch_lengths_are_told(make_posterior):
         make_posterior(n_draws=400, known=CERTAIN, branch_length_weights=replace(few, ess=150.0))
     )
     assert "about as much information as 150 " in warning
+
+
+def test_summary_says_how_parameters_and_lengths_were_drawn():
+    drawn = BranchLengthFacts(4096, 2000.0, 0.3, method="annealed", annealing_steps=8)
+    figures = drawn.as_dict()
+    assert (figures["branch_length_method"], figures["annealing_steps"]) == ("annealed", 8)
+    assert "branch_length_method" not in BranchLengthFacts(4096, 2000.0, 0.3).as_dict()
