@@ -40,12 +40,22 @@ def start(package, *arguments):
 
 
 @pytest.mark.parametrize("package", ["phylogfn", "molgen"])
-def test_help_and_version_take_half_a_second(package):
-    """CPU time, as the time by the clock depends on what else the machine does."""
+def test_help_and_version_start_quickly(package):
+    """CPU time, as the time by the clock depends on what else the machine does.
+
+    It is compared with that of importing the package of the options alone, because processors and
+    their load differ.
+    """
+    code = "import resource, cyclopts, rich.panel; r = resource.getrusage(resource.RUSAGE_SELF)"
+    code += "; print(r.ru_utime + r.ru_stime)"
+    least = min(
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+        for _ in range(3)
+    )
     found = [start(package, option) for option in ("--help", "--version", "--help")]
     assert [code for code, *_ in found] == [0, 0, 0]
     assert [imported for _, imported, *_ in found] == [[], [], []]
-    assert min(used for *_, used in found[::2]) <= 0.5
+    assert min(used for *_, used in found[::2]) <= 4.0 * least
 
 
 @pytest.mark.parametrize("command", ["sample", "parsimony"])

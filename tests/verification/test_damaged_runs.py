@@ -280,6 +280,7 @@ def test_edited_settings_are_refused(finished, program):
         shutil.rmtree(copy)
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_at_any_time_and_resumed_gives_the_same_files(finished, program):
     name, output = finished
     _, directory = program

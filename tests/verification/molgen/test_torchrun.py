@@ -66,7 +66,12 @@ def test_two_processes_repeat_and_resume(tmp_path):
     ("program", "arguments", "words"),
     [
         ("phylogfn", ["sample", "x.fasta", "-o", "out"], "runs in one process"),
-        ("molgen", ["sample", "-o", "out", "--objective", "order_preserving"], "in one process"),
+        pytest.param(
+            "molgen",
+            ["sample", "-o", "out", "--objective", "order_preserving"],
+            "in one process",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_what_cannot_be_shared_is_refused(tmp_path, program, arguments, words):

@@ -17,7 +17,7 @@ assert _file is not None and _file.loader is not None
 runs = importlib.util.module_from_spec(_file)
 _file.loader.exec_module(runs)
 
-TAXA, SITES = [0, 1, 2, 5, 7, 11], 240
+TAXA, SITES = [0, 1, 2, 5, 7], 240
 
 
 @pytest.fixture(scope="module")
