@@ -36,7 +36,8 @@ COMMANDS = (
     ("phylogfn data list", r"primates\.fasta"),
     ("phylogfn data copy primates.fasta", r""),
     (
-        "phylogfn sample primates.fasta -o trees --budget 15s --samples 100 --seed 1 --quiet",
+        "phylogfn sample primates.fasta -o trees --model JC69 --budget 60s --samples 100 --seed 1 "
+        "--quiet",
         r"",
     ),
     ("phylogfn likelihood primates.fasta trees/consensus.nwk", r"-6\d{3}\.\d"),
