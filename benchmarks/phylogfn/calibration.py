@@ -26,16 +26,15 @@ import numpy as np
 from scipy.stats import binomtest, kstest
 
 from benchmarks.machine import markdown_table, measured_on
+from benchmarks.phylogfn.simulated import simulated_alignment
 from phylogfn import sample
 from phylogfn.models import ModelSpec, parse_model
 from phylogfn.results.posterior import Posterior
-from phylogfn.sequences.simulation import simulate_states
-from phylogfn.trees.tree import Tree, random_topology, splits, topology_key
+from phylogfn.trees.tree import Tree, splits, topology_key
 
 __all__ = ["Replicate", "draw_theta", "judge", "main", "simulated", "table"]
 
 RATE = 10.0  # of the prior on branch lengths
-STATES = "ACGT"
 
 
 @dataclass
@@ -86,13 +85,8 @@ def simulated(
     """Return an alignment (FASTA) drawn from the prior, its tree, and its true parameters."""
     spec = parse_model(model, "dna")
     theta = draw_theta(spec, rng)
-    topology = random_topology(n_taxa, rng)
-    lengths = rng.exponential(1.0 / RATE, len(topology.parent))
-    lengths[0] = 0.0
-    tree = Tree(topology.parent, topology.children, lengths)
-    states = simulate_states(tree, spec.build(theta), n_sites, rng)
-    text = "".join(f">t{i}\n{''.join(STATES[s] for s in row)}\n" for i, row in enumerate(states))
-    return text, tree, {"TL": float(lengths.sum()), **spec.describe(theta)}
+    text, tree = simulated_alignment(spec.build(theta), n_taxa, n_sites, 1.0 / RATE, rng)
+    return text, tree, {"TL": float(np.asarray(tree.lengths).sum()), **spec.describe(theta)}
 
 
 def judge(

@@ -24,10 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import markdown_table, measured_on
+from benchmarks.phylogfn.simulated import simulated_alignment
 from phylogfn import sample
 from phylogfn.models import parse_model
-from phylogfn.sequences.simulation import simulate_states
-from phylogfn.trees.tree import Tree, random_topology
 
 __all__ = ["TRUE_MODELS", "Choice", "contains", "main", "simulated", "table"]
 
@@ -45,7 +44,6 @@ TRUE_MODELS = {
     "GTR+I+G4": "GTR{1.5,5,0.6,1.2,7,1}" + FREQUENCIES + "+I{0.3}+G4{0.7}",
 }
 MEAN_LENGTH = 0.1  # of a branch, expected substitutions per site
-STATES = "ACGT"
 
 
 @dataclass(frozen=True)
@@ -79,12 +77,8 @@ def contains(larger: str, smaller: str) -> bool:
 
 def simulated(model: str, n_taxa: int, n_sites: int, rng: np.random.Generator) -> str:
     """Return an alignment (FASTA) simulated under a model with values for all its parameters."""
-    topology = random_topology(n_taxa, rng)
-    lengths = rng.exponential(MEAN_LENGTH, len(topology.parent))
-    lengths[0] = 0.0
-    tree = Tree(topology.parent, topology.children, lengths)
-    states = simulate_states(tree, parse_model(model, "dna").build(np.zeros(0)), n_sites, rng)
-    return "".join(f">t{i}\n{''.join(STATES[s] for s in row)}\n" for i, row in enumerate(states))
+    built = parse_model(model, "dna").build()
+    return simulated_alignment(built, n_taxa, n_sites, MEAN_LENGTH, rng)[0]
 
 
 def table(choices: Sequence[Choice]) -> list[list[str]]:

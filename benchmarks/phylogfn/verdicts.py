@@ -27,10 +27,9 @@ import numpy as np
 from scipy.stats import binomtest
 
 from benchmarks.machine import markdown_table, measured_on
+from benchmarks.phylogfn.simulated import simulated_alignment
 from phylogfn import sample
 from phylogfn.models import parse_model
-from phylogfn.sequences.simulation import simulate_states
-from phylogfn.trees.tree import Tree, random_topology
 
 __all__ = ["Pair", "main", "shares", "simulated"]
 
@@ -40,7 +39,6 @@ MODELS = (
     "HKY85{4}+F{0.35,0.15,0.2,0.3}+G4{0.4}",
     "GTR{1.5,5,0.6,1.2,7,1}+F{0.35,0.15,0.2,0.3}+I{0.3}+G4{0.7}",
 )
-STATES = "ACGT"
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,8 @@ def simulated(number: int, seed: int, largest: int = 60) -> tuple[str, str]:
     n_sites = round(math.exp(rng.uniform(math.log(100), math.log(2000))))
     mean_length = math.exp(rng.uniform(math.log(0.02), math.log(0.3)))
     place = number % len(MODELS)
-    topology = random_topology(n_taxa, rng)
-    lengths = rng.exponential(mean_length, len(topology.parent))
-    lengths[0] = 0.0
-    tree = Tree(topology.parent, topology.children, lengths)
-    model = parse_model(MODELS[place], "dna").build(np.zeros(0))
-    states = simulate_states(tree, model, n_sites, rng)
-    text = "".join(f">t{i}\n{''.join(STATES[s] for s in row)}\n" for i, row in enumerate(states))
+    model = parse_model(MODELS[place], "dna").build()
+    text, _ = simulated_alignment(model, n_taxa, n_sites, mean_length, rng)
     return f"simulated {number}, {MODELS[place].partition('{')[0]}, {mean_length:.2f}", text
 
 

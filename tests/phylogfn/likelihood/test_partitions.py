@@ -106,6 +106,24 @@ def plain_value(tree, patterns, model):
     return value - patterns.weights.sum() * np.log1p(-np.exp(sites).sum())
 
 
+def compare_with_plain(likelihood, tree, patterns, model, branches):
+    """The value is that of the plain version, and derivatives by some branches are its slopes."""
+    value, first, second = likelihood.derivatives(tree)
+    assert value == pytest.approx(plain_value(tree, patterns, model), rel=1e-11)
+    assert likelihood.log_likelihood(tree) == pytest.approx(value, rel=1e-12)
+    for branch in branches:
+
+        def value_at(length, branch=branch):
+            lengths = np.asarray(tree.lengths).copy()
+            lengths[branch] = length
+            return plain_value(Tree(tree.parent, tree.children, lengths), patterns, model)
+
+        length = float(np.asarray(tree.lengths)[branch])
+        expected = plain.numerical_derivatives(value_at, length, step=0.02 * length)
+        assert first[branch] == pytest.approx(expected[0], rel=1e-5, abs=1e-4)
+        assert second[branch] == pytest.approx(expected[1], rel=1e-3, abs=1e-2)
+
+
 @pytest.mark.parametrize("rescale", [False, True])
 def test_value_and_derivatives_are_the_sums_of_the_parts(rescale):
     tree = make_tree(9)
@@ -136,20 +154,7 @@ def test_derivatives_of_morphological_characters(n_states, variable, rates, resc
     tree = make_tree(6, seed=4)
     likelihood = TreeLikelihood(patterns, model)
     likelihood.rescale = rescale
-    value, first, second = likelihood.derivatives(tree)
-    assert value == pytest.approx(plain_value(tree, patterns, model), rel=1e-11)
-    assert likelihood.log_likelihood(tree) == pytest.approx(value, rel=1e-12)
-    for branch in range(1, tree.parent.size):
-
-        def value_at(length, branch=branch):
-            lengths = np.asarray(tree.lengths).copy()
-            lengths[branch] = length
-            return plain_value(Tree(tree.parent, tree.children, lengths), patterns, model)
-
-        length = float(np.asarray(tree.lengths)[branch])
-        expected = plain.numerical_derivatives(value_at, length, step=0.02 * length)
-        assert first[branch] == pytest.approx(expected[0], rel=1e-5, abs=1e-4)
-        assert second[branch] == pytest.approx(expected[1], rel=1e-3, abs=1e-2)
+    compare_with_plain(likelihood, tree, patterns, model, range(1, tree.parent.size))
 
 
 @pytest.mark.parametrize("n_states", [5, 8, 11, 20])
@@ -207,20 +212,9 @@ def test_ascertainment_of_sequences(text):
     model = parse_model(text, kind).build()
     patterns = make_patterns(6, 130, model.n_states, 3, variable=True)
     tree, likelihood = make_tree(6, seed=4), TreeLikelihood(patterns, model)
-    value, first, second = likelihood.derivatives(tree)
-    assert value == pytest.approx(plain_value(tree, patterns, model), rel=1e-11)
-    assert likelihood.log_likelihood(tree) == pytest.approx(value, rel=1e-12)
-    for branch in (1, tree.children[0, 0], tree.parent.size - 1):
-
-        def value_at(length, branch=branch):
-            lengths = np.asarray(tree.lengths).copy()
-            lengths[branch] = length
-            return plain_value(Tree(tree.parent, tree.children, lengths), patterns, model)
-
-        length = float(np.asarray(tree.lengths)[branch])
-        expected = plain.numerical_derivatives(value_at, length, step=0.02 * length)
-        assert first[branch] == pytest.approx(expected[0], rel=1e-5, abs=1e-4)
-        assert second[branch] == pytest.approx(expected[1], rel=1e-3, abs=1e-2)
+    compare_with_plain(
+        likelihood, tree, patterns, model, (1, tree.children[0, 0], tree.parent.size - 1)
+    )
     with pytest.raises(ValueError, match="need a likelihood of their own"):
         likelihood.with_model(parse_model(text.replace("+ASC", ""), kind).build())
 
