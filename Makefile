@@ -85,7 +85,7 @@ demo: $(STAMP)
 	$(BIN)/phylogfn sample data/primates.fasta -o demo-output --budget $(DEMO_BUDGET) --seed 1 --force
 	@echo
 	@echo "from demo-output/summary.json:"
-	@grep -E '"(log_evidence|log_evidence_se|ess|n_proposals|n_topologies|wall_seconds)":' \
+	@grep -E '^  "(log_evidence|log_evidence_se|ess|n_proposals|n_topologies|wall_seconds)":' \
 	  demo-output/summary.json
 	@echo
 	@echo "most probable topologies (rank, probability with its error, cumulative, log evidence):"
@@ -101,7 +101,7 @@ demo-molecules: $(STAMP)
 	  --seed 1 --force
 	@echo
 	@echo "from demo-molecules-output/summary.json:"
-	@grep -E '"(n_unique|mean_score|top10_mean|internal_diversity|n_scaffolds|n_modes|validity|log_partition|log_partition_se|ess|wall_seconds)":' \
+	@grep -E '^  "(n_unique|mean_score|top10_mean|internal_diversity|n_scaffolds|n_modes|validity|log_partition|log_partition_se|ess|wall_seconds)":' \
 	  demo-molecules-output/summary.json
 	@echo
 	@echo "best molecules (SMILES, score):"
