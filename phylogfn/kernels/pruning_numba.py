@@ -31,6 +31,7 @@ import math
 import numpy as np
 from numba import njit
 
+from phylogfn.kernels.dna_derivatives_numba import ROWS, dna_derivatives
 from phylogfn.kernels.fast_log_numba import fast_log
 from phylogfn.kernels.jukes_cantor_numba import (
     BLOCK,
@@ -833,7 +834,8 @@ def workspace(model, data, n_nodes, rescale, keep):
         else:
             states = max(states, C * K)
     size = states * n_nodes * T
-    below = aligned_empty(max(size, BLOCK * n_nodes // 2 * T))
+    # of at least the size that the special cases for DNA need
+    below = aligned_empty(max(size, max(BLOCK, ROWS) * (n_nodes // 2 + 1) * T))
     rows = tiles * n_nodes * T
     scale = np.zeros(rows if rescale else 1)
     up_scale = np.zeros(rows if rescale else 1)
@@ -924,6 +926,10 @@ def _derivatives_of_part(
     for k in range(count):
         v = order[k]
         set_transition(kind, beta, rates, right, values, left, lengths[v], pm[v])
+    if kind != 0 and K == 4 and not (rescale or keep):
+        return dna_derivatives(
+            model, data, children, root, order, count, lengths, pm, space[1], d1, d2
+        )
     scratch = aligned_empty(size)
     qm = aligned_empty(K * T)
     aq = aligned_empty(K * T)
