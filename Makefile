@@ -132,10 +132,10 @@ BENCHMARK_TARGETS := $(addprefix benchmark-,$(BENCHMARKS))
 benchmark-%: SIZE = --quick
 benchmark-phylogfn.parsimony: SIZE = data/primates.fasta --quick
 benchmark-phylogfn.clade_errors: SIZE = data/primates.fasta --quick --threads 1
-benchmark-phylogfn.ccd_control: SIZE = data/primates.fasta --budget 60s --seeds 1
-benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 60s --seeds 1
+benchmark-phylogfn.ccd_control: SIZE = data/primates.fasta --budget 20s --seeds 1
+benchmark-phylogfn.evidence: SIZE = data/primates.fasta --budget 20s --seeds 1
 benchmark-phylogfn.training: SIZE = data/primates.fasta --quick
-benchmark-phylogfn.mrbayes_control: SIZE = data/primates.fasta --budget 60s --seeds 1
+benchmark-phylogfn.mrbayes_control: SIZE = data/primates.fasta --budget 20s --seeds 1
 # one thread: each process that a benchmark starts loads PyTorch again
 benchmark-molgen.training benchmark-molgen.sampling: SIZE = --quick --threads 1
 benchmark-molgen.exact: SIZE = --max-atoms 2 --seeds 1 --budget 2s --draws 1000 --symmetry merged
@@ -153,7 +153,7 @@ benchmarks: benchmark-phylogfn.paper_measures
 .PHONY: benchmark-phylogfn.paper_measures
 benchmark-phylogfn.paper_measures: $(STAMP)
 	$(BIN)/phylogfn sample data/primates.fasta --model JC69 --branch-prior exp:10 --environment merging \
-	  --budget 60s --runs 1 --seed 1 \
+	  --budget 20s --runs 1 --seed 1 \
 	  -o build/paper-measures --force --quiet
 	$(BIN)/python -m benchmarks.phylogfn.paper_measures build/paper-measures --weights 64 \
 	  --repeats 2 --trees 50

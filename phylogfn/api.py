@@ -170,7 +170,6 @@ def sample(
         settings = resolve_settings({"alignment": path, "output": output, **given})
         shown.budget_seconds = settings.budget_seconds
         check_alignment(settings)
-        warm_up_sampling(settings)
         command = call_text("phylogfn.sample", path, **given)
-        with finished_run(settings, shown, command) as (_, posterior):
+        with finished_run(settings, shown, command, prepare=warm_up_sampling) as (_, posterior):
             return posterior

@@ -19,24 +19,34 @@ order of additions by threads, so runs would not be reproducible.
 
 from __future__ import annotations
 
+import functools
 import warnings
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from gfncore.graph_batch import GraphBatch
 
-with warnings.catch_warnings():
-    # it still calls torch.jit.script, which torch deprecates
-    warnings.simplefilter("ignore", DeprecationWarning)
+if TYPE_CHECKING:
     from torch_geometric import EdgeIndex
 
-    # torch warns of the first CSR tensor of a process (beta; not checked). It is made here, as
-    # filters belong to the process: those set by the threads of a policy might stay
-    warnings.simplefilter("ignore", UserWarning)
-    torch.sparse_csr_tensor([0, 1], [0], [1.0], (1, 1))
-
 __all__ = ["Backbone", "group_matrix", "relation_matrix"]
+
+
+@functools.cache
+def _edge_index() -> type[EdgeIndex]:
+    """Import PyTorch Geometric: a second or more that a run ending with an error need not take."""
+    with warnings.catch_warnings():
+        # it still calls torch.jit.script, which torch deprecates
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from torch_geometric import EdgeIndex
+
+        # torch warns of the first CSR tensor of a process (beta; not checked). It is made here, as
+        # filters belong to the process: those set by the threads of a policy might stay
+        warnings.simplefilter("ignore", UserWarning)
+        torch.sparse_csr_tensor([0, 1], [0], [1.0], (1, 1))
+    return EdgeIndex
 
 
 def _sorted_edge_index(
@@ -45,7 +55,7 @@ def _sorted_edge_index(
     """Return a (row, column) index with sorted rows; with its transpose if needed."""
     order = torch.argsort(row, stable=True)
     index = torch.stack([row[order], column[order]])
-    edges = EdgeIndex(index, sparse_size=shape, sort_order="row")  # pyright: ignore
+    edges = _edge_index()(index, sparse_size=shape, sort_order="row")  # pyright: ignore
     return edges.fill_cache_() if torch.is_grad_enabled() else edges
 
 
@@ -109,6 +119,7 @@ class Backbone(nn.Module):
         context: bool = False,
     ) -> None:
         super().__init__()
+        _edge_index()  # here, and not by a thread of the policy
         if aggregation not in ("sum", "mean"):
             raise ValueError(f"aggregation is {aggregation!r}, but must be 'sum' or 'mean'")
         self.relations = relations

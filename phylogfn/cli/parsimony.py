@@ -54,5 +54,4 @@ def parsimony(given: dict[str, Any]) -> None:
         from phylogfn.runs.parsimony.main import run_parsimony
         from phylogfn.warm_up import warm_up_parsimony
 
-        warm_up_parsimony(settings)
-        run_parsimony(settings, progress)
+        run_parsimony(settings, progress, prepare=warm_up_parsimony)

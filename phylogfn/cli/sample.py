@@ -56,5 +56,4 @@ def sample(given: dict[str, Any]) -> int:
         from phylogfn.runs.sample.main import run_sample
         from phylogfn.warm_up import warm_up_sampling
 
-        warm_up_sampling(settings)
-        return run_sample(settings, progress)
+        return run_sample(settings, progress, prepare=warm_up_sampling)

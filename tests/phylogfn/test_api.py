@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch_geometric  # noqa: F401  when imported, it adds a temporary folder and filters of warnings
 
 import phylogfn
 import phylogfn.api

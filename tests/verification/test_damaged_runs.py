@@ -26,7 +26,7 @@ pytestmark = pytest.mark.verification
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = int(os.environ.get("DAMAGE_SEED", "1"))
-DAMAGED = int(os.environ.get("DAMAGE_CASES", "12"))
+DAMAGED = int(os.environ.get("DAMAGE_CASES", "6"))
 KILLED = int(os.environ.get("KILL_CASES", "1"))
 
 # One command line after another, in this process; checkpoints as often as the run can write them.

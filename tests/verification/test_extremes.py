@@ -21,7 +21,7 @@ import pytest
 pytestmark = pytest.mark.verification
 
 SEED = int(os.environ.get("EXTREMES_SEED", "1"))
-CASES = int(os.environ.get("EXTREMES_CASES", "4"))
+CASES = int(os.environ.get("EXTREMES_CASES", "3"))
 SECONDS = 200  # of a run that ends by itself, on a busy machine
 MEMORY = 24 * 2**30  # bytes of address space
 

@@ -40,6 +40,8 @@ from phylogfn.runs.parsimony.train import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gfncore.program.progress import Progress
     from phylogfn.settings import ParsimonySettings
 
@@ -47,9 +49,22 @@ __all__ = ["rehearse", "run_parsimony"]
 
 
 def run_parsimony(
-    settings: ParsimonySettings, progress: Progress, effort: ParsimonyEffort | None = None
+    settings: ParsimonySettings,
+    progress: Progress,
+    effort: ParsimonyEffort | None = None,
+    prepare: Callable[[ParsimonySettings], None] | None = None,
 ) -> None:
     """Run and write all files.
+
+    Parameters
+    ----------
+    settings : ParsimonySettings
+    progress : Progress
+    effort : ParsimonyEffort, optional
+        How much is done. Default: that of the command line.
+    prepare : callable, optional
+        Called with the settings once all input has been read and found good, such as
+        `phylogfn.warm_up.warm_up_parsimony`: errors of the user come before the kernels are loaded.
 
     Raises
     ------
@@ -58,6 +73,8 @@ def run_parsimony(
     """
     torch.set_num_threads(1)  # intra-op threads would make sums depend on their number
     run = ParsimonyRun(settings, progress, effort)
+    if prepare is not None:
+        prepare(settings)
     with locked_output(settings.output, "run.toml") as check_output:
         if settings.resume:
             clear_leftovers(settings.output)

@@ -9,7 +9,7 @@ from other seeds are made and compared (`phylogfn.runs.sample.repeats`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,16 +43,21 @@ __all__ = ["finished_run", "open_run", "rehearse", "run_sample"]
 
 
 def run_sample(
-    settings: SampleSettings, progress: Progress, effort: SampleEffort | None = None
+    settings: SampleSettings,
+    progress: Progress,
+    effort: SampleEffort | None = None,
+    prepare: Callable[[SampleSettings], None] | None = None,
 ) -> int:
     """Run and write all files; return the exit code (`phylogfn.runs.sample.answer.write_answer`).
+
+    Parameters are those of `finished_run`.
 
     Raises
     ------
     UserError
         The alignment, the model or the device cannot be used.
     """
-    with finished_run(settings, progress, effort=effort) as (run, posterior):
+    with finished_run(settings, progress, None, effort, prepare) as (run, posterior):
         return write_answer(run, posterior)
 
 
@@ -62,6 +67,7 @@ def finished_run(
     progress: Progress,
     command: str | None = None,
     effort: SampleEffort | None = None,
+    prepare: Callable[[SampleSettings], None] | None = None,
 ) -> Iterator[tuple[SampleRun, Posterior]]:
     """Run, once or several times; the output directory is locked inside of the context.
 
@@ -73,6 +79,9 @@ def finished_run(
         How the run was started. Default: the command line of this process.
     effort : SampleEffort, optional
         How much is done. Default: that of the command line.
+    prepare : callable, optional
+        Called with the settings once all input has been read and found good, such as
+        `phylogfn.warm_up.warm_up_sampling`: errors of the user come before the kernels are loaded.
 
     Yields
     ------
@@ -89,6 +98,8 @@ def finished_run(
     torch.set_num_threads(1)
     with threadpool_limits(1, user_api="blas"):
         run = SampleRun(settings, progress, command, effort)
+        if prepare is not None:
+            prepare(settings)
         with locked_output(settings.output, "run.toml") as check_output:
             if settings.resume:
                 clear_leftovers(settings.output)

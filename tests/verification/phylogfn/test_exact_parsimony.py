@@ -20,7 +20,7 @@ from phylogfn.kernels.topology_numba import topology_keys
 from phylogfn.settings import ParsimonySettings
 from phylogfn.trees.keys import taxon_codes
 
-pytestmark = pytest.mark.verification
+pytestmark = [pytest.mark.verification, pytest.mark.long]
 
 TEMPERATURES = (0.5, 1.0, 2.0)
 N_DRAWS = 4000
@@ -42,13 +42,13 @@ def write_part(path, alignment):
             file.write(f">{name}\n{''.join(letters[masks])}\n")
 
 
-@pytest.mark.parametrize("kind", ["insertion", pytest.param("merging", marks=pytest.mark.long)])
+@pytest.mark.parametrize("kind", ["insertion", "merging"])
 @pytest.mark.parametrize(
     ("taxa", "sites", "seed"),
     [
         ([0, 1, 2, 7, 11], 40, 1),
-        pytest.param([2, 3, 4, 5, 6], 120, 2, marks=pytest.mark.long),
-        pytest.param([0, 1, 2, 5, 7, 11], 40, 3, marks=pytest.mark.long),
+        ([2, 3, 4, 5, 6], 120, 2),
+        ([0, 1, 2, 5, 7, 11], 40, 3),
     ],
 )
 def test_sampler_is_the_enumerated_distribution(

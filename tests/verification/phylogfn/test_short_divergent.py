@@ -123,7 +123,9 @@ HKY = (2.0, (0.3, 0.2, 0.2, 0.3), 0.5)
     ("n_taxa", "n_sites", "mean_length", "rate", "model"),
     [
         (4, 20, 0.5, 0.1, "JC69"),
-        (4, 40, 0.5, 1.0, "HKY85{2}+F{0.3,0.2,0.2,0.3}+G4{0.5}"),
+        pytest.param(
+            4, 40, 0.5, 1.0, "HKY85{2}+F{0.3,0.2,0.2,0.3}+G4{0.5}", marks=pytest.mark.long
+        ),
         (4, 40, 0.1, 100.0, "JC69"),
         pytest.param(5, 20, 0.5, 1.0, "JC69", marks=pytest.mark.long),
         pytest.param(

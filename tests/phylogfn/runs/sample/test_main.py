@@ -226,7 +226,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(finished, tmp_path):
     ("lengths", "backward"),
     [
         ("collapsed", "learned"),
-        ("lognormal", "uniform"),
+        pytest.param("lognormal", "uniform", marks=[pytest.mark.verification, pytest.mark.long]),
         pytest.param("collapsed", "uniform", marks=[pytest.mark.verification, pytest.mark.long]),
         pytest.param("lognormal", "learned", marks=[pytest.mark.verification, pytest.mark.long]),
         pytest.param("bins", "learned", marks=[pytest.mark.verification, pytest.mark.long]),
