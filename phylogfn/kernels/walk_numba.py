@@ -29,6 +29,7 @@ from phylogfn.kernels.collapse_numba import (
     shape,
 )
 from phylogfn.kernels.constraints_numba import allowed_places
+from phylogfn.kernels.dna_derivatives_numba import dna_star
 from phylogfn.kernels.fast_log_numba import fast_log
 from phylogfn.kernels.jukes_cantor_numba import aligned_empty
 from phylogfn.kernels.partitions_numba import (
@@ -266,6 +267,9 @@ def _star_of_part(
         _, beta, _, rates, _, _, _, right, values, left = model_of_part(model, m)
         for k in range(3):
             set_transition(kind, beta, rates, right, values, left, b[k], pm[k])
+    if kind != 0 and K == 4 and not rescale:
+        dna_star(model, data, m, space[1], space[3], partials, x, v, pm, out)
+        return
     for tile in range(n_tiles):
         at = tile * n_nodes
         ot = data.table[m, TIPS] + tile * n * K * T
@@ -478,8 +482,6 @@ def walk(
         old_lengths[:] = lengths
         own = lengths[v]
         w = _detach(parent, children, lengths, v)
-        # partials of the subtree, once (its own root leaf plays no part: any will do)
-        _subtree_partials(model, data, children, part, subtree, lengths, rescale, space)
         top = children[root, 0]
         count = postorder(children, top, order)
         slope = 0.0
@@ -489,9 +491,11 @@ def walk(
         for k in range(subtree - 1):
             cut += lengths[part[k]]
         for sweep in range(REST_SWEEPS + 1):
+            # only the partials of the last sweep are read
             derivatives(
-                model, data, children, root, order, count, lengths, rescale, space, True, d1, d2
-            )
+                model, data, children, root, order, count, lengths, rescale, space,
+                sweep == REST_SWEEPS, d1, d2,
+            )  # fmt: skip
             evaluations += 1
             if is_coupled(prior):
                 total = cut
@@ -503,6 +507,8 @@ def walk(
                 for k in range(count):
                     x = order[k]
                     lengths[x] = bounded(lengths[x] * math.exp(moves[x]), prior)
+        # partials of the subtree, behind sweeps that use the workspace (any root leaf would do)
+        _subtree_partials(model, data, children, part, subtree, lengths, rescale, space)
         n_places = count
         places[:count] = order[:count]
         if constrained:
