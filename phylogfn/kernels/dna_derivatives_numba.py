@@ -1,7 +1,7 @@
 """Value, and all derivatives, of one tree under any reversible model of DNA.
 
 A special case of `pruning_numba` (same tiles, same symbols) for four states and any number of rate
-categories, without rescaling, where no partials are kept. The categories are the outer loop, so
+categories, without rescaling. The categories are the outer loop, so
 that the messages of one category remain in the second-level cache, and the derivatives of a branch
 are computed while ``above`` is carried to its lower end.
 
@@ -64,6 +64,16 @@ def _join(numbers, on, space, ox, oy, oo):
         out[T + i] = a10 * x0 + a11 * x1 + a12 * x2 + a13 * x3
         out[2 * T + i] = a20 * x0 + a21 * x1 + a22 * x2 + a23 * x3
         out[3 * T + i] = a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _multiply(space, ox, oy, out, oo):
+    """Write the product of the blocks at ox and oy."""
+    x = space[ox:]
+    y = space[oy:]
+    out = out[oo:]
+    for i in range(4 * T):
+        out[i] = x[i] * y[i]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -379,7 +389,7 @@ def _numbers_of_branches(n, order, count, lengths, pm, rates, category_weights, 
 
 @njit(cache=True, nogil=True)
 def dna_derivatives(
-    model, data, children, root, order, count, lengths, pm, space, d1, d2
+    model, data, children, root, order, count, lengths, pm, space, keep, below, above, d1, d2
 ):  # fmt: skip
     """Log-likelihood of one part, nats; its derivatives are added to ``d1`` and ``d2``.
 
@@ -393,6 +403,9 @@ def dna_derivatives(
         Rows of T numbers: the message of each node (4; of the root leaf, its tip), of each inner
         node what lies above, moved to it (4), of each tip its coordinates (3), of each node the
         derivatives of the likelihoods (2), and the frequencies (4).
+    below, above : ndarray, float64
+        With ``keep``, filled as by `pruning_numba.below_pass` and `pruning_numba.above_pass`, one
+        tile behind another.
     """
     _, _, freqs, rates, category_weights, _, _, right, values, left = model
     n, tips, weights, invariant, _, constant, constant_end = data
@@ -413,6 +426,7 @@ def dna_derivatives(
     for tile in range(weights.size // T):
         ot = tile * n * 4 * T
         ow = tile * T
+        kept = tile * (2 * n - 2)
         lik[:] = 0.0
         space[sums:frequencies] = 0.0
         for i in range(4 * T):
@@ -427,10 +441,11 @@ def dna_derivatives(
                 v = order[k]
                 on = (v * C + c) * NUMBERS
                 if v >= n:
-                    _join(
-                        numbers, on, space, children[v, 0] * 4 * T, children[v, 1] * 4 * T,
-                        v * 4 * T,
-                    )  # fmt: skip
+                    ox = children[v, 0] * 4 * T
+                    oy = children[v, 1] * 4 * T
+                    _join(numbers, on, space, ox, oy, v * 4 * T)
+                    if keep:
+                        _multiply(space, ox, oy, below, ((kept + v) * C + c) * 4 * T)
                     continue
                 _tip_message(numbers, on, tips, ot + v * 4 * T, space, v * 4 * T)
                 if c % each == 0:
@@ -447,6 +462,9 @@ def dna_derivatives(
                     beside = root if u == root else children[u, 1 - j]
                     on = (v * C + c) * NUMBERS
                     oa = sums + v * 2 * T
+                    if keep:
+                        at = ((kept + v) * C + c) * 4 * T
+                        _multiply(space, ou, beside * 4 * T, above, at)
                     if v < n:
                         oc = coordinates + v * MOVING * T
                         _descend_to_tip(eigen, oe, numbers, on, space, ou, beside * 4 * T, oc, oa)

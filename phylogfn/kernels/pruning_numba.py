@@ -819,29 +819,31 @@ def _value_of_part(model, data, children, root, order, count, lengths, rescale):
 def workspace(model, data, n_nodes, rescale, keep):
     """Arrays for passes over tiles: pm, below, message, above, sums, up_sums, scales.
 
-    With ``keep``, room for all tiles of all parts; without, for one tile at a time.
+    With ``keep``, room for all tiles of all parts; without, and for messages, for one tile at a
+    time.
     """
     matrices = 1
     states = 0  # in all categories and tiles
+    largest = 0  # of one tile
     tiles = 0 if keep else 1
     for m in range(model.table.shape[0]):
         kind, K, C, n_tiles = size_of_part(model, data, m)
         if kind != 0:
             matrices = max(matrices, C * K * K)
+        largest = max(largest, C * K)
         if keep:
             tiles += n_tiles
             states += n_tiles * C * K
-        else:
-            states = max(states, C * K)
-    size = states * n_nodes * T
-    # of at least the size that the special cases for DNA need
-    below = aligned_empty(max(size, max(BLOCK, ROWS) * (n_nodes // 2 + 1) * T))
+    size = (states if keep else largest) * n_nodes * T
+    # the kernels of DNA have other blocks
+    below = aligned_empty(max(size, BLOCK * n_nodes // 2 * T))
+    message = aligned_empty(max(largest * n_nodes, ROWS * (n_nodes // 2 + 1)) * T)
     rows = tiles * n_nodes * T
     scale = np.zeros(rows if rescale else 1)
     up_scale = np.zeros(rows if rescale else 1)
     return (
-        np.empty(n_nodes * matrices), below, aligned_empty(size), aligned_empty(size),
-        aligned_empty(rows), aligned_empty(rows), scale, up_scale,
+        np.empty(n_nodes * matrices), below, message, aligned_empty(size), aligned_empty(rows),
+        aligned_empty(rows), scale, up_scale,
     )  # fmt: skip
 
 
@@ -857,8 +859,8 @@ def room_of_part(space, size, n_nodes, states, tiles, rescale):
     else:
         pm = space[0][: n_nodes * C * K * K].reshape(n_nodes, C, K, K)
     return (
-        pm, space[1][partials:], space[2][partials:], space[3][partials:], space[4][sums:],
-        space[5][sums:], space[6][scales:], space[7][scales:],
+        pm, space[1][partials:], space[2], space[3][partials:], space[4][sums:], space[5][sums:],
+        space[6][scales:], space[7][scales:],
     )  # fmt: skip
 
 
@@ -926,10 +928,11 @@ def _derivatives_of_part(
     for k in range(count):
         v = order[k]
         set_transition(kind, beta, rates, right, values, left, lengths[v], pm[v])
-    if kind != 0 and K == 4 and not (rescale or keep):
+    if kind != 0 and K == 4 and not rescale:
         return dna_derivatives(
-            model, data, children, root, order, count, lengths, pm, space[1], d1, d2
-        )
+            model, data, children, root, order, count, lengths, pm, space[2], keep, space[1],
+            space[3], d1, d2,
+        )  # fmt: skip
     scratch = aligned_empty(size)
     qm = aligned_empty(K * T)
     aq = aligned_empty(K * T)
@@ -947,7 +950,7 @@ def _derivatives_of_part(
         ow = tile * T
         at = tile * n_nodes if keep else 0
         below = space[1][at * size :]
-        message = space[2][at * size :]
+        message = space[2]
         above = space[3][at * size :]
         sums = space[4][at * T :]
         up_sums = space[5][at * T :]

@@ -258,8 +258,9 @@ class TreeLikelihood:
         """Return the size of a workspace with room for all tiles, in bytes."""
         tiles = self.data_arrays.table[:, 1] - self.data_arrays.table[:, 0]
         states = self.model_arrays.table[:, 1] * self.model_arrays.table[:, 2]
-        # three arrays of partial likelihoods; all others are small
-        return int(3 * 8 * T * (2 * self.n_taxa - 2) * (tiles @ states))
+        # two arrays of partial likelihoods of all tiles, one of a tile; all others are small
+        rows = 2 * (tiles @ states) + states.max()
+        return int(8 * T * (2 * self.n_taxa - 2) * rows)
 
     def log_likelihood(self, tree: Tree) -> float:
         """Log-likelihood of one tree with branch lengths, nats."""

@@ -11,6 +11,9 @@ from scipy.linalg import expm
 
 from phylogfn.alignments.patterns import SitePatterns
 from phylogfn.kernels import pruning_numba as kernels
+from phylogfn.kernels import walk_numba
+from phylogfn.kernels.dna_derivatives_numba import dna_star
+from phylogfn.kernels.partitions_numba import model_of_part
 from phylogfn.kernels.tiles import T
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import MixtureModel, parse_model
@@ -124,17 +127,29 @@ def plain_derivatives(tree, patterns, model):
     return value, first, second
 
 
-def general_derivatives(likelihood, tree):
-    """Value and derivatives by the kernel of any number of states, which keeps its partials."""
+def derivatives_and_partials(likelihood, tree):
+    """Value, derivatives, and what is kept: below of inner nodes and above of all, of all tiles."""
     n_nodes = tree.parent.size
     order = np.empty(n_nodes, np.int32)
     count = kernels.postorder(tree.children, tree.children[0, 0], order)
     first, second = np.zeros(n_nodes), np.zeros(n_nodes)
+    space = likelihood.workspace(keep=True)
     value = kernels.derivatives(
         likelihood.model_arrays, likelihood.data_arrays, tree.children, 0, order, count,
-        tree.lengths, False, likelihood.workspace(keep=True), True, first, second,
+        tree.lengths, likelihood.rescale, space, True, first, second,
     )  # fmt: skip
-    return value, first, second
+    n_tiles = likelihood.data_arrays.weights.size // T
+    partials = []
+    for array, scale, lowest in (
+        (space[1], space[6], likelihood.n_taxa),
+        (space[3], space[7], 1),
+    ):
+        size = n_tiles * n_nodes * likelihood.model.n_categories * 4 * T
+        kept = array[:size].reshape(n_tiles, n_nodes, -1, 4, T)[:, lowest:]
+        if likelihood.rescale:
+            kept = kept * 2.0 ** (-256 * scale.reshape(n_tiles, n_nodes, 1, 1, T)[:, lowest:])
+        partials.append(kept)
+    return value, first, second, *partials
 
 
 @pytest.mark.parametrize("length", [1e-8, 1e-4, 0.1, 2.0, "mixed"])
@@ -162,7 +177,56 @@ def test_value_and_derivatives_are_those_of_the_general_kernel(name, length, n_t
     patterns = make_patterns(n_taxa, 2 * T + 1, rng, model.variable_only)
     tree = make_tree(n_taxa, rng, length)
     likelihood = TreeLikelihood(patterns, model)
-    results = likelihood.derivatives(tree)
-    for found, expected in zip(results, general_derivatives(likelihood, tree), strict=True):
-        rtol = tolerance(tree, model) if model.variable_only else 1e-9
-        np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-8)
+    general = TreeLikelihood(patterns, model)
+    general.rescale = True  # that kernel alone can; so few taxa have no need of it
+    expected = derivatives_and_partials(general, tree)
+    rtol = tolerance(tree, model) if model.variable_only else 1e-9
+    results = derivatives_and_partials(likelihood, tree)
+    for found, other in zip(results[:3], expected[:3], strict=True):
+        np.testing.assert_allclose(found, other, rtol=rtol, atol=1e-8)
+    for found, other in zip(results[3:], expected[3:], strict=True):
+        np.testing.assert_allclose(found, other, rtol=1e-9, atol=1e-300)
+    for found, other in zip(likelihood.derivatives(tree), results[:3], strict=True):
+        np.testing.assert_array_equal(found, other)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_three_branches_around_a_node_have_the_derivatives_of_the_tree(name):
+    """A subtree is cut and regrafted where it was: each inner node and each taxon but the root."""
+    rng = np.random.default_rng(3)
+    model = build_model(name)
+    patterns = make_patterns(9, T + 40, rng, model.variable_only)
+    tree = make_tree(9, rng, "mixed")
+    likelihood = TreeLikelihood(patterns, model)
+    arrays = likelihood.model_arrays, likelihood.data_arrays
+    value, first, second = likelihood.derivatives(tree)
+    rtol = tolerance(tree, model)
+    top = tree.children[0, 0]
+    compared = 0
+    for v in range(1, 16):
+        parent, children = tree.parent.copy(), tree.children.copy()
+        lengths = np.array(tree.lengths)
+        order, part = np.empty(16, np.int32), np.empty(16, np.int32)
+        in_subtree = kernels.postorder(children, v, part)
+        if v == top or (in_subtree + 1) // 2 > 6:  # a tree remains
+            continue
+        node = parent[v]
+        x = walk_numba._detach(parent, children, lengths, v)
+        branches = [x, node, v]
+        space = likelihood.workspace(keep=True)
+        count = kernels.postorder(children, children[0, 0], order)
+        walk_numba._subtree_partials(*arrays, children, part, in_subtree, lengths, False, space)
+        kernels.derivatives(
+            *arrays, children, 0, order, count, lengths, False, space, True, np.zeros(16),
+            np.zeros(16),
+        )  # fmt: skip
+        pm, out = np.empty((3, model.n_categories, 4, 4)), np.zeros(7)
+        _, _, _, rates, _, _, _, right, values, left = model_of_part.py_func(arrays[0], 0)
+        for k, branch in enumerate(branches):
+            kernels.set_transition(1, 0.0, rates, right, values, left, tree.lengths[branch], pm[k])
+        dna_star(*arrays, 0, space[1], space[3], 0, x, v, pm, out)
+        assert out[0] == pytest.approx(value, rel=rtol)
+        np.testing.assert_allclose(out[1:4], first[branches], rtol=rtol, atol=1e-7)
+        np.testing.assert_allclose(out[4:], second[branches], rtol=rtol, atol=1e-7)
+        compared += 1
+    assert compared > 10
