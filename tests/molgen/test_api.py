@@ -20,6 +20,7 @@ from rdkit import rdBase
 
 import molgen
 import molgen.api
+from gfncore.policies import Backbone
 from molgen.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +56,7 @@ def state_of_process():
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """A library, the reports of its run, and what the run left in the temporary directory."""
+    Backbone(1)  # loads PyTorch Geometric, which leaves a temporary folder and filters of warnings
     reports = []
     folder = tmp_path_factory.mktemp("temporary")
     before = state_of_process()

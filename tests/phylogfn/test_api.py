@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch_geometric  # noqa: F401  when imported, it adds a temporary folder and filters of warnings
 
 import phylogfn
 import phylogfn.api
 import phylogfn.warm_up  # libraries add filters of warnings when they are imported
 from gfncore.errors import UserError
+from gfncore.policies import Backbone
 from phylogfn.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +55,7 @@ def state_of_process():
 @pytest.fixture(scope="module")
 def found(alignment, tmp_path_factory):
     """A posterior, the reports of its run, and what the run left in the temporary directory."""
+    Backbone(1)  # loads PyTorch Geometric, which leaves a temporary folder and filters of warnings
     reports = []
     folder = tmp_path_factory.mktemp("temporary")
     before = state_of_process()
