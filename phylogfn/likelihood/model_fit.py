@@ -25,6 +25,8 @@ from scipy.optimize import minimize
 
 from gfncore.program.messages import Note
 from phylogfn.likelihood.branch_prior_base import external_branches
+from phylogfn.likelihood.joint.partwise import PartwiseLikelihood
+from phylogfn.likelihood.joint.stacked_models import log_priors
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models.rates import gamma_category_rates
 from phylogfn.trees.tree import Tree
@@ -232,6 +234,7 @@ class _Target:
             self.longest = min(LONGEST, functions.high - inside)
         self.with_prior = with_prior
         self._likelihood: TreeLikelihood | None = None
+        self._partwise: PartwiseLikelihood | None = None
 
     def is_late(self) -> bool:
         """Whether the time for the fit is up."""
@@ -243,9 +246,13 @@ class _Target:
             self._likelihood = TreeLikelihood(self.patterns, model)
         return self._likelihood.with_model(model)
 
-    def _theta_value(self, theta: np.ndarray, tree: Tree) -> float:
-        prior = self.spec.log_prior(theta) if self.with_prior else 0.0
-        return self._at(theta).log_likelihood(tree) + prior
+    def _theta_values(self, thetas: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Values (M,) at parameters (M, d), without the prior of the lengths."""
+        if self._partwise is None:
+            self._partwise = PartwiseLikelihood(self.spec, self._at(thetas[0]))
+        with np.errstate(all="ignore"):
+            values = self._partwise.values(self.tree, thetas, lengths)
+            return values + (log_priors(self.spec, thetas) if self.with_prior else 0.0)
 
     def by_lengths(
         self, theta: np.ndarray, lengths: np.ndarray
@@ -271,14 +278,13 @@ class _Target:
 
     def by_theta(self, theta: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and second derivative by each component of theta, by central differences."""
-        tree = Tree(self.tree.parent, self.tree.children, lengths)
-        here = self._theta_value(theta, tree) if theta.size else 0.0
         first, second = np.empty(theta.size), np.empty(theta.size)
-        for i in range(theta.size):
-            step = np.zeros(theta.size)
-            step[i] = THETA_STEP
-            above = self._theta_value(theta + step, tree)
-            below = self._theta_value(theta - step, tree)
+        if not theta.size:
+            return first, second
+        steps = THETA_STEP * np.eye(theta.size)
+        values = self._theta_values(np.vstack([theta, theta + steps, theta - steps]), lengths)
+        here = float(values[0])
+        for i, (above, below) in enumerate(values[1:].reshape(2, -1).T.tolist()):
             if not (np.isfinite(above) and np.isfinite(below)):  # at an end of a bounded prior
                 inside, sign = (below, -1.0) if np.isfinite(below) else (above, 1.0)
                 first[i], second[i] = sign * (inside - here) / THETA_STEP, 0.0

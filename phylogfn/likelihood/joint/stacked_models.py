@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from phylogfn.likelihood.tree_likelihood import TreeLikelihood
     from phylogfn.models import ModelSpec, SiteModel
     from phylogfn.models.parameters import Parameter
+    from phylogfn.trees.tree import Tree
 
-__all__ = ["StackedModels", "log_priors", "stacked_models"]
+__all__ = ["StackedModels", "log_likelihoods", "log_priors", "stacked_models"]
 
 OF_RATES = {"gamma_shape", "invariant", "free_rates", "rates"}  # leave the processes as they are
 
@@ -69,6 +70,24 @@ def stacked_models(spec: ModelSpec, thetas: np.ndarray, like: TreeLikelihood) ->
     if all(not np.any(share) for share in shares):
         shares = [share[:1] for share in shares]
     return StackedModels(table, numbers, like.invariant_shares(shares))
+
+
+def log_likelihoods(
+    spec: ModelSpec, thetas: np.ndarray, like: TreeLikelihood, tree: Tree, lengths: np.ndarray
+) -> np.ndarray:
+    """Log likelihoods (M,) of a topology at parameters ``thetas`` (M, d) and lengths (M, 2n-2).
+
+    Parameters
+    ----------
+    spec, thetas, like
+        As `stacked_models` takes them.
+    tree : Tree
+        The topology.
+    lengths : ndarray, shape (M, 2n-2), float64
+    """
+    stacked = stacked_models(spec, thetas, like)
+    models = like.model_arrays._replace(table=stacked.table, numbers=stacked.numbers)
+    return like.log_likelihoods_of_models(tree, lengths, models, stacked.invariant)
 
 
 def log_priors(spec: ModelSpec, thetas: np.ndarray) -> np.ndarray:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from phylogfn.likelihood.branch_prior_base import external_branches
-from phylogfn.likelihood.joint.stacked_models import log_priors, stacked_models
+from phylogfn.likelihood.joint.partwise import PartwiseLikelihood
+from phylogfn.likelihood.joint.stacked_models import log_likelihoods, log_priors
 from phylogfn.trees.tree import Tree
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JointTarget", "Peak"]
 
+TIMED = 8  # values that are timed
 CHUNK = 256  # draws whose models are made together
 STEP = 1e-4  # of a coordinate, in differences of gradients
 VALUE_STEP = 1e-3  # in second differences of values
@@ -122,14 +124,17 @@ class JointTarget:
         def task(start: int, stop: int) -> None:
             for first in range(start, stop, CHUNK):
                 part = slice(first, min(first + CHUNK, stop))
-                models, invariant = like.model_arrays, like.data_arrays.invariant[None]
-                models = models._replace(numbers=models.numbers[None])
                 if d:
-                    stacked = stacked_models(self.spec, thetas[part], like)
-                    models = models._replace(table=stacked.table, numbers=stacked.numbers)
-                    invariant = stacked.invariant
+                    log_likelihood[part] = log_likelihoods(
+                        self.spec, thetas[part], like, tree, lengths[part]
+                    )
+                    continue
+                models = like.model_arrays
                 log_likelihood[part] = like.log_likelihoods_of_models(
-                    tree, lengths[part], models, invariant
+                    tree,
+                    lengths[part],
+                    models._replace(numbers=models.numbers[None]),
+                    like.data_arrays.invariant[None],
                 )
 
         with np.errstate(all="ignore"):
@@ -223,12 +228,22 @@ class JointTarget:
             coordinates = path[best]
         return peak
 
-    def seconds_a_peak(self, tree: Tree, coordinates: np.ndarray) -> float:
-        """Seconds that `peak` will take, about, without ``shapes``."""
-        self._length_gradient(tree, coordinates)
+    def seconds_a_peak(self, tree: Tree, coordinates: np.ndarray) -> tuple[float, float]:
+        """Seconds that `peak` will take, about, without ``shapes`` and with them."""
+        d, few = self.n_parameters, np.repeat(coordinates[None], TIMED, axis=0)
+        self._length_gradient(tree, coordinates)  # not timed, as they may load the kernels
+        self.log_densities(tree, few)
         began = time.perf_counter()
         self._length_gradient(tree, coordinates)
-        return 2 * len(coordinates) * (time.perf_counter() - began) / self.reward.threads
+        a_gradient = (time.perf_counter() - began) / self.reward.threads
+        began = time.perf_counter()
+        self.log_densities(tree, few)
+        a_value = (time.perf_counter() - began) / TIMED
+        of_parameters = (1 + d + d**2) * a_value if d else 0.0
+        return (
+            2 * len(coordinates) * a_gradient + of_parameters,
+            2 * d * a_gradient + of_parameters,
+        )
 
     def _length_gradient(self, tree: Tree, at: np.ndarray) -> np.ndarray:
         """Gradient (2n-3,) of the log density by the log lengths."""
@@ -255,11 +270,19 @@ class JointTarget:
     def _parameter_block(self, tree: Tree, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gradient (d,) and second derivatives (d, d) by phi, from differences of values."""
         d = self.n_parameters
-        pairs = [(i, j) for i in range(d) for j in range(i)]
-        unit = VALUE_STEP * np.eye(d, len(at))
-        points = [at] + [at + s * unit[i] for i in range(d) for s in (1.0, -1.0)]
-        points += [at + s * (unit[i] + unit[j]) for i, j in pairs for s in (1.0, -1.0)]
-        _, values = self.log_densities(tree, np.array(points))
+        partwise = PartwiseLikelihood(self.spec, self.reward.likelihood)
+        # second derivatives by parameters of different parts are 0
+        pairs = [(i, j) for i in range(d) for j in range(i) if not partwise.separate(i, j)]
+        phi, unit = at[:d], VALUE_STEP * np.eye(d)
+        points = [phi] + [phi + s * unit[i] for i in range(d) for s in (1.0, -1.0)]
+        points += [phi + s * (unit[i] + unit[j]) for i, j in pairs for s in (1.0, -1.0)]
+        steps = (np.array(points) - phi) @ self.from_phi.T  # exactly 0 where nothing changes
+        thetas = self.from_phi @ phi + steps
+        with np.errstate(all="ignore"):
+            values = partwise.values(tree, thetas, self.lengths(at[None, d:])[0], self._in_threads)
+            values += log_priors(self.spec, thetas)
+        values[~np.isfinite(values)] = -np.inf
+        self.reward.evaluations += len(thetas)
         plus, minus = values[1 : 2 * d + 1 : 2], values[2 : 2 * d + 1 : 2]
         gradient = (plus - minus) / (2.0 * VALUE_STEP)
         single = plus + minus - 2.0 * values[0]
