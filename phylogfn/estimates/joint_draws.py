@@ -9,6 +9,7 @@ they never enter an estimate.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ class JointDraws:
             if self._anchors and late():
                 return
             trees, mode, shapes = self._modes(np.array([row]))
-            simple = self.target.seconds_a_peak(trees[0], mode[0]) > seconds
+            simple = self.target.seconds_a_peak(trees[0], mode[0])[0] > seconds
             if self._anchors and simple:
                 return
             if simple:
@@ -142,24 +143,35 @@ class JointDraws:
         ess : float, optional
             Effective number of draws of each topology, if it is not that of the weights.
         """
-        d = self.target.n_parameters
+        fitted = self.target.n_parameters + 1
+        centred = [part.copy() for part in whitened]
+        for part, row, weight in zip(centred, rows.tolist(), weights, strict=True):
+            effective = 1.0 / float(weight @ weight) if ess is None else ess
+            if row not in self._anchors or effective < FEWEST_EFFECTIVE:
+                continue
+            proposal, branches = self._anchors[row]
+            shift = shrunken_mean(weight @ part[:, fitted:], effective)
+            part[:, fitted:] -= shift
+            self._anchors[row] = (proposal.shifted(shift), branches)
         self.normals = ParameterNormals.fitted(
-            np.concatenate([part[:, :d] for part in whitened]),
+            np.concatenate(centred),
+            self.target.n_parameters,
             np.concatenate(weights),
             None if ess is None else ess * len(rows),
         )
-        for row, drawn, weight in zip(rows.tolist(), whitened, weights, strict=True):
-            if row in self._anchors:
-                proposal, branches = self._anchors[row]
-                effective = 1.0 / float(weight @ weight) if ess is None else ess
-                if effective < FEWEST_EFFECTIVE:
-                    continue
-                shift = shrunken_mean(weight @ drawn[:, d:], effective)
-                self._anchors[row] = (proposal.shifted(shift), branches)
 
-    def mean_correction(self, row: np.ndarray, n_draws: int, rng: np.random.Generator) -> float:
-        """Return a first estimate of the log correction from draws for one topology, (1,)."""
-        self.anchor(row)
+    def mean_correction(
+        self, row: np.ndarray, n_draws: int, rng: np.random.Generator, seconds: float = math.inf
+    ) -> float | None:
+        """Return a first estimate of the log correction from draws for one topology, (1,).
+
+        None if it would take more than about ``seconds``.
+        """
+        trees, mode, _ = self._modes(row)
+        if self.target.seconds_a_peak(trees[0], mode[0])[1] > seconds:
+            return None
+        end = time.perf_counter() + seconds
+        self.anchor(row, seconds=seconds, too_late=lambda: time.perf_counter() > end)
         log_weights = self.draw(row, n_draws, rng).log_weights
         mean = float(np.asarray(logsumexp(log_weights))) - np.log(n_draws)
         return mean - float(self.table.log_evidence[row[0]])

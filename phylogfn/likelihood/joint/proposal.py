@@ -4,8 +4,14 @@ At the mode of a topology the posterior of each logarithm is nearly that of a ga
 (`phylogfn.likelihood.joint.marginals`); its correlations are those of the inverse Hessian there. So
 a draw is a vector of scores from a normal distribution with these correlations, mapped one by one:
 a Gaussian copula with gamma marginals. In the mixture are also wider normals, one without
-correlations, which bounds what a single coordinate far out can weigh, and normals of the parameters
-that are fitted to pilot draws of all topologies together. The density of a draw is exact.
+correlations, which bounds what a single coordinate far out can weigh, and normals that are fitted
+to pilot draws of all topologies together: normals of the parameters and of the scale of the tree,
+which is the direction in scores along which all branches become longer together. The posterior is
+skewed along it, and its ridge is curved where it depends on parameters (the gamma shape, above
+all). The density of a draw is exact.
+
+Whitened scores, w, are uncorrelated under the normal of the Hessian. First stand the d parameters,
+then the scale, then all other directions of the lengths.
 """
 
 from __future__ import annotations
@@ -23,8 +29,9 @@ from phylogfn.likelihood.joint.target import Peak
 __all__ = ["FEWEST_EFFECTIVE", "ParameterNormals", "Points", "TopologyProposal", "shrunken_mean"]
 
 WIDE_COORDINATES = 0.2  # expected number of coordinates of a draw from the wider gammas
-# of the odds of a share: their density falls as slowly as that of a flat one where the share is 0
-WIDE_SHARE_OF_SHARES = 0.35
+# of the odds of a share: their density falls as slowly as that of a flat one where the share is 0,
+# which matters where the share is not well determined, i.e. for small shapes
+SHAPES_OF_SHARES, WIDE_SHARES_OF_SHARES = np.array([2.0, 5.0, 15.0]), np.array([0.35, 0.15, 0.01])
 # between bounds: shapes, and the share that is flat; within this distance of an end, the first
 SHAPES_OF_FLAT, FLAT_SHARES = np.array([1.5, 4.0, 12.0]), np.array([0.75, 0.3, 0.0])
 NEAR_END = 0.05
@@ -36,6 +43,8 @@ ROUNDS = 20  # of expectation maximisation
 # number of fitted normals, and weight per coordinate of the standard normal in each, in draws
 CANDIDATES = ((1, np.inf), (1, 20.0), (1, 2.0), (NORMALS, 2.0))
 FEWEST_EFFECTIVE = 5.0  # draws that anything is fitted to
+SPREAD_PULL = 50.0  # scores that the spread 1 counts for in the fit of the spread
+SPREADS = (0.9, 1.5)  # least and most that is fitted
 DRAWS_PER_COORDINATE = 4  # effective ones, that each covariance needs
 LEAST_SHARE = 0.02  # of each of them, before they are scaled to sum to 1
 UNFITTED_SHARE = 0.1  # of the normal that is not fitted
@@ -44,33 +53,42 @@ LOG_2PI = float(np.log(2.0 * np.pi))
 
 @dataclass(frozen=True)
 class ParameterNormals:
-    """Normals (K) of the parameters, in whitened scores, which all topologies share.
+    """Normals (K) of the parameters and the scale, which all topologies share.
 
     Attributes
     ----------
     shares : ndarray, shape (K,)
-    means : ndarray, shape (K, d)
-    roots : ndarray, shape (K, d, d)
+    means : ndarray, shape (K, d + 1)
+        In whitened scores.
+    roots : ndarray, shape (K, d + 1, d + 1)
         Lower triangular roots of the covariances.
+    spreads : ndarray, shape (K,)
+        Standard deviations of each of the other whitened scores.
     """
 
     shares: np.ndarray
     means: np.ndarray
     roots: np.ndarray
+    spreads: np.ndarray
 
     @cached_property
     def inverses(self) -> np.ndarray:
-        """Inverses of the roots, shape (K, d, d)."""
+        """Inverses of the roots, shape (K, d + 1, d + 1)."""
         return np.linalg.inv(self.roots)
 
     @classmethod
     def unfitted(cls, n_parameters: int) -> ParameterNormals:
         """Return the standard normal, which is right where the Hessian says all."""
-        return cls(np.ones(1), np.zeros((1, n_parameters)), np.eye(n_parameters)[None])
+        size = n_parameters + 1
+        return cls(np.ones(1), np.zeros((1, size)), np.eye(size)[None], np.ones(1))
 
     @classmethod
     def fitted(
-        cls, whitened: np.ndarray, weights: np.ndarray, ess: float | None = None
+        cls,
+        whitened: np.ndarray,
+        n_parameters: int,
+        weights: np.ndarray,
+        ess: float | None = None,
     ) -> ParameterNormals:
         """Return normals fitted to weighted draws, as many and as free as the draws allow.
 
@@ -82,67 +100,89 @@ class ParameterNormals:
 
         Parameters
         ----------
-        whitened : ndarray, shape (M, d)
+        whitened : ndarray, shape (M, D)
+            Whitened scores, in which the lengths have the mean 0.
+        n_parameters : int
+            d.
         weights : ndarray, shape (M,)
             Importance weights. The few that dominate are truncated (Ionides 2008, J Comput Graph
             Stat 17:295-311).
         ess : float, optional
             Number of effective draws; default: that of the truncated weights.
         """
-        d = whitened.shape[1]
-        if d == 0:
-            return cls.unfitted(0)
         weights = np.minimum(weights, weights.mean() * np.sqrt(len(weights)))
         weights = weights / weights.sum()
         if ess is None:
             ess = 1.0 / float(weights @ weights)
         if ess < FEWEST_EFFECTIVE:
-            return cls.unfitted(d)
+            return cls.unfitted(n_parameters)
+        size = n_parameters + 1
         halves = [np.arange(len(weights)) % 2 == i for i in (0, 1)]
-        best, highest = cls.unfitted(d), 0.0
+        best, highest = cls.unfitted(n_parameters), 0.0
         for n_normals, pull in CANDIDATES:
-            if pull < np.inf and ess < DRAWS_PER_COORDINATE * n_normals * d:
+            if pull < np.inf and ess < DRAWS_PER_COORDINATE * n_normals * size:
                 continue
             gain = 0.0
             for half in halves:
-                own = cls._of_candidate(n_normals, pull, whitened[half], weights[half], 0.5 * ess)
+                own = cls._of_candidate(
+                    n_normals, pull, size, whitened[half], weights[half], 0.5 * ess
+                )
                 log_q = own.log_density(whitened[~half])
                 gain += weights[~half] @ (log_q + 0.5 * (whitened[~half] ** 2).sum(axis=1))
             if gain > highest:
                 highest = gain
-                best = cls._of_candidate(n_normals, pull, whitened, weights, ess)
+                best = cls._of_candidate(n_normals, pull, size, whitened, weights, ess)
         return best
 
     def log_density(self, whitened: np.ndarray) -> np.ndarray:
-        """Log density (M,) at whitened scores (M, d), up to a constant."""
+        """Log density (M,) at whitened scores (M, D), up to a constant."""
+        size = self.means.shape[1]
+        squares = (whitened[:, size:] ** 2).sum(axis=1)
+        n_others = whitened.shape[1] - size
         parts = [
-            np.log(share) + _log_normal(whitened - mean, root)
-            for share, mean, root in zip(self.shares, self.means, self.roots, strict=True)
+            np.log(share)
+            + _log_normal(whitened[:, :size] - mean, root)
+            - 0.5 * squares / spread**2
+            - n_others * np.log(spread)
+            for share, mean, root, spread in zip(
+                self.shares, self.means, self.roots, self.spreads, strict=True
+            )
         ]
         return np.asarray(logsumexp(np.array(parts), axis=0))
 
     @classmethod
     def _of_candidate(
-        cls, n_normals: int, pull: float, whitened: np.ndarray, weights: np.ndarray, ess: float
+        cls,
+        n_normals: int,
+        pull: float,
+        size: int,
+        whitened: np.ndarray,
+        weights: np.ndarray,
+        ess: float,
     ) -> ParameterNormals:
-        """Return one of the `CANDIDATES` fitted to draws (M, d) of some effective number."""
-        d = whitened.shape[1]
+        """Return one of the `CANDIDATES` fitted to draws (M, D) of some effective number.
+
+        ``size`` is d + 1.
+        """
         weights = weights / weights.sum()
+        spread = _spread(whitened[:, size:], weights, ess)
+        whitened = whitened[:, :size]
         mean = shrunken_mean(weights @ whitened, ess)
         apart = whitened - mean
         covariance = apart.T @ (apart * weights[:, None])
-        trust = ess / (ess + pull * d)  # 0 without a covariance
+        trust = ess / (ess + pull * size)  # 0 without a covariance
         if n_normals == 1:
             means, shares = mean[None], np.ones(1)
-            covariances = (trust * covariance + (1.0 - trust) * np.eye(d))[None]
+            covariances = (trust * covariance + (1.0 - trust) * np.eye(size))[None]
         else:
             shares, means, covariances = _several(
                 n_normals, pull, whitened, weights, mean, covariance, ess
             )
         return cls(
             np.append((1.0 - UNFITTED_SHARE) * shares, UNFITTED_SHARE),
-            np.vstack([means, np.zeros(d)]),
-            np.concatenate([np.linalg.cholesky(covariances), np.eye(d)[None]]),
+            np.vstack([means, np.zeros(size)]),
+            np.concatenate([np.linalg.cholesky(covariances), np.eye(size)[None]]),
+            np.append(np.full(len(shares), spread), 1.0),
         )
 
 
@@ -150,6 +190,15 @@ def shrunken_mean(mean: np.ndarray, ess: float) -> np.ndarray:
     """Return a mean (d,) of ``ess`` draws of variance 1, pulled towards 0 (James & Stein 1961)."""
     squares = float(mean @ mean)
     return max(0.0, 1.0 - len(mean) / (ess * max(squares, 1e-300))) * mean
+
+
+def _spread(others: np.ndarray, weights: np.ndarray, ess: float) -> float:
+    """Standard deviation of whitened scores (M, L) of the mean 0, shrunk towards 1."""
+    known = ess * others.shape[1]
+    variance = (known * float(weights @ (others**2).mean(axis=1)) + SPREAD_PULL) / (
+        known + SPREAD_PULL
+    )
+    return float(np.clip(np.sqrt(variance), *SPREADS))
 
 
 def _several(
@@ -259,8 +308,8 @@ class TopologyProposal:
 
     Attributes
     ----------
-    shift : ndarray, shape (D - d,)
-        Means of the scores of the lengths without their correlations; 0 unless fitted.
+    shift : ndarray, shape (D - d - 1,)
+        Means of the whitened scores after the scale; 0 unless fitted.
     """
 
     def __init__(
@@ -278,7 +327,8 @@ class TopologyProposal:
         self.are_shares = are_shares
         self.n_parameters = len(are_shares)
         wide = np.full(len(mode), WIDE_COORDINATES / len(mode))
-        wide[: self.n_parameters][are_shares] = WIDE_SHARE_OF_SHARES
+        of_shares = np.flatnonzero(are_shares)
+        wide[of_shares] = np.interp(shapes[of_shares], SHAPES_OF_SHARES, WIDE_SHARES_OF_SHARES)
         lower, upper = self.bounds[0] - mode, self.bounds[1] - mode
         # between bounds a likelihood that is nearly flat, of which the curvature at the mode says
         # nothing, is as probable everywhere
@@ -288,9 +338,16 @@ class TopologyProposal:
         wide[at_end] = FLAT_SHARES[0]
         self.correlation = np.where(at_end[:, None] | at_end, np.eye(size), correlation)
         self.maps = MarginalMaps(shapes, wide, lower, upper)
-        self.shift = np.zeros(len(mode) - self.n_parameters)
-        self.root = np.linalg.cholesky(self.correlation)
-        self.inverse_root = np.linalg.inv(self.root)
+        d = self.n_parameters
+        self.shift = np.zeros(size - d - 1)
+        root = np.linalg.cholesky(self.correlation)
+        inverse = np.linalg.inv(root)
+        self._log_root = float(np.log(np.diag(root)).sum())
+        # a logarithm moves by 1 / sqrt(shape) where its score moves by 1
+        self._turn = _reflection(inverse[d:, d:] @ np.sqrt(shapes[d:]))
+        root[:, d:] = root[:, d:] @ self._turn
+        inverse[d:] = self._turn @ inverse[d:]
+        self.root, self.inverse_root = root, inverse
 
     @classmethod
     def of_peak(
@@ -314,11 +371,11 @@ class TopologyProposal:
         -------
         coordinates : ndarray, shape (n, D)
         log_density : ndarray, shape (n,)
-        whitened : ndarray, shape (n, d)
-            Scores of the parameters without their correlations, which a fit takes.
+        whitened : ndarray, shape (n, D)
+            Which a fit takes.
         """
         points = self.draw_points(n, normals, rng)
-        return points.coordinates, points.log_density, points.whitened[:, : self.n_parameters]
+        return points.coordinates, points.log_density, points.whitened
 
     def draw_points(self, n: int, normals: ParameterNormals, rng: np.random.Generator) -> Points:
         """Draw n times."""
@@ -328,8 +385,9 @@ class TopologyProposal:
         independent = rng.random(n) < INDEPENDENT_SHARE
         noise = rng.standard_normal((n, size))
         whitened = scale * self._coloured(noise, own, normals)
-        whitened[:, : self.n_parameters] += normals.means[own]
-        whitened[:, self.n_parameters :] += self.shift
+        fitted = self.n_parameters + 1
+        whitened[:, :fitted] += normals.means[own]
+        whitened[:, fitted:] += self.shift
         scores = whitened @ self.root.T
         scores[independent] = INDEPENDENT_SCALE * noise[independent]
         whitened[independent] = scores[independent] @ self.inverse_root.T
@@ -357,7 +415,7 @@ class TopologyProposal:
             The same as of the points.
         rng : numpy.random.Generator
         """
-        d, (n, size) = self.n_parameters, points.scores.shape
+        fitted, (n, size) = self.n_parameters + 1, points.scores.shape
         cumulative = np.cumsum(np.exp(points.parts - points.parts.max(axis=0)), axis=0)
         part = (cumulative < rng.random(n) * cumulative[-1]).sum(axis=0)
         own, scale = np.divmod(np.minimum(part, len(points.parts) - 1), len(SCALES))
@@ -368,8 +426,8 @@ class TopologyProposal:
         noise = rng.standard_normal((n, size))
         whitened = keep * points.whitened
         whitened += step * SCALES[scale][:, None] * self._coloured(noise, own, normals)
-        whitened[:, :d] += (1.0 - keep) * normals.means[own]
-        whitened[:, d:] += (1.0 - keep) * self.shift
+        whitened[:, :fitted] += (1.0 - keep) * normals.means[own]
+        whitened[:, fitted:] += (1.0 - keep) * self.shift
         scores = whitened @ self.root.T
         alone = keep * points.scores + step * INDEPENDENT_SCALE * noise
         scores[independent] = alone[independent]
@@ -388,7 +446,7 @@ class TopologyProposal:
         return np.asarray(logsumexp(parts, axis=0)) - points.log_slopes
 
     def shifted(self, shift: np.ndarray) -> TopologyProposal:
-        """Return the proposal with other means (D - d,) of the whitened lengths."""
+        """Return the proposal with other means (D - d - 1,) of the whitened lengths."""
         other = copy(self)
         other.shift = shift
         return other
@@ -396,12 +454,12 @@ class TopologyProposal:
     def _coloured(
         self, noise: np.ndarray, own: np.ndarray, normals: ParameterNormals
     ) -> np.ndarray:
-        """Noise (n, D), its first d columns with the covariance of the normal of each row."""
-        d = self.n_parameters
-        out = noise.copy()
+        """Noise (n, D) with the covariance of the normal of each row."""
+        fitted = self.n_parameters + 1
+        out = normals.spreads[own, None] * noise
         for k, root in enumerate(normals.roots):
             rows = own == k
-            out[rows, :d] = noise[rows, :d] @ root.T
+            out[rows, :fitted] = noise[rows, :fitted] @ root.T
         return out
 
     def _points(
@@ -418,17 +476,22 @@ class TopologyProposal:
 
         Each fitted normal has a part for each of the `SCALES`; the independent normal is the last.
         """
-        d, size = self.n_parameters, len(self.mode)
+        fitted, size = self.n_parameters + 1, len(self.mode)
         constant = -0.5 * size * LOG_2PI
-        of_lengths = ((whitened[:, d:] - self.shift) ** 2).sum(axis=1)
-        log_root = np.log(np.diag(self.root)).sum()
+        of_others = ((whitened[:, fitted:] - self.shift) ** 2).sum(axis=1)
         parts = []
-        for share, mean, root, inverse in zip(
-            normals.shares, normals.means, normals.roots, normals.inverses, strict=True
+        for share, mean, root, inverse, spread in zip(
+            normals.shares,
+            normals.means,
+            normals.roots,
+            normals.inverses,
+            normals.spreads,
+            strict=True,
         ):
-            apart = (whitened[:, :d] - mean) @ inverse.T
-            squares = of_lengths + (apart**2).sum(axis=1)
-            log_own = constant - log_root - np.log(np.diag(root)).sum() + np.log(share)
+            apart = (whitened[:, :fitted] - mean) @ inverse.T
+            squares = of_others / spread**2 + (apart**2).sum(axis=1)
+            log_own = constant - self._log_root - np.log(np.diag(root)).sum() + np.log(share)
+            log_own -= (size - fitted) * np.log(spread)
             for scale, part in zip(SCALES, SCALE_SHARES, strict=True):
                 log_part = np.log(part * (1.0 - INDEPENDENT_SHARE)) - size * np.log(scale)
                 parts.append(log_own + log_part - 0.5 * squares / scale**2)
@@ -463,5 +526,20 @@ class TopologyProposal:
         both = np.concatenate([np.arange(d), own]), np.concatenate([np.arange(d), same])
         correlation[np.ix_(both[0], both[0])] = self.correlation[np.ix_(both[1], both[1])]
         carried = TopologyProposal(mode, shapes, correlation, self.are_shares, self.bounds)
-        carried.shift[own - d] = self.shift[same - d]
+        # the means of branches, not those of directions, are the same
+        of_branches = self._turn[:, 1:] @ self.shift
+        carried_branches = np.zeros(len(mode) - d)
+        carried_branches[own - d] = of_branches[same - d]
+        carried.shift = (carried._turn @ carried_branches)[1:]
         return carried
+
+
+def _reflection(direction: np.ndarray) -> np.ndarray:
+    """Symmetric orthogonal matrix (L, L) that maps the first axis to a direction (L,)."""
+    unit = direction / np.linalg.norm(direction)
+    apart = -unit
+    apart[0] += 1.0
+    squares = float(apart @ apart)
+    if squares < 1e-24:
+        return np.eye(len(unit))
+    return np.eye(len(unit)) - 2.0 * np.outer(apart, apart) / squares

@@ -44,6 +44,7 @@ def train(
         state.trainer = run.sampler.trainer(run, state, environment)
         state.log_correction = 0.0 if run.with_lengths else _correction(run, state)
         state.save(run.checkpoint, run.clock, run.settings.origin())
+    run.keep_for_lengths(walkers.reward, state.theta)
     random_trees = random_trees_of(run, state, environment)
     curriculum = new_curriculum(run, state, environment, random_trees)
     falls = random_trees is not None or run.sampler.rates_fall
@@ -62,7 +63,7 @@ def train(
                 run.warn(
                     Note(
                         "training-time-limit",
-                        f"training reached its time limit ({effort.train_share:.0%} of "
+                        f"training reached its time limit ({_limit(run):.0%} of "
                         f"{settings.budget}) before the target accuracy; results of the same seed "
                         "may differ between machines",
                     )
@@ -98,9 +99,24 @@ def leave_untrained(run: SampleRun, state: RunState, environment: TreeEnvironmen
     state.save(run.checkpoint, run.clock, run.settings.origin())
 
 
+def _limit(run: SampleRun) -> float:
+    """Share of the whole budget after which training ends."""
+    return run.effort.train_share * (1.0 - run.kept_seconds / run.settings.budget_seconds)
+
+
 def _out_of_time(run: SampleRun, state: RunState) -> bool:
-    """Whether training has had its share of the budget."""
-    return run.past(run.effort.train_share, state)
+    """Whether training has had its share of the budget.
+
+    While the topologies are the larger problem, it also has half of the time that is kept for draws
+    of lengths.
+    """
+    share = run.effort.train_share
+    if not run.past_for_topologies(share, state):
+        return False
+    if run.has_lent or state.projected_error <= run.effort.good_enough:
+        return True
+    run.kept_seconds, run.has_lent = 0.5 * run.kept_seconds, True
+    return run.past_for_topologies(share, state)
 
 
 def _teach(
@@ -126,7 +142,9 @@ def _teach(
         metrics.write(curriculum.teach(trainer, own))
         run.progress.update(detail=f"cycle {state.cycles + 1}, step {trainer.step_number}")
         # with many taxa a cycle may be longer than what is left
-        fewest = 1 if run.past(effort.last_step_share, state) else effort.fewest_steps
+        fewest = (
+            1 if run.past_for_topologies(effort.last_step_share, state) else effort.fewest_steps
+        )
         if step + 1 >= fewest and _out_of_time(run, state):
             break
 
@@ -134,7 +152,8 @@ def _teach(
 def _rate_factor(run: SampleRun, state: RunState) -> float:
     """Return the factor on learning rates, where they fall, at this time of the run."""
     effort = run.effort
-    left = effort.train_share - run.seconds(state) / run.settings.budget_seconds
+    budget = run.settings.budget_seconds - run.kept_seconds
+    left = effort.train_share - run.seconds(state) / budget
     return min(1.0, max(effort.last_rate, left / (effort.train_share - effort.settle_from)))
 
 
@@ -154,7 +173,8 @@ def _judge(
     began, most = run.seconds(state), effort.pilot_share * run.settings.budget_seconds
 
     def late() -> bool:
-        return run.past(effort.last_step_share, state) or run.seconds(state) - began > most
+        late = run.past_for_topologies(effort.last_step_share, state)
+        return late or run.seconds(state) - began > most
 
     rng = run.rng("pilot", state.cycles)
     pilot = effort.fewest_pilot if late() else run.aims.pilot
@@ -165,6 +185,7 @@ def _judge(
     found = run.sampler.estimate(state, drawn, n_known)
     walkers.absorb(walked, table, True)
     state.cycles += 1
+    state.projected_error = found.standard_error * math.sqrt(n_drawn / run.aims.most_draws)
     state.known_share = found.known_share
     state.log_z = found.log_z - walkers.reward.log_topology_prior
     compare(run, state)
@@ -203,9 +224,8 @@ def _judge(
 
 def _is_accurate(run: SampleRun, found: PartitionEstimate, n_drawn: int, state: RunState) -> bool:
     aims = run.aims
-    projected = found.standard_error * math.sqrt(n_drawn / aims.most_draws)
     return (
-        projected < aims.standard_error
+        state.projected_error < aims.standard_error
         and found.ess > aims.effective_share * n_drawn
         and state.missed - state.missed_error < aims.missed
     )
@@ -264,7 +284,11 @@ def _correction(run: SampleRun, state: RunState) -> float:
     if run.spec.n_free:
         best = np.array([int(np.argmax(table.log_evidence))])
         draws = JointDraws(run.spec, state.walkers.reward, state.theta, table)
-        return draws.mean_correction(best, effort.correction_draws, rng)
+        seconds = effort.correction_share * run.settings.budget_seconds
+        found = draws.mean_correction(best, effort.correction_draws, rng, seconds)
+        if found is None:
+            run.warn_of_clock("the first correction of the closed form")
+        return 0.0 if found is None else found
     mass = np.exp(table.log_evidence - table.log_evidence.max())
     reward = state.walkers.reward
     fitting = _affordable(run, reward, effort.correction_share, effort.correction_draws)

@@ -37,6 +37,13 @@ def problem(primates, make_reward):
     return make
 
 
+def fitted_normals(d, size, rng):
+    """Normals that are not those of the Hessian."""
+    whitened = 0.8 * rng.standard_normal((300, size))
+    whitened[:, : d + 1] += 0.5
+    return ParameterNormals.fitted(whitened, d, np.ones(300))
+
+
 def plain_log_density(spec, target, tree, x):
     """Log density at x, every part from its definition."""
     d = spec.n_free
@@ -131,10 +138,9 @@ def test_draws_of_the_proposal_have_the_density_that_it_says(problem, model):
     d = spec.n_free
     proposal = TopologyProposal.of_peak(target.peak(tree, x), target.are_shares)
     rng = np.random.default_rng(4)
-    whitened = 0.5 + 0.8 * rng.standard_normal((300, d))
-    normals = ParameterNormals.fitted(whitened, np.ones(300))
+    normals = fitted_normals(d, len(x), rng)
     points, log_q, scores = proposal.draw(4000, normals, rng)
-    assert scores.shape == (4000, d)
+    assert scores.shape == (4000, len(x))
     np.testing.assert_allclose(proposal.log_density(points, normals), log_q, atol=1e-8)
     # a second proposal integrates to one under draws of the first
     other = TopologyProposal(
@@ -154,8 +160,7 @@ def test_moves_are_reversible_for_the_density_of_the_proposal(problem, step):
     spec, tree, target, x = problem("HKY85+G4")
     proposal = TopologyProposal.of_peak(target.peak(tree, x), target.are_shares)
     rng = np.random.default_rng(6)
-    whitened = 0.5 + 0.8 * rng.standard_normal((300, spec.n_free))
-    normals = ParameterNormals.fitted(whitened, np.ones(300))
+    normals = fitted_normals(spec.n_free, len(x), rng)
     before = proposal.draw_points(20_000, normals, rng)
     after = proposal.move(before, step, normals, rng)
     np.testing.assert_allclose(
@@ -174,7 +179,10 @@ def test_moves_are_reversible_for_the_density_of_the_proposal(problem, step):
 def test_fitted_normals_have_the_moments_of_the_draws():
     rng = np.random.default_rng(5)
     draws = rng.multivariate_normal([1.0, -2.0], [[2.0, 0.5], [0.5, 1.0]], 20_000)
-    normals = ParameterNormals.fitted(draws, np.ones(len(draws)))
+    others = 1.2 * rng.standard_normal((20_000, 3))
+    normals = ParameterNormals.fitted(np.hstack([draws, others]), 1, np.ones(len(draws)))
+    np.testing.assert_allclose(normals.spreads[:-1], 1.2, atol=0.02)
+    assert normals.spreads[-1] == 1.0
     assert normals.shares.sum() == pytest.approx(1.0)
     shares = normals.shares[:-1] / normals.shares[:-1].sum()
     mean = shares @ normals.means[:-1]
@@ -187,22 +195,25 @@ def test_fitted_normals_have_the_moments_of_the_draws():
 
 def test_fits_are_as_free_as_the_draws_allow():
     rng = np.random.default_rng(7)
-    standard = rng.standard_normal((400, 20))
+    standard = rng.standard_normal((400, 25))
     # noise is not fitted
-    normals = ParameterNormals.fitted(standard, np.ones(400))
+    normals = ParameterNormals.fitted(standard, 19, np.ones(400))
     means, roots = normals.means[0], normals.roots[0]
     assert np.abs(means).max() < 0.15
     np.testing.assert_allclose(roots, np.eye(20), atol=0.15)
+    np.testing.assert_allclose(normals.spreads, 1.0, atol=0.05)
     # a shift is
-    normals = ParameterNormals.fitted(standard + 0.4, np.ones(400))
+    shift = np.where(np.arange(25) < 20, 0.4, 0.0)
+    normals = ParameterNormals.fitted(standard + shift, 19, np.ones(400))
     assert normals.means[0].mean() == pytest.approx(0.4, abs=0.1)
     # a curved ridge needs several normals
     x = rng.standard_normal(4000)
-    ridge = np.column_stack([x, 0.1 * rng.standard_normal(4000) + x**2 - 1.0])
-    assert len(ParameterNormals.fitted(ridge, np.ones(4000)).shares) == 4
+    noise = rng.standard_normal((4000, 3))
+    ridge = np.column_stack([x, 0.1 * noise[:, 0] + x**2 - 1.0, noise[:, 1:]])
+    assert len(ParameterNormals.fitted(ridge, 1, np.ones(4000)).shares) == 4
     # a few effective draws say nothing
     weights = np.append(1e6 * np.ones(5), np.ones(395))
-    assert len(ParameterNormals.fitted(standard + 3.0, weights, ess=4.0).shares) == 1
+    assert len(ParameterNormals.fitted(standard + 3.0, 19, weights, ess=4.0).shares) == 1
 
 
 def test_a_proposal_is_carried_to_a_topology_with_other_branches(problem):
@@ -214,9 +225,37 @@ def test_a_proposal_is_carried_to_a_topology_with_other_branches(problem):
     same = proposal.transferred(proposal.mode, conditional, every, every)
     np.testing.assert_allclose(same.shapes, proposal.shapes, rtol=1e-9)
     np.testing.assert_allclose(same.correlation, proposal.correlation, atol=1e-12)
+    # so are the means of its lengths
+    shift = np.random.default_rng(1).standard_normal(len(x) - d - 1)
+    shifted = proposal.shifted(shift)
+    same = shifted.transferred(proposal.mode, conditional, every, every)
+    np.testing.assert_allclose(same.shift, shift, atol=1e-9)
     none = proposal.transferred(proposal.mode, conditional, every[:0], every[:0])
     assert np.all(none.correlation[d:, d:] == np.eye(len(x) - d))
     np.testing.assert_allclose(none.shapes[d:], conditional[d:])
+
+
+@pytest.mark.parametrize("model", ["JC69", "GTR+I+G4"])
+def test_the_score_after_those_of_the_parameters_is_the_scale_of_the_tree(problem, model):
+    spec, tree, target, x = problem(model)
+    d = spec.n_free
+    proposal = TopologyProposal.of_peak(target.peak(tree, x), target.are_shares)
+    np.testing.assert_allclose(proposal.root @ proposal.root.T, proposal.correlation, atol=1e-12)
+    np.testing.assert_allclose(proposal.inverse_root @ proposal.root, np.eye(len(x)), atol=1e-9)
+    # parameters do not change with it, and all lengths by about the same factor
+    assert np.all(proposal.root[:d, d:] == 0.0)
+    logarithms = proposal.root[d:, d] / np.sqrt(proposal.shapes[d:])
+    np.testing.assert_allclose(logarithms / logarithms[0], 1.0, rtol=1e-9)
+    assert logarithms[0] > 0.0
+
+
+def test_a_share_that_is_well_determined_is_hardly_drawn_from_wider_gammas():
+    rng = np.random.default_rng(2)
+    shapes = np.append([1.0, 40.0], np.full(40, 9.0))  # of two shares and 40 lengths
+    proposal = TopologyProposal(np.zeros(42), shapes, np.eye(42), np.array([True, True]))
+    points = proposal.draw_points(20_000, ParameterNormals.unfitted(2), rng)
+    far = np.mean(np.abs(points.coordinates) > 6.0 / np.sqrt(shapes), axis=0)
+    assert far[0] > 0.04 > 0.02 > far[1]
 
 
 def test_a_peak_without_correlations_of_branches_has_those_of_the_parameters(problem):
@@ -229,4 +268,5 @@ def test_a_peak_without_correlations_of_branches_has_those_of_the_parameters(pro
     np.testing.assert_allclose(np.diag(simple), np.diag(precision), rtol=0.02)
     lengths = simple[d:, d:]
     assert np.all(np.abs(lengths[~np.eye(len(lengths), dtype=bool)]) < 1e-6)
-    assert 0.0 < target.seconds_a_peak(tree, x) < 60.0
+    seconds, simply = target.seconds_a_peak(tree, x)
+    assert 0.0 < simply < seconds < 60.0
