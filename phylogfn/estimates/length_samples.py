@@ -54,6 +54,7 @@ MOST_DRAWS = 1_000_000
 FEWEST_OF_REST = 20  # topologies that represent those of small mass
 NEGLIGIBLE = 1e-9  # share of the mass
 PILOT_TOPOLOGIES, PILOT_DRAWS = 8, 96
+JUDGING_DRAWS = 4096  # of parameters and lengths, by which their proposal is judged
 PILOT_SHARE = 0.2  # of the time, for the pilot
 FURTHER = 1.5  # times as long, at most, for the peak of the best topology
 FEWEST_PILOT_DRAWS = 64  # that a proposal is fitted to
@@ -398,7 +399,7 @@ class _Pilot:
         n_fit = min(affordable(0.7) // PILOT_ROUNDS, ROUND_DRAWS)
         if n_fit >= FEWEST_PILOT_DRAWS:
             source.fit(rows, rng, lambda: clock() > end, n_fit)
-        n = min(max(affordable(1.0), FEWEST_PILOT_DRAWS), PILOT_DRAWS * PILOT_TOPOLOGIES)
+        n = min(max(affordable(1.0), FEWEST_PILOT_DRAWS), JUDGING_DRAWS)
         began = clock()
         log_weights = source.draw(rows, max(n // len(rows), 2), rng).log_weights
         share, k = _quality(log_weights)
@@ -663,12 +664,14 @@ def draw_branch_lengths(
     result, points, cost = carry_out(pilot, first_size(pilot))
     if result.pareto_k > TOO_HEAVY and result.rungs == 1 and made:
         # the tail of a few pilot draws is not that of all draws
-        other = annealed()
-        if other is not None:
-            pilot = other
-            second, points, cost = carry_out(pilot, first_size(pilot))
-            if second.pareto_k < result.pareto_k:
-                result = second
+        found = replace(
+            pilot, effective_share=result.ess / result.n_draws, pareto_k=result.pareto_k
+        )
+        best = found.better(annealed())
+        if best is not found:
+            # whatever they give: a choice between results by their weights would be biased
+            pilot = best
+            result, points, cost = carry_out(pilot, first_size(pilot))
     more = (result.standard_error / aim) ** 2
     if result.pareto_k > HEAVY_TAIL:
         more = max(more, 1.0) * MORE_IF_HEAVY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,6 +46,7 @@ def test_evidence_of_all_topologies_is_that_of_draws_from_the_prior(
     monkeypatch.setattr(length_samples, "TOO_HEAVY", threshold)
     monkeypatch.setattr(length_samples, "HEAVY_TAIL", threshold)
     monkeypatch.setattr(length_samples, "VERY_POOR_SHARE", 0.0)
+    monkeypatch.setattr(length_samples._Pilot, "better", lambda self, other: other or self)
     alignment = primates([0, 2, 7, 11], 10)
     patterns = compress(alignment)
     spec = parse_model(model, "dna")
@@ -101,6 +103,31 @@ def test_evidence_of_all_topologies_is_that_of_draws_from_the_prior(
         drawn = np.array([spec.split(theta)["gamma_shape"][0] for theta in found.thetas])
         spread = math.sqrt((weights**2 * (prior - mean) ** 2).sum()) / weights.sum()
         assert abs(drawn.mean() - mean) < 4.0 * math.hypot(spread, drawn.std() / math.sqrt(500))
+
+
+def test_results_are_not_chosen_by_their_weights(
+    primates, make_reward, all_topologies, monkeypatch
+):
+    """After joint draws with a heavy tail the annealed ones count, also if theirs is heavier."""
+    spec = parse_model("K80", "dna")
+    alignment = primates([0, 2, 7, 11], 10)
+    reward = make_reward(alignment, model="K80")
+    table = TopologyTable(4)
+    table.look_up(reward, all_topologies(4))
+    tails = iter([5.0, 9.0, 9.0])
+    answer = length_samples._answer
+
+    def heavy(*arguments):
+        return replace(answer(*arguments), pareto_k=next(tails))
+
+    monkeypatch.setattr(length_samples, "_answer", heavy)
+    found = draw_branch_lengths(
+        TopologyMasses(np.arange(3), np.full(3, 1 / 3)), table, reward, 100,
+        np.random.default_rng(2), 0.1, seconds=20.0, n_parameters=1,
+        joint=lambda rows: JointDraws(spec, reward, spec.start(compress(alignment)), table),
+        fewest_draws=640, most_draws=6400,
+    )  # fmt: skip
+    assert found.method == "annealed" and found.pareto_k == 9.0
 
 
 def test_free_parameters_need_joint_draws(primates, make_reward, all_topologies):
