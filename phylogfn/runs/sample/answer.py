@@ -96,7 +96,7 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Ans
     n_known = len(table)
 
     def late() -> bool:
-        return run.past(effort.draws_share, state)
+        return run.past_for_topologies(effort.draws_share, state)
 
     began = run.seconds(state)
     first = effort.fewest_in_haste if late() else effort.fewest_draws
@@ -109,7 +109,7 @@ def answer(run: SampleRun, state: RunState, environment: TreeEnvironment) -> Ans
     short = (found.standard_error / aims.standard_error) ** 2
     wanted = max(effort.fewest_draws, math.ceil(n_drawn * short / BATCH) * BATCH)
     wanted = min(wanted, aims.most_draws)
-    more = min(wanted - n_drawn, int(speed * run.left(effort.draws_share, state)))
+    more = min(wanted - n_drawn, int(speed * run.left_for_topologies(effort.draws_share, state)))
     if more > 0 and n_drawn >= effort.fewest_draws:
         run.progress.update(detail=f"{more + n_drawn} draws")
         extra = draw_from_sampler(run, state, environment, more, rng, late)
@@ -267,7 +267,7 @@ def _soften(run: SampleRun, state: RunState, environment: TreeEnvironment) -> No
     chosen = 1.0
 
     def late() -> bool:
-        return run.past(effort.soften_share, state)
+        return run.past_for_topologies(effort.soften_share, state)
 
     for i, temperature in enumerate(effort.temperatures):
         if late():

@@ -66,6 +66,12 @@ class SampleEffort:
     pooling_share: float = 0.05  # probabilities of the draws of a run under the sampler of another
     writing_share: float = 0.03  # left for the files when branch lengths are drawn
     lengths_share: float = 0.08  # draws of branch lengths, where the budget is used up
+    # kept for draws of parameters and branch lengths, if the fewest of them take that long: the
+    # shares of training and draws of topologies are then shares of the rest of the budget
+    kept_share: float = 0.3
+    # standard error of the log evidence, nats, that the sampler has to have with the most draws;
+    # training takes half of the time that is kept if it has not
+    good_enough: float = 0.03
 
     # Walks
     fewest_sweeps: int = 6  # Newton steps on starting trees
@@ -104,5 +110,7 @@ class SampleEffort:
     fewest_draws: int = 2000
     fewest_in_haste: int = 64  # where the time for draws is up
     fewest_length_draws: int = FEWEST_DRAWS  # of lengths and parameters, for each model
+    # time that they take in relation to that of the likelihoods alone, with peaks and pilot draws
+    length_draws_factor: float = 2.0
     most_length_draws: int = MOST_DRAWS
     listed: int = 20_000  # topologies in the table of results, at most

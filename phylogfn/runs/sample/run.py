@@ -25,6 +25,7 @@ from phylogfn.estimates.collapsed import Drawn, draw_from_prior
 from phylogfn.exploration.walks import N_REPLICAS
 from phylogfn.likelihood.branch_prior import parse_branch_prior
 from phylogfn.likelihood.collapsed import CollapsedReward
+from phylogfn.likelihood.joint.target import JointTarget
 from phylogfn.likelihood.screening import is_auto
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
@@ -65,6 +66,7 @@ __all__ = [
 
 MEASURED_LENGTH = 0.05  # of the branches of the tree that the cost of a likelihood is measured on
 MEASURED = 25  # likelihoods timed at the start, at most
+MEASURED_DRAWS = 32  # likelihoods at given parameters and lengths that are timed
 MEASURED_SECONDS = 0.25  # after which no further one is timed
 LEAST_EVALUATIONS = 600  # of the likelihood, of the smallest part of every phase together
 LEAST_SECONDS = 2.0  # that these parts take where a likelihood costs nothing
@@ -112,6 +114,10 @@ class SampleRun(AlignmentRun):
     """Names of the models whose evidences are compared; search and training use the first."""
     part_models: tuple[str, ...]
     """The model of each part of the alignment, in place of `models`; empty without parts."""
+    kept_seconds: float
+    """Time of the budget that is kept for the draws of parameters and lengths."""
+    has_lent: bool
+    """Whether training has had half of this time."""
     theta: np.ndarray | None
     """Free parameters of the model that an earlier run has fitted; None: they are to be fitted."""
 
@@ -155,6 +161,7 @@ class SampleRun(AlignmentRun):
         says_nothing = not variable_sites(self.alignment.masks).any()
         self.draws_from_prior = says_nothing and not self.with_lengths
         self._seconds_an_evaluation: float | None = None
+        self.kept_seconds, self.has_lent = 0.0, False
         self.theta: np.ndarray | None = None
 
     def spec_of(self, model: str) -> ModelSpec:
@@ -224,6 +231,34 @@ class SampleRun(AlignmentRun):
             self._seconds_an_evaluation = float(np.median(taken))
         return self._seconds_an_evaluation
 
+    def keep_for_lengths(self, reward: CollapsedReward, theta: np.ndarray) -> None:
+        """Keep time for the draws of parameters and branch lengths, from their measured cost."""
+        if self.with_lengths or not self.spec.n_free:
+            return
+        target = JointTarget(self.spec, reward, theta)
+        tree = random_topology(self.alignment.n_taxa, np.random.default_rng(0))
+        at = np.full(target.n_parameters + len(tree.parent) - 1, np.log(MEASURED_LENGTH))
+        at[: target.n_parameters] = target.to_phi @ target.theta
+        points = np.repeat(at[None], MEASURED_DRAWS, axis=0)
+        target.log_densities(tree, points[:1])  # not timed, as it may load the kernel
+        began = self.clock.seconds()
+        target.log_densities(tree, points)
+        a_draw = (self.clock.seconds() - began) / len(points)
+        n_draws = self.effort.fewest_length_draws * len(self.models)
+        self.kept_seconds = min(
+            self.effort.length_draws_factor * n_draws * a_draw,
+            self.effort.kept_share * self.settings.budget_seconds,
+        )
+
+    def past_for_topologies(self, share: float, state: object) -> bool:
+        """Whether a share of the budget without the time kept for lengths is used up."""
+        return self.left_for_topologies(share, state) == 0.0
+
+    def left_for_topologies(self, share: float, state: object) -> float:
+        """Seconds until then, 0 or more."""
+        seconds = share * (self.settings.budget_seconds - self.kept_seconds)
+        return max(0.0, seconds - self.seconds(state))
+
     def least_seconds(self, reward: CollapsedReward) -> float:
         """Seconds that the smallest part of every phase takes, the time used so far included."""
         cost = self.seconds_an_evaluation(reward) * LEAST_EVALUATIONS / self.settings.n_threads
@@ -280,6 +315,7 @@ class SampleRun(AlignmentRun):
         seconds = f"{budget_seconds:.0f}s" if budget_seconds >= 20.0 else f"{budget_seconds:.1f}s"
         part.settings = self.settings.model_copy(update={"budget": seconds, "samples": samples})
         part.checkpoint = self.checkpoint_of(number)
+        part.kept_seconds, part.has_lent = 0.0, False
         return part
 
     def checkpoint_of(self, number: int) -> Path:

@@ -58,6 +58,9 @@ class RunState:
         error, nats; see `gfncore.evaluation.known_divergence`.
     accurate : bool
         The last estimate met the accuracy asked for.
+    projected_error : float
+        Standard error of the log evidence that the sampler of the last estimate would have with
+        the most draws. Not in checkpoints.
     log_correction : float
         First estimate of the correction of the closed form, for the display.
     branch_length : float, optional
@@ -98,6 +101,7 @@ class RunState:
     checksum: str = ""
     constraint_checksum: str = ""
     draws_from_prior: bool = False
+    projected_error: float = float("inf")
 
     @property
     def steps(self) -> int:
