@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from phylogfn.alignments.patterns import PartitionedPatterns
 from phylogfn.likelihood.joint.stacked_models import log_likelihoods
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models.partitioned import PartitionedSpec
@@ -58,6 +59,7 @@ class PartwiseLikelihood:
         self._parts: list[_Part] = []
         if not isinstance(spec, PartitionedSpec) or len(spec.parts) == 1:
             return
+        assert isinstance(like.patterns, PartitionedPatterns)
         ends = np.cumsum([0, *(parameter.n_free for parameter in spec.parameters)])
         holders = np.bincount(
             np.concatenate([part.parameters for part in spec.parts]).astype(int),
