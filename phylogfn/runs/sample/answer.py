@@ -39,7 +39,7 @@ from phylogfn.results.facts import (
 from phylogfn.results.outgroup import rooted_posterior
 from phylogfn.results.posterior import Posterior
 from phylogfn.results.posterior_files import write_results
-from phylogfn.results.warnings import failure, posterior_warnings
+from phylogfn.results.warnings import failure, posterior_warnings, weights_matter
 from phylogfn.runs.sample.posterior.integration import Integrated, integrate
 from phylogfn.runs.sample.posterior.sequences import with_sequences
 from phylogfn.runs.sample.posterior.with_lengths import lengths_posterior
@@ -325,6 +325,8 @@ def _posterior(
     relative_error = math.hypot(found.standard_error, lengths.standard_error)
     drawn_for = float(probabilities[corrections.drawn_for[best]].sum())
     names, values = integrated.parameters()
+    known = known_topologies(run, state, found)
+    matters = weights_matter(found.ess, len(drawn.rows), known.summed_share)
     return Posterior(
         names=run.alignment.names,
         draw_parents=table.parents[lengths.rows].astype(np.int32),
@@ -339,13 +341,13 @@ def _posterior(
         log_evidence_se=relative_error,
         ess=found.ess,
         n_proposals=len(drawn.rows),
-        pareto_k=_worse(found.pareto_k, lengths.pareto_k),
+        pareto_k=_worse(found.pareto_k if matters else math.nan, lengths.pareto_k),
         topology_errors=probability_errors(
             probabilities, corrections.variances[best], relative_error**2
         ),
         split_probabilities=shares.clades(table.parents),
         warnings=tuple(run.warnings),
-        known=known_topologies(run, state, found),
+        known=known,
         searches=search_facts(state),
         branch_length_weights=BranchLengthFacts(
             n_draws=lengths.n_draws,
