@@ -151,6 +151,11 @@ def read_matrix(path: Path) -> dict[str, list[str]]:
         if words:
             characters = re.findall(r"[({][^)}]*[)}]|.", "".join(words[1:]))
             rows.setdefault(words[0], []).extend(characters)
+    same = re.search(r"(?i)\bmatchchar\s*=\s*(\S)", text)
+    if same:  # the character of the first taxon
+        first = next(iter(rows.values()))
+        for name, row in rows.items():
+            rows[name] = [f if c == same[1] else c for c, f in zip(row, first, strict=True)]
     return rows
 
 

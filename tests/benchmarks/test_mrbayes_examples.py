@@ -84,3 +84,16 @@ def test_matrices_are_read_and_cut(tmp_path: Path) -> None:
     assert names == ["a", "b", "c"]
     assert read_matrix(tmp_path / "cut.nex") == {name: rows[name] for name in names}
     assert "charset third = 3-10\\3;" in (tmp_path / "cut.nex").read_text()
+
+
+def test_characters_that_are_those_of_the_first_taxon(tmp_path: Path) -> None:
+    path = tmp_path / "same.nex"
+    path.write_text(
+        "#NEXUS\nbegin data; dimensions ntax=3 nchar=4;\n"
+        "format datatype=protein missing=? matchchar=.;\nmatrix\na KVLP\nb .I?.\nc ...A\n;\nend;\n"
+    )
+    assert {name: "".join(row) for name, row in read_matrix(path).items()} == {
+        "a": "KVLP",
+        "b": "KI?P",
+        "c": "KVLA",
+    }
