@@ -172,14 +172,14 @@ def scale_term(common, total):
 
 @njit(cache=True, nogil=True)
 def optimise(
-    model, data, prior, children, root, order, count, lengths, shapes, rescale, space, keep, d1, d2,
+    model, data, prior, children, root, order, count, lengths, shapes, rescale, space, d1, d2,
     max_sweeps, tolerance,
 ):  # fmt: skip
     """Maximise over branch lengths (in place) and return the closed form of log R.
 
     Parameters
     ----------
-    model, data, children, root, order, count, rescale, space, keep, d1, d2
+    model, data, children, root, order, count, rescale, space, d1, d2
         As for `pruning_numba.derivatives`.
     prior : PriorFunctions
         On the branch lengths of the tree.
@@ -216,8 +216,9 @@ def optimise(
             lengths[v] = bounded(lengths[v], prior)
     while sweeps < max_sweeps:
         value = derivatives(
-            model, data, children, root, order, count, lengths, rescale, space, keep, d1, d2
-        )
+            model, data, children, root, order, count, lengths, rescale, space, np.bool_(False), d1,
+            d2,
+        )  # fmt: skip
         sweeps += 1
         target = value
         if is_coupled(prior):
@@ -282,8 +283,8 @@ def optimise_batch(
     for i in range(children.shape[0]):
         count = postorder(children[i], children[i, 0, 0], order)
         value, total, sweeps, _ = optimise(
-            model, data, prior, children[i], 0, order, count, lengths[i], shapes[i], rescale, space,
-            False, d1, d2, max_sweeps, tolerance,
+            model, data, prior, children[i], np.int64(0), order, count, lengths[i], shapes[i],
+            rescale, space, d1, d2, max_sweeps, tolerance,
         )  # fmt: skip
         log_likelihoods[i] = value
         log_evidences[i] = total

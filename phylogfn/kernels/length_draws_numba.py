@@ -271,7 +271,7 @@ def importance_draws(
         total = 0.0
         for f in range(n_families + 1):
             total += math.exp(log_density[f] - highest)
-        value = log_likelihood(model, data, children, 0, lengths[m], rescale)
+        value = log_likelihood(model, data, children, np.int64(0), lengths[m], rescale)
         log_likelihoods[m] = value
         log_weights[m] = value + log_prior - (highest + math.log(total))
 
@@ -305,4 +305,4 @@ def log_likelihoods_of_models(
             invariant[min(m, invariant.shape[0] - 1)],
             data.masks,
         )
-        log_likelihoods[m] = log_likelihood(model, own, children, 0, lengths[m], rescale)
+        log_likelihoods[m] = log_likelihood(model, own, children, np.int64(0), lengths[m], rescale)

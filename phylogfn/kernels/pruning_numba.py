@@ -798,8 +798,8 @@ def _value_of_part(model, data, children, root, order, count, lengths, rescale):
                 propagate(kind, pm[top], freqs, below, top * size, False, message, 0, sums, 0)
         else:
             below_pass(
-                kind, freqs, tips, ot, n, children, order, count, pm, rescale, False, below,
-                message, sums, scale,
+                kind, freqs, tips, ot, n, children, order, count, pm, rescale, np.bool_(False),
+                below, message, sums, scale,
             )  # fmt: skip
         if kind != 0 or not fused:
             root_partial(freqs, C, K, tips, ot + root * K * T, above, 0)

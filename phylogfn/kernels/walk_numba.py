@@ -234,8 +234,8 @@ def _star(model, data, space, rescale, x, v, b, pm, scales, buffers, out):
     """Value and derivatives (``out``, 7): subtree v regrafted on branch x, at lengths ``b`` (3)."""
     for k in range(7):
         out[k] = 0.0
-    partials = 0
-    sums = 0
+    partials = np.int64(0)
+    sums = np.int64(0)
     for m in range(model.table.shape[0]):
         _star_of_part(
             model, data, m, space, partials, sums, rescale, x, v, b, pm, scales, buffers, out
@@ -464,7 +464,7 @@ def walk(
     n_kept = 0
     here = -1
     evaluations = 0
-    root = 0
+    root = np.int64(0)
     for step in range(n_steps):
         visited[step] = here
         leaf = np.random.randint(n)
@@ -531,7 +531,7 @@ def walk(
             star[x, 2] = own
             scores[x] = _regraft_score(
                 model, data, prior, space, rescale, x, v, x == top, terms[x], slope,
-                total - own - lengths[x], star[x], 1, pm, scales, buffers, out,
+                total - own - lengths[x], star[x], np.int64(1), pm, scales, buffers, out,
             )  # fmt: skip
             best = max(best, scores[x])
         # promising places, and the old one, exactly
@@ -542,7 +542,8 @@ def walk(
             if scores[x] > threshold or x == w:
                 scores[x] = _regraft_score(
                     model, data, prior, space, rescale, x, v, x == top, terms[x], slope,
-                    total - own - lengths[x], star[x], STAR_SWEEPS, pm, scales, buffers, out,
+                    total - own - lengths[x], star[x], np.int64(STAR_SWEEPS), pm, scales, buffers,
+                    out,
                 )  # fmt: skip
             else:
                 scores[x] -= 4.0  # promised gains of far places are optimistic
@@ -566,7 +567,7 @@ def walk(
             count = postorder(children, children[root, 0], order)
             _, proposed, sweeps, _ = optimise(
                 model, data, prior, children, root, order, count, lengths, new_shapes, rescale,
-                space, False, d1, d2, FULL_SWEEPS, 2e-3,
+                space, d1, d2, np.int64(FULL_SWEEPS), 2e-3,
             )  # fmt: skip
             evaluations += sweeps
             log_ratio = (proposed - log_evidence - scores[choice] + scores[w]) / temperature
@@ -583,7 +584,7 @@ def walk(
             parent[:] = old_parent
             children[:] = old_children
             lengths[:] = old_lengths
-    reroot(parent, children, lengths, root, 0)
+    reroot(parent, children, lengths, root, np.int64(0))
     return n_kept, log_evidence, evaluations
 
 
@@ -630,7 +631,7 @@ def _subtree_partials(model, data, children, part, count, lengths, rescale, spac
                     set_transition(kind, beta, rates, right, values, left, lengths[x], pm[x])
             below_pass(
                 kind, freqs, tips, tile * n * size[1] * T, n, children, part, count, pm, rescale,
-                True, below, message, sums, scale,
+                np.bool_(True), below, message, sums, scale,
             )  # fmt: skip
             states += size[1] * size[2]
             tiles += 1

@@ -34,6 +34,7 @@ from phylogfn.runs.sample.state import RunState
 from phylogfn.runs.sample.train import divergence, new_curriculum
 from phylogfn.runs.sample.walk import started
 from phylogfn.settings import SampleSettings, resolve_settings
+from phylogfn.trees.tree import Tree
 
 if TYPE_CHECKING:
     from gfncore.program.progress import Progress
@@ -154,4 +155,15 @@ def rehearse(run: SampleRun) -> None:
     divergence(run, state, environment, run.sampler.estimate(state, drawn, 1))
     parents, lengths = state.table.parents[:2], state.table.lengths[:2]
     walkers.reward.draw_lengths(parents, walkers.reward.closed_form(parents, lengths), 4, 1)
+    tree = Tree.from_parents(parents[0], lengths[0].astype(float))
+    walkers.reward.branch_prior.densities(lengths[0, 1:])
+    likelihood = walkers.reward.likelihood
+    likelihood.log_likelihood(tree)
+    models = likelihood.model_arrays
+    likelihood.log_likelihoods_of_models(
+        tree,
+        lengths[:1].astype(float),
+        models._replace(numbers=models.numbers[None]),
+        likelihood.data_arrays.invariant[None],
+    )
     walkers.reward.pool.shutdown()
