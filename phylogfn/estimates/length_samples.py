@@ -63,7 +63,9 @@ WORTH_IT = 1.2  # factor on the number of blocks that a second design must have
 HEAVY_TAIL = 0.5  # Pareto k above which the variance of the weights is infinite
 POOR_SHARE = 0.25  # of effective pilot draws
 VERY_POOR_SHARE = 0.05
-TOO_HEAVY = 0.5  # Pareto k of one importance step above which draws are annealed
+# Pareto k of one importance step above which draws are annealed. Below it more draws help, and one
+# step gives many more effective draws in a time than a ladder
+TOO_HEAVY = 0.7
 ANNEALING_SHARE = 0.4  # of the time that is left, for the ladder of annealed draws
 ANNEALED_PILOT_DRAWS = 256
 FEWEST_ANNEALED = 4096  # annealed draws that are made, if time allows
