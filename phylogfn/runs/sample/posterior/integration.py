@@ -118,14 +118,27 @@ def integrate(run: SampleRun, state: RunState, masses: TopologyMasses) -> Integr
     reserved = effort.writing_share + reserved_share(run)
     end = run.seconds(state) + max(left - reserved * settings.budget_seconds, least)
     parts = []
+    shares = _time_shares([spec.name for spec in specs], run.screened)
     for number, spec in enumerate(specs):
-        seconds = (end - run.seconds(state)) / (len(specs) - number)
+        seconds = (end - run.seconds(state)) * shares[number] / shares[number:].sum()
         parts.append(_draws(run, state, masses, spec, number, max(seconds, 0.0)))
     if len(parts) == 1:
         models = np.zeros(settings.samples, np.int64)
         return Integrated(parts[0], models, specs, parts, run.screened)
     averaged = average_models(parts, settings.samples, run.rng("models", 1))
     return Integrated(averaged.samples, averaged.models, specs, parts, run.screened)
+
+
+def _time_shares(names: Sequence[str], screened: Sequence[ScreenedModel]) -> np.ndarray:
+    """Return the share of each model in the time for draws, shape (n,), with sum 1.
+
+    The error of an improbable model hardly matters for the average. Half of the time is divided
+    evenly, and half by the probabilities that BIC gives the models.
+    """
+    bic = {model.name: model.bic for model in screened}
+    weights = np.array([-0.5 * bic.get(name, 0.0) for name in names])
+    weights = np.exp(weights - weights.max())
+    return 0.5 / len(names) + 0.5 * weights / weights.sum()
 
 
 def _draws(
