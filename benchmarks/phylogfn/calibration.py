@@ -2,7 +2,7 @@
 
 Usage, from the checkout::
 
-    python -m benchmarks.phylogfn.calibration --replicates 200 --budget 40s
+    python -m benchmarks.phylogfn.calibration --replicates 200 --budget 40s --processes 2
     python -m benchmarks.phylogfn.calibration --quick
 
 Each replicate draws a topology, branch lengths and parameters from their priors, simulates an
@@ -26,7 +26,7 @@ import numpy as np
 from scipy.stats import binomtest, kstest
 
 from benchmarks.machine import markdown_table, measured_on
-from benchmarks.phylogfn.simulated import simulated_alignment
+from benchmarks.phylogfn.simulated import in_processes, simulated_alignment
 from phylogfn import sample
 from phylogfn.models import ModelSpec, parse_model
 from phylogfn.results.posterior import Posterior
@@ -155,6 +155,26 @@ def _share(covered: int, n: int) -> str:
     return f"{covered / n:.1%} ({low:.0%} to {high:.0%})"
 
 
+def replicate(task: tuple[argparse.Namespace, int]) -> Replicate:
+    """Simulate one alignment, sample its posterior, and compare."""
+    options, number = task
+    rng = np.random.default_rng([options.seed, number])
+    text, tree, values = simulated(options.model, options.taxa, options.sites, rng)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "simulated.fasta"
+        path.write_text(text, encoding="utf-8")
+        posterior = sample(
+            path,
+            model=options.model,
+            branch_prior=f"exp:{RATE:g}",
+            budget=options.budget,
+            seed=number + 1,
+            threads=options.threads,
+            runs=2,
+        )
+    return judge(posterior, tree, values, rng)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -163,6 +183,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sites", type=int, default=300)
     parser.add_argument("--replicates", type=int, default=200)
     parser.add_argument("--budget", default="40s", help="of each replicate, two runs")
+    parser.add_argument("--processes", type=int, default=1, help="runs at a time")
+    parser.add_argument("--threads", type=int, default=1, help="of each run")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="two replicates of five taxa")
     options = parser.parse_args(arguments)
@@ -171,22 +193,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = ["python", "-m", "benchmarks.phylogfn.calibration", *(arguments or sys.argv[1:])]
     print(measured_on(command), flush=True)
     replicates = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "simulated.fasta"
-        for number in range(options.replicates):
-            rng = np.random.default_rng([options.seed, number])
-            text, tree, values = simulated(options.model, options.taxa, options.sites, rng)
-            path.write_text(text, encoding="utf-8")
-            posterior = sample(
-                path,
-                model=options.model,
-                branch_prior=f"exp:{RATE:g}",
-                budget=options.budget,
-                seed=number + 1,
-                runs=2,
-            )
-            replicates.append(judge(posterior, tree, values, rng))
-            print(f"{number + 1} of {options.replicates}", file=sys.stderr, flush=True)
+    tasks = [(options, number) for number in range(options.replicates)]
+    for found in in_processes(replicate, tasks, options.processes):
+        replicates.append(found)
+        done = f"{len(replicates)} of {options.replicates}"
+        print(f"{done}: {found.verdict}, z {found.z:.2f}", file=sys.stderr, flush=True)
     header = ["quantity", "in the 95 % interval", "ranks uniform (p)"]
     print(markdown_table(header, table(replicates)))
     return 0

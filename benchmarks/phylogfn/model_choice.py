@@ -2,7 +2,7 @@
 
 Usage, from the checkout::
 
-    python -m benchmarks.phylogfn.model_choice --replicates 20 --budget 2m
+    python -m benchmarks.phylogfn.model_choice --replicates 20 --budget 2m --processes 2
     python -m benchmarks.phylogfn.model_choice --quick
 
 Each replicate simulates an alignment on a random tree under one of eight models, whose parameters
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import markdown_table, measured_on
-from benchmarks.phylogfn.simulated import simulated_alignment
+from benchmarks.phylogfn.simulated import in_processes, simulated_alignment
 from phylogfn import sample
 from phylogfn.models import parse_model
 
@@ -94,6 +94,28 @@ def table(choices: Sequence[Choice]) -> list[list[str]]:
     return rows
 
 
+def choose(task: tuple[argparse.Namespace, str, int, int]) -> Choice:
+    """Simulate one alignment under a model, and let the program choose."""
+    options, name, place, number = task
+    rng = np.random.default_rng([options.seed, number, place])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "simulated.fasta"
+        text = simulated(TRUE_MODELS[name], options.taxa, options.sites, rng)
+        path.write_text(text, encoding="utf-8")
+        posterior = sample(
+            path,
+            budget=options.budget,
+            seed=number + 1,
+            runs=options.runs,
+            threads=options.threads,
+        )
+    found = posterior.model_table().dropna(subset=["log_evidence"])
+    best = found.iloc[0]
+    errors = found["log_bayes_factor_se"].iloc[1:].dropna()
+    error = float(errors.max()) if len(errors) else math.nan
+    return Choice(name, str(best["model"]), float(best["probability"]), error)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -102,43 +124,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--replicates", type=int, default=20, help="of each of the eight models")
     parser.add_argument("--budget", default="2m", help="of each alignment")
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1, help="runs at a time")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="one model, five taxa")
     options = parser.parse_args(arguments)
-    models = TRUE_MODELS
+    models = list(TRUE_MODELS)
     if options.quick:
         options.replicates, options.taxa, options.sites, options.budget = 1, 5, 300, "15s"
-        models = {"K80": TRUE_MODELS["K80"]}
+        models = ["K80"]
     command = ["python", "-m", "benchmarks.phylogfn.model_choice", *(arguments or sys.argv[1:])]
     print(measured_on(command), flush=True)
     choices = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "simulated.fasta"
-        for number in range(options.replicates):
-            for place, (name, model) in enumerate(models.items()):
-                rng = np.random.default_rng([options.seed, number, place])
-                path.write_text(
-                    simulated(model, options.taxa, options.sites, rng), encoding="utf-8"
-                )
-                posterior = sample(
-                    path,
-                    budget=options.budget,
-                    seed=number + 1,
-                    runs=options.runs,
-                    threads=options.threads,
-                )
-                found = posterior.model_table().dropna(subset=["log_evidence"])
-                best = found.iloc[0]
-                errors = found["log_bayes_factor_se"].iloc[1:].dropna()
-                error = float(errors.max()) if len(errors) else math.nan
-                choices.append(Choice(name, str(best["model"]), float(best["probability"]), error))
-                print(
-                    f"{name}: {best['model']} {best['probability']:.3f}, error {error:.3f}, "
-                    f"{posterior.verdict}",
-                    file=sys.stderr,
-                    flush=True,
-                )
+    tasks = [
+        (options, name, place, number)
+        for number in range(options.replicates)
+        for place, name in enumerate(models)
+    ]
+    for choice in in_processes(choose, tasks, options.processes):
+        choices.append(choice)
+        print(
+            f"{choice.true}: {choice.best} {choice.probability:.3f}, error {choice.error:.3f}",
+            file=sys.stderr,
+            flush=True,
+        )
     header = ["true model", "alignments", "true or larger", "true", "largest error (nats)"]
     print(markdown_table(header, table(choices)))
     return 0

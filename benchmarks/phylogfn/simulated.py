@@ -1,8 +1,11 @@
-"""Alignments simulated on random trees, for the benchmarks."""
+"""Alignments simulated on random trees, for the benchmarks, and runs on many of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -12,7 +15,10 @@ from phylogfn.trees.tree import Tree, random_topology
 if TYPE_CHECKING:
     from phylogfn.models import SiteModel
 
-__all__ = ["simulated_alignment"]
+__all__ = ["in_processes", "simulated_alignment"]
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 STATES = "ACGT"
 
@@ -37,3 +43,24 @@ def simulated_alignment(
     states = simulate_states(tree, model, n_sites, rng)
     text = "".join(f">t{i}\n{''.join(STATES[s] for s in row)}\n" for i, row in enumerate(states))
     return text, tree
+
+
+def in_processes(
+    function: Callable[[Task], Result], tasks: Sequence[Task], processes: int
+) -> Iterator[Result]:
+    """Yield the results of independent tasks in their order; each process has one at a time.
+
+    Parameters
+    ----------
+    function : callable
+        Of a module, so that other processes find it.
+    tasks : sequence
+    processes : int
+        With 1, all is done in this process.
+    """
+    if processes == 1:
+        yield from map(function, tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        yield from pool.map(function, tasks)

@@ -2,7 +2,7 @@
 
 Usage, from the checkout::
 
-    python -m benchmarks.phylogfn.verdicts --simulated 40 --budget 5m data/primates.fasta ...
+    python -m benchmarks.phylogfn.verdicts --simulated 40 --processes 2 data/primates.fasta ...
     python -m benchmarks.phylogfn.verdicts --quick
 
 Every alignment, those given and those simulated, is sampled twice by ``phylogfn sample`` with its
@@ -15,6 +15,7 @@ whose log evidences differ by more than three of their standard errors.
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import sys
 import tempfile
@@ -27,7 +28,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from benchmarks.machine import markdown_table, measured_on
-from benchmarks.phylogfn.simulated import simulated_alignment
+from benchmarks.phylogfn.simulated import in_processes, simulated_alignment
 from phylogfn import sample
 from phylogfn.models import parse_model
 
@@ -94,8 +95,19 @@ def shares(pairs: Sequence[Pair]) -> list[str]:
     ]
 
 
-def run_pair(path: Path, name: str, options: argparse.Namespace) -> Pair:
-    """Sample one alignment from two seeds."""
+def run_simulated(task: tuple[argparse.Namespace, int]) -> tuple[Pair, str]:
+    """Simulate an alignment and sample it from two seeds."""
+    options, number = task
+    name, text = simulated(number, options.seed, options.largest)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "simulated.fasta"
+        path.write_text(text, encoding="utf-8")
+        return run_pair((options, path, name))
+
+
+def run_pair(task: tuple[argparse.Namespace, Path, str]) -> tuple[Pair, str]:
+    """Sample one alignment from two seeds; return also a line about it."""
+    options, path, name = task
     found, seconds = [], []
     for seed in (2 * options.seed - 1, 2 * options.seed):
         start = time.perf_counter()
@@ -109,8 +121,7 @@ def run_pair(path: Path, name: str, options: argparse.Namespace) -> Pair:
     pair = Pair(name, size, (found[0].verdict, found[1].verdict), z, max(seconds) / 60.0)
     reasons = [str(each.verdict_reasons[0]) for each in found if each.verdict != "trusted"]
     line = f"{name} ({pair.size}): {', '.join(pair.verdicts)}, z {z:.2f}"
-    print(". ".join([line, *reasons]), file=sys.stderr, flush=True)
-    return pair
+    return pair, ". ".join([line, *reasons])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,7 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first of them")
     parser.add_argument("--largest", type=int, default=60, help="taxa of simulated alignments")
     parser.add_argument("--budget", default="5m", help="of each run")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1, help="runs at a time")
+    parser.add_argument("--threads", type=int, default=1, help="of each run")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="one simulated alignment")
     options = parser.parse_args(arguments)
@@ -129,13 +141,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.simulated, options.largest, options.budget = 1, 6, "10s"
     command = ["python", "-m", "benchmarks.phylogfn.verdicts", *(arguments or sys.argv[1:])]
     print(measured_on(command), flush=True)
-    pairs = [run_pair(path, path.name, options) for path in options.alignments]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "simulated.fasta"
-        for number in range(options.first, options.first + options.simulated):
-            name, text = simulated(number, options.seed, options.largest)
-            path.write_text(text, encoding="utf-8")
-            pairs.append(run_pair(path, name, options))
+    pairs = []
+    given = [(options, path, path.name) for path in options.alignments]
+    numbers = range(options.first, options.first + options.simulated)
+    for pair, line in itertools.chain(
+        in_processes(run_pair, given, options.processes),
+        in_processes(run_simulated, [(options, number) for number in numbers], options.processes),
+    ):
+        pairs.append(pair)
+        print(line, file=sys.stderr, flush=True)
     header = ["alignment", "taxa x sites", "verdicts", "z of the two", "minutes"]
     rows = [
         [pair.name, pair.size, ", ".join(pair.verdicts), f"{pair.z:.2f}", f"{pair.minutes:.1f}"]
