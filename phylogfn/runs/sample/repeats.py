@@ -9,6 +9,7 @@ and its number of draws; its checkpoint is in ``checkpoint/``, that of run k in 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ def answer_of_all(
     n = len(saved)
     if n == 1:
         only = _carry_out(run, saved[0], check_output)
-        return judged(run, [only.state], only.posterior)
+        return _shown(run, judged(run, [only.state], only.posterior))
     done: list[FinishedRun] = []
     for number, checkpoint in enumerate(saved, 1):
         part = _part(run, number, n, done)
@@ -83,7 +84,17 @@ def answer_of_all(
     pooled = pooled_estimate(run, done)
     run.phase("comparing the runs")
     posteriors = [without_errors_if_failed(one.posterior) for one in done]
-    return judged(run, [one.state for one in done], _combined(run, posteriors, pooled))
+    posterior = judged(run, [one.state for one in done], _combined(run, posteriors, pooled))
+    return _shown(run, posterior)
+
+
+def _shown(run: SampleRun, posterior: Posterior) -> Posterior:
+    """Show the figures of a result: those of the phases before are first estimates."""
+    figures = {"log_evidence": posterior.log_evidence, "ess": posterior.ess}
+    if math.isfinite(posterior.log_evidence_se):
+        figures["se"] = posterior.log_evidence_se
+    run.progress.update(**figures, done=1.0)
+    return posterior
 
 
 def _part(run: SampleRun, number: int, n: int, done: Sequence[FinishedRun]) -> SampleRun:
@@ -111,7 +122,9 @@ def _carry_out(
         else:
             train(run, state, environment, metrics)
     check_output()
-    return FinishedRun(run, state, environment, answer(run, state, environment))
+    found = answer(run, state, environment)
+    _shown(run, found.posterior)
+    return FinishedRun(run, state, environment, found)
 
 
 def _combined(
