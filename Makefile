@@ -153,7 +153,7 @@ benchmarks: benchmark-phylogfn.paper_measures
 .PHONY: benchmark-phylogfn.paper_measures
 benchmark-phylogfn.paper_measures: $(STAMP)
 	$(BIN)/phylogfn sample data/primates.fasta --model JC69 --branch-prior exp:10 --environment merging \
-	  --budget 20s --runs 1 --seed 1 \
+	  --budget 60s --runs 1 --seed 1 \
 	  -o build/paper-measures --force --quiet
 	$(BIN)/python -m benchmarks.phylogfn.paper_measures build/paper-measures --weights 64 \
 	  --repeats 2 --trees 50

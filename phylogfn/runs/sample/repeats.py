@@ -90,10 +90,13 @@ def answer_of_all(
 
 def _shown(run: SampleRun, posterior: Posterior) -> Posterior:
     """Show the figures of a result: those of the phases before are first estimates."""
-    figures = {"log_evidence": posterior.log_evidence, "ess": posterior.ess}
-    if math.isfinite(posterior.log_evidence_se):
-        figures["se"] = posterior.log_evidence_se
-    run.progress.update(**figures, done=1.0)
+    se = posterior.log_evidence_se
+    run.progress.update(
+        log_evidence=posterior.log_evidence,
+        se=se if math.isfinite(se) else None,
+        ess=posterior.ess,
+        done=1.0,
+    )
     return posterior
 
 
