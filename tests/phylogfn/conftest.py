@@ -73,3 +73,21 @@ def run_facts():
         methods=ALWAYS_CITED,
         budget_seconds=300.0,
     )
+
+
+@pytest.fixture
+def mixed_matrix():
+    """Text (NEXUS) of five taxa, six morphological characters and sixteen nucleotides."""
+    return """#NEXUS
+begin data;
+dimensions ntax=5 nchar=22;
+format datatype=mixed(standard:1-6,dna:7-22) missing=? gap=-;
+matrix
+A 000102ACGTACGTACGTACGT
+B 001102ACGTACGAACGTACGA
+C 110010ACCTACGAACGTTCGA
+D 11002?ACCTACGAACTTTCGC
+E 101121ACCTACTAACTTTCGC
+;
+end;
+"""

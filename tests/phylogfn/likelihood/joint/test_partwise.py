@@ -15,19 +15,7 @@ from phylogfn.runs.sample.part_models import spec_of_parts
 from phylogfn.trees.tree import Tree, random_topology
 
 CORNERS = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]
-MIXED = """#NEXUS
-begin data;
-dimensions ntax=5 nchar=22;
-format datatype=mixed(standard:1-6,dna:7-22) missing=? gap=-;
-matrix
-A 000102ACGTACGTACGTACGT
-B 001102ACGTACGAACGTACGA
-C 110010ACCTACGAACGTTCGA
-D 11002?ACCTACGAACTTTCGC
-E 101121ACCTACTAACTTTCGC
-;
-end;
-begin sets;
+SETS = """begin sets;
 charset characters = 1-6;
 charset first = 7-14;
 charset second = 15-22;
@@ -37,9 +25,9 @@ end;
 
 
 @pytest.mark.parametrize("linked", [(), ("gamma_shape",), ("rates",), ("all",)])
-def test_values_are_those_of_models_built_one_by_one(tmp_path, linked):
+def test_values_are_those_of_models_built_one_by_one(tmp_path, mixed_matrix, linked):
     path = tmp_path / "mixed.nex"
-    path.write_text(MIXED)
+    path.write_text(mixed_matrix + SETS)
     alignment = read_alignment(str(path), choice=PartitionChoice("parts", ()))
     patterns = compress(alignment)
     models = ("MKV+G4", "GTR+I+G4", "HKY85+G4")

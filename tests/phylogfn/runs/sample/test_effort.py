@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,17 +13,17 @@ from phylogfn.runs.sample import train
 from phylogfn.runs.sample.effort import SampleEffort
 from phylogfn.runs.sample.run import SampleRun
 from phylogfn.settings import SampleSettings
-from tests.phylogfn.runs.sample.test_main import write_fasta
+
+PRIMATES = Path(__file__).resolve().parents[4] / "data" / "primates.fasta"
 
 
 @pytest.fixture
 def make_run(tmp_path):
-    """Return a function that makes a run on five taxa, and the reward of its model."""
-    alignment = write_fasta(tmp_path / "five.fasta", [0, 1, 2, 7, 11], 60)
+    """Return a function that makes a run on the primates, and the reward of its model."""
 
     def make(model, **settings):
         chosen = SampleSettings(
-            alignment=str(alignment),
+            alignment=str(PRIMATES),
             output=tmp_path / "out",
             model=model,
             budget="100s",

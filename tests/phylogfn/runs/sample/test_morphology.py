@@ -27,19 +27,7 @@ runs = importlib.util.module_from_spec(_file)
 _file.loader.exec_module(runs)
 
 SIMULATED = runs.ROOT / "data" / "simulated.nex"
-MIXED = """#NEXUS
-begin data;
-dimensions ntax=5 nchar=22;
-format datatype=mixed(standard:1-6,dna:7-22) missing=? gap=-;
-matrix
-A 000102ACGTACGTACGTACGT
-B 001102ACGTACGAACGTACGA
-C 110010ACCTACGAACGTTCGA
-D 11002?ACCTACGAACTTTCGC
-E 101121ACCTACTAACTTTCGC
-;
-end;
-begin mrbayes;
+ORDERED = """begin mrbayes;
 ctype ordered: 5;
 end;
 """
@@ -119,9 +107,9 @@ def test_a_constant_character_makes_the_program_choose_mk(tmp_path):
     assert {row["model"] for row in rows(tmp_path / "out" / "models.tsv")} == {"MK", "MK+G4"}
 
 
-def test_morphology_and_sequences(tmp_path):
+def test_morphology_and_sequences(tmp_path, mixed_matrix):
     path = tmp_path / "both.nex"
-    path.write_text(MIXED)
+    path.write_text(mixed_matrix + ORDERED)
     out = tmp_path / "out"
     runs.run_small(
         path, out, model="K80+G4", models={"standard": "MK+G4"}, link=["gamma_shape"],
@@ -144,9 +132,11 @@ def test_morphology_and_sequences(tmp_path):
         ({"model": "MK", "data_type": "standard", "environment": "merging"}, "morphology"),
     ],
 )
-def test_what_is_refused(tmp_path, settings, message):
+def test_what_is_refused(tmp_path, mixed_matrix, settings, message):
     path = tmp_path / "both.nex"
-    constant = MIXED.replace("A 000", "A 001").replace("C 110", "C 111").replace("D 110", "D 111")
+    constant = mixed_matrix + ORDERED
+    for row in ("A 00", "C 11", "D 11"):  # the third character
+        constant = constant.replace(row + "0", row + "1")
     path.write_text(constant)
     with pytest.raises(UserError, match=message) as caught:
         runs.run_small(path, tmp_path / "out", **settings)
