@@ -52,8 +52,8 @@ class GraphBatch:
         Row of the graph of each node; sorted. Every graph has at least one node.
     graph_type : Tensor, shape (B,), int64
         A category of the state, embedded and added to its nodes (e.g. the next taxon). States with
-        the same input may share a graph if no output refers to states themselves (no `action_bias`,
-        no flow): there are then fewer graphs than states.
+        the same input may share a graph if there is no `action_bias`: there are then fewer graphs
+        than states, and `state_graph` is given.
     edge_index : Tensor, shape (2, E), int64
         Source and target nodes of directed edges, as in PyTorch Geometric.
     edge_type : Tensor, shape (E,), int64
@@ -79,6 +79,10 @@ class GraphBatch:
         `graph_keys`.
     queries : ValueQueries, optional
         Actions whose values are scored or drawn by a policy with densities.
+    state_graph : Tensor, shape (S,), int64, optional
+        Row of the graph of each state, where several share one. Default: one each, in order.
+    state_node : Tensor, shape (S,), int64, optional
+        The node that tells a state from others with the same graph; -1: none. Log flows read it.
     """
 
     node_features: torch.Tensor
@@ -95,6 +99,8 @@ class GraphBatch:
     graph_keys: torch.Tensor | None = None
     condition: torch.Tensor | None = None
     queries: ValueQueries | None = None
+    state_graph: torch.Tensor | None = None
+    state_node: torch.Tensor | None = None
 
     def to(self, device: torch.device | str) -> GraphBatch:
         """Return a copy of the batch on another device."""

@@ -47,6 +47,7 @@ def sample(
     symmetry: Symmetry | None = None,
     objective: str | None = None,
     order_temperature: float | None = None,
+    sub_trajectory_lambda: float | None = None,
     seed: int | None = None,
     threads: int | None = None,
     device: Literal["auto", "cpu", "cuda"] | None = None,
@@ -94,6 +95,8 @@ def sample(
         Training objective (loss). Default: ``"log_variance"``.
     order_temperature : float
         (objectives of an order only) Temperature.
+    sub_trajectory_lambda : float
+        (``"sub_trajectory_balance"`` only) Weight of a part of k steps, to the power k.
     seed : int
         The same seed gives the same library. Default: 1.
     threads : int

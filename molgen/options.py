@@ -237,6 +237,15 @@ class SampleOptions(MoleculeOptions):
             shown="1",
         ),
     ] = None
+    sub_trajectory_lambda: Annotated[
+        float | None,
+        Option(
+            "(sub_trajectory_balance only) lambda: parts of k steps have the weight lambda^k, so "
+            "that small values balance single steps, large ones whole trajectories.",
+            group=RUN,
+            shown="0.9",
+        ),
+    ] = None
     seed: Seed = 1
     threads: Threads = None
     device: Device = "auto"

@@ -16,6 +16,7 @@ def make_policy(
     rounds: int = 3,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    flow: bool = False,
 ) -> Policy:
     """Return a policy for the graphs of an environment, with random weights.
 
@@ -31,6 +32,8 @@ def make_policy(
     seed : int
         Seed of the weights; torch's own generator is not changed.
     device : device
+    flow : bool
+        Whether the objective reads state flows.
 
     Returns
     -------
@@ -47,5 +50,5 @@ def make_policy(
             rounds,
             context=True,
         )
-        policy = Policy(backbone, environment.heads)
+        policy = Policy(backbone, environment.heads, flow=flow)
     return policy.to(device)

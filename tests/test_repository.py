@@ -209,7 +209,8 @@ IMPORT_ORDER = {
     "fragments results environments policy reward probabilities runs warm_up api cli __main__",
 }
 OPTIONAL_PACKAGES = {"meeko", "vina"}  # of docking, which runs in an environment of its own
-LARGEST_FOLDER = {"gfncore/program": 21, "phylogfn/kernels": 21}  # of others: 12 files
+LARGEST_FOLDER = {"gfncore/program": 21, "gfncore/objectives": 18, "phylogfn/kernels": 21}
+# of others: 12 files
 FOLDERS_WITH_FEW_FILES = {"phylogfn/runs", "molgen/runs", "molgen/scoring/user_files"}
 
 

@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import nn
 
+from gfncore.objectives.options import ObjectiveOptions
 from gfncore.objectives.registry import find_objective
 from gfncore.trajectories.batch import ScoredTrajectories
 
 __all__ = ["Objective", "ObjectiveOptions", "make_objective"]
-
-
-@dataclass(frozen=True)
-class ObjectiveOptions:
-    """Settings of all objectives; each uses those that apply to it.
-
-    Attributes
-    ----------
-    log_z : float
-        Initial value of a learned log Z.
-    loss_shape : str
-        See `gfncore.objectives.shapes`.
-    conditional : bool
-        Whether trajectories have temperatures, on which a learned log Z depends.
-    order_temperature : float
-        Temperature of `gfncore.objectives.order_preserving.OrderPreserving`.
-    """
-
-    log_z: float = 0.0
-    loss_shape: str = "square"
-    conditional: bool = False
-    order_temperature: float = 1.0
 
 
 class Objective(nn.Module, ABC):
@@ -50,6 +28,8 @@ class Objective(nn.Module, ABC):
         Whether it reads `ScoredTrajectories.objectives`.
     needs_flow : bool
         Whether it reads `ScoredTrajectories.flow`.
+    needs_energies : bool
+        Whether it reads the energies there as well.
     takes_scales : bool
         Whether it reads `ScoredTrajectories.scale`.
     log_z : Parameter, optional
@@ -60,6 +40,7 @@ class Objective(nn.Module, ABC):
     needs_reward = True
     needs_objectives = False
     needs_flow = False
+    needs_energies = False
     takes_scales = False
 
     log_z: nn.Parameter | None
@@ -87,7 +68,7 @@ def make_objective(
     log_z: float = 0.0,
     loss_shape: str = "square",
     conditional: bool = False,
-    order_temperature: float = 1.0,
+    **options: Any,
 ) -> Objective:
     """Return the objective with the given name; for its options see `ObjectiveOptions`.
 
@@ -97,4 +78,4 @@ def make_objective(
         If there is no such objective; the message lists the known ones.
     """
     kind: type[Objective] = find_objective(name).load()
-    return kind.from_options(ObjectiveOptions(log_z, loss_shape, conditional, order_temperature))
+    return kind.from_options(ObjectiveOptions(log_z, loss_shape, conditional, **options))

@@ -5,10 +5,9 @@ not be learned. Over each step s -> s',
 
     d = log F~(s) - E(s) + log P_F(s'|s) - log F(s') - log P_B(s|s'),    loss = mean of d^2
 
-with F(s') = F~(s') exp(-E(s')) for an unfinished s' and F(s') = R(s') for an object. Without
-energies (E = 0) it is detailed balance (Bengio et al. 2023, arXiv:2111.09266). Every step is a
-separate term, so an energy has its effect where it arises and not only at the end of the
-trajectory.
+with F(s') = F~(s') exp(-E(s')) for an unfinished s' and F(s') = R(s') for an object. With E = 0 it
+is detailed balance, see `gfncore.objectives.detailed_balance`. Every step is a separate term, so an
+energy has its effect where it arises and not only at the end of the trajectory.
 
 log F~(s) = log F_0 + the flow head of the policy; log F_0 is learned at the rate of log Z.
 """
@@ -21,6 +20,7 @@ import torch
 from torch import nn
 
 from gfncore.objectives.base import Objective, ObjectiveOptions
+from gfncore.objectives.flows import learned_log_flow, log_flow_of_start, step_residuals
 from gfncore.objectives.shapes import shape
 from gfncore.trajectories.batch import ScoredTrajectories
 
@@ -36,6 +36,8 @@ class ForwardLooking(Objective):
     """
 
     needs_flow = True
+    needs_energies = True
+    takes_scales = True
     log_z: nn.Parameter
 
     def __init__(self, log_z: float = 0.0, loss_shape: str = "square") -> None:
@@ -50,25 +52,15 @@ class ForwardLooking(Objective):
 
     def _log_flow(self, batch: ScoredTrajectories) -> torch.Tensor:
         """Return log F of the state of every step; float64 (n, T)."""
-        if batch.flow is None:
-            raise ValueError("forward-looking balance was given a batch without state flows")
-        return self.log_z + batch.flow.log_flow - batch.flow.energy
+        log_flow = learned_log_flow(batch, self.log_z, "forward-looking balance")
+        if batch.flow is None or batch.flow.energy is None:
+            raise ValueError("forward-looking balance was given a batch without energies")
+        return log_flow - batch.flow.energy
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """Return the loss, float64 scalar."""
-        log_flow = self._log_flow(batch)
-        assert batch.flow is not None
-        lengths = batch.flow.lengths
-        step = torch.arange(log_flow.shape[1], device=log_flow.device)
-        after = torch.nn.functional.pad(log_flow[:, 1:], (0, 1))
-        last = step == lengths[:, None] - 1  # the step that makes the object
-        after = torch.where(last, batch.log_reward[:, None], after)
-        residual = log_flow + batch.log_pf - after - batch.log_pb
-        taken = step < lengths[:, None]
-        return self.shape(residual[taken]).mean()
+        return self.shape(step_residuals(batch, self._log_flow(batch))).mean()
 
     def log_partition(self, batch: ScoredTrajectories) -> float | None:
         """Return log F(s_0), or None if there are temperatures, each of which has its own."""
-        if batch.condition is not None:
-            return None
-        return float(self._log_flow(batch)[0, 0].detach())
+        return log_flow_of_start(batch, self._log_flow(batch))

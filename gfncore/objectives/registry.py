@@ -12,7 +12,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["OBJECTIVES", "ObjectiveEntry", "find_objective", "reward_objectives"]
+__all__ = ["OBJECTIVES", "ObjectiveEntry", "find_objective", "objectives_with", "reward_objectives"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class ObjectiveEntry:
     orders : bool
         Whether it learns the order of rewards instead of a target distribution: draws are not
         proportional to a reward, and there is no log Z.
+    options : tuple of str
+        Fields of `gfncore.objectives.options.ObjectiveOptions` that only such objectives read.
     """
 
     place: str
@@ -43,6 +45,7 @@ class ObjectiveEntry:
     citations: tuple[str, ...] = ()
     rewards_suffice: bool = True
     orders: bool = False
+    options: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """Return the class."""
@@ -63,6 +66,19 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
         description="the same, by the log Z that fits each batch best",
         citations=("log_variance",),
     ),
+    "detailed_balance": ObjectiveEntry(
+        "gfncore.objectives.detailed_balance:DetailedBalance",
+        title="detailed balance",
+        description="the same, step by step, by learned flows of unfinished objects",
+        citations=("gflownet",),
+    ),
+    "sub_trajectory_balance": ObjectiveEntry(
+        "gfncore.objectives.sub_trajectory_balance:SubTrajectoryBalance",
+        title="sub-trajectory balance",
+        description="the same, by all parts of trajectories",
+        citations=("sub_trajectory_balance",),
+        options=("sub_trajectory_lambda",),
+    ),
     "maximum_likelihood": ObjectiveEntry(
         "gfncore.objectives.maximum_likelihood:MaximumLikelihood",
         title="maximum likelihood",
@@ -75,6 +91,7 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
         description="the order of rewards alone, or the Pareto front of several",
         citations=("order_preserving",),
         orders=True,
+        options=("order_temperature",),
     ),
     "forward_looking": ObjectiveEntry(
         "gfncore.objectives.forward_looking:ForwardLooking",
@@ -112,3 +129,8 @@ def reward_objectives(*, orders: bool | None = None) -> tuple[str, ...]:
         for name, entry in OBJECTIVES.items()
         if entry.rewards_suffice and orders in (None, entry.orders)
     )
+
+
+def objectives_with(option: str) -> tuple[str, ...]:
+    """Return the names of the objectives that read an option, see `ObjectiveEntry.options`."""
+    return tuple(name for name, entry in OBJECTIVES.items() if option in entry.options)

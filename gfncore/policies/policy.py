@@ -27,8 +27,8 @@ class PolicyOutput:
     Attributes
     ----------
     logits : Tensor, shape (A,), float32
-    log_flow : Tensor, shape (B,), float32, optional
-        log F of the states.
+    log_flow : Tensor, shape (S,), float32, optional
+        log F of the states, of which several may share a graph.
     values : Tensor, shape (Q, 2), float64, optional
         Values of the actions in the queries, as given or as drawn.
     log_density : Tensor, shape (Q,), float64, optional
@@ -104,6 +104,7 @@ class Policy(nn.Module):
             ConditionEmbedding(backbone.hidden) if conditioning in ("input", "both") else None
         )
         self.logit_scale = LogitScale() if conditioning in ("scaling", "both") else None
+        self.flow_of_node = Head(HeadSpec("node"), backbone.hidden) if flow else None
         self.pool: Executor | None = None
         self.temperature = 1.0
         self.defence = 0.0
@@ -214,16 +215,32 @@ class Policy(nn.Module):
             logits = logits * factor.index_select(0, graph.action_state)
         if self.temperature != 1.0:
             logits = logits / self.temperature
-        log_flow = None
-        if self.flow is not None:
-            states = torch.arange(len(graph.graph_type), device=self.device)
-            log_flow = self.flow(nodes, pooled, graph, states, None)
+        log_flow = self._log_flow(nodes, pooled, graph)
         values = log_density = None
         if graph.queries is not None:
             if self.value_head is None:
                 raise ValueError("values were asked for, but the policy was made without them")
             values, log_density = self.value_head(nodes, graph, self.temperature)
         return PolicyOutput(logits, log_flow, values, log_density)
+
+    def _log_flow(
+        self, nodes: torch.Tensor, pooled: torch.Tensor | None, graph: GraphBatch
+    ) -> torch.Tensor | None:
+        """Return log F of the states; float32 (S,). None without a flow head.
+
+        That of the graph, and of the node that tells a state from others with the same graph.
+        """
+        if self.flow is None or self.flow_of_node is None:
+            return None
+        states = graph.state_graph
+        if states is None:
+            states = torch.arange(len(graph.graph_type), device=self.device)
+        log_flow = self.flow(nodes, pooled, graph, states, None)
+        if graph.state_node is not None:
+            rows = torch.nonzero(graph.state_node >= 0).squeeze(1)
+            more = self.flow_of_node(nodes, pooled, graph, graph.state_node[rows], None)
+            log_flow = log_flow.index_add(0, rows, more)
+        return log_flow
 
 
 def segment_log_softmax(logits: torch.Tensor, segment: torch.Tensor, n: int) -> torch.Tensor:

@@ -33,6 +33,7 @@ from gfncore.trajectories.scoring import (
     score_backward,
     score_forward,
     score_forward_and_flow,
+    score_start,
     state_log_probabilities,
     state_log_probabilities_and_densities,
 )
@@ -120,7 +121,7 @@ class Trainer:
             raise ValueError(
                 f"{type(objective).__name__} needs state flows: make the policy with flow=True"
             )
-        if objective.needs_flow and environment.energy(environment.initial(1)) is None:
+        if objective.needs_energies and environment.energy(environment.initial(1)) is None:
             raise ValueError(
                 f"{type(objective).__name__} needs energies of unfinished states, and the "
                 "environment has none"
@@ -254,7 +255,9 @@ class Trainer:
     ) -> ScoredTrajectories:
         flow = None
         if self.objective.needs_flow:
-            log_pf, flow = score_forward_and_flow(self.environment, self.policy, trajectories)
+            log_pf, flow = score_forward_and_flow(
+                self.environment, self.policy, trajectories, self.objective.needs_energies
+            )
         else:
             log_pf = score_forward(self.environment, self.policy, trajectories)
         log_pb = score_backward(self.environment, self.backward_policy, trajectories)
@@ -387,6 +390,19 @@ class Trainer:
             metrics = self.step()
             if callback is not None and callback(metrics):
                 break
+
+    def learned_log_partition(self) -> float | None:
+        """Return log Z as learned: a parameter of the objective, or log F(s_0).
+
+        None if the objective learns none, or one for each temperature.
+        """
+        if self.objective.log_z is None or self.environment.is_conditioned:
+            return None
+        flow = None
+        if self.objective.needs_flow:
+            flow = score_start(self.environment, self.policy, self.objective.needs_energies)
+        none = torch.zeros((1, 1), dtype=torch.float64, device=self.objective.log_z.device)
+        return self.objective.log_partition(ScoredTrajectories(none, none, none[:, 0], flow=flow))
 
     def _modules(self, shared: bool) -> dict[str, nn.Module]:
         """The modules that learn, by name."""

@@ -154,14 +154,15 @@ class StateFlows:
     ----------
     log_flow : Tensor, shape(n, T), dtype=float64
         What the flow head gives for the state s_t of every step, with gradient; zero at padding.
-    energy : Tensor, shape(n, T), dtype=float64
-        Energy of s_t, nats; zero at padding.
+    energy : Tensor, shape(n, T), dtype=float64, optional
+        Energy of s_t, nats; zero at padding. None where no objective asks for it
+        (`needs_energies`).
     lengths : Tensor, shape(n,), dtype=int64
         Number of steps.
     """
 
     log_flow: torch.Tensor
-    energy: torch.Tensor
+    energy: torch.Tensor | None
     lengths: torch.Tensor
 
 
@@ -217,9 +218,10 @@ class ScoredTrajectories:
         flows = [part.flow for part in parts if part.flow is not None]
         flow = None
         if len(flows) == len(parts):
+            energies = [one.energy for one in flows if one.energy is not None]
             flow = StateFlows(
                 join([one.log_flow for one in flows]),
-                join([one.energy for one in flows]),
+                join(energies) if len(energies) == len(parts) else None,
                 torch.cat([one.lengths for one in flows]),
             )
         return ScoredTrajectories(

@@ -43,6 +43,7 @@ __all__ = [
     "score_backward",
     "score_forward",
     "score_forward_and_flow",
+    "score_start",
     "state_log_probabilities",
     "state_log_probabilities_and_densities",
     "state_log_probabilities_and_flows",
@@ -266,14 +267,16 @@ def score_forward(
 
 
 def score_forward_and_flow(
-    environment: Environment, policy: Policy, trajectories: Trajectories
+    environment: Environment, policy: Policy, trajectories: Trajectories, energies: bool = True
 ) -> tuple[torch.Tensor, StateFlows]:
-    """log P_F of every step, float64 (n, T), and flows and energies of its state.
+    """log P_F of every step, float64 (n, T), and the flow and energy of its state.
+
+    Without `energies`, flows alone.
 
     Raises
     ------
     ValueError
-        If the environment has no energies, or the policy no flow.
+        If the policy has no flow, or the environment no energies and they are asked for.
     TypeError
         If actions carry values, whose densities are not scored beside flows.
     """
@@ -282,16 +285,35 @@ def score_forward_and_flow(
     log_p, log_flow = state_log_probabilities_and_flows(
         environment, policy, trajectories.states, trajectories.actions
     )
-    energy = environment.energy(trajectories.states)
-    if energy is None:
-        raise ValueError("energies of unfinished states were asked for; the environment has none")
-    value = torch.from_numpy(np.asarray(energy, np.float64)).to(log_flow.device)
+    energy = None
+    if energies:
+        known = environment.energy(trajectories.states)
+        if known is None:
+            raise ValueError(
+                "energies of unfinished states were asked for; the environment has none"
+            )
+        value = torch.from_numpy(np.asarray(known, np.float64)).to(log_flow.device)
+        energy = gather_padded(value, trajectories.state_index)
     flow = StateFlows(
         gather_padded(log_flow, trajectories.state_index),
-        gather_padded(value, trajectories.state_index),
+        energy,
         torch.from_numpy(trajectories.lengths).to(log_flow.device),
     )
     return gather_padded(log_p, trajectories.class_index), flow
+
+
+def score_start(environment: Environment, policy: Policy, energies: bool = True) -> StateFlows:
+    """Flow and energy of s_0, as of one trajectory of one step, without gradient."""
+    start = environment.initial(1)
+    with torch.no_grad():
+        actions = environment.forward_actions(start)
+        log_flow = state_log_probabilities_and_flows(environment, policy, start, actions)[1]
+    energy = None
+    if energies:
+        known = environment.energy(start)
+        assert known is not None
+        energy = torch.from_numpy(np.asarray(known, np.float64)).to(log_flow.device)[:, None]
+    return StateFlows(log_flow[:, None], energy, torch.ones(1, dtype=torch.int64))
 
 
 def score_backward(

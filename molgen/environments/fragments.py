@@ -365,6 +365,7 @@ class FragmentEnvironment(MoleculeEnvironment):
         )  # fmt: skip
         state, _, _, head, node, column = self._forward_lists(states)
         index = np.where(node >= 0, first_node[graph[state]] + node, graph[state])
+        marked = np.where(states.stage == MARKED, first_node[graph] + states.mark, -1)
         return GraphBatch(
             node_features=torch.from_numpy(features),
             node_graph=torch.from_numpy(node_graph),
@@ -376,6 +377,8 @@ class FragmentEnvironment(MoleculeEnvironment):
             action_head=torch.from_numpy(head),
             action_column=torch.from_numpy(column),
             graph_keys=torch.from_numpy(keys[first].view(np.int64)),
+            state_graph=torch.from_numpy(graph),
+            state_node=torch.from_numpy(marked),
         )
 
     def keys(self, states: GraphStates) -> np.ndarray:

@@ -92,6 +92,8 @@ class RunFacts:
         Power of the score to which probabilities are proportional.
     order_temperature : float, optional
         Temperature of order-preserving training; None for other objectives.
+    sub_trajectory_lambda : float, optional
+        lambda of sub-trajectory balance; None for other objectives.
     failures : mapping of str to int
         Scores that could not be computed, by reason.
     failure_examples : mapping of str to str
@@ -131,6 +133,7 @@ class RunFacts:
     ess: float = math.nan
     reward_exponent: float = 1.0
     order_temperature: float | None = None
+    sub_trajectory_lambda: float | None = None
     failures: Mapping[str, int] = field(default_factory=dict)
     failure_examples: Mapping[str, str] = field(default_factory=dict)
     best_scored: tuple[tuple[str, float], ...] = ()

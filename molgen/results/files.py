@@ -112,6 +112,7 @@ def summarise(
         "objective": facts.objective,
         "reward_exponent": float(facts.reward_exponent),
         "order_temperature": facts.order_temperature,
+        "sub_trajectory_lambda": facts.sub_trajectory_lambda,
         "log_partition": float(facts.log_partition),
         "log_partition_se": float(facts.log_partition_se),
         "ess": float(facts.ess),

@@ -173,6 +173,14 @@ def test_resume_knows_the_same_settings_written_otherwise(tmp_path):
             {"objective": "order_preserving", "order_temperature": 0.0},
             "--order-temperature: 0.0 is not a temperature",
         ),
+        (
+            {"sub_trajectory_lambda": 0.5},
+            "--sub-trajectory-lambda belongs to --objective sub_trajectory_balance; leave it out",
+        ),
+        (
+            {"objective": "sub_trajectory_balance", "sub_trajectory_lambda": 0.0},
+            "--sub-trajectory-lambda: 0.0 is out of range; give a number above 0",
+        ),
         ({"environment": ["atoms"]}, "--environment: "),
         ({"environment": {"atoms": 1}}, "--environment: "),
         ({"objective": ["trajectory_balance"]}, "--objective: "),

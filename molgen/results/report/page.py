@@ -282,11 +282,14 @@ def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]
         how = f", by rank, at temperature {facts.order_temperature:g}"
     else:
         how = "" if facts.reward_exponent == 1 else f", to the power {facts.reward_exponent:g}"
+    objective = find_objective(facts.objective).title
+    if facts.sub_trajectory_lambda is not None:
+        objective += f", \u03bb = {facts.sub_trajectory_lambda:g}"
     return [
         ("Score", f"{facts.score}{how}"),
         ("Built from", facts.environment),
         ("Symmetry", _SYMMETRY_WORDS.get(facts.symmetry, facts.symmetry)),
-        ("Training objective", find_objective(facts.objective).title),
+        ("Training objective", objective),
         ("Molecules scored", f"{facts.oracle_calls:,}"),
         *resource_rows(facts.use, facts.budget_seconds),
         ("Seed", str(facts.seed)),

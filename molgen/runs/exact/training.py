@@ -140,10 +140,11 @@ def train_policy(
         clip_norm=10.0,
         average_decay=recipe.average_decay,
     )
+    objective = make_objective(recipe.objective)
     trainer = Trainer(
         raw,
-        make_policy(raw, recipe.hidden, recipe.rounds, seed),
-        make_objective(recipe.objective),
+        make_policy(raw, recipe.hidden, recipe.rounds, seed, flow=objective.needs_flow),
+        objective,
         settings,
         np.random.default_rng(seed),
         replay=Replay(raw, capacity=2 * len(space.terminals), prioritised=False),

@@ -161,6 +161,7 @@ def _facts(run: SampleRun, draws: Draws, smiles: Sequence[str], count: np.ndarra
         ess=ess,
         reward_exponent=settings.reward_exponent,
         order_temperature=settings.order_temperature,
+        sub_trajectory_lambda=settings.sub_trajectory_lambda,
         failures=run.scoring.failed,
         failure_examples=run.scoring.failure_examples,
         best_scored=_best_scored(run),
@@ -194,7 +195,7 @@ def _facts(run: SampleRun, draws: Draws, smiles: Sequence[str], count: np.ndarra
             * run.n_processes,
             processes=run.n_processes,
             seconds_by_part=dict(run.trainer.seconds_by_part),
-            log_partition=_learned_log_z(run),
+            log_partition=run.trainer.learned_log_partition(),
         ),
     )
 
@@ -243,11 +244,6 @@ def _why_nothing(run: SampleRun) -> str:
     if filtered := run.scoring.filtered:
         why += f"; molecules rejected by a filter: {commonest(filtered)}"
     return f"{why}. Check the scoring file; molgen score applies it to molecules that you know"
-
-
-def _learned_log_z(run: SampleRun) -> float | None:
-    log_z = run.trainer.objective.log_z
-    return None if log_z is None else float(log_z.detach())
 
 
 def _judge(run: SampleRun, ess: float, draws: int) -> None:

@@ -153,17 +153,18 @@ class SampleRun:
             average_decay=AVERAGE_DECAY,
         )
         seed = int(self.rng("policy").integers(2**31))
+        objective = make_objective(
+            self.settings.objective,
+            loss_shape="pseudo_huber",
+            **self.settings.objective_options,
+        )
         policy = make_policy(
             self.environment,
             hidden=self.effort.hidden,
             rounds=self.effort.rounds,
             seed=seed,
             device=self.device,
-        )
-        objective = make_objective(
-            self.settings.objective,
-            loss_shape="pseudo_huber",
-            order_temperature=self.settings.order_temperature or 1.0,
+            flow=objective.needs_flow,
         )
         trainer = Trainer(
             self.environment,

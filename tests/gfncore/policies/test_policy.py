@@ -1,5 +1,7 @@
 """The network against plain loops, and probabilities of classes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -129,6 +131,27 @@ def test_heads_of_every_kind_read_their_place():
     assert out.log_flow.shape == (3,)
     with pytest.raises(ValueError, match="one of"):
         HeadSpec("hyperedge")
+
+
+def test_states_that_share_a_graph_have_flows_of_their_own():
+    torch.manual_seed(0)
+    policy = Policy(Backbone(4, 2, 2, hidden=8), flow=True)
+    for head in (policy.flow, policy.flow_of_node):
+        torch.nn.init.normal_(head.last.weight)
+    plain = random_graph()
+    alone = policy(plain).log_flow
+    shared = policy(
+        replace(
+            plain,
+            state_graph=torch.tensor([0, 2, 2, 1]),
+            state_node=torch.tensor([-1, 7, -1, -1]),
+        )
+    ).log_flow
+    torch.testing.assert_close(shared[[0, 2, 3]], alone[[0, 2, 1]])
+    h = policy.backbone(plain)
+    head = policy.flow_of_node
+    more = head.last(torch.relu(head.first(h[7])))[0]
+    torch.testing.assert_close(shared[1], alone[2] + more)
 
 
 def test_temperature_divides_the_logits(make_policy, hypergrid):

@@ -26,7 +26,12 @@ from gfncore.trajectories.batch import ScoredTrajectories
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 STEPS = 3
-OBJECTIVES = ("trajectory_balance", "log_variance")
+OBJECTIVES = (
+    "trajectory_balance",
+    "log_variance",
+    "detailed_balance",
+    "sub_trajectory_balance",
+)
 
 
 def load(name):
@@ -42,7 +47,8 @@ def load(name):
 def make_trainer(name, processes=None):
     grid = load("hypergrid").Hypergrid(5)
     torch.manual_seed(3)
-    policy = Policy(Backbone(grid.features, relations=2, hidden=16))
+    objective = make_objective(name, log_z=0.5)
+    policy = Policy(Backbone(grid.features, relations=2, hidden=16), flow=objective.needs_flow)
     for head in policy.heads:  # the last layers start at zero
         torch.nn.init.normal_(head.last.weight)
     settings = TrainingSettings(steps=100, on_policy=12, replay=8, learning_rate=1e-2)
@@ -50,7 +56,7 @@ def make_trainer(name, processes=None):
     return Trainer(
         grid,
         policy,
-        make_objective(name, log_z=0.5),
+        objective,
         settings,
         np.random.default_rng(7),
         replay=Replay(grid),

@@ -15,7 +15,10 @@ from gfncore.evaluation.contract import check_contract
 from gfncore.keys import key_bytes, unique_keys
 from gfncore.policies import Backbone, Policy
 from gfncore.symmetry import graphs as symmetry
-from gfncore.trajectories.scoring import state_log_probabilities
+from gfncore.trajectories.scoring import (
+    state_log_probabilities,
+    state_log_probabilities_and_flows,
+)
 from molgen.environments.fragments import FragmentEnvironment
 from molgen.fragments.vocabulary import Vocabulary
 from molgen.kernels.fragments_numba import piece_counts
@@ -460,6 +463,28 @@ def test_a_marked_state_is_not_embedded_again():
     changed = log_probabilities(marked)
     assert len(embedded) == before + 1  # what was remembered is of other parameters
     assert not torch.allclose(found, changed)
+
+
+def test_a_marked_state_has_a_flow_of_its_own():
+    environment = make()
+    policy = make_policy(environment, hidden=16, rounds=2, seed=3, flow=True)
+    for head in (policy.flow, policy.flow_of_node):
+        torch.nn.init.normal_(head.last.weight, generator=torch.Generator().manual_seed(1))
+    states = environment.step(environment.initial(5), np.arange(5)).states
+    actions = environment.forward_actions(states)
+    marks = np.flatnonzero(actions.action > 0)
+    marked = environment.step(states.take(actions.state[marks]), actions.action[marks]).states
+    together = GraphStates.concat([environment.initial(1), states, marked])
+
+    def log_flow(of):
+        with torch.no_grad():
+            actions = environment.forward_actions(of)
+            return state_log_probabilities_and_flows(environment, policy, of, actions)[1].numpy()
+
+    found = log_flow(together)
+    alone = [log_flow(together.take(np.array([i])))[0] for i in range(len(together))]
+    np.testing.assert_allclose(found, alone, rtol=1e-5, atol=1e-5)
+    assert len(np.unique(found.round(4))) == len(together)
 
 
 def test_one_benzene():

@@ -44,10 +44,20 @@ def grid():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["trajectory_balance", "log_variance", "maximum_likelihood"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "trajectory_balance",
+        "log_variance",
+        "detailed_balance",
+        "sub_trajectory_balance",
+        "maximum_likelihood",
+    ],
+)
 def test_target_and_log_partition(grid, name):
     torch.manual_seed(0)
-    policy = Policy(Backbone(grid.features, relations=2))
+    objective = make_objective(name)
+    policy = Policy(Backbone(grid.features, relations=2), flow=objective.needs_flow)
     terminals = exact_distribution(grid).terminals
     log_reward = grid.log_reward(terminals)
     log_z = np.logaddexp.reduce(log_reward)
@@ -67,7 +77,7 @@ def test_target_and_log_partition(grid, name):
     trainer = Trainer(
         grid,
         policy,
-        make_objective(name),
+        objective,
         settings,
         np.random.default_rng(0),
         terminal_batches=None if on_policy else samples,
@@ -91,6 +101,8 @@ def test_target_and_log_partition(grid, name):
         f"chi-squared p {fit.p_value:.2f}, {trainer.seconds:.0f} s"
     )
     assert distance <= 0.02
+    if (learned := trainer.learned_log_partition()) is not None:
+        assert abs(learned - log_z) <= 0.02
     assert abs(estimate.log_z - log_z) < 4 * error + 1e-4
     assert fit.p_value > 1e-4
     assert estimate.effective_share > 0.5

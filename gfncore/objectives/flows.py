@@ -1,0 +1,70 @@
+"""Log flows of the states of trajectories, which several objectives balance.
+
+With the unfinished states s_0 ... s_{n-1} and the object s_n = x of a trajectory,
+
+    log F(s_t) = log F_0 + flow head of the policy (s_t)   for t < n,    log F(s_n) = log R(x)
+
+log F_0 is learned by the objective, at the rate of log Z: the flow head starts at zero, and log Z
+may be far from there. log F(s_0) is log Z. Where there are temperatures, the flow head reads them.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from gfncore.trajectories.batch import ScoredTrajectories
+
+__all__ = ["learned_log_flow", "log_flow_of_start", "step_residuals"]
+
+
+def learned_log_flow(
+    batch: ScoredTrajectories, log_flow_0: torch.Tensor, objective: str
+) -> torch.Tensor:
+    """Return log F of the state of every step, float64 (n, T); padding is meaningless.
+
+    Parameters
+    ----------
+    batch : ScoredTrajectories
+    log_flow_0 : Tensor, float64 scalar
+    objective : str
+        Its name, for the message.
+
+    Raises
+    ------
+    ValueError
+        If the batch has no state flows.
+    """
+    if batch.flow is None:
+        raise ValueError(f"{objective} was given a batch without state flows")
+    return log_flow_0 + batch.flow.log_flow
+
+
+def step_residuals(batch: ScoredTrajectories, log_flow: torch.Tensor) -> torch.Tensor:
+    """Return log F(s) P_F(s'|s) - log F(s') P_B(s|s') of all steps of the batch; float64 (S,).
+
+    Divided by the scale of its trajectory, where there are scales.
+
+    Parameters
+    ----------
+    batch : ScoredTrajectories
+        With state flows.
+    log_flow : Tensor, shape (n, T), float64
+        Of the state of every step.
+    """
+    assert batch.flow is not None
+    lengths = batch.flow.lengths
+    step = torch.arange(log_flow.shape[1], device=log_flow.device)
+    after = torch.nn.functional.pad(log_flow[:, 1:], (0, 1))
+    last = step == lengths[:, None] - 1  # the step that makes the object
+    after = torch.where(last, batch.log_reward[:, None], after)
+    residual = log_flow + batch.log_pf - after - batch.log_pb
+    if batch.scale is not None:
+        residual = residual / batch.scale[:, None]
+    return residual[step < lengths[:, None]]
+
+
+def log_flow_of_start(batch: ScoredTrajectories, log_flow: torch.Tensor) -> float | None:
+    """Return log F(s_0), or None if there are temperatures, each of which has its own."""
+    if batch.condition is not None:
+        return None
+    return float(log_flow[0, 0].detach())
