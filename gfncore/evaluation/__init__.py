@@ -16,6 +16,7 @@ from gfncore.evaluation.pareto import (
 from gfncore.evaluation.pareto_k import generalised_pareto_fit, pareto_k
 from gfncore.evaluation.partition_estimate import PartitionEstimate, WeightedDraws
 from gfncore.evaluation.resampling import draw_by_weight, systematic_resample
+from gfncore.evaluation.unseen_tail import unseen_tail_factor
 from gfncore.evaluation.weighted_mean import WeightedMean, weighted_mean
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "simplex_weights",
     "systematic_resample",
     "total_variation",
+    "unseen_tail_factor",
     "weighted_mean",
 ]

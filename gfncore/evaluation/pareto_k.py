@@ -12,10 +12,11 @@ limit, and k-hat of 200 samples of log-normal weights differed by .006 (median) 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["generalised_pareto_fit", "pareto_k"]
+__all__ = ["ParetoTail", "generalised_pareto_fit", "pareto_k", "pareto_tail"]
 
 PRIOR_WEIGHT = 10  # observations that the prior k = 1/2 counts for (Vehtari et al., appendix C)
 
@@ -48,6 +49,60 @@ def generalised_pareto_fit(excess: np.ndarray) -> tuple[float, float]:
     return shape, -shape / best
 
 
+@dataclass(frozen=True)
+class ParetoTail:
+    """Generalised Pareto distribution of the largest of n weights, relative to the largest.
+
+    Attributes
+    ----------
+    k : float
+        Shape, shrunk towards 1/2 by a weak prior.
+    scale, threshold : float
+        Weights of the tail are the threshold and an excess of this scale.
+    size : int
+        Number of weights above the threshold.
+    """
+
+    k: float
+    scale: float
+    threshold: float
+    size: int
+
+
+def pareto_tail(log_weights: np.ndarray) -> ParetoTail:
+    """Fit the upper tail, the largest min(n/5, 3 sqrt(n)) weights.
+
+    Parameters
+    ----------
+    log_weights : ndarray, shape (n,), float64
+        In nats; -inf allowed.
+
+    Returns
+    -------
+    ParetoTail
+        Where there is no fit, only k has a meaning, see `pareto_k`.
+    """
+    n = len(log_weights)
+    tail = math.ceil(min(n / 5, 3 * math.sqrt(n)))
+    if tail < 5 or n <= tail:
+        return ParetoTail(math.inf, 0.0, 0.0, 0)
+    ordered = np.sort(log_weights)
+    if not np.isfinite(ordered[-1]) or not np.isfinite(ordered[-tail]):
+        return ParetoTail(math.inf, 0.0, 0.0, 0)
+    weights = np.exp(ordered[-tail - 1 :] - ordered[-1])
+    threshold = float(weights[0])
+    excess = weights[1:] - threshold
+    if excess[-1] - excess[0] <= 10 * np.finfo(float).eps:
+        return ParetoTail(-math.inf, 0.0, threshold, tail)
+    excess = excess[excess > 0.0]  # the threshold itself may occur many times
+    tail = len(excess)
+    if len(np.unique(excess)) < 5:
+        return ParetoTail(math.nan, 0.0, threshold, tail)
+    k, scale = generalised_pareto_fit(excess)
+    k = (k * tail + 0.5 * PRIOR_WEIGHT) / (tail + PRIOR_WEIGHT)
+    return ParetoTail(k, scale, threshold, tail)
+
+
 def pareto_k(log_weights: np.ndarray) -> float:
     """Return k-hat of the upper tail, the largest min(n/5, 3 sqrt(n)) weights.
 
@@ -64,20 +119,4 @@ def pareto_k(log_weights: np.ndarray) -> float:
         if fewer than 5 distinct weights exceed the largest weight outside the tail (a sampler of
         few objects repeats the same weights).
     """
-    n = len(log_weights)
-    tail = math.ceil(min(n / 5, 3 * math.sqrt(n)))
-    if tail < 5 or n <= tail:
-        return math.inf
-    ordered = np.sort(log_weights)
-    if not np.isfinite(ordered[-1]) or not np.isfinite(ordered[-tail]):
-        return math.inf
-    weights = np.exp(ordered[-tail - 1 :] - ordered[-1])
-    excess = weights[1:] - weights[0]
-    if excess[-1] - excess[0] <= 10 * np.finfo(float).eps:
-        return -math.inf
-    excess = excess[excess > 0.0]  # the threshold itself may occur many times
-    tail = len(excess)
-    if len(np.unique(excess)) < 5:
-        return math.nan
-    k, _ = generalised_pareto_fit(excess)
-    return (k * tail + 0.5 * PRIOR_WEIGHT) / (tail + PRIOR_WEIGHT)
+    return pareto_tail(log_weights).k

@@ -18,6 +18,7 @@ from scipy.special import logsumexp
 from gfncore.evaluation.ess import effective_sample_size
 from gfncore.evaluation.pareto_k import pareto_k
 from gfncore.evaluation.resampling import systematic_resample
+from gfncore.evaluation.unseen_tail import unseen_tail_factor
 
 __all__ = ["PartitionEstimate", "WeightedDraws"]
 
@@ -31,8 +32,9 @@ class PartitionEstimate:
     log_z : float
         In nats. Z is unbiased, so log Z is biased downwards by half its variance.
     standard_error : float
-        Standard error of log Z by the delta method, without objects that the sampler never draws.
-        NaN for a single draw.
+        Standard error of log Z by the delta method, with the tail of the weights beyond the largest
+        draw (`gfncore.evaluation.unseen_tail`), without objects that the sampler never draws. NaN
+        for a single draw.
     ess : float
         Effective sample size of the importance weights of all draws.
     n_draws : int
@@ -158,4 +160,5 @@ def _log_sum(
     rest = np.where(known, 0.0, np.exp(log_weights - top))
     z = float(np.exp(log_rewards - top).sum() + rest.mean())
     error = float(rest.std(ddof=1)) / math.sqrt(n) / z if n > 1 else math.nan
+    error *= unseen_tail_factor(np.where(known, -np.inf, log_weights))
     return float(top) + math.log(z), error

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from phylogfn.alignments.patterns import SitePatterns
-    from phylogfn.estimates.length_samples import TopologyEvidence
+    from phylogfn.estimates.lengths.one_topology import TopologyEvidence
     from phylogfn.likelihood.branch_prior import BranchPrior
     from phylogfn.likelihood.tree_likelihood import TreeLikelihood
     from phylogfn.models import ModelSpec
@@ -260,7 +260,7 @@ class _Integral:
     tails: list[float] = field(default_factory=list)  # Pareto k of each tree done
 
     def __call__(self, target: TreeLikelihood, tree: Tree) -> TopologyEvidence:
-        from phylogfn.estimates.length_samples import topology_evidence
+        from phylogfn.estimates.lengths.one_topology import topology_evidence
         from phylogfn.likelihood.collapsed import CollapsedReward
 
         reward = CollapsedReward(target, self.prior, threads=1)

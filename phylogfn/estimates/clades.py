@@ -11,7 +11,7 @@ To first order (delta method for a ratio of sums), relative errors e_i of the te
 so that terms common to all x_i cancel. Two errors are independent of each other:
 
 1. of the corrections by draws of branch lengths: sum_i v_i (1_c(i) - p_c)^2, where v_i are the
-   independent variances of the shares (`phylogfn.estimates.length_samples.CorrectedShares`);
+   independent variances of the shares (`phylogfn.estimates.lengths.samples.CorrectedShares`);
 2. of the draws of topologies. Those known before the draws are summed exactly. Of the others, x_i
    is the mean of N independent terms w_n 1(draw n is i), whose shares are a_n = w_n / (N Z):
    N / (N - 1) [sum_n a_n^2 (1_c(n) - p_c)^2 - (sum_n a_n (1_c(n) - p_c))^2 / N].
@@ -31,7 +31,8 @@ from phylogfn.trees.splits import SplitProbabilities, split_incidence
 
 if TYPE_CHECKING:
     from gfncore.evaluation import WeightedDraws
-    from phylogfn.estimates.length_samples import CorrectedShares, TopologyMasses
+    from phylogfn.estimates.lengths.masses import TopologyMasses
+    from phylogfn.estimates.lengths.samples import CorrectedShares
 
 __all__ = ["TopologyShares"]
 

@@ -4,7 +4,7 @@ Let C be the topologies known before the draws, R their closed forms, q the poli
 
     Z_closed = sum_{C} R + E_q[1{not in C} R / q].
 
-`phylogfn.estimates.length_samples` corrects the closed form by importance draws of branch lengths.
+`phylogfn.estimates.lengths` corrects the closed form by importance draws of branch lengths.
 """
 
 from __future__ import annotations

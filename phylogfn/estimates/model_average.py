@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from gfncore.evaluation import systematic_resample
-from phylogfn.estimates.length_samples import CorrectedShares, Corrections, LengthSamples
+from phylogfn.estimates.lengths.samples import CorrectedShares, Corrections, LengthSamples
 
 __all__ = ["AveragedModels", "average_models"]
 

@@ -23,10 +23,8 @@ from phylogfn.citations import (
 )
 from phylogfn.estimates.clades import TopologyShares
 from phylogfn.estimates.collapsed import BATCH, weigh
-from phylogfn.estimates.length_samples import (
-    TopologyMasses,
-    probability_errors,
-)
+from phylogfn.estimates.lengths.corrections import probability_errors
+from phylogfn.estimates.lengths.masses import TopologyMasses
 from phylogfn.estimates.with_lengths import DrawnTrees
 from phylogfn.likelihood.model_fit import bounds_note
 from phylogfn.results.facts import (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from phylogfn.estimates.length_samples import FEWEST_DRAWS, MOST_DRAWS
+from phylogfn.estimates.lengths.drawing import FEWEST_DRAWS
+from phylogfn.estimates.lengths.pilots import MOST_DRAWS
 from phylogfn.training import random_trees
 
 __all__ = ["Aims", "SampleEffort"]

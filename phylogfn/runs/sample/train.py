@@ -14,7 +14,7 @@ from gfncore.program.messages import Note
 from gfncore.program.metrics import MetricsWriter
 from phylogfn.environments.base import TreeEnvironment
 from phylogfn.estimates.joint_draws import JointDraws
-from phylogfn.estimates.length_samples import mean_correction
+from phylogfn.estimates.lengths.one_topology import mean_correction
 from phylogfn.exploration.walks import Block
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.runs.sample.run import (

@@ -9,10 +9,12 @@ import pytest
 from scipy.special import logsumexp
 
 from gfncore.evaluation import WeightedDraws
-from phylogfn.estimates import length_samples
 from phylogfn.estimates.clades import TopologyShares, _squared_shares
 from phylogfn.estimates.collapsed import Drawn, draw_from_prior, weigh
-from phylogfn.estimates.length_samples import TopologyMasses, draw_branch_lengths
+from phylogfn.estimates.lengths.corrections import corrected
+from phylogfn.estimates.lengths.designs import BLOCK, Blocks, Design
+from phylogfn.estimates.lengths.drawing import draw_branch_lengths
+from phylogfn.estimates.lengths.masses import TopologyMasses
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.trees.tree import Tree, splits
 
@@ -67,13 +69,13 @@ class Simulated:
         table = Table(self.log_r, self.parents)
         rows = rng.choice(len(self.log_r), n_draws, p=np.exp(self.log_q))
         masses = TopologyMasses.from_draws(Drawn(rows, self.log_q[rows]), table, n_known, 0.0)
-        design = length_samples._Design.of_size(masses.shares, points, rng)
+        design = Design.of_size(masses.shares, points, rng)
         owner = np.repeat(np.arange(len(design.index)), design.blocks)
-        noise = NOISE * rng.normal(size=(len(owner), length_samples.BLOCK)) - NOISE**2 / 2
+        noise = NOISE * rng.normal(size=(len(owner), BLOCK)) - NOISE**2 / 2
         log_weights = np.log(self.correction[masses.rows[design.index][owner]])[:, None] + noise
         none = np.zeros((len(owner), 1))
-        blocks = length_samples._Blocks(owner, log_weights, none[:, None], none, none[:, None])
-        shares = length_samples._answer(blocks, design, masses, table, 1, rng).shares
+        blocks = Blocks(owner, log_weights, none[:, None], none, none[:, None])
+        shares = corrected(blocks, design, masses, table, 1, rng).shares
         weighted = weigh(Drawn(rows, self.log_q[rows]), table, n_known, 0.0)
         return TopologyShares.from_collapsed(masses, weighted, rows, shares).clades(self.parents)
 

@@ -11,9 +11,10 @@ from scipy.special import logsumexp
 
 from phylogfn.alignments.alignment import read_alignment
 from phylogfn.alignments.patterns import compress
-from phylogfn.estimates import length_samples
 from phylogfn.estimates.joint_draws import JointDraws
-from phylogfn.estimates.length_samples import TopologyMasses, draw_branch_lengths
+from phylogfn.estimates.lengths import drawing, pilots
+from phylogfn.estimates.lengths.drawing import draw_branch_lengths
+from phylogfn.estimates.lengths.masses import TopologyMasses
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.likelihood.model_fit import fit_model
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
@@ -43,10 +44,11 @@ def test_evidence_of_all_topologies_is_that_of_draws_from_the_prior(
 ):
     # choose the method whatever the pilot draws say
     threshold = -math.inf if method == "annealed" else math.inf
-    monkeypatch.setattr(length_samples, "TOO_HEAVY", threshold)
-    monkeypatch.setattr(length_samples, "HEAVY_TAIL", threshold)
-    monkeypatch.setattr(length_samples, "VERY_POOR_SHARE", 0.0)
-    monkeypatch.setattr(length_samples._Pilot, "better", lambda self, other: other or self)
+    for module in (drawing, pilots):
+        monkeypatch.setattr(module, "TOO_HEAVY", threshold)
+        monkeypatch.setattr(module, "HEAVY_TAIL", threshold)
+    monkeypatch.setattr(pilots, "VERY_POOR_SHARE", 0.0)
+    monkeypatch.setattr(pilots.Pilot, "better", lambda self, other: other or self)
     alignment = primates([0, 2, 7, 11], 10)
     patterns = compress(alignment)
     spec = parse_model(model, "dna")
@@ -115,12 +117,12 @@ def test_results_are_not_chosen_by_their_weights(
     table = TopologyTable(4)
     table.look_up(reward, all_topologies(4))
     tails = iter([5.0, 9.0, 9.0])
-    answer = length_samples._answer
+    answer = drawing.corrected
 
     def heavy(*arguments):
         return replace(answer(*arguments), pareto_k=next(tails))
 
-    monkeypatch.setattr(length_samples, "_answer", heavy)
+    monkeypatch.setattr(drawing, "corrected", heavy)
     found = draw_branch_lengths(
         TopologyMasses(np.arange(3), np.full(3, 1 / 3)), table, reward, 100,
         np.random.default_rng(2), 0.1, seconds=20.0, n_parameters=1,

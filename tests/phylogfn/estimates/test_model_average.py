@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phylogfn.estimates.length_samples import CorrectedShares, Corrections, LengthSamples
+from phylogfn.estimates.lengths.samples import CorrectedShares, Corrections, LengthSamples
 from phylogfn.estimates.model_average import average_models
 
 S = 400

@@ -14,7 +14,7 @@ from numba import cfunc, njit
 from scipy import stats
 from scipy.special import logsumexp, roots_genlaguerre
 
-from phylogfn.estimates.length_samples import topology_evidence
+from phylogfn.estimates.lengths.one_topology import topology_evidence
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.exploration.walks import N_REPLICAS, Walkers
 from phylogfn.kernels.branch_prior_numba import DRAW, TERMS, PriorFunctions

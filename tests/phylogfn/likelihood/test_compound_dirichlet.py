@@ -18,7 +18,7 @@ from numba import typeof
 from scipy import stats
 from scipy.special import gammaln, logsumexp
 
-from phylogfn.estimates.length_samples import topology_evidence
+from phylogfn.estimates.lengths.one_topology import topology_evidence
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.exploration.walks import N_REPLICAS, Walkers
 from phylogfn.likelihood.branch_prior import (

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from phylogfn.estimates.length_samples import topology_evidence
+from phylogfn.estimates.lengths.one_topology import topology_evidence
 from phylogfn.exploration.starting_trees import parsimony_tree
 
 pytestmark = pytest.mark.verification

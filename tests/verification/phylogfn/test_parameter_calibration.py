@@ -15,7 +15,8 @@ from scipy.stats import kstest, norm
 from benchmarks.phylogfn.calibration import draw_theta
 from phylogfn.alignments.patterns import compress
 from phylogfn.estimates.joint_draws import JointDraws
-from phylogfn.estimates.length_samples import TopologyMasses, draw_branch_lengths
+from phylogfn.estimates.lengths.drawing import draw_branch_lengths
+from phylogfn.estimates.lengths.masses import TopologyMasses
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.likelihood.branch_prior import parse_branch_prior
 from phylogfn.likelihood.collapsed import CollapsedReward

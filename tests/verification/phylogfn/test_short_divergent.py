@@ -15,7 +15,8 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import gamma
 
-from phylogfn.estimates.length_samples import TopologyMasses, draw_branch_lengths
+from phylogfn.estimates.lengths.drawing import draw_branch_lengths
+from phylogfn.estimates.lengths.masses import TopologyMasses
 from phylogfn.exploration.topologies import TopologyTable
 
 pytestmark = pytest.mark.verification

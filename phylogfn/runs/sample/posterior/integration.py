@@ -9,7 +9,7 @@ import numpy as np
 
 from gfncore.program.messages import Note
 from phylogfn.estimates.joint_draws import JointDraws
-from phylogfn.estimates.length_samples import draw_branch_lengths
+from phylogfn.estimates.lengths.drawing import draw_branch_lengths
 from phylogfn.estimates.model_average import average_models
 from phylogfn.likelihood.model_fit import fit_model
 from phylogfn.results.facts import ModelEvidence
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gfncore.evaluation import PartitionEstimate
-    from phylogfn.estimates.length_samples import LengthSamples, TopologyMasses
+    from phylogfn.estimates.lengths.masses import TopologyMasses
+    from phylogfn.estimates.lengths.samples import LengthSamples
     from phylogfn.likelihood.collapsed import CollapsedReward
     from phylogfn.likelihood.screening import ScreenedModel
     from phylogfn.models import ModelSpec

@@ -14,7 +14,7 @@ import pytest
 from gfncore.errors import UserError
 from phylogfn.alignments.alignment import read_alignment
 from phylogfn.alignments.patterns import CharacterPatterns, compress
-from phylogfn.estimates.length_samples import topology_evidence
+from phylogfn.estimates.lengths.one_topology import topology_evidence
 from phylogfn.likelihood.branch_prior import parse_branch_prior
 from phylogfn.likelihood.collapsed import CollapsedReward
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood

@@ -11,18 +11,16 @@ import pytest
 from scipy.special import logsumexp
 
 from phylogfn.estimates.collapsed import Drawn, estimate
-from phylogfn.estimates.length_samples import (
-    BLOCK,
-    TopologyMasses,
-    draw_branch_lengths,
-    mean_correction,
-    probability_errors,
-)
+from phylogfn.estimates.lengths.corrections import probability_errors
+from phylogfn.estimates.lengths.designs import BLOCK
+from phylogfn.estimates.lengths.drawing import draw_branch_lengths
+from phylogfn.estimates.lengths.masses import TopologyMasses
+from phylogfn.estimates.lengths.one_topology import mean_correction
 from phylogfn.exploration.topologies import TopologyTable
 from phylogfn.trees.tree import Tree
 
 _file = importlib.util.spec_from_file_location(
-    "collapse_integrals", Path(__file__).parents[1] / "kernels" / "test_collapse.py"
+    "collapse_integrals", Path(__file__).parents[2] / "kernels" / "test_collapse.py"
 )
 assert _file is not None and _file.loader is not None
 integrals = importlib.util.module_from_spec(_file)

@@ -1,0 +1,1 @@
+"""Evidence of topologies with their branch lengths and parameters, by importance draws."""
