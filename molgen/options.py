@@ -8,9 +8,10 @@ An option has the same name in the configuration file (``max_atoms = 30``) and o
 # Annotations are objects here, not texts, which early pydantic 2 would look up in another module.
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from gfncore.objectives.registry import OBJECTIVES, reward_objectives
+from gfncore.objectives.registry import reward_objectives
+from gfncore.program.objectives import SubTrajectoryLambda, objective_option
 from gfncore.program.options import (
     RUN,
     Budget,
@@ -45,17 +46,7 @@ Environment = Annotated[
     Literal["fragments", "atoms"],
     Option("Build molecules from fragments or atom by atom.", group=MOLECULES),
 ]
-_OBJECTIVES = {name: OBJECTIVES[name].description for name in reward_objectives()}
-Objective = Annotated[
-    str,
-    Option(
-        "Training objective (loss). "
-        + "; ".join(f"{name}: {words}" for name, words in _OBJECTIVES.items())
-        + ".",
-        group=RUN,
-        words=str if TYPE_CHECKING else Literal[tuple(_OBJECTIVES)],
-    ),
-]
+Objective = Annotated[str, objective_option(reward_objectives(), "Training objective (loss).")]
 
 
 def _words(value: Any) -> Any:
@@ -237,15 +228,7 @@ class SampleOptions(MoleculeOptions):
             shown="1",
         ),
     ] = None
-    sub_trajectory_lambda: Annotated[
-        float | None,
-        Option(
-            "(sub_trajectory_balance only) lambda: parts of k steps have the weight lambda^k, so "
-            "that small values balance single steps, large ones whole trajectories.",
-            group=RUN,
-            shown="0.9",
-        ),
-    ] = None
+    sub_trajectory_lambda: SubTrajectoryLambda = None
     seed: Seed = 1
     threads: Threads = None
     device: Device = "auto"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import field_serializer, field_validator, model_validator
 
 from gfncore.errors import UserError
-from gfncore.objectives.options import ObjectiveOptions
-from gfncore.objectives.registry import find_objective, objectives_with, reward_objectives
+from gfncore.objectives.registry import find_objective, reward_objectives
 from gfncore.program.configuration import RUN_FILE, RunSettings, read_config, resolve_settings
-from gfncore.text.numbers import check_int, shortened
+from gfncore.program.objectives import check_lambda, check_offered, settings_with_options
+from gfncore.text.numbers import check_int
 from molgen.options import MOST_COUNT, ExactOptions, MoleculeOptions, SampleOptions
 from molgen.output_names import EXACT_OUTPUT_NAMES, OUTPUT_NAMES
 
@@ -30,10 +30,7 @@ __all__ = [
 
 MOST_CALLS = 1_000_000_000  # molecules scored
 MOST_EXPONENT = 1e6
-_OBJECTIVE_OPTIONS = {
-    name: getattr(ObjectiveOptions(), name)
-    for name in ("order_temperature", "sub_trajectory_lambda")
-}
+_OBJECTIVE_OPTIONS = ("order_temperature", "sub_trajectory_lambda")
 _ONLY = {
     "atoms": ("elements", "ring_sizes", "max_rings", "strained"),
     "fragments": ("fragments", "max_fragments"),
@@ -189,40 +186,20 @@ class SampleSettings(SampleOptions, MoleculeSettings):
         """Whether draws are proportional to a reward: an order alone gives no distribution."""
         return not find_objective(self.objective).orders
 
-    @property
-    def objective_options(self) -> dict[str, Any]:
-        """The options of the objective by the names of `ObjectiveOptions`."""
-        names = find_objective(self.objective).options
-        return {name: getattr(self, name) for name in names}
-
     @model_validator(mode="before")
     @classmethod
     def _resolve_objective_options(cls, values: Any) -> Any:
         """Set the options of the objective, and refuse those of others."""
-        if not isinstance(values, dict):
-            return values
-        values = dict(values)
-        for option, default in _OBJECTIVE_OPTIONS.items():
-            readers = objectives_with(option)
-            if values.get("objective") in readers:
-                if values.get(option) is None:
-                    values[option] = default
-            elif values.get(option) is not None:
-                raise ValueError(
-                    f"--{option.replace('_', '-')} belongs to --objective {' or '.join(readers)}; "
-                    "leave it out, or give that objective"
-                )
-        return values
+        return (
+            settings_with_options(values, _OBJECTIVE_OPTIONS)
+            if isinstance(values, dict)
+            else values
+        )
 
     @field_validator("objective")
     @classmethod
     def _objective(cls, value: str) -> str:
-        offered = reward_objectives()
-        if value not in offered:
-            raise ValueError(
-                f"{shortened(repr(value))} is not offered; choose "
-                f"{', '.join(map(repr, offered[:-1]))} or {offered[-1]!r}"
-            )
+        check_offered(value, reward_objectives())
         return value
 
     @field_validator("order_temperature")
@@ -235,8 +212,7 @@ class SampleSettings(SampleOptions, MoleculeSettings):
     @field_validator("sub_trajectory_lambda")
     @classmethod
     def _sub_trajectory_lambda(cls, value: float | None) -> float | None:
-        if value is not None and not 0.0 < value < float("inf"):
-            raise ValueError(f"{value} is out of range; give a number above 0, such as 0.9")
+        check_lambda(value)
         return value
 
     @field_validator("max_per_scaffold")

@@ -35,6 +35,8 @@ def sample(
     backward_policy: Literal["uniform", "learned"] | None = None,
     branch_lengths: Literal["collapsed", "bins", "lognormal"] | None = None,
     length_bins: str | None = None,
+    objective: str | None = None,
+    sub_trajectory_lambda: float | None = None,
     random_trees: bool | None = None,
     predictive: bool | None = None,
     ancestral: str | os.PathLike[str] | None = None,
@@ -96,6 +98,10 @@ def sample(
         tree, from histograms (``bins``) or mixtures of log-normal densities (``lognormal``).
     length_bins : str
         (bins only) ``NUMBER:SMALLEST:LARGEST``. Default: ``128:1e-5:2``.
+    objective : str
+        Training objective of the sampler's own draws. Default: ``"trajectory_balance"``.
+    sub_trajectory_lambda : float
+        (``"sub_trajectory_balance"`` only) Weight of a part of k steps, to the power k.
     random_trees : bool
         Whether the sampler is also trained on trees built by random steps. Default: False.
     predictive : bool
@@ -150,6 +156,8 @@ def sample(
         "backward_policy": backward_policy,
         "branch_lengths": branch_lengths,
         "length_bins": length_bins,
+        "objective": objective,
+        "sub_trajectory_lambda": sub_trajectory_lambda,
         "random_trees": random_trees,
         "predictive": predictive,
         "ancestral": None if ancestral is None else os.fspath(ancestral),

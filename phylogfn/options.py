@@ -8,6 +8,8 @@ command line (``--branch-prior exp:10``).
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
+from gfncore.objectives.registry import reward_objectives
+from gfncore.program.objectives import SubTrajectoryLambda, objective_option
 from gfncore.program.options import (
     RUN,
     Budget,
@@ -76,6 +78,16 @@ Environment = Annotated[
 Format = Annotated[
     Literal["fasta", "phylip", "nexus", "clustal", "stockholm"] | None,
     Option("File format of the alignment.", group=INPUT, shown="detected from the content"),
+]
+
+
+Objective = Annotated[
+    str,
+    objective_option(
+        reward_objectives(orders=False),
+        "Training objective (loss) of the sampler's own draws; known trees are also taught by "
+        "maximum likelihood.",
+    ),
 ]
 
 
@@ -294,6 +306,8 @@ class SampleOptions(Options):
             group=RUN,
         ),
     ] = "uniform"
+    objective: Objective = "trajectory_balance"
+    sub_trajectory_lambda: SubTrajectoryLambda = None
     branch_lengths: Annotated[
         Literal["collapsed", "bins", "lognormal"],
         Option(

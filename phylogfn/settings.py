@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
+from gfncore.objectives.registry import reward_objectives
 from gfncore.program import configuration
 from gfncore.program.configuration import RunSettings
+from gfncore.program.objectives import check_lambda, check_offered, settings_with_options
 from gfncore.text.numbers import parse_float, parse_int, shortened
 from phylogfn.alignments.partitions.codons import parse_codon_positions
 from phylogfn.likelihood.branch_prior import BranchPrior, parse_branch_prior
@@ -95,6 +97,26 @@ class SampleSettings(SampleOptions, RunSettings):
     def _codon_positions(cls, value: str | None) -> str | None:
         if value is not None:
             parse_codon_positions(value)
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_objective_options(cls, values: Any) -> Any:
+        """Set the options of the objective, and refuse those of others."""
+        if not isinstance(values, dict):
+            return values
+        return settings_with_options(values, ("sub_trajectory_lambda",))
+
+    @field_validator("objective")
+    @classmethod
+    def _objective(cls, value: str) -> str:
+        check_offered(value, reward_objectives(orders=False))
+        return value
+
+    @field_validator("sub_trajectory_lambda")
+    @classmethod
+    def _sub_trajectory_lambda(cls, value: float | None) -> float | None:
+        check_lambda(value)
         return value
 
     @field_validator("length_bins")

@@ -10,6 +10,9 @@ others.
 If trajectories have temperatures, mean and median are computed over trajectories with the same
 temperature. A trajectory with a unique temperature is its own mean: it does not contribute to the
 loss, but counts in the size of the batch.
+
+Residuals of a batch with scales s are divided by them; the mean then has the weights 1 / s^2, and
+the median 1 / s, with which they minimise the loss (for the median, where it grows linearly).
 """
 
 from __future__ import annotations
@@ -30,20 +33,22 @@ def _log_weight(batch: ScoredTrajectories) -> torch.Tensor:
     return batch.log_reward + (batch.log_pb - batch.log_pf).sum(dim=1)
 
 
-def _grouped_mean(values: torch.Tensor, group: torch.Tensor, n: int) -> torch.Tensor:
-    """Return the mean of the values of each group, at each of its members; (n_values,)."""
-    total = values.new_zeros(n).index_add(0, group, values)
-    return (total / torch.bincount(group, minlength=n)).index_select(0, group)
+def _median(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return the weighted median of values (n,), the lower of two; a scalar."""
+    ordered, rows = values.sort()
+    total = weight.index_select(0, rows).cumsum(0)
+    return ordered[(total < 0.5 * total[-1]).sum()]
 
 
-def _grouped_median(values: torch.Tensor, group: torch.Tensor, n: int) -> torch.Tensor:
-    """Return the median of the values of each group, at each of its members; (n_values,)."""
-    medians = torch.stack([values[group == i].median() for i in range(n)])
-    return medians.index_select(0, group)
+def _mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return the weighted mean of values (n,), a scalar."""
+    return (values * weight).sum() / weight.sum()
 
 
 class LogVariance(Objective):
     """Variance over the batch, or over each temperature of it, of log-weights of trajectories."""
+
+    takes_scales = True
 
     def __init__(self, loss_shape: str = "square") -> None:
         super().__init__()
@@ -58,20 +63,27 @@ class LogVariance(Objective):
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """Return the loss, float64 scalar."""
         log_weight = _log_weight(batch)
-        if batch.condition is not None:
-            values, group = torch.unique(batch.condition, return_inverse=True)
-            centre = (
-                _grouped_median(log_weight.detach(), group, len(values))
-                if self.robust
-                else _grouped_mean(log_weight, group, len(values))
-            )
+        if batch.condition is None:
+            centre = self._centre(log_weight, batch.scale)
         else:
-            centre = self._centre(log_weight)
-        return self.shape(log_weight - centre).mean()
+            values, group = torch.unique(batch.condition, return_inverse=True)
+            centres = []
+            for i in range(len(values)):
+                rows = torch.nonzero(group == i).squeeze(1)
+                scale = None if batch.scale is None else batch.scale[rows]
+                centres.append(self._centre(log_weight[rows], scale))
+            centre = torch.stack(centres).index_select(0, group)
+        residual = log_weight - centre
+        if batch.scale is not None:
+            residual = residual / batch.scale
+        return self.shape(residual).mean()
 
-    def _centre(self, log_weight: torch.Tensor) -> torch.Tensor:
+    def _centre(self, log_weight: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
         """Return the reference of f without temperatures, a scalar."""
-        return log_weight.detach().median() if self.robust else log_weight.mean()
+        weight = torch.ones_like(log_weight.detach()) if scale is None else 1.0 / scale
+        if self.robust:
+            return _median(log_weight.detach(), weight)
+        return _mean(log_weight, weight.square())
 
     def log_partition(self, batch: ScoredTrajectories) -> float | None:
         """Return the batch mean (or median) of f, which is exactly log Z once the loss is zero.
@@ -80,4 +92,4 @@ class LogVariance(Objective):
         """
         if batch.condition is not None:
             return None
-        return float(self._centre(_log_weight(batch).detach()))
+        return float(self._centre(_log_weight(batch).detach(), batch.scale))

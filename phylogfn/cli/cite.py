@@ -50,6 +50,7 @@ def _methods_of(output: Path) -> tuple[str, ...]:
     import json
 
     from gfncore.errors import UserError
+    from gfncore.objectives.registry import OBJECTIVES
     from phylogfn import citations
 
     path = output / "summary.json"
@@ -63,6 +64,7 @@ def _methods_of(output: Path) -> tuple[str, ...]:
         extra = summary.get("extra", {})
         environment = str(extra.get("environment", "insertion"))
         lengths = str(extra.get("branch_lengths", "collapsed"))
+        objective = OBJECTIVES.get(str(extra.get("objective", "trajectory_balance")))
         method = str(extra.get("branch_length_method", ""))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # whatever else than a summary the file holds
@@ -72,6 +74,7 @@ def _methods_of(output: Path) -> tuple[str, ...]:
         ) from None
     used = (
         *citations.methods_of_environment(environment, lengths),
+        *(() if objective is None else objective.citations),
         *citations.methods_of_model(model),
         *citations.methods_of_branch_prior(prior),
         *citations.methods_of_branch_lengths(method),

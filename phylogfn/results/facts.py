@@ -249,6 +249,8 @@ class TrainingFacts:
         Time of the parts of training.
     random_trees_correlation : float, optional
         Correlation of predicted and true log R over random trees; None if it was not learned.
+    objective : str
+        Training objective of the sampler's own draws.
     """
 
     environment: str
@@ -260,6 +262,7 @@ class TrainingFacts:
     cycles: int
     seconds_by_part: Mapping[str, float]
     random_trees_correlation: float | None = None
+    objective: str = "trajectory_balance"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures of search and training as the summary names them."""

@@ -248,6 +248,7 @@ def _further_figures(posterior: PosteriorData) -> dict[str, Any]:
         figures |= {
             "environment": training.environment,
             "branch_lengths": training.branch_lengths,
+            "objective": training.objective,
             "effective_share_of_draws": posterior.ess / posterior.n_proposals,
         }
     figures |= posterior.known.as_dict()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from scipy.special import logsumexp
 
+from gfncore.objectives.base import make_objective
+from gfncore.program.objectives import options_of_objective
 from gfncore.training.trainer import Trainer
 from phylogfn.training.curricula import Curriculum, make_policy, make_trainer
 
@@ -98,13 +100,20 @@ class TreeSampler(ABC):
     def trainer(self, run: Data, state: State, environment: Any) -> Trainer:
         """Return a new trainer with a new policy."""
         seed = int(run.rng("policy").integers(2**31))
-        policy = make_policy(environment, seed, run.device, lengths=self.value_spec())
-        reward = state.walkers.reward
+        reward, settings = state.walkers.reward, self.settings
         log_z = float(np.asarray(logsumexp(state.table.log_evidence))) + reward.log_topology_prior
+        objective = make_objective(
+            settings.objective, log_z, "pseudo_huber", **options_of_objective(settings)
+        )
+        policy = make_policy(
+            environment, seed, run.device, lengths=self.value_spec(), flow=objective.needs_flow
+        )
         pool = reward.pool if run.settings.n_threads > 1 else None
         backward = self.backward_policy(environment, seed + 1, run.device)
         rng = run.rng("training")
-        return make_trainer(environment, policy, log_z, rng, pool, backward_policy=backward)
+        return make_trainer(
+            environment, policy, log_z, rng, pool, backward_policy=backward, objective=objective
+        )
 
     @abstractmethod
     def curriculum(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gfncore.errors import UserError
+from gfncore.objectives.registry import find_objective
 from gfncore.policies import ValueSpec
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging_lengths import MergingLengthsEnvironment
@@ -39,7 +40,12 @@ class MergingLengthsSampler(TreeSampler):
 
     @classmethod
     def check(cls, settings: SampleSettings) -> None:
-        """Refuse random trees and priors with bounds (UserError)."""
+        """Refuse random trees, state flows and priors with bounds (UserError)."""
+        if find_objective(settings.objective).load().needs_flow:
+            raise UserError(
+                f"--objective {settings.objective}: needs --branch-lengths collapsed; flows of "
+                "unfinished trees are not learned with branch lengths"
+            )
         if settings.random_trees:
             raise UserError("--random-trees: needs --branch-lengths collapsed")
         if parse_branch_prior(settings.branch_prior).bounded:

@@ -23,7 +23,7 @@ from scipy.special import logsumexp
 
 from gfncore.environment import Environment
 from gfncore.exploration import backward_trajectories, local_search
-from gfncore.objectives.base import make_objective
+from gfncore.objectives.base import Objective, make_objective
 from gfncore.policies import Backbone, Policy, ValueSpec
 from gfncore.tempering import TemperatureRange, TemperedEnvironment
 from gfncore.training.prefix_tree import PrefixTree
@@ -93,11 +93,13 @@ def make_policy(
     device: str,
     conditioning: str = "none",
     lengths: ValueSpec | None = None,
+    flow: bool = False,
 ) -> Policy:
     """A fresh policy; it starts as the rates of the environment are.
 
     `conditioning` says how temperatures enter, see `gfncore.policies.conditioning`; `lengths` what
-    densities branch lengths have, where trees are built with them.
+    densities branch lengths have, where trees are built with them; `flow` whether the objective
+    reads state flows.
     """
     torch.manual_seed(seed)
     backbone = Backbone(
@@ -109,7 +111,7 @@ def make_policy(
         context=environment.context,
     )
     heads = list(environment.heads)
-    policy = Policy(backbone, heads, 1.0, conditioning=conditioning, values=lengths)
+    policy = Policy(backbone, heads, 1.0, flow, conditioning, lengths)
     return policy.to(device)
 
 
@@ -121,11 +123,13 @@ def make_trainer(
     pool: Executor | None,
     temperatures: TemperatureRange | None = None,
     backward_policy: Policy | None = None,
+    objective: Objective | None = None,
 ) -> Trainer:
     """A trainer whose sources a `Curriculum` sets step by step.
 
     With `temperatures`, its environment is the given one at many inverse temperatures. A
-    `backward_policy` is trained with the policy; None: uniform.
+    `backward_policy` is trained with the policy; None: uniform. The `objective` is that of
+    trajectories; None: trajectory balance, whose log Z starts at `log_z`.
     """
     learning = SINGLE_HISTORIES if environment.is_tree else MANY_HISTORIES
     settings = TrainingSettings(
@@ -138,7 +142,10 @@ def make_trainer(
         average_decay=learning.average_decay,
     )
     tempered = temperatures is not None
-    objective = make_objective("trajectory_balance", log_z, "pseudo_huber", conditional=tempered)
+    if objective is None:
+        objective = make_objective(
+            "trajectory_balance", log_z, "pseudo_huber", conditional=tempered
+        )
     trainer = Trainer(
         TemperedEnvironment(environment, 1.0) if tempered else environment,
         policy,

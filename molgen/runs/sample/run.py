@@ -15,6 +15,7 @@ from gfncore.objectives.base import make_objective
 from gfncore.objectives.registry import reward_objectives
 from gfncore.program.devices import choose_device
 from gfncore.program.messages import Note
+from gfncore.program.objectives import options_of_objective
 from gfncore.program.provenance import command_line, file_sha256
 from gfncore.training.checkpoint import Checkpoint, restore_trainer, save_checkpoint
 from gfncore.training.replay import Replay
@@ -156,7 +157,7 @@ class SampleRun:
         objective = make_objective(
             self.settings.objective,
             loss_shape="pseudo_huber",
-            **self.settings.objective_options,
+            **options_of_objective(self.settings),
         )
         policy = make_policy(
             self.environment,

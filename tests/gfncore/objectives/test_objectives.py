@@ -1,13 +1,18 @@
 """Objectives against their formulas."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from gfncore.objectives.log_variance import LogVariance
 from gfncore.objectives.maximum_likelihood import MaximumLikelihood, state_divergence
+from gfncore.objectives.shapes import shape
 from gfncore.objectives.trajectory_balance import TrajectoryBalance
 from gfncore.trajectories.batch import ScoredTrajectories, StateTargets
+
+FIELDS = ("log_pf", "log_pb", "log_reward", "condition", "scale")
 
 
 def batch(n=7, steps=4, seed=0):
@@ -34,6 +39,33 @@ def test_robust_log_variance_is_held_against_the_median():
     expected = (2.0 * ((1.0 + (f - 1.9) ** 2).sqrt() - 1.0)).mean()
     torch.testing.assert_close(objective(b), expected)
     assert LogVariance().log_partition(b) == pytest.approx(float(f.mean()))
+
+
+@pytest.mark.parametrize("kind", ["square", "pseudo_huber"])
+def test_scaled_log_variance_has_the_best_centre(kind):
+    """No other centre gives a smaller loss; with the median, none that is far from it."""
+    b = batch(9)
+    f = (b.log_reward + b.log_pb.sum(1) - b.log_pf.sum(1)).detach()
+    scale = torch.linspace(1.0, 4.0, 9, dtype=torch.float64)
+    scaled = replace(b, scale=scale)
+    objective = LogVariance(kind)
+    centre = objective.log_partition(scaled)
+    loss = objective(scaled)
+    torch.testing.assert_close(loss.detach(), shape(kind)((f - centre) / scale).mean())
+    if kind == "square":
+        mean = float((f / scale**2).sum() / (1.0 / scale**2).sum())
+        assert centre == pytest.approx(mean)
+    else:
+        cost = [float(((f - c).abs() / scale).sum()) for c in f]
+        assert centre == pytest.approx(float(f[int(np.argmin(cost))]))
+    ones = replace(b, scale=torch.ones(9, dtype=torch.float64))
+    torch.testing.assert_close(objective(ones), objective(b))
+    tempered = replace(scaled, condition=torch.tensor([0.0] * 5 + [0.5] * 4).double())
+    parts = [
+        objective(replace(tempered, **{k: getattr(tempered, k)[r] for k in FIELDS}))
+        for r in (slice(0, 5), slice(5, 9))
+    ]
+    torch.testing.assert_close(objective(tempered), (5 * parts[0] + 4 * parts[1]) / 9)
 
 
 def test_balance_is_zero_where_weights_are_equal():

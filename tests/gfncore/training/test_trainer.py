@@ -207,6 +207,7 @@ def test_scales_are_refused_where_they_mean_nothing(hypergrid, make_policy):
     grid = hypergrid.Hypergrid(3)
     settings = TrainingSettings(5, on_policy=8)
     objective = make_objective("log_variance")
+    objective.takes_scales = False
     generator = np.random.default_rng(3)
     trainer = Trainer(
         grid,

@@ -49,6 +49,14 @@ def test_settings_choose_the_sampler(tmp_path):
             "--random-trees: needs",
         ),
         (
+            {
+                "environment": "merging",
+                "branch_lengths": "bins",
+                "objective": "sub_trajectory_balance",
+            },
+            "--objective sub_trajectory_balance: needs --branch-lengths collapsed",
+        ),
+        (
             {"environment": "merging", "branch_lengths": "bins", "branch_prior": "uniform:0,1"},
             "--branch-prior uniform:0,1: needs",
         ),
