@@ -225,6 +225,14 @@ class Environment(ABC):
         """Return the energy of intermediate states, nats, float64 (B,); None: they have none."""
         return None
 
+    def stop_actions(self, states: Any) -> np.ndarray | None:
+        """Return the forward action that finishes each state as it is; int64 (B,).
+
+        -1 where a state cannot be finished so; the finished state has its only backward action
+        back to it. None: no action only stops; here always.
+        """
+        return None
+
     def log_scale(self, states: Any) -> np.ndarray:
         """Return the log of the scale of each state's flow; float64 (B,), zero at s_0.
 

@@ -196,6 +196,10 @@ class TemperedEnvironment(Environment):
         energy = self.inner.energy(states.inner)
         return None if energy is None else states.inverse_temperature * energy
 
+    def stop_actions(self, states: TemperedStates) -> np.ndarray | None:
+        """Return those of the inner environment."""
+        return self.inner.stop_actions(states.inner)
+
     def keys(self, states: TemperedStates) -> np.ndarray:
         """Return keys of the inner state and beta; uint64 (B, 2)."""
         return _tempered_keys(self.inner.keys(states.inner), states.inverse_temperature)

@@ -43,6 +43,7 @@ def check_contract(environment: Environment, largest: int = 100_000, starts: int
     while len(level):
         actions = environment.forward_actions(level)
         _check_actions(environment, level, actions)
+        _check_stops(environment, level, actions)
         parents = level.take(actions.state)
         children, undo, _ = environment.step(parents, actions.action)
         _check_classes(environment, actions, children)
@@ -79,6 +80,18 @@ def _check_actions(environment: Environment, states: Any, actions: Actions) -> N
     assert (nodes > 0).all() and (np.diff(graph.node_graph.numpy()) >= 0).all(), "bad node_graph"
     if graph.action_bias is not None:
         assert bool(graph.action_bias.isfinite().all()), "action_bias is not finite"
+
+
+def _check_stops(environment: Environment, states: Any, actions: Actions) -> None:
+    stop = environment.stop_actions(states)
+    if stop is None:
+        return
+    rows = np.flatnonzero(stop >= 0)
+    actions.find(rows, stop[rows])
+    finished = environment.step(states.take(rows), stop[rows]).states
+    assert environment.is_terminal(finished).all(), "a stop action does not finish a state"
+    back = environment.backward_actions(finished)
+    assert (back.classes_per_state(len(rows)) == 1).all(), "a stop can be undone in several ways"
 
 
 def _links(state: np.ndarray, keys: np.ndarray, classes: np.ndarray) -> dict[tuple, int]:

@@ -30,6 +30,10 @@ class Objective(nn.Module, ABC):
         Whether it reads `ScoredTrajectories.flow`.
     needs_energies : bool
         Whether it reads the energies there as well.
+    needs_stops : bool
+        Whether it reads `ScoredTrajectories.stop`.
+    needs_prior : bool
+        Whether it reads `ScoredTrajectories.log_prior`.
     takes_scales : bool
         Whether it reads `ScoredTrajectories.scale`.
     log_z : Parameter, optional
@@ -41,6 +45,8 @@ class Objective(nn.Module, ABC):
     needs_objectives = False
     needs_flow = False
     needs_energies = False
+    needs_stops = False
+    needs_prior = False
     takes_scales = False
 
     log_z: nn.Parameter | None

@@ -2,10 +2,10 @@
 
     f = log R + sum log P_B - sum log P_F,    loss = mean over the batch of (f - mean f)^2
 
-It is trajectory balance with the optimal log Z for the batch, so no Z is learned. With a linearly
-growing shape instead of the square, the median of f (the lower of the two middle values for even
-numbers) replaces its mean: a few draws with very low reward must not shift the reference of all
-others.
+It is trajectory balance with the optimal log Z for the batch, so no Z is learned. With the linearly
+growing ``pseudo_huber`` instead of the square, the median of f (the lower of the two middle values
+for even numbers) replaces its mean: a few draws with very low reward must not shift the reference
+of all others.
 
 If trajectories have temperatures, mean and median are computed over trajectories with the same
 temperature. A trajectory with a unique temperature is its own mean: it does not contribute to the
@@ -53,7 +53,7 @@ class LogVariance(Objective):
     def __init__(self, loss_shape: str = "square") -> None:
         super().__init__()
         self.shape = shape(loss_shape)
-        self.robust = loss_shape != "square"
+        self.robust = loss_shape == "pseudo_huber"
 
     @classmethod
     def from_options(cls, options: ObjectiveOptions) -> Self:
@@ -73,7 +73,7 @@ class LogVariance(Objective):
                 scale = None if batch.scale is None else batch.scale[rows]
                 centres.append(self._centre(log_weight[rows], scale))
             centre = torch.stack(centres).index_select(0, group)
-        residual = log_weight - centre
+        residual = centre - log_weight  # too often drawn: positive, as shapes expect it
         if batch.scale is not None:
             residual = residual / batch.scale
         return self.shape(residual).mean()

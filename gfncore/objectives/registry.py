@@ -29,9 +29,9 @@ class ObjectiveEntry:
         Its purpose in a few words, for the help of a command.
     citations : tuple of str
         Keys of the references of the method.
-    rewards_suffice : bool
-        Whether the policy's own draws and their rewards suffice for training, as in every
-        environment; False if it needs energies of unfinished states or given objects.
+    needs : str
+        What it needs besides the policy's own draws and their rewards, which every environment
+        has; empty: nothing.
     orders : bool
         Whether it learns the order of rewards instead of a target distribution: draws are not
         proportional to a reward, and there is no log Z.
@@ -43,9 +43,14 @@ class ObjectiveEntry:
     title: str
     description: str
     citations: tuple[str, ...] = ()
-    rewards_suffice: bool = True
+    needs: str = ""
     orders: bool = False
     options: tuple[str, ...] = ()
+
+    @property
+    def rewards_suffice(self) -> bool:
+        """Whether the policy's own draws and their rewards suffice for training."""
+        return not self.needs
 
     def load(self) -> Any:
         """Return the class."""
@@ -79,11 +84,25 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
         citations=("sub_trajectory_balance",),
         options=("sub_trajectory_lambda",),
     ),
+    "modified_detailed_balance": ObjectiveEntry(
+        "gfncore.objectives.modified_detailed_balance:ModifiedDetailedBalance",
+        title="modified detailed balance",
+        description="the same, step by step, by rewards of unfinished objects",
+        citations=("modified_detailed_balance",),
+        needs="rewards of unfinished objects",
+    ),
+    "relative_trajectory_balance": ObjectiveEntry(
+        "gfncore.objectives.relative_trajectory_balance:RelativeTrajectoryBalance",
+        title="relative trajectory balance",
+        description="draws of a prior policy, in proportion to the reward",
+        citations=("relative_trajectory_balance",),
+        needs="a prior policy",
+    ),
     "maximum_likelihood": ObjectiveEntry(
         "gfncore.objectives.maximum_likelihood:MaximumLikelihood",
         title="maximum likelihood",
         description="the likelihood of given objects",
-        rewards_suffice=False,
+        needs="given objects",
     ),
     "order_preserving": ObjectiveEntry(
         "gfncore.objectives.order_preserving:OrderPreserving",
@@ -97,7 +116,7 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
         "gfncore.objectives.forward_looking:ForwardLooking",
         title="forward-looking detailed balance",
         description="draws in proportion to the reward, by energies of unfinished objects",
-        rewards_suffice=False,
+        needs="energies of unfinished objects",
     ),
 }
 """Every objective by the name that settings give it."""

@@ -89,11 +89,14 @@ def check_offered(name: str, offered: tuple[str, ...]) -> None:
     ValueError
         The message lists those that it offers.
     """
-    if name not in offered:
-        raise ValueError(
-            f"{shortened(repr(name))} is not offered; choose "
-            f"{', '.join(map(repr, offered[:-1]))} or {offered[-1]!r}"
-        )
+    if name in offered:
+        return
+    entry = OBJECTIVES.get(name)
+    why = f" (it needs {entry.needs})" if entry is not None and entry.needs else ""
+    raise ValueError(
+        f"{shortened(repr(name))} is not offered{why}; choose "
+        f"{', '.join(map(repr, offered[:-1]))} or {offered[-1]!r}"
+    )
 
 
 def check_lambda(value: float | None) -> None:

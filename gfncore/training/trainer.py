@@ -37,6 +37,7 @@ from gfncore.trajectories.scoring import (
     state_log_probabilities,
     state_log_probabilities_and_densities,
 )
+from gfncore.trajectories.stops import check_stops, score_forward_and_stops
 
 __all__ = ["Trainer"]
 
@@ -71,6 +72,8 @@ class Trainer:
         Those that train together, see `gfncore.training.distributed`: each has a trainer that was
         made in the same way. That of rank 0 is used as one alone; the others call `follow` and no
         more.
+    prior : Policy, optional
+        Policy that the objective compares with (`needs_prior`); it is not trained.
 
     Attributes
     ----------
@@ -107,6 +110,7 @@ class Trainer:
         known_batches: Callable[[np.random.Generator], KnownObjects] | None = None,
         temperatures: Callable[[np.random.Generator], Any] | None = None,
         processes: Processes | None = None,
+        prior: Policy | None = None,
     ) -> None:
         if settings.on_policy and not objective.on_policy_allowed:
             raise ValueError(
@@ -126,6 +130,14 @@ class Trainer:
                 f"{type(objective).__name__} needs energies of unfinished states, and the "
                 "environment has none"
             )
+        if objective.needs_stops:
+            check_stops(environment, type(objective).__name__)
+        if objective.needs_prior != (prior is not None):
+            raise ValueError(
+                f"{type(objective).__name__} needs a prior policy: give prior"
+                if objective.needs_prior
+                else f"a prior policy was given, but {type(objective).__name__} reads none"
+            )
         if settings.replay and replay is None:
             raise ValueError(f"settings ask for {settings.replay} from replay, but there is none")
         if replay is not None and replay.environment.is_conditioned:
@@ -139,6 +151,7 @@ class Trainer:
             )
         self.environment = environment
         self.policy = policy
+        self.prior = prior
         self.backward_policy = backward_policy
         # what it learns is added to what the policy computes; before the optimiser takes hold of it
         self.objective = objective.to(policy.device)
@@ -183,13 +196,13 @@ class Trainer:
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
-        started = time.perf_counter()
+        started, before = time.perf_counter(), self.seconds
         yield
-        self.seconds_by_part[part] += time.perf_counter() - started
+        within = self.seconds - before  # of parts timed within this one
+        self.seconds_by_part[part] += time.perf_counter() - started - within
 
-    def _rewards(self, trajectories: Trajectories) -> np.ndarray:
-        """log R of the terminals, each distinct one evaluated once; new ones go to replay."""
-        terminals = trajectories.terminals
+    def _rewards(self, terminals: Any) -> np.ndarray:
+        """log R of terminals, each distinct one evaluated once; new ones go to replay."""
         if not self.objective.needs_reward:
             return np.zeros(len(terminals))
         objects = self.environment.without_temperature(terminals)  # at two temperatures one
@@ -225,13 +238,13 @@ class Trainer:
                     settings.epsilon,
                     settings.temperature,
                 )
-            batches.append((drawn, self._rewards(drawn), None))
+            batches.append((drawn, self._rewards(drawn.terminals), None))
         if self.from_replay and self.replay is not None and len(self.replay):
             objects, log_reward = self.replay.draw(self.from_replay, self.generator)
             batches.append((*self._recalled(objects, log_reward), None))
         if self.terminal_batches is not None:
             given = self._backward(self.terminal_batches(self.generator))
-            batches.append((given, self._rewards(given), None))
+            batches.append((given, self._rewards(given.terminals), None))
         if self.known_batches is not None:
             known = self.known_batches(self.generator)
             if known.scale is not None and not self.objective.takes_scales:
@@ -253,14 +266,21 @@ class Trainer:
     def _scored(
         self, trajectories: Trajectories, log_reward: np.ndarray, scale: np.ndarray | None
     ) -> ScoredTrajectories:
-        flow = None
-        if self.objective.needs_flow:
+        flow = stop = log_prior = None
+        if self.objective.needs_stops:
+            log_pf, stop = score_forward_and_stops(
+                self.environment, self.policy, trajectories, self._rewards
+            )
+        elif self.objective.needs_flow:
             log_pf, flow = score_forward_and_flow(
                 self.environment, self.policy, trajectories, self.objective.needs_energies
             )
         else:
             log_pf = score_forward(self.environment, self.policy, trajectories)
         log_pb = score_backward(self.environment, self.backward_policy, trajectories)
+        if self.prior is not None:
+            with torch.no_grad():
+                log_prior = score_forward(self.environment, self.prior, trajectories).sum(dim=1)
         objectives = None
         if self.objective.needs_objectives:
             values = self.environment.objectives(trajectories.terminals)
@@ -274,6 +294,8 @@ class Trainer:
             None if condition is None else torch.from_numpy(condition).to(log_pf.device),
             flow,
             None if scale is None else torch.from_numpy(scale).to(log_pf.device),
+            stop,
+            None if log_prior is None else log_prior.to(log_pf.device),
         )
 
     def _state_loss(self, targets: StateTargets) -> torch.Tensor:
@@ -397,6 +419,8 @@ class Trainer:
         None if the objective learns none, or one for each temperature.
         """
         if self.objective.log_z is None or self.environment.is_conditioned:
+            return None
+        if self.objective.needs_stops:
             return None
         flow = None
         if self.objective.needs_flow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ __all__ = [
     "StateFlows",
     "StateTargets",
     "StateValues",
+    "StopTerms",
     "Trajectories",
     "gather_padded",
 ]
@@ -167,6 +168,28 @@ class StateFlows:
 
 
 @dataclass(frozen=True)
+class StopTerms:
+    """What is known of stopping at the states of trajectories, where these are objects.
+
+    Attributes
+    ----------
+    log_pf : Tensor, shape(n, T), dtype=float64
+        log P_F(stop | s_t), with gradient; zero at padding and where it is not possible.
+    log_reward : Tensor, shape(n, T), dtype=float64
+        log R of s_t as an object; likewise.
+    possible : Tensor, shape(n, T), dtype=bool
+        Whether s_t can be finished as it is; False at padding.
+    goes_on : Tensor, shape(n, T), dtype=bool
+        Whether step t does something else than to stop; False at padding.
+    """
+
+    log_pf: torch.Tensor
+    log_reward: torch.Tensor
+    possible: torch.Tensor
+    goes_on: torch.Tensor
+
+
+@dataclass(frozen=True)
 class ScoredTrajectories:
     """What an objective reads.
 
@@ -185,6 +208,10 @@ class ScoredTrajectories:
     scale : Tensor, shape(n,), dtype=float64, optional
         What each trajectory's residual is measured in, where not all are in nats
         (`takes_scales`).
+    stop : StopTerms, optional
+        Where an objective asks for them (`needs_stops`).
+    log_prior : Tensor, shape(n,), dtype=float64, optional
+        Sum of log P_F of a prior policy, where an objective asks for it (`needs_prior`).
     """
 
     log_pf: torch.Tensor
@@ -194,6 +221,8 @@ class ScoredTrajectories:
     condition: torch.Tensor | None = None
     flow: StateFlows | None = None
     scale: torch.Tensor | None = None
+    stop: StopTerms | None = None
+    log_prior: torch.Tensor | None = None
 
     @staticmethod
     def concat(parts: Sequence[ScoredTrajectories]) -> ScoredTrajectories:
@@ -224,6 +253,12 @@ class ScoredTrajectories:
                 join(energies) if len(energies) == len(parts) else None,
                 torch.cat([one.lengths for one in flows]),
             )
+        stops = [part.stop for part in parts if part.stop is not None]
+        stop = None
+        if len(stops) == len(parts):
+            stop = StopTerms(
+                *(join([getattr(one, field.name) for one in stops]) for field in fields(StopTerms))
+            )
         return ScoredTrajectories(
             join([part.log_pf for part in parts]),
             join([part.log_pb for part in parts]),
@@ -232,6 +267,8 @@ class ScoredTrajectories:
             if_all([part.condition for part in parts]),
             flow,
             scale,
+            stop,
+            if_all([part.log_prior for part in parts]),
         )
 
 

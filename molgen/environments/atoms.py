@@ -379,6 +379,10 @@ class AtomEnvironment(MoleculeEnvironment):
             log_reward = log_reward + states.log_aut - self._log_aut_of_start
         return log_reward
 
+    def stop_actions(self, states: GraphStates) -> np.ndarray:
+        """Return 0, by which all unfinished states stop but the empty one; -1: it cannot."""
+        return np.where((states.stage != FINISHED) & (states.n_nodes > 0), 0, -1)
+
     def log_scale(self, states: GraphStates) -> np.ndarray:
         """log of the number of automorphisms beside the start's under "flow_scaling", else 0."""
         if self.symmetry != "flow_scaling":

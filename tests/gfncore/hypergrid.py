@@ -108,6 +108,9 @@ class Hypergrid(Environment):
     def backward_graph(self, states):
         return self._graph(states, self.backward_actions(states))
 
+    def stop_actions(self, states):
+        return np.where(states.stopped, -1, self.d)
+
     def log_reward(self, states):
         away = np.abs(states.position / (self.side - 1) - 0.5)
         inner = ((away > 0.3) & (away < 0.4)).all(axis=1)

@@ -181,6 +181,11 @@ def test_resume_knows_the_same_settings_written_otherwise(tmp_path):
             {"objective": "sub_trajectory_balance", "sub_trajectory_lambda": 0.0},
             "--sub-trajectory-lambda: 0.0 is out of range; give a number above 0",
         ),
+        (
+            {"objective": "modified_detailed_balance"},
+            "'modified_detailed_balance' is not offered (it needs rewards of unfinished objects); "
+            "choose 'trajectory_balance'",
+        ),
         ({"environment": ["atoms"]}, "--environment: "),
         ({"environment": {"atoms": 1}}, "--environment: "),
         ({"objective": ["trajectory_balance"]}, "--objective: "),

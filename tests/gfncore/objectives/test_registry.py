@@ -24,7 +24,8 @@ def test_an_entry_describes_its_class(name):
     entry = find_objective(name)
     kind = entry.load()
     assert issubclass(kind, Objective)
-    assert entry.rewards_suffice == (kind.on_policy_allowed and not kind.needs_energies)
+    more = kind.needs_energies or kind.needs_stops or kind.needs_prior
+    assert entry.rewards_suffice == (kind.on_policy_allowed and not more)
     assert set(entry.options) <= {field.name for field in fields(ObjectiveOptions)}
     assert not entry.orders or kind.needs_objectives
     assert type(make_objective(name)) is kind

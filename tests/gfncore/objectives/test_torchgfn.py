@@ -11,12 +11,14 @@ from torch import nn
 
 from gfncore.objectives.detailed_balance import DetailedBalance
 from gfncore.objectives.log_variance import LogVariance
+from gfncore.objectives.modified_detailed_balance import ModifiedDetailedBalance
 from gfncore.objectives.sub_trajectory_balance import SubTrajectoryBalance
 from gfncore.objectives.trajectory_balance import TrajectoryBalance
 from gfncore.policies import PolicyOutput
 from gfncore.trajectories.batch import ScoredTrajectories
 from gfncore.trajectories.builder import TrajectoryBuilder
 from gfncore.trajectories.scoring import score_backward, score_forward_and_flow
+from gfncore.trajectories.stops import score_forward_and_stops
 
 SIDE = 4
 
@@ -91,6 +93,7 @@ OBJECTIVES = {
     "trajectory_balance": (theirs("TBGFlowNet", log_z=True), TrajectoryBalance),
     "log_variance": (theirs("LogPartitionVarianceGFlowNet"), lambda _: LogVariance()),
     "detailed_balance": (theirs("DBGFlowNet", flow=True), DetailedBalance),
+    "modified_detailed_balance": (theirs("ModifiedDBGFlowNet"), ModifiedDetailedBalance),
     "sub_trajectory_balance": (sub_trajectory(0.9), SubTrajectoryBalance),
     "sub_trajectory_balance, 0.5": (
         sub_trajectory(0.5),
@@ -144,7 +147,8 @@ def same(hypergrid, monkeypatch):
     torch.testing.assert_close(drawn.log_rewards.double(), log_reward, atol=1e-5, rtol=1e-5)
     log_pf, flows = score_forward_and_flow(grid, TablePolicy(forward, flow), ours, energies=False)
     log_pb = score_backward(grid, TablePolicy(backward), ours)
-    scored = ScoredTrajectories(log_pf, log_pb, log_reward, flow=flows)
+    stop = score_forward_and_stops(grid, TablePolicy(forward), ours, grid.log_reward)[1]
+    scored = ScoredTrajectories(log_pf, log_pb, log_reward, flow=flows, stop=stop)
     return Same(theirs, pf, pb, log_flow, drawn, scored, [forward, backward], flow)
 
 

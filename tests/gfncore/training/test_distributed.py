@@ -31,6 +31,8 @@ OBJECTIVES = (
     "log_variance",
     "detailed_balance",
     "sub_trajectory_balance",
+    "modified_detailed_balance",
+    "relative_trajectory_balance",
 )
 
 
@@ -48,6 +50,9 @@ def make_trainer(name, processes=None):
     grid = load("hypergrid").Hypergrid(5)
     torch.manual_seed(3)
     objective = make_objective(name, log_z=0.5)
+    prior = (
+        Policy(Backbone(grid.features, relations=2, hidden=8)) if objective.needs_prior else None
+    )
     policy = Policy(Backbone(grid.features, relations=2, hidden=16), flow=objective.needs_flow)
     for head in policy.heads:  # the last layers start at zero
         torch.nn.init.normal_(head.last.weight)
@@ -61,6 +66,7 @@ def make_trainer(name, processes=None):
         np.random.default_rng(7),
         replay=Replay(grid),
         processes=processes,
+        prior=prior,
     )
 
 

@@ -354,3 +354,15 @@ def test_abstract_graphs_have_no_smiles():
     with pytest.raises(TypeError):
         environment.states_of_smiles("C")
     assert len(np.unique(state_keys(states), axis=0)) == 4
+
+
+def test_all_states_but_the_empty_one_can_stop():
+    environment = AtomEnvironment(CNO, 4, flat)
+    states = GraphStates.concat(
+        [environment.initial(1), random_states(environment, 5, 2, np.random.default_rng(1))]
+    )
+    stop = environment.stop_actions(states)
+    assert stop.tolist() == [-1, 0, 0, 0, 0, 0]
+    finished = environment.step(states.take(np.arange(1, 6)), stop[1:]).states
+    assert environment.stop_actions(finished).tolist() == [-1] * 5
+    assert environment.smiles(finished) == environment.smiles(states.take(np.arange(1, 6)))
