@@ -14,7 +14,7 @@ import torch
 
 from gfncore.trajectories.batch import ScoredTrajectories
 
-__all__ = ["learned_log_flow", "log_flow_of_start", "step_residuals"]
+__all__ = ["flow_after_steps", "learned_log_flow", "log_flow_of_start", "step_residuals"]
 
 
 def learned_log_flow(
@@ -39,6 +39,23 @@ def learned_log_flow(
     return log_flow_0 + batch.flow.log_flow
 
 
+def flow_after_steps(batch: ScoredTrajectories, log_flow: torch.Tensor) -> torch.Tensor:
+    """Return log F of the state that each step leads to, float64 (n, T); of an object, log R.
+
+    Parameters
+    ----------
+    batch : ScoredTrajectories
+        With state flows.
+    log_flow : Tensor, shape (n, T), float64
+        Of the state of every step.
+    """
+    assert batch.flow is not None
+    step = torch.arange(log_flow.shape[1], device=log_flow.device)
+    after = torch.nn.functional.pad(log_flow[:, 1:], (0, 1))
+    last = step == batch.flow.lengths[:, None] - 1  # the step that makes the object
+    return torch.where(last, batch.log_reward[:, None], after)
+
+
 def step_residuals(batch: ScoredTrajectories, log_flow: torch.Tensor) -> torch.Tensor:
     """Return log F(s) P_F(s'|s) - log F(s') P_B(s|s') of all steps of the batch; float64 (S,).
 
@@ -52,15 +69,11 @@ def step_residuals(batch: ScoredTrajectories, log_flow: torch.Tensor) -> torch.T
         Of the state of every step.
     """
     assert batch.flow is not None
-    lengths = batch.flow.lengths
-    step = torch.arange(log_flow.shape[1], device=log_flow.device)
-    after = torch.nn.functional.pad(log_flow[:, 1:], (0, 1))
-    last = step == lengths[:, None] - 1  # the step that makes the object
-    after = torch.where(last, batch.log_reward[:, None], after)
-    residual = log_flow + batch.log_pf - after - batch.log_pb
+    residual = log_flow + batch.log_pf - flow_after_steps(batch, log_flow) - batch.log_pb
     if batch.scale is not None:
         residual = residual / batch.scale[:, None]
-    return residual[step < lengths[:, None]]
+    step = torch.arange(log_flow.shape[1], device=log_flow.device)
+    return residual[step < batch.flow.lengths[:, None]]
 
 
 def log_flow_of_start(batch: ScoredTrajectories, log_flow: torch.Tensor) -> float | None:

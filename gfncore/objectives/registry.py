@@ -84,6 +84,13 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
         citations=("sub_trajectory_balance",),
         options=("sub_trajectory_lambda",),
     ),
+    "flow_matching": ObjectiveEntry(
+        "gfncore.objectives.flow_matching:FlowMatching",
+        title="flow matching",
+        description="the same, state by state, by flows from all parents",
+        citations=("gflownet_molecules",),
+        needs="flows of all parents, which is slow",
+    ),
     "modified_detailed_balance": ObjectiveEntry(
         "gfncore.objectives.modified_detailed_balance:ModifiedDetailedBalance",
         title="modified detailed balance",

@@ -29,6 +29,7 @@ from gfncore.training.replay import Replay
 from gfncore.training.settings import OPTIMISERS, SCHEDULES, TrainingSettings
 from gfncore.training.state import load_optimizer, optimizer_tensors, tensors_below
 from gfncore.trajectories.batch import KnownObjects, ScoredTrajectories, StateTargets, Trajectories
+from gfncore.trajectories.inflows import score_inflow
 from gfncore.trajectories.scoring import (
     score_backward,
     score_forward,
@@ -266,7 +267,7 @@ class Trainer:
     def _scored(
         self, trajectories: Trajectories, log_reward: np.ndarray, scale: np.ndarray | None
     ) -> ScoredTrajectories:
-        flow = stop = log_prior = None
+        flow = stop = log_prior = log_inflow = None
         if self.objective.needs_stops:
             log_pf, stop = score_forward_and_stops(
                 self.environment, self.policy, trajectories, self._rewards
@@ -275,6 +276,8 @@ class Trainer:
             log_pf, flow = score_forward_and_flow(
                 self.environment, self.policy, trajectories, self.objective.needs_energies
             )
+            if self.objective.needs_inflow:
+                log_inflow = score_inflow(self.environment, self.policy, trajectories, log_pf, flow)
         else:
             log_pf = score_forward(self.environment, self.policy, trajectories)
         log_pb = score_backward(self.environment, self.backward_policy, trajectories)
@@ -296,6 +299,7 @@ class Trainer:
             None if scale is None else torch.from_numpy(scale).to(log_pf.device),
             stop,
             None if log_prior is None else log_prior.to(log_pf.device),
+            log_inflow,
         )
 
     def _state_loss(self, targets: StateTargets) -> torch.Tensor:

@@ -212,6 +212,9 @@ class ScoredTrajectories:
         Where an objective asks for them (`needs_stops`).
     log_prior : Tensor, shape(n,), dtype=float64, optional
         Sum of log P_F of a prior policy, where an objective asks for it (`needs_prior`).
+    log_inflow : Tensor, shape(n, T), dtype=float64, optional
+        Log of the flow into the state that each step leads to, over all of its parents, with
+        gradient; zero at padding. Where an objective asks for it (`needs_inflow`).
     """
 
     log_pf: torch.Tensor
@@ -223,6 +226,7 @@ class ScoredTrajectories:
     scale: torch.Tensor | None = None
     stop: StopTerms | None = None
     log_prior: torch.Tensor | None = None
+    log_inflow: torch.Tensor | None = None
 
     @staticmethod
     def concat(parts: Sequence[ScoredTrajectories]) -> ScoredTrajectories:
@@ -259,6 +263,7 @@ class ScoredTrajectories:
             stop = StopTerms(
                 *(join([getattr(one, field.name) for one in stops]) for field in fields(StopTerms))
             )
+        inflows = [part.log_inflow for part in parts if part.log_inflow is not None]
         return ScoredTrajectories(
             join([part.log_pf for part in parts]),
             join([part.log_pb for part in parts]),
@@ -269,6 +274,7 @@ class ScoredTrajectories:
             scale,
             stop,
             if_all([part.log_prior for part in parts]),
+            join(inflows) if len(inflows) == len(parts) else None,
         )
 
 

@@ -31,6 +31,7 @@ OBJECTIVES = (
     "log_variance",
     "detailed_balance",
     "sub_trajectory_balance",
+    "flow_matching",
     "modified_detailed_balance",
     "relative_trajectory_balance",
 )
