@@ -57,10 +57,10 @@ def test_what_the_environment_inside_offers_is_offered(hypergrid):
         has_objectives = True
 
         def log_scale(self, states):
-            return 0.25 * states.position.sum(axis=1)
+            return 0.25 * states.values.sum(axis=1)
 
         def objectives(self, states):
-            return states.position.astype(float)
+            return states.values.astype(float)
 
     plain = TemperedEnvironment(_OneChoice(hypergrid), [1.0, 2.0])
     states = plain.initial(2)
@@ -99,7 +99,7 @@ def test_actions_that_carry_values_are_refused(hypergrid):
 def test_states_take_the_temperatures_in_turn(hypergrid):
     class WithEnergy(hypergrid.Hypergrid):
         def energy(self, states):
-            return states.position.sum(axis=1) + 1.0
+            return states.values.sum(axis=1) + 1.0
 
     grid = WithEnergy(4)
     outer = TemperedEnvironment(grid, [0.5, 2.0])
@@ -112,7 +112,7 @@ def test_states_take_the_temperatures_in_turn(hypergrid):
     given = outer.with_temperature(objects, [1.0, 2.0, 3.0])
     np.testing.assert_allclose(outer.log_reward(given), [1, 2, 3] * grid.log_reward(objects))
     assert outer.with_temperature(objects, 4.0).inverse_temperature.tolist() == [4.0] * 3
-    assert np.array_equal(outer.without_temperature(given).position, objects.position)
+    assert np.array_equal(outer.without_temperature(given).values, objects.values)
     both = given.concat([given, states])
     assert len(both) == 8
     assert both.take(np.array([1, 4])).inverse_temperature.tolist() == [2.0, 2.0]
@@ -261,8 +261,8 @@ def test_backward_draws_keep_their_temperature(hypergrid):
     )
     start = drawn.states.take(drawn.state_index[:, 0])
     assert np.array_equal(start.inverse_temperature, objects.inverse_temperature)
-    assert not start.inner.position.any()
-    assert drawn.lengths.tolist() == (objects.inner.position.sum(1) + 1).tolist()
+    assert not start.inner.values.any()
+    assert drawn.lengths.tolist() == (objects.inner.values.sum(1) + 1).tolist()
 
 
 BETAS = (0.5, 0.7, 1.0, 1.4, 2.0)
@@ -334,21 +334,21 @@ class _OneChoice(Environment):
         return self.states(np.zeros((n, 1), np.int64), np.zeros(n, bool))
 
     def is_terminal(self, states):
-        return states.stopped
+        return states.finished
 
     def forward_actions(self, states):
-        return Actions(*np.nonzero(np.repeat(~states.stopped[:, None], 6, axis=1)))
+        return Actions(*np.nonzero(np.repeat(~states.finished[:, None], 6, axis=1)))
 
     def step(self, states, action):
         after = self.states(action[:, None], np.ones(len(states), bool))
         return Stepped(after, np.zeros(len(states), np.int64))
 
     def backward_actions(self, states):
-        rows = np.flatnonzero(states.stopped)
+        rows = np.flatnonzero(states.finished)
         return Actions(rows, np.zeros_like(rows))
 
     def backstep(self, states, action):
-        return Stepped(self.initial(len(states)), states.position[:, 0])
+        return Stepped(self.initial(len(states)), states.values[:, 0])
 
     def graph(self, states):
         """A node for each choice, which tells its number."""
@@ -366,10 +366,10 @@ class _OneChoice(Environment):
         )
 
     def log_reward(self, states):
-        return self.merit[states.position[:, 0]]
+        return self.merit[states.values[:, 0]]
 
     def keys(self, states):
-        return np.stack([states.position[:, 0], states.stopped], axis=1).astype(np.uint64)
+        return np.stack([states.values[:, 0], states.finished], axis=1).astype(np.uint64)
 
 
 def test_scaling_is_exact_where_the_choice_is_one(hypergrid):

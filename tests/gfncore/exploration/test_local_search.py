@@ -33,7 +33,7 @@ def scaled(hypergrid):
             return None
 
         def log_scale(self, states):
-            symmetric = states.position[:, 0] == states.position[:, 1]
+            symmetric = states.values[:, 0] == states.values[:, 1]
             return np.where(symmetric, 0.0, -np.log(2.0))
 
     return Raw(4)
@@ -269,15 +269,15 @@ def test_proposals_are_near(hypergrid, make_policy):
     exact, _ = target(grid)
     log_reward = grid.log_reward(exact.terminals)
     found = local_search(grid, policy, exact.terminals, log_reward, 1, np.random.default_rng(0))
-    assert (found.proposals.position >= exact.terminals.position).all()
-    same = (found.proposals.position == exact.terminals.position).all(axis=1)
+    assert (found.proposals.values >= exact.terminals.values).all()
+    same = (found.proposals.values == exact.terminals.values).all(axis=1)
     assert np.array_equal(found.accepted, same)  # one step back leads nowhere else
 
 
 def test_nothing_leads_to_an_object_without_reward(hypergrid, make_policy):
     class Holes(hypergrid.Hypergrid):
         def log_reward(self, states):
-            empty = states.position[:, 0] == 1
+            empty = states.values[:, 0] == 1
             return np.where(empty, -np.inf, super().log_reward(states))
 
     grid = Holes(4)

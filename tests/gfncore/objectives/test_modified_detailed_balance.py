@@ -53,10 +53,10 @@ def grid_with(hypergrid):
         def stop_actions(self, states):
             if self.kind == "never":
                 return None
-            total = states.position.sum(axis=1)
+            total = states.values.sum(axis=1)
             forbidden = (total == 0) & (self.kind in ("first", "second"))
-            forbidden |= (states.position == 1).all(axis=1) & (self.kind == "second")
-            return np.where(states.stopped | forbidden, -1, self.d)
+            forbidden |= (states.values == 1).all(axis=1) & (self.kind == "second")
+            return np.where(states.finished | forbidden, -1, self.d)
 
     return Objects
 

@@ -155,7 +155,7 @@ def ordered_grid(hypergrid):
         has_objectives = True
 
         def objectives(self, states):
-            return self.merits(states.position)
+            return self.merits(states.values)
 
     return Ordered
 

@@ -141,7 +141,7 @@ def same(hypergrid, monkeypatch):
         children = grid.step(states, taken[t][rows]).states
         back = grid.backward_actions(children)
         builder.add_backward(children, back, rows, back.find(here, taken[t][rows]))
-        ends[rows] = children.position
+        ends[rows] = children.values
     ours = builder.build(hypergrid.GridStates(ends, np.ones(40, bool)))
     log_reward = torch.from_numpy(grid.log_reward(ours.terminals))
     torch.testing.assert_close(drawn.log_rewards.double(), log_reward, atol=1e-5, rtol=1e-5)

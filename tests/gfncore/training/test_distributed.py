@@ -118,7 +118,7 @@ def work(folder):
             trainer.follow()
         drawn = [
             {
-                "positions": part.terminals.position,
+                "positions": part.terminals.values,
                 "log_reward": log_reward,
             }
             for part, log_reward, _ in kept["experience"]
@@ -130,7 +130,7 @@ def work(folder):
                 "drawn": drawn,
                 "gradient": gradients(trainer),
                 "after": flat([*trainer.parameters, *trainer.objective.parameters()]),
-                "replay": (trainer.replay.states.position, trainer.replay.log_reward),
+                "replay": (trainer.replay.states.values, trainer.replay.log_reward),
                 "step": trainer.step_number,
             },
             Path(folder) / f"{name}.{processes.rank}.pt",

@@ -111,23 +111,23 @@ def test_maximum_likelihood_on_exact_samples(hypergrid, make_policy):
 def exact_state_targets(grid):
     """Exact flows of the uniform backward policy, by recursion from the objects."""
     states = exact_distribution(grid).terminals
-    inner = type(states)(states.position, np.zeros(len(states), bool))
+    inner = type(states)(states.values, np.zeros(len(states), bool))
     actions = grid.forward_actions(inner)
     flow = {}
     edge = np.zeros(len(actions))
-    order = np.argsort(-inner.position[actions.state].sum(1), kind="stable")
-    by_state = {tuple(x): 0.0 for x in inner.position}
+    order = np.argsort(-inner.values[actions.state].sum(1), kind="stable")
+    by_state = {tuple(x): 0.0 for x in inner.values}
     reward = np.exp(grid.log_reward(states))
     for i in order:
         s, a = actions.state[i], actions.action[i]
         if a == grid.d:
             edge[i] = reward[s]
         else:
-            child = inner.position[s].copy()
+            child = inner.values[s].copy()
             child[a] += 1
             edge[i] = by_state[tuple(child)] / (child > 0).sum()
-        by_state[tuple(inner.position[s])] += edge[i]
-    flow = np.array([by_state[tuple(x)] for x in inner.position])
+        by_state[tuple(inner.values[s])] += edge[i]
+    flow = np.array([by_state[tuple(x)] for x in inner.values])
     return StateTargets(inner, actions, edge / flow[actions.state], flow / flow.max())
 
 
@@ -255,7 +255,7 @@ def test_the_names_in_a_checkpoint_are_those_of_its_format(hypergrid, make_polic
     saved = read_checkpoint(tmp_path)
     weights = list(trainer.policy.state_dict())
     expected = {f"{part}/{k}" for part in ("policy", "average", "backward_policy") for k in weights}
-    expected |= {f"replay/{name}" for name in ("position", "stopped", "log_reward")}
+    expected |= {f"replay/{name}" for name in ("values", "finished", "log_reward")}
     expected |= {"objective/log_z", "arrays/seen"}
     learned = {key for key in saved.tensors if key.startswith("optimizer/")}
     assert set(saved.tensors) - learned == expected
@@ -380,7 +380,7 @@ def test_a_replay_of_other_states_is_refused(hypergrid, make_policy, tmp_path):
     save_checkpoint(tmp_path, trainer)
     saved = read_checkpoint(tmp_path)
     tensors = dict(saved.tensors)
-    tensors["replay/visited"] = tensors.pop("replay/stopped")
+    tensors["replay/visited"] = tensors.pop("replay/finished")
     with pytest.raises(CheckpointError, match="other settings: its replay has .*visited"):
         restore_trainer(replace(saved, tensors=tensors), trainer)
 
@@ -576,7 +576,7 @@ def test_log_rewards_that_are_not_finite_stop_training(
 ):
     class Holes(hypergrid.Hypergrid):
         def log_reward(self, states):
-            empty = states.position[:, 0] == 1
+            empty = states.values[:, 0] == 1
             return np.where(empty, missing, super().log_reward(states))
 
     grid = Holes(3)
@@ -605,7 +605,7 @@ def test_rewards_that_the_loss_does_not_read_may_be_zero(hypergrid, make_policy)
         has_objectives = True
 
         def objectives(self, states):
-            return states.position[:, :1].astype(float)
+            return states.values[:, :1].astype(float)
 
     grid = Ordered(3)
     policy = make_policy(grid, hidden=8)

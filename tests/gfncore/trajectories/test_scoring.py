@@ -49,7 +49,7 @@ def test_backward_scores_are_uniform_over_parents(hypergrid, make_policy):
     assert table is not None
     for i in range(50):
         states = drawn.states.take(drawn.state_index[i][drawn.state_index[i] >= 0])
-        parents = (np.concatenate([states.position[1:], states.position[-1:]]) > 0).sum(1)
+        parents = (np.concatenate([states.values[1:], states.values[-1:]]) > 0).sum(1)
         parents[-1] = 1  # the stop
         np.testing.assert_allclose(log_pb[i][: len(parents)], -np.log(parents))
 
@@ -64,7 +64,7 @@ def test_backward_draws_undo_to_the_start(hypergrid, make_policy):
         drawn = backward_trajectories(grid, exact.terminals, rng, learned)
         assert np.array_equal(grid.keys(replayed(grid, drawn)), exact.keys)
         assert drawn.log_pf is None
-        assert drawn.lengths.tolist() == (exact.terminals.position.sum(1) + 1).tolist()
+        assert drawn.lengths.tolist() == (exact.terminals.values.sum(1) + 1).tolist()
 
 
 @pytest.mark.parametrize("learned", [False, True])
@@ -153,7 +153,7 @@ def test_isomorphic_states_are_one_object(hypergrid, make_policy, duplicates):
 def test_scales_of_flows_are_added_step_by_step(hypergrid, make_policy):
     class Scaled(hypergrid.Hypergrid):
         def log_scale(self, states):
-            return states.position.sum(axis=1) * 0.25
+            return states.values.sum(axis=1) * 0.25
 
     plain, scaled = hypergrid.Hypergrid(4), Scaled(4)
     policy = make_policy(plain, hidden=8)
