@@ -12,7 +12,6 @@ from gfncore.evaluation import check_contract
 from gfncore.spaces import Bags, BitSequences, Hypergrid
 from gfncore.trials import MethodSettings, run_trial
 
-
 LEARN_NO_LOG_Z = ("maximum_likelihood", "log_variance", "modified_detailed_balance")
 
 
