@@ -32,6 +32,8 @@ class Objective(nn.Module, ABC):
         Whether it reads the energies there as well.
     needs_inflow : bool
         Whether it reads `ScoredTrajectories.log_inflow`; it then needs flows as well.
+    needs_step_energies : bool
+        Whether it reads `ScoredTrajectories.step_energy`; it then needs flows as well.
     needs_stops : bool
         Whether it reads `ScoredTrajectories.stop`.
     needs_prior : bool
@@ -48,6 +50,7 @@ class Objective(nn.Module, ABC):
     needs_flow = False
     needs_energies = False
     needs_inflow = False
+    needs_step_energies = False
     needs_stops = False
     needs_prior = False
     takes_scales = False

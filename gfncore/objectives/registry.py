@@ -91,6 +91,13 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
         citations=("gflownet_molecules",),
         needs="flows of all parents, which is slow",
     ),
+    "learned_energy_decomposition": ObjectiveEntry(
+        "gfncore.objectives.learned_energy_decomposition:LearnedEnergyDecomposition",
+        title="learned energy decomposition",
+        description="nearly the same, step by step, by a learned share of the reward in each",
+        citations=("learned_energy_decomposition",),
+        needs="a network of step energies",
+    ),
     "modified_detailed_balance": ObjectiveEntry(
         "gfncore.objectives.modified_detailed_balance:ModifiedDetailedBalance",
         title="modified detailed balance",

@@ -35,6 +35,7 @@ from gfncore.trajectories.scoring import (
     score_forward,
     score_forward_and_flow,
     score_start,
+    score_step_energies,
     state_log_probabilities,
     state_log_probabilities_and_densities,
 )
@@ -75,6 +76,8 @@ class Trainer:
         more.
     prior : Policy, optional
         Policy that the objective compares with (`needs_prior`); it is not trained.
+    step_energies : Policy, optional
+        Network whose logits are energies of steps (`needs_step_energies`), trained as well.
 
     Attributes
     ----------
@@ -112,6 +115,7 @@ class Trainer:
         temperatures: Callable[[np.random.Generator], Any] | None = None,
         processes: Processes | None = None,
         prior: Policy | None = None,
+        step_energies: Policy | None = None,
     ) -> None:
         if settings.on_policy and not objective.on_policy_allowed:
             raise ValueError(
@@ -139,6 +143,12 @@ class Trainer:
                 if objective.needs_prior
                 else f"a prior policy was given, but {type(objective).__name__} reads none"
             )
+        if objective.needs_step_energies != (step_energies is not None):
+            raise ValueError(
+                f"{type(objective).__name__} needs a network of step energies: give step_energies"
+                if objective.needs_step_energies
+                else f"step_energies were given, but {type(objective).__name__} reads none"
+            )
         if settings.replay and replay is None:
             raise ValueError(f"settings ask for {settings.replay} from replay, but there is none")
         if replay is not None and replay.environment.is_conditioned:
@@ -153,6 +163,7 @@ class Trainer:
         self.environment = environment
         self.policy = policy
         self.prior = prior
+        self.step_energies = step_energies
         self.backward_policy = backward_policy
         # what it learns is added to what the policy computes; before the optimiser takes hold of it
         self.objective = objective.to(policy.device)
@@ -174,6 +185,8 @@ class Trainer:
         networks: list[nn.Module] = [policy]
         if backward_policy is not None:
             networks.append(backward_policy)
+        if step_energies is not None:
+            networks.append(step_energies)
         self.parameters = [p for network in networks for p in network.parameters()]
         groups: list[dict[str, Any]] = [{"params": self.parameters, "lr": settings.learning_rate}]
         learned = list(self.objective.parameters())
@@ -284,6 +297,11 @@ class Trainer:
         if self.prior is not None:
             with torch.no_grad():
                 log_prior = score_forward(self.environment, self.prior, trajectories).sum(dim=1)
+        step_energy = None
+        if self.step_energies is not None:
+            step_energy = score_step_energies(
+                self.environment, self.step_energies, trajectories
+            ).to(log_pf.device)
         objectives = None
         if self.objective.needs_objectives:
             values = self.environment.objectives(trajectories.terminals)
@@ -300,6 +318,7 @@ class Trainer:
             stop,
             None if log_prior is None else log_prior.to(log_pf.device),
             log_inflow,
+            step_energy,
         )
 
     def _state_loss(self, targets: StateTargets) -> torch.Tensor:
@@ -439,6 +458,8 @@ class Trainer:
             modules["average"] = self.averaged.policy
         if self.backward_policy is not None:
             modules["backward_policy"] = self.backward_policy
+        if self.step_energies is not None:
+            modules["step_energies"] = self.step_energies
         return modules
 
     def state_dict(self, *, shared: bool = False) -> dict[str, Any]:

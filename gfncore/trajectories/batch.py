@@ -215,6 +215,9 @@ class ScoredTrajectories:
     log_inflow : Tensor, shape(n, T), dtype=float64, optional
         Log of the flow into the state that each step leads to, over all of its parents, with
         gradient; zero at padding. Where an objective asks for it (`needs_inflow`).
+    step_energy : Tensor, shape(n, T), dtype=float64, optional
+        Learned energy of every step, nats, with gradient; zero at padding. Where an objective asks
+        for it (`needs_step_energies`).
     """
 
     log_pf: torch.Tensor
@@ -227,6 +230,7 @@ class ScoredTrajectories:
     stop: StopTerms | None = None
     log_prior: torch.Tensor | None = None
     log_inflow: torch.Tensor | None = None
+    step_energy: torch.Tensor | None = None
 
     @staticmethod
     def concat(parts: Sequence[ScoredTrajectories]) -> ScoredTrajectories:
@@ -263,7 +267,11 @@ class ScoredTrajectories:
             stop = StopTerms(
                 *(join([getattr(one, field.name) for one in stops]) for field in fields(StopTerms))
             )
-        inflows = [part.log_inflow for part in parts if part.log_inflow is not None]
+
+        def join_if_all(tables: list[torch.Tensor | None]) -> torch.Tensor | None:
+            known = [table for table in tables if table is not None]
+            return join(known) if len(known) == len(tables) else None
+
         return ScoredTrajectories(
             join([part.log_pf for part in parts]),
             join([part.log_pb for part in parts]),
@@ -274,7 +282,8 @@ class ScoredTrajectories:
             scale,
             stop,
             if_all([part.log_prior for part in parts]),
-            join(inflows) if len(inflows) == len(parts) else None,
+            join_if_all([part.log_inflow for part in parts]),
+            join_if_all([part.step_energy for part in parts]),
         )
 
 

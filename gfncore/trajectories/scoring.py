@@ -44,6 +44,7 @@ __all__ = [
     "score_forward",
     "score_forward_and_flow",
     "score_start",
+    "score_step_energies",
     "state_log_probabilities",
     "state_log_probabilities_and_densities",
     "state_log_probabilities_and_flows",
@@ -300,6 +301,19 @@ def score_forward_and_flow(
         torch.from_numpy(trajectories.lengths).to(log_flow.device),
     )
     return gather_padded(log_p, trajectories.class_index), flow
+
+
+def score_step_energies(
+    environment: Environment, network: Policy, trajectories: Trajectories
+) -> torch.Tensor:
+    """Energy of every step, with gradient: the logit of its action; float64 (n, T), 0 at padding.
+
+    Actions of one class have one logit, that of the first is taken.
+    """
+    graphs, _ = _graphs(environment.graph, trajectories.states)
+    logits = chunked_logits(network, graphs).double()
+    first = torch.from_numpy(trajectories.actions.first_of_class).to(logits.device)
+    return gather_padded(logits.index_select(0, first), trajectories.class_index)
 
 
 def score_start(environment: Environment, policy: Policy, energies: bool = True) -> StateFlows:

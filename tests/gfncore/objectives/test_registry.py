@@ -24,7 +24,8 @@ def test_an_entry_describes_its_class(name):
     entry = find_objective(name)
     kind = entry.load()
     assert issubclass(kind, Objective)
-    more = kind.needs_energies or kind.needs_inflow or kind.needs_stops or kind.needs_prior
+    extras = ("energies", "inflow", "stops", "prior", "step_energies")
+    more = any(getattr(kind, f"needs_{extra}") for extra in extras)
     assert entry.rewards_suffice == (kind.on_policy_allowed and not more)
     assert set(entry.options) <= {field.name for field in fields(ObjectiveOptions)}
     assert not entry.orders or kind.needs_objectives

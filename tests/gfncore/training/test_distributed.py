@@ -32,6 +32,7 @@ OBJECTIVES = (
     "detailed_balance",
     "sub_trajectory_balance",
     "flow_matching",
+    "learned_energy_decomposition",
     "modified_detailed_balance",
     "relative_trajectory_balance",
 )
@@ -54,6 +55,9 @@ def make_trainer(name, processes=None):
     prior = (
         Policy(Backbone(grid.features, relations=2, hidden=8)) if objective.needs_prior else None
     )
+    energies = None
+    if objective.needs_step_energies:
+        energies = Policy(Backbone(grid.features, relations=2, hidden=8))
     policy = Policy(Backbone(grid.features, relations=2, hidden=16), flow=objective.needs_flow)
     for head in policy.heads:  # the last layers start at zero
         torch.nn.init.normal_(head.last.weight)
@@ -68,6 +72,7 @@ def make_trainer(name, processes=None):
         replay=Replay(grid),
         processes=processes,
         prior=prior,
+        step_energies=energies,
     )
 
 

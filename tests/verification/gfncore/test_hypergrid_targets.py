@@ -106,6 +106,8 @@ def test_target_and_log_partition(grid, name):
         "log_variance",
         "detailed_balance",
         "sub_trajectory_balance",
+        "flow_matching",
+        "learned_energy_decomposition",
         "modified_detailed_balance",
         "relative_trajectory_balance",
     ],
@@ -133,7 +135,10 @@ def test_every_objective_of_own_draws_reaches_its_target(grid, name, seed):
         clip_norm=10.0,
     )
     rng = np.random.default_rng(seed)
-    trainer = Trainer(grid, policy, objective, settings, rng, prior=prior)
+    energies = None
+    if objective.needs_step_energies:
+        energies = Policy(Backbone(grid.features, relations=2, rounds=3))
+    trainer = Trainer(grid, policy, objective, settings, rng, prior=prior, step_energies=energies)
     seen = []
     trainer.run(seen.append)
     exact = exact_distribution(grid, policy)
