@@ -34,6 +34,7 @@ BACKWARD_POLICIES = ("uniform", "learned")
 TRIAL_OBJECTIVES = tuple(
     name for name, entry in OBJECTIVES.items() if not entry.orders and name != "forward_looking"
 )
+WITHOUT_BACKWARD = ("flow_matching", "relative_trajectory_balance", "maximum_likelihood")
 DRAWS = 20_000  # for the importance estimate of log Z
 
 
@@ -75,6 +76,11 @@ class MethodSettings:
         if self.objective not in TRIAL_OBJECTIVES:
             known = ", ".join(TRIAL_OBJECTIVES)
             raise UserError(f"--objective is {self.objective!r}, but must be one of {known}")
+        if self.backward == "learned" and self.objective in WITHOUT_BACKWARD:
+            raise UserError(
+                f"--backward learned: {self.objective} has no use for a backward policy; take "
+                "another objective"
+            )
         if self.backward not in BACKWARD_POLICIES:
             known = ", ".join(BACKWARD_POLICIES)
             raise UserError(f"--backward is {self.backward!r}, but must be one of {known}")

@@ -48,6 +48,8 @@ def test_settings_that_mean_nothing_are_refused():
         MethodSettings(objective="order_preserving")
     with pytest.raises(UserError, match="backward is 'none'"):
         MethodSettings(backward="none")
+    with pytest.raises(UserError, match="no use for a backward policy"):
+        MethodSettings("flow_matching", backward="learned")
     tree = BitSequences(4, 2, any_order=False)
     with pytest.raises(UserError, match="built in one way"):
         run_trial(tree, tree.make_policy, MethodSettings(backward="learned"))
