@@ -14,8 +14,8 @@ step by step, with these energies held fixed:
 
 As in forward-looking balance, each step has its share of the reward, but no energies of unfinished
 objects are needed. The target is exp(-sum of phi): R only as far as energies add up to E on every
-trajectory, so that the distribution is learned less accurately than by trajectory balance. For long
-trajectories whose reward is roughly a sum over parts.
+trajectory, which k < 1 prevents where E is no even sum. For long trajectories whose reward is
+roughly a sum over parts.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class LearnedEnergyDecomposition(Objective):
     ----------
     log_z : float
     kept : float
-        k, 0 < k <= 1: the smaller, the more evenly energies are spread.
+        k, 0 < k <= 1: the smaller, the more evenly energies are spread, and the further their sums
+        are from E. With 1 only the sums count.
     loss_shape : str
         Replaces the square of d, see `gfncore.objectives.shapes`.
 
@@ -56,7 +57,7 @@ class LearnedEnergyDecomposition(Objective):
     needs_step_energies = True
     log_z: nn.Parameter
 
-    def __init__(self, log_z: float = 0.0, kept: float = 0.9, loss_shape: str = "square") -> None:
+    def __init__(self, log_z: float = 0.0, kept: float = 1.0, loss_shape: str = "square") -> None:
         super().__init__()
         if not 0.0 < kept <= 1.0:
             raise ValueError(f"the share of steps that are kept is {kept}, but must be in (0, 1]")

@@ -73,6 +73,11 @@ OPTIONS = [
     (ATOMS, "--seed", ["0", str(2**63 - 1)]),
     (ATOMS, "--threads", ["1024"]),
     ([*ATOMS, "--objective", "order_preserving"], "--order-temperature", ["1e-300", "1e300"]),
+    (
+        [*ATOMS, "--objective", "sub_trajectory_balance"],
+        "--sub-trajectory-lambda",
+        ["1e-300", "1e300"],
+    ),
     (EXACT, "--draws", ["1", "2", "100000"]),
     (EXACT, "--max-atoms", ["1", "0"]),
     ([*EXACT, "--elements", "C"], "--max-atoms", ["1"]),
