@@ -82,11 +82,15 @@ class JointDraws:
             simple = self.target.seconds_a_peak(trees[0], mode[0])[0] > seconds
             if self._anchors and simple:
                 return
+            skews = None
             if simple:
                 peak = self.target.peak(trees[0], mode[0], shapes[0])
             else:
                 peak = self.target.climbed(trees[0], mode[0], late if self._anchors else too_late)
-            proposal = TopologyProposal.of_peak(peak, self.target.are_shares, self.target.bounds)
+                skews = self.target.skews(trees[0], peak)
+            proposal = TopologyProposal.of_peak(
+                peak, self.target.are_shares, self.target.bounds, skews
+            )
             self._anchors[row] = (proposal, _branches(trees[0]))
 
     def fit(

@@ -6,6 +6,13 @@ z = Phi^-1(F(log x)) of that distribution the posterior is nearly normal, also w
 (short branches, rare substitutions). A gamma alone is too light in its tails: a likelihood does not
 vanish as a branch shrinks to nothing. So F is that of a mixture with wider gammas, of small share.
 
+A gamma distribution is skewed to the left in its logarithm. Short branches between long ones are
+skewed more, and branches on which substitutions saturate, as well as some parameters, less or to
+the right. So the logarithm may also be that of
+a gamma variable to the power 1/s, with the same curvature a and the third derivative -s a at the
+mode: a generalised gamma distribution (Prentice 1974, Biometrika 61:539-544) of shape a / s^2,
+which is the gamma at s = 1, log-normal near s = 0 and the inverse gamma at s = -1.
+
 Where a prior has bounds, the gammas are truncated to these, and the widest of them is replaced by
 the uniform density between the bounds.
 
@@ -39,6 +46,7 @@ PLACES = np.concatenate(
 )
 GRID = np.concatenate([np.linspace(-400.0, -12.0, 1200)[:-1], np.linspace(-12.0, 9.0, 2400)])
 LARGEST_SCORE = 37.0
+LEAST_SKEW = 0.1  # of the absolute value of s; less is hardly different from the log-normal
 
 
 class MarginalMaps:
@@ -52,6 +60,8 @@ class MarginalMaps:
         Shares of the wider gammas.
     lower, upper : ndarray, shape (D,), optional
         Bounds of the logarithms, relative to the modes; default: none.
+    skews : ndarray, shape (D,), optional
+        s; default, and where there are bounds: 1.
 
     Attributes
     ----------
@@ -65,7 +75,14 @@ class MarginalMaps:
         wide_shares: np.ndarray,
         lower: np.ndarray | None = None,
         upper: np.ndarray | None = None,
+        skews: np.ndarray | None = None,
     ):
+        powers = np.ones(len(shapes))
+        if skews is not None:
+            free = np.ones(len(shapes), bool) if upper is None else ~np.isfinite(upper)
+            sizes = np.maximum(np.abs(skews), LEAST_SKEW)
+            powers = np.where(free, np.where(skews < 0.0, -1.0, 1.0) / sizes, 1.0)
+            shapes = shapes * powers**2
         place = np.interp(
             np.log(np.clip(shapes, LEAST_SHAPE, MOST_SHAPE)),
             np.log(SHAPES),
@@ -75,13 +92,14 @@ class MarginalMaps:
         part = (place - low)[:, None]
         lower = np.full(len(shapes), -np.inf) if lower is None else lower
         upper = np.full(len(shapes), np.inf) if upper is None else upper
-        columns = (low, np.asarray(wide_shares, float), lower, upper)
+        columns = (low, np.asarray(wide_shares, float), lower, upper, powers**2)
         cases = list(zip(*(column.tolist() for column in columns), strict=True))
         below = np.array([_quantiles(float(SHAPES[i]), *case) for i, *case in cases])
         above = np.array([_quantiles(float(SHAPES[i + 1]), *case) for i, *case in cases])
         below, above = below.reshape(-1, KNOTS.size), above.reshape(-1, KNOTS.size)
         # of neighbouring shapes, interpolated: still a strictly increasing map
-        self.knots = (1.0 - part) * below + part * above
+        knots = (1.0 - part) * below + part * above
+        self.knots = np.where(powers[:, None] < 0.0, _reflected(knots), knots) * powers[:, None]
 
     def logarithms(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Map scores (M, D); return logarithms (M, D) and the sum (M,) of the log slopes."""
@@ -104,13 +122,23 @@ class MarginalMaps:
         return z, total
 
 
+def _reflected(knots: np.ndarray) -> np.ndarray:
+    """Logarithms (D, N) at minus the scores `KNOTS`, going on beyond the last as they came."""
+    slope = (knots[:, -1:] - knots[:, -2:-1]) / (KNOTS[-1] - KNOTS[-2])
+    beyond = knots[:, -1:] + slope * (-KNOTS - KNOTS[-1])
+    inside = np.array([np.interp(-KNOTS, KNOTS, row) for row in knots]).reshape(knots.shape)
+    return np.where(-KNOTS > KNOTS[-1], beyond, inside)
+
+
 @lru_cache(maxsize=2048)
-def _quantiles(shape: float, wide_share: float, low: float, high: float) -> np.ndarray:
+def _quantiles(shape: float, wide_share: float, low: float, high: float, unit: float) -> np.ndarray:
     """Logarithms relative to the mode at the scores `KNOTS`, of a mixture of gammas.
 
-    ``low`` and ``high`` are the bounds of the logarithms.
+    ``low`` and ``high`` are the bounds of the logarithms, and ``unit`` is the shape of a gamma that
+    is as wide, with the power that it will get, as one of shape 1 without.
     """
-    shapes = [shape, *(max(f * shape, min(shape, WIDEST)) for f in WIDER), min(shape, FLAT)]
+    widest, flat = min(shape, WIDEST * unit), min(shape, FLAT * unit)
+    shapes = [shape, *(max(f * shape, widest) for f in WIDER), flat]
     shares = [1.0 - wide_share] + [wide_share / 3.0] * 3
     bounded = high < np.inf
     grid = _grid_between(low, high) if bounded else GRID

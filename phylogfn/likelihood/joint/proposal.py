@@ -305,6 +305,8 @@ class TopologyProposal:
         Which parameters are shares; parameters stand before lengths.
     bounds : tuple of ndarray, shape (D,), optional
         Lower and upper ends of the coordinates, where the prior has any; default: none.
+    skews : ndarray, shape (D,), optional
+        Of the marginals, see `phylogfn.likelihood.joint.marginals`; default: those of gammas.
 
     Attributes
     ----------
@@ -319,8 +321,10 @@ class TopologyProposal:
         correlation: np.ndarray,
         are_shares: np.ndarray,
         bounds: tuple[np.ndarray, np.ndarray] | None = None,
+        skews: np.ndarray | None = None,
     ):
         size = len(mode)
+        self.skews = np.ones(size) if skews is None else skews
         self.bounds = bounds or (np.full(size, -np.inf), np.full(size, np.inf))
         self.mode = mode = np.clip(mode, *self.bounds)
         self.shapes = shapes
@@ -337,7 +341,7 @@ class TopologyProposal:
         at_end = bounded & (np.minimum(-lower, upper) < NEAR_END)
         wide[at_end] = FLAT_SHARES[0]
         self.correlation = np.where(at_end[:, None] | at_end, np.eye(size), correlation)
-        self.maps = MarginalMaps(shapes, wide, lower, upper)
+        self.maps = MarginalMaps(shapes, wide, lower, upper, self.skews)
         d = self.n_parameters
         self.shift = np.zeros(size - d - 1)
         root = np.linalg.cholesky(self.correlation)
@@ -355,12 +359,13 @@ class TopologyProposal:
         peak: Peak,
         are_shares: np.ndarray,
         bounds: tuple[np.ndarray, np.ndarray] | None = None,
+        skews: np.ndarray | None = None,
     ) -> TopologyProposal:
         """Return the proposal for a posterior near its mode."""
         variances = np.diag(peak.covariance)
         sd = np.sqrt(variances)
         correlation = peak.covariance / np.outer(sd, sd)
-        return cls(peak.mode, 1.0 / variances, correlation, are_shares, bounds)
+        return cls(peak.mode, 1.0 / variances, correlation, are_shares, bounds, skews)
 
     def draw(
         self, n: int, normals: ParameterNormals, rng: np.random.Generator
@@ -506,7 +511,7 @@ class TopologyProposal:
         """Return the proposal of another topology, of which only the mode is known.
 
         Branches that the topologies share, which are those of equal splits, keep their
-        correlations; shapes of the others are their conditional ones.
+        correlations and skews; the others have gammas of their conditional shapes.
 
         Parameters
         ----------
@@ -525,7 +530,9 @@ class TopologyProposal:
         correlation = np.eye(len(mode))
         both = np.concatenate([np.arange(d), own]), np.concatenate([np.arange(d), same])
         correlation[np.ix_(both[0], both[0])] = self.correlation[np.ix_(both[1], both[1])]
-        carried = TopologyProposal(mode, shapes, correlation, self.are_shares, self.bounds)
+        skews = np.ones(len(mode))
+        skews[both[0]] = self.skews[both[1]]
+        carried = TopologyProposal(mode, shapes, correlation, self.are_shares, self.bounds, skews)
         # the means of branches, not those of directions, are the same
         of_branches = self._turn[:, 1:] @ self.shift
         carried_branches = np.zeros(len(mode) - d)

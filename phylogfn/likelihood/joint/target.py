@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +33,7 @@ STEP = 1e-4  # of a coordinate, in differences of gradients
 VALUE_STEP = 1e-3  # in second differences of values
 SMALLEST = 1e-100  # length that a branch has at least
 MOST_STEPS, HALVINGS = 6, 6  # towards the mode; of such a step
+LEAST_SKEW, MOST_SKEW = -1.0, 2.0  # of a marginal: third derivatives say little of far tails
 LEAST_RISE = 0.02  # nats
 MOST_MOVE = 0.5  # of a coordinate, in the Newton step towards the peak
 LEAST_CURVATURE = 0.1  # of the log density along any direction, in units of its diagonal
@@ -49,11 +50,14 @@ class Peak:
         Inverse of minus the second derivatives of the log density.
     rise : float
         By which the log density rises from the start to the mode, by its derivatives at the start.
+    move : ndarray, shape (D,), float64
+        From the start to the mode, before it is cut.
     """
 
     mode: np.ndarray
     covariance: np.ndarray
-    rise: float = 0.0
+    rise: float
+    move: np.ndarray
 
 
 class JointTarget:
@@ -142,6 +146,7 @@ class JointTarget:
             if d:
                 log_prior = log_prior + log_priors(self.spec, thetas)
         self.reward.evaluations += len(y)
+        log_likelihood[log_likelihood > 0.0] = np.nan  # no probability: rounding at extreme values
         self.n_invalid += int(np.count_nonzero(~np.isfinite(log_likelihood)))
         log_density = log_likelihood + log_prior
         log_density[~np.isfinite(log_density)] = -np.inf
@@ -205,7 +210,7 @@ class JointTarget:
         covariance = np.linalg.inv(precision)
         move = covariance @ gradient
         rise = 0.5 * float(gradient @ move)
-        return Peak(coordinates + np.clip(move, -MOST_MOVE, MOST_MOVE), covariance, rise)
+        return Peak(coordinates + np.clip(move, -MOST_MOVE, MOST_MOVE), covariance, rise, move)
 
     def climbed(
         self, tree: Tree, coordinates: np.ndarray, late: Callable[[], bool] = lambda: False
@@ -219,14 +224,37 @@ class JointTarget:
             peak = self.peak(tree, coordinates)
             if peak.rise < LEAST_RISE or late():
                 return peak
-            shares = np.append(0.5 ** np.arange(HALVINGS), 0.0)
-            path = coordinates + shares[:, None] * (peak.mode - coordinates)
+            shares = 0.5 ** np.arange(HALVINGS)[:, None]
+            # cut coordinate by coordinate the move is longer, as a whole it is sure to rise
+            cut = peak.mode - coordinates
+            whole = peak.move / max(1.0, float(np.abs(peak.move).max()) / MOST_MOVE)
+            path = np.vstack(
+                [coordinates, coordinates + shares * cut, coordinates + shares * whole]
+            )
             values = self.log_densities(tree, path)[1]
             best = int(np.argmax(values))
-            if shares[best] == 0.0:
-                return peak
+            if best == 0:
+                return replace(peak, mode=coordinates)
             coordinates = path[best]
-        return peak
+        return replace(peak, mode=coordinates)
+
+    def skews(self, tree: Tree, peak: Peak) -> np.ndarray:
+        """Return the skew s (D,) of each coordinate, see `phylogfn.likelihood.joint.marginals`.
+
+        Along a coordinate, with all others at their conditional means by the normal approximation,
+        s is minus the third derivative of the log density over its curvature, from differences of
+        values one and two standard deviations from the mode, within `LEAST_SKEW` and `MOST_SKEW`;
+        1 where a value is not finite.
+        """
+        sd = np.sqrt(np.diag(peak.covariance))
+        directions = peak.covariance / sd  # column i moves coordinate i by one standard deviation
+        steps = np.array([1.0, -1.0, 2.0, -2.0])
+        points = peak.mode + steps[:, None, None] * directions.T
+        values = self.log_densities(tree, points.reshape(-1, len(sd)))[1].reshape(4, -1)
+        with np.errstate(invalid="ignore"):
+            once, twice = values[0] - values[1], values[2] - values[3]
+            third = 0.5 * (twice - 2.0 * once)  # the slope, which is not quite 0, cancels
+        return np.clip(np.where(np.isfinite(third), -third / sd, 1.0), LEAST_SKEW, MOST_SKEW)
 
     def seconds_a_peak(self, tree: Tree, coordinates: np.ndarray) -> tuple[float, float]:
         """Seconds that `peak` will take, about, without ``shapes`` and with them."""

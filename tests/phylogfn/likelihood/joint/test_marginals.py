@@ -68,3 +68,28 @@ def test_between_bounds_draws_are_of_the_truncated_gamma_and_of_the_uniform_dens
     # 30 % of the second are uniform: at least this share of each tenth of the range
     counts = np.histogram(drawn[:, 1], np.linspace(first, last, 11))[0]
     assert counts.min() > 0.1 * 0.3 * n - 4.0 * np.sqrt(0.1 * n)
+
+
+@pytest.mark.parametrize("skew", [-1.0, -0.4, 0.0, 0.5, 1.0, 2.0])
+def test_skewed_marginals_have_the_curvature_and_the_third_derivative_at_the_mode(skew):
+    """The density of a logarithm is that of the score less the slope of the map."""
+    shape = 40.0
+    maps = MarginalMaps(np.array([shape]), np.zeros(1), skews=np.array([skew]))
+    assert np.all(np.diff(maps.knots, axis=1) > 0.0)
+    scores = np.random.default_rng(1).normal(0.0, 1.0, (200_000, 1))
+    drawn = maps.logarithms(scores)[0][:, 0]
+    np.testing.assert_allclose(maps.scores(drawn[:9, None])[0], scores[:9], atol=1e-8)
+    power = 1.0 / skew if skew else 10.0  # so near the log-normal that it makes no difference
+    kappa = shape * power**2
+    mean = power * (digamma(kappa) - np.log(kappa))
+    assert drawn.mean() == pytest.approx(mean, abs=4.0 * drawn.std() / 447.0 + 1e-3)
+    assert drawn.var() == pytest.approx(power**2 * float(polygamma(1, kappa)), rel=0.02)
+    third = power**3 * float(polygamma(2, kappa))
+    assert ((drawn - drawn.mean()) ** 3).mean() == pytest.approx(third, abs=0.12 * drawn.std() ** 3)
+
+
+def test_bounded_quantities_have_no_skew():
+    bounds = np.full(1, -2.0), np.full(1, 1.0)
+    own = MarginalMaps(np.array([30.0]), np.array([0.1]), *bounds, np.array([-1.0]))
+    plain = MarginalMaps(np.array([30.0]), np.array([0.1]), *bounds)
+    np.testing.assert_array_equal(own.knots, plain.knots)

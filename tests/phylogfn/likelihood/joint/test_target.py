@@ -9,7 +9,7 @@ from gfncore.evaluation import effective_sample_size
 from phylogfn.alignments.patterns import compress
 from phylogfn.likelihood.branch_prior import ExponentialPrior, external_branches
 from phylogfn.likelihood.joint.proposal import ParameterNormals, TopologyProposal
-from phylogfn.likelihood.joint.target import JointTarget
+from phylogfn.likelihood.joint.target import LEAST_SKEW, MOST_SKEW, JointTarget
 from phylogfn.likelihood.model_fit import fit_model
 from phylogfn.likelihood.tree_likelihood import TreeLikelihood
 from phylogfn.models import parse_model
@@ -132,11 +132,37 @@ def test_steps_towards_the_peak_reach_it_from_afar(problem):
     )
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_peak_is_never_below_the_start(problem, seed):
+    spec, tree, target, x = problem("JC69")
+    far = x + np.random.default_rng(seed).uniform(-4.0, 3.0, len(x))
+    peak = target.climbed(tree, far)
+    densities = target.log_densities(tree, np.array([far, peak.mode]))[1]
+    assert densities[1] >= densities[0]
+
+
 @pytest.mark.parametrize("model", MODELS)
-def test_draws_of_the_proposal_have_the_density_that_it_says(problem, model):
+def test_skews_are_third_derivatives_over_curvatures(problem, model):
+    spec, tree, target, x = problem(model)
+    peak = target.climbed(tree, x)
+    skews, variances = target.skews(tree, peak), np.diag(peak.covariance)
+    for i in range(len(x)):
+        direction = peak.covariance[i] / variances[i]
+        steps = np.sqrt(variances[i]) * np.linspace(-2.0, 2.0, 5)
+        values = target.log_densities(tree, peak.mode + steps[:, None] * direction)[1]
+        third = 6.0 * np.polynomial.Polynomial.fit(steps, values, 4).convert().coef[3]
+        expected = np.clip(-third * variances[i], LEAST_SKEW, MOST_SKEW)
+        assert skews[i] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+@pytest.mark.parametrize("model", MODELS)
+def test_draws_of_the_proposal_have_the_density_that_it_says(problem, model, skewed):
     spec, tree, target, x = problem(model)
     d = spec.n_free
-    proposal = TopologyProposal.of_peak(target.peak(tree, x), target.are_shares)
+    peak = target.peak(tree, x)
+    skews = target.skews(tree, peak) if skewed else None
+    proposal = TopologyProposal.of_peak(peak, target.are_shares, skews=skews)
     rng = np.random.default_rng(4)
     normals = fitted_normals(d, len(x), rng)
     points, log_q, scores = proposal.draw(4000, normals, rng)
