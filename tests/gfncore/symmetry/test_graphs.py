@@ -251,8 +251,8 @@ def test_small_graphs_against_all_permutations(small_graphs):
             images = [sorted((p[u], p[v])) for p in group]
             expected[u, v] = min(x * width + y for x, y in images)
         np.testing.assert_array_equal(pairs[b], expected)
-        assert sorted(symmetry.values[b, :n]) == list(range(n))
-        assert (symmetry.values[b, n:] == -1).all()
+        assert sorted(symmetry.position[b, :n]) == list(range(n))
+        assert (symmetry.position[b, n:] == -1).all()
         assert (symmetry.node_orbits[b, n:] == -1).all()
         assert (symmetry.edge_orbits[b, m:] == -1).all()
 
@@ -346,7 +346,7 @@ def test_room_and_neighbours_in_the_batch_change_nothing():
         n, m = len(graph[0]), len(graph[1])
         alone = analyse(batch([graph]))
         np.testing.assert_array_equal(alone.keys[0], together.keys[b])
-        np.testing.assert_array_equal(alone.values[0], together.values[b, :n])
+        np.testing.assert_array_equal(alone.position[0], together.position[b, :n])
         np.testing.assert_array_equal(alone.edge_orbits[0], together.edge_orbits[b, :m])
         assert (together.factors[b, n:] == 1).all()
     empty = ColouredGraphs(*(np.zeros(s, np.int32) for s in ((0, 5), 0, (0, 4, 3), 0)))

@@ -484,7 +484,8 @@ def test_a_marked_state_has_a_flow_of_its_own():
     found = log_flow(together)
     alone = [log_flow(together.take(np.array([i])))[0] for i in range(len(together))]
     np.testing.assert_allclose(found, alone, rtol=1e-5, atol=1e-5)
-    assert len(np.unique(found.round(4))) == len(together)
+    # isomorphic states, marked at equivalent places, have one flow
+    assert len(np.unique(found.round(4))) == len(unique_keys(environment.keys(together))[0]) > 6
 
 
 def test_one_benzene():

@@ -43,7 +43,7 @@ def tolerance(tree, model):
 
     Where only variable sites occur, so is the difference of 1 and a sum close to 1.
     """
-    return 1e-9 + (1e-13 if model.variable_only else 1e-14) / np.min(tree.lengths[1:])
+    return 1e-9 + (1e-13 if model.variable_only else 2e-14) / np.min(tree.lengths[1:])
 
 
 def build_model(name):

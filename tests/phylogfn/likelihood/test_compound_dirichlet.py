@@ -237,7 +237,7 @@ def test_evidence_is_that_of_draws_from_the_prior(
     assert own < 0.05  # default proposal
     assert ratio.mean() == pytest.approx(1.0, abs=4.0 * math.hypot(own, error))
     found = topology_evidence(tree[0], None, reward, 10_000, seed=7)  # fitted proposal
-    assert found.standard_error < 0.03 and found.pareto_k < 0.9
+    assert found.standard_error < 0.06 and found.pareto_k < 0.9
     both = math.hypot(found.standard_error, error)
     assert found.log_evidence == pytest.approx(exact, abs=4.0 * both)
 
