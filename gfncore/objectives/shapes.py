@@ -4,15 +4,15 @@ A shape h is zero at zero, positive elsewhere, and close to the square near zero
 = (log of the forward side) - (log of the backward side), e.g. log Z + sum log P_F - log R - sum log
 P_B: positive where the policy draws too often. The sign matters for h that are not even.
 
-``square``, x^2, is that of the publications of the balance objectives. On the policy's own draws its
-gradient is that of the reverse divergence, KL(policy || target).
+``square``, x^2, is that of the publications of the balance objectives. On the policy's own draws
+its gradient is that of the reverse divergence, KL(policy || target).
 
 ``pseudo_huber``, 2 sqrt(1 + x^2) - 2, grows linearly, so that a few draws far out of balance
 (objects with very low reward that the policy still draws) do not dominate the others.
 
-``linex``, 2 (exp(-x) + x - 1), is Linex(1) of Hu et al. 2025 (arXiv:2410.02596). On the policy's own
-draws its gradient is that of KL(target || policy): it grows exponentially where the policy draws
-too rarely, so that no mode is given up, and linearly where it draws too often.
+``linex``, 2 (exp(-x) + x - 1), is Linex(1) of Hu et al. 2025 (arXiv:2410.02596). On the policy's
+own draws its gradient is that of KL(target || policy): it grows exponentially where the policy
+draws too rarely, so that no mode is given up, and linearly where it draws too often.
 
 ``shifted_cosh``, 2 cosh(x) - 2 (same source), is exponential on both sides.
 
