@@ -23,7 +23,7 @@ SIZE = (1200, 1500)  # pixels of the window
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 RUNS = {
-    "phylogfn": ["phylogfn", "sample", str(DATA / "pythons.fasta")],
+    "phylogfn": ["phylogfn", "sample", str(DATA / "primates.fasta")],
     "molgen": ["molgen", "sample", "--reward", "druglike", "--samples", "500"],
 }
 

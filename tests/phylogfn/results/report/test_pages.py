@@ -104,6 +104,14 @@ def test_warnings_come_first(make_posterior, run_facts):
     assert "Course of the run" not in html  # no train.jsonl
 
 
+@pytest.mark.parametrize(("n_remarks", "opened"), [(4, True), (5, False)])
+def test_many_remarks_are_folded(make_posterior, run_facts, n_remarks, opened):
+    remarks = tuple(Note("look", f"Look {i}.") for i in range(n_remarks))
+    html = render(make_posterior(pareto_k=0.95, warnings=remarks), run_facts)
+    assert f"Remarks on this run ({n_remarks})" in html and html.count("Look ") == n_remarks
+    assert ("<details open>" in html) == opened
+
+
 @pytest.mark.parametrize(("lost", "verdict"), [(3.2, "caution"), (0.2, "good")])
 def test_lost_modes_are_a_check_of_their_own(make_posterior, run_facts, lost, verdict):
     html = render(make_posterior(known=KnownTopologies(divergence=lost)), run_facts)
