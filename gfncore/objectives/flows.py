@@ -10,33 +10,62 @@ may be far from there. log F(s_0) is log Z. Where there are temperatures, the fl
 
 from __future__ import annotations
 
-import torch
+from typing import Self
 
+import torch
+from torch import nn
+
+from gfncore.objectives.base import Objective, ObjectiveOptions
+from gfncore.objectives.shapes import shape
 from gfncore.trajectories.batch import ScoredTrajectories
 
-__all__ = ["flow_after_steps", "learned_log_flow", "log_flow_of_start", "step_residuals"]
+__all__ = ["FlowObjective", "flow_after_steps", "step_residuals"]
 
 
-def learned_log_flow(
-    batch: ScoredTrajectories, log_flow_0: torch.Tensor, objective: str
-) -> torch.Tensor:
-    """Return log F of the state of every step, float64 (n, T); padding is meaningless.
+class FlowObjective(Objective):
+    """An objective of learned flows; `log_z` is where log F_0 starts.
 
-    Parameters
+    `loss_shape` replaces the square, see `gfncore.objectives.shapes`. Needs a policy with
+    ``flow=True``.
+
+    Attributes
     ----------
-    batch : ScoredTrajectories
-    log_flow_0 : Tensor, float64 scalar
-    objective : str
-        Its name, for the message.
-
-    Raises
-    ------
-    ValueError
-        If the batch has no state flows.
+    title : str
+        Its name, for messages.
     """
-    if batch.flow is None:
-        raise ValueError(f"{objective} was given a batch without state flows")
-    return log_flow_0 + batch.flow.log_flow
+
+    needs_flow = True
+    takes_scales = True
+    title: str
+    log_z: nn.Parameter
+
+    def __init__(self, log_z: float = 0.0, loss_shape: str = "square") -> None:
+        super().__init__()
+        self.shape = shape(loss_shape)
+        self.log_z = nn.Parameter(torch.tensor(float(log_z), dtype=torch.float64))
+
+    @classmethod
+    def from_options(cls, options: ObjectiveOptions) -> Self:
+        """Return one with the start of log F_0 and the shape."""
+        return cls(log_z=options.log_z, loss_shape=options.loss_shape)
+
+    def log_flow(self, batch: ScoredTrajectories) -> torch.Tensor:
+        """Return log F of the state of every step, float64 (n, T); padding is meaningless.
+
+        Raises
+        ------
+        ValueError
+            If the batch has no state flows.
+        """
+        if batch.flow is None:
+            raise ValueError(f"{self.title} was given a batch without state flows")
+        return self.log_z + batch.flow.log_flow
+
+    def log_partition(self, batch: ScoredTrajectories) -> float | None:
+        """Return log F(s_0), or None if there are temperatures, each of which has its own."""
+        if batch.condition is not None:
+            return None
+        return float(self.log_flow(batch)[0, 0].detach())
 
 
 def flow_after_steps(batch: ScoredTrajectories, log_flow: torch.Tensor) -> torch.Tensor:
@@ -74,10 +103,3 @@ def step_residuals(batch: ScoredTrajectories, log_flow: torch.Tensor) -> torch.T
         residual = residual / batch.scale[:, None]
     step = torch.arange(log_flow.shape[1], device=log_flow.device)
     return residual[step < batch.flow.lengths[:, None]]
-
-
-def log_flow_of_start(batch: ScoredTrajectories, log_flow: torch.Tensor) -> float | None:
-    """Return log F(s_0), or None if there are temperatures, each of which has its own."""
-    if batch.condition is not None:
-        return None
-    return float(log_flow[0, 0].detach())

@@ -14,20 +14,15 @@ log F~(s) = log F_0 + the flow head of the policy; log F_0 is learned at the rat
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
-from torch import nn
 
-from gfncore.objectives.base import Objective, ObjectiveOptions
-from gfncore.objectives.flows import learned_log_flow, log_flow_of_start, step_residuals
-from gfncore.objectives.shapes import shape
+from gfncore.objectives.flows import FlowObjective, step_residuals
 from gfncore.trajectories.batch import ScoredTrajectories
 
 __all__ = ["ForwardLooking"]
 
 
-class ForwardLooking(Objective):
+class ForwardLooking(FlowObjective):
     """Detailed balance of F~ exp(-E); `log_z` is where log F_0 starts.
 
     `loss_shape` replaces the square, see `gfncore.objectives.shapes`. Needs a policy with
@@ -35,32 +30,16 @@ class ForwardLooking(Objective):
     reads them, and energies are tempered as rewards are.
     """
 
-    needs_flow = True
+    title = "forward-looking balance"
     needs_energies = True
-    takes_scales = True
-    log_z: nn.Parameter
 
-    def __init__(self, log_z: float = 0.0, loss_shape: str = "square") -> None:
-        super().__init__()
-        self.shape = shape(loss_shape)
-        self.log_z = nn.Parameter(torch.tensor(float(log_z), dtype=torch.float64))
-
-    @classmethod
-    def from_options(cls, options: ObjectiveOptions) -> Self:
-        """Return one with the start of log F_0 and the shape."""
-        return cls(options.log_z, options.loss_shape)
-
-    def _log_flow(self, batch: ScoredTrajectories) -> torch.Tensor:
+    def log_flow(self, batch: ScoredTrajectories) -> torch.Tensor:
         """Return log F of the state of every step; float64 (n, T)."""
-        log_flow = learned_log_flow(batch, self.log_z, "forward-looking balance")
+        log_flow = super().log_flow(batch)
         if batch.flow is None or batch.flow.energy is None:
             raise ValueError("forward-looking balance was given a batch without energies")
         return log_flow - batch.flow.energy
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """Return the loss, float64 scalar."""
-        return self.shape(step_residuals(batch, self._log_flow(batch))).mean()
-
-    def log_partition(self, batch: ScoredTrajectories) -> float | None:
-        """Return log F(s_0), or None if there are temperatures, each of which has its own."""
-        return log_flow_of_start(batch, self._log_flow(batch))
+        return self.shape(step_residuals(batch, self.log_flow(batch))).mean()

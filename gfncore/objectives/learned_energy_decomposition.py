@@ -20,20 +20,16 @@ roughly a sum over parts.
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import nn
 
-from gfncore.objectives.base import Objective, ObjectiveOptions
-from gfncore.objectives.flows import learned_log_flow, log_flow_of_start
-from gfncore.objectives.shapes import shape
+from gfncore.objectives.flows import FlowObjective
 from gfncore.trajectories.batch import ScoredTrajectories
 
 __all__ = ["LearnedEnergyDecomposition"]
 
 
-class LearnedEnergyDecomposition(Objective):
+class LearnedEnergyDecomposition(FlowObjective):
     """Detailed balance with learned energies of steps; `log_z` is where log F_0 starts.
 
     Needs a policy with ``flow=True``, and ``Trainer(..., step_energies=...)``.
@@ -53,29 +49,19 @@ class LearnedEnergyDecomposition(Objective):
         If `kept` is out of range.
     """
 
-    needs_flow = True
+    title = "learned energy decomposition"
     needs_step_energies = True
-    log_z: nn.Parameter
+    takes_scales = False
 
     def __init__(self, log_z: float = 0.0, kept: float = 1.0, loss_shape: str = "square") -> None:
-        super().__init__()
+        super().__init__(log_z, loss_shape)
         if not 0.0 < kept <= 1.0:
             raise ValueError(f"the share of steps that are kept is {kept}, but must be in (0, 1]")
         self.spread = (1.0 - kept) / kept
-        self.shape = shape(loss_shape)
-        self.log_z = nn.Parameter(torch.tensor(float(log_z), dtype=torch.float64))
-
-    @classmethod
-    def from_options(cls, options: ObjectiveOptions) -> Self:
-        """Return one with the start of log F_0 and the shape."""
-        return cls(options.log_z, loss_shape=options.loss_shape)
-
-    def _log_flow(self, batch: ScoredTrajectories) -> torch.Tensor:
-        return learned_log_flow(batch, self.log_z, "learned energy decomposition")
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """Return the loss, float64 scalar."""
-        log_flow = self._log_flow(batch)
+        log_flow = self.log_flow(batch)
         energy = batch.step_energy
         if energy is None or batch.flow is None:
             raise ValueError("learned energy decomposition was given a batch without step energies")
@@ -91,7 +77,3 @@ class LearnedEnergyDecomposition(Objective):
         variance = off.square().sum(dim=1) / lengths
         missed = (batch.log_reward / lengths + mean).square()
         return balance + (missed + self.spread / lengths * variance).mean()
-
-    def log_partition(self, batch: ScoredTrajectories) -> float | None:
-        """Return log F(s_0), or None if there are temperatures, each of which has its own."""
-        return log_flow_of_start(batch, self._log_flow(batch))

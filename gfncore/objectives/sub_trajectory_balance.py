@@ -21,15 +21,14 @@ from typing import Self
 import torch
 from torch import nn
 
-from gfncore.objectives.base import Objective, ObjectiveOptions
-from gfncore.objectives.flows import learned_log_flow, log_flow_of_start
-from gfncore.objectives.shapes import shape
+from gfncore.objectives.base import ObjectiveOptions
+from gfncore.objectives.flows import FlowObjective
 from gfncore.trajectories.batch import ScoredTrajectories
 
 __all__ = ["SubTrajectoryBalance"]
 
 
-class SubTrajectoryBalance(Objective):
+class SubTrajectoryBalance(FlowObjective):
     """Balance of all parts of trajectories; `log_z` is where log F_0 starts.
 
     Needs a policy with ``flow=True``. Residuals of a batch with scales are divided by them.
@@ -48,29 +47,22 @@ class SubTrajectoryBalance(Objective):
         If `decay` is not a positive number.
     """
 
-    needs_flow = True
-    takes_scales = True
-    log_z: nn.Parameter
+    title = "sub-trajectory balance"
 
     def __init__(self, log_z: float = 0.0, decay: float = 0.9, loss_shape: str = "square") -> None:
-        super().__init__()
+        super().__init__(log_z, loss_shape)
         if not 0.0 < decay < math.inf:
             raise ValueError(f"lambda is {decay}, but must be a positive number")
         self.log_decay = math.log(decay)
-        self.shape = shape(loss_shape)
-        self.log_z = nn.Parameter(torch.tensor(float(log_z), dtype=torch.float64))
 
     @classmethod
     def from_options(cls, options: ObjectiveOptions) -> Self:
         """Return one with the start of log F_0, lambda and the shape."""
         return cls(options.log_z, options.sub_trajectory_lambda, options.loss_shape)
 
-    def _log_flow(self, batch: ScoredTrajectories) -> torch.Tensor:
-        return learned_log_flow(batch, self.log_z, "sub-trajectory balance")
-
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """Return the loss, float64 scalar; memory grows as n_trajectories T^2."""
-        log_flow = self._log_flow(batch)
+        log_flow = self.log_flow(batch)
         assert batch.flow is not None
         lengths = batch.flow.lengths[:, None]
         pad = nn.functional.pad
@@ -85,7 +77,3 @@ class SubTrajectoryBalance(Objective):
         log_weight = torch.where(within, self.log_decay * (last - first), -math.inf)
         loss = self.shape(torch.where(within, residual, 0.0))
         return (torch.softmax(log_weight.to(loss), dim=1) * loss).sum(dim=1).mean()
-
-    def log_partition(self, batch: ScoredTrajectories) -> float | None:
-        """Return log F(s_0), or None if there are temperatures, each of which has its own."""
-        return log_flow_of_start(batch, self._log_flow(batch))

@@ -29,6 +29,7 @@ class TrajectoryBalance(Objective):
     have temperatures: log Z(beta) starts at `log_z` for all beta, and is read by `log_z_at`.
     """
 
+    title = "trajectory balance"  # for messages
     takes_scales = True
     log_z: nn.Parameter
 
@@ -56,7 +57,7 @@ class TrajectoryBalance(Objective):
         if (condition is None) != (self.curve is None):
             has = "no temperatures" if condition is None else "temperatures"
             raise ValueError(
-                f"the trajectories have {has}, but trajectory balance was made with "
+                f"the trajectories have {has}, but {self.title} was made with "
                 f"conditional={self.curve is not None}"
             )
         if condition is None or self.curve is None:
@@ -65,11 +66,14 @@ class TrajectoryBalance(Objective):
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """Return the loss, float64 scalar."""
-        log_ratio = (batch.log_pf - batch.log_pb).sum(dim=1) - batch.log_reward
-        residual = self.log_z_at(batch.condition) + log_ratio
+        residual = self.log_z_at(batch.condition) + self._log_ratio(batch)
         if batch.scale is not None:
             residual = residual / batch.scale
         return self.shape(residual).mean()
+
+    def _log_ratio(self, batch: ScoredTrajectories) -> torch.Tensor:
+        """Log of the forward over the backward side, without Z; float64 (n,)."""
+        return (batch.log_pf - batch.log_pb).sum(dim=1) - batch.log_reward
 
     def log_partition(self, batch: ScoredTrajectories) -> float:
         """Return the learned log Z; with temperatures, that of beta = 1."""
