@@ -8,9 +8,12 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from gfncore.environment import Environment
 from gfncore.objectives.options import ObjectiveOptions
 from gfncore.objectives.registry import find_objective
+from gfncore.policies import Policy
 from gfncore.trajectories.batch import ScoredTrajectories
+from gfncore.trajectories.stops import check_stops
 
 __all__ = ["Objective", "ObjectiveOptions", "make_objective"]
 
@@ -65,6 +68,59 @@ class Objective(nn.Module, ABC):
     def from_options(cls, options: ObjectiveOptions) -> Self:
         """Return an objective with the options that it has a use for; here none."""
         return cls()
+
+    def check_fit(
+        self,
+        environment: Environment,
+        policy: Policy,
+        on_policy: int,
+        has_prior: bool,
+        has_step_energies: bool,
+    ) -> None:
+        """Refuse to be trained with what it cannot be trained with.
+
+        Parameters
+        ----------
+        environment : Environment
+        policy : Policy
+        on_policy : int
+            Trajectories of the policy itself, per step.
+        has_prior, has_step_energies : bool
+            Whether a prior policy and a network of step energies are given.
+
+        Raises
+        ------
+        ValueError
+            Something that it needs is missing, or something is given that it does not read.
+        """
+        name = type(self).__name__
+        if on_policy and not self.on_policy_allowed:
+            raise ValueError(
+                f"{name} cannot be trained on the policy's own draws: on_policy is {on_policy}, "
+                "set it to 0"
+            )
+        if self.needs_objectives and not environment.has_objectives:
+            raise ValueError(f"{name} needs figures of merit, and the environment has none")
+        if self.needs_flow and policy.flow is None:
+            raise ValueError(f"{name} needs state flows: make the policy with flow=True")
+        if self.needs_energies and environment.energy(environment.initial(1)) is None:
+            raise ValueError(
+                f"{name} needs energies of unfinished states, and the environment has none"
+            )
+        if self.needs_stops:
+            check_stops(environment, name)
+        if self.needs_prior != has_prior:
+            raise ValueError(
+                f"{name} needs a prior policy: give prior"
+                if self.needs_prior
+                else f"a prior policy was given, but {name} reads none"
+            )
+        if self.needs_step_energies != has_step_energies:
+            raise ValueError(
+                f"{name} needs a network of step energies: give step_energies"
+                if self.needs_step_energies
+                else f"step_energies were given, but {name} reads none"
+            )
 
     @abstractmethod
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:

@@ -4,11 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
+from torch import nn
 
 from gfncore.text.numbers import parse_int
+from gfncore.training.replay import Replay
 
-__all__ = ["load_optimizer", "optimizer_tensors", "tensors_below"]
+__all__ = [
+    "load_optimizer",
+    "load_training_tensors",
+    "optimizer_tensors",
+    "tensors_below",
+    "training_tensors",
+]
+
+
+def training_tensors(
+    modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, replay: Replay | None
+) -> dict[str, torch.Tensor]:
+    """Return all tensors of a training, on the CPU, as ``PART/NAME``."""
+    parts = {name: module.state_dict() for name, module in modules.items()}
+    parts["optimizer"] = optimizer_tensors(optimizer)
+    if replay is not None:
+        parts["replay"] = _tensors(replay.arrays())
+    return {
+        f"{part}/{key}": value.detach().cpu()
+        for part, values in parts.items()
+        for key, value in values.items()
+    }
+
+
+def load_training_tensors(
+    tensors: Mapping[str, torch.Tensor],
+    modules: Mapping[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    replay: Replay | None,
+) -> None:
+    """Take over what `training_tensors` returned.
+
+    Raises
+    ------
+    RuntimeError
+        The tensors of a module are not those of this training.
+    KeyError, ValueError
+        Another value is missing or does not fit.
+    """
+    for name, module in modules.items():
+        module.load_state_dict(tensors_below(tensors, name))
+    load_optimizer(optimizer, tensors_below(tensors, "optimizer"))
+    if replay is not None:
+        replay.load_arrays(_arrays(tensors_below(tensors, "replay")))
+
+
+def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in arrays.items()}
+
+
+def _arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    return {key: value.numpy() for key, value in tensors.items()}
 
 
 def tensors_below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -18,28 +18,17 @@ import torch
 from torch import nn
 
 from gfncore.environment import Environment
-from gfncore.exploration import backward_trajectories, sample_trajectories
-from gfncore.keys import unique_keys
 from gfncore.objectives.base import Objective
-from gfncore.objectives.maximum_likelihood import state_divergence, value_cross_entropy
 from gfncore.policies import Policy
 from gfncore.training.averaging import AveragedPolicy
 from gfncore.training.distributed import Processes
+from gfncore.training.experience import draw_experience, why_none
+from gfncore.training.losses import check_finite, score_experience, state_loss
 from gfncore.training.replay import Replay
 from gfncore.training.settings import OPTIMISERS, SCHEDULES, TrainingSettings
-from gfncore.training.state import load_optimizer, optimizer_tensors, tensors_below
-from gfncore.trajectories.batch import KnownObjects, ScoredTrajectories, StateTargets, Trajectories
-from gfncore.trajectories.inflows import score_inflow
-from gfncore.trajectories.scoring import (
-    score_backward,
-    score_forward,
-    score_forward_and_flow,
-    score_start,
-    score_step_energies,
-    state_log_probabilities,
-    state_log_probabilities_and_densities,
-)
-from gfncore.trajectories.stops import check_stops, score_forward_and_stops
+from gfncore.training.state import load_training_tensors, training_tensors
+from gfncore.trajectories.batch import KnownObjects, ScoredTrajectories, StateTargets
+from gfncore.trajectories.scoring import score_start
 
 __all__ = ["Trainer"]
 
@@ -117,38 +106,9 @@ class Trainer:
         prior: Policy | None = None,
         step_energies: Policy | None = None,
     ) -> None:
-        if settings.on_policy and not objective.on_policy_allowed:
-            raise ValueError(
-                f"{type(objective).__name__} cannot be trained on the policy's own draws: "
-                f"on_policy is {settings.on_policy}, set it to 0"
-            )
-        if objective.needs_objectives and not environment.has_objectives:
-            raise ValueError(
-                f"{type(objective).__name__} needs figures of merit, and the environment has none"
-            )
-        if objective.needs_flow and policy.flow is None:
-            raise ValueError(
-                f"{type(objective).__name__} needs state flows: make the policy with flow=True"
-            )
-        if objective.needs_energies and environment.energy(environment.initial(1)) is None:
-            raise ValueError(
-                f"{type(objective).__name__} needs energies of unfinished states, and the "
-                "environment has none"
-            )
-        if objective.needs_stops:
-            check_stops(environment, type(objective).__name__)
-        if objective.needs_prior != (prior is not None):
-            raise ValueError(
-                f"{type(objective).__name__} needs a prior policy: give prior"
-                if objective.needs_prior
-                else f"a prior policy was given, but {type(objective).__name__} reads none"
-            )
-        if objective.needs_step_energies != (step_energies is not None):
-            raise ValueError(
-                f"{type(objective).__name__} needs a network of step energies: give step_energies"
-                if objective.needs_step_energies
-                else f"step_energies were given, but {type(objective).__name__} reads none"
-            )
+        objective.check_fit(
+            environment, policy, settings.on_policy, prior is not None, step_energies is not None
+        )
         if settings.replay and replay is None:
             raise ValueError(f"settings ask for {settings.replay} from replay, but there is none")
         if replay is not None and replay.environment.is_conditioned:
@@ -209,128 +169,12 @@ class Trainer:
         return min(share, 1.0)
 
     @contextmanager
-    def _timed(self, part: str) -> Iterator[None]:
+    def timed(self, part: str) -> Iterator[None]:
+        """Count the seconds of a block towards a part, without those of parts within it."""
         started, before = time.perf_counter(), self.seconds
         yield
         within = self.seconds - before  # of parts timed within this one
         self.seconds_by_part[part] += time.perf_counter() - started - within
-
-    def _rewards(self, terminals: Any) -> np.ndarray:
-        """log R of terminals, each distinct one evaluated once; new ones go to replay."""
-        if not self.objective.needs_reward:
-            return np.zeros(len(terminals))
-        objects = self.environment.without_temperature(terminals)  # at two temperatures one
-        environment = self.environment.inner
-        first, inverse = unique_keys(environment.keys(objects))
-        distinct = objects.take(first)
-        with self._timed("reward"):
-            if self.processes is None:
-                log_reward = environment.log_reward(distinct)
-            else:
-                log_reward = self.processes.rewards(environment, distinct)
-        if self.replay is not None:
-            new = (distinct, log_reward)
-            for found in [new] if self.processes is None else self.processes.gather(new):
-                self.replay.add(*found)
-        return self._tempered(terminals, log_reward[inverse])
-
-    def _tempered(self, terminals: Any, log_reward: np.ndarray) -> np.ndarray:
-        """log R at the temperatures of the terminals, from that at beta = 1."""
-        condition = self.environment.condition(terminals)
-        return log_reward if condition is None else np.exp(condition) * log_reward
-
-    def _experience(self) -> list[tuple[Trajectories, np.ndarray, np.ndarray | None]]:
-        """Trajectories of this step by source, their log rewards, and their scales if given."""
-        settings, batches = self.settings, []
-        if self.on_policy:
-            with self._timed("sampling"):
-                drawn = sample_trajectories(
-                    self.environment,
-                    self.policy,
-                    self.on_policy,
-                    self.generator,
-                    settings.epsilon,
-                    settings.temperature,
-                )
-            batches.append((drawn, self._rewards(drawn.terminals), None))
-        if self.from_replay and self.replay is not None and len(self.replay):
-            objects, log_reward = self.replay.draw(self.from_replay, self.generator)
-            batches.append((*self._recalled(objects, log_reward), None))
-        if self.terminal_batches is not None:
-            given = self._backward(self.terminal_batches(self.generator))
-            batches.append((given, self._rewards(given.terminals), None))
-        if self.known_batches is not None:
-            known = self.known_batches(self.generator)
-            if known.scale is not None and not self.objective.takes_scales:
-                raise ValueError(f"{type(self.objective).__name__} takes no scales of residuals")
-            recalled = self._recalled(known.terminals, known.log_reward)
-            batches.append((*recalled, known.scale))
-        return batches
-
-    def _recalled(self, objects: Any, log_reward: np.ndarray) -> tuple[Trajectories, np.ndarray]:
-        """Trajectories to objects without temperature, whose rewards are known."""
-        tempered = self.environment.with_temperature(objects)
-        return self._backward(tempered), self._tempered(tempered, log_reward)
-
-    def _backward(self, objects: Any) -> Trajectories:
-        return backward_trajectories(
-            self.environment, objects, self.generator, self.backward_policy
-        )
-
-    def _scored(
-        self, trajectories: Trajectories, log_reward: np.ndarray, scale: np.ndarray | None
-    ) -> ScoredTrajectories:
-        flow = stop = log_prior = log_inflow = None
-        if self.objective.needs_stops:
-            log_pf, stop = score_forward_and_stops(
-                self.environment, self.policy, trajectories, self._rewards
-            )
-        elif self.objective.needs_flow:
-            log_pf, flow = score_forward_and_flow(
-                self.environment, self.policy, trajectories, self.objective.needs_energies
-            )
-            if self.objective.needs_inflow:
-                log_inflow = score_inflow(self.environment, self.policy, trajectories, log_pf, flow)
-        else:
-            log_pf = score_forward(self.environment, self.policy, trajectories)
-        log_pb = score_backward(self.environment, self.backward_policy, trajectories)
-        if self.prior is not None:
-            with torch.no_grad():
-                log_prior = score_forward(self.environment, self.prior, trajectories).sum(dim=1)
-        step_energy = None
-        if self.step_energies is not None:
-            step_energy = score_step_energies(
-                self.environment, self.step_energies, trajectories
-            ).to(log_pf.device)
-        objectives = None
-        if self.objective.needs_objectives:
-            values = self.environment.objectives(trajectories.terminals)
-            objectives = torch.from_numpy(values).to(log_pf.device)
-        condition = self.environment.condition(trajectories.terminals)
-        return ScoredTrajectories(
-            log_pf,
-            log_pb.to(log_pf.device),
-            torch.from_numpy(log_reward).to(log_pf.device),
-            objectives,
-            None if condition is None else torch.from_numpy(condition).to(log_pf.device),
-            flow,
-            None if scale is None else torch.from_numpy(scale).to(log_pf.device),
-            stop,
-            None if log_prior is None else log_prior.to(log_pf.device),
-            log_inflow,
-            step_energy,
-        )
-
-    def _state_loss(self, targets: StateTargets) -> torch.Tensor:
-        environment, policy = self.environment, self.policy
-        states, actions = targets.states, targets.actions
-        if targets.values is None:
-            log_p = state_log_probabilities(environment, policy, states, actions)
-            return state_divergence(log_p, targets)
-        log_p, log_density = state_log_probabilities_and_densities(
-            environment, policy, states, actions, targets.values
-        )
-        return state_divergence(log_p, targets) + value_cross_entropy(log_density, targets)
 
     def step(self) -> dict[str, Any]:
         """One optimiser step.
@@ -369,32 +213,34 @@ class Trainer:
         if self.temperatures is not None:
             self.environment.set_temperatures(self.temperatures(self.generator))
 
-        experience = self._experience()
+        experience = draw_experience(self)
         if not experience and self.state_batches is None:
-            raise ValueError(f"there are no training data: {self._why_none()}")
+            raise ValueError(f"there are no training data: {why_none(self.from_replay)}")
         if experience:
-            with self._timed("policy"):
-                batch = ScoredTrajectories.concat([self._scored(*part) for part in experience])
+            with self.timed("policy"):
+                batch = ScoredTrajectories.concat(
+                    [score_experience(self, part) for part in experience]
+                )
                 if self.processes is not None:
                     batch = self.processes.joined(batch)
             loss = self.objective(batch)
             losses.append(loss)
             metrics["loss"] = float(loss.detach())
-            _check_finite("the loss", metrics["loss"], batch.log_reward)
+            check_finite("the loss", metrics["loss"], batch.log_reward)
             metrics["log_z"] = self.objective.log_partition(batch)
             metrics["trajectories"] = len(batch.log_reward)
             if self.on_policy and self.objective.needs_reward:
-                metrics["mean_log_reward"] = float(experience[0][1].mean())
-                metrics["max_log_reward"] = float(experience[0][1].max())
+                metrics["mean_log_reward"] = float(experience[0].log_reward.mean())
+                metrics["max_log_reward"] = float(experience[0].log_reward.max())
         if self.state_batches is not None:
             targets = self.state_batches(self.generator)
-            with self._timed("policy"):
-                loss = self._state_loss(targets)
+            with self.timed("policy"):
+                loss = state_loss(self.environment, self.policy, targets)
             share = 1 if self.processes is None else self.processes.size  # their sum is the mean
             losses.append(self.settings.state_weight * loss / share)
             metrics["state_loss"] = float(loss.detach())
-            _check_finite("the loss of states", metrics["state_loss"])
-        with self._timed("policy"):
+            check_finite("the loss of states", metrics["state_loss"])
+        with self.timed("policy"):
             self.optimizer.zero_grad()
             torch.stack(losses).sum().backward()
             if self.processes is not None:
@@ -414,14 +260,6 @@ class Trainer:
         metrics["seconds"] = self.seconds
         metrics |= {f"seconds_{part}": value for part, value in self.seconds_by_part.items()}
         return metrics
-
-    def _why_none(self) -> str:
-        if self.from_replay:
-            return (
-                f"{self.from_replay} trajectories are to come from replay alone, which is empty; "
-                "add objects to it, or set on_policy above 0"
-            )
-        return "set on_policy above 0, or give objects or states"
 
     def run(self, callback: Callable[[dict[str, Any]], bool | None] | None = None) -> None:
         """Train until the steps or the time are used up, or the callback returns True.
@@ -477,16 +315,7 @@ class Trainer:
             ``tensors``, on the CPU, by names that begin with those of their parts; the other
             values are what JSON can hold.
         """
-        parts = {name: module.state_dict() for name, module in self._modules(shared).items()}
-        parts["optimizer"] = optimizer_tensors(self.optimizer)
-        if self.replay is not None:
-            stored = self.replay.arrays().items()
-            parts["replay"] = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in stored}
-        tensors = {
-            f"{part}/{key}": value.detach().cpu()
-            for part, values in parts.items()
-            for key, value in values.items()
-        }
+        tensors = training_tensors(self._modules(shared), self.optimizer, self.replay)
         state: dict[str, Any] = {"step": self.step_number, "tensors": tensors}
         if not shared:
             state |= {
@@ -506,30 +335,9 @@ class Trainer:
         KeyError, TypeError, ValueError
             Another value is missing or does not fit.
         """
-        tensors = state["tensors"]
-        for name, module in self._modules(shared).items():
-            module.load_state_dict(tensors_below(tensors, name))
-        load_optimizer(self.optimizer, tensors_below(tensors, "optimizer"))
+        modules = self._modules(shared)
+        load_training_tensors(state["tensors"], modules, self.optimizer, self.replay)
         self.step_number = int(state["step"])
         if not shared:
             self.seconds_by_part = dict(state["seconds_by_part"])
             self.generator.bit_generator.state = state["generator"]
-        if self.replay is not None:
-            stored = tensors_below(tensors, "replay")
-            self.replay.load_arrays({key: value.numpy() for key, value in stored.items()})
-
-
-def _check_finite(name: str, value: float, log_reward: torch.Tensor | None = None) -> None:
-    """Stop before a step that would make all weights NaN."""
-    if math.isfinite(value):
-        return
-    if log_reward is not None and (wrong := int((~torch.isfinite(log_reward)).sum())):
-        raise ValueError(
-            f"the log rewards of {wrong} of {len(log_reward)} objects are not finite, and training "
-            "needs finite ones: let the environment give such objects a small reward, or not build "
-            "them"
-        )
-    raise ValueError(
-        f"{name} is {value}: use a smaller learning rate or a clip_norm, and look whether all "
-        "figures of the environment are finite"
-    )

@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 import torch
 
+import gfncore.training.trainer
 from gfncore.errors import UserError
 from gfncore.objectives.base import make_objective
-from gfncore.policies import Backbone, Policy
+from gfncore.policies import Backbone, Head, Policy
 from gfncore.training.distributed import Processes, join_processes, process_rank, refuse_several
+from gfncore.training.experience import draw_experience
+from gfncore.training.losses import score_experience
 from gfncore.training.replay import Replay
 from gfncore.training.settings import TrainingSettings
 from gfncore.training.trainer import Trainer
@@ -60,6 +63,7 @@ def make_trainer(name, processes=None):
         energies = Policy(Backbone(grid.features, relations=2, hidden=8))
     policy = Policy(Backbone(grid.features, relations=2, hidden=16), flow=objective.needs_flow)
     for head in policy.heads:  # the last layers start at zero
+        assert isinstance(head, Head)
         torch.nn.init.normal_(head.last.weight)
     settings = TrainingSettings(steps=100, on_policy=12, replay=8, learning_rate=1e-2)
 
@@ -101,19 +105,19 @@ def work(folder):
         processes = join_processes([11])
         assert processes is not None
         trainer = make_trainer(name, processes)
+        assert trainer.replay is not None
         if processes.leads:  # the others get it with the first order
             with torch.no_grad():
                 for parameter in trainer.parameters:
                     parameter.mul_(0.9)
         kept = {}
-        experience = trainer._experience
 
-        def recorded(experience=experience, kept=kept, trainer=trainer):
+        def recorded(trainer, kept=kept):
             kept["before"] = flat([*trainer.parameters, *trainer.objective.parameters()])
-            kept["experience"] = experience()
+            kept["experience"] = draw_experience(trainer)
             return kept["experience"]
 
-        trainer._experience = recorded
+        gfncore.training.trainer.draw_experience = recorded  # this process does nothing else
         if processes.leads:
             for _ in range(STEPS):
                 metrics = trainer.step()
@@ -123,10 +127,10 @@ def work(folder):
             trainer.follow()
         drawn = [
             {
-                "positions": part.terminals.values,
-                "log_reward": log_reward,
+                "positions": part.trajectories.terminals.values,
+                "log_reward": part.log_reward,
             }
-            for part, log_reward, _ in kept["experience"]
+            for part in kept["experience"]
         ]
         torch.save(
             {
@@ -191,8 +195,8 @@ def test_the_gradient_is_that_of_the_joined_batch(two_processes, name):
     alone = make_trainer(name)
     set_parameters(alone, first["before"])
     parts = [*first["experience"], *second["experience"]]
-    assert [len(part) for _, part, _ in parts] == [12, 8, 12, 8]
-    batch = ScoredTrajectories.concat([alone._scored(*part) for part in parts])
+    assert [len(part.log_reward) for part in parts] == [12, 8, 12, 8]
+    batch = ScoredTrajectories.concat([score_experience(alone, part) for part in parts])
     alone.objective(batch).backward()
     expected = gradients(alone)
     assert np.abs(expected).max() > 1e-3
@@ -201,7 +205,9 @@ def test_the_gradient_is_that_of_the_joined_batch(two_processes, name):
     # that of one process's own batch is another
     halves = make_trainer(name)
     set_parameters(halves, first["before"])
-    own = ScoredTrajectories.concat([halves._scored(*part) for part in first["experience"]])
+    own = ScoredTrajectories.concat(
+        [score_experience(halves, part) for part in first["experience"]]
+    )
     halves.objective(own).backward()
     assert not np.allclose(gradients(halves), expected, rtol=1e-2, atol=1e-4)
 
