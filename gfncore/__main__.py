@@ -55,7 +55,8 @@ def _try(
     objective
         Training objective, as of the programs; maximum_likelihood learns from exact draws.
     backward
-        Backward policy: uniform, or learned with the objective.
+        Backward policy: uniform, learned (with the objective), maximum_entropy,
+        trajectory_likelihood or pessimistic.
     steps
         Optimiser steps.
     batch

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gfncore.backward.registry import BACKWARD_POLICIES, check_use, make_backward_policy
 from gfncore.environment import Environment
 from gfncore.errors import UserError
 from gfncore.evaluation import WeightedDraws, exact_distribution, total_variation
@@ -27,14 +28,12 @@ from gfncore.training.settings import TrainingSettings
 from gfncore.training.trainer import Trainer
 from gfncore.trajectories.scoring import score_backward, score_forward
 
-__all__ = ["BACKWARD_POLICIES", "TRIAL_OBJECTIVES", "MethodSettings", "TrialResult", "run_trial"]
+__all__ = ["TRIAL_OBJECTIVES", "MethodSettings", "TrialResult", "run_trial"]
 
-BACKWARD_POLICIES = ("uniform", "learned")
 # an order has no distribution to be held against, and the spaces have no energies
 TRIAL_OBJECTIVES = tuple(
     name for name, entry in OBJECTIVES.items() if not entry.orders and name != "forward_looking"
 )
-WITHOUT_BACKWARD = ("flow_matching", "relative_trajectory_balance", "maximum_likelihood")
 DRAWS = 20_000  # for the importance estimate of log Z
 
 
@@ -48,7 +47,8 @@ class MethodSettings:
         One of `TRIAL_OBJECTIVES`. Maximum likelihood is given draws of the exact target. The prior
         of relative trajectory balance is the untrained policy, uniform over actions: its target is
         proportional to the reward times the probability under this prior.
-    backward : {"uniform", "learned"}
+    backward : str
+        One of `gfncore.backward.registry.BACKWARD_POLICIES`.
     steps, batch : int
         Optimiser steps, and trajectories in each.
     replay : int
@@ -76,14 +76,13 @@ class MethodSettings:
         if self.objective not in TRIAL_OBJECTIVES:
             known = ", ".join(TRIAL_OBJECTIVES)
             raise UserError(f"--objective is {self.objective!r}, but must be one of {known}")
-        if self.backward == "learned" and self.objective in WITHOUT_BACKWARD:
-            raise UserError(
-                f"--backward learned: {self.objective} has no use for a backward policy; take "
-                "another objective"
-            )
         if self.backward not in BACKWARD_POLICIES:
             known = ", ".join(BACKWARD_POLICIES)
             raise UserError(f"--backward is {self.backward!r}, but must be one of {known}")
+        try:
+            check_use(self.backward, self.objective)
+        except ValueError as error:
+            raise UserError(f"--backward {self.backward}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -157,8 +156,10 @@ def run_trial(
         If a backward policy is to be learned where every object is built in one way, or the
         objective needs what the space has not.
     """
-    if settings.backward == "learned" and space.is_tree:
-        raise UserError("--backward learned: each object of this space is built in one way")
+    if settings.backward != "uniform" and space.is_tree:
+        raise UserError(
+            f"--backward {settings.backward}: each object of this space is built in one way"
+        )
     torch.manual_seed(seed)
     truth = exact_distribution(space)
     log_reward = space.log_reward(truth.terminals)
@@ -185,7 +186,9 @@ def run_trial(
         schedule="cosine",
     )
     policy = make_policy(flow=objective.needs_flow, backward=False)
-    learns_backward = settings.backward == "learned"
+    backward_policy, backward_training = make_backward_policy(
+        settings.backward, lambda flow: make_policy(flow=flow, backward=True)
+    )
     try:
         trainer = Trainer(
             space,
@@ -193,7 +196,8 @@ def run_trial(
             objective,
             training,
             np.random.default_rng(seed),
-            backward_policy=make_policy(flow=False, backward=True) if learns_backward else None,
+            backward_policy=backward_policy,
+            backward_training=backward_training,
             replay=replay,
             terminal_batches=samples if given else None,
             prior=prior,

@@ -200,8 +200,8 @@ def test_unpacked_wheel_finds_its_data(wheel: Path, tmp_path: Path) -> None:
 # Folders and files of each package; one may import from itself and from those before it.
 IMPORT_ORDER = {
     "gfncore": "errors keys text files parent_process compiled_code graph_batch symmetry "
-    "environment policies spaces tempering trajectories exploration evaluation objectives training "
-    "program report trials __main__",
+    "environment policies spaces tempering trajectories exploration backward evaluation "
+    "objectives training program report trials __main__",
     "phylogfn": "kernels errors output_names models options text trees alignments likelihood "
     "parsimony environments exploration sequences settings citations results training estimates "
     "samplers runs warm_up cli api __main__",

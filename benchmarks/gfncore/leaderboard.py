@@ -32,10 +32,11 @@ import numpy as np
 import torch
 
 from benchmarks.machine import commit, markdown_table, measured_on
+from gfncore.backward.registry import BACKWARD_POLICIES
 from gfncore.environment import Environment
 from gfncore.errors import UserError
 from gfncore.spaces import Bags, BitSequences, Hypergrid, VectorSpace
-from gfncore.trials import BACKWARD_POLICIES, TRIAL_OBJECTIVES, MethodSettings, run_trial
+from gfncore.trials import TRIAL_OBJECTIVES, MethodSettings, run_trial
 
 __all__ = ["SPACES", "Method", "main", "table"]
 
@@ -157,7 +158,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--objectives", nargs="+", default=list(TRIAL_OBJECTIVES), choices=TRIAL_OBJECTIVES
     )
     parser.add_argument(
-        "--backward", nargs="+", default=list(BACKWARD_POLICIES), choices=BACKWARD_POLICIES
+        "--backward",
+        nargs="+",
+        default=list(BACKWARD_POLICIES),
+        choices=list(BACKWARD_POLICIES),
     )
     parser.add_argument(
         "--exploration", nargs="+", default=["uniform 5 %"], choices=list(EXPLORATIONS)

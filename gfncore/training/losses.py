@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 
+from gfncore.backward.base import BackwardExperience, BackwardTraining
 from gfncore.environment import Environment
 from gfncore.objectives.maximum_likelihood import state_divergence, value_cross_entropy
 from gfncore.policies import Policy
@@ -23,12 +25,13 @@ from gfncore.trajectories.scoring import (
 )
 from gfncore.trajectories.stops import score_forward_and_stops
 
-__all__ = ["ScoringTrainer", "check_finite", "score_experience", "state_loss"]
+__all__ = ["ScoringTrainer", "backward_loss", "check_finite", "score_experience", "state_loss"]
 
 
 class ScoringTrainer(ExperiencedTrainer, Protocol):
     """What is read of a trainer; see `gfncore.training.trainer.Trainer`."""
 
+    backward_training: BackwardTraining | None
     prior: Policy | None
     step_energies: Policy | None
 
@@ -50,7 +53,9 @@ def score_experience(trainer: ScoringTrainer, experience: Experience) -> ScoredT
             log_inflow = score_inflow(environment, policy, trajectories, log_pf, flow)
     else:
         log_pf = score_forward(environment, policy, trajectories)
-    log_pb = score_backward(environment, trainer.backward_policy, trajectories)
+    training = trainer.backward_training
+    with torch.set_grad_enabled(training is None or training.by_objective):
+        log_pb = score_backward(environment, trainer.backward_policy, trajectories)
     if trainer.prior is not None:
         with torch.no_grad():
             log_prior = score_forward(environment, trainer.prior, trajectories).sum(dim=1)
@@ -77,6 +82,25 @@ def score_experience(trainer: ScoringTrainer, experience: Experience) -> ScoredT
         log_inflow,
         step_energy,
     )
+
+
+def backward_loss(trainer: ScoringTrainer, experience: Sequence[Experience]) -> torch.Tensor | None:
+    """Return the loss of a backward policy that the objective does not train, float64 scalar.
+
+    Trajectories that it keeps are those of all processes. None where there is nothing to learn.
+    """
+    training, network = trainer.backward_training, trainer.backward_policy
+    if training is None or network is None or training.by_objective:
+        return None
+    trajectories = BackwardExperience(
+        [part.trajectories for part in experience],
+        [part.trajectories for part in experience if part.on_policy],
+    )
+    new = training.new_records(trainer.environment, trajectories)
+    if new is not None:
+        for records in [new] if trainer.processes is None else trainer.processes.gather(new):
+            training.keep(records)
+    return training.loss(trainer.environment, network, trajectories, trainer.generator)
 
 
 def state_loss(environment: Environment, policy: Policy, targets: StateTargets) -> torch.Tensor:

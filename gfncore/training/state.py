@@ -21,13 +21,20 @@ __all__ = [
 
 
 def training_tensors(
-    modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, replay: Replay | None
+    modules: Mapping[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    replay: Replay | None,
+    backward_arrays: Mapping[str, np.ndarray],
 ) -> dict[str, torch.Tensor]:
-    """Return all tensors of a training, on the CPU, as ``PART/NAME``."""
+    """Return all tensors of a training, on the CPU, as ``PART/NAME``.
+
+    `backward_arrays` are those of `gfncore.backward.base.BackwardTraining.arrays`.
+    """
     parts = {name: module.state_dict() for name, module in modules.items()}
     parts["optimizer"] = optimizer_tensors(optimizer)
     if replay is not None:
         parts["replay"] = _tensors(replay.arrays())
+    parts["backward_training"] = _tensors(backward_arrays)
     return {
         f"{part}/{key}": value.detach().cpu()
         for part, values in parts.items()
@@ -40,8 +47,8 @@ def load_training_tensors(
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     replay: Replay | None,
-) -> None:
-    """Take over what `training_tensors` returned.
+) -> dict[str, np.ndarray]:
+    """Take over what `training_tensors` returned, and return the arrays of the backward training.
 
     Raises
     ------
@@ -55,6 +62,7 @@ def load_training_tensors(
     load_optimizer(optimizer, tensors_below(tensors, "optimizer"))
     if replay is not None:
         replay.load_arrays(_arrays(tensors_below(tensors, "replay")))
+    return _arrays(tensors_below(tensors, "backward_training"))
 
 
 def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:

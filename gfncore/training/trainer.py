@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from gfncore.backward.base import BackwardTraining
 from gfncore.environment import Environment
 from gfncore.objectives.base import Objective
 from gfncore.policies import Policy
 from gfncore.training.averaging import AveragedPolicy
 from gfncore.training.distributed import Processes
 from gfncore.training.experience import draw_experience, why_none
-from gfncore.training.losses import check_finite, score_experience, state_loss
+from gfncore.training.losses import backward_loss, check_finite, score_experience, state_loss
 from gfncore.training.replay import Replay
 from gfncore.training.settings import OPTIMISERS, SCHEDULES, TrainingSettings
 from gfncore.training.state import load_training_tensors, training_tensors
@@ -46,7 +47,10 @@ class Trainer:
     generator : numpy Generator
         All draws of the run.
     backward_policy : Policy, optional
-        Trained by the same objective; None: uniform (or log P_B = 0 where `is_tree`).
+        None: uniform (or log P_B = 0 where `is_tree`).
+    backward_training : BackwardTraining, optional
+        How it learns; None: by the objective. Otherwise a step of the optimiser on its own loss
+        comes before each step on the objective.
     replay : Replay, optional
         Every object that the policy draws is added. Where states have temperatures: a replay of
         `inner`; what is drawn from it gets the temperatures in turn.
@@ -97,6 +101,7 @@ class Trainer:
         generator: np.random.Generator,
         *,
         backward_policy: Policy | None = None,
+        backward_training: BackwardTraining | None = None,
         replay: Replay | None = None,
         terminal_batches: Callable[[np.random.Generator], Any] | None = None,
         state_batches: Callable[[np.random.Generator], StateTargets] | None = None,
@@ -109,6 +114,8 @@ class Trainer:
         objective.check_fit(
             environment, policy, settings.on_policy, prior is not None, step_energies is not None
         )
+        if backward_training is not None:
+            _check_backward(backward_policy, backward_training)
         if settings.replay and replay is None:
             raise ValueError(f"settings ask for {settings.replay} from replay, but there is none")
         if replay is not None and replay.environment.is_conditioned:
@@ -125,6 +132,7 @@ class Trainer:
         self.prior = prior
         self.step_energies = step_energies
         self.backward_policy = backward_policy
+        self.backward_training = backward_training
         # what it learns is added to what the policy computes; before the optimiser takes hold of it
         self.objective = objective.to(policy.device)
         self.settings = settings
@@ -184,7 +192,8 @@ class Trainer:
         dict
             Metrics: step, loss, log_z, trajectories learned from, state_loss, gradient_norm,
             mean_log_reward and max_log_reward of the policy's own draws, replay_size,
-            learning_rate, seconds, and seconds by part; absent where they do not apply.
+            learning_rate, backward_loss (of a backward policy that the objective does not train),
+            seconds, and seconds by part; absent where they do not apply.
 
         Raises
         ------
@@ -216,6 +225,13 @@ class Trainer:
         experience = draw_experience(self)
         if not experience and self.state_batches is None:
             raise ValueError(f"there are no training data: {why_none(self.from_replay)}")
+        if experience and self.backward_training is not None:
+            with self.timed("policy"):
+                own_loss = backward_loss(self, experience)
+                if own_loss is not None:
+                    metrics["backward_loss"] = float(own_loss.detach())
+                    check_finite("the loss of the backward policy", metrics["backward_loss"])
+                    self._descend(own_loss / self._n_processes)
         if experience:
             with self.timed("policy"):
                 batch = ScoredTrajectories.concat(
@@ -236,18 +252,12 @@ class Trainer:
             targets = self.state_batches(self.generator)
             with self.timed("policy"):
                 loss = state_loss(self.environment, self.policy, targets)
-            share = 1 if self.processes is None else self.processes.size  # their sum is the mean
-            losses.append(self.settings.state_weight * loss / share)
+            # the sum over the processes is the mean
+            losses.append(self.settings.state_weight * loss / self._n_processes)
             metrics["state_loss"] = float(loss.detach())
             check_finite("the loss of states", metrics["state_loss"])
         with self.timed("policy"):
-            self.optimizer.zero_grad()
-            torch.stack(losses).sum().backward()
-            if self.processes is not None:
-                self.processes.combine_gradients(self.parameters, list(self.objective.parameters()))
-            limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
-            norm = nn.utils.clip_grad_norm_(self.parameters, limit)
-            self.optimizer.step()
+            norm = self._descend(torch.stack(losses).sum())
             self.step_number += 1
             self.averaged.update(self.policy, self.step_number)
 
@@ -260,6 +270,24 @@ class Trainer:
         metrics["seconds"] = self.seconds
         metrics |= {f"seconds_{part}": value for part, value in self.seconds_by_part.items()}
         return metrics
+
+    @property
+    def _n_processes(self) -> int:
+        return 1 if self.processes is None else self.processes.size
+
+    def _descend(self, loss: torch.Tensor) -> torch.Tensor:
+        """Do a step of the optimiser, and return the norm of the gradient.
+
+        Networks that the loss does not depend on have no gradient, and stay as they are.
+        """
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.processes is not None:
+            self.processes.combine_gradients(self.parameters, list(self.objective.parameters()))
+        limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.parameters, limit)
+        self.optimizer.step()
+        return norm
 
     def run(self, callback: Callable[[dict[str, Any]], bool | None] | None = None) -> None:
         """Train until the steps or the time are used up, or the callback returns True.
@@ -315,7 +343,8 @@ class Trainer:
             ``tensors``, on the CPU, by names that begin with those of their parts; the other
             values are what JSON can hold.
         """
-        tensors = training_tensors(self._modules(shared), self.optimizer, self.replay)
+        kept = {} if self.backward_training is None else self.backward_training.arrays()
+        tensors = training_tensors(self._modules(shared), self.optimizer, self.replay, kept)
         state: dict[str, Any] = {"step": self.step_number, "tensors": tensors}
         if not shared:
             state |= {
@@ -336,8 +365,21 @@ class Trainer:
             Another value is missing or does not fit.
         """
         modules = self._modules(shared)
-        load_training_tensors(state["tensors"], modules, self.optimizer, self.replay)
+        kept = load_training_tensors(state["tensors"], modules, self.optimizer, self.replay)
+        if self.backward_training is not None:
+            self.backward_training.load_arrays(self.environment, kept)
         self.step_number = int(state["step"])
         if not shared:
             self.seconds_by_part = dict(state["seconds_by_part"])
             self.generator.bit_generator.state = state["generator"]
+
+
+def _check_backward(network: Policy | None, training: BackwardTraining) -> None:
+    """Refuse a backward policy without a network, or with one that does not fit (ValueError)."""
+    name = type(training).__name__
+    if network is None:
+        raise ValueError(f"backward_training {name} needs a network: give backward_policy")
+    if training.needs_flow and network.flow is None:
+        raise ValueError(
+            f"backward_training {name} needs a flow head: make backward_policy with flow=True"
+        )

@@ -72,15 +72,20 @@ class TrajectoryBuilder:
         states = type(steps[0][0]).concat([states for states, _, _ in steps])
         return states, Actions.concat([actions for _, actions, _ in steps], sizes), table
 
+    def _backward_table(self, reverse: bool) -> BackwardTable:
+        states, actions, column = self._join(self._backward)
+        return BackwardTable(states, actions, _aligned(column[:, :, 0], reverse))
+
+    def build_backward(self) -> BackwardTable:
+        """The backward side alone; steps were added from the last one to the first."""
+        return self._backward_table(reverse=True)
+
     def build(
         self, terminals: Any, log_pf: np.ndarray | None = None, reverse: bool = False
     ) -> Trajectories:
         """The batch; with `reverse`, steps were added from the last one to the first."""
         states, actions, table = self._join(self._forward)
-        backward = None
-        if self._backward:
-            *sides, column = self._join(self._backward)
-            backward = BackwardTable(sides[0], sides[1], _aligned(column[:, :, 0], reverse))
+        backward = self._backward_table(reverse) if self._backward else None
         values = None
         if self._values:
             values = np.stack(self._values, axis=1)

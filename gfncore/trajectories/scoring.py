@@ -85,9 +85,9 @@ def state_log_probabilities(
 
 
 def state_log_probabilities_and_flows(
-    environment: Environment, policy: Policy, states: Any, actions: Actions
+    environment: Environment, policy: Policy, states: Any, actions: Actions, backward: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """log-probability of every class of forward actions, and log F of the states, with gradient.
+    """log-probability of every class of actions, and the flow head of the states, with gradient.
 
     Parameters
     ----------
@@ -95,9 +95,11 @@ def state_log_probabilities_and_flows(
     policy : Policy
         Made with ``flow=True``.
     states : States
-        B non-terminal states.
+        B non-terminal states (with `backward`: states other than s_0).
     actions : Actions
-        Their forward actions.
+        Their forward (backward) actions.
+    backward : bool
+        Read ``environment.backward_graph`` in place of ``environment.graph``.
 
     Returns
     -------
@@ -105,7 +107,8 @@ def state_log_probabilities_and_flows(
     log_flow : Tensor, shape(B,), dtype=float64
     """
     n = len(states)
-    graphs, pieces = _graphs(environment.graph, states)
+    draw = environment.backward_graph if backward else environment.graph
+    graphs, pieces = _graphs(draw, states)
     count = np.bincount(actions.state, minlength=n)
     sizes = [(int(count[rows].sum()), len(rows)) for rows in pieces]
     logits, log_flow = chunked_logits_and_flows(policy, graphs, sizes)

@@ -25,19 +25,22 @@ LEARN_NO_LOG_Z = ("maximum_likelihood", "log_variance", "modified_detailed_balan
         (Hypergrid(4), {"objective": "modified_detailed_balance"}),
         (Bags(3, 3), {"objective": "relative_trajectory_balance"}),
         (Hypergrid(4), {"objective": "sub_trajectory_balance"}),
+        (Bags(3, 3), {"backward": "maximum_entropy"}),
+        (Bags(3, 3), {"objective": "log_variance", "backward": "trajectory_likelihood"}),
+        (Bags(3, 3), {"backward": "pessimistic", "steps": 300}),
     ],
 )
 def test_a_trial_learns_its_target(space, settings):
-    short = {"steps": 150, "batch": 32, "learning_rate": 1e-2}
-    found = run_trial(space, space.make_policy, MethodSettings(**short, **settings))
+    settings = {"steps": 150, "batch": 32, "learning_rate": 1e-2} | settings
+    found = run_trial(space, space.make_policy, MethodSettings(**settings))
     untrained = run_trial(
-        space, space.make_policy, MethodSettings(**short | settings | {"steps": 1, "batch": 1})
+        space, space.make_policy, MethodSettings(**settings | {"steps": 1, "batch": 1})
     )
     assert found.total_variation < min(0.06, 0.3 * untrained.total_variation)
     assert found.log_z_error < 0.05
     assert abs(found.estimated_log_z - found.log_z) < 5 * found.standard_error + 1e-4
     given = settings.get("objective") == "maximum_likelihood"
-    assert found.calls == (0 if given else 150 * 32)
+    assert found.calls == (0 if given else settings["steps"] * 32)
     assert found.mass_found == pytest.approx(1.0 if not given else 0.0, abs=0.1)
     learns_none = settings.get("objective") in LEARN_NO_LOG_Z
     assert math.isnan(found.learned_log_z) == learns_none
@@ -74,6 +77,8 @@ def test_the_command_prints_what_the_trial_found(capsys):
         (["bits", "--bits", "7"], "7 bits"),
         (["bags", "--steps", "0"], "--steps is 0"),
         (["bags", "--epsilon", "1"], "--epsilon"),
+        (["bags", "--backward", "best"], "--backward is 'best'"),
+        (["bags", "--objective", "flow_matching", "--backward", "pessimistic"], "no use for"),
         (["sets"], "sets"),
     ],
 )

@@ -1,0 +1,1 @@
+"""How backward policies are learned."""
