@@ -20,7 +20,7 @@ import numpy as np
 
 from gfncore.graph_batch import GraphBatch
 
-__all__ = ["Actions", "Environment", "States", "Stepped"]
+__all__ = ["Actions", "Environment", "OneHot", "States", "Stepped"]
 
 DENSE_LABELS = 16  # labels an action up to which they are numbered by a table
 
@@ -150,6 +150,23 @@ class Stepped(NamedTuple):
     values: np.ndarray | None = None
 
 
+class OneHot(NamedTuple):
+    """States that a policy reads as one-hot vectors, see `Environment.one_hot`.
+
+    Attributes
+    ----------
+    values : ndarray, shape(B, d), dtype=int64
+        Entries from 0 to base - 1.
+    base : int
+    legal : ndarray, shape(B, n), dtype=bool
+        Whether the action with the code of the column is legal; of no meaning for terminal states.
+    """
+
+    values: np.ndarray
+    base: int
+    legal: np.ndarray
+
+
 class Environment(ABC):
     """How objects are built, and their reward.
 
@@ -230,6 +247,15 @@ class Environment(ABC):
 
         -1 where a state cannot be finished so; the finished state has its only backward action
         back to it. None: no action only stops; here always.
+        """
+        return None
+
+    def one_hot(self, states: Any) -> OneHot | None:
+        """Return the states as vectors, if they are no more than that to a policy; here None.
+
+        `graph` then returns one node a state without edges and biases, with the feature
+        ``i * base + v`` set where entry i is v. Codes of actions are columns of its head, and each
+        action is a class of its own. Trajectories are drawn much faster from such states.
         """
         return None
 

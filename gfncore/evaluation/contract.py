@@ -44,6 +44,7 @@ def check_contract(environment: Environment, largest: int = 100_000, starts: int
         actions = environment.forward_actions(level)
         _check_actions(environment, level, actions)
         _check_stops(environment, level, actions)
+        _check_one_hot(environment, level, actions)
         parents = level.take(actions.state)
         children, undo, _ = environment.step(parents, actions.action)
         _check_classes(environment, actions, children)
@@ -92,6 +93,25 @@ def _check_stops(environment: Environment, states: Any, actions: Actions) -> Non
     assert environment.is_terminal(finished).all(), "a stop action does not finish a state"
     back = environment.backward_actions(finished)
     assert (back.classes_per_state(len(rows)) == 1).all(), "a stop can be undone in several ways"
+
+
+def _check_one_hot(environment: Environment, states: Any, actions: Actions) -> None:
+    seen = environment.one_hot(states)
+    if seen is None:
+        return
+    graph, n, d = environment.graph(states), len(states), seen.values.shape[1]
+    legal = np.nonzero(seen.legal)
+    assert np.array_equal(legal, [actions.state, actions.action]), "one_hot has other actions"
+    assert len(actions.first_of_class) == len(actions), "one_hot has actions that share a class"
+    expected = np.zeros((n, d * seen.base))
+    np.put_along_axis(expected, seen.values + seen.base * np.arange(d), 1.0, axis=1)
+    assert np.array_equal(graph.node_features.numpy(), expected), "one_hot has other features"
+    plain = graph.action_bias is None and graph.action_head is None and not len(graph.edge_type)
+    assert plain and not graph.graph_type.any(), "one_hot leaves out a part of the graph"
+    column = graph.action_column
+    assert column is not None and np.array_equal(column.numpy(), actions.action), (
+        "codes of actions of one_hot are not columns of the head"
+    )
 
 
 def _links(state: np.ndarray, keys: np.ndarray, classes: np.ndarray) -> dict[tuple, int]:

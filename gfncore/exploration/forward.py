@@ -8,6 +8,7 @@ import torch
 from gfncore.environment import Environment
 from gfncore.exploration.draws import draw_classes, explored
 from gfncore.exploration.moves import move_forward
+from gfncore.exploration.vector_walks import walk_vectors
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
 from gfncore.trajectories.batch import Trajectories
@@ -53,6 +54,9 @@ def sample_trajectories(
     """
     if n < 1:
         raise ValueError(f"{n} trajectories cannot be drawn; give at least 1")
+    drawn = walk_vectors(environment, policy, n, generator, epsilon, temperature)
+    if drawn is not None:
+        return drawn
     builder = TrajectoryBuilder(n)
     states = environment.initial(1)
     state = np.zeros(n, np.int64)  # row in `states` of each unfinished trajectory

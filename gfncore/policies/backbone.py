@@ -146,14 +146,18 @@ class Backbone(nn.Module):
             Added to the input of the nodes of each graph, in addition to the embedding of its type.
         """
         n = graph.node_features.shape[0]
-        edges = relation_matrix(graph, self.relations)
+        # graphs without edges: messages are zero
+        edges = relation_matrix(graph, self.relations) if graph.edge_type.shape[0] else None
         shift = self.types(graph.graph_type)  # (B, H)
         if added is not None:
             shift = shift + added
         h = torch.relu(self.inputs(graph.node_features) + shift.index_select(0, graph.node_graph))
         for own, messages, norm in zip(self.own, self.messages, self.norms, strict=True):
-            collected = product(edges, h, self.mean).view(n, self.relations * self.hidden)
-            h = h + torch.relu(norm(own(h) + messages(collected)))
+            update = own(h)
+            if edges is not None:
+                collected = product(edges, h, self.mean).view(n, self.relations * self.hidden)
+                update = update + messages(collected)
+            h = h + torch.relu(norm(update))
         if self.context is not None:
             pooled = product(group_matrix(graph), h, mean=True)  # (B, H)
             h = h + self.context(pooled).index_select(0, graph.node_graph)

@@ -54,10 +54,12 @@ class Hypergrid(VectorSpace):
         super().__init__(dimensions, side, dimensions + 1, dimensions + 1)
         self.side, self.dimensions = side, dimensions
         self.floor, self.plateau, self.peak = floor, plateau, peak
+        self._axes = np.arange(dimensions)
 
     def _legal(self, states: VectorStates) -> np.ndarray:
-        stop = np.ones((len(states), 1), bool)
-        return np.concatenate([states.values < self.side - 1, stop], axis=1)
+        legal = np.ones((len(states), self.dimensions + 1), bool)
+        np.less(states.values, self.side - 1, out=legal[:, : self.dimensions])
+        return legal
 
     def _undoable(self, states: VectorStates) -> np.ndarray:
         stopped = states.finished[:, None]
@@ -65,13 +67,13 @@ class Hypergrid(VectorSpace):
 
     def step(self, states: VectorStates, action: np.ndarray) -> Stepped:
         """Increment a coordinate or stop; the same code leads back."""
-        move = (action[:, None] == np.arange(self.dimensions)).astype(np.int64)
-        return Stepped(VectorStates(states.values + move, action == self.dimensions), action)
+        values = states.values + (action[:, None] == self._axes)
+        return Stepped(VectorStates(values, action == self.dimensions), action)
 
     def backstep(self, states: VectorStates, action: np.ndarray) -> Stepped:
         """Decrement a coordinate or go on after a stop."""
-        move = (action[:, None] == np.arange(self.dimensions)).astype(np.int64)
-        return Stepped(VectorStates(states.values - move, np.zeros(len(states), bool)), action)
+        values = states.values - (action[:, None] == self._axes)
+        return Stepped(VectorStates(values, np.zeros(len(states), bool)), action)
 
     def stop_actions(self, states: VectorStates) -> np.ndarray:
         """Return the action that stops, -1 where the walk has stopped; int64 (B,)."""

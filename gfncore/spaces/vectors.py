@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gfncore.environment import Actions, Environment
+from gfncore.environment import Actions, Environment, OneHot
 from gfncore.graph_batch import GraphBatch
 from gfncore.policies import Backbone, HeadSpec, Policy
 
@@ -89,6 +89,8 @@ class VectorSpace(Environment):
         self.n_actions = n_actions
         self.n_backward_actions = n_backward_actions
         vector_keys(np.zeros((1, length + 1), np.int64), base)  # there are enough of them
+        names = ("graph", "_graph", "forward_actions")
+        self._is_one_hot = all(getattr(type(self), n) is getattr(VectorSpace, n) for n in names)
 
     @abstractmethod
     def _legal(self, states: VectorStates) -> np.ndarray:
@@ -122,6 +124,12 @@ class VectorSpace(Environment):
     def forward_actions(self, states: VectorStates) -> Actions:
         """Return the legal actions of unfinished states."""
         return Actions(*np.nonzero(self._legal(states) & ~states.finished[:, None]))
+
+    def one_hot(self, states: VectorStates) -> OneHot | None:
+        """Return the vectors with their legal actions; None if a subclass draws other graphs."""
+        if not self._is_one_hot:
+            return None
+        return OneHot(states.values, self.base, self._legal(states))
 
     def backward_actions(self, states: VectorStates) -> Actions:
         """Return the actions that can be undone."""

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from gfncore.environment import OneHot
 from gfncore.evaluation import check_contract, exact_distribution
 from gfncore.keys import unique_keys
 from gfncore.spaces import Bags, BitSequences, Hypergrid
@@ -29,6 +30,28 @@ def test_spaces_keep_the_contract(space, n_objects):
     uniform = exact_distribution(space, space.make_policy(hidden=8, rounds=1))
     assert uniform.probability.sum() == pytest.approx(1.0)
     assert np.allclose(uniform.probability, exact_distribution(space).probability, atol=1e-6)
+
+
+def test_a_contract_of_one_hot_states_is_checked():
+    class OtherActions(Hypergrid):
+        def one_hot(self, states):
+            values, base, legal = super().one_hot(states) or pytest.fail()
+            return OneHot(values, base, np.ones_like(legal))
+
+    class OtherValues(Hypergrid):
+        def one_hot(self, states):
+            values, base, legal = super().one_hot(states) or pytest.fail()
+            return OneHot(values[:, ::-1], base, legal)
+
+    class OtherGraphs(Hypergrid):
+        def _graph(self, states, actions):
+            return super()._graph(states.take(np.arange(len(states))), actions)
+
+    assert OtherGraphs(3).one_hot(OtherGraphs(3).initial(2)) is None
+    with pytest.raises(AssertionError, match="other actions"):
+        check_contract(OtherActions(3))
+    with pytest.raises(AssertionError, match="other features"):
+        check_contract(OtherValues(3))
 
 
 def test_rewards_of_hypergrids():
