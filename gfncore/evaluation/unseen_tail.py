@@ -39,6 +39,7 @@ def unseen_tail_factor(log_weights: np.ndarray) -> float:
     -------
     float
         1 where the weights have no tail that can be fitted: few, equal, or of few distinct values.
+        Infinity where the tail is too heavy for a floating-point number.
     """
     tail = pareto_tail(log_weights)
     if not math.isfinite(tail.k):
@@ -53,8 +54,10 @@ def unseen_tail_factor(log_weights: np.ndarray) -> float:
     if tail.k == 0.0:
         excess = -tail.scale * np.log(above)
     else:
-        excess = tail.scale * np.expm1(-tail.k * np.log(above)) / tail.k
-    of_tail = float(np.trapezoid((tail.threshold + excess) ** 2, above))
+        with np.errstate(over="ignore"):
+            excess = tail.scale * np.expm1(-tail.k * np.log(above)) / tail.k
+    with np.errstate(over="ignore"):
+        of_tail = float(np.trapezoid((tail.threshold + excess) ** 2, above))
     of_body = float((weights[weights <= tail.threshold] ** 2).sum()) / n
     extended = of_body + tail.size / n * of_tail - float(weights.mean()) ** 2
     return math.sqrt(max(extended / variance, 1.0))

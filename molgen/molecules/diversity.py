@@ -156,19 +156,23 @@ class ScaffoldCap:
         SMILES of admitted molecules, in order of arrival.
     refused : set of str
         SMILES of all other molecules.
+    scaffolds : dict of str to str
+        Scaffold of each molecule offered, in order of arrival; empty without rings or limit.
     """
 
     def __init__(self, most: int | None = None) -> None:
         self.most = most
         self.admitted: dict[str, None] = {}
         self.refused: set[str] = set()
+        self.scaffolds: dict[str, str] = {}
         self._taken: Counter[str] = Counter()
 
     def offer(self, smiles: str) -> None:
         """Let a molecule in, or refuse it; one that came before changes nothing."""
-        if smiles in self.admitted or smiles in self.refused:
+        if smiles in self.scaffolds:
             return
         scaffold = "" if self.most is None else murcko_scaffold(Chem.MolFromSmiles(smiles))
+        self.scaffolds[smiles] = scaffold
         if scaffold and self._taken[scaffold] == self.most:
             self.refused.add(smiles)
             return

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.DataStructs import ExplicitBitVect
 from rdkit.rdBase import BlockLogs
+from scipy.special import softmax
 
 from gfncore.evaluation.pareto import non_dominated
 from molgen.molecules.diversity import morgan_fingerprints, murcko_scaffold
@@ -64,6 +65,9 @@ class LibraryColumns:
         SMILES of the Murcko scaffold; empty for a molecule without rings.
     count : ndarray, shape (n,), int64
         Number of times that it was drawn.
+    weight : ndarray, shape (n,), float64
+        Share of the target distribution that the molecule stands for: with these weights, which
+        sum to 1, means over the library estimate means over the target. nan if unknown.
     labels : mapping of str to sequence of str
         Further columns of text: substituents at the numbered attachment points of the core (R1, R2,
         ...), the docked stereoisomer.
@@ -79,6 +83,7 @@ class LibraryColumns:
     log_probability_se: NDArray[np.float64]
     scaffold: tuple[str, ...]
     count: NDArray[np.int64]
+    weight: NDArray[np.float64]
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     _molecules: tuple[Chem.Mol | None, ...] = field(repr=False, compare=False, default=())
 
@@ -96,6 +101,7 @@ class LibraryColumns:
         log_probability: NDArray[np.float64] | None = None,
         log_probability_se: NDArray[np.float64] | None = None,
         count: Sequence[int] | NDArray[np.int64] | None = None,
+        log_weight: NDArray[np.float64] | None = None,
     ) -> LibraryColumns:
         """Return the columns of some molecules, best score first, then in the order of SMILES.
 
@@ -113,6 +119,8 @@ class LibraryColumns:
             Default: nan.
         count : sequence of int, optional
             Default: once each.
+        log_weight : ndarray, shape (n,), optional
+            Log of `weight`, up to a constant. Default: unknown.
 
         Raises
         ------
@@ -134,6 +142,7 @@ class LibraryColumns:
             "log_probability": unknown if log_probability is None else log_probability,
             "log_probability_se": unknown if log_probability_se is None else log_probability_se,
             "count": np.ones(n, np.int64) if count is None else np.asarray(count, np.int64),
+            "weight": unknown if log_weight is None else np.asarray(softmax(log_weight)),
         }
         components = {key: np.asarray(v, np.float64) for key, v in scores.components.items()}
         for name, column in {**columns, **components}.items():
@@ -159,6 +168,7 @@ class LibraryColumns:
             log_probability=np.asarray(columns["log_probability"])[order],
             log_probability_se=np.asarray(columns["log_probability_se"])[order],
             count=columns["count"][order],
+            weight=np.asarray(columns["weight"])[order],
         )
 
     @cached_property
@@ -176,6 +186,11 @@ class LibraryColumns:
     def n_objectives(self) -> int:
         """Number of objectives."""
         return self.objectives.shape[1]
+
+    @property
+    def effective_size(self) -> float:
+        """Number of equal weights that would be as uneven as these: 1 / sum of squares, or nan."""
+        return float(1.0 / (self.weight**2).sum()) if len(self) else float("nan")
 
     def top_mean(self, n: int) -> float:
         """Return the mean score of the best ``n`` molecules, or of all if there are fewer."""

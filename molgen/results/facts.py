@@ -88,6 +88,8 @@ class RunFacts:
         Log of the sum of the reward over all molecules, and its standard error; nan if unknown.
     ess : float
         Effective sample size of the draws; nan if unknown.
+    pareto_k : float
+        Pareto k-hat of their weights; nan if unknown.
     reward_exponent : float
         Power of the score to which probabilities are proportional.
     order_temperature : float, optional
@@ -131,6 +133,7 @@ class RunFacts:
     log_partition: float = math.nan
     log_partition_se: float = math.nan
     ess: float = math.nan
+    pareto_k: float = math.nan
     reward_exponent: float = 1.0
     order_temperature: float | None = None
     sub_trajectory_lambda: float | None = None

@@ -117,8 +117,10 @@ def summarise(
         "log_partition_se": float(facts.log_partition_se),
         "ess": float(facts.ess),
         "n_proposals": int(facts.n_proposals),
+        "pareto_k": float(facts.pareto_k),
         "n_samples": int(library.count.sum()),
         "n_unique": len(library),
+        "library_ess": library.effective_size,
         "n_scaffolds": len(library.scaffold_counts()),
         "n_modes": len(modes),
         "mode_score": float(facts.mode_score),
@@ -174,7 +176,7 @@ def library_table(library: LibraryColumns) -> str:
     """Return the library as CSV, in order of score.
 
     Columns: smiles, reward, one per component, log_probability and its standard error, scaffold,
-    count, and the library's labels, such as R1. Unknown values are empty.
+    count, weight, and the library's labels, such as R1. Unknown values are empty.
     """
     return _csv(library, np.arange(len(library)), {})
 
@@ -259,6 +261,7 @@ def table_columns(
         "log_probability_se": library.log_probability_se,
         "scaffold": library.scaffold,
         "count": library.count,
+        "weight": library.weight,
     }
     taken = set(columns)
     groups = {name: f"{name}_group" if name in taken else name for name in library.labels}

@@ -60,7 +60,8 @@ class Library(LibraryColumns):
         """Return the columns of ``library.csv`` with all digits, a row per molecule.
 
         These are ``smiles``, ``reward``, one per component of the score, ``log_probability``,
-        ``log_probability_se`` (both NaN where unknown), ``scaffold``, ``count`` and the labels.
+        ``log_probability_se`` (both NaN where unknown), ``scaffold``, ``count``, ``weight``
+        (NaN where unknown) and the labels.
         """
         import pandas
 

@@ -42,7 +42,11 @@ def render_view(library: LibraryColumns, summary: Mapping[str, Any]) -> str:
         se = summary["log_partition_se"]
         error = f"{se:.3f}" if math.isfinite(se) else "unknown"
         figures += [
-            ("Effective sample size", f"{summary['ess']:,.0f} of {summary['n_proposals']:,} draws"),
+            (
+                "Effective size",
+                f"{summary['library_ess']:,.0f} of {summary['n_unique']:,} molecules; "
+                f"{summary['ess']:,.0f} of {summary['n_proposals']:,} draws",
+            ),
             ("ln partition function", f"{signed(summary['log_partition'], 2)} \u00b1 {error}"),
         ]
     values = {

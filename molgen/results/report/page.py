@@ -34,6 +34,7 @@ _SCAFFOLDS_SHOWN = 10
 _FRONT_SHOWN = 8
 _BEST_SHOWN = 4
 _FEWEST_EFFECTIVE_DRAWS = 100
+_LEAST_EFFECTIVE_SHARE = 0.1  # of the library
 _LARGEST_ERROR = 0.1
 _CURVES = {
     "best_score": "best score so far",
@@ -131,13 +132,12 @@ def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
     if proportional:
         se = summary["log_partition_se"]
         error = f"\u00b1 {se:.3f} (standard error)" if math.isfinite(se) else "error unknown"
-        ess = summary["ess"]
         cards += [
             ("ln partition function", signed(summary["log_partition"], 2), error),
             (
-                "Effective sample size",
-                f"{ess:,.0f}" if math.isfinite(ess) else "n/a",
-                f"of {summary['n_proposals']:,} draws",
+                "Effective size",
+                f"{summary['library_ess']:,.0f}",
+                f"of {summary['n_unique']:,} molecules",
             ),
         ]
     return [{"label": label, "value": value, "note": note} for label, value, note in cards]
@@ -239,10 +239,20 @@ def _checks(
         return checks
     ess, se = summary["ess"], summary["log_partition_se"]
     share = ess / facts.n_proposals if facts.n_proposals else math.nan
+    effective = library.effective_size / len(library) if len(library) else math.nan
     checks += [
         {
+            "good": effective >= _LEAST_EFFECTIVE_SHARE,
+            "name": "Effective size of the library",
+            "value": f"{library.effective_size:,.0f} ({_percent(effective)})"
+            if math.isfinite(effective)
+            else "unknown",
+            "meaning": "Number of molecules drawn from the target distribution that contain as "
+            "much information as the library with its column weight.",
+        },
+        {
             "good": ess >= _FEWEST_EFFECTIVE_DRAWS,
-            "name": "Effective sample size",
+            "name": "Effective sample size of the draws",
             "value": f"{ess:,.0f} ({_percent(share)})" if math.isfinite(ess) else "unknown",
             "meaning": "Number of independent draws from the target distribution that contain as "
             "much information as the weighted draws.",

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gfncore.errors import UserError
-from gfncore.evaluation import WeightedDraws
+from gfncore.evaluation import PartitionEstimate, WeightedDraws
 from gfncore.program.configuration import settings_toml
 from gfncore.program.messages import Note
 from gfncore.program.provenance import record_provenance
 from molgen.citations import ALWAYS_CITED, methods_of_settings
 from molgen.fragments.cores import r_groups
 from molgen.probabilities import TRAJECTORIES, molecule_probabilities
-from molgen.results.columns import LibraryColumns, count_draws, share_valid
+from molgen.results.columns import LibraryColumns, share_valid
 from molgen.results.facts import RunFacts, ScoringFacts, TrainingFacts
 from molgen.results.files import failure_warning
 from molgen.results.library import Library
 from molgen.results.scored import ScoredMolecules
-from molgen.runs.sample.draw import Draws, draw_molecules
+from molgen.runs.sample.draw import Draws, draw_molecules, select_molecules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["answer", "commonest", "drawn_probabilities"]
 
+HEAVY_TAIL = 0.7  # Pareto k-hat above which errors are unreliable (Vehtari et al. 2024)
 BEST_SHOWN = 10  # molecules of all scored that summary and report show
 
 
@@ -43,8 +44,10 @@ def answer(run: SampleRun) -> Library:
     """
     run.progress.phase("drawing molecules")
     draws = draw_molecules(run)
-    smiles, count, first = count_draws(draws.smiles)
-    keep = _kept(run, draws, smiles)
+    selected = select_molecules(run, draws)
+    keep = selected.rows
+    _check_selection(run, draws, len(keep))
+    smiles, count, first = draws.distinct
     run.progress.phase("computing probabilities")
     log_p, error = drawn_probabilities(run, draws.states.take(first[keep]))
     chosen = [smiles[i] for i in keep]
@@ -56,9 +59,10 @@ def answer(run: SampleRun) -> Library:
         log_probability=log_p,
         log_probability_se=error,
         count=count[keep],
+        log_weight=selected.log_weights if run.settings.proportional else None,
     )
     columns = replace(columns, labels=_labels(run, columns.smiles))
-    facts = _facts(run, draws, smiles, count)
+    facts = _facts(run, draws, columns)
     if any(facts.failures.values()):
         run.progress.warn(
             failure_warning(facts.failures, facts.failure_examples, facts.oracle_calls)
@@ -67,8 +71,8 @@ def answer(run: SampleRun) -> Library:
     return Library.from_columns(columns, facts, ScoredMolecules.collect(run.scoring, counts))
 
 
-def _kept(run: SampleRun, draws: Draws, smiles: Sequence[str]) -> np.ndarray:
-    """Rows of the distinct molecules that the library takes; warn if they are too few."""
+def _check_selection(run: SampleRun, draws: Draws, found: int) -> None:
+    """Tell of molecules left out and of draws without a score; warn of too few molecules."""
     settings = run.settings
     if draws.unscored:
         run.warn(
@@ -79,30 +83,27 @@ def _kept(run: SampleRun, draws: Draws, smiles: Sequence[str]) -> np.ndarray:
             ),
             passing=True,
         )
-    admitted = [row for row, name in enumerate(smiles) if name in draws.cap.admitted]
-    keep = np.array(admitted[: settings.samples], np.int64)
     beyond = len(draws.cap.refused)
     if beyond:
         run.progress.note(
             f"{beyond:,} molecules were left out of the library: it has "
             f"{settings.max_per_scaffold:,} of their scaffold (--max-per-scaffold)"
         )
-    if len(keep) < settings.samples:
+    if found < settings.samples:
         beside = f", apart from the {beyond:,} left out," if beyond else ""
         run.warn(
             Note(
                 "few-molecules",
-                f"{len(keep):,} of the {settings.samples:,} requested molecules with a score above "
+                f"{found:,} of the {settings.samples:,} requested molecules with a score above "
                 f"zero were found{beside} in {len(draws.smiles):,} draws",
             )
         )
-    if not len(keep):
+    if not found:
         raise UserError(_why_nothing(run))
-    return keep
 
 
-def _estimate(run: SampleRun, draws: Draws) -> tuple[float, float, float]:
-    """Log Z, its standard error and the effective sample size; nan if draws follow an order."""
+def _estimate(run: SampleRun, draws: Draws) -> PartitionEstimate | None:
+    """Log Z, its standard error and the effective sample size; None if draws follow an order."""
     steps = run.trainer.step_number
     if steps < run.effort.hardly_trained:
         run.warn(
@@ -114,7 +115,7 @@ def _estimate(run: SampleRun, draws: Draws) -> tuple[float, float, float]:
             passing=True,
         )
     if not run.settings.proportional:
-        return math.nan, math.nan, math.nan
+        return None
     estimate = WeightedDraws(draws.log_weights).estimate()
     if estimate.n_draws == 1:
         run.warn(
@@ -124,16 +125,18 @@ def _estimate(run: SampleRun, draws: Draws) -> tuple[float, float, float]:
             ),
             passing=True,
         )
-    _judge(run, estimate.ess, len(draws.smiles))
-    return estimate.log_z, estimate.standard_error, estimate.ess
+    return estimate
 
 
-def _facts(run: SampleRun, draws: Draws, smiles: Sequence[str], count: np.ndarray) -> RunFacts:
+def _facts(run: SampleRun, draws: Draws, library: LibraryColumns) -> RunFacts:
     """Facts of the run for its files, all warnings included."""
     effort = run.effort
     settings = run.settings
+    smiles, count, _ = draws.distinct
     table = run.scoring.evaluate(smiles, canonical=True)
-    log_z, log_z_se, ess = _estimate(run, draws)
+    estimate = _estimate(run, draws)
+    if estimate is not None:
+        _judge(run, estimate, library)
     if run.reward.buried:
         run.warn(
             Note(
@@ -156,9 +159,10 @@ def _facts(run: SampleRun, draws: Draws, smiles: Sequence[str], count: np.ndarra
         oracle_calls=run.scoring.calls,
         use=use,
         validity=share_valid(smiles, count),
-        log_partition=log_z,
-        log_partition_se=log_z_se,
-        ess=ess,
+        log_partition=math.nan if estimate is None else estimate.log_z,
+        log_partition_se=math.nan if estimate is None else estimate.standard_error,
+        ess=math.nan if estimate is None else estimate.ess,
+        pareto_k=math.nan if estimate is None else estimate.pareto_k,
         reward_exponent=settings.reward_exponent,
         order_temperature=settings.order_temperature,
         sub_trajectory_lambda=settings.sub_trajectory_lambda,
@@ -246,15 +250,25 @@ def _why_nothing(run: SampleRun) -> str:
     return f"{why}. Check the scoring file; molgen score applies it to molecules that you know"
 
 
-def _judge(run: SampleRun, ess: float, draws: int) -> None:
-    """Warn where the draws are far from the target distribution."""
-    if ess < 0.1 * draws:
+def _judge(run: SampleRun, estimate: PartitionEstimate, library: LibraryColumns) -> None:
+    """Warn where the library, or the estimate of log Z, is not to be relied on."""
+    effective = library.effective_size
+    if effective < run.effort.low_effective_share * len(library):
         run.warn(
             Note(
                 "low-ess",
-                f"effective sample size {ess:,.0f} of {draws:,}: the listed probabilities are "
-                "unreliable; molecules and scores are not affected. Train for longer, or lower "
+                f"the library of {len(library):,} molecules is worth {effective:,.0f} molecules "
+                "drawn from the target: scores are not affected, but means and shares over the "
+                "library are uncertain, and need its column weight. Train for longer, or lower "
                 "--reward-exponent",
+            )
+        )
+    if estimate.pareto_k > HEAVY_TAIL:
+        run.warn(
+            Note(
+                "heavy-tail",
+                f"the weights of the {estimate.n_draws:,} draws have a heavy tail (Pareto k-hat "
+                f"{estimate.pareto_k:.2f}): the standard error of log Z may be too small",
             )
         )
 

@@ -21,6 +21,7 @@ class SampleEffort:
     block: int = 10  # steps between looks at the clock
     fewest_steps: int = 400
     calls_kept: float = 2.0  # calls a molecule of the library that training leaves for the draws
+    calls_share_kept: float = 0.25  # share of all calls that it leaves for them, if that is more
     mostly_failed: float = 0.5  # share of the first block's scores, from which the user is told
     hardly_trained: int = 20  # steps of training below which the user is told
     checkpoint_seconds: float = 30.0
@@ -36,11 +37,13 @@ class SampleEffort:
     draw_batch: int = 500
     fewest_in_batch: int = 16  # where scores are slow
     most_draws_at_once: int = 10  # draws a molecule of the library, at most, in a batch
-    most_draws: int = 20  # draws a molecule of the library, at most
+    most_draws: int = 40  # draws a molecule of the library, at most
+    effective_draws: float = 0.5  # effective draws a molecule of the library that are enough
+    low_effective_share: float = 0.1  # of the library, below which the user is warned
 
     # Shares of the budget
     start_share: float = 0.03  # maximum of the first draws
-    train_share: float = 0.85  # after which training ends
+    train_share: float = 0.75  # after which training ends
     batch_share: float = 0.1  # maximum of a batch of draws
     draws_share: float = 0.95  # after which the draws end
     probabilities_share: float = 1.02  # after which no more probabilities are refined

@@ -52,7 +52,7 @@ def run_sample(
         write_results(settings.output, library, library.facts, scored=library.scored)
         shown = {"best_score": library.top_mean(1)}
         if settings.proportional:
-            shown["effective_share"] = library.facts.ess / library.facts.n_proposals
+            shown["effective_share"] = library.effective_size / len(library)
         progress.update(**shown, detail=f"{len(library):,} molecules", done=1.0)
 
 

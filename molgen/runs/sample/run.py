@@ -41,7 +41,7 @@ EPSILON = 0.02  # share of uniform choices in the training draws
 AVERAGE_DECAY = 0.99
 CLIP_NORM = 5.0
 REPLAY_CAPACITY = 20_000
-SEEDS = {"policy": 1, "training": 2, "pilot": 3, "draws": 4, "probabilities": 5}
+SEEDS = {"policy": 1, "training": 2, "pilot": 3, "draws": 4, "probabilities": 5, "selection": 6}
 
 
 @dataclass
@@ -197,8 +197,12 @@ class SampleRun:
     @property
     def calls_left(self) -> int:
         """Scores that training may still ask for: some are left for the draws of the library."""
-        settings = self.settings
-        kept = min(math.ceil(self.effort.calls_kept * settings.samples), settings.oracle_calls // 2)
+        settings, effort = self.settings, self.effort
+        kept = max(
+            math.ceil(effort.calls_kept * settings.samples),
+            math.ceil(effort.calls_share_kept * settings.oracle_calls),
+        )
+        kept = min(kept, settings.oracle_calls // 2)
         return settings.oracle_calls - kept - self.scoring.calls
 
     def warn(self, warning: Note, *, passing: bool = False) -> None:

@@ -61,7 +61,7 @@ def test_table(make_library):
     rows = table(library_table(library))
     assert list(rows[0]) == [
         "smiles", "reward", "qed", "size",
-        "log_probability", "log_probability_se", "scaffold", "count",
+        "log_probability", "log_probability_se", "scaffold", "count", "weight",
     ]  # fmt: skip
     assert [row["smiles"] for row in rows] == list(library.smiles)
     assert float(rows[0]["reward"]) == pytest.approx(library.reward[0], rel=1e-6)
