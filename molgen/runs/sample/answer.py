@@ -266,7 +266,7 @@ def _judge(run: SampleRun, estimate: PartitionEstimate, library: LibraryColumns)
     if estimate.pareto_k > HEAVY_TAIL:
         run.warn(
             Note(
-                "heavy-tail",
+                "heavy-weights",
                 f"the weights of the {estimate.n_draws:,} draws have a heavy tail (Pareto k-hat "
                 f"{estimate.pareto_k:.2f}): the standard error of log Z may be too small",
             )
