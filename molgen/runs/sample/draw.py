@@ -2,7 +2,7 @@
 
 The policy never fits its target exactly, so more molecules are drawn than the library takes, until
 the draws contain as much information as enough independent draws from the target. Of the distinct
-molecules drawn, those of the library are selected by weight (`gfncore.evaluation.selection`): the
+molecules drawn, those of the library are selected by weight (`gfncore.evaluation.resampling`): the
 library is closer to the target than the draws, and its own weights make up for the rest.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gfncore.evaluation import WeightedDraws
-from gfncore.evaluation.selection import WeightedSelection, select_by_weight
+from gfncore.evaluation.resampling import WeightedSelection, select_by_weight
 from gfncore.exploration import sample_trajectories
 from gfncore.program.messages import Note
 from gfncore.trajectories.scoring import score_backward
