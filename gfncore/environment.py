@@ -218,6 +218,20 @@ class Environment(ABC):
     def graph(self, states: Any) -> GraphBatch:
         """Return the graphs of the states, with forward actions in `forward_actions` order."""
 
+    def graph_apart(self, states: Any, group: np.ndarray) -> GraphBatch:
+        """Return `graph`, in which no states of different groups share a graph.
+
+        A policy may read the temperature of a graph, so that states of two temperatures need one
+        each. Here every state has its own, see `GraphBatch.state_graph`.
+
+        Parameters
+        ----------
+        states : States
+            B states.
+        group : ndarray, shape (B,), int64
+        """
+        return self.graph(states)
+
     @abstractmethod
     def log_reward(self, states: Any) -> np.ndarray:
         """Return log R of terminal states, in nats; float64 (B,), finite or -inf, never NaN.
@@ -258,6 +272,15 @@ class Environment(ABC):
         action is a class of its own. Trajectories are drawn much faster from such states.
         """
         return None
+
+    def log_count_correction(self, states: Any) -> np.ndarray:
+        """Return the terms of `log_reward` that correct for counting; nats, float64 (B,), here 0.
+
+        An object that is several terminal states, or whose actions are counted raw, has the log of
+        a ratio of counts in its log R. These are no part of the reward: at another temperature
+        they are the same.
+        """
+        return np.zeros(len(states))
 
     def log_scale(self, states: Any) -> np.ndarray:
         """Return the log of the scale of each state's flow; float64 (B,), zero at s_0.
@@ -321,6 +344,18 @@ class Environment(ABC):
     def with_temperature(self, states: Any, inverse_temperatures: Any = None) -> Any:
         """Return states of `inner` with a temperature each; None: those of s_0 in turn."""
         return states
+
+    def temper(self, states: Any, log_reward: np.ndarray) -> np.ndarray:
+        """Return log R of terminal states at their temperatures, from that of `inner`.
+
+        Parameters
+        ----------
+        states : States
+            B terminal states.
+        log_reward : ndarray, shape (B,), float64
+            log R of `inner`, nats.
+        """
+        return log_reward
 
     def set_temperatures(self, inverse_temperatures: Any) -> None:
         """Let the states s_0 have these inverse temperatures, in turn.

@@ -1,12 +1,17 @@
 """An environment at many inverse temperatures.
 
 A state is a state of the inner environment with an inverse temperature beta, which is constant from
-s_0 to the object x; log R(x, beta) = beta log R(x). A policy that is conditioned on log beta
-(`gfncore.policies.conditioning`) then learns P(x | beta) = R(x)^beta / Z(beta) for a range of beta
-(Kim et al. 2024, arXiv:2310.02823), with several temperatures in each batch.
+s_0 to the object x. A policy that is conditioned on log beta (`gfncore.policies.conditioning`) then
+learns P(x | beta) = R(x)^beta / Z(beta) for a range of beta (Kim et al. 2024, arXiv:2310.02823),
+with several temperatures in each batch.
 
-The complete log R of the inner environment is multiplied, so its terms for multiple counting (the
-number of graphs that represent one molecule) are tempered as well.
+The inner log R of a terminal state is log R(x) + c, where c corrects for counting
+(`Environment.log_count_correction`; -log m if m states are the object x). Only the reward is
+tempered:
+
+    beta log R(x) + c = beta (log R(x) + c) + (1 - beta) c
+
+Otherwise an object of m states would be drawn in proportion to m^(1 - beta) R(x)^beta.
 """
 
 from __future__ import annotations
@@ -181,15 +186,25 @@ class TemperedEnvironment(Environment):
 
     def graph(self, states: TemperedStates) -> GraphBatch:
         """Return the graph of the inner environment, with log beta as its condition."""
-        return self._conditioned(states, self.inner.graph)
+        _, group = np.unique(states.inverse_temperature, return_inverse=True)
+        return self._conditioned(states, lambda inner: self.inner.graph_apart(inner, group))
 
     def backward_graph(self, states: TemperedStates) -> GraphBatch:
         """Return the inner backward graph, with log beta as its condition."""
         return self._conditioned(states, self.inner.backward_graph)
 
     def log_reward(self, states: TemperedStates) -> np.ndarray:
-        """Return beta log R of the object in nats; float64 (B,)."""
-        return states.inverse_temperature * self.inner.log_reward(states.inner)
+        """Return log R at the temperature of each object in nats; float64 (B,)."""
+        return self.temper(states, self.inner.log_reward(states.inner))
+
+    def temper(self, states: TemperedStates, log_reward: np.ndarray) -> np.ndarray:
+        """Return beta log R of objects, from log R of `inner`; counts are not tempered."""
+        counts = self.log_count_correction(states)
+        return states.inverse_temperature * (log_reward - counts) + counts
+
+    def log_count_correction(self, states: TemperedStates) -> np.ndarray:
+        """Delegate to the inner environment: counts have no temperature."""
+        return self.inner.log_count_correction(states.inner)
 
     def energy(self, states: TemperedStates) -> np.ndarray | None:
         """Return beta times the energy of the inner environment; None if there is none."""

@@ -30,7 +30,7 @@ Score = str | Path | Mapping[str, Any] | Callable[[list[str]], Sequence[float]]
 def sample(
     reward: Score = "qed",
     *,
-    reward_exponent: float | None = None,
+    reward_exponent: float | Sequence[float] | None = None,
     environment: Literal["fragments", "atoms"] | None = None,
     core: str | None = None,
     max_atoms: int | None = None,
@@ -46,6 +46,7 @@ def sample(
     budget: str | float | None = None,
     symmetry: Symmetry | None = None,
     objective: str | None = None,
+    conditioning: Literal["input", "scaling", "both"] | None = None,
     order_temperature: float | None = None,
     sub_trajectory_lambda: float | None = None,
     seed: int | None = None,
@@ -67,8 +68,10 @@ def sample(
         of a ``run.toml``, whose settings are taken as well; the ``[scoring]`` table of such a file;
         or a function that takes a list of canonical SMILES and returns a score for each (None or
         nan: no score), in this process.
-    reward_exponent : float
-        Molecules are drawn in proportion to the score raised to this power. Default: 64.
+    reward_exponent : float or sequence of float
+        Molecules are drawn in proportion to the score raised to this power. With several, one
+        sampler is trained for all of them, and molecules are drawn at each; see
+        `Library.exponent_table`. Default: 64.
     environment : str
         Build molecules from ``"fragments"`` (default) or ``"atoms"``.
     core : str
@@ -93,6 +96,9 @@ def sample(
         Correction of the sampling probabilities of symmetric molecules. Default: ``"merged"``.
     objective : str
         Training objective (loss). Default: ``"log_variance"``.
+    conditioning : str
+        (several exponents only) How the sampler depends on the exponent: ``"input"``,
+        ``"scaling"`` or ``"both"`` (default).
     order_temperature : float
         (objectives of an order only) Temperature.
     sub_trajectory_lambda : float

@@ -91,6 +91,7 @@ def methods_of_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
         if not isinstance(name, str):
             raise TypeError(f"objective is {name!r}, but must be a string")
         keys += OBJECTIVES[name].citations if name in OBJECTIVES else ()
+    keys += ["temperature"] if settings.get("conditioning") is not None else []
     scoring = settings.get("scoring") or {}
     tables = [*scoring.get("component", ()), *scoring.get("filter", ())]
     names = [str(settings.get("reward") or "")]

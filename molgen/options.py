@@ -29,13 +29,16 @@ from gfncore.program.options import (
     Threads,
     integer,
 )
-from gfncore.text.numbers import check_int, shortened
+from gfncore.text.numbers import check_int, parse_float, shortened
 from molgen.symmetry import SYMMETRIES, Symmetry
 
-__all__ = ["ExactOptions", "MoleculeOptions", "SampleOptions"]
+__all__ = ["ExactOptions", "MoleculeOptions", "SampleOptions", "read_exponents"]
 
 MOST_COUNT = 10_000  # atoms, rings or fragments of a molecule
 MOST_DRAWS = 10_000_000
+MOST_EXPONENT = 1e6
+MOST_RATIO = 1000.0  # of the highest to the lowest exponent of one sampler
+DEFAULT_CONDITIONING = "both"
 SCORE = "Score"
 MOLECULES = "Molecules"
 
@@ -83,6 +86,34 @@ def _ring_count(value: Any) -> Any:
 def _corrections(value: Any) -> Any:
     words = _words(value)
     return list(SYMMETRIES) if words == ["all"] else words
+
+
+def read_exponents(value: Any) -> Any:
+    """Return one exponent as a number; several, such as ``16,32``, ascending and each once."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    texts = [piece for part in parts for piece in str(part).split(",")]
+    try:
+        values = sorted({parse_float(text.strip()) for text in texts})
+    except ValueError:
+        raise ValueError(
+            f"'{shortened(','.join(texts))}' is not a list of exponents; write one number or more, "
+            "such as 16,32,64"
+        ) from None
+    for number in values:
+        if not 0.0 <= number <= MOST_EXPONENT:
+            raise ValueError(
+                f"{number} is out of range; give an exponent from 0 to {MOST_EXPONENT:g}"
+            )
+    if not values:
+        raise ValueError("no exponent is given; write one number or more, such as 16,32,64")
+    if len(values) == 1:
+        return values[0]
+    if values[0] == 0.0 or values[-1] > MOST_RATIO * values[0]:
+        raise ValueError(
+            f"{values[0]:g} to {values[-1]:g} is too wide a range for one sampler; give exponents "
+            f"above 0, the highest at most {MOST_RATIO:g} times the lowest"
+        )
+    return tuple(values)
 
 
 def _shown(value: Any) -> str:
@@ -193,15 +224,20 @@ class SampleOptions(MoleculeOptions):
     }
 
     reward_exponent: Annotated[
-        float,
+        float | tuple[float, ...],
+        Check(read_exponents),
         Option(
             "Molecules are drawn in proportion to the score raised to this power: the higher, the "
             "better and the less diverse the molecules are. With 1 most of them are mediocre, as "
-            "most molecules that can be built are.",
+            "most molecules that can be built are. With several (16 32 64 or 16,32,64) one sampler "
+            "is trained for all of them, and molecules are drawn at each.",
             group=SCORE,
+            words=list[str],
         ),
     ] = 64.0
-    samples: Annotated[Count, Option("Number of molecules in the library.", group=RUN)] = 1000
+    samples: Annotated[
+        Count, Option("Number of molecules in the library, for each exponent.", group=RUN)
+    ] = 1000
     max_per_scaffold: Annotated[
         int | None,
         Option(
@@ -219,6 +255,15 @@ class SampleOptions(MoleculeOptions):
         Option("Correction of the sampling probabilities of symmetric molecules.", group=RUN),
     ] = "merged"
     objective: Objective = "log_variance"
+    conditioning: Annotated[
+        Literal["input", "scaling", "both"] | None,
+        Option(
+            "(several exponents only) How the sampler depends on the exponent: as an input of the "
+            "network, by a factor on its logits, or both.",
+            group=RUN,
+            shown=f"{DEFAULT_CONDITIONING} with several exponents",
+        ),
+    ] = None
     order_temperature: Annotated[
         float | None,
         Option(

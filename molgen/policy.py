@@ -17,6 +17,7 @@ def make_policy(
     seed: int = 0,
     device: torch.device | str = "cpu",
     flow: bool = False,
+    conditioning: str = "none",
 ) -> Policy:
     """Return a policy for the graphs of an environment, with random weights.
 
@@ -34,6 +35,8 @@ def make_policy(
     device : device
     flow : bool
         Whether the objective reads state flows.
+    conditioning : {"none", "input", "scaling", "both"}
+        Effect of the temperature of a state, see `gfncore.policies.conditioning`.
 
     Returns
     -------
@@ -50,5 +53,5 @@ def make_policy(
             rounds,
             context=True,
         )
-        policy = Policy(backbone, environment.heads, flow=flow)
+        policy = Policy(backbone, environment.heads, flow=flow, conditioning=conditioning)
     return policy.to(device)

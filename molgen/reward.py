@@ -32,6 +32,8 @@ class Reward:
     scoring : Scoring
     exponent : float
         The reward is the score raised to this power.
+    lowest : float, optional
+        Lowest exponent at which it is used, see `gfncore.tempering`; default: `exponent`.
 
     Attributes
     ----------
@@ -47,14 +49,21 @@ class Reward:
         The best score since this object was created.
     """
 
-    def __init__(self, scoring: Scoring, exponent: float = 1.0) -> None:
+    def __init__(
+        self, scoring: Scoring, exponent: float = 1.0, lowest: float | None = None
+    ) -> None:
         self.scoring = scoring
-        self.exponent = exponent
+        self.set_exponent(exponent, lowest)
         self.environment: Any = None
         self.floored: set[str] = set()
         self.buried: set[str] = set()
-        self.least = min(-FLOOR, exponent * math.log(LEAST_SCORE))
         self.best = 0.0
+
+    def set_exponent(self, exponent: float, lowest: float | None = None) -> None:
+        """Set the exponent, and the log reward of a score of zero that goes with it."""
+        self.exponent = exponent
+        wider = 1.0 if lowest is None else exponent / lowest
+        self.least = min(-FLOOR * wider, exponent * math.log(LEAST_SCORE))
 
     def __call__(self, smiles: Sequence[str]) -> np.ndarray:
         """Return log R of distinct canonical SMILES in nats; float64 (n,), finite."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import field_serializer, field_validator, model_validator
 
@@ -13,7 +13,14 @@ from gfncore.objectives.registry import find_objective, reward_objectives
 from gfncore.program.configuration import RUN_FILE, RunSettings, read_config, resolve_settings
 from gfncore.program.objectives import check_lambda, check_offered, settings_with_options
 from gfncore.text.numbers import check_int
-from molgen.options import MOST_COUNT, ExactOptions, MoleculeOptions, SampleOptions
+from molgen.options import (
+    DEFAULT_CONDITIONING,
+    MOST_COUNT,
+    ExactOptions,
+    MoleculeOptions,
+    SampleOptions,
+    read_exponents,
+)
 from molgen.output_names import EXACT_OUTPUT_NAMES, OUTPUT_NAMES
 
 if TYPE_CHECKING:
@@ -29,8 +36,8 @@ __all__ = [
 ]
 
 MOST_CALLS = 1_000_000_000  # molecules scored
-MOST_EXPONENT = 1e6
 _OBJECTIVE_OPTIONS = ("order_temperature", "sub_trajectory_lambda")
+_FLOW_OBJECTIVES = ("detailed_balance", "sub_trajectory_balance")
 _ONLY = {
     "atoms": ("elements", "ring_sizes", "max_rings", "strained"),
     "fragments": ("fragments", "max_fragments"),
@@ -57,6 +64,14 @@ def _without_functions(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_functions(entry) for entry in value]
     return f"{value.__module__}:{value.__qualname__}" if callable(value) else value
+
+
+def _several(value: Any) -> bool:
+    """Return whether a value that may be given as reward exponent has several."""
+    try:
+        return value is not None and isinstance(read_exponents(value), tuple)
+    except ValueError:  # its own check refuses it
+        return False
 
 
 class MoleculeSettings(MoleculeOptions, RunSettings):
@@ -174,12 +189,19 @@ class SampleSettings(SampleOptions, MoleculeSettings):
         *MoleculeSettings.CONTINUABLE,
         "oracle_calls",
         "max_per_scaffold",
+        "reward_exponent",  # within the range that the sampler was trained for
     )
 
     @classmethod
     def result_names(cls) -> tuple[str, ...]:
         """Return the names that may appear in the output directory."""
         return OUTPUT_NAMES
+
+    @property
+    def exponents(self) -> tuple[float, ...]:
+        """The reward exponents asked for, ascending."""
+        value = self.reward_exponent
+        return value if isinstance(value, tuple) else (value,)
 
     @property
     def proportional(self) -> bool:
@@ -189,12 +211,32 @@ class SampleSettings(SampleOptions, MoleculeSettings):
     @model_validator(mode="before")
     @classmethod
     def _resolve_objective_options(cls, values: Any) -> Any:
-        """Set the options of the objective, and refuse those of others."""
-        return (
-            settings_with_options(values, _OBJECTIVE_OPTIONS)
-            if isinstance(values, dict)
-            else values
-        )
+        """Set the options of the objective and of several exponents; refuse those of others."""
+        if not isinstance(values, dict):
+            return values
+        values = settings_with_options(values, _OBJECTIVE_OPTIONS)
+        if values.get("conditioning") is None and _several(values.get("reward_exponent")):
+            values["conditioning"] = DEFAULT_CONDITIONING
+        return values
+
+    @model_validator(mode="after")
+    def _check_exponents(self) -> Self:
+        """Refuse several exponents, or what belongs to them, where there is no distribution."""
+        several = len(self.exponents) > 1
+        if not self.proportional and (several or self.conditioning is not None):
+            given = "several values of --reward-exponent" if several else "--conditioning"
+            raise ValueError(
+                f"--objective {self.objective} draws by rank, which no exponent changes; leave out "
+                f"{given}"
+            )
+        if self.conditioning == "scaling" and self.objective in _FLOW_OBJECTIVES:
+            raise ValueError(
+                f"--objective {self.objective} learns flows, which a factor on the logits does not "
+                "change; give --conditioning both or input"
+            )
+        if self.conditioning is not None and self.exponents[0] == 0.0:
+            raise ValueError("--conditioning needs exponents above 0; leave it out")
+        return self
 
     @field_validator("objective")
     @classmethod
@@ -228,15 +270,6 @@ class SampleSettings(SampleOptions, MoleculeSettings):
         if value < 1:
             raise ValueError(f"{value} oracle calls is out of range; give at least 1")
         return check_int(value, 1, MOST_CALLS)
-
-    @field_validator("reward_exponent")
-    @classmethod
-    def _reward_exponent(cls, value: float) -> float:
-        if not 0 <= value <= MOST_EXPONENT:
-            raise ValueError(
-                f"{value} is out of range; give an exponent from 0 to {MOST_EXPONENT:g}"
-            )
-        return value
 
 
 class ExactSettings(ExactOptions, MoleculeSettings):

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from gfncore.environment import Environment
+from gfncore.objectives.log_partition_curve import LogPartitionCurve
 from gfncore.objectives.options import ObjectiveOptions
 from gfncore.objectives.registry import find_objective
 from gfncore.policies import Policy
@@ -45,6 +46,8 @@ class Objective(nn.Module, ABC):
         Whether it reads `ScoredTrajectories.scale`.
     log_z : Parameter, optional
         Learned log Z, float64 scalar; None if it is not learned.
+    curve : LogPartitionCurve, optional
+        Its change with the temperature; None without temperatures, or if it is not learned.
     """
 
     on_policy_allowed = True
@@ -59,10 +62,12 @@ class Objective(nn.Module, ABC):
     takes_scales = False
 
     log_z: nn.Parameter | None
+    curve: LogPartitionCurve | None
 
     def __init__(self) -> None:
         super().__init__()
         self.register_parameter("log_z", None)
+        self.register_module("curve", None)
 
     @classmethod
     def from_options(cls, options: ObjectiveOptions) -> Self:

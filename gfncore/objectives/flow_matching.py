@@ -37,7 +37,7 @@ class FlowMatching(FlowObjective):
         log_flow = self.log_flow(batch)
         if batch.log_inflow is None or batch.flow is None:
             raise ValueError("flow matching was given a batch without flows into its states")
-        residual = self.log_z + batch.log_inflow - flow_after_steps(batch, log_flow)
+        residual = self.log_start(batch) + batch.log_inflow - flow_after_steps(batch, log_flow)
         if batch.scale is not None:
             residual = residual / batch.scale[:, None]
         step = torch.arange(log_flow.shape[1], device=log_flow.device)

@@ -5,7 +5,9 @@ With the unfinished states s_0 ... s_{n-1} and the object s_n = x of a trajector
     log F(s_t) = log F_0 + flow head of the policy (s_t)   for t < n,    log F(s_n) = log R(x)
 
 log F_0 is learned by the objective, at the rate of log Z: the flow head starts at zero, and log Z
-may be far from there. log F(s_0) is log Z. Where there are temperatures, the flow head reads them.
+may be far from there. log F(s_0) is log Z. Where trajectories have temperatures, the flow head
+reads them, and log F_0 is a curve, see `gfncore.objectives.log_partition_curve`: flows of two
+temperatures may differ by hundreds of nats, which the head alone would learn slowly.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import torch
 from torch import nn
 
 from gfncore.objectives.base import Objective, ObjectiveOptions
+from gfncore.objectives.log_partition_curve import LogPartitionCurve, log_partition_at
 from gfncore.objectives.shapes import shape
 from gfncore.trajectories.batch import ScoredTrajectories
 
@@ -25,8 +28,8 @@ __all__ = ["FlowObjective", "flow_after_steps", "step_residuals"]
 class FlowObjective(Objective):
     """An objective of learned flows; `log_z` is where log F_0 starts.
 
-    `loss_shape` replaces the square, see `gfncore.objectives.shapes`. Needs a policy with
-    ``flow=True``.
+    `loss_shape` replaces the square, see `gfncore.objectives.shapes`. With `conditional`, batches
+    have temperatures. Needs a policy with ``flow=True``.
 
     Attributes
     ----------
@@ -39,15 +42,31 @@ class FlowObjective(Objective):
     title: str
     log_z: nn.Parameter
 
-    def __init__(self, log_z: float = 0.0, loss_shape: str = "square") -> None:
+    def __init__(
+        self, log_z: float = 0.0, loss_shape: str = "square", conditional: bool = False
+    ) -> None:
         super().__init__()
         self.shape = shape(loss_shape)
         self.log_z = nn.Parameter(torch.tensor(float(log_z), dtype=torch.float64))
+        self.curve = LogPartitionCurve() if conditional else None
 
     @classmethod
     def from_options(cls, options: ObjectiveOptions) -> Self:
-        """Return one with the start of log F_0 and the shape."""
-        return cls(log_z=options.log_z, loss_shape=options.loss_shape)
+        """Return one with the start of log F_0, the shape, and temperatures or none."""
+        return cls(
+            log_z=options.log_z, loss_shape=options.loss_shape, conditional=options.conditional
+        )
+
+    def log_start(self, batch: ScoredTrajectories) -> torch.Tensor:
+        """Return log F_0 of trajectories, float64 (n, 1); a scalar without temperatures.
+
+        Raises
+        ------
+        ValueError
+            If there are temperatures and the objective is not conditional, or the other way round.
+        """
+        log_start = log_partition_at(self.log_z, self.curve, batch.condition, self.title)
+        return log_start if batch.condition is None else log_start[:, None]
 
     def log_flow(self, batch: ScoredTrajectories) -> torch.Tensor:
         """Return log F of the state of every step, float64 (n, T); padding is meaningless.
@@ -55,11 +74,12 @@ class FlowObjective(Objective):
         Raises
         ------
         ValueError
-            If the batch has no state flows.
+            If the batch has no state flows, or if it has temperatures and the objective is not
+            conditional, or the other way round.
         """
         if batch.flow is None:
             raise ValueError(f"{self.title} was given a batch without state flows")
-        return self.log_z + batch.flow.log_flow
+        return self.log_start(batch) + batch.flow.log_flow
 
     def log_partition(self, batch: ScoredTrajectories) -> float | None:
         """Return log F(s_0), or None if there are temperatures, each of which has its own."""

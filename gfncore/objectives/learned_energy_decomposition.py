@@ -42,6 +42,8 @@ class LearnedEnergyDecomposition(FlowObjective):
         are from E. With 1 only the sums count.
     loss_shape : str
         Replaces the square of d, see `gfncore.objectives.shapes`.
+    conditional : bool
+        Whether batches have temperatures.
 
     Raises
     ------
@@ -53,8 +55,14 @@ class LearnedEnergyDecomposition(FlowObjective):
     needs_step_energies = True
     takes_scales = False
 
-    def __init__(self, log_z: float = 0.0, kept: float = 1.0, loss_shape: str = "square") -> None:
-        super().__init__(log_z, loss_shape)
+    def __init__(
+        self,
+        log_z: float = 0.0,
+        kept: float = 1.0,
+        loss_shape: str = "square",
+        conditional: bool = False,
+    ) -> None:
+        super().__init__(log_z, loss_shape, conditional)
         if not 0.0 < kept <= 1.0:
             raise ValueError(f"the share of steps that are kept is {kept}, but must be in (0, 1]")
         self.spread = (1.0 - kept) / kept

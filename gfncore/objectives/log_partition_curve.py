@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-__all__ = ["LogPartitionCurve"]
+__all__ = ["LogPartitionCurve", "log_partition_at"]
 
 SPACING = 0.5  # h
 REACH = 4.0  # largest |log beta| resolved by the spline: beta from 1/55 to 55
@@ -46,3 +46,36 @@ class LogPartitionCurve(nn.Module):
         centres = torch.arange(-KNOTS, KNOTS + 1, device=condition.device)
         place = condition.clamp(-REACH, REACH)[:, None] / SPACING  # (n, 1)
         return self.slope * torch.expm1(condition) + _b_spline(place - centres) @ self.weights
+
+
+def log_partition_at(
+    log_z: torch.Tensor,
+    curve: LogPartitionCurve | None,
+    condition: torch.Tensor | None,
+    title: str,
+) -> torch.Tensor:
+    """Return log Z for log beta, float64 (n,) -> (n,); the scalar `log_z` without temperatures.
+
+    Parameters
+    ----------
+    log_z : Tensor, float64 scalar
+        Learned log Z, with temperatures that of beta = 1.
+    curve : LogPartitionCurve, optional
+        None: the objective was made without temperatures.
+    condition : Tensor, shape (n,), float64, optional
+        log beta of trajectories; None: they have no temperatures.
+    title : str
+        Name of the objective, for the message.
+
+    Raises
+    ------
+    ValueError
+        If trajectories have temperatures and the objective has not, or the other way round.
+    """
+    if (condition is None) != (curve is None):
+        has = "no temperatures" if condition is None else "temperatures"
+        raise ValueError(
+            f"the trajectories have {has}, but {title} was made with "
+            f"conditional={curve is not None}"
+        )
+    return log_z if condition is None or curve is None else log_z + curve(condition)

@@ -40,6 +40,8 @@ class SubTrajectoryBalance(FlowObjective):
         lambda > 0.
     loss_shape : str
         Replaces the square, see `gfncore.objectives.shapes`.
+    conditional : bool
+        Whether batches have temperatures.
 
     Raises
     ------
@@ -49,16 +51,24 @@ class SubTrajectoryBalance(FlowObjective):
 
     title = "sub-trajectory balance"
 
-    def __init__(self, log_z: float = 0.0, decay: float = 0.9, loss_shape: str = "square") -> None:
-        super().__init__(log_z, loss_shape)
+    def __init__(
+        self,
+        log_z: float = 0.0,
+        decay: float = 0.9,
+        loss_shape: str = "square",
+        conditional: bool = False,
+    ) -> None:
+        super().__init__(log_z, loss_shape, conditional)
         if not 0.0 < decay < math.inf:
             raise ValueError(f"lambda is {decay}, but must be a positive number")
         self.log_decay = math.log(decay)
 
     @classmethod
     def from_options(cls, options: ObjectiveOptions) -> Self:
-        """Return one with the start of log F_0, lambda and the shape."""
-        return cls(options.log_z, options.sub_trajectory_lambda, options.loss_shape)
+        """Return one with the start of log F_0, lambda, the shape, and temperatures or none."""
+        return cls(
+            options.log_z, options.sub_trajectory_lambda, options.loss_shape, options.conditional
+        )
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """Return the loss, float64 scalar; memory grows as n_trajectories T^2."""

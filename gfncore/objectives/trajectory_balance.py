@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from gfncore.objectives.base import Objective, ObjectiveOptions
-from gfncore.objectives.log_partition_curve import LogPartitionCurve
+from gfncore.objectives.log_partition_curve import LogPartitionCurve, log_partition_at
 from gfncore.objectives.shapes import shape
 from gfncore.trajectories.batch import ScoredTrajectories
 
@@ -54,15 +54,7 @@ class TrajectoryBalance(Objective):
         ValueError
             If there are temperatures and the objective is not conditional, or the other way round.
         """
-        if (condition is None) != (self.curve is None):
-            has = "no temperatures" if condition is None else "temperatures"
-            raise ValueError(
-                f"the trajectories have {has}, but {self.title} was made with "
-                f"conditional={self.curve is not None}"
-            )
-        if condition is None or self.curve is None:
-            return self.log_z
-        return self.log_z + self.curve(condition)
+        return log_partition_at(self.log_z, self.curve, condition, self.title)
 
     def forward(self, batch: ScoredTrajectories) -> torch.Tensor:
         """Return the loss, float64 scalar."""

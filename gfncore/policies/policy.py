@@ -136,8 +136,7 @@ class Policy(nn.Module):
     def _embed(self, graph: GraphBatch) -> torch.Tensor:
         if self.condition_embedding is None:
             return self.backbone(graph)
-        assert graph.condition is not None
-        return self.backbone(graph, self.condition_embedding(graph.condition))
+        return self.backbone(graph, self.condition_embedding(_condition_of_graphs(graph)))
 
     def _names(self, graph: GraphBatch) -> list[bytes]:
         """Return identifiers of the graphs: their keys, and log beta if it is used."""
@@ -145,7 +144,7 @@ class Policy(nn.Module):
         names = key_bytes(graph.graph_keys.cpu().numpy())
         if self.condition_embedding is None or graph.condition is None:
             return names
-        conditions = graph.condition.cpu().numpy()
+        conditions = _condition_of_graphs(graph).cpu().numpy()
         return [name + one.tobytes() for name, one in zip(names, conditions, strict=True)]
 
     def _embedded(self, graph: GraphBatch) -> torch.Tensor:
@@ -176,12 +175,8 @@ class Policy(nn.Module):
                 f"the policy was made with conditioning={self.conditioning!r}, but the states have "
                 "no temperatures: wrap the environment in a TemperedEnvironment"
             )
-        n_graphs = len(graph.graph_type)
-        if self.condition_embedding is not None and len(graph.condition) != n_graphs:
-            raise ValueError(
-                f"{len(graph.condition)} states share {n_graphs} graphs, which then have no "
-                "temperature of their own: make the policy with conditioning='scaling'"
-            )
+        if self.condition_embedding is not None:
+            _condition_of_graphs(graph)
 
     def forward(self, graph: GraphBatch) -> PolicyOutput:
         """Return logits in the order of the actions; the batch is moved to this device.
@@ -241,6 +236,29 @@ class Policy(nn.Module):
             more = self.flow_of_node(nodes, pooled, graph, graph.state_node[rows], None)
             log_flow = log_flow.index_add(0, rows, more)
         return log_flow
+
+
+def _condition_of_graphs(graph: GraphBatch) -> torch.Tensor:
+    """Return log beta of each graph, float32 (G,), which its states have in common.
+
+    Raises
+    ------
+    ValueError
+        If states of different temperatures share a graph.
+    """
+    condition, shared = graph.condition, graph.state_graph
+    assert condition is not None
+    n = len(graph.graph_type)
+    if shared is None and len(condition) == n:
+        return condition
+    if shared is not None:
+        of_graph = condition.new_zeros(n).index_put((shared,), condition)
+        if torch.equal(of_graph[shared], condition):
+            return of_graph
+    raise ValueError(
+        f"{len(condition)} states share {n} graphs, which then have no temperature of their own: "
+        "make the policy with conditioning='scaling'"
+    )
 
 
 def segment_log_softmax(logits: torch.Tensor, segment: torch.Tensor, n: int) -> torch.Tensor:

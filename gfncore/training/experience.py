@@ -122,13 +122,7 @@ def evaluate_rewards(trainer: ExperiencedTrainer, terminals: Any) -> np.ndarray:
         new = (distinct, log_reward)
         for found in [new] if processes is None else processes.gather(new):
             trainer.replay.add(*found)
-    return _tempered(trainer.environment, terminals, log_reward[inverse])
-
-
-def _tempered(environment: Environment, terminals: Any, log_reward: np.ndarray) -> np.ndarray:
-    """Return log R at the temperatures of the terminals, from that at beta = 1."""
-    condition = environment.condition(terminals)
-    return log_reward if condition is None else np.exp(condition) * log_reward
+    return trainer.environment.temper(terminals, log_reward[inverse])
 
 
 def _recalled(
@@ -140,7 +134,7 @@ def _recalled(
     """Return trajectories to objects without temperature, whose rewards are known."""
     tempered = trainer.environment.with_temperature(objects)
     trajectories = _backward(trainer, tempered)
-    return Experience(trajectories, _tempered(trainer.environment, tempered, log_reward), scale)
+    return Experience(trajectories, trainer.environment.temper(tempered, log_reward), scale)
 
 
 def _backward(trainer: ExperiencedTrainer, objects: Any) -> Trajectories:

@@ -9,9 +9,11 @@ import numpy as np
 
 from gfncore.environment import Environment
 from gfncore.keys import key_bytes, unique_keys
+from gfncore.tempering import TemperedEnvironment
 
-__all__ = ["Replay"]
+__all__ = ["Replay", "TemperedReplay"]
 
+TEMPERED_SHARE = 0.5  # of the draws of a `TemperedReplay`
 TOP_SHARE = 0.1  # a prioritised draw takes half of its objects from this share of the best
 
 
@@ -105,3 +107,45 @@ class Replay:
             half = n // 2
             rows[:half] = np.sort(best)[generator.integers(top, size=half)]
         return self.states.take(rows), self.log_reward[rows]
+
+
+class TemperedReplay(Replay):
+    """Replay of objects for trajectories of many temperatures, without temperature in itself.
+
+    Half of what is drawn is in proportion to R^beta at the temperature that the object will have:
+    with a high beta few objects have nearly all of the probability, and uniform draws, or the best
+    tenth, hardly ever contain them. The other half is drawn as in `Replay`. The state that stands
+    for an object of several has its log R, corrections of counts included: the distribution of
+    trajectories need not be exact in training.
+
+    Parameters
+    ----------
+    environment : TemperedEnvironment
+        That of the training: its temperatures are given to the objects in turn.
+    capacity : int
+    prioritised : bool
+        As in `Replay`.
+    """
+
+    def __init__(
+        self, environment: TemperedEnvironment, capacity: int = 100_000, prioritised: bool = True
+    ) -> None:
+        super().__init__(environment.inner, capacity, prioritised)
+        self.tempered = environment
+
+    def draw(self, n: int, generator: np.random.Generator) -> tuple[Any, np.ndarray]:
+        """`n` objects with replacement, and their log rewards; the replay must not be empty."""
+        objects, log_reward = super().draw(n, generator)
+        rows = np.full(n, -1)
+        betas = self.tempered.inverse_temperatures
+        for i, beta in enumerate(betas):
+            place = np.arange(i, n, len(betas))
+            place = place[generator.random(len(place)) < TEMPERED_SHARE]
+            total = np.cumsum(np.exp(beta * (self.log_reward - self.log_reward.max())))
+            drawn = np.searchsorted(total, generator.random(len(place)) * total[-1], side="right")
+            rows[place] = np.minimum(drawn, len(total) - 1)
+        chosen = rows >= 0
+        both = type(objects).concat([objects, self.states.take(rows[chosen])])
+        source = np.arange(n)
+        source[chosen] = n + np.arange(chosen.sum())
+        return both.take(source), np.where(chosen, self.log_reward[rows], log_reward)

@@ -374,10 +374,15 @@ class AtomEnvironment(MoleculeEnvironment):
             facts = self._facts(states)
             names = list(dict.fromkeys(smiles for smiles, _ in facts))
             value = dict(zip(names, np.asarray(self._score(names), np.float64), strict=True))
-            log_reward = np.array([value[s] - np.log(k) for s, k in facts], np.float64)
+            log_reward = np.array([value[s] for s, _ in facts], np.float64)
+        return log_reward + self.log_count_correction(states)
+
+    def log_count_correction(self, states: GraphStates) -> np.ndarray:
+        """Return -log of the multiplicity, with log |Aut| under "reward_scaling"; float64 (B,)."""
+        correction = -np.log(self.multiplicity(states))
         if self.symmetry == "reward_scaling":
-            log_reward = log_reward + states.log_aut - self._log_aut_of_start
-        return log_reward
+            correction += states.log_aut - self._log_aut_of_start
+        return correction
 
     def stop_actions(self, states: GraphStates) -> np.ndarray:
         """Return 0, by which all unfinished states stop but the empty one; -1: it cannot."""

@@ -349,6 +349,10 @@ class FragmentEnvironment(MoleculeEnvironment):
         return Stepped(new, redo)
 
     def graph(self, states: GraphStates) -> GraphBatch:
+        """Atoms as nodes, see `graph_apart`; equal graphs are shared by all states."""
+        return self.graph_apart(states, np.zeros(len(states), np.int64))
+
+    def graph_apart(self, states: GraphStates, group: np.ndarray) -> GraphBatch:
         """Atoms as nodes, see `molgen.kernels.fragments_graph_numba`.
 
         Heads: stop (graph), mark (node), join (node, a column for each orbit with places, read at
@@ -357,7 +361,8 @@ class FragmentEnvironment(MoleculeEnvironment):
         v = self.vocabulary
         # a marked state reads what the unmarked one does: one graph for both, embedded once
         keys = state_keys(unmarked(states))
-        first, graph = unique_keys(keys)
+        shared = keys + np.stack([group, group], axis=1).astype(np.uint64)
+        first, graph = unique_keys(shared)
         features, first_node, node_graph, graph_type, edge_index, edge_type = graph_arrays(
             states.colour[first], states.n_nodes[first], states.edges[first], states.n_edges[first],
             v.orbit_kind, v.orbit_open, v.orbit_hydrogens, self._orbit_is_core,
@@ -398,13 +403,17 @@ class FragmentEnvironment(MoleculeEnvironment):
 
     def log_reward(self, states: GraphStates) -> np.ndarray:
         """log R of the molecule, less log of its multiplicity; with the regime's scale."""
-        smiles, multiplicity = self._molecules.facts(states)
+        smiles, _ = self._molecules.facts(states)
         names = list(dict.fromkeys(smiles))
         value = dict(zip(names, np.asarray(self.score(names), np.float64), strict=True))
-        log_reward = np.array([value[name] for name in smiles]) - np.log(multiplicity)
+        return np.array([value[name] for name in smiles]) + self.log_count_correction(states)
+
+    def log_count_correction(self, states: GraphStates) -> np.ndarray:
+        """Return -log of the multiplicity, with `_log_symmetry` under "reward_scaling"."""
+        correction = -np.log(self.multiplicity(states))
         if self.symmetry == "reward_scaling":
-            log_reward += self._log_symmetry(states)
-        return log_reward
+            correction += self._log_symmetry(states)
+        return correction
 
     def smiles(self, states: GraphStates, executor: Executor | None = None) -> list[str]:
         """Canonical SMILES, hydrogens where places are left; "" for the empty state."""

@@ -16,6 +16,7 @@ from scipy.special import softmax
 
 from gfncore.evaluation.pareto import non_dominated
 from molgen.molecules.diversity import morgan_fingerprints, murcko_scaffold
+from molgen.results.exponents import ExponentSample
 
 __all__ = ["LibraryColumns", "Scores", "count_draws", "front_rows", "share_valid"]
 
@@ -71,6 +72,9 @@ class LibraryColumns:
     labels : mapping of str to sequence of str
         Further columns of text: substituents at the numbered attachment points of the core (R1, R2,
         ...), the docked stereoisomer.
+    samples : tuple of ExponentSample
+        What was drawn at each reward exponent where there are several: the columns that depend on
+        the exponent are there, and nan here.
     """
 
     smiles: tuple[str, ...]
@@ -85,6 +89,7 @@ class LibraryColumns:
     count: NDArray[np.int64]
     weight: NDArray[np.float64]
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    samples: tuple[ExponentSample, ...] = ()
     _molecules: tuple[Chem.Mol | None, ...] = field(repr=False, compare=False, default=())
 
     def __len__(self) -> int:

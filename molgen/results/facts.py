@@ -91,7 +91,9 @@ class RunFacts:
     pareto_k : float
         Pareto k-hat of their weights; nan if unknown.
     reward_exponent : float
-        Power of the score to which probabilities are proportional.
+        Power of the score to which probabilities are proportional; nan if there are several.
+    conditioning : str, optional
+        How the sampler depends on the exponent; None if it learned a single one.
     order_temperature : float, optional
         Temperature of order-preserving training; None for other objectives.
     sub_trajectory_lambda : float, optional
@@ -135,6 +137,7 @@ class RunFacts:
     ess: float = math.nan
     pareto_k: float = math.nan
     reward_exponent: float = 1.0
+    conditioning: str | None = None
     order_temperature: float | None = None
     sub_trajectory_lambda: float | None = None
     failures: Mapping[str, int] = field(default_factory=dict)

@@ -101,6 +101,9 @@ def summarise(
         modes = find_modes(library.fingerprints, library.reward, least_score=facts.mode_score)
     warnings = run_warnings(facts)
     front = {"n_pareto": len(front_rows(library))} if library.n_objectives > 1 else {}
+    exponents = {}
+    if library.samples:
+        exponents = {"exponents": [sample.as_dict() for sample in library.samples]}
     return {
         "software": "molgen",
         "version": software_version(),
@@ -113,6 +116,8 @@ def summarise(
         "reward_exponent": float(facts.reward_exponent),
         "order_temperature": facts.order_temperature,
         "sub_trajectory_lambda": facts.sub_trajectory_lambda,
+        "conditioning": facts.conditioning,
+        **exponents,
         "log_partition": float(facts.log_partition),
         "log_partition_se": float(facts.log_partition_se),
         "ess": float(facts.ess),
@@ -257,16 +262,29 @@ def table_columns(
         "reward": library.reward,
         **dict(zip(more, objectives.values(), strict=True)),
         **dict(zip(components, library.components.values(), strict=True)),
-        "log_probability": library.log_probability,
-        "log_probability_se": library.log_probability_se,
-        "scaffold": library.scaffold,
-        "count": library.count,
-        "weight": library.weight,
     }
+    for name, values in _drawn(library).items():
+        columns[free_name(name, set(columns))] = values
     taken = set(columns)
     groups = {name: f"{name}_group" if name in taken else name for name in library.labels}
     for name, labels in library.labels.items():
         columns[free_name(groups[name], taken)] = labels
+    return columns
+
+
+def _drawn(library: LibraryColumns) -> dict[str, Sequence[str] | np.ndarray]:
+    """Return the columns on probabilities, scaffolds and draws; these at each exponent."""
+    if not library.samples:
+        return {
+            "log_probability": library.log_probability,
+            "log_probability_se": library.log_probability_se,
+            "scaffold": library.scaffold,
+            "count": library.count,
+            "weight": library.weight,
+        }
+    columns: dict[str, Sequence[str] | np.ndarray] = {"scaffold": library.scaffold}
+    for sample in library.samples:
+        columns |= sample.columns()
     return columns
 
 

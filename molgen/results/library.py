@@ -61,11 +61,23 @@ class Library(LibraryColumns):
 
         These are ``smiles``, ``reward``, one per component of the score, ``log_probability``,
         ``log_probability_se`` (both NaN where unknown), ``scaffold``, ``count``, ``weight``
-        (NaN where unknown) and the labels.
+        (NaN where unknown) and the labels. With several reward exponents, ``log_probability_E16``
+        and so on are those at exponent 16, NaN for molecules that were not taken at it.
         """
         import pandas
 
         return pandas.DataFrame(table_columns(self))
+
+    def exponent_table(self) -> DataFrame:
+        """Return the figures of each reward exponent, a row per exponent; empty if there is one.
+
+        These are ``reward_exponent``, ``log_partition``, ``log_partition_se``, ``ess``,
+        ``n_proposals``, ``pareto_k``, ``n_samples``, ``n_unique``, ``library_ess``, ``mean_score``,
+        ``top10_mean`` and ``internal_diversity``.
+        """
+        import pandas
+
+        return pandas.DataFrame([sample.as_dict() for sample in self.samples])
 
     def to_sdf(self, path: str | Path) -> None:
         """Write an SD file with flat coordinates, and the columns as properties.

@@ -1,5 +1,8 @@
 """One policy for many temperatures: the wrapped environment, the network, and what is learned."""
 
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportOptionalCall=false, reportOptionalMemberAccess=false
+
 import math
 from dataclasses import replace
 
@@ -123,6 +126,34 @@ def test_states_take_the_temperatures_in_turn(hypergrid):
         TemperatureRange(2.0, 1.0)
     with pytest.raises(ValueError, match="at least 1"):
         TemperatureRange(1.0, 2.0, 0)
+
+
+def test_corrections_of_counts_are_not_tempered(hypergrid):
+    """Objects x + y of a grid: as many states as pairs; their sum is R^beta at every beta."""
+
+    class Sums(hypergrid.Hypergrid):
+        def merit(self, states):
+            return 1.0 + states.values.sum(axis=1)  # log R of a sum
+
+        def log_count_correction(self, states):
+            total = states.values.sum(axis=1)
+            return -np.log(np.minimum(total, 4 - total) + 1)  # pairs of 0, 1, 2 with this sum
+
+        def log_reward(self, states):
+            return self.merit(states) + self.log_count_correction(states)
+
+    grid = Sums(3)
+    ends = exact_distribution(grid).terminals
+    total = ends.values.sum(axis=1)
+    for beta in (0.25, 1.0, 3.0):
+        at = TemperedEnvironment(grid, beta)
+        states = at.with_temperature(ends)
+        log_reward = at.log_reward(states)
+        weight = np.bincount(total, np.exp(log_reward))
+        np.testing.assert_allclose(weight, np.exp(beta * (1.0 + np.arange(5))))
+        np.testing.assert_allclose(at.temper(states, grid.log_reward(ends)), log_reward)
+    assert np.array_equal(grid.temper(ends, log_reward), log_reward)
+    assert not hypergrid.Hypergrid(3).log_count_correction(ends).any()
 
 
 def test_range_has_one_temperature_in_each_part():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 
@@ -48,7 +50,21 @@ def draw_distributions(library: LibraryColumns) -> list[Chart]:
     return [chart for chart in charts if chart]
 
 
-def draw_agreement(library: LibraryColumns, log_partition: float) -> Chart:
+class Drawn(Protocol):
+    """A library, or what was drawn at one exponent."""
+
+    @property
+    def log_reward(self) -> NDArray[np.float64]:
+        """Log of the target of each molecule."""
+        ...
+
+    @property
+    def log_probability(self) -> NDArray[np.float64]:
+        """Log of the sampling probability of each, nan if unknown."""
+        ...
+
+
+def draw_agreement(library: Drawn, log_partition: float) -> Chart:
     """Return a chart of log probabilities against log rewards; empty if these are unknown.
 
     For a perfect sampler all points lie on a line, which is drawn if ``log_partition`` is known.

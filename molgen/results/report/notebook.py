@@ -38,6 +38,15 @@ def render_view(library: LibraryColumns, summary: Mapping[str, Any]) -> str:
         ),
         ("Molecules scored", f"{summary['oracle_calls']:,}"),
     ]
+    for sample in library.samples:
+        figures.append(
+            (
+                f"At reward exponent {sample.exponent:g}",
+                f"{sample.n_unique:,} molecules, mean score {signed(sample.mean_score, 3)}; "
+                f"effective size {sample.effective_size:,.0f}; {sample.ess:,.0f} of "
+                f"{sample.n_proposals:,} draws",
+            )
+        )
     if math.isfinite(summary["ess"]):
         se = summary["log_partition_se"]
         error = f"{se:.3f}" if math.isfinite(se) else "unknown"

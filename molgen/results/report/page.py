@@ -23,8 +23,15 @@ from molgen.citations import references
 from molgen.molecules.diversity import MODE_SIMILARITY, Modes
 from molgen.results.columns import LibraryColumns, front_rows
 from molgen.results.facts import RunFacts
-from molgen.results.report.charts import draw_agreement, draw_distributions, draw_fronts
+from molgen.results.report.charts import draw_distributions, draw_fronts
 from molgen.results.report.drawing import draw_molecule
+from molgen.results.report.exponents import (
+    agreement_charts,
+    conditioning_row,
+    exponent_checks,
+    exponent_rows,
+    exponent_text,
+)
 from molgen.results.report.grid import diverse_rows, molecule_row
 
 __all__ = ["render_report"]
@@ -93,15 +100,16 @@ def render_report(
         "scaffolds": _scaffold_rows(library),
         "acyclic": sum(not scaffold for scaffold in library.scaffold),
         "distributions": draw_distributions(library),
-        "agreement": draw_agreement(library, facts.log_partition) if proportional else [],
+        "agreement": agreement_charts(library, facts.log_partition) if proportional else [],
+        "exponents": exponent_rows(library),
         "fronts": draw_fronts(library),
         "front": _front_table(library),
         "objective_names": library.objective_names,
         "checks": _checks(library, summary, facts, proportional),
         "proportional": proportional,
-        "exponent": f"{facts.reward_exponent:g}",
+        "exponent": exponent_text(library, facts.reward_exponent),
         "curves": curve_drawings(training, _CURVES),
-        "run": _run_rows(summary, facts),
+        "run": _run_rows(library, summary, facts),
         "extra": extra_rows(summary["extra"]),
         "citations": citation_rows(references(facts.methods).values()),
     }
@@ -129,7 +137,7 @@ def _cards(summary: dict[str, Any], proportional: bool) -> list[dict[str, str]]:
         ),
         ("Valid", _percent(summary["validity"]), "of the drawn molecules"),
     ]
-    if proportional:
+    if proportional and not math.isnan(summary["reward_exponent"]):
         se = summary["log_partition_se"]
         error = f"\u00b1 {se:.3f} (standard error)" if math.isfinite(se) else "error unknown"
         cards += [
@@ -237,6 +245,8 @@ def _checks(
         )
     if not proportional:
         return checks
+    if library.samples:
+        return checks + exponent_checks(library)
     ess, se = summary["ess"], summary["log_partition_se"]
     share = ess / facts.n_proposals if facts.n_proposals else math.nan
     effective = library.effective_size / len(library) if len(library) else math.nan
@@ -287,16 +297,20 @@ def _examples(facts: RunFacts) -> str:
     return f" {'; '.join(told[:5])}." if told else ""
 
 
-def _run_rows(summary: dict[str, Any], facts: RunFacts) -> list[tuple[str, str]]:
+def _run_rows(
+    library: LibraryColumns, summary: dict[str, Any], facts: RunFacts
+) -> list[tuple[str, str]]:
     if facts.order_temperature is not None:  # only ranks matter, which no power changes
         how = f", by rank, at temperature {facts.order_temperature:g}"
     else:
-        how = "" if facts.reward_exponent == 1 else f", to the power {facts.reward_exponent:g}"
+        exponent = exponent_text(library, facts.reward_exponent)
+        how = "" if exponent == "1" else f", to the power {exponent}"
     objective = find_objective(facts.objective).title
     if facts.sub_trajectory_lambda is not None:
         objective += f", \u03bb = {facts.sub_trajectory_lambda:g}"
     return [
         ("Score", f"{facts.score}{how}"),
+        *conditioning_row(facts.conditioning),
         ("Built from", facts.environment),
         ("Symmetry", _SYMMETRY_WORDS.get(facts.symmetry, facts.symmetry)),
         ("Training objective", objective),

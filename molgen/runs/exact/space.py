@@ -11,7 +11,7 @@ molecules; a molecule may be several finished states (Kekule forms, fragment gra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from gfncore.environment import Actions
 from gfncore.errors import UserError
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
+from gfncore.tempering import TemperedEnvironment
 from gfncore.trajectories.scoring import state_log_probabilities
 
 __all__ = ["Space", "enumerate_space", "policy_distribution"]
@@ -78,6 +79,17 @@ class Space:
     def target(self) -> np.ndarray:
         """R(x) / Z of the molecules; float64 (M,)."""
         return np.exp(self.log_reward - self.log_partition)
+
+    def at(self, inverse_temperature: float) -> Space:
+        """Return the same space with the reward R^beta, seen at the temperature 1 / beta."""
+        tempered = TemperedEnvironment(self.environment, inverse_temperature)
+        return replace(
+            self,
+            environment=tempered,
+            states=tempered.with_temperature(self.states),
+            terminals=tempered.with_temperature(self.terminals),
+            log_reward=inverse_temperature * self.log_reward,
+        )
 
     def molecules_of(self, terminals: Any) -> np.ndarray:
         """Row of the molecule of each finished state; int64 (n,).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,10 @@ from molgen.results.columns import LibraryColumns, share_valid
 from molgen.results.facts import RunFacts, ScoringFacts, TrainingFacts
 from molgen.results.files import failure_warning
 from molgen.results.library import Library
+from molgen.results.merging import merge_parts
 from molgen.results.scored import ScoredMolecules
 from molgen.runs.sample.draw import Draws, draw_molecules, select_molecules
+from molgen.runs.sample.parts import exponent_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,24 +40,43 @@ BEST_SHOWN = 10  # molecules of all scored that summary and report show
 def answer(run: SampleRun) -> Library:
     """Draw molecules and compute their probabilities; return the library with its facts.
 
+    Where there are several reward exponents, this is done at each, and the library has the
+    molecules of all.
+
     Raises
     ------
     UserError
         No molecule was drawn whose score is above zero.
     """
-    run.progress.phase("drawing molecules")
+    parts: list[tuple[LibraryColumns, RunFacts]] = []
+    counts: Counter[str] = Counter()
+    for part in exponent_parts(run):
+        columns, facts, drawn = _draw_part(part)
+        parts.append((columns, facts))
+        counts.update(drawn)
+    columns, facts = parts[0] if len(parts) == 1 else merge_parts(parts)
+    if any(facts.failures.values()):
+        run.progress.warn(
+            failure_warning(facts.failures, facts.failure_examples, facts.oracle_calls)
+        )
+    return Library.from_columns(columns, facts, ScoredMolecules.collect(run.scoring, counts))
+
+
+def _draw_part(run: SampleRun) -> tuple[LibraryColumns, RunFacts, dict[str, int]]:
+    """The library of one exponent, its facts, and how often each molecule was drawn."""
+    run.progress.phase(f"{run.place}drawing molecules")
     draws = draw_molecules(run)
     selected = select_molecules(run, draws)
     keep = selected.rows
     _check_selection(run, draws, len(keep))
     smiles, count, first = draws.distinct
-    run.progress.phase("computing probabilities")
+    run.progress.phase(f"{run.place}computing probabilities")
     log_p, error = drawn_probabilities(run, draws.states.take(first[keep]))
     chosen = [smiles[i] for i in keep]
     columns = LibraryColumns.build(
         chosen,
         run.scoring.evaluate(chosen, canonical=True),
-        log_reward=run.reward(chosen),
+        log_reward=run.log_reward(chosen),
         objective_names=run.scoring.objective_names,
         log_probability=log_p,
         log_probability_se=error,
@@ -63,12 +85,7 @@ def answer(run: SampleRun) -> Library:
     )
     columns = replace(columns, labels=_labels(run, columns.smiles))
     facts = _facts(run, draws, columns)
-    if any(facts.failures.values()):
-        run.progress.warn(
-            failure_warning(facts.failures, facts.failure_examples, facts.oracle_calls)
-        )
-    counts = dict(zip(smiles, count.tolist(), strict=True))
-    return Library.from_columns(columns, facts, ScoredMolecules.collect(run.scoring, counts))
+    return columns, facts, dict(zip(smiles, count.tolist(), strict=True))
 
 
 def _check_selection(run: SampleRun, draws: Draws, found: int) -> None:
@@ -105,7 +122,7 @@ def _check_selection(run: SampleRun, draws: Draws, found: int) -> None:
 def _estimate(run: SampleRun, draws: Draws) -> PartitionEstimate | None:
     """Log Z, its standard error and the effective sample size; None if draws follow an order."""
     steps = run.trainer.step_number
-    if steps < run.effort.hardly_trained:
+    if steps < run.effort.hardly_trained and run.part == 0:
         run.warn(
             Note(
                 "untrained-sampler",
@@ -163,7 +180,8 @@ def _facts(run: SampleRun, draws: Draws, library: LibraryColumns) -> RunFacts:
         log_partition_se=math.nan if estimate is None else estimate.standard_error,
         ess=math.nan if estimate is None else estimate.ess,
         pareto_k=math.nan if estimate is None else estimate.pareto_k,
-        reward_exponent=settings.reward_exponent,
+        reward_exponent=run.exponent,
+        conditioning=settings.conditioning,
         order_temperature=settings.order_temperature,
         sub_trajectory_lambda=settings.sub_trajectory_lambda,
         failures=run.scoring.failed,

@@ -192,7 +192,7 @@ def _scored_draws(run: SampleRun, names: list[str]) -> int:
     Later draws are discarded even if their molecule is known, as known molecules are not a fair
     sample of the draws.
     """
-    left = run.settings.oracle_calls - run.scoring.calls
+    left = run.calls_allowed - run.scoring.calls
     allowed: set[str] = set()
     for draw, name in enumerate(names):
         if name not in allowed and not run.scoring.is_known(name):

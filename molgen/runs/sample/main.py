@@ -27,6 +27,7 @@ from molgen.output_names import OUTPUT_NAMES
 from molgen.results.files import write_results
 from molgen.runs.sample.answer import answer, drawn_probabilities
 from molgen.runs.sample.effort import SampleEffort
+from molgen.runs.sample.parts import exponent_parts
 from molgen.runs.sample.run import SEEDS, SampleRun
 from molgen.runs.sample.train import draw_weighted, train
 from molgen.settings import SampleSettings
@@ -51,7 +52,9 @@ def run_sample(
         progress.phase("writing files")
         write_results(settings.output, library, library.facts, scored=library.scored)
         shown = {"best_score": library.top_mean(1)}
-        if settings.proportional:
+        if library.samples:
+            shown["effective_share"] = min(sample.effective_share for sample in library.samples)
+        elif settings.proportional:
             shown["effective_share"] = library.effective_size / len(library)
         progress.update(**shown, detail=f"{len(library):,} molecules", done=1.0)
 
@@ -108,9 +111,10 @@ def rehearse(run: SampleRun) -> None:
     run.trainer.on_policy = run.trainer.from_replay = 2
     for _ in range(2):  # the second learns from replay as well
         run.trainer.step()
-    drawn, _ = draw_weighted(run, run.trainer.averaged.policy, 2, run.rng("pilot"))
-    run.merged.smiles(drawn)
-    drawn_probabilities(run, drawn)
+    part = next(exponent_parts(run))
+    drawn, _ = draw_weighted(part, part.trainer.averaged.policy, 2, part.rng("pilot"))
+    part.merged.smiles(drawn)
+    drawn_probabilities(part, drawn)
 
 
 def _check_drawing() -> None:

@@ -17,16 +17,21 @@ from gfncore.program.devices import choose_device
 from gfncore.program.messages import Note
 from gfncore.program.objectives import options_of_objective
 from gfncore.program.provenance import command_line, file_sha256
+from gfncore.tempering import TemperedEnvironment
 from gfncore.training.checkpoint import Checkpoint, restore_trainer, save_checkpoint
-from gfncore.training.replay import Replay
+from gfncore.training.replay import Replay, TemperedReplay
 from gfncore.training.settings import TrainingSettings
 from gfncore.training.trainer import Trainer
+from molgen.environments.base import MoleculeEnvironment
 from molgen.environments.making import make_environment
+from molgen.environments.tempered import TemperedMolecules
 from molgen.policy import make_policy
 from molgen.reward import Reward
 from molgen.runs.sample.effort import SampleEffort
+from molgen.runs.sample.exponents import ExponentRange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import ThreadPoolExecutor
 
     from gfncore.program.progress import Progress
@@ -118,7 +123,15 @@ class SampleRun:
         self.device = choose_device(settings.device)
         self.checkpoint = Path(settings.output) / "checkpoint"
         self.scoring = settings.open_scoring(workers=settings.n_threads, warn=self.warn)
-        self.reward = Reward(self.scoring, settings.reward_exponent)
+        if self.scoring.n_objectives > 1 and settings.conditioning is not None:
+            self.scoring.close()
+            raise UserError(
+                f"--reward-exponent: the score has {self.scoring.n_objectives} objectives, but "
+                "several exponents need a single score; give one exponent, or an aggregation other "
+                "than 'pareto'"
+            )
+        self.reward = Reward(self.scoring)
+        self.set_exponents(ExponentRange.for_settings(settings))
         self.environment = make_environment(
             settings, self.reward, settings.symmetry, self._show_reading
         )
@@ -128,7 +141,11 @@ class SampleRun:
         self.fragments_checksum = "" if path is None else file_sha256(Path(path))
         self.reward.environment = self.environment
         self.environment.figures_of_merit = self.reward.objectives
+        self.merged: MoleculeEnvironment | TemperedMolecules
         self.merged = self.environment.with_symmetry("merged")
+        self.exponent = settings.exponents[0]
+        self.part, self.place = 0, ""
+        self.calls_allowed = settings.oracle_calls
         self.pool = pool
         self.trainer = self._new_trainer()
         if self.scoring.n_objectives > 1 and settings.proportional:
@@ -154,9 +171,11 @@ class SampleRun:
             average_decay=AVERAGE_DECAY,
         )
         seed = int(self.rng("policy").integers(2**31))
+        conditioning = self.settings.conditioning
         objective = make_objective(
             self.settings.objective,
             loss_shape="pseudo_huber",
+            conditional=conditioning is not None,
             **options_of_objective(self.settings),
         )
         policy = make_policy(
@@ -166,19 +185,44 @@ class SampleRun:
             seed=seed,
             device=self.device,
             flow=objective.needs_flow,
+            conditioning="none" if conditioning is None else conditioning,
         )
+        if conditioning is None:
+            environment, temperatures = self.environment, None
+            replay = Replay(self.environment, REPLAY_CAPACITY)
+        else:
+            environment = TemperedEnvironment(self.environment, 1.0)
+            temperatures = self._draw_temperatures
+            replay = TemperedReplay(environment, REPLAY_CAPACITY)
         trainer = Trainer(
-            self.environment,
+            environment,
             policy,
             objective,
             settings,
             self.rng("training"),
-            replay=Replay(self.environment, REPLAY_CAPACITY),
+            replay=replay,
+            temperatures=temperatures,
             processes=self.processes,
         )
         if self.settings.n_threads > 1:
             policy.pool = trainer.averaged.policy.pool = self.pool
         return trainer
+
+    def set_exponents(self, exponents: ExponentRange) -> None:
+        """Set the range of exponents that the sampler learns."""
+        self.exponents = exponents
+        self.reward.set_exponent(exponents.middle, exponents.low)
+
+    def _draw_temperatures(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw the inverse temperatures of a training step."""
+        return self.exponents.draw(rng)
+
+    def log_reward(self, smiles: Sequence[str]) -> np.ndarray:
+        """Return log R of distinct canonical SMILES at the exponent of this view; nats, (n,)."""
+        log_reward = self.reward(smiles)
+        if self.reward.exponent == self.exponent:
+            return log_reward
+        return log_reward * (self.exponent / self.reward.exponent)
 
     def _show_reading(self, done: int, total: int) -> None:
         """Show how many lines of the file of fragments are read; end with the budget."""
@@ -199,7 +243,7 @@ class SampleRun:
         """Scores that training may still ask for: some are left for the draws of the library."""
         settings, effort = self.settings, self.effort
         kept = max(
-            math.ceil(effort.calls_kept * settings.samples),
+            math.ceil(effort.calls_kept * settings.samples * len(settings.exponents)),
             math.ceil(effort.calls_share_kept * settings.oracle_calls),
         )
         kept = min(kept, settings.oracle_calls // 2)
@@ -207,12 +251,14 @@ class SampleRun:
 
     def warn(self, warning: Note, *, passing: bool = False) -> None:
         """Tell the user now, and in the summary; what is passing is not kept in checkpoints."""
+        warning = Note(warning.code, f"{self.place}{warning}")
         (self.passing if passing else self.state.warnings).append(warning)
         self.progress.warn(warning)
 
     def rng(self, purpose: str, *more: int) -> np.random.Generator:
-        """A generator of its own for each purpose."""
-        return np.random.default_rng([self.settings.seed, SEEDS[purpose], *more])
+        """A generator of its own for each purpose, and for each exponent."""
+        part = (self.part,) if self.part else ()
+        return np.random.default_rng([self.settings.seed, SEEDS[purpose], *more, *part])
 
     def seconds(self) -> float:
         """Seconds of the budget that the run has used, earlier sessions included."""
@@ -239,6 +285,7 @@ class SampleRun:
             "blocks": self.state.blocks,
             "in_block": self.state.in_block,
             "spent": self.clock.spent(),
+            "exponents": [self.exponents.low, self.exponents.high],
             "accurate": self.state.accurate,
             "ess_share": self.state.ess_share,
             "warnings": self.state.warnings,
@@ -264,6 +311,9 @@ class SampleRun:
                 f"{self.settings.fragments} is not the fragment file with which the run in "
                 f"{self.settings.output} began with: restore that value, or start a new run"
             )
+        exponents = ExponentRange(*extra["exponents"])
+        exponents.check(self.settings.exponents)
+        self.set_exponents(exponents)
         self.scoring.restore(saved.arrays, extra["scoring"])
         restore_trainer(saved, self.trainer)
         state = self.state

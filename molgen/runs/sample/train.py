@@ -16,9 +16,12 @@ from gfncore.program.metrics import MetricsWriter
 from gfncore.trajectories.scoring import score_backward
 from molgen.molecules.diversity import MODE_SCORE, find_modes, morgan_fingerprints
 from molgen.runs.sample.answer import commonest
+from molgen.runs.sample.parts import at_exponent
 from molgen.runs.sample.run import SampleRun
 
 __all__ = ["draw_weighted", "start_log_z", "train"]
+
+FEWEST_PILOTS = 128  # draws at each of several exponents
 
 
 def train(run: SampleRun, metrics: MetricsWriter) -> None:
@@ -61,11 +64,11 @@ def train(run: SampleRun, metrics: MetricsWriter) -> None:
         state.blocks, state.in_block = state.blocks + 1, 0
         if state.blocks == 1:
             _tell_of_failures(run)
-        judged = proportional and run.calls_left >= effort.pilot
+        judged = proportional and run.calls_left >= len(settings.exponents) * _pilot_draws(run)
         metrics.write(_best_so_far(run))
         if judged and state.blocks % effort.pilot_every == 0:
-            log_z, error, ess = _pilot(run)
-            state.ess_share = ess / effort.pilot
+            exponent, log_z, error, ess = _pilots(run)
+            state.ess_share = ess / _pilot_draws(run)
             state.accurate = (
                 state.ess_share > effort.accurate_share
                 and trainer.step_number >= effort.fewest_steps
@@ -74,6 +77,7 @@ def train(run: SampleRun, metrics: MetricsWriter) -> None:
                 {
                     "step": trainer.step_number,
                     "seconds": trainer.seconds,
+                    **({} if len(settings.exponents) == 1 else {"reward_exponent": exponent}),
                     "log_partition": log_z,
                     "log_partition_se": error,
                     "ess": ess,
@@ -139,20 +143,32 @@ def _best_so_far(run: SampleRun) -> dict[str, Any]:
 
 def start_log_z(run: SampleRun) -> None:
     """Let a learned log Z start where the first draws of the untrained policy put it."""
-    effort = run.effort
-    log_z = run.trainer.objective.log_z
+    effort, objective = run.effort, run.trainer.objective
     n = min(effort.pilot // 4, run.calls_left - run.calls_a_step)
-    if log_z is None or n <= 1:
+    if objective.log_z is None or n <= 1:
         return
     generator = run.rng("pilot")
     end = run.seconds() + effort.start_share * run.settings.budget_seconds
+    low, high = (at_exponent(run, e) for e in (run.exponents.low, run.exponents.high))
     parts: list[np.ndarray] = []
+    rises: list[np.ndarray] = []
     while n > 0 and (not parts or run.seconds() < end):  # a score may take long
         size = min(n, effort.pilot // 16)
-        parts.append(draw_weighted(run, run.trainer.policy, size, generator)[1])
+        drawn, log_weights = draw_weighted(low, run.trainer.policy, size, generator)
+        parts.append(log_weights)
+        other = high.merged.with_temperature(low.merged.without_temperature(drawn))
+        rises.append(high.merged.log_reward(other) - low.merged.log_reward(drawn))
         n -= size
+    start = float(np.concatenate(parts).mean())
     with torch.no_grad():
-        log_z.fill_(float(np.concatenate(parts).mean()))
+        objective.log_z.fill_(start)
+        if objective.curve is not None:
+            # an untrained policy is the same at all temperatures: means are linear in beta
+            middle = run.exponents.middle
+            rise = float(np.concatenate(rises).mean())
+            slope = rise * middle / (run.exponents.high - run.exponents.low)
+            objective.curve.slope.fill_(slope)
+            objective.log_z.add_(slope * (1.0 - run.exponents.low / middle))
 
 
 def draw_weighted(
@@ -165,6 +181,18 @@ def draw_weighted(
     return drawn.terminals, run.merged.log_reward(drawn.terminals) + log_pb - drawn.log_pf
 
 
+def _pilot_draws(run: SampleRun) -> int:
+    """Number of pilot draws at each exponent."""
+    n, pilot = len(run.settings.exponents), run.effort.pilot
+    return pilot if n == 1 else max(pilot // n, min(FEWEST_PILOTS, pilot))
+
+
+def _pilots(run: SampleRun) -> tuple[float, float, float, float]:
+    """The exponent with the smallest effective sample size, and what `_pilot` finds there."""
+    found = [(exponent, *_pilot(at_exponent(run, exponent))) for exponent in run.settings.exponents]
+    return min(found, key=lambda pilot: pilot[3])
+
+
 def _pilot(run: SampleRun) -> tuple[float, float, float]:
     """log Z, its standard error, and the effective number of draws.
 
@@ -172,7 +200,7 @@ def _pilot(run: SampleRun) -> tuple[float, float, float]:
     equally likely: training need not go on until the budget ends.
     """
     policy, generator = run.trainer.averaged.policy, run.rng("pilot", run.state.blocks)
-    drawn, log_weights = draw_weighted(run, policy, run.effort.pilot, generator)
+    drawn, log_weights = draw_weighted(run, policy, _pilot_draws(run), generator)
     # what stands for the log of a score of zero in training is no part of Z
     positive = run.reward.positive(run.merged.smiles(drawn))
     if not positive.any():

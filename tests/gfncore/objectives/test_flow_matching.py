@@ -1,5 +1,8 @@
 """Flow matching against plain loops over parents, and the distribution that it reaches."""
 
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportOptionalMemberAccess=false
+
 from dataclasses import replace
 
 import numpy as np
@@ -123,7 +126,7 @@ def trainer_of(environment, policy, steps):
         schedule="cosine",
         clip_norm=10.0,
     )
-    objective = make_objective("flow_matching")
+    objective = make_objective("flow_matching", conditional=environment.is_conditioned)
     return Trainer(environment, policy, objective, settings, np.random.default_rng(1))
 
 

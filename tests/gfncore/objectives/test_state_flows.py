@@ -1,5 +1,8 @@
 """Objectives with state flows against plain loops, in training, and in resumed runs."""
 
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportOptionalMemberAccess=false
+
 from dataclasses import replace
 
 import numpy as np
@@ -120,6 +123,24 @@ def test_lambda_weighs_parts_between_steps_and_whole_trajectories(grid):
             SubTrajectoryBalance(decay=wrong)
 
 
+@pytest.mark.parametrize("name", [*NAMES, "forward_looking", "learned_energy_decomposition"])
+def test_log_flow_of_the_start_is_a_curve_of_temperatures(grid, name):
+    environment = TemperedEnvironment(grid, [0.5, 2.0])
+    batch = scored(environment, make(grid, "both"), 4)
+    condition = torch.log(torch.tensor([0.5, 2.0, 0.5, 2.0]).double())
+    objective = make_objective(name, 1.5, conditional=True)
+    with torch.no_grad():
+        objective.curve.slope.fill_(3.0)
+    start = 1.5 + 3.0 * torch.tensor([-0.5, 1.0, -0.5, 1.0]).double()
+    torch.testing.assert_close(
+        objective.log_start(replace(batch, condition=condition)), start[:, None]
+    )
+    for wrong in (objective, make_objective(name)):
+        given = None if wrong.curve is not None else condition
+        with pytest.raises(ValueError, match="temperatures, but .* was made with conditional="):
+            wrong.log_flow(replace(batch, condition=given))
+
+
 def rows(batch, i):
     flow = replace(
         batch.flow, log_flow=batch.flow.log_flow[i : i + 1], lengths=batch.flow.lengths[i : i + 1]
@@ -146,9 +167,8 @@ def trainer_of(environment, policy, name, steps, seed=1, **more):
     settings = TrainingSettings(
         steps, on_policy=64, epsilon=0.1, learning_rate=1e-2, schedule="cosine"
     )
-    return Trainer(
-        environment, policy, make_objective(name), settings, np.random.default_rng(seed), **more
-    )
+    objective = make_objective(name, conditional=environment.is_conditioned)
+    return Trainer(environment, policy, objective, settings, np.random.default_rng(seed), **more)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,5 +1,7 @@
 """Training on small hypergrids: targets are reached, runs are repeated and resumed exactly."""
 
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
+
 import json
 import math
 import random
@@ -9,16 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from gfncore.evaluation import exact_distribution, total_variation
+from gfncore.evaluation import chi_squared, exact_distribution, total_variation
 from gfncore.objectives.base import make_objective
 from gfncore.program.metrics import MetricsWriter
+from gfncore.tempering import TemperedEnvironment
 from gfncore.training.checkpoint import (
     CheckpointError,
     read_checkpoint,
     restore_trainer,
     save_checkpoint,
 )
-from gfncore.training.replay import Replay
+from gfncore.training.replay import Replay, TemperedReplay
 from gfncore.training.settings import TrainingSettings
 from gfncore.training.trainer import Trainer
 from gfncore.trajectories.batch import KnownObjects, StateTargets
@@ -660,6 +663,25 @@ def test_replay_is_unique_and_keeps_the_best(hypergrid):
     assert 0.5 < best < 0.62  # half, and a tenth of the other half
     replay.prioritised = False
     assert (replay.draw(1000, np.random.default_rng(0))[1] >= np.sort(log_reward)[-3]).mean() < 0.2
+
+
+def test_tempered_replay_draws_half_by_the_reward_at_each_temperature(hypergrid):
+    grid = hypergrid.Hypergrid(4)
+    ends = exact_distribution(grid).terminals
+    environment = TemperedEnvironment(grid, 1.0)
+    replay = TemperedReplay(environment, prioritised=False)
+    replay.add(ends, grid.log_reward(ends))
+    betas = [0.25, 8.0]
+    environment.set_temperatures(betas)
+    states, log_reward = replay.draw(40_000, np.random.default_rng(0))
+    assert np.array_equal(grid.log_reward(states), log_reward)
+    place = states.values[:, 0] * 4 + states.values[:, 1]
+    cell = ends.values[:, 0] * 4 + ends.values[:, 1]
+    for i, beta in enumerate(betas):
+        counts = np.bincount(place[i::2], minlength=16)[cell]
+        weight = np.exp(beta * grid.log_reward(ends))
+        expected = 0.5 * weight / weight.sum() + 0.5 / 16
+        assert chi_squared(counts, expected).p_value > 1e-3
 
 
 def test_metrics_are_cut_back_on_resume(tmp_path):

@@ -1,5 +1,8 @@
 """The fragment environment, walked exhaustively on small vocabularies."""
 
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportOptionalMemberAccess=false
+
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +18,7 @@ from gfncore.evaluation.contract import check_contract
 from gfncore.keys import key_bytes, unique_keys
 from gfncore.policies import Backbone, Policy
 from gfncore.symmetry import graphs as symmetry
+from gfncore.tempering import TemperedEnvironment
 from gfncore.trajectories.scoring import (
     state_log_probabilities,
     state_log_probabilities_and_flows,
@@ -566,3 +570,50 @@ def test_sulfones_are_drawn_in_proportion_to_reward(regime, core):
     assert total == pytest.approx(sum(weight.values()))
     for name, w in weight.items():
         assert drawn[name] == pytest.approx(w / total)
+
+
+@pytest.mark.parametrize("regime", ["merged", "reward_scaling"])
+def test_temperature_is_of_the_reward_and_not_of_counts(regime):
+    """The states of a molecule sum to R^beta, with the scale of the regime in each."""
+    environment = make().with_symmetry(regime)
+    ends = terminals(environment)
+    smiles = environment.smiles(ends)
+    assert max(Counter(smiles).values()) > 1
+    scale = make().with_symmetry("flow_scaling").log_scale(ends) if regime != "merged" else 0.0
+    for beta in (0.5, 1.0, 4.0):
+        tempered = TemperedEnvironment(environment, beta)
+        weight = np.exp(tempered.log_reward(tempered.with_temperature(ends)) - scale)
+        found: dict[str, float] = {}
+        for name, one in zip(smiles, weight, strict=True):
+            found[name] = found.get(name, 0.0) + one
+        expected = np.exp(beta * log_length(list(found)))
+        np.testing.assert_allclose(list(found.values()), expected)
+
+
+def test_states_of_two_groups_share_no_graph():
+    environment = make(fragments=SMALL)
+    states = terminals(environment).take(np.repeat(np.arange(3), 2))
+    building = replace(states, stage=np.zeros_like(states.stage))
+    shared = environment.graph(building)
+    apart = environment.graph_apart(building, np.array([0, 1] * 3))
+    assert len(shared.graph_type) == 3 and len(apart.graph_type) == 6
+    assert len(set(apart.state_graph.tolist())) == 6
+    with torch.no_grad():
+        policy = make_policy(environment, hidden=8, rounds=2)
+        for head in policy.heads:
+            torch.nn.init.normal_(head.last.weight)
+        torch.testing.assert_close(policy(apart).logits, policy(shared).logits)
+    # a policy that reads temperatures needs them
+    policy = make_policy(environment, hidden=8, rounds=2, conditioning="input")
+    torch.nn.init.normal_(policy.condition_embedding.last.weight)
+    for head in policy.heads:
+        torch.nn.init.normal_(head.last.weight)
+    condition = torch.tensor([-1.0, 1.0] * 3)
+    with torch.no_grad():
+        both = policy(replace(apart, condition=condition)).logits
+        for value in (-1.0, 1.0):
+            one = policy(replace(shared, condition=torch.full((6,), value))).logits
+            own = condition[apart.action_state] == value
+            torch.testing.assert_close(both[own], one[own])
+    with pytest.raises(ValueError, match="6 states share 3 graphs"):
+        policy(replace(shared, condition=condition))
