@@ -135,7 +135,7 @@ def test_report_shows_the_exponents(finished):
     page = (finished / "report.html").read_text()
     assert "to the power 2 and 8" in page and "Molecules at each reward exponent" in page
     assert "Effective sample size at exponent 8" in page
-    assert "input and factor on the logits" in page
+    assert "an input of the network and a factor on the logits" in page
 
 
 def test_the_same_seed_gives_the_same_files(finished, tmp_path):
