@@ -10,6 +10,7 @@ from typing import Any, Literal, Never
 import numpy as np
 from rdkit.rdBase import BlockLogs
 
+from gfncore.backward.registry import BackwardName
 from gfncore.errors import UserError
 from gfncore.program.callback_progress import CallbackProgress, ProgressReport
 from gfncore.program.library_call import call_text, check_keywords, temporary_run
@@ -49,6 +50,7 @@ def sample(
     conditioning: Literal["input", "scaling", "both"] | None = None,
     order_temperature: float | None = None,
     sub_trajectory_lambda: float | None = None,
+    backward_policy: BackwardName | None = None,
     seed: int | None = None,
     threads: int | None = None,
     device: Literal["auto", "cpu", "cuda"] | None = None,
@@ -103,6 +105,9 @@ def sample(
         (objectives of an order only) Temperature.
     sub_trajectory_lambda : float
         (``"sub_trajectory_balance"`` only) Weight of a part of k steps, to the power k.
+    backward_policy : str
+        How the reward of a molecule is divided among the ways to build it: ``"uniform"`` (default),
+        ``"learned"``, ``"maximum_entropy"``, ``"trajectory_likelihood"`` or ``"pessimistic"``.
     seed : int
         The same seed gives the same library. Default: 1.
     threads : int

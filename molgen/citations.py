@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gfncore.backward.registry import BACKWARD_POLICIES
 from gfncore.errors import UserError
 from gfncore.objectives.registry import OBJECTIVES
 from gfncore.program.citations import (
@@ -92,6 +93,11 @@ def methods_of_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
             raise TypeError(f"objective is {name!r}, but must be a string")
         keys += OBJECTIVES[name].citations if name in OBJECTIVES else ()
     keys += ["temperature"] if settings.get("conditioning") is not None else []
+    if (backward := settings.get("backward_policy")) is not None:
+        if not isinstance(backward, str):
+            raise TypeError(f"backward_policy is {backward!r}, but must be a string")
+        known = BACKWARD_POLICIES.get(backward)
+        keys += () if known is None else known.citations
     scoring = settings.get("scoring") or {}
     tables = [*scoring.get("component", ()), *scoring.get("filter", ())]
     names = [str(settings.get("reward") or "")]

@@ -10,8 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+from gfncore.backward.registry import BackwardName
 from gfncore.objectives.registry import reward_objectives
-from gfncore.program.objectives import SubTrajectoryLambda, objective_option
+from gfncore.program.objectives import (
+    SubTrajectoryLambda,
+    backward_option,
+    objective_option,
+)
 from gfncore.program.options import (
     RUN,
     Budget,
@@ -274,6 +279,12 @@ class SampleOptions(MoleculeOptions):
         ),
     ] = None
     sub_trajectory_lambda: SubTrajectoryLambda = None
+    backward_policy: Annotated[
+        BackwardName,
+        backward_option(
+            "Backward policy, which divides the reward of a molecule among the ways to build it."
+        ),
+    ] = "uniform"
     seed: Seed = 1
     threads: Threads = None
     device: Device = "auto"

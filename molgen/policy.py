@@ -18,6 +18,7 @@ def make_policy(
     device: torch.device | str = "cpu",
     flow: bool = False,
     conditioning: str = "none",
+    backward: bool = False,
 ) -> Policy:
     """Return a policy for the graphs of an environment, with random weights.
 
@@ -34,9 +35,11 @@ def make_policy(
         Seed of the weights; torch's own generator is not changed.
     device : device
     flow : bool
-        Whether the objective reads state flows.
+        Whether the objective reads state flows (a backward policy: numbers of trajectories).
     conditioning : {"none", "input", "scaling", "both"}
         Effect of the temperature of a state, see `gfncore.policies.conditioning`.
+    backward : bool
+        Whether it is a backward policy, which reads `backward_graph`.
 
     Returns
     -------
@@ -53,5 +56,6 @@ def make_policy(
             rounds,
             context=True,
         )
-        policy = Policy(backbone, environment.heads, flow=flow, conditioning=conditioning)
+        heads = environment.backward_heads if backward else environment.heads
+        policy = Policy(backbone, heads, flow=flow, conditioning=conditioning)
     return policy.to(device)

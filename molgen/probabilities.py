@@ -40,6 +40,7 @@ def molecule_probabilities(
     left: Callable[[], float] = lambda: math.inf,
     tell: Callable[[float], None] = lambda done: None,
     batch: int = BATCH,
+    backward_policy: Policy | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Estimate the log-probabilities of molecules under a policy, with standard errors.
 
@@ -61,6 +62,8 @@ def molecule_probabilities(
         Called from time to time with the completed share.
     batch : int
         Trajectories scored at a time.
+    backward_policy : Policy, optional
+        P_B. Default: uniform.
 
     Returns
     -------
@@ -80,10 +83,11 @@ def molecule_probabilities(
             n = max(FEWEST, min(n, int(left() * scored / (spent * (m - begin)))))
         fewest = min(fewest, n)
         before = left()
-        drawn = backward_trajectories(environment, states.take(np.repeat(rows, n)), generator)
+        ends = states.take(np.repeat(rows, n))
+        drawn = backward_trajectories(environment, ends, generator, backward_policy)
         with torch.no_grad():
             log_pf = score_forward(environment, policy, drawn).sum(dim=1).cpu().numpy()
-        log_pb = score_backward(environment, None, drawn).sum(dim=1).numpy()
+            log_pb = score_backward(environment, backward_policy, drawn).sum(dim=1).cpu().numpy()
         log_ratio = (log_pf - log_pb).reshape(len(rows), n)
         log_p[rows] = logsumexp(log_ratio, axis=1) - np.log(n)
         # error of each state's p, relative to its molecule's

@@ -238,6 +238,21 @@ class SampleSettings(SampleOptions, MoleculeSettings):
             raise ValueError("--conditioning needs exponents above 0; leave it out")
         return self
 
+    @model_validator(mode="after")
+    def _backward_policy_fits(self) -> Self:
+        """Refuse a learned backward policy of raw actions, or of several exponents."""
+        if self.backward_policy != "uniform" and self.symmetry != "merged":
+            raise ValueError(
+                f"--backward-policy {self.backward_policy} needs --symmetry merged; leave one of "
+                "them out"
+            )
+        if self.backward_policy != "uniform" and self.conditioning is not None:
+            raise ValueError(
+                f"--backward-policy {self.backward_policy} needs a single --reward-exponent; give "
+                "one exponent, or leave it out"
+            )
+        return self
+
     @field_validator("objective")
     @classmethod
     def _objective(cls, value: str) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Never
 
+from gfncore.backward.registry import BackwardName
 from gfncore.program.callback_progress import CallbackProgress, ProgressReport
 from gfncore.program.library_call import call_text, check_keywords, temporary_run
 
@@ -32,7 +33,7 @@ def sample(
     budget: str | float | None = None,
     runs: int | None = None,
     environment: Literal["insertion", "merging"] | None = None,
-    backward_policy: Literal["uniform", "learned"] | None = None,
+    backward_policy: BackwardName | None = None,
     branch_lengths: Literal["collapsed", "bins", "lognormal"] | None = None,
     length_bins: str | None = None,
     objective: str | None = None,
@@ -92,7 +93,8 @@ def sample(
         Construction method: ``insertion`` (default) of one taxon after another, or ``merging`` of
         pairs of subtrees.
     backward_policy : str
-        (merging only) ``uniform`` (default) or ``learned``.
+        (merging only) ``uniform`` (default), ``learned``, ``maximum_entropy``,
+        ``trajectory_likelihood`` or ``pessimistic``.
     branch_lengths : str
         (merging only) ``collapsed`` (default): integrated out of the reward; or drawn with the
         tree, from histograms (``bins``) or mixtures of log-normal densities (``lognormal``).

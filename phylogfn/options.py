@@ -8,8 +8,13 @@ command line (``--branch-prior exp:10``).
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
+from gfncore.backward.registry import BackwardName
 from gfncore.objectives.registry import reward_objectives
-from gfncore.program.objectives import SubTrajectoryLambda, objective_option
+from gfncore.program.objectives import (
+    SubTrajectoryLambda,
+    backward_option,
+    objective_option,
+)
 from gfncore.program.options import (
     RUN,
     Budget,
@@ -299,11 +304,10 @@ class SampleOptions(Options):
     ] = 2
     environment: Environment = "insertion"
     backward_policy: Annotated[
-        Literal["uniform", "learned"],
-        Option(
+        BackwardName,
+        backward_option(
             "(merging only) Backward policy, which divides the reward of a topology among its "
-            "construction histories.",
-            group=RUN,
+            "construction histories."
         ),
     ] = "uniform"
     objective: Objective = "trajectory_balance"

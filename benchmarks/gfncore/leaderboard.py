@@ -67,9 +67,8 @@ def molecules() -> tuple[Environment, Callable[..., Any]]:
     space = AtomEnvironment(AtomTable.of(["C", "N", "O"]), 4, score)
 
     def policy(flow: bool, backward: bool) -> Any:
-        if backward:
-            raise UserError("a learned backward policy is not offered for molecules")
-        return make_policy(space, seed=int(torch.randint(2**31, ()).item()), flow=flow)
+        seed = int(torch.randint(2**31, ()).item())
+        return make_policy(space, seed=seed, flow=flow, backward=backward)
 
     return space, policy
 

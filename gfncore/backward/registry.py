@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from gfncore.backward.base import BackwardTraining
@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKWARD_POLICIES",
     "BackwardEntry",
+    "BackwardName",
     "check_use",
     "find_backward_policy",
     "make_backward_policy",
+]
+
+
+BackwardName = Literal[
+    "uniform", "learned", "maximum_entropy", "trajectory_likelihood", "pessimistic"
 ]
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from gfncore.backward.registry import BACKWARD_POLICIES
 from gfncore.objectives.options import ObjectiveOptions
 from gfncore.objectives.registry import OBJECTIVES, find_objective, objectives_with
 from gfncore.program.options import RUN, Option
@@ -15,6 +16,7 @@ from gfncore.text.numbers import shortened
 
 __all__ = [
     "SubTrajectoryLambda",
+    "backward_option",
     "check_lambda",
     "check_offered",
     "objective_option",
@@ -45,6 +47,14 @@ def objective_option(offered: tuple[str, ...], text: str) -> Any:
     purposes = "; ".join(f"{name}: {OBJECTIVES[name].description}" for name in offered)
     words = str if TYPE_CHECKING else Literal[tuple(offered)]
     return Option(f"{text} {purposes}.", group=RUN, words=words)
+
+
+def backward_option(text: str) -> Any:
+    """Return the description of the option ``backward_policy``: a text, then each one's purpose."""
+    purposes = "; ".join(
+        f"{name}: {entry.description}" for name, entry in BACKWARD_POLICIES.items()
+    )
+    return Option(f"{text} {purposes}.", group=RUN)
 
 
 def options_of_objective(settings: Any) -> dict[str, Any]:

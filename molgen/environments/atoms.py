@@ -81,6 +81,8 @@ class AtomEnvironment(MoleculeEnvironment):
         Widths of what a policy reads; see `gfncore.policies.Backbone`.
     heads : tuple of HeadSpec
         Stop; an atom of each kind at a node; a ring by distance; a bond's order; the first atom.
+    backward_heads : tuple of HeadSpec
+        Back from stop; a leaf to remove; a bond to remove or lower, by its order.
     notes : tuple of Note
         What the user should know of the core as it was read.
 
@@ -143,6 +145,12 @@ class AtomEnvironment(MoleculeEnvironment):
             HeadSpec("pair", drawing.CLOSE_COLUMNS),
             HeadSpec("pair", drawing.RAISE_COLUMNS * max(1, table.max_bond_order - 1)),
             HeadSpec("graph", len(table)),
+        )
+        # stop; a leaf; a bond by its order
+        self.backward_heads = (
+            HeadSpec("graph"),
+            HeadSpec("node"),
+            HeadSpec("pair", table.max_bond_order),
         )
 
     def with_symmetry(self, symmetry: str) -> AtomEnvironment:
@@ -292,7 +300,9 @@ class AtomEnvironment(MoleculeEnvironment):
 
     def graph(self, states: GraphStates) -> GraphBatch:
         """Atoms as nodes, bonds as edges by order; the empty state is one node of its own."""
-        state, code = self._forward_codes(states)
+        return self._drawn(states, *self._forward_codes(states))
+
+    def _drawn(self, states: GraphStates, state: np.ndarray, code: np.ndarray) -> GraphBatch:
         limits, cap, _, core, _ = self._tables
         features, node_graph, edge_index, edge_type, index, head, column, pairs = (
             drawing.graph_arrays(
@@ -315,6 +325,39 @@ class AtomEnvironment(MoleculeEnvironment):
             graph_type=torch.from_numpy(states.n_nodes.astype(np.int64)),
             edge_index=torch.from_numpy(edge_index),
             edge_type=torch.from_numpy(edge_type),
+            action_state=torch.from_numpy(state),
+            action_index=torch.from_numpy(index),
+            action_head=torch.from_numpy(head),
+            action_column=torch.from_numpy(column),
+            pairs=torch.from_numpy(pairs),
+        )
+
+    def backward_graph(self, states: GraphStates) -> GraphBatch:
+        """The graphs of `graph` with backward actions: leaves at their node, bonds by their ends.
+
+        A finished state has the graph of the unfinished one, and a single action.
+        """
+        actions = self.backward_actions(states)
+        state, code, width = actions.state, actions.action, self.max_atoms
+        none = np.zeros(0, np.int64)
+        base = self._drawn(states, none, none)
+        sizes = np.maximum(states.n_nodes.astype(np.int64), 1)
+        first = np.cumsum(sizes) - sizes
+        head, index = (code > 0).astype(np.int64), state.copy()
+        column, leaf, bond = (
+            np.zeros(len(code), np.int64),
+            (code > 0) & (code <= width),
+            code > width,
+        )
+        index[leaf] = first[state[leaf]] + code[leaf] - 1
+        ends, owner = code[bond] - 1 - width, state[bond]
+        edges = states.edges[owner].astype(np.int64)
+        place = (edges[:, :, 0] * width + edges[:, :, 1] == ends[:, None]).argmax(axis=1)
+        head[bond], index[bond] = 2, np.arange(len(ends))
+        column[bond] = edges[np.arange(len(ends)), place, 2] - 1
+        pairs = first[owner] + np.stack([ends // width, ends % width])
+        return replace(
+            base,
             action_state=torch.from_numpy(state),
             action_index=torch.from_numpy(index),
             action_head=torch.from_numpy(head),

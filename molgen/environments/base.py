@@ -28,6 +28,8 @@ class MoleculeEnvironment(Environment):
         Widths of what a policy reads; see `gfncore.policies.Backbone`.
     heads : tuple of HeadSpec
         Of a policy, one for each kind of action.
+    backward_heads : tuple of HeadSpec
+        Of a backward policy, likewise; it reads `Environment.backward_graph`.
     notes : tuple of Note
         What the user should know of the core and the fragments as they were read.
     figures_of_merit : callable, optional
@@ -39,6 +41,7 @@ class MoleculeEnvironment(Environment):
     graph_types: int
     relations: int
     heads: tuple[HeadSpec, ...]
+    backward_heads: tuple[HeadSpec, ...]
     notes: tuple[Note, ...]
     figures_of_merit: Callable[[GraphStates], np.ndarray] | None = None
 

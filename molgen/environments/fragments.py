@@ -26,6 +26,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ class FragmentEnvironment(MoleculeEnvironment):
 
     Attributes
     ----------
-    node_features, graph_types, relations, heads
+    node_features, graph_types, relations, heads, backward_heads
         What a policy for this environment is made with.
     notes : tuple of Note
         What the user should know of the fragments and the core as they were read.
@@ -126,6 +127,7 @@ class FragmentEnvironment(MoleculeEnvironment):
             HeadSpec("node", self._n_columns),
             HeadSpec("graph", self._offered),
         )
+        self.backward_heads = (HeadSpec("graph"), HeadSpec("node"))
 
     def with_symmetry(self, symmetry: str) -> FragmentEnvironment:
         """Return the same environment in another regime: same states, same graphs, same caches."""
@@ -358,8 +360,40 @@ class FragmentEnvironment(MoleculeEnvironment):
         Heads: stop (graph), mark (node), join (node, a column for each orbit with places, read at
         the marked atom), first fragment (graph).
         """
+        base, graph, first_node = self._drawn(states, group)
+        state, _, _, head, node, column = self._forward_lists(states)
+        index = np.where(node >= 0, first_node[graph[state]] + node, graph[state])
+        return replace(
+            base,
+            action_state=torch.from_numpy(state),
+            action_index=torch.from_numpy(index),
+            action_head=torch.from_numpy(head),
+            action_column=torch.from_numpy(column),
+        )
+
+    def backward_graph(self, states: GraphStates) -> GraphBatch:
+        """The graphs of `graph` with backward actions.
+
+        Heads: what is undone without a choice (graph), an outer piece (node, read at the atom that
+        holds it).
+        """
+        base, graph, first_node = self._drawn(states, np.zeros(len(states), np.int64))
+        actions = self.backward_actions(states)
+        state, piece = actions.state, actions.action > 0
+        index = np.where(piece, first_node[graph[state]] + actions.action - 1, graph[state])
+        return replace(
+            base,
+            action_state=torch.from_numpy(state),
+            action_index=torch.from_numpy(index),
+            action_head=torch.from_numpy(piece.astype(np.int64)),
+        )
+
+    def _drawn(
+        self, states: GraphStates, group: np.ndarray
+    ) -> tuple[GraphBatch, np.ndarray, np.ndarray]:
+        """Graphs without actions, the graph of each state, and the first node of each graph."""
         v = self.vocabulary
-        # a marked state reads what the unmarked one does: one graph for both, embedded once
+        # a marked or finished state has the graph of the unmarked one, embedded once for all
         keys = state_keys(unmarked(states))
         shared = keys + np.stack([group, group], axis=1).astype(np.uint64)
         first, graph = unique_keys(shared)
@@ -368,23 +402,21 @@ class FragmentEnvironment(MoleculeEnvironment):
             v.orbit_kind, v.orbit_open, v.orbit_hydrogens, self._orbit_is_core,
             self._orbit_weight, len(v.kinds), self.max_atoms, self.max_fragments,
         )  # fmt: skip
-        state, _, _, head, node, column = self._forward_lists(states)
-        index = np.where(node >= 0, first_node[graph[state]] + node, graph[state])
         marked = np.where(states.stage == MARKED, first_node[graph] + states.mark, -1)
-        return GraphBatch(
+        none = torch.zeros(0, dtype=torch.int64)
+        drawn = GraphBatch(
             node_features=torch.from_numpy(features),
             node_graph=torch.from_numpy(node_graph),
             graph_type=torch.from_numpy(graph_type),
             edge_index=torch.from_numpy(edge_index),
             edge_type=torch.from_numpy((edge_type == JOINED).astype(np.int64)),
-            action_state=torch.from_numpy(state),
-            action_index=torch.from_numpy(index),
-            action_head=torch.from_numpy(head),
-            action_column=torch.from_numpy(column),
+            action_state=none,
+            action_index=none,
             graph_keys=torch.from_numpy(keys[first].view(np.int64)),
             state_graph=torch.from_numpy(graph),
             state_node=torch.from_numpy(marked),
         )
+        return drawn, graph, first_node
 
     def keys(self, states: GraphStates) -> np.ndarray:
         """Hashes of the arrays, which are canonical; uint64 (B, 2)."""

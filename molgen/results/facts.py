@@ -96,6 +96,8 @@ class RunFacts:
         How the sampler depends on the exponent; None if it learned a single one.
     order_temperature : float, optional
         Temperature of order-preserving training; None for other objectives.
+    backward_policy : str
+        Backward policy of the training.
     sub_trajectory_lambda : float, optional
         lambda of sub-trajectory balance; None for other objectives.
     failures : mapping of str to int
@@ -140,6 +142,7 @@ class RunFacts:
     conditioning: str | None = None
     order_temperature: float | None = None
     sub_trajectory_lambda: float | None = None
+    backward_policy: str = "uniform"
     failures: Mapping[str, int] = field(default_factory=dict)
     failure_examples: Mapping[str, str] = field(default_factory=dict)
     best_scored: tuple[tuple[str, float], ...] = ()

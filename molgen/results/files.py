@@ -118,6 +118,7 @@ def summarise(
         "sub_trajectory_lambda": facts.sub_trajectory_lambda,
         "conditioning": facts.conditioning,
         **exponents,
+        "backward_policy": facts.backward_policy,
         "log_partition": float(facts.log_partition),
         "log_partition_se": float(facts.log_partition_se),
         "ess": float(facts.ess),

@@ -49,6 +49,7 @@ def cite(
 def _methods_of(output: Path) -> tuple[str, ...]:
     import json
 
+    from gfncore.backward.registry import BACKWARD_POLICIES
     from gfncore.errors import UserError
     from gfncore.objectives.registry import OBJECTIVES
     from phylogfn import citations
@@ -65,6 +66,7 @@ def _methods_of(output: Path) -> tuple[str, ...]:
         environment = str(extra.get("environment", "insertion"))
         lengths = str(extra.get("branch_lengths", "collapsed"))
         objective = OBJECTIVES.get(str(extra.get("objective", "trajectory_balance")))
+        backward = BACKWARD_POLICIES.get(str(extra.get("backward_policy", "uniform")))
         method = str(extra.get("branch_length_method", ""))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # whatever else than a summary the file holds
@@ -75,6 +77,7 @@ def _methods_of(output: Path) -> tuple[str, ...]:
     used = (
         *citations.methods_of_environment(environment, lengths),
         *(() if objective is None else objective.citations),
+        *(() if backward is None else backward.citations),
         *citations.methods_of_model(model),
         *citations.methods_of_branch_prior(prior),
         *citations.methods_of_branch_lengths(method),

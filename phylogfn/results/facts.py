@@ -251,6 +251,8 @@ class TrainingFacts:
         Correlation of predicted and true log R over random trees; None if it was not learned.
     objective : str
         Training objective of the sampler's own draws.
+    backward_policy : str
+        Backward policy of its training.
     """
 
     environment: str
@@ -263,6 +265,7 @@ class TrainingFacts:
     seconds_by_part: Mapping[str, float]
     random_trees_correlation: float | None = None
     objective: str = "trajectory_balance"
+    backward_policy: str = "uniform"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures of search and training as the summary names them."""

@@ -249,6 +249,7 @@ def _further_figures(posterior: PosteriorData) -> dict[str, Any]:
             "environment": training.environment,
             "branch_lengths": training.branch_lengths,
             "objective": training.objective,
+            "backward_policy": training.backward_policy,
             "effective_share_of_draws": posterior.ess / posterior.n_proposals,
         }
     figures |= posterior.known.as_dict()

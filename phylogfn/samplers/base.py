@@ -15,6 +15,7 @@ from gfncore.training.trainer import Trainer
 from phylogfn.training.curricula import Curriculum, make_policy, make_trainer
 
 if TYPE_CHECKING:
+    from gfncore.backward.base import BackwardTraining
     from gfncore.evaluation import PartitionEstimate
     from gfncore.policies import Policy, ValueSpec
     from phylogfn.alignments.alignment import Alignment
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from phylogfn.settings import SampleSettings
     from phylogfn.training.random_trees import RandomTrees
 
-__all__ = ["Data", "State", "TreeSampler"]
+__all__ = ["BackwardParts", "Data", "State", "TreeSampler"]
 
 
 class Data(Protocol):
@@ -40,6 +41,7 @@ class Data(Protocol):
         ...
 
 
+BackwardParts = tuple["Policy | None", "BackwardTraining | None"]
 # the state of a run is defined above this folder; its fields are those of `RunState`
 State = Any
 
@@ -93,9 +95,9 @@ class TreeSampler(ABC):
         """Return the densities of branch lengths; None where trees are built without them."""
         return None
 
-    def backward_policy(self, environment: Any, seed: int, device: str) -> Policy | None:
-        """Return a new backward policy; None: uniform."""
-        return None
+    def backward_policy(self, environment: Any, seed: int, device: str) -> BackwardParts:
+        """Return the network of a new backward policy and how it learns; None and None: uniform."""
+        return None, None
 
     def trainer(self, run: Data, state: State, environment: Any) -> Trainer:
         """Return a new trainer with a new policy."""
@@ -109,10 +111,17 @@ class TreeSampler(ABC):
             environment, seed, run.device, lengths=self.value_spec(), flow=objective.needs_flow
         )
         pool = reward.pool if run.settings.n_threads > 1 else None
-        backward = self.backward_policy(environment, seed + 1, run.device)
+        backward, training = self.backward_policy(environment, seed + 1, run.device)
         rng = run.rng("training")
         return make_trainer(
-            environment, policy, log_z, rng, pool, backward_policy=backward, objective=objective
+            environment,
+            policy,
+            log_z,
+            rng,
+            pool,
+            backward_policy=backward,
+            backward_training=training,
+            objective=objective,
         )
 
     @abstractmethod

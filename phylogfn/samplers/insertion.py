@@ -30,11 +30,12 @@ class InsertionSampler(TopologySampler):
 
     @classmethod
     def check(cls, settings: SampleSettings) -> None:
-        """Refuse a learned backward policy and branch lengths (UserError)."""
-        if settings.backward_policy == "learned":
+        """Refuse a backward policy that is not uniform, and branch lengths (UserError)."""
+        if settings.backward_policy != "uniform":
             raise UserError(
-                "--backward-policy learned: needs --environment merging; by insertion, a "
-                "topology has a single history, so there is no backward policy to learn"
+                f"--backward-policy {settings.backward_policy}: needs --environment merging; by "
+                "insertion, a topology has a single history, so there is no backward policy to "
+                "learn"
             )
         if settings.branch_lengths != "collapsed":
             raise UserError(

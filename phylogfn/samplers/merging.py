@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from gfncore.backward import registry
 from phylogfn.environments.forest_features import ForestFeatures
 from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging import MergingEnvironment
-from phylogfn.samplers.base import Data, State, log_evidence_of
+from phylogfn.samplers.base import BackwardParts, Data, State, log_evidence_of
 from phylogfn.samplers.topologies import TopologySampler
 from phylogfn.training.backward import make_backward_policy
 from phylogfn.training.curricula import MergingCurriculum
 
-if TYPE_CHECKING:
-    from gfncore.policies import Policy
-
-__all__ = ["MergingSampler", "forest_features", "learned_backward_policy"]
+__all__ = ["MergingSampler", "forest_features", "new_backward_policy"]
 
 FEATURES_FROM = 200  # topologies of the table, drawn by evidence, that the projection is fitted to
 
@@ -44,16 +42,18 @@ class MergingSampler(TopologySampler):
             environment.rates = state.rates
         return environment
 
-    def backward_policy(self, environment: Any, seed: int, device: str) -> Policy | None:
-        """Return a new backward policy where the settings ask for a learned one."""
-        return learned_backward_policy(self.settings.backward_policy, environment, seed, device)
+    def backward_policy(self, environment: Any, seed: int, device: str) -> BackwardParts:
+        """Return a new backward policy of the kind that the settings ask for."""
+        return new_backward_policy(self.settings.backward_policy, environment, seed, device)
 
 
-def learned_backward_policy(
+def new_backward_policy(
     kind: str, environment: MergingEnvironment, seed: int, device: str
-) -> Policy | None:
-    """Return a new backward policy of a kind of the settings; None: uniform."""
-    return make_backward_policy(environment, seed, device) if kind == "learned" else None
+) -> BackwardParts:
+    """Return a new backward policy of a kind of the settings; None and None: uniform."""
+    return registry.make_backward_policy(
+        kind, lambda flow: make_backward_policy(environment, seed, device, flow)
+    )
 
 
 def forest_features(run: Data, state: State) -> ForestFeatures:

@@ -16,14 +16,13 @@ from phylogfn.estimates.collapsed import Drawn
 from phylogfn.estimates.with_lengths import DrawnTrees, divergence, draw_trees, estimate_trees
 from phylogfn.kernels.forest_lengths_numba import FEATURES
 from phylogfn.likelihood.branch_prior import parse_branch_prior
-from phylogfn.samplers.base import Data, State, TreeSampler
-from phylogfn.samplers.merging import forest_features, learned_backward_policy
+from phylogfn.samplers.base import BackwardParts, Data, State, TreeSampler
+from phylogfn.samplers.merging import forest_features, new_backward_policy
 from phylogfn.settings import parse_length_bins
 from phylogfn.training.lengths_curriculum import LengthsCurriculum, posterior_lengths
 
 if TYPE_CHECKING:
     from gfncore.evaluation import PartitionEstimate
-    from gfncore.policies import Policy
     from phylogfn.settings import SampleSettings
     from phylogfn.training.curricula import Curriculum
     from phylogfn.training.random_trees import RandomTrees
@@ -77,9 +76,9 @@ class MergingLengthsSampler(TreeSampler):
         bins = parse_length_bins(self.settings.length_bins)
         return ValueSpec(self.settings.branch_lengths, FEATURES, *bins)
 
-    def backward_policy(self, environment: Any, seed: int, device: str) -> Policy | None:
-        """Return a new backward policy where the settings ask for a learned one."""
-        return learned_backward_policy(self.settings.backward_policy, environment, seed, device)
+    def backward_policy(self, environment: Any, seed: int, device: str) -> BackwardParts:
+        """Return a new backward policy of the kind that the settings ask for."""
+        return new_backward_policy(self.settings.backward_policy, environment, seed, device)
 
     def curriculum(
         self,

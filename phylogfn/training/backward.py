@@ -2,8 +2,8 @@
 
 A topology has many histories. With a uniform backward policy P_B the forward policy has to match
 a distribution over histories that was chosen before the data were seen; with a learned one both
-move, and the forward policy may keep to histories that it finds easy to follow. It is trained by
-the objective of the forward policy (Malkin et al. 2022, trajectory balance).
+move, and the forward policy may keep to histories that it finds easy to follow. It is trained in
+one of the ways of `gfncore.backward`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ HIDDEN = 64
 ROUNDS = 1
 
 
-def make_backward_policy(environment: MergingEnvironment, seed: int, device: str) -> Policy:
+def make_backward_policy(
+    environment: MergingEnvironment, seed: int, device: str, flow: bool = False
+) -> Policy:
     """A fresh backward policy; it starts as the uniform one, with scales of the bias that are zero.
 
     Parameters
@@ -29,6 +31,8 @@ def make_backward_policy(environment: MergingEnvironment, seed: int, device: str
     seed : int
     device : str
         Of PyTorch.
+    flow : bool
+        Whether it has a flow head, for the backward policy of maximum entropy.
 
     Returns
     -------
@@ -39,4 +43,4 @@ def make_backward_policy(environment: MergingEnvironment, seed: int, device: str
     torch.manual_seed(seed)
     types = environment.n_taxa + 1
     backbone = Backbone(environment.node_features, types, 1, HIDDEN, ROUNDS, context=True)
-    return Policy(backbone, [HeadSpec("node")], initial_scale=0.0).to(device)
+    return Policy(backbone, [HeadSpec("node")], initial_scale=0.0, flow=flow).to(device)

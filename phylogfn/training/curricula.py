@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from scipy.special import logsumexp
 
+from gfncore.backward.base import BackwardTraining
 from gfncore.environment import Environment
 from gfncore.exploration import backward_trajectories, local_search
 from gfncore.objectives.base import Objective, make_objective
@@ -123,13 +124,14 @@ def make_trainer(
     pool: Executor | None,
     temperatures: TemperatureRange | None = None,
     backward_policy: Policy | None = None,
+    backward_training: BackwardTraining | None = None,
     objective: Objective | None = None,
 ) -> Trainer:
     """A trainer whose sources a `Curriculum` sets step by step.
 
     With `temperatures`, its environment is the given one at many inverse temperatures. A
-    `backward_policy` is trained with the policy; None: uniform. The `objective` is that of
-    trajectories; None: trajectory balance, whose log Z starts at `log_z`.
+    `backward_policy` is trained with the policy, as `backward_training` says; None: uniform. The
+    `objective` is that of trajectories; None: trajectory balance, whose log Z starts at `log_z`.
     """
     learning = SINGLE_HISTORIES if environment.is_tree else MANY_HISTORIES
     settings = TrainingSettings(
@@ -154,6 +156,7 @@ def make_trainer(
         generator,
         temperatures=temperatures.draw if tempered else None,
         backward_policy=backward_policy,
+        backward_training=backward_training,
     )
     trainer.averaged.policy.defence = learning.defence
     policy.pool = pool  # the average, a copy, draws in the pool's threads and must not wait for it

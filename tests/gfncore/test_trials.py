@@ -12,6 +12,7 @@ from gfncore.evaluation import check_contract
 from gfncore.spaces import Bags, BitSequences, Hypergrid
 from gfncore.trials import MethodSettings, run_trial
 
+HUBER = {"loss_shape": "pseudo_huber"}
 LEARN_NO_LOG_Z = ("maximum_likelihood", "log_variance", "modified_detailed_balance")
 
 
@@ -27,7 +28,7 @@ LEARN_NO_LOG_Z = ("maximum_likelihood", "log_variance", "modified_detailed_balan
         (Hypergrid(4), {"objective": "sub_trajectory_balance"}),
         (Bags(3, 3), {"backward": "maximum_entropy"}),
         (Bags(3, 3), {"objective": "log_variance", "backward": "trajectory_likelihood"}),
-        (Bags(3, 3), {"backward": "pessimistic", "steps": 300}),
+        (Bags(3, 3), {"backward": "pessimistic", "objective_options": HUBER, "steps": 300}),
     ],
 )
 def test_a_trial_learns_its_target(space, settings):

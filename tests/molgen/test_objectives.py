@@ -128,3 +128,26 @@ def test_a_resumed_run_with_state_flows_is_the_uninterrupted_one(tmp_path):
         run_small(tmp_path / "part", Interrupted(6), effort=QUICK, **settings)
     run_small(tmp_path / "part", effort=QUICK, resume=True, **settings)
     assert contents(tmp_path / "part") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("environment", "name", "title"),
+    [
+        ("atoms", "maximum_entropy", "soft Q-learning"),
+        ("fragments", "pessimistic", "Pessimistic backward policy"),
+    ],
+)
+def test_backward_policies_of_a_run_are_used_kept_and_cited(tmp_path, environment, name, title):
+    settings = {"backward_policy": name, "oracle_calls": CALLS}
+    settings |= ATOMS if environment == "atoms" else few_fragments(tmp_path)
+    run_small(tmp_path / "whole", effort=QUICK, **settings)
+    _, summary = check_library(tmp_path / "whole")
+    assert summary["backward_policy"] == name
+    assert f'backward_policy = "{name}"' in (tmp_path / "whole" / "run.toml").read_text()
+    lines = (tmp_path / "whole" / "train.jsonl").read_text().splitlines()
+    assert [row for row in map(json.loads, lines) if "backward_loss" in row]
+    assert title in (tmp_path / "whole" / "report.html").read_text()
+    with pytest.raises(KeyboardInterrupt):
+        run_small(tmp_path / "part", Interrupted(6), effort=QUICK, **settings)
+    run_small(tmp_path / "part", effort=QUICK, resume=True, **settings)
+    assert contents(tmp_path / "part") == contents(tmp_path / "whole")

@@ -186,6 +186,15 @@ def test_resume_knows_the_same_settings_written_otherwise(tmp_path):
             "'modified_detailed_balance' is not offered (it needs rewards of unfinished objects); "
             "choose 'trajectory_balance'",
         ),
+        ({"backward_policy": "best"}, "--backward-policy: 'best' is not offered; choose 'uniform'"),
+        (
+            {"backward_policy": "pessimistic", "symmetry": "none"},
+            "--backward-policy pessimistic needs --symmetry merged",
+        ),
+        (
+            {"backward_policy": "learned", "reward_exponent": [16, 32]},
+            "--backward-policy learned needs a single --reward-exponent",
+        ),
         ({"environment": ["atoms"]}, "--environment: "),
         ({"environment": {"atoms": 1}}, "--environment: "),
         ({"objective": ["trajectory_balance"]}, "--objective: "),

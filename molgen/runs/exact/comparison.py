@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from gfncore.evaluation import WeightedDraws, chi_squared, total_variation
 from gfncore.exploration import sample_trajectories
@@ -61,7 +62,12 @@ class Comparison:
 
 
 def draw_molecules(
-    space: Space, environment: Any, policy: Policy, draws: int, generator: np.random.Generator
+    space: Space,
+    environment: Any,
+    policy: Policy,
+    draws: int,
+    generator: np.random.Generator,
+    backward_policy: Policy | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw by the real sampler.
 
@@ -73,6 +79,8 @@ def draw_molecules(
     policy : Policy
     draws : int
     generator : numpy Generator
+    backward_policy : Policy, optional
+        P_B. Default: uniform.
 
     Returns
     -------
@@ -86,7 +94,9 @@ def draw_molecules(
         n = min(BATCH, draws - begin)
         drawn = sample_trajectories(environment, policy, n, generator)
         assert drawn.log_pf is not None
-        log_pb = score_backward(environment, None, drawn).sum(dim=1).cpu().numpy()
+        with torch.no_grad():
+            scored = score_backward(environment, backward_policy, drawn)
+        log_pb = scored.sum(dim=1).cpu().numpy()
         log_weights.append(environment.log_reward(drawn.terminals) + log_pb - drawn.log_pf)
         rows.append(space.molecules_of(drawn.terminals))
     return np.concatenate(rows), np.concatenate(log_weights)
@@ -107,6 +117,7 @@ def compare(
     policy: Policy,
     draws: int,
     generator: np.random.Generator,
+    backward_policy: Policy | None = None,
 ) -> Comparison:
     """Measure a policy of a regime, by enumeration and by draws of the real sampler.
 
@@ -120,11 +131,13 @@ def compare(
     policy : Policy
     draws : int
     generator : numpy Generator
+    backward_policy : Policy, optional
+        P_B, for the weights of the draws. Default: uniform.
     """
     truth, found = space.target, policy_distribution(space, policy)
     ideal, ideal_log_z = ideal_distribution(space, regime)
     rows, log_weights = draw_molecules(
-        space, environment.with_symmetry(regime), policy, draws, generator
+        space, environment.with_symmetry(regime), policy, draws, generator, backward_policy
     )
     counts = np.bincount(rows, minlength=len(space.molecules))
     estimate = WeightedDraws(log_weights).estimate()

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gfncore.backward.registry import make_backward_policy
 from gfncore.evaluation import total_variation
 from gfncore.objectives.base import make_objective
 from gfncore.policies import Policy
@@ -37,6 +38,8 @@ class Recipe:
         Of the network, see `make_policy`.
     objective : str
         See `gfncore.objectives`.
+    backward : str
+        Backward policy, see `gfncore.backward.registry`.
     steps : int
         Most optimiser steps.
     on_policy, replay : int
@@ -58,6 +61,7 @@ class Recipe:
     hidden: int = 64
     rounds: int = 3
     objective: str = "log_variance"
+    backward: str = "uniform"
     steps: int = 450
     on_policy: int = 128
     replay: int = 384
@@ -83,6 +87,8 @@ class Trained:
         Of the steps and measurements.
     history : list of dict
         step, seconds, loss and total_variation (from the ideal of the regime) at each measurement.
+    backward_policy : Policy, optional
+        That of the last step; None: uniform.
     """
 
     policy: Policy
@@ -90,6 +96,7 @@ class Trained:
     trajectories: int
     seconds: float
     history: list[dict[str, float]]
+    backward_policy: Policy | None = None
 
 
 def train_policy(
@@ -141,12 +148,20 @@ def train_policy(
         average_decay=recipe.average_decay,
     )
     objective = make_objective(recipe.objective)
+    backward_policy, backward_training = make_backward_policy(
+        recipe.backward,
+        lambda flow: make_policy(
+            raw, recipe.hidden, recipe.rounds, seed + 1, flow=flow, backward=True
+        ),
+    )
     trainer = Trainer(
         raw,
         make_policy(raw, recipe.hidden, recipe.rounds, seed, flow=objective.needs_flow),
         objective,
         settings,
         np.random.default_rng(seed),
+        backward_policy=backward_policy,
+        backward_training=backward_training,
         replay=Replay(raw, capacity=2 * len(space.terminals), prioritised=False),
     )
     trainer.policy.pool = pool
@@ -182,5 +197,10 @@ def train_policy(
     grow()
     trainer.run(after_step)
     return Trained(
-        trainer.averaged.policy, trainer.step_number, trajectories, trainer.seconds, history
+        trainer.averaged.policy,
+        trainer.step_number,
+        trajectories,
+        trainer.seconds,
+        history,
+        backward_policy,
     )

@@ -184,6 +184,7 @@ def _facts(run: SampleRun, draws: Draws, library: LibraryColumns) -> RunFacts:
         conditioning=settings.conditioning,
         order_temperature=settings.order_temperature,
         sub_trajectory_lambda=settings.sub_trajectory_lambda,
+        backward_policy=settings.backward_policy,
         failures=run.scoring.failed,
         failure_examples=run.scoring.failure_examples,
         best_scored=_best_scored(run),
@@ -305,6 +306,7 @@ def drawn_probabilities(run: SampleRun, states: Any) -> tuple[np.ndarray, np.nda
         run.rng("probabilities"),
         left=lambda: run.left(run.effort.probabilities_share),
         tell=lambda done: run.progress.update(done=done),
+        backward_policy=run.trainer.backward_policy,
     )
     if fewest < TRAJECTORIES:
         run.warn(

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from gfncore.evaluation import WeightedDraws
 from gfncore.evaluation.resampling import WeightedSelection, select_by_weight
@@ -86,7 +87,9 @@ def draw_molecules(run: SampleRun) -> Draws:
     share = 0.0  # of what the library needs
     while share < 1.0 and drawn < effort.most_draws * settings.samples:
         batch = sample_trajectories(run.merged, policy, size, generator)
-        log_pb = score_backward(run.merged, None, batch).sum(dim=1).cpu().numpy()
+        with torch.no_grad():
+            scored = score_backward(run.merged, run.trainer.backward_policy, batch)
+        log_pb = scored.sum(dim=1).cpu().numpy()
         assert batch.log_pf is not None
         names = run.merged.smiles(batch.terminals)
         drawn += len(names)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gfncore.backward.registry import make_backward_policy
 from gfncore.errors import UserError
 from gfncore.objectives.base import make_objective
 from gfncore.objectives.registry import reward_objectives
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import ThreadPoolExecutor
 
+    from gfncore.policies import Policy
     from gfncore.program.progress import Progress
     from gfncore.training.distributed import Processes
     from molgen.settings import SampleSettings
@@ -178,14 +180,22 @@ class SampleRun:
             conditional=conditioning is not None,
             **options_of_objective(self.settings),
         )
-        policy = make_policy(
-            self.environment,
-            hidden=self.effort.hidden,
-            rounds=self.effort.rounds,
-            seed=seed,
-            device=self.device,
-            flow=objective.needs_flow,
-            conditioning="none" if conditioning is None else conditioning,
+
+        def new_policy(seed: int, flow: bool, backward: bool = False) -> Policy:
+            return make_policy(
+                self.environment,
+                hidden=self.effort.hidden,
+                rounds=self.effort.rounds,
+                seed=seed,
+                device=self.device,
+                flow=flow,
+                conditioning="none" if conditioning is None else conditioning,
+                backward=backward,
+            )
+
+        policy = new_policy(seed, objective.needs_flow)
+        backward_policy, backward_training = make_backward_policy(
+            self.settings.backward_policy, lambda flow: new_policy(seed + 1, flow, backward=True)
         )
         if conditioning is None:
             environment, temperatures = self.environment, None
@@ -200,6 +210,8 @@ class SampleRun:
             objective,
             settings,
             self.rng("training"),
+            backward_policy=backward_policy,
+            backward_training=backward_training,
             replay=replay,
             temperatures=temperatures,
             processes=self.processes,

@@ -176,7 +176,9 @@ def draw_weighted(
 ) -> tuple[Any, np.ndarray]:
     """Draw n finished states, with log R + log P_B - log P_F, all by classes."""
     drawn = sample_trajectories(run.merged, policy, n, generator)
-    log_pb = score_backward(run.merged, None, drawn).sum(dim=1).cpu().numpy()
+    with torch.no_grad():
+        scored = score_backward(run.merged, run.trainer.backward_policy, drawn)
+    log_pb = scored.sum(dim=1).cpu().numpy()
     assert drawn.log_pf is not None
     return drawn.terminals, run.merged.log_reward(drawn.terminals) + log_pb - drawn.log_pf
 

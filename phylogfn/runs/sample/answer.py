@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp
 
+from gfncore.backward.registry import find_backward_policy
 from gfncore.objectives.registry import find_objective
 from gfncore.program.configuration import settings_toml
 from gfncore.program.messages import Note
@@ -226,6 +227,7 @@ def _facts(run: SampleRun, states: Sequence[RunState], posterior: Posterior) -> 
             *ALWAYS_CITED,
             *methods_of_environment(settings.environment, settings.branch_lengths),
             *find_objective(settings.objective).citations,
+            *find_backward_policy(settings.backward_policy).citations,
             *dict.fromkeys(
                 m for model in run.part_models or run.models for m in methods_of_model(model)
             ),
@@ -434,4 +436,5 @@ def _training_facts(run: SampleRun, state: RunState) -> TrainingFacts:
         cycles=state.cycles,
         seconds_by_part=dict(trainer.seconds_by_part),
         objective=run.settings.objective,
+        backward_policy=run.settings.backward_policy,
     )

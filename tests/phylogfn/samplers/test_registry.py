@@ -43,6 +43,7 @@ def test_settings_choose_the_sampler(tmp_path):
     ("given", "message"),
     [
         ({"backward_policy": "learned"}, "--backward-policy learned: needs"),
+        ({"backward_policy": "pessimistic"}, "--backward-policy pessimistic: needs"),
         ({"branch_lengths": "lognormal"}, "--branch-lengths lognormal: needs"),
         (
             {"environment": "merging", "branch_lengths": "lognormal", "random_trees": True},

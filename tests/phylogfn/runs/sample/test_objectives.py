@@ -30,6 +30,10 @@ def by_default(alignment, tmp_path_factory):
         ("log_variance", {"random_trees": True}),
         ("detailed_balance", {"random_trees": True}),
         ("sub_trajectory_balance", {"sub_trajectory_lambda": 0.7, "environment": "merging"}),
+        (
+            "trajectory_balance",
+            {"environment": "merging", "backward_policy": "maximum_entropy"},
+        ),
     ],
 )
 def test_each_finds_the_same_evidence(alignment, by_default, tmp_path, name, given, capsys):
@@ -44,6 +48,9 @@ def test_each_finds_the_same_evidence(alignment, by_default, tmp_path, name, giv
     assert f'objective = "{name}"' in (tmp_path / "out" / "run.toml").read_text()
     main(["cite", str(tmp_path / "out")])
     said = capsys.readouterr().out
+    if "backward_policy" in given:
+        assert summary["extra"]["backward_policy"] == "maximum_entropy"
+        assert "soft Q-learning" in said
     cited = {"log_variance": "VarGrad", "sub_trajectory_balance": "partial episodes"}
     assert cited.get(name, "GFlowNet foundations") in said
 
