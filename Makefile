@@ -123,7 +123,7 @@ check: $(PACKAGES_STAMP)
 # One target each, so that `make -j2 benchmarks` runs two at a time.
 BENCHMARKS := phylogfn.likelihood phylogfn.parsimony phylogfn.ccd_control phylogfn.evidence \
   phylogfn.clade_errors phylogfn.training phylogfn.mrbayes_control phylogfn.mrbayes_examples gfncore.symmetry \
-  gfncore.backbone gfncore.heavy_tails gfncore.leaderboard gfncore.hypergrid_speed molgen.scoring molgen.exact molgen.graph_space molgen.order_preserving \
+  gfncore.backbone gfncore.heavy_tails gfncore.leaderboard gfncore.hypergrid_speed gfncore.distributed molgen.scoring molgen.exact molgen.graph_space molgen.order_preserving \
   molgen.training molgen.sampling molgen.druglike
 ifeq (,$(shell command -v mb))
 BENCHMARKS := $(filter-out phylogfn.mrbayes_control phylogfn.mrbayes_examples,$(BENCHMARKS))

@@ -151,7 +151,9 @@ class Backbone(nn.Module):
         shift = self.types(graph.graph_type)  # (B, H)
         if added is not None:
             shift = shift + added
-        h = torch.relu(self.inputs(graph.node_features) + shift.index_select(0, graph.node_graph))
+        if n > len(shift):  # otherwise each graph is one node, in the same order
+            shift = shift.index_select(0, graph.node_graph)
+        h = torch.relu(self.inputs(graph.node_features) + shift)
         for own, messages, norm in zip(self.own, self.messages, self.norms, strict=True):
             update = own(h)
             if edges is not None:

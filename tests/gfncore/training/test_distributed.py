@@ -201,7 +201,8 @@ def test_the_gradient_is_that_of_the_joined_batch(two_processes, name):
     expected = gradients(alone)
     assert np.abs(expected).max() > 1e-3
     for found in (first, second):
-        np.testing.assert_allclose(found["gradient"], expected, rtol=1e-4, atol=1e-6)
+        apart = np.abs(found["gradient"] - expected).max()
+        assert apart <= 1e-6 * np.abs(expected).max()
     # that of one process's own batch is another
     halves = make_trainer(name)
     set_parameters(halves, first["before"])
