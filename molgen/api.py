@@ -99,8 +99,8 @@ def sample(
     objective : str
         Training objective (loss). Default: ``"log_variance"``.
     conditioning : str
-        (several exponents only) How the sampler depends on the exponent: ``"input"``,
-        ``"scaling"`` or ``"both"`` (default).
+        (several exponents only) How the sampler depends on the exponent: ``"input"`` (default),
+        ``"scaling"`` or ``"both"``.
     order_temperature : float
         (objectives of an order only) Temperature.
     sub_trajectory_lambda : float

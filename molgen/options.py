@@ -43,7 +43,7 @@ MOST_COUNT = 10_000  # atoms, rings or fragments of a molecule
 MOST_DRAWS = 10_000_000
 MOST_EXPONENT = 1e6
 MOST_RATIO = 1000.0  # of the highest to the lowest exponent of one sampler
-DEFAULT_CONDITIONING = "both"
+DEFAULT_CONDITIONING = "input"
 SCORE = "Score"
 MOLECULES = "Molecules"
 

@@ -57,7 +57,7 @@ class ConditionedRecipe:
         Different exponents of a step.
     """
 
-    conditioning: str = "both"
+    conditioning: str = "input"
     objective: str = "log_variance"
     hidden: int = 64
     steps: int = 600
