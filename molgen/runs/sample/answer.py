@@ -48,6 +48,16 @@ def answer(run: SampleRun) -> Library:
     UserError
         No molecule was drawn whose score is above zero.
     """
+    steps = run.trainer.step_number
+    if steps < run.effort.hardly_trained:
+        run.warn(
+            Note(
+                "untrained-sampler",
+                f"the sampler was trained for {steps:,} steps only: its molecules are hardly "
+                "better than those of random choices; train longer, or allow more oracle calls",
+            ),
+            passing=True,
+        )
     parts: list[tuple[LibraryColumns, RunFacts]] = []
     counts: Counter[str] = Counter()
     for part in exponent_parts(run):
@@ -121,16 +131,6 @@ def _check_selection(run: SampleRun, draws: Draws, found: int) -> None:
 
 def _estimate(run: SampleRun, draws: Draws) -> PartitionEstimate | None:
     """Log Z, its standard error and the effective sample size; None if draws follow an order."""
-    steps = run.trainer.step_number
-    if steps < run.effort.hardly_trained and run.part == 0:
-        run.warn(
-            Note(
-                "untrained-sampler",
-                f"the sampler was trained for {steps:,} steps only: its molecules are hardly "
-                "better than those of random choices; train longer, or allow more oracle calls",
-            ),
-            passing=True,
-        )
     if not run.settings.proportional:
         return None
     estimate = WeightedDraws(draws.log_weights).estimate()
