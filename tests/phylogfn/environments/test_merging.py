@@ -1,5 +1,8 @@
 """The merging environment: the contract, histories counted, features beside plain ones."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# (heads of a policy are modules, whose parts pyright does not know)
+
 from __future__ import annotations
 
 import math
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from gfncore.backward.registry import BACKWARD_POLICIES
 from gfncore.evaluation import check_contract, chi_squared, exact_distribution
 from gfncore.exploration import backward_trajectories, local_search
 from gfncore.trajectories.scoring import score_backward
@@ -17,8 +21,9 @@ from phylogfn.environments.join_rates import JoinRates
 from phylogfn.environments.merging import ForestStates, MergingEnvironment
 from phylogfn.kernels import forest_numba, merging_numba
 from phylogfn.kernels.topology_numba import topology_keys
+from phylogfn.samplers.merging import new_backward_policy
 from phylogfn.training.backward import make_backward_policy
-from phylogfn.training.curricula import make_policy
+from phylogfn.training.curricula import make_policy, make_trainer
 from phylogfn.trees.keys import taxon_codes
 from phylogfn.trees.tree import Tree, random_topology, splits
 
@@ -336,6 +341,29 @@ def test_a_fresh_backward_policy_is_uniform_and_reads_every_state():
     with torch.no_grad():
         torch.nn.init.normal_(policy.heads[0].last.weight)
         assert (score_backward(environment, policy, paths) - log_pb).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("name", [name for name in BACKWARD_POLICIES if name != "uniform"])
+def test_every_backward_policy_learns_from_histories(name):
+    environment = make(6, lambda trees: np.zeros(len(trees)))
+    back, training = new_backward_policy(name, environment, 2, "cpu")
+    assert back is not None
+    before = [p.detach().clone() for p in back.parameters()]
+    trainer = make_trainer(
+        environment,
+        make_policy(environment, 1, "cpu"),
+        0.0,
+        np.random.default_rng(0),
+        None,
+        backward_policy=back,
+        backward_training=training,
+    )
+    trainer.on_policy = 8
+    seen = [trainer.step() for _ in range(3)]
+    assert all(np.isfinite(metrics["loss"]) for metrics in seen)
+    assert ("backward_loss" in seen[-1]) == (name != "learned")
+    after = list(back.parameters())
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("learned", [False, True])
