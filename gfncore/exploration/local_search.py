@@ -16,14 +16,15 @@ object with the higher reward; there k is fixed and all objects have the same nu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from gfncore.environment import Environment
-from gfncore.exploration.draws import draw_classes
+from gfncore.environment import Actions, Environment
+from gfncore.exploration.draws import draw_classes, explored
 from gfncore.exploration.moves import backward_log_probabilities, move_backward, move_forward
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
@@ -76,6 +77,8 @@ def local_search(
     fewest_steps: int | None = None,
     backward_policy: Policy | None = None,
     acceptance: Literal["metropolis", "greedy"] = "metropolis",
+    epsilon: float = 0.0,
+    temperature: float = 1.0,
 ) -> LocalSearch:
     """Propose a neighbour of each object and return the objects after acceptance or rejection.
 
@@ -99,6 +102,9 @@ def local_search(
         P_B, which undoes steps. Default: uniform over the backward classes of a state.
     acceptance : {"metropolis", "greedy"}
         "greedy" keeps the proposal if its reward is higher.
+    epsilon, temperature : float
+        P_F is softened as in `sample_trajectories`: broader proposals, with their own probabilities
+        in the rule.
 
     Returns
     -------
@@ -121,8 +127,18 @@ def local_search(
     if acceptance not in ("metropolis", "greedy"):
         raise ValueError(f"acceptance is {acceptance!r}, but must be 'metropolis' or 'greedy'")
     wanted = generator.integers(fewest, steps, size=len(terminals), endpoint=True)
-    undone, at_start = _undone(environment, policy, backward_policy, terminals, wanted, generator)
-    rebuilt = _rebuilt(environment, policy, backward_policy, undone.states, generator)
+
+    def forward(states: Any, actions: Actions) -> np.ndarray:
+        with torch.no_grad():
+            log_p = state_log_probabilities(environment, policy, states, actions).cpu().numpy()
+        if epsilon == 0.0 and temperature == 1.0:
+            return log_p
+        of_class = actions.state_of_class
+        with np.errstate(divide="ignore"):
+            return np.log(explored(log_p, of_class, len(states), epsilon, temperature))
+
+    undone, at_start = _undone(environment, forward, backward_policy, terminals, wanted, generator)
+    rebuilt = _rebuilt(environment, forward, backward_policy, undone.states, generator)
     proposals = rebuilt.states
     first, inverse = unique_keys(environment.keys(proposals))
     new_log_reward = environment.log_reward(proposals.take(first))[inverse]
@@ -161,7 +177,7 @@ def _log_chance(length: np.ndarray, at_start: np.ndarray, fewest: int, steps: in
 
 def _undone(
     environment: Environment,
-    policy: Policy,
+    forward: Callable[[Any, Actions], np.ndarray],
     backward_policy: Policy | None,
     terminals: Any,
     wanted: np.ndarray,
@@ -180,9 +196,7 @@ def _undone(
         chosen = draw_classes(np.exp(log_p), actions, len(states), state, generator)
         log_pb[rows] += log_p[chosen]
         moved = move_backward(environment, states, actions, chosen)
-        with torch.no_grad():
-            log_p = state_log_probabilities(environment, policy, moved.states, moved.ways_back)
-        log_pf[rows] += log_p.cpu().numpy()[moved.undoing]
+        log_pf[rows] += forward(moved.states, moved.ways_back)[moved.undoing]
         length[rows] += 1
         actions = environment.backward_actions(moved.states)
         at_start[rows] = (actions.classes_per_state(len(moved.states)) == 0)[moved.row]
@@ -198,7 +212,7 @@ def _undone(
 
 def _rebuilt(
     environment: Environment,
-    policy: Policy,
+    forward: Callable[[Any, Actions], np.ndarray],
     backward_policy: Policy | None,
     starts: Any,
     generator: np.random.Generator,
@@ -211,8 +225,7 @@ def _rebuilt(
     ends, ended = [], []
     while len(rows):
         actions = environment.forward_actions(states)
-        with torch.no_grad():
-            log_p = state_log_probabilities(environment, policy, states, actions).cpu().numpy()
+        log_p = forward(states, actions)
         chosen = draw_classes(np.exp(log_p), actions, len(states), state, generator)
         log_pf[rows] += log_p[chosen]
         moved = move_forward(environment, states, actions, chosen)

@@ -10,7 +10,7 @@ from gfncore.program.messages import Note
 from gfncore.program.provenance import Provenance, ResourceUse
 from molgen.molecules.diversity import MODE_SCORE
 
-__all__ = ["RunFacts", "ScoringFacts", "TrainingFacts"]
+__all__ = ["LocalControl", "RunFacts", "ScoringFacts", "TrainingFacts"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,33 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True)
+class LocalControl:
+    """How local changes move the molecules of a library (`molgen.runs.sample.control`).
+
+    Attributes
+    ----------
+    drift, standard_error : float
+        Mean change of log(reward / probability) by the weights of the library, and its standard
+        error, in nats.
+    n_molecules, n_rounds : int
+        Molecules that were changed, and how often each was tried to be changed.
+    accepted_share : float
+        Share of the changes that were accepted.
+    """
+
+    drift: float
+    standard_error: float
+    n_molecules: int
+    n_rounds: int
+    accepted_share: float
+
+    @property
+    def z(self) -> float:
+        """Drift in standard errors; 0 where nothing moved."""
+        return self.drift / self.standard_error if self.standard_error > 0.0 else 0.0
+
+
+@dataclass(frozen=True)
 class RunFacts:
     """The facts of a run that its files state, apart from the library itself.
 
@@ -90,6 +117,8 @@ class RunFacts:
         Effective sample size of the draws; nan if unknown.
     pareto_k : float
         Pareto k-hat of their weights; nan if unknown.
+    control : LocalControl, optional
+        Check of the library by local changes; None: not done.
     reward_exponent : float
         Power of the score to which probabilities are proportional; nan if there are several.
     conditioning : str, optional
@@ -138,6 +167,7 @@ class RunFacts:
     log_partition_se: float = math.nan
     ess: float = math.nan
     pareto_k: float = math.nan
+    control: LocalControl | None = None
     reward_exponent: float = 1.0
     conditioning: str | None = None
     order_temperature: float | None = None

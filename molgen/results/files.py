@@ -7,6 +7,7 @@ report: all other files are byte-identical for the same settings and seed.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -168,6 +169,8 @@ def _further_figures(facts: RunFacts) -> dict[str, Any]:
             "processes": training.processes,
         }
     figures["oracle_calls_retried"] = scoring.retried
+    control = facts.control
+    figures["local_changes"] = None if control is None else dataclasses.asdict(control)
     if training is not None:
         figures |= {
             "training_seconds_by_part": {

@@ -41,6 +41,7 @@ _SCAFFOLDS_SHOWN = 10
 _FRONT_SHOWN = 8
 _BEST_SHOWN = 4
 _FEWEST_EFFECTIVE_DRAWS = 100
+_CLEAR_DRIFT = 3.0  # standard errors
 _LEAST_EFFECTIVE_SHARE = 0.1  # of the library
 _LARGEST_ERROR = 0.1
 _CURVES = {
@@ -275,6 +276,18 @@ def _checks(
             "can be built.",
         },
     ]
+    if (control := facts.control) is not None:
+        checks.append(
+            {
+                "good": control.z < _CLEAR_DRIFT,
+                "name": "Drift under local changes",
+                "value": f"{signed(control.drift, 2)} \u00b1 {control.standard_error:.2f}",
+                "meaning": "Mean change of ln reward \u2212 ln probability in "
+                f"{control.n_rounds} rounds of local changes of {control.n_molecules:,} molecules "
+                "that leave the target distribution as it is: above 0 if the sampler draws some "
+                "kinds of molecules too rarely.",
+            }
+        )
     known = np.isfinite(library.log_probability + library.log_reward)
     if known.sum() > 2:
         rest = library.log_probability[known] - library.log_reward[known]

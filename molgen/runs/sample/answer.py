@@ -18,11 +18,12 @@ from molgen.citations import ALWAYS_CITED, methods_of_settings
 from molgen.fragments.cores import r_groups
 from molgen.probabilities import TRAJECTORIES, molecule_probabilities
 from molgen.results.columns import LibraryColumns, share_valid
-from molgen.results.facts import RunFacts, ScoringFacts, TrainingFacts
+from molgen.results.facts import LocalControl, RunFacts, ScoringFacts, TrainingFacts
 from molgen.results.files import failure_warning
 from molgen.results.library import Library
 from molgen.results.merging import merge_parts
 from molgen.results.scored import ScoredMolecules
+from molgen.runs.sample.control import control_by_local_changes
 from molgen.runs.sample.draw import Draws, draw_molecules, select_molecules
 from molgen.runs.sample.parts import exponent_parts
 
@@ -80,6 +81,11 @@ def _draw_part(run: SampleRun) -> tuple[LibraryColumns, RunFacts, dict[str, int]
     keep = selected.rows
     _check_selection(run, draws, len(keep))
     smiles, count, first = draws.distinct
+    control = None
+    if run.settings.proportional:
+        run.progress.phase(f"{run.place}checking the library by local changes")
+        states = draws.states.take(first[keep])
+        control = control_by_local_changes(run, states, selected.log_weights)
     run.progress.phase(f"{run.place}computing probabilities")
     log_p, error = drawn_probabilities(run, draws.states.take(first[keep]))
     chosen = [smiles[i] for i in keep]
@@ -94,7 +100,7 @@ def _draw_part(run: SampleRun) -> tuple[LibraryColumns, RunFacts, dict[str, int]
         log_weight=selected.log_weights if run.settings.proportional else None,
     )
     columns = replace(columns, labels=_labels(run, columns.smiles))
-    facts = _facts(run, draws, columns)
+    facts = _facts(run, draws, columns, control)
     return columns, facts, dict(zip(smiles, count.tolist(), strict=True))
 
 
@@ -145,7 +151,9 @@ def _estimate(run: SampleRun, draws: Draws) -> PartitionEstimate | None:
     return estimate
 
 
-def _facts(run: SampleRun, draws: Draws, library: LibraryColumns) -> RunFacts:
+def _facts(
+    run: SampleRun, draws: Draws, library: LibraryColumns, control: LocalControl | None
+) -> RunFacts:
     """Facts of the run for its files, all warnings included."""
     effort = run.effort
     settings = run.settings
@@ -153,7 +161,7 @@ def _facts(run: SampleRun, draws: Draws, library: LibraryColumns) -> RunFacts:
     table = run.scoring.evaluate(smiles, canonical=True)
     estimate = _estimate(run, draws)
     if estimate is not None:
-        _judge(run, estimate, library)
+        _judge(run, estimate, library, control)
     if run.reward.buried:
         run.warn(
             Note(
@@ -180,6 +188,7 @@ def _facts(run: SampleRun, draws: Draws, library: LibraryColumns) -> RunFacts:
         log_partition_se=math.nan if estimate is None else estimate.standard_error,
         ess=math.nan if estimate is None else estimate.ess,
         pareto_k=math.nan if estimate is None else estimate.pareto_k,
+        control=control,
         reward_exponent=run.exponent,
         conditioning=settings.conditioning,
         order_temperature=settings.order_temperature,
@@ -269,7 +278,12 @@ def _why_nothing(run: SampleRun) -> str:
     return f"{why}. Check the scoring file; molgen score applies it to molecules that you know"
 
 
-def _judge(run: SampleRun, estimate: PartitionEstimate, library: LibraryColumns) -> None:
+def _judge(
+    run: SampleRun,
+    estimate: PartitionEstimate,
+    library: LibraryColumns,
+    control: LocalControl | None,
+) -> None:
     """Warn where the library, or the estimate of log Z, is not to be relied on."""
     effective = library.effective_size
     if effective < run.effort.low_effective_share * len(library):
@@ -288,6 +302,17 @@ def _judge(run: SampleRun, estimate: PartitionEstimate, library: LibraryColumns)
                 "heavy-weights",
                 f"the weights of the {estimate.n_draws:,} draws have a heavy tail (Pareto k-hat "
                 f"{estimate.pareto_k:.2f}): the standard error of log Z may be too small",
+            )
+        )
+    if control is not None and control.z > run.effort.clear_drift:
+        run.warn(
+            Note(
+                "sampler-misses-molecules",
+                f"{control.n_rounds} rounds of local changes lead from the library to molecules "
+                "that the sampler draws too rarely: the logarithm of reward over probability rises "
+                f"by {control.drift:.2f} \u00b1 {control.standard_error:.2f}. log Z is too low by "
+                "more than its error, and a part of the target distribution is missing. Train for "
+                "longer, or lower --reward-exponent",
             )
         )
 

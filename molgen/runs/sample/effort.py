@@ -41,9 +41,20 @@ class SampleEffort:
     effective_draws: float = 0.5  # effective draws a molecule of the library that are enough
     low_effective_share: float = 0.1  # of the library, below which the user is warned
 
+    # Check of the library by local changes
+    control_molecules: int = 256
+    fewest_control_molecules: int = 20
+    control_rounds: int = 8
+    control_steps: int = 6  # of building that are undone, at most
+    control_epsilon: float = 0.1
+    control_temperature: float = 1.5
+    control_calls: float = 0.05  # share of all oracle calls, at most
+    clear_drift: float = 3.0  # standard errors from which the user is warned
+
     # Shares of the budget
     start_share: float = 0.03  # maximum of the first draws
     train_share: float = 0.75  # after which training ends
     batch_share: float = 0.1  # maximum of a batch of draws
-    draws_share: float = 0.95  # after which the draws end
+    draws_share: float = 0.93  # after which the draws end
+    control_share: float = 0.97  # until which the library is checked
     probabilities_share: float = 1.02  # after which no more probabilities are refined

@@ -48,7 +48,15 @@ EPSILON = 0.02  # share of uniform choices in the training draws
 AVERAGE_DECAY = 0.99
 CLIP_NORM = 5.0
 REPLAY_CAPACITY = 20_000
-SEEDS = {"policy": 1, "training": 2, "pilot": 3, "draws": 4, "probabilities": 5, "selection": 6}
+SEEDS = {
+    "policy": 1,
+    "training": 2,
+    "pilot": 3,
+    "draws": 4,
+    "probabilities": 5,
+    "selection": 6,
+    "control": 7,
+}
 
 
 @dataclass

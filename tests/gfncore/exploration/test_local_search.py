@@ -56,6 +56,7 @@ def tree(hypergrid):
         ("duplicates", 3, 1),
         ("scaled", 4, 2),
         ("tree", 3, 1),
+        ("softened", 4, 1),
     ],
 )
 @pytest.mark.parametrize("learned", [False, True])
@@ -69,7 +70,9 @@ def test_metropolis_leaves_the_target_invariant(
         "duplicates": lambda: hypergrid.Hypergrid(4, duplicates=True),
         "scaled": lambda: scaled(hypergrid),
         "tree": lambda: tree(hypergrid),
+        "softened": lambda: hypergrid.Hypergrid(4),
     }[kind]()
+    softened = {"epsilon": 0.3, "temperature": 2.0} if kind == "softened" else {}
     policy = make_policy(grid, random=True, hidden=8)
     back = make_policy(grid, seed=1, random=True, hidden=8) if learned else None
     exact, p = target(grid)
@@ -81,7 +84,15 @@ def test_metropolis_leaves_the_target_invariant(
     moved = np.zeros(n, bool)
     for _ in range(4):
         found = local_search(
-            grid, policy, states, log_reward, steps, rng, fewest_steps=fewest, backward_policy=back
+            grid,
+            policy,
+            states,
+            log_reward,
+            steps,
+            rng,
+            fewest_steps=fewest,
+            backward_policy=back,
+            **softened,
         )
         states, log_reward = found.terminals, found.log_reward
         moved |= found.accepted
