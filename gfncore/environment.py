@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from gfncore.graph_batch import GraphBatch
 
-__all__ = ["Actions", "Environment", "OneHot", "States", "Stepped"]
+__all__ = ["Actions", "Environment", "OneHot", "States", "Stepped", "state_arrays"]
 
 DENSE_LABELS = 16  # labels an action up to which they are numbered by a table
 
@@ -42,6 +42,12 @@ class States(Protocol):
     def concat(parts: Sequence[Any]) -> Any:
         """One batch out of several, in order."""
         ...
+
+
+def state_arrays(states: States) -> dict[str, np.ndarray]:
+    """Return the fields of states that a checkpoint keeps, by name."""
+    values = {field.name: getattr(states, field.name) for field in fields(states)}  # pyright: ignore
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,25 @@
 """Walkers: chains of local changes that teach a policy objects which it draws too rarely.
 
-A policy that is trained on its own draws learns slowly what it hardly ever draws: an action that is
-mostly bad at first is soon taken too rarely for its good continuations to be found. Metropolis-
-Hastings chains over finished objects (`gfncore.exploration.local_search`) find them by changing good
-objects a little, and converge to the target distribution whatever the policy is. They are used as in
-local search GFlowNets (Kim et al. 2024, arXiv:2310.02710), but go on through the whole training, as
-the chains of a Markov chain Monte Carlo teacher do.
+A policy that is trained on its own draws learns slowly what it hardly ever draws: an action that
+is mostly bad at first is soon taken too rarely for its good continuations to be found.
+Metropolis-Hastings chains over finished objects (`gfncore.exploration.local_search`) find them by
+changing good objects a little, and converge to the target distribution whatever the policy is.
+They are used as in local search GFlowNets (Kim et al. 2024, arXiv:2310.02710), but go on through
+the whole training, as the chains of a Markov chain Monte Carlo teacher do.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from gfncore.environment import Environment
+from gfncore.environment import Environment, state_arrays
 from gfncore.exploration.forward import sample_trajectories
 from gfncore.exploration.local_search import local_search
 from gfncore.policies import Policy
-from gfncore.training.replay import Replay
 
 __all__ = ["Walkers"]
 
@@ -43,8 +43,8 @@ class Walkers:
         Number of steps of building that a move undoes, at most.
     epsilon, temperature : float
         The policy is softened as in `sample_trajectories`.
-    replay : Replay, optional
-        All proposals are added, accepted or not.
+    keep : callable, optional
+        ``keep(states, log_reward)`` is given all proposals, accepted or not, such as `Replay.add`.
 
     Attributes
     ----------
@@ -63,12 +63,12 @@ class Walkers:
         *,
         epsilon: float = 0.0,
         temperature: float = 1.0,
-        replay: Replay | None = None,
+        keep: Callable[[Any, np.ndarray], Any] = lambda states, log_reward: None,
     ) -> None:
         self.environment, self.policy = environment, policy
         self.n, self.steps = n, steps
         self.epsilon, self.temperature = epsilon, temperature
-        self.replay = replay
+        self.keep = keep
         self.states: Any = environment.initial(0)
         self.log_reward = np.zeros(0)
 
@@ -94,15 +94,12 @@ class Walkers:
             )
             self.states = proposals = drawn.terminals
             self.log_reward = log_reward = self.environment.log_reward(self.states)
-        if self.replay is not None:
-            self.replay.add(proposals, log_reward)
+        self.keep(proposals, log_reward)
         return self.states
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the walkers: the arrays of their states by name, and ``log_reward``."""
-        values = {field.name: getattr(self.states, field.name) for field in fields(self.states)}
-        stored = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
-        return stored | {"log_reward": self.log_reward}
+        return state_arrays(self.states) | {"log_reward": self.log_reward}
 
     def load_arrays(self, stored: dict[str, np.ndarray]) -> None:
         """Replace the walkers by those that `arrays` returned."""

@@ -90,7 +90,9 @@ def draw_experience(trainer: ExperiencedTrainer) -> list[Experience]:
         objects, log_reward = trainer.replay.draw(trainer.from_replay, trainer.generator)
         batches.append(_recalled(trainer, objects, log_reward))
     if trainer.terminal_batches is not None:
-        given = _backward(trainer, trainer.terminal_batches(trainer.generator))
+        with trainer.timed("sampling"):
+            terminals = trainer.terminal_batches(trainer.generator)
+        given = _backward(trainer, terminals)
         batches.append(Experience(given, evaluate_rewards(trainer, given.terminals)))
     if trainer.known_batches is not None:
         known = trainer.known_batches(trainer.generator)

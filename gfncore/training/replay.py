@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from gfncore.environment import Environment
+from gfncore.environment import Environment, state_arrays
 from gfncore.keys import key_bytes, unique_keys
 from gfncore.tempering import TemperedEnvironment
 
@@ -71,9 +71,7 @@ class Replay:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the content: the arrays of the states by their names, and ``log_reward``."""
-        values = {field.name: getattr(self.states, field.name) for field in fields(self.states)}
-        stored = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
-        return stored | {"log_reward": self.log_reward}
+        return state_arrays(self.states) | {"log_reward": self.log_reward}
 
     def load_arrays(self, stored: dict[str, np.ndarray]) -> None:
         """Replace the content by what `arrays` returned.

@@ -64,29 +64,27 @@ class TrainingFacts:
 
 @dataclass(frozen=True)
 class LocalControl:
-    """How local changes move the molecules of a library (`molgen.runs.sample.control`).
+    """Where local changes lead the molecules of a library (`molgen.runs.sample.control`).
 
     Attributes
     ----------
-    drift, standard_error : float
-        Mean change of log(reward / probability) by the weights of the library, and its standard
-        error, in nats.
-    n_molecules, n_rounds : int
-        Molecules that were changed, and how often each was tried to be changed.
-    accepted_share : float
-        Share of the changes that were accepted.
+    rising, standard_error : float
+        Share of the changed molecules, by the weights of the library, that became molecules with a
+        larger ratio of reward and probability; one half is expected. nan if none was changed.
+    n_molecules, n_changed, n_rounds : int
+        Molecules of the library that were tried, those that were changed, and rounds.
     """
 
-    drift: float
+    rising: float
     standard_error: float
     n_molecules: int
+    n_changed: int
     n_rounds: int
-    accepted_share: float
 
     @property
     def z(self) -> float:
-        """Drift in standard errors; 0 where nothing moved."""
-        return self.drift / self.standard_error if self.standard_error > 0.0 else 0.0
+        """Difference from one half in standard errors; 0 where nothing changed."""
+        return (self.rising - 0.5) / self.standard_error if self.n_changed else 0.0
 
 
 @dataclass(frozen=True)

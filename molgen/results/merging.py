@@ -105,6 +105,7 @@ def _merged_facts(facts: Sequence[RunFacts]) -> RunFacts:
     last, draws = facts[-1], sum(part.n_proposals for part in facts)
     return replace(
         last,
+        control=None,
         n_proposals=draws,
         validity=sum(part.validity * part.n_proposals for part in facts) / draws,
         log_partition=math.nan,

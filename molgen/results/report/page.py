@@ -280,12 +280,14 @@ def _checks(
         checks.append(
             {
                 "good": control.z < _CLEAR_DRIFT,
-                "name": "Drift under local changes",
-                "value": f"{signed(control.drift, 2)} \u00b1 {control.standard_error:.2f}",
-                "meaning": "Mean change of ln reward \u2212 ln probability in "
-                f"{control.n_rounds} rounds of local changes of {control.n_molecules:,} molecules "
-                "that leave the target distribution as it is: above 0 if the sampler draws some "
-                "kinds of molecules too rarely.",
+                "name": "Local changes towards molecules drawn too rarely",
+                "value": f"{_percent(control.rising)} \u00b1 {_percent(control.standard_error)}"
+                if control.n_changed
+                else "nothing changed",
+                "meaning": f"{control.n_molecules:,} molecules of the library were changed in "
+                f"{control.n_rounds} rounds that leave the target distribution as it is. Half of "
+                "the changes are expected to lead to a larger ratio of reward and probability; "
+                "more do so if the sampler draws some kinds of molecules too rarely.",
             }
         )
     known = np.isfinite(library.log_probability + library.log_reward)

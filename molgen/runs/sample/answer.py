@@ -223,7 +223,7 @@ def _facts(
         training=TrainingFacts(
             steps=run.trainer.step_number,
             trajectories=run.trainer.step_number
-            * (effort.on_policy + effort.replayed)
+            * (effort.on_policy + effort.walkers + effort.replayed)
             * run.n_processes,
             processes=run.n_processes,
             seconds_by_part=dict(run.trainer.seconds_by_part),
@@ -308,11 +308,10 @@ def _judge(
         run.warn(
             Note(
                 "sampler-misses-molecules",
-                f"{control.n_rounds} rounds of local changes lead from the library to molecules "
-                "that the sampler draws too rarely: the logarithm of reward over probability rises "
-                f"by {control.drift:.2f} \u00b1 {control.standard_error:.2f}. log Z is too low by "
-                "more than its error, and a part of the target distribution is missing. Train for "
-                "longer, or lower --reward-exponent",
+                "local changes lead from molecules of the library to others that the sampler "
+                f"draws too rarely, in {control.rising:.0%} \u00b1 {control.standard_error:.0%} of "
+                "the cases instead of half of them: log Z is too low by more than its error, and "
+                "kinds of molecules are missing. Train for longer, or lower --reward-exponent",
             )
         )
 

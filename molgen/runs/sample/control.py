@@ -3,14 +3,15 @@
 Importance weights cannot show molecules that the sampler never draws. Here molecules of the library
 are changed by a few rounds of local search with the Metropolis-Hastings rule
 (`gfncore.exploration.local_search`), which leaves the target distribution invariant whatever the
-sampler does. If the library, with its weights, represents the target, no mean over it changes. The
-mean that is watched is that of
+sampler does. For each molecule let
 
     f(x) = log R(x) + log P_B(tau | x) - log P_F(tau),      tau ~ P_B(. | x),
 
 which is log Z for every molecule of a perfect sampler, and is large for those that the sampler
-draws too rarely. Where local changes lead to such molecules, f rises: log Z is then too low by more
-than its standard error.
+draws too rarely. If the library, with its weights, represents the target, then start and end of
+these reversible chains can be exchanged, and f rises as often as it falls. Where it mostly rises,
+local changes lead to molecules that the sampler draws too rarely: log Z is too low by more than its
+standard error.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = ["control_by_local_changes"]
 def control_by_local_changes(
     run: SampleRun, states: Any, log_weights: np.ndarray
 ) -> LocalControl | None:
-    """Change molecules of the library, and return how f has changed.
+    """Change molecules of the library, and return how often f has risen.
 
     Parameters
     ----------
@@ -55,37 +56,37 @@ def control_by_local_changes(
     if n < effort.fewest_control_molecules:
         return None
     rows = np.sort(generator.choice(len(states), n, replace=False))
-    now = states.take(rows)
-    before = _log_ratios(run, now, generator)
+    start = now = states.take(rows)
     log_reward = run.merged.log_reward(now)
-    done = accepted = 0
-    while done < effort.control_rounds:
+    for done in range(effort.control_rounds):
         found = local_search(
             run.merged,
             run.trainer.averaged.policy,
             now,
             log_reward,
-            effort.control_steps,
+            effort.local_steps,
             generator,
             fewest_steps=1,
-            epsilon=effort.control_epsilon,
-            temperature=effort.control_temperature,
+            epsilon=effort.local_epsilon,
+            temperature=effort.local_temperature,
         )
         now, log_reward = found.terminals, found.log_reward
-        done, accepted = done + 1, accepted + int(found.accepted.sum())
-        run.progress.update(detail=f"round {done}", done=done / effort.control_rounds)
-    change = _log_ratios(run, now, generator) - before
-    weights = softmax(log_weights[rows])
-    drift = float((weights * change).sum())
-    error = math.sqrt(float((weights**2 * (change - drift) ** 2).sum()))
-    return LocalControl(drift, error, n, done, accepted / (done * n))
+        run.progress.update(detail=f"round {done + 1}", done=(done + 1) / effort.control_rounds)
+    changed = (run.merged.keys(start) != run.merged.keys(now)).any(axis=1)
+    rise = _log_ratios(run, now, generator) - _log_ratios(run, start, generator)
+    rising = error = math.nan
+    if changed.any():
+        weights = softmax(log_weights[rows][changed])
+        rising = float(weights[rise[changed] > 0.0].sum())
+        error = 0.5 * math.sqrt(float((weights**2).sum()))  # of a fair coin
+    return LocalControl(rising, error, n, int(changed.sum()), effort.control_rounds)
 
 
 def _affordable(run: SampleRun) -> int:
     """Return the number of changes for which there are oracle calls and time."""
-    effort, settings = run.effort, run.settings
+    effort = run.effort
     calls = min(
-        effort.control_calls * settings.oracle_calls, settings.oracle_calls - run.scoring.calls
+        effort.control_calls * run.settings.oracle_calls, run.calls_allowed - run.scoring.calls
     )
     return int(min(calls, run.left(effort.control_share) / max(run.seconds_a_draw(), 1e-9)))
 

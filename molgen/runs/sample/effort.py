@@ -16,7 +16,7 @@ class SampleEffort:
     rounds: int = 3
 
     # Training
-    on_policy: int = 64  # trajectories a step
+    on_policy: int = 32  # trajectories a step
     replayed: int = 64
     block: int = 10  # steps between looks at the clock
     fewest_steps: int = 400
@@ -41,13 +41,14 @@ class SampleEffort:
     effective_draws: float = 0.5  # effective draws a molecule of the library that are enough
     low_effective_share: float = 0.1  # of the library, below which the user is warned
 
-    # Check of the library by local changes
+    # Local changes: walkers in training, and a check of the library
+    walkers: int = 32  # scored in each step, beside `on_policy`
+    local_steps: int = 6  # of building that are undone, at most
+    local_epsilon: float = 0.1  # the policy that rebuilds is softened
+    local_temperature: float = 1.5
     control_molecules: int = 256
     fewest_control_molecules: int = 20
     control_rounds: int = 8
-    control_steps: int = 6  # of building that are undone, at most
-    control_epsilon: float = 0.1
-    control_temperature: float = 1.5
     control_calls: float = 0.05  # share of all oracle calls, at most
     clear_drift: float = 3.0  # standard errors from which the user is warned
 

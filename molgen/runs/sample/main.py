@@ -109,6 +109,8 @@ def trained_run(
 def rehearse(run: SampleRun) -> None:
     """Go once through the parts of a run, each as short as can be, so that all is compiled."""
     run.trainer.on_policy = run.trainer.from_replay = 2
+    if run.walkers is not None:
+        run.walkers.n = 2
     for _ in range(2):  # the second learns from replay as well
         run.trainer.step()
     part = next(exponent_parts(run))

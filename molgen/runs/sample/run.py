@@ -12,6 +12,7 @@ import numpy as np
 
 from gfncore.backward.registry import make_backward_policy
 from gfncore.errors import UserError
+from gfncore.exploration.walkers import Walkers
 from gfncore.objectives.base import make_objective
 from gfncore.objectives.registry import reward_objectives
 from gfncore.program.devices import choose_device
@@ -22,6 +23,7 @@ from gfncore.tempering import TemperedEnvironment
 from gfncore.training.checkpoint import Checkpoint, restore_trainer, save_checkpoint
 from gfncore.training.replay import Replay, TemperedReplay
 from gfncore.training.settings import TrainingSettings
+from gfncore.training.state import tensors_below
 from gfncore.training.trainer import Trainer
 from molgen.environments.base import MoleculeEnvironment
 from molgen.environments.making import make_environment
@@ -157,6 +159,7 @@ class SampleRun:
         self.part, self.place = 0, ""
         self.calls_allowed = settings.oracle_calls
         self.pool = pool
+        self.walkers: Walkers | None = None
         self.trainer = self._new_trainer()
         if self.scoring.n_objectives > 1 and settings.proportional:
             orders = " or ".join(reward_objectives(orders=True))
@@ -171,7 +174,7 @@ class SampleRun:
     def _new_trainer(self) -> Trainer:
         settings = TrainingSettings(
             steps=10**9,  # the run decides when it is enough
-            on_policy=self.effort.on_policy,
+            on_policy=self.effort.on_policy + self.effort.walkers * (not self.walks),
             replay=self.effort.replayed,
             epsilon=EPSILON,
             optimiser="muon",
@@ -224,6 +227,17 @@ class SampleRun:
             temperatures=temperatures,
             processes=self.processes,
         )
+        if self.walks:
+            self.walkers = Walkers(
+                self.environment,
+                policy,
+                self.effort.walkers,
+                self.effort.local_steps,
+                epsilon=self.effort.local_epsilon,
+                temperature=self.effort.local_temperature,
+                keep=replay.add,
+            )
+            trainer.terminal_batches = self.walkers
         if self.settings.n_threads > 1:
             policy.pool = trainer.averaged.policy.pool = self.pool
         return trainer
@@ -254,9 +268,16 @@ class SampleRun:
             )
 
     @property
+    def walks(self) -> bool:
+        """Whether walkers teach the policy: where there is one target, known to one process."""
+        settings = self.settings
+        single = settings.conditioning is None and self.processes is None
+        return settings.proportional and single and self.effort.walkers > 0
+
+    @property
     def calls_a_step(self) -> int:
         """Molecules that a step of training may ask to be scored."""
-        return self.effort.on_policy * self.n_processes
+        return (self.effort.on_policy + self.effort.walkers) * self.n_processes
 
     @property
     def calls_left(self) -> int:
@@ -294,13 +315,15 @@ class SampleRun:
 
     def seconds_a_draw(self) -> float:
         """Seconds that a trajectory of the training took to be drawn and scored; 0 before any."""
-        trained = self.trainer.step_number * self.effort.on_policy
+        trained = self.trainer.step_number * (self.effort.on_policy + self.effort.walkers)
         by_part = self.trainer.seconds_by_part
         return (by_part["sampling"] + by_part["reward"]) / trained if trained else 0.0
 
     def save(self) -> None:
         """Write a checkpoint."""
         arrays, scored = self.scoring.cache_state()
+        if self.walkers is not None:
+            arrays |= {f"walkers/{key}": value for key, value in self.walkers.arrays().items()}
         extra = {
             "blocks": self.state.blocks,
             "in_block": self.state.in_block,
@@ -336,6 +359,8 @@ class SampleRun:
         self.set_exponents(exponents)
         self.scoring.restore(saved.arrays, extra["scoring"])
         restore_trainer(saved, self.trainer)
+        if self.walkers is not None:
+            self.walkers.load_arrays(tensors_below(saved.arrays, "walkers"))
         state = self.state
         state.blocks, state.in_block = extra["blocks"], extra["in_block"]
         self.clock.resume(extra["spent"])
