@@ -23,7 +23,6 @@ from gfncore.tempering import TemperedEnvironment
 from gfncore.training.checkpoint import Checkpoint, restore_trainer, save_checkpoint
 from gfncore.training.replay import Replay, TemperedReplay
 from gfncore.training.settings import TrainingSettings
-from gfncore.training.state import tensors_below
 from gfncore.training.trainer import Trainer
 from molgen.environments.base import MoleculeEnvironment
 from molgen.environments.making import make_environment
@@ -360,7 +359,10 @@ class SampleRun:
         self.scoring.restore(saved.arrays, extra["scoring"])
         restore_trainer(saved, self.trainer)
         if self.walkers is not None:
-            self.walkers.load_arrays(tensors_below(saved.arrays, "walkers"))
+            start = "walkers/"
+            self.walkers.load_arrays(
+                {k.removeprefix(start): v for k, v in saved.arrays.items() if k.startswith(start)}
+            )
         state = self.state
         state.blocks, state.in_block = extra["blocks"], extra["in_block"]
         self.clock.resume(extra["spent"])
