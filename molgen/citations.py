@@ -92,6 +92,7 @@ def methods_of_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
         if not isinstance(name, str):
             raise TypeError(f"objective is {name!r}, but must be a string")
         keys += OBJECTIVES[name].citations if name in OBJECTIVES else ()
+        keys += [] if name in OBJECTIVES and OBJECTIVES[name].orders else ["local_search"]
     keys += ["temperature"] if settings.get("conditioning") is not None else []
     if (backward := settings.get("backward_policy")) is not None:
         if not isinstance(backward, str):

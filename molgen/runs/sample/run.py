@@ -127,6 +127,7 @@ class SampleRun:
         self.n_processes = 1 if processes is None else processes.size
         self.clock = progress.clock
         self.state = RunState()
+        self.part, self.place = 0, ""
         self.passing: list[Note] = []  # warnings that more time or calls may make untrue
         self._saved = time.monotonic()
         if settings.threads_note:
@@ -155,7 +156,6 @@ class SampleRun:
         self.merged: MoleculeEnvironment | TemperedMolecules
         self.merged = self.environment.with_symmetry("merged")
         self.exponent = settings.exponents[0]
-        self.part, self.place = 0, ""
         self.calls_allowed = settings.oracle_calls
         self.pool = pool
         self.walkers: Walkers | None = None
