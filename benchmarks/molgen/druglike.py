@@ -8,8 +8,8 @@ Usage, from the checkout, with molgen installed::
 
 One run after another, each a process of its own on all cores. What stands after `--` is given to
 `molgen sample` as it is. The figures are those of `summary.json`, but for the molecular weight,
-which is computed here from `library.smi`, and the share of effective draws, which is `ess` over
-`n_proposals`.
+which is computed here from `library.smi`, and the effective shares, which are `ess` over
+`n_proposals` and `library_ess` over `n_unique`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,12 @@ COLUMNS = {
     "n_scaffolds": ("scaffolds", ",.0f"),
     "weight": ("median weight, Da", ".0f"),
     "validity": ("valid", ".0%"),
-    "ess_share": ("effective share", ".2f"),
+    "log_partition": ("log Z", ".2f"),
+    "log_partition_se": ("standard error", ".2f"),
+    "rising": ("local changes that rise", ".0%"),
+    "n_proposals": ("draws", ",.0f"),
+    "ess_share": ("effective share of draws", ".4f"),
+    "library_share": ("of the library", ".2f"),
     "oracle_calls": ("oracle calls", ",.0f"),
     "training_steps": ("steps", ",.0f"),
     "wall_seconds": ("wall, s", ".0f"),
@@ -70,11 +75,14 @@ def figures(output: Path) -> dict[str, float]:
     summary: dict[str, Any] = json.loads((output / "summary.json").read_text(encoding="utf-8"))
     lines = (output / "library.smi").read_text(encoding="utf-8").splitlines()
     weights = [MOLECULAR_WEIGHT(Chem.MolFromSmiles(line.split("\t")[0])) for line in lines]
-    ess = summary["ess"]
+    ess, library = summary["ess"], summary["library_ess"]
+    changes = summary["extra"]["local_changes"]
     found = {
         **{key: summary[key] for key in COLUMNS if key in summary},
         "weight": statistics.median(weights),
         "ess_share": math.nan if ess is None else ess / summary["n_proposals"],
+        "library_share": math.nan if library is None else library / summary["n_unique"],
+        "rising": math.nan if changes is None else changes["rising"],
         "training_steps": summary["extra"]["training_steps"],
     }
     return {key: math.nan if found[key] is None else float(found[key]) for key in COLUMNS}

@@ -126,7 +126,8 @@ def _round(trainer: Trainer, scoring: Scoring, seconds: float) -> Round:
     wall = time.perf_counter() - began
     parts = {part: trainer.seconds_by_part[part] - before[part] for part in PARTS}
     parts["other"] += wall - sum(parts.values())
-    trajectories = steps * (trainer.settings.on_policy + trainer.settings.replay)
+    drawn = trainer.settings.on_policy + SampleEffort().walkers
+    trajectories = steps * (drawn + trainer.settings.replay)
     return Round(wall, steps, trajectories, scoring.calls - calls, parts)
 
 
@@ -166,8 +167,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--seconds must be above zero, --rounds and --threads at least 1")
     effort = SampleEffort()
     mixes = {
-        f"{effort.on_policy} drawn": False,
-        f"{effort.on_policy} drawn, {effort.replayed} replayed": True,
+        f"{effort.on_policy} drawn, {effort.walkers} of walkers": False,
+        f"{effort.on_policy} drawn, {effort.walkers} of walkers, {effort.replayed} replayed": True,
     }
     rows = [
         row(name, measure(replayed, options.threads, options.seconds, options.rounds))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,9 @@ def test_counts_and_times_of_training_add_up() -> None:
     assert len(rounds) == 2
     for one in rounds:
         assert one.steps >= 1 and one.seconds >= 0.1
-        assert one.trajectories == one.steps * (effort.on_policy + effort.replayed)
-        assert 0 < one.scored <= one.steps * effort.on_policy
+        drawn = effort.on_policy + effort.walkers
+        assert one.trajectories == one.steps * (drawn + effort.replayed)
+        assert 0 < one.scored <= one.steps * drawn
         assert set(one.parts) == set(PARTS) and min(one.parts.values()) >= 0
         assert sum(one.parts.values()) == pytest.approx(one.seconds)
     shown = row("mix", rounds)
@@ -43,8 +45,11 @@ def test_rates_of_draws() -> None:
 
 def write_run(folder: Path, ess: float | None) -> Path:
     folder.mkdir()
-    summary = {key: 1.0 for key in druglike.COLUMNS if key not in ("weight", "ess_share")}
-    summary |= {"ess": ess, "n_proposals": 200, "extra": {"training_steps": 7}}
+    computed = ("weight", "ess_share", "library_share", "rising")
+    summary: dict[str, Any] = {key: 1.0 for key in druglike.COLUMNS if key not in computed}
+    summary |= {"ess": ess, "n_proposals": 200, "library_ess": ess, "n_unique": 100}
+    changes = None if ess is None else {"rising": 0.6}
+    summary["extra"] = {"training_steps": 7, "local_changes": changes}
     (folder / "summary.json").write_text(json.dumps(summary))
     (folder / "library.smi").write_text("C\t0.5\nCC\t0.5\nCCCCCC\t0.1\n")
     return folder
@@ -53,13 +58,15 @@ def write_run(folder: Path, ess: float | None) -> Path:
 def test_figures_of_a_run_and_the_median(tmp_path: Path) -> None:
     found = druglike.figures(write_run(tmp_path / "a", 50.0))
     assert found["ess_share"] == 0.25 and found["training_steps"] == 7
+    assert found["library_share"] == 0.5 and found["rising"] == 0.6
     assert found["weight"] == pytest.approx(30.07, abs=0.01)  # ethane
     unknown = druglike.figures(write_run(tmp_path / "b", None))
-    assert math.isnan(unknown["ess_share"])
+    assert math.isnan(unknown["ess_share"]) and math.isnan(unknown["library_share"])
+    assert math.isnan(unknown["rising"])
     many = {1: found, 2: found | {"mean_score": 0.2}, 3: found | {"mean_score": 0.4}}
     lines = druglike.table(many).splitlines()
     assert len(lines) == 2 + 3 + 1
-    assert lines[-1].startswith("| median | 1 | 0.400 |")
+    assert lines[-1].startswith("| median | 100 | 0.400 |")
     assert len(druglike.table({1: found}).splitlines()) == 2 + 1
 
 
