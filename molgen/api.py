@@ -73,7 +73,7 @@ def sample(
     reward_exponent : float or sequence of float
         Molecules are drawn in proportion to the score raised to this power. With several, one
         sampler is trained for all of them, and molecules are drawn at each; see
-        `Library.exponent_table`. Default: 64.
+        `Library.exponent_table`. Default: 96.
     environment : str
         Build molecules from ``"fragments"`` (default) or ``"atoms"``.
     core : str

@@ -239,7 +239,7 @@ class SampleOptions(MoleculeOptions):
             group=SCORE,
             words=list[str],
         ),
-    ] = 64.0
+    ] = 96.0
     samples: Annotated[
         Count, Option("Number of molecules in the library, for each exponent.", group=RUN)
     ] = 1000
