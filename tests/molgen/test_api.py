@@ -137,7 +137,8 @@ def test_reports_follow_the_run(found):
     _, reports, _ = found
     phases = list(dict.fromkeys(report.phase for report in reports))
     assert phases == [
-        "starting", "training the sampler", "drawing molecules", "computing probabilities",
+        "starting", "training the sampler", "drawing molecules",
+        "checking the library by local changes", "computing probabilities",
     ]  # fmt: skip
     assert [report.seconds for report in reports] == sorted(report.seconds for report in reports)
 
