@@ -62,7 +62,7 @@ class Reward:
     def set_exponent(self, exponent: float, lowest: float | None = None) -> None:
         """Set the exponent, and the log reward of a score of zero that goes with it."""
         self.exponent = exponent
-        wider = 1.0 if lowest is None else exponent / lowest
+        wider = 1.0 if lowest is None or lowest == exponent else exponent / lowest
         self.least = min(-FLOOR * wider, exponent * math.log(LEAST_SCORE))
 
     def __call__(self, smiles: Sequence[str]) -> np.ndarray:
