@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["ParetoTail", "generalised_pareto_fit", "pareto_k", "pareto_tail"]
+__all__ = ["PARETO_K_LIMIT", "ParetoTail", "generalised_pareto_fit", "pareto_k", "pareto_tail"]
 
+PARETO_K_LIMIT = 0.7  # above which estimates and errors are unreliable (Vehtari et al. 2024)
 PRIOR_WEIGHT = 10  # observations that the prior k = 1/2 counts for (Vehtari et al., appendix C)
 
 

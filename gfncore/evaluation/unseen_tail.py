@@ -51,12 +51,11 @@ def unseen_tail_factor(log_weights: np.ndarray) -> float:
         return 1.0
     # the share of the tail that is above a weight, evenly on the log scale
     above = np.exp(np.linspace(-math.log(FURTHER * tail.size), 0.0, POINTS))
-    if tail.k == 0.0:
-        excess = -tail.scale * np.log(above)
-    else:
-        with np.errstate(over="ignore"):
-            excess = tail.scale * np.expm1(-tail.k * np.log(above)) / tail.k
     with np.errstate(over="ignore"):
+        if tail.k == 0.0:
+            excess = -tail.scale * np.log(above)
+        else:
+            excess = tail.scale * np.expm1(-tail.k * np.log(above)) / tail.k
         of_tail = float(np.trapezoid((tail.threshold + excess) ** 2, above))
     of_body = float((weights[weights <= tail.threshold] ** 2).sum()) / n
     extended = of_body + tail.size / n * of_tail - float(weights.mean()) ** 2

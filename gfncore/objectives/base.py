@@ -12,11 +12,12 @@ from gfncore.environment import Environment
 from gfncore.objectives.log_partition_curve import LogPartitionCurve
 from gfncore.objectives.options import ObjectiveOptions
 from gfncore.objectives.registry import find_objective
+from gfncore.objectives.shapes import shape
 from gfncore.policies import Policy
 from gfncore.trajectories.batch import ScoredTrajectories
 from gfncore.trajectories.stops import check_stops
 
-__all__ = ["Objective", "ObjectiveOptions", "make_objective"]
+__all__ = ["Objective", "ObjectiveOptions", "PartitionObjective", "make_objective"]
 
 
 class Objective(nn.Module, ABC):
@@ -134,6 +135,45 @@ class Objective(nn.Module, ABC):
     def log_partition(self, batch: ScoredTrajectories) -> float | None:
         """Return the log Z that the objective implies; None where it implies none."""
         return None
+
+
+class PartitionObjective(Objective):
+    """An objective that learns log Z, or what stands for it.
+
+    Parameters
+    ----------
+    log_z : float
+        Where log Z starts.
+    loss_shape : str
+        What replaces the square, see `gfncore.objectives.shapes`.
+    conditional : bool
+        Whether batches have temperatures: log Z is then a curve, see
+        `gfncore.objectives.log_partition_curve`.
+
+    Attributes
+    ----------
+    title : str
+        Its name, for messages.
+    """
+
+    takes_scales = True
+    title: str
+    log_z: nn.Parameter
+
+    def __init__(
+        self, log_z: float = 0.0, loss_shape: str = "square", conditional: bool = False
+    ) -> None:
+        super().__init__()
+        self.shape = shape(loss_shape)
+        self.log_z = nn.Parameter(torch.tensor(float(log_z), dtype=torch.float64))
+        self.curve = LogPartitionCurve() if conditional else None
+
+    @classmethod
+    def from_options(cls, options: ObjectiveOptions) -> Self:
+        """Return one with the start of log Z, the shape, and temperatures or none."""
+        return cls(
+            log_z=options.log_z, loss_shape=options.loss_shape, conditional=options.conditional
+        )
 
 
 def make_objective(

@@ -12,50 +12,22 @@ temperatures may differ by hundreds of nats, which the head alone would learn sl
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
-from torch import nn
 
-from gfncore.objectives.base import Objective, ObjectiveOptions
-from gfncore.objectives.log_partition_curve import LogPartitionCurve, log_partition_at
-from gfncore.objectives.shapes import shape
+from gfncore.objectives.base import PartitionObjective
+from gfncore.objectives.log_partition_curve import log_partition_at
 from gfncore.trajectories.batch import ScoredTrajectories
 
 __all__ = ["FlowObjective", "flow_after_steps", "step_residuals"]
 
 
-class FlowObjective(Objective):
+class FlowObjective(PartitionObjective):
     """An objective of learned flows; `log_z` is where log F_0 starts.
 
-    `loss_shape` replaces the square, see `gfncore.objectives.shapes`. With `conditional`, batches
-    have temperatures. Needs a policy with ``flow=True``.
-
-    Attributes
-    ----------
-    title : str
-        Its name, for messages.
+    Needs a policy with ``flow=True``.
     """
 
     needs_flow = True
-    takes_scales = True
-    title: str
-    log_z: nn.Parameter
-
-    def __init__(
-        self, log_z: float = 0.0, loss_shape: str = "square", conditional: bool = False
-    ) -> None:
-        super().__init__()
-        self.shape = shape(loss_shape)
-        self.log_z = nn.Parameter(torch.tensor(float(log_z), dtype=torch.float64))
-        self.curve = LogPartitionCurve() if conditional else None
-
-    @classmethod
-    def from_options(cls, options: ObjectiveOptions) -> Self:
-        """Return one with the start of log F_0, the shape, and temperatures or none."""
-        return cls(
-            log_z=options.log_z, loss_shape=options.loss_shape, conditional=options.conditional
-        )
 
     def log_start(self, batch: ScoredTrajectories) -> torch.Tensor:
         """Return log F_0 of trajectories, float64 (n, 1); a scalar without temperatures.

@@ -9,42 +9,22 @@ Residuals of a batch with scales are divided by them before they are squared.
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
-from torch import nn
 
-from gfncore.objectives.base import Objective, ObjectiveOptions
-from gfncore.objectives.log_partition_curve import LogPartitionCurve, log_partition_at
-from gfncore.objectives.shapes import shape
+from gfncore.objectives.base import PartitionObjective
+from gfncore.objectives.log_partition_curve import log_partition_at
 from gfncore.trajectories.batch import ScoredTrajectories
 
 __all__ = ["TrajectoryBalance"]
 
 
-class TrajectoryBalance(Objective):
-    """Trajectory balance with a learned log Z, which starts at `log_z`.
+class TrajectoryBalance(PartitionObjective):
+    """Trajectory balance with a learned log Z.
 
-    `loss_shape` replaces the square, see `gfncore.objectives.shapes`. With `conditional`, batches
-    have temperatures: log Z(beta) starts at `log_z` for all beta, and is read by `log_z_at`.
+    With temperatures, log Z(beta) starts at `log_z` for all beta, and is read by `log_z_at`.
     """
 
-    title = "trajectory balance"  # for messages
-    takes_scales = True
-    log_z: nn.Parameter
-
-    def __init__(
-        self, log_z: float = 0.0, loss_shape: str = "square", conditional: bool = False
-    ) -> None:
-        super().__init__()
-        self.shape = shape(loss_shape)
-        self.log_z = nn.Parameter(torch.tensor(float(log_z), dtype=torch.float64))
-        self.curve = LogPartitionCurve() if conditional else None
-
-    @classmethod
-    def from_options(cls, options: ObjectiveOptions) -> Self:
-        """Return one with the start of log Z, the shape, and temperatures or none."""
-        return cls(options.log_z, options.loss_shape, options.conditional)
+    title = "trajectory balance"
 
     def log_z_at(self, condition: torch.Tensor | None) -> torch.Tensor:
         """Return the learned log Z for log beta, float64 (n,) -> (n,); a scalar for None.

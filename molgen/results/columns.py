@@ -18,7 +18,18 @@ from gfncore.evaluation.pareto import non_dominated
 from molgen.molecules.diversity import morgan_fingerprints, murcko_scaffold
 from molgen.results.exponents import ExponentSample
 
-__all__ = ["LibraryColumns", "Scores", "count_draws", "front_rows", "share_valid"]
+__all__ = [
+    "LEAST_EFFECTIVE_SHARE",
+    "LibraryColumns",
+    "Scores",
+    "count_draws",
+    "front_rows",
+    "share_valid",
+]
+
+
+LEAST_EFFECTIVE_SHARE = 0.1
+"""Effective share of a library below which the user is warned."""
 
 
 class Scores(Protocol):
@@ -196,6 +207,11 @@ class LibraryColumns:
     def effective_size(self) -> float:
         """Number of equal weights that would be as uneven as these: 1 / sum of squares, or nan."""
         return float(1.0 / (self.weight**2).sum()) if len(self) else float("nan")
+
+    @property
+    def effective_share(self) -> float:
+        """`effective_size` over the number of molecules; nan if unknown."""
+        return self.effective_size / len(self) if len(self) else float("nan")
 
     def top_mean(self, n: int) -> float:
         """Return the mean score of the best ``n`` molecules, or of all if there are fewer."""

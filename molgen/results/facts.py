@@ -13,6 +13,9 @@ from molgen.molecules.diversity import MODE_SCORE
 __all__ = ["LocalControl", "RunFacts", "ScoringFacts", "TrainingFacts"]
 
 
+CLEAR_EXCESS = 3.0  # standard errors
+
+
 @dataclass(frozen=True)
 class ScoringFacts:
     """Numbers of molecules by the outcome of scoring.
@@ -85,6 +88,11 @@ class LocalControl:
     def z(self) -> float:
         """Difference from one half in standard errors; 0 where nothing changed."""
         return (self.rising - 0.5) / self.standard_error if self.n_changed else 0.0
+
+    @property
+    def sampler_misses(self) -> bool:
+        """Whether clearly more than half of the changes lead to molecules drawn too rarely."""
+        return self.z > CLEAR_EXCESS
 
 
 @dataclass(frozen=True)

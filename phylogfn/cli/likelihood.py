@@ -131,7 +131,7 @@ def likelihood(given: dict[str, Any]) -> None:
 
 def _warn_of_tails(tails: list[float], draws: int) -> None:
     """Warn of log evidences whose standard errors are unreliable."""
-    from phylogfn.results.warnings import PARETO_K_LIMIT
+    from gfncore.evaluation.pareto_k import PARETO_K_LIMIT
 
     undefined = sum(not math.isfinite(k) and k != -math.inf for k in tails)
     heavy = [k for k in tails if math.isfinite(k) and k > PARETO_K_LIMIT]

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gfncore.evaluation.pareto_k import PARETO_K_LIMIT
 from gfncore.program.messages import Note
 from phylogfn.parsimony.search import SearchFacts
 from phylogfn.results.facts import OutgroupFacts
 from phylogfn.results.warnings import (
     LARGEST_DIVERGENCE,
     NEARLY_ALL,
-    PARETO_K_LIMIT,
     weights_matter,
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from gfncore.evaluation.pareto_k import PARETO_K_LIMIT
 from gfncore.program.messages import Note
 from phylogfn.results.facts import SearchFacts
 from phylogfn.results.posterior_data import PosteriorData
@@ -23,7 +24,6 @@ __all__ = [
     "LARGEST_STANDARD_ERROR",
     "LARGEST_TREE_DIVERGENCE",
     "NEARLY_ALL",
-    "PARETO_K_LIMIT",
     "failure",
     "posterior_warnings",
     "weights_matter",
@@ -31,7 +31,6 @@ __all__ = [
     "verdict_reasons",
 ]
 
-PARETO_K_LIMIT = 0.7
 FEWEST_EFFECTIVE_DRAWS = 100.0
 HARDLY_ANY_DRAWS = 10.0  # effective sample size, below which a run has failed
 LARGEST_STANDARD_ERROR = 0.5

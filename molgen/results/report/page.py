@@ -21,7 +21,7 @@ from gfncore.report.page import (
 )
 from molgen.citations import references
 from molgen.molecules.diversity import MODE_SIMILARITY, Modes
-from molgen.results.columns import LibraryColumns, front_rows
+from molgen.results.columns import LEAST_EFFECTIVE_SHARE, LibraryColumns, front_rows
 from molgen.results.facts import RunFacts
 from molgen.results.report.charts import draw_distributions, draw_fronts
 from molgen.results.report.drawing import draw_molecule
@@ -41,8 +41,6 @@ _SCAFFOLDS_SHOWN = 10
 _FRONT_SHOWN = 8
 _BEST_SHOWN = 4
 _FEWEST_EFFECTIVE_DRAWS = 100
-_CLEAR_DRIFT = 3.0  # standard errors
-_LEAST_EFFECTIVE_SHARE = 0.1  # of the library
 _LARGEST_ERROR = 0.1
 _CURVES = {
     "best_score": "best score so far",
@@ -250,10 +248,10 @@ def _checks(
         return checks + exponent_checks(library)
     ess, se = summary["ess"], summary["log_partition_se"]
     share = ess / facts.n_proposals if facts.n_proposals else math.nan
-    effective = library.effective_size / len(library) if len(library) else math.nan
+    effective = library.effective_share
     checks += [
         {
-            "good": effective >= _LEAST_EFFECTIVE_SHARE,
+            "good": effective >= LEAST_EFFECTIVE_SHARE,
             "name": "Effective size of the library",
             "value": f"{library.effective_size:,.0f} ({_percent(effective)})"
             if math.isfinite(effective)
@@ -279,7 +277,7 @@ def _checks(
     if (control := facts.control) is not None:
         checks.append(
             {
-                "good": control.z < _CLEAR_DRIFT,
+                "good": not control.sampler_misses,
                 "name": "Local changes towards molecules drawn too rarely",
                 "value": f"{_percent(control.rising)} \u00b1 {_percent(control.standard_error)}"
                 if control.n_changed

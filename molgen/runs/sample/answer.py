@@ -11,13 +11,14 @@ import numpy as np
 
 from gfncore.errors import UserError
 from gfncore.evaluation import PartitionEstimate, WeightedDraws
+from gfncore.evaluation.pareto_k import PARETO_K_LIMIT
 from gfncore.program.configuration import settings_toml
 from gfncore.program.messages import Note
 from gfncore.program.provenance import record_provenance
 from molgen.citations import ALWAYS_CITED, methods_of_settings
 from molgen.fragments.cores import r_groups
 from molgen.probabilities import TRAJECTORIES, molecule_probabilities
-from molgen.results.columns import LibraryColumns, share_valid
+from molgen.results.columns import LEAST_EFFECTIVE_SHARE, LibraryColumns, share_valid
 from molgen.results.facts import LocalControl, RunFacts, ScoringFacts, TrainingFacts
 from molgen.results.files import failure_warning
 from molgen.results.library import Library
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["answer", "commonest", "drawn_probabilities"]
 
-HEAVY_TAIL = 0.7  # Pareto k-hat above which errors are unreliable (Vehtari et al. 2024)
 BEST_SHOWN = 10  # molecules of all scored that summary and report show
 
 
@@ -285,18 +285,17 @@ def _judge(
     control: LocalControl | None,
 ) -> None:
     """Warn where the library, or the estimate of log Z, is not to be relied on."""
-    effective = library.effective_size
-    if effective < run.effort.low_effective_share * len(library):
+    if library.effective_share < LEAST_EFFECTIVE_SHARE:
         run.warn(
             Note(
                 "low-ess",
-                f"the library of {len(library):,} molecules is worth {effective:,.0f} molecules "
-                "drawn from the target: scores are not affected, but means and shares over the "
-                "library are uncertain, and need its column weight. Train for longer, or lower "
-                "--reward-exponent",
+                f"the library of {len(library):,} molecules is worth "
+                f"{library.effective_size:,.0f} molecules drawn from the target: scores are not "
+                "affected, but means and shares over the library are uncertain, and need its "
+                "column weight. Train for longer, or lower --reward-exponent",
             )
         )
-    if estimate.pareto_k > HEAVY_TAIL:
+    if estimate.pareto_k > PARETO_K_LIMIT:
         run.warn(
             Note(
                 "heavy-weights",
@@ -304,7 +303,7 @@ def _judge(
                 f"{estimate.pareto_k:.2f}): the standard error of log Z may be too small",
             )
         )
-    if control is not None and control.z > run.effort.clear_drift:
+    if control is not None and control.sampler_misses:
         run.warn(
             Note(
                 "sampler-misses-molecules",

@@ -93,8 +93,9 @@ def _affordable(run: SampleRun) -> int:
 
 def _log_ratios(run: SampleRun, states: Any, generator: np.random.Generator) -> np.ndarray:
     """f of each state, by one trajectory."""
-    drawn = backward_trajectories(run.merged, states, generator)
+    backward_policy = run.trainer.backward_policy
+    drawn = backward_trajectories(run.merged, states, generator, backward_policy)
     with torch.no_grad():
         log_pf = score_forward(run.merged, run.trainer.averaged.policy, drawn).sum(dim=1)
-    log_pb = score_backward(run.merged, None, drawn).sum(dim=1)
+        log_pb = score_backward(run.merged, backward_policy, drawn).sum(dim=1)
     return run.merged.log_reward(states) + (log_pb.cpu() - log_pf.cpu()).numpy()

@@ -39,7 +39,6 @@ class SampleEffort:
     most_draws_at_once: int = 10  # draws a molecule of the library, at most, in a batch
     most_draws: int = 40  # draws a molecule of the library, at most
     effective_draws: float = 0.5  # effective draws a molecule of the library that are enough
-    low_effective_share: float = 0.1  # of the library, below which the user is warned
 
     # Local changes: walkers in training, and a check of the library
     walkers: int = 32  # scored in each step, beside `on_policy`
@@ -50,7 +49,6 @@ class SampleEffort:
     fewest_control_molecules: int = 20
     control_rounds: int = 8
     control_calls: float = 0.05  # share of all oracle calls, at most
-    clear_drift: float = 3.0  # standard errors from which the user is warned
 
     # Shares of the budget
     start_share: float = 0.03  # maximum of the first draws

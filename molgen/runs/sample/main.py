@@ -55,7 +55,7 @@ def run_sample(
         if library.samples:
             shown["effective_share"] = min(sample.effective_share for sample in library.samples)
         elif settings.proportional:
-            shown["effective_share"] = library.effective_size / len(library)
+            shown["effective_share"] = library.effective_share
         progress.update(**shown, detail=f"{len(library):,} molecules", done=1.0)
 
 

@@ -48,6 +48,7 @@ def exponent_parts(run: SampleRun) -> Iterator[SampleRun]:
         view.effort = replace(
             effort,
             draws_share=own + (effort.draws_share - begin) / len(exponents),
+            control_share=own + (effort.control_share - begin) / len(exponents),
             probabilities_share=own + width,
         )
         if len(exponents) > 1:

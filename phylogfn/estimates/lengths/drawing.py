@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gfncore.evaluation.pareto_k import PARETO_K_LIMIT
 from phylogfn.estimates.joint_draws import JointDraws
 from phylogfn.estimates.lengths.corrections import corrected
 from phylogfn.estimates.lengths.designs import BLOCK, Design, draw_blocks
@@ -29,7 +30,6 @@ from phylogfn.estimates.lengths.pilots import (
     ANNEALING_SHARE,
     HEAVY_TAIL,
     MOST_DRAWS,
-    TOO_HEAVY,
     Pilot,
 )
 from phylogfn.estimates.lengths.samples import LengthSamples
@@ -141,7 +141,9 @@ def draw_branch_lengths(
     if pilot is None:
         raise ValueError("free parameters need joint draws")
     result, points, cost = carry_out(pilot, first_size(pilot))
-    if result.pareto_k > TOO_HEAVY and result.rungs == 1 and made:
+    # below the limit more draws help, and one step gives many more effective draws in a time than a
+    # ladder
+    if result.pareto_k > PARETO_K_LIMIT and result.rungs == 1 and made:
         # the tail of a few pilot draws is not that of all draws
         found = replace(
             pilot, effective_share=result.ess / result.n_draws, pareto_k=result.pareto_k

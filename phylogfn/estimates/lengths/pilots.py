@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from gfncore.evaluation import effective_sample_size, pareto_k, systematic_resample
+from gfncore.evaluation.pareto_k import PARETO_K_LIMIT
 from phylogfn.estimates.annealed_draws import AnnealedDraws
 from phylogfn.estimates.joint_draws import PILOT_ROUNDS, ROUND_DRAWS, JointDraws
 from phylogfn.estimates.lengths.designs import BLOCK, Source
@@ -28,7 +29,6 @@ __all__ = [
     "MOST_DRAWS",
     "PILOT_DRAWS",
     "PILOT_TOPOLOGIES",
-    "TOO_HEAVY",
     "IndependentDraws",
     "Pilot",
 ]
@@ -42,9 +42,6 @@ TIMED_DRAWS = 4
 HEAVY_TAIL = 0.5  # Pareto k above which the variance of the weights is infinite
 POOR_SHARE = 0.25  # of effective pilot draws
 VERY_POOR_SHARE = 0.05
-# Pareto k of one importance step above which draws are annealed. Below it more draws help, and one
-# step gives many more effective draws in a time than a ladder
-TOO_HEAVY = 0.7
 ANNEALING_SHARE = 0.4  # of the time that is left, for the ladder of annealed draws
 ANNEALED_PILOT_DRAWS = 256
 ANNEALED_DRAWS = 2000  # for which a ladder must leave time
@@ -105,7 +102,7 @@ class Pilot:
     @property
     def needs_annealing(self) -> bool:
         """Whether one importance step is not enough."""
-        return self.pareto_k > TOO_HEAVY or self.effective_share < VERY_POOR_SHARE
+        return self.pareto_k > PARETO_K_LIMIT or self.effective_share < VERY_POOR_SHARE
 
     def better(self, other: Pilot | None) -> Pilot:
         """Return the one of two that gives more effective draws in a time.

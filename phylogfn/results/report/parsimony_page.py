@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gfncore.evaluation.pareto_k import PARETO_K_LIMIT
 from gfncore.report.histogram import draw_histogram
 from gfncore.report.page import (
     Chart,
@@ -25,7 +26,7 @@ from phylogfn.citations import references
 from phylogfn.results.facts import ParsimonyFacts
 from phylogfn.results.parsimony import FEWEST_HITS, ParsimonyResult, TemperatureSample
 from phylogfn.results.report.tree_figure import tree_in_both_sizes
-from phylogfn.results.warnings import LARGEST_DIVERGENCE, NEARLY_ALL, PARETO_K_LIMIT, weights_matter
+from phylogfn.results.warnings import LARGEST_DIVERGENCE, NEARLY_ALL, weights_matter
 from phylogfn.trees.comparison import robinson_foulds_splits
 from phylogfn.trees.consensus import consensus_tree
 from phylogfn.trees.rooting import root_at_outgroup

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gfncore.evaluation.pareto_k import PARETO_K_LIMIT
 from gfncore.report.page import (
     citation_rows,
     curve_drawings,
@@ -31,7 +32,6 @@ from phylogfn.results.warnings import (
     LARGEST_DIVERGENCE,
     LARGEST_STANDARD_ERROR,
     NEARLY_ALL,
-    PARETO_K_LIMIT,
     failure,
     weights_matter,
 )

@@ -35,8 +35,8 @@ SUMMARY_KEYS = (
 
 ODD_NAMES = ("Bufo valliceps", "O'Brien", "7", "a(b)", "k[1]", "x,y", "A-b.c|d", "Æ:;=")
 FURTHER_KEYS = (
-    "environment branch_lengths objective effective_share_of_draws known_share kl_known_to_sampler "
-    "kl_known_to_sampler_se searches_agree search_share_1 search_share_2 "
+    "environment branch_lengths objective backward_policy effective_share_of_draws known_share "
+    "kl_known_to_sampler kl_known_to_sampler_se searches_agree search_share_1 search_share_2 "
     "search_log_mass_difference search_asdsf search_split_difference scouts scout_hits "
     "sampler_temperature walk_steps topologies_evaluated training_steps training_cycles "
     "training_seconds_by_part log_evidence_closed_form closed_form_se branch_length_correction "
