@@ -124,7 +124,7 @@ check: $(PACKAGES_STAMP)
 BENCHMARKS := phylogfn.likelihood phylogfn.parsimony phylogfn.ccd_control phylogfn.evidence \
   phylogfn.clade_errors phylogfn.training phylogfn.mrbayes_control phylogfn.mrbayes_examples gfncore.symmetry \
   gfncore.backbone gfncore.heavy_tails gfncore.leaderboard gfncore.hypergrid_speed gfncore.distributed molgen.scoring molgen.exact molgen.graph_space molgen.order_preserving \
-  molgen.training molgen.sampling molgen.druglike
+  molgen.training molgen.sampling molgen.druglike molgen.walkers
 ifeq (,$(shell command -v mb))
 BENCHMARKS := $(filter-out phylogfn.mrbayes_control phylogfn.mrbayes_examples,$(BENCHMARKS))
 endif

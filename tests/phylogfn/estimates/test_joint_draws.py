@@ -45,7 +45,7 @@ def test_evidence_of_all_topologies_is_that_of_draws_from_the_prior(
     # choose the method whatever the pilot draws say
     threshold = -math.inf if method == "annealed" else math.inf
     for module in (drawing, pilots):
-        monkeypatch.setattr(module, "TOO_HEAVY", threshold)
+        monkeypatch.setattr(module, "PARETO_K_LIMIT", threshold)
         monkeypatch.setattr(module, "HEAVY_TAIL", threshold)
     monkeypatch.setattr(pilots, "VERY_POOR_SHARE", 0.0)
     monkeypatch.setattr(pilots.Pilot, "better", lambda self, other: other or self)
