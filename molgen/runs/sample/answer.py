@@ -111,8 +111,8 @@ def _check_selection(run: SampleRun, draws: Draws, found: int) -> None:
         run.warn(
             Note(
                 "unscored-draws",
-                f"{draws.unscored:,} of the last draws were discarded: all "
-                f"{settings.oracle_calls:,} oracle calls were used up; --oracle-calls allows more",
+                f"{draws.unscored:,} of the last draws were discarded, as the oracle calls for "
+                "them were used up; --oracle-calls allows more",
             ),
             passing=True,
         )

@@ -84,11 +84,9 @@ def control_by_local_changes(
 
 def _affordable(run: SampleRun) -> int:
     """Return the number of changes for which there are oracle calls and time."""
-    effort = run.effort
-    calls = min(
-        effort.control_calls * run.settings.oracle_calls, run.calls_allowed - run.scoring.calls
-    )
-    return int(min(calls, run.left(effort.control_share) / max(run.seconds_a_draw(), 1e-9)))
+    calls = min(run.control_calls, run.calls_allowed - run.scoring.calls)
+    seconds = run.left(run.effort.control_share)
+    return int(min(calls, seconds / max(run.seconds_a_draw(), 1e-9)))
 
 
 def _log_ratios(run: SampleRun, states: Any, generator: np.random.Generator) -> np.ndarray:

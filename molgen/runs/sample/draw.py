@@ -84,6 +84,9 @@ def draw_molecules(run: SampleRun) -> Draws:
     unscored = drawn = 0
     size = _batch_size(run)
     fewest_effective = effort.effective_draws * settings.samples if settings.proportional else 0.0
+    # the check of the library has calls of its own, unless few are left
+    left = run.calls_allowed - run.scoring.calls
+    last_call = run.calls_allowed - min(run.control_calls, left // 2)
     share = 0.0  # of what the library needs
     while share < 1.0 and drawn < effort.most_draws * settings.samples:
         batch = sample_trajectories(run.merged, policy, size, generator)
@@ -93,7 +96,7 @@ def draw_molecules(run: SampleRun) -> Draws:
         assert batch.log_pf is not None
         names = run.merged.smiles(batch.terminals)
         drawn += len(names)
-        known = np.arange(_scored_draws(run, names))
+        known = np.arange(_scored_draws(run, names, last_call))
         unscored += len(names) - len(known)
         states = batch.terminals.take(known)
         here = [names[i] for i in known]
@@ -189,13 +192,13 @@ def _out_of_time(run: SampleRun, drawn: int, found: int) -> Note:
     )
 
 
-def _scored_draws(run: SampleRun, names: list[str]) -> int:
-    """Return the number of leading draws that have a score once the remaining calls are used up.
+def _scored_draws(run: SampleRun, names: list[str], last_call: int) -> int:
+    """Return the number of leading draws that have a score once `last_call` calls are used up.
 
     Later draws are discarded even if their molecule is known, as known molecules are not a fair
     sample of the draws.
     """
-    left = run.calls_allowed - run.scoring.calls
+    left = last_call - run.scoring.calls
     allowed: set[str] = set()
     for draw, name in enumerate(names):
         if name not in allowed and not run.scoring.is_known(name):

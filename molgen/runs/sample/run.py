@@ -289,6 +289,17 @@ class SampleRun:
         kept = min(kept, settings.oracle_calls // 2)
         return settings.oracle_calls - kept - self.scoring.calls
 
+    @property
+    def control_calls(self) -> int:
+        """Oracle calls that the draws at each exponent leave for the check of the library."""
+        effort, settings = self.effort, self.settings
+        if not settings.proportional:
+            return 0
+        share = effort.control_calls / len(settings.exponents)
+        rounds = effort.control_rounds
+        calls = min(effort.control_molecules * rounds, int(share * settings.oracle_calls))
+        return calls if calls >= effort.fewest_control_molecules * rounds else 0
+
     def warn(self, warning: Note, *, passing: bool = False) -> None:
         """Tell the user now, and in the summary; what is passing is not kept in checkpoints."""
         warning = Note(warning.code, f"{self.place}{warning}")
