@@ -99,7 +99,10 @@ def test_a_run_learns_by_it_and_says_so(tmp_path, registered):
     report = (tmp_path / "out" / "report.html").read_text()
     assert SPREAD.title in report
     assert REFERENCES["guacamol"].title in report
-    assert methods_of_settings({"objective": "spread", "symmetry": "none"}) == ("guacamol",)
+    assert methods_of_settings({"objective": "spread", "symmetry": "none"}) == (
+        "guacamol",
+        "local_search",
+    )
 
 
 @pytest.mark.parametrize("environment", ["atoms", "fragments"])

@@ -13,6 +13,7 @@ from gfncore.evaluation import WeightedDraws
 from gfncore.exploration import sample_trajectories
 from gfncore.program.messages import Note
 from gfncore.program.metrics import MetricsWriter
+from gfncore.trajectories.batch import Trajectories
 from gfncore.trajectories.scoring import score_backward
 from molgen.molecules.diversity import MODE_SCORE, find_modes, morgan_fingerprints
 from molgen.runs.sample.answer import commonest
@@ -64,10 +65,11 @@ def train(run: SampleRun, metrics: MetricsWriter) -> None:
         state.blocks, state.in_block = state.blocks + 1, 0
         if state.blocks == 1:
             _tell_of_failures(run)
-        judged = proportional and run.calls_left >= len(settings.exponents) * _pilot_draws(run)
         metrics.write(_best_so_far(run))
-        if judged and state.blocks % effort.pilot_every == 0:
-            exponent, log_z, error, ess = _pilots(run)
+        judged = proportional and state.blocks % effort.pilot_every == 0
+        found = _pilots(run) if judged else None
+        if found is not None:
+            exponent, log_z, error, ess = found
             state.ess_share = ess / _pilot_draws(run)
             state.accurate = (
                 state.ess_share > effort.accurate_share
@@ -175,7 +177,11 @@ def draw_weighted(
     run: SampleRun, policy: Any, n: int, generator: np.random.Generator
 ) -> tuple[Any, np.ndarray]:
     """Draw n finished states, with log R + log P_B - log P_F, all by classes."""
-    drawn = sample_trajectories(run.merged, policy, n, generator)
+    return _weighted(run, sample_trajectories(run.merged, policy, n, generator))
+
+
+def _weighted(run: SampleRun, drawn: Trajectories) -> tuple[Any, np.ndarray]:
+    """Return the finished states of trajectories, and their log-weights."""
     with torch.no_grad():
         scored = score_backward(run.merged, run.trainer.backward_policy, drawn)
     log_pb = scored.sum(dim=1).cpu().numpy()
@@ -189,20 +195,33 @@ def _pilot_draws(run: SampleRun) -> int:
     return pilot if n == 1 else max(pilot // n, min(FEWEST_PILOTS, pilot))
 
 
-def _pilots(run: SampleRun) -> tuple[float, float, float, float]:
-    """The exponent with the smallest effective sample size, and what `_pilot` finds there."""
-    found = [(exponent, *_pilot(at_exponent(run, exponent))) for exponent in run.settings.exponents]
+def _pilots(run: SampleRun) -> tuple[float, float, float, float] | None:
+    """The exponent with the smallest effective sample size, and what `_pilot` finds there.
+
+    None where the calls that are left are too few for the pilot of an exponent.
+    """
+    found: list[tuple[float, float, float, float]] = []
+    for exponent in run.settings.exponents:
+        pilot = _pilot(at_exponent(run, exponent))
+        if pilot is None:
+            return None
+        found.append((exponent, *pilot))
     return min(found, key=lambda pilot: pilot[3])
 
 
-def _pilot(run: SampleRun) -> tuple[float, float, float]:
+def _pilot(run: SampleRun) -> tuple[float, float, float] | None:
     """log Z, its standard error, and the effective number of draws.
 
-    Where all draws have a score of zero, log Z is NaN, and the number is that of draws that are
-    equally likely: training need not go on until the budget ends.
+    None where more molecules of the pilot are new than there are calls left. Where all draws have a
+    score of zero, log Z is NaN, and the number is that of draws that are equally likely: training
+    need not go on until the budget ends.
     """
     policy, generator = run.trainer.averaged.policy, run.rng("pilot", run.state.blocks)
-    drawn, log_weights = draw_weighted(run, policy, _pilot_draws(run), generator)
+    trajectories = sample_trajectories(run.merged, policy, _pilot_draws(run), generator)
+    smiles = set(run.merged.smiles(trajectories.terminals))
+    if sum(not run.scoring.is_known(name) for name in smiles) > run.calls_left:
+        return None
+    drawn, log_weights = _weighted(run, trajectories)
     # what stands for the log of a score of zero in training is no part of Z
     positive = run.reward.positive(run.merged.smiles(drawn))
     if not positive.any():

@@ -141,7 +141,9 @@ def work(output: Path):
         progress.warn("take care")
         time.sleep(0.7)
         print("ready", flush=True)
-        time.sleep(float(sys.argv[3]))
+        # in small parts: Python handles a signal that comes just before a sleep only after it
+        for _ in range(int(10 * float(sys.argv[3]))):
+            time.sleep(0.1)
 
 sys.exit(run_app("p", build_app("p", "", [work]), sys.argv[1:3]))
 """

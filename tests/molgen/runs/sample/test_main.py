@@ -180,6 +180,17 @@ def atoms(tmp_path_factory):
 
 
 CALLS = 200
+
+
+def test_a_space_that_is_scored_whole_is_judged_with_fewer_calls_left_than_a_pilot(tmp_path):
+    # of 150 calls for training, fewer than the 64 draws of a pilot are left when it is first judged
+    few = replace(SMALL, accurate_share=0.0)
+    run_small(tmp_path / "out", effort=few, **ATOMS, oracle_calls=CALLS)
+    summary = summary_of(tmp_path / "out")
+    assert 86 < summary["oracle_calls"] <= 123
+    assert not {"training-time-limit", "oracle-calls-used"} & set(summary["warning_codes"])
+
+
 LENGTH = """
 def score(smiles):
     lengths = [len(s) for s in smiles]
