@@ -25,7 +25,12 @@ import torch
 
 from gfncore.environment import Actions, Environment
 from gfncore.exploration.draws import draw_classes, explored
-from gfncore.exploration.moves import backward_log_probabilities, move_backward, move_forward
+from gfncore.exploration.moves import (
+    Moved,
+    backward_log_probabilities,
+    move_backward,
+    move_forward,
+)
 from gfncore.keys import unique_keys
 from gfncore.policies import Policy
 from gfncore.trajectories.scoring import state_log_probabilities
@@ -191,12 +196,13 @@ def _undone(
     states, rows = terminals.take(first), np.arange(n)
     actions = environment.backward_actions(states)
     ends, ended = [], []
+    passed: list[tuple[Moved, np.ndarray]] = []  # what each step led to, and whose step it was
     while len(rows):
         log_p = backward_log_probabilities(environment, backward_policy, states, actions)
         chosen = draw_classes(np.exp(log_p), actions, len(states), state, generator)
         log_pb[rows] += log_p[chosen]
         moved = move_backward(environment, states, actions, chosen)
-        log_pf[rows] += forward(moved.states, moved.ways_back)[moved.undoing]
+        passed.append((moved, rows))
         length[rows] += 1
         actions = environment.backward_actions(moved.states)
         at_start[rows] = (actions.classes_per_state(len(moved.states)) == 0)[moved.row]
@@ -207,6 +213,13 @@ def _undone(
         going, state = np.unique(moved.row[~done], return_inverse=True)
         states = moved.states.take(going)
         actions = environment.backward_actions(states)
+    # P_F does not decide which steps are undone: all states are given to the policy at once
+    met = type(terminals).concat([moved.states for moved, _ in passed])
+    steps = [moved.ways_back for moved, _ in passed]
+    log_p = forward(met, Actions.concat(steps, [len(moved.states) for moved, _ in passed]))
+    shift = np.cumsum([0, *(len(ways.first_of_class) for ways in steps)])
+    for (moved, rows), start in zip(passed, shift[:-1], strict=True):
+        log_pf[rows] += log_p[start + moved.undoing]
     return _Path(_in_order(ends, ended), length, log_pf, log_pb), at_start
 
 

@@ -86,20 +86,28 @@ def draw_experience(trainer: ExperiencedTrainer) -> list[Experience]:
             )
         log_reward = evaluate_rewards(trainer, drawn.terminals)
         batches.append(Experience(drawn, log_reward, on_policy=True))
+    # objects of both sources in one batch: the policy scores it as fast as one of them
+    recalled: list[tuple[Any, np.ndarray]] = []
     if trainer.from_replay and trainer.replay is not None and len(trainer.replay):
         objects, log_reward = trainer.replay.draw(trainer.from_replay, trainer.generator)
-        batches.append(_recalled(trainer, objects, log_reward))
+        tempered = trainer.environment.with_temperature(objects)
+        recalled.append((tempered, trainer.environment.temper(tempered, log_reward)))
     if trainer.terminal_batches is not None:
         with trainer.timed("sampling"):
             terminals = trainer.terminal_batches(trainer.generator)
-        given = _backward(trainer, terminals)
-        batches.append(Experience(given, evaluate_rewards(trainer, given.terminals)))
+        recalled.append((terminals, evaluate_rewards(trainer, terminals)))
+    if recalled:
+        terminals = type(recalled[0][0]).concat([objects for objects, _ in recalled])
+        log_reward = np.concatenate([rewards for _, rewards in recalled])
+        batches.append(Experience(_backward(trainer, terminals), log_reward))
     if trainer.known_batches is not None:
         known = trainer.known_batches(trainer.generator)
         objective = trainer.objective
         if known.scale is not None and not objective.takes_scales:
             raise ValueError(f"{type(objective).__name__} takes no scales of residuals")
-        batches.append(_recalled(trainer, known.terminals, known.log_reward, known.scale))
+        tempered = trainer.environment.with_temperature(known.terminals)
+        log_reward = trainer.environment.temper(tempered, known.log_reward)
+        batches.append(Experience(_backward(trainer, tempered), log_reward, known.scale))
     return batches
 
 
@@ -125,18 +133,6 @@ def evaluate_rewards(trainer: ExperiencedTrainer, terminals: Any) -> np.ndarray:
         for found in [new] if processes is None else processes.gather(new):
             trainer.replay.add(*found)
     return trainer.environment.temper(terminals, log_reward[inverse])
-
-
-def _recalled(
-    trainer: ExperiencedTrainer,
-    objects: Any,
-    log_reward: np.ndarray,
-    scale: np.ndarray | None = None,
-) -> Experience:
-    """Return trajectories to objects without temperature, whose rewards are known."""
-    tempered = trainer.environment.with_temperature(objects)
-    trajectories = _backward(trainer, tempered)
-    return Experience(trajectories, trainer.environment.temper(tempered, log_reward), scale)
 
 
 def _backward(trainer: ExperiencedTrainer, objects: Any) -> Trajectories:
