@@ -84,6 +84,7 @@ def local_search(
     acceptance: Literal["metropolis", "greedy"] = "metropolis",
     epsilon: float = 0.0,
     temperature: float = 1.0,
+    inverse_temperatures: np.ndarray | None = None,
 ) -> LocalSearch:
     """Propose a neighbour of each object and return the objects after acceptance or rejection.
 
@@ -110,6 +111,8 @@ def local_search(
     epsilon, temperature : float
         P_F is softened as in `sample_trajectories`: broader proposals, with their own probabilities
         in the rule.
+    inverse_temperatures : ndarray, shape (n,), float64, optional
+        beta of each object, 0 or more: the rule leaves R(x)^beta invariant. Default: 1.
 
     Returns
     -------
@@ -158,7 +161,10 @@ def local_search(
         log_ratio -= _log_chance(undone.length, at_start, fewest, steps)
         possible = np.isfinite(new_log_reward) & np.isfinite(log_ratio)
         with np.errstate(invalid="ignore"):  # from one object without reward to another
-            log_ratio = np.where(possible, log_ratio + new_log_reward - log_reward, -np.inf)
+            rise = new_log_reward - log_reward
+            if inverse_temperatures is not None:
+                rise = rise * inverse_temperatures
+            log_ratio = np.where(possible, log_ratio + rise, -np.inf)
         accepted = np.log1p(-generator.random(len(terminals))) < log_ratio
 
     n = len(terminals)

@@ -42,6 +42,7 @@ class SampleEffort:
 
     # Local changes: walkers in training, and a check of the library
     walkers: int = 32  # scored in each step, beside `on_policy`
+    walker_levels: tuple[float, ...] = (1.0,)  # inverse temperatures of walkers that exchange
     local_steps: int = 6  # of building that are undone, at most
     local_epsilon: float = 0.1  # the policy that rebuilds is softened
     local_temperature: float = 1.5

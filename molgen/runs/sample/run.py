@@ -234,6 +234,7 @@ class SampleRun:
                 self.effort.local_steps,
                 epsilon=self.effort.local_epsilon,
                 temperature=self.effort.local_temperature,
+                inverse_temperatures=self.effort.walker_levels,
                 keep=replay.add,
             )
             trainer.terminal_batches = self.walkers
