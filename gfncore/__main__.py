@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from gfncore.errors import UserError
 from gfncore.program.command_line import Flag, build_app, run_app
@@ -35,6 +37,8 @@ def _try(
     batch: int = 64,
     replay: int = 0,
     epsilon: float = 0.05,
+    walkers: int = 0,
+    walker_levels: Annotated[list[float] | None, Parameter(consume_multiple=True)] = None,
     learning_rate: float = 5e-3,
     hidden: int = 64,
     seed: int = 0,
@@ -65,6 +69,10 @@ def _try(
         Further trajectories a step, to objects drawn before.
     epsilon
         Share of uniform actions in training.
+    walkers
+        Further trajectories a step, to objects of as many Markov chains of local changes.
+    walker_levels
+        Their inverse temperatures, descending from 1: parallel tempering, as in 1 0.6 0.3.
     learning_rate
         At the first step; it falls to zero.
     hidden
@@ -92,15 +100,23 @@ def _try(
     from gfncore.trials import MethodSettings, run_trial
 
     settings = MethodSettings(
-        objective, backward, steps, batch, replay, epsilon, learning_rate=learning_rate
+        objective,
+        backward,
+        steps,
+        batch,
+        replay,
+        epsilon,
+        walkers,
+        (1.0,) if walker_levels is None else tuple(walker_levels),
+        learning_rate=learning_rate,
     )
     for name, value in (("steps", steps), ("batch", batch), ("hidden", hidden)):
         if value < 1:
             raise UserError(f"--{name} is {value}, but must be at least 1")
-    if not 0.0 <= epsilon < 1.0 or replay < 0 or not learning_rate > 0.0 or seed < 0:
+    if not 0.0 <= epsilon < 1.0 or min(replay, walkers, seed) < 0 or not learning_rate > 0.0:
         raise UserError(
-            "--epsilon must be at least 0 and below 1, --replay and --seed not negative, and "
-            "--learning-rate above 0"
+            "--epsilon must be at least 0 and below 1, --replay, --walkers and --seed not "
+            "negative, and --learning-rate above 0"
         )
     try:
         made: VectorSpace

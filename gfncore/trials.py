@@ -20,6 +20,7 @@ from gfncore.environment import Environment
 from gfncore.errors import UserError
 from gfncore.evaluation import WeightedDraws, exact_distribution, total_variation
 from gfncore.exploration import sample_trajectories
+from gfncore.exploration.walkers import Walkers
 from gfncore.objectives.base import make_objective
 from gfncore.objectives.registry import OBJECTIVES
 from gfncore.policies import Policy
@@ -34,6 +35,8 @@ __all__ = ["TRIAL_OBJECTIVES", "MethodSettings", "TrialResult", "run_trial"]
 TRIAL_OBJECTIVES = tuple(
     name for name, entry in OBJECTIVES.items() if not entry.orders and name != "forward_looking"
 )
+WALKER_STEPS = 6  # of building that a move undoes, at most
+WALKER_EPSILON = 0.1
 DRAWS = 20_000  # for the importance estimate of log Z
 
 
@@ -56,6 +59,11 @@ class MethodSettings:
         tenth.
     epsilon : float
         Share of uniform actions in training.
+    walkers : int
+        Trajectories a step, beside the batch, to the objects of as many walkers, see
+        `gfncore.exploration.walkers`.
+    walker_levels : tuple of float
+        Their inverse temperatures, descending from 1; several for parallel tempering.
     learning_rate, log_z_learning_rate : float
         At the first step; both fall to zero by a cosine.
     objective_options : dict, optional
@@ -68,6 +76,8 @@ class MethodSettings:
     batch: int = 64
     replay: int = 0
     epsilon: float = 0.05
+    walkers: int = 0
+    walker_levels: tuple[float, ...] = (1.0,)
     learning_rate: float = 5e-3
     log_z_learning_rate: float = 1e-1
     objective_options: dict[str, Any] | None = None
@@ -83,6 +93,10 @@ class MethodSettings:
             check_use(self.backward, self.objective)
         except ValueError as error:
             raise UserError(f"--backward {self.backward}: {error}") from None
+        if self.walkers and self.objective == "maximum_likelihood":
+            raise UserError("--walkers: maximum_likelihood is given draws of the target instead")
+        if self.walker_levels != (1.0,) and not self.walkers:
+            raise UserError("--walker-levels are of walkers: give their number by --walkers")
 
 
 @dataclass(frozen=True)
@@ -189,6 +203,20 @@ def run_trial(
     backward_policy, backward_training = make_backward_policy(
         settings.backward, lambda flow: make_policy(flow=flow, backward=True)
     )
+    batches = samples if given else None
+    if settings.walkers:
+        try:
+            batches = Walkers(
+                space,
+                policy,
+                settings.walkers,
+                WALKER_STEPS,
+                epsilon=WALKER_EPSILON,
+                inverse_temperatures=settings.walker_levels,
+                keep=replay.add,
+            )
+        except ValueError as error:
+            raise UserError(f"--walker-levels: {error}") from None
     try:
         trainer = Trainer(
             space,
@@ -199,7 +227,7 @@ def run_trial(
             backward_policy=backward_policy,
             backward_training=backward_training,
             replay=replay,
-            terminal_batches=samples if given else None,
+            terminal_batches=batches,
             prior=prior,
         )
     except ValueError as error:  # the objective needs what the space has not
@@ -226,7 +254,7 @@ def run_trial(
         standard_error=estimate.standard_error,
         effective_share=estimate.effective_share,
         mass_found=float(target[found].sum()),
-        calls=0 if given else settings.steps * settings.batch,
+        calls=0 if given else settings.steps * (settings.batch + settings.walkers),
         seconds=seconds,
         n_objects=len(target),
     )

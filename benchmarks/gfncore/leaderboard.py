@@ -44,6 +44,12 @@ EXPLORATIONS: dict[str, dict[str, Any]] = {
     "policy": {"epsilon": 0.0},
     "uniform 5 %": {"epsilon": 0.05},
     "replay": {"epsilon": 0.05, "replay": 64},
+    "walkers": {"epsilon": 0.05, "walkers": 64},
+    "parallel tempering": {
+        "epsilon": 0.05,
+        "walkers": 64,
+        "walker_levels": (1.0, 0.7, 0.45, 0.25),
+    },
 }
 
 

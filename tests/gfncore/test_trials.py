@@ -28,6 +28,8 @@ LEARN_NO_LOG_Z = ("maximum_likelihood", "log_variance", "modified_detailed_balan
         (Hypergrid(4), {"objective": "sub_trajectory_balance"}),
         (Bags(3, 3), {"backward": "maximum_entropy"}),
         (Bags(3, 3), {"objective": "log_variance", "backward": "trajectory_likelihood"}),
+        (Hypergrid(4), {"walkers": 16}),
+        (Bags(3, 3), {"objective": "log_variance", "walkers": 12, "walker_levels": (1.0, 0.5)}),
         (Bags(3, 3), {"backward": "pessimistic", "objective_options": HUBER, "steps": 300}),
     ],
 )
@@ -41,7 +43,8 @@ def test_a_trial_learns_its_target(space, settings):
     assert found.log_z_error < 0.05
     assert abs(found.estimated_log_z - found.log_z) < 5 * found.standard_error + 1e-4
     given = settings.get("objective") == "maximum_likelihood"
-    assert found.calls == (0 if given else settings["steps"] * 32)
+    a_step = 32 + settings.get("walkers", 0)
+    assert found.calls == (0 if given else settings["steps"] * a_step)
     assert found.mass_found == pytest.approx(1.0 if not given else 0.0, abs=0.1)
     learns_none = settings.get("objective") in LEARN_NO_LOG_Z
     assert math.isnan(found.learned_log_z) == learns_none
@@ -54,6 +57,13 @@ def test_settings_that_mean_nothing_are_refused():
         MethodSettings(backward="none")
     with pytest.raises(UserError, match="no use for a backward policy"):
         MethodSettings("flow_matching", backward="learned")
+    with pytest.raises(UserError, match="given draws of the target instead"):
+        MethodSettings("maximum_likelihood", walkers=4)
+    with pytest.raises(UserError, match="give their number by --walkers"):
+        MethodSettings(walker_levels=(1.0, 0.5))
+    with pytest.raises(UserError, match="walker-levels: 5 walkers cannot be divided among 2"):
+        levels = MethodSettings(walkers=5, walker_levels=(1.0, 0.5))
+        run_trial(Hypergrid(4), Hypergrid(4).make_policy, levels)
     tree = BitSequences(4, 2, any_order=False)
     with pytest.raises(UserError, match="built in one way"):
         run_trial(tree, tree.make_policy, MethodSettings(backward="learned"))
