@@ -200,6 +200,9 @@ def run_trial(
         schedule="cosine",
     )
     policy = make_policy(flow=objective.needs_flow, backward=False)
+    step_energies = None
+    if objective.needs_step_energies:
+        step_energies = make_policy(flow=False, backward=False)
     backward_policy, backward_training = make_backward_policy(
         settings.backward, lambda flow: make_policy(flow=flow, backward=True)
     )
@@ -229,6 +232,7 @@ def run_trial(
             replay=replay,
             terminal_batches=batches,
             prior=prior,
+            step_energies=step_energies,
         )
     except ValueError as error:  # the objective needs what the space has not
         raise UserError(f"--objective {settings.objective}: {error}") from None

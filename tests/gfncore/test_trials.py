@@ -29,6 +29,7 @@ LEARN_NO_LOG_Z = ("maximum_likelihood", "log_variance", "modified_detailed_balan
         (Bags(3, 3), {"backward": "maximum_entropy"}),
         (Bags(3, 3), {"objective": "log_variance", "backward": "trajectory_likelihood"}),
         (Hypergrid(4), {"walkers": 16}),
+        (Hypergrid(4), {"objective": "learned_energy_decomposition", "steps": 300}),
         (Bags(3, 3), {"objective": "log_variance", "walkers": 12, "walker_levels": (1.0, 0.5)}),
         (Bags(3, 3), {"backward": "pessimistic", "objective_options": HUBER, "steps": 300}),
     ],
