@@ -53,13 +53,11 @@ EXPLORATIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def molecules() -> tuple[Environment, Callable[..., Any]]:
-    """Return molecules of up to four atoms of C, N and O, by QED, and their policy."""
+def with_qed(make: Callable[[Any], Environment]) -> tuple[Environment, Callable[..., Any]]:
+    """Return molecules with the reward QED, and their policy."""
     from rdkit import Chem
     from rdkit.Chem import QED
 
-    from molgen.environments.atoms import AtomEnvironment
-    from molgen.molecules.graph import AtomTable
     from molgen.policy import make_policy
 
     known: dict[str, float] = {}
@@ -70,13 +68,34 @@ def molecules() -> tuple[Environment, Callable[..., Any]]:
                 known[name] = math.log(QED.qed(Chem.MolFromSmiles(name)))
         return np.array([known[name] for name in smiles])
 
-    space = AtomEnvironment(AtomTable.of(["C", "N", "O"]), 4, score)
+    space: Any = make(score)
 
     def policy(flow: bool, backward: bool) -> Any:
         seed = int(torch.randint(2**31, ()).item())
         return make_policy(space, seed=seed, flow=flow, backward=backward)
 
     return space, policy
+
+
+def molecules() -> tuple[Environment, Callable[..., Any]]:
+    """Return molecules of up to four atoms of C, N and O, by QED, and their policy."""
+    from molgen.environments.atoms import AtomEnvironment
+    from molgen.molecules.graph import AtomTable
+
+    return with_qed(lambda score: AtomEnvironment(AtomTable.of(["C", "N", "O"]), 4, score))
+
+
+def fragments() -> tuple[Environment, Callable[..., Any]]:
+    """Return molecules of up to three of five fragments, by QED, and their policy."""
+    from molgen.environments.fragments import FragmentEnvironment
+    from molgen.fragments.vocabulary import Vocabulary
+
+    pieces = ["[*]c1ccc([*])cc1", "[*]C([*])[*]", "[*]CC[*]", "[*]O[*]", "[*]N([*])[*]"]
+    return with_qed(
+        lambda score: FragmentEnvironment(
+            Vocabulary.of(pieces), score, max_fragments=3, max_atoms=20
+        )
+    )
 
 
 def vectors(make: Callable[[], VectorSpace]) -> Callable[[], tuple[Environment, Any]]:
@@ -94,6 +113,7 @@ SPACES: dict[str, Callable[[], tuple[Environment, Any]]] = {
     "bags": vectors(lambda: Bags(8, 5)),
     "bits": vectors(lambda: BitSequences(8, 2)),
     "molecules": molecules,
+    "fragments": fragments,
 }
 
 
